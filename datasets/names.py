@@ -66,7 +66,8 @@ def format_name(utm_east, utm_north, zone_number="", zone_letter="", latitude=No
 def latlon_to_utm(latitude, longitude, zone_number=None, zone_letter=None):
     """Degrees (WGS 84) to (east m, north m, zone number, zone letter); a given zone forces it. Raises UserError out of range."""
     try:
-        return utm.from_latlon(latitude, longitude, zone_number, zone_letter)
+        east, north, zone_number, zone_letter = utm.from_latlon(latitude, longitude, zone_number, zone_letter)
+        return float(east), float(north), zone_number, zone_letter
     except (utm.error.OutOfRangeError, ValueError) as error:
         raise UserError(f"latitude {latitude}, longitude {longitude} cannot be put into UTM: {error}") from error
 
@@ -74,7 +75,8 @@ def latlon_to_utm(latitude, longitude, zone_number=None, zone_letter=None):
 def utm_to_latlon(utm_east, utm_north, zone_number, zone_letter):
     """UTM metres to (latitude, longitude) in degrees (WGS 84). Raises UserError out of range."""
     try:
-        return utm.to_latlon(utm_east, utm_north, zone_number, zone_letter)
+        latitude, longitude = utm.to_latlon(utm_east, utm_north, zone_number, zone_letter)
+        return float(latitude), float(longitude)
     except (utm.error.OutOfRangeError, ValueError) as error:
         raise UserError(f"UTM {utm_east} {utm_north} {zone_number}{zone_letter} is not a position: {error}") from error
 

@@ -1,0 +1,159 @@
+"""Augmentation of whole batches on any device, each image with parameters of its own.
+
+`sample_parameters(batch_size, generator)` draws on the CPU, `apply(images, parameters)` computes wherever the images are, so that
+one seed gives the same augmentation on every device.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from model.normalization import normalize, to_float
+
+_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
+
+
+class JitterParameters(NamedTuple):
+    order: torch.Tensor  # int64 (B, 4): the operations of an image in the order in which they are applied
+    factors: torch.Tensor  # float32 (B, 4): brightness, contrast and saturation factors, and the hue's shift in turns
+
+
+class ColorJitter:
+    """torchvision's ColorJitter, image by image: brightness, contrast and saturation factors uniform in [max(0, 1 - x), 1 + x], hue
+    shift uniform in [-hue, hue], in a random order. A zero range leaves that operation out."""
+
+    def __init__(self, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
+        self.ranges = [(max(0.0, 1 - value), 1 + value) for value in (brightness, contrast, saturation)] + [(-hue, hue)]
+
+    def sample_parameters(self, batch_size, generator=None):
+        """JitterParameters of a batch; generator: a CPU torch.Generator."""
+        order = torch.rand(batch_size, 4, generator=generator).argsort(dim=1)
+        low, high = torch.tensor(self.ranges).T
+        return JitterParameters(order, low + (high - low) * torch.rand(batch_size, 4, generator=generator))
+
+    def apply(self, images, parameters):
+        """images: float (B, 3, H, W) in [0, 1] -> the same, jittered; the input is left as it is."""
+        images = images.clone()
+        active = [operation for operation, (low, high) in enumerate(self.ranges) if low != high]
+        for position in range(4):
+            for operation in active:
+                rows = (parameters.order[:, position] == operation).nonzero().squeeze(1)
+                if len(rows):
+                    factors = parameters.factors[rows, operation].to(images.device).view(-1, 1, 1, 1)
+                    rows = rows.to(images.device)
+                    images[rows] = _OPERATIONS[operation](images[rows], factors)
+        return images
+
+    def __call__(self, images, generator=None):
+        return self.apply(images, self.sample_parameters(len(images), generator))
+
+
+class CropParameters(NamedTuple):
+    areas: torch.Tensor  # float64 (B, 10): tries of the crop's share of the image's area
+    ratios: torch.Tensor  # float64 (B, 10): tries of its width / height
+    positions: torch.Tensor  # float64 (B, 2): in [0, 1), its top and left within what is free
+
+
+class RandomResizedCrop:
+    """torchvision's RandomResizedCrop, image by image: a box of random area and aspect ratio (ten tries, then the largest central
+    one), resized to `size` with antialiased bilinear interpolation.
+
+    size: pixels, one number or (height, width); scale: range of the area's share; ratio: range of width / height.
+    """
+
+    _TRIES = 10
+
+    def __init__(self, size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)):
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.scale, self.ratio = scale, ratio
+
+    def sample_parameters(self, batch_size, generator=None):
+        """CropParameters of a batch, whatever the images' size; generator: a CPU torch.Generator."""
+        areas, ratios = torch.rand(2, batch_size, self._TRIES, generator=generator, dtype=torch.float64)
+        positions = torch.rand(batch_size, 2, generator=generator, dtype=torch.float64)
+        low, high = (math.log(value) for value in self.ratio)
+        return CropParameters(self.scale[0] + (self.scale[1] - self.scale[0]) * areas, torch.exp(low + (high - low) * ratios), positions)
+
+    def boxes(self, parameters, height, width):
+        """The crops in images of a size: a list of (top, left, height, width) in pixels."""
+        return [self._box(*values, height, width) for values in zip(*(field.tolist() for field in parameters), strict=True)]
+
+    def _box(self, areas, ratios, position, height, width):
+        for area, ratio in zip(areas, ratios, strict=True):
+            h, w = round(math.sqrt(height * width * area / ratio)), round(math.sqrt(height * width * area * ratio))
+            if 0 < h <= height and 0 < w <= width:
+                return int(position[0] * (height - h + 1)), int(position[1] * (width - w + 1)), h, w
+        # no try fits (very long images): the largest central box whose ratio is allowed
+        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        h, w = min(height, round(width / ratio)), min(width, round(height * ratio))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+    def apply(self, images, parameters):
+        """images: float (B, 3, H, W) -> (B, 3, *size)."""
+        output = images.new_empty((len(images), images.shape[1], *self.size))
+        for row, (top, left, height, width) in enumerate(self.boxes(parameters, *images.shape[-2:])):
+            # where nothing shrinks, antialiasing changes nothing and costs much
+            shrinks = height > self.size[0] or width > self.size[1]
+            output[row] = F.interpolate(images[row:row + 1, :, top:top + height, left:left + width], self.size,
+                                        mode="bilinear", align_corners=False, antialias=shrinks)[0]
+        return output
+
+    def __call__(self, images, generator=None):
+        return self.apply(images, self.sample_parameters(len(images), generator))
+
+
+class TrainAugmentation:
+    """What a training batch goes through, in the published order: jitter, crop, ImageNet normalisation."""
+
+    def __init__(self, jitter, crop):
+        self.jitter, self.crop = jitter, crop
+
+    def __call__(self, images, seed):
+        """images: uint8 (B, 3, H, W) -> float32 (B, 3, h, w), normalised; the same for the same seed on every device."""
+        generator = torch.Generator().manual_seed(seed)
+        images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
+        return normalize(self.crop(self.jitter(images, generator), generator))
+
+
+def _blend(images, other, factors):
+    return torch.lerp(other, images, factors).clamp_(0, 1)
+
+
+def _grayscale(images):  # (b, 3, H, W) -> (b, 1, H, W), with torchvision's weights
+    red, green, blue = images.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+def _adjust_brightness(images, factors):
+    return (images * factors).clamp_(0, 1)
+
+
+def _adjust_contrast(images, factors):
+    return _blend(images, _grayscale(images).mean(dim=(-3, -2, -1), keepdim=True), factors)
+
+
+def _adjust_saturation(images, factors):
+    return _blend(images, _grayscale(images), factors)
+
+
+def _adjust_hue(images, shifts):
+    """Turns the hue by `shifts` (b, 1, 1, 1), in turns. HSV back to RGB in closed form: channel n (red 5, green 3, blue 1) is
+    V - C * clamp(min(k, 4 - k), 0, 1), with k = (n + 6 * hue) mod 6, V the largest channel and C the chroma."""
+    red, green, blue = images.unbind(1)
+    value, smallest = images.amax(1), images.amin(1)
+    chroma = value - smallest
+    divisor = torch.where(chroma == 0, 1, chroma)
+    # six times the hue, by the channel that is largest
+    hue = torch.where(value == red, (green - blue) / divisor,
+                      torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor))
+    hue = hue + 6 * shifts.squeeze(1)
+    output = torch.empty_like(images)
+    for channel, n in enumerate((5, 3, 1)):
+        k = (hue + n).remainder_(6)
+        output[:, channel] = value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
+    return output
+
+
+_OPERATIONS = {_BRIGHTNESS: _adjust_brightness, _CONTRAST: _adjust_contrast, _SATURATION: _adjust_saturation, _HUE: _adjust_hue}

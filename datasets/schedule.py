@@ -1,0 +1,68 @@
+"""Which batch a training step sees: step -> (epoch, group, k), and from (seed, group, k) its classes, images and augmentation.
+
+Every draw is a function of counters, never of what was drawn before: results do not depend on the number of workers, and any step can
+be the first of a resumed run.
+"""
+
+import numpy as np
+
+from model.errors import UserError
+
+# one independent stream of random numbers a purpose
+_CLASSES, _IMAGES, _AUGMENTATION, _HEADS = range(4)
+
+
+class Schedule:
+    """One group an epoch in turn (the published schedule): epoch e trains group e mod groups_num.
+
+    classes_per_group: the number of classes of each group that is trained. Raises UserError when a group cannot fill a batch.
+    """
+
+    def __init__(self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed):
+        self.classes_per_group = [int(classes) for classes in classes_per_group]
+        self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = batch_size, iterations_per_epoch, epochs_num, seed
+        for group, classes in enumerate(self.classes_per_group):
+            if classes < batch_size:
+                raise UserError(f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, or change "
+                                "--M, --alpha, --N, --L or --min_images_per_class so that groups have more classes")
+        self._pass = None, None
+
+    @property
+    def groups_num(self):
+        return len(self.classes_per_group)
+
+    @property
+    def steps(self):
+        return self.epochs_num * self.iterations_per_epoch
+
+    def at(self, step):
+        """(epoch, group, k) of a step; k: how many batches the group has had before."""
+        epoch, iteration = divmod(step, self.iterations_per_epoch)
+        turn, group = divmod(epoch, self.groups_num)
+        return epoch, group, turn * self.iterations_per_epoch + iteration
+
+    def batch(self, group, k):
+        """The classes of batch k of a group, without replacement within a pass over the group: int64 (batch_size,)."""
+        batches_per_pass = self.classes_per_group[group] // self.batch_size  # the last partial batch of a pass is dropped
+        number, position = divmod(k, batches_per_pass)
+        if self._pass[0] != (group, number):
+            self._pass = (group, number), self._generator(_CLASSES, group, number).permutation(self.classes_per_group[group])
+        return self._pass[1][position * self.batch_size:(position + 1) * self.batch_size]
+
+    def image_draws(self, group, k):
+        """One uniform number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
+        return self._generator(_IMAGES, group, k).random(self.batch_size)
+
+    def augmentation_seed(self, group, k):
+        """The seed of the generator of the batch's augmentation parameters."""
+        return int(self._sequence(_AUGMENTATION, group, k).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def head_seed(self, group):
+        """The seed of a group's initial classifier."""
+        return int(self._sequence(_HEADS, group).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def _sequence(self, *counters):
+        return np.random.SeedSequence((self.seed, *counters))
+
+    def _generator(self, *counters):
+        return np.random.Generator(np.random.Philox(self._sequence(*counters)))

@@ -1,0 +1,85 @@
+"""Database and queries of one evaluation: names, positions, which database images are right, and the images themselves."""
+
+import os
+
+import numpy as np
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from datasets.images import ImageError, open_rgb, resize_shorter_side, to_array
+from datasets.names import list_images, positions
+from model.errors import UserError
+from model.normalization import to_tensor
+
+DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
+
+
+class TestDataset:
+    """A database and the queries to localize in it.
+
+    database_folder, queries_folder: folders of `@`-named images; positive_dist_threshold: metres within which a database image counts
+    as right for a query; resize: pixels of the shorter side, or None for the images' own size.
+    Raises UserError when a folder is missing or empty, or a name has no position.
+    """
+
+    __test__ = False  # for pytest: this is no test
+
+    def __init__(self, database_folder, queries_folder, positive_dist_threshold=25, resize=None):
+        self.name = os.path.basename(os.path.normpath(queries_folder))
+        self.database = ImageFolder(database_folder, resize)
+        self.queries = ImageFolder(queries_folder, resize)
+        self.positive_dist_threshold = positive_dist_threshold
+        self.database_utms, self.queries_utms = positions(self.database.names), positions(self.queries.names)  # float64 (n, 2), metres
+        neighbours = NearestNeighbors().fit(self.database_utms)
+        # for each query an int64 array of the database images within the threshold
+        self.positives_per_query = [np.sort(positives) for positives in neighbours.radius_neighbors(
+            self.queries_utms, radius=positive_dist_threshold, return_distance=False)]
+
+    def __str__(self):
+        return f"< {self.name} - #q: {len(self.queries)}; #db: {len(self.database)} >"
+
+
+class ImageFolder(torch.utils.data.Dataset):
+    """The images of a folder as uint8 tensors of their own sizes. Item i is (i, (3, H, W) tensor, ""), or (i, None, why not)."""
+
+    def __init__(self, folder, resize=None):
+        self.folder, self.resize = folder, resize
+        self.names = list_images(folder)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        try:
+            image = open_rgb(self.path(index))
+        except ImageError as error:
+            return index, None, str(error)
+        if self.resize:
+            image = resize_shorter_side(image, self.resize)
+        return index, to_tensor(to_array(image)), ""
+
+    def path(self, index):
+        return os.path.join(self.folder, self.names[index])
+
+
+def find_queries_folder(test_set_folder, queries_folder=None):
+    """The folder of the queries: `queries_folder` below the test set or as a path of its own; by default queries_v1 if it is there,
+    else queries. test_set_folder may be None if queries_folder is a path. Raises UserError when there is none."""
+    return _find(test_set_folder, queries_folder, DEFAULT_QUERIES, "--queries_folder")
+
+
+def find_database_folder(test_set_folder, database_folder=None):
+    """As find_queries_folder, for the database (default: `database`)."""
+    return _find(test_set_folder, database_folder, ("database",), "--database_folder")
+
+
+def _find(test_set_folder, given, defaults, flag):
+    candidates = [os.path.join(test_set_folder, name) for name in ([given] if given else defaults)] if test_set_folder else []
+    if given:
+        candidates.append(given)
+    for path in candidates:
+        if os.path.isdir(path):
+            return path
+    if test_set_folder and not os.path.isdir(test_set_folder):
+        raise UserError(f"folder {test_set_folder} does not exist; check the path")
+    raise UserError(f"there is no folder {' or '.join(candidates)}; name it with {flag}")

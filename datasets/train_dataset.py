@@ -1,0 +1,92 @@
+"""Batches of a training run: the step's classes, one image each, decoded to uint8."""
+
+import collections
+import os
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from datasets.images import ImageError, open_rgb, read_size, to_array
+from model.errors import UserError
+from model.normalization import to_tensor
+
+_SIZE_SAMPLES = 32
+
+
+class TrainBatch(NamedTuple):
+    step: int
+    images: torch.Tensor  # uint8 (B, 3, H, W), channels_last
+    labels: torch.Tensor  # int64 (B,), rows of the group's class_ids
+    unreadable: list  # (name, reason) of images that others of their class replaced
+    resized: list  # names of images that had another size than their fellows
+    error: str  # why training cannot go on; "" if it can
+
+
+class TrainDataset(torch.utils.data.Dataset):
+    """Item `step` is the whole batch of that step of the schedule.
+
+    folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule. All images are brought to the
+    size that most of them have. Raises UserError when no image can be read.
+    """
+
+    def __init__(self, folder, groups, schedule):
+        self.folder, self.groups, self.schedule = folder, groups, schedule
+        self.size = self._usual_size()  # (width, height)
+
+    def __len__(self):
+        return self.schedule.steps
+
+    def __getitem__(self, step):
+        _, group, k = self.schedule.at(step)
+        labels = self.schedule.batch(group, k)
+        width, height = self.size
+        images = np.empty((len(labels), height, width, 3), np.uint8)
+        unreadable, resized = [], []
+        for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
+            candidates = self.groups.image_indices(group, label)
+            first = int(draw * len(candidates))
+            for offset in range(len(candidates)):  # an unreadable image is replaced by the next of its class
+                name = self.groups.image_name(candidates[(first + offset) % len(candidates)])
+                try:
+                    image = open_rgb(os.path.join(self.folder, name))
+                except ImageError as error:
+                    unreadable.append((name, str(error)))
+                    continue
+                if image.size != self.size:
+                    resized.append(name)
+                    image = image.resize(self.size, Image.Resampling.BILINEAR)
+                images[row] = to_array(image)
+                break
+            else:
+                class_id = tuple(self.groups.class_ids(group)[label].tolist())
+                message = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
+                           f"{unreadable[-1][1]}); mend or remove them in {self.folder}")
+                return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, message)
+        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, "")
+
+    def _usual_size(self):
+        """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""
+        sizes, reason = collections.Counter(), ""
+        for sample in range(_SIZE_SAMPLES):
+            group = sample % self.schedule.groups_num
+            row = sample * self.groups.num_classes(group) // _SIZE_SAMPLES
+            name = self.groups.image_name(self.groups.image_indices(group, row)[0])
+            try:
+                sizes[read_size(os.path.join(self.folder, name))] += 1
+            except ImageError as error:
+                reason = f"{name!r}: {error}"
+        if not sizes:
+            raise UserError(f"none of {_SIZE_SAMPLES} sampled images of {self.folder} can be read ({reason})")
+        return sizes.most_common(1)[0][0]
+
+
+def make_loader(dataset, first_step, num_workers, pin_memory):
+    """A DataLoader over the batches from first_step to the run's end, one for the whole run, so that no epoch starts with a wait."""
+    return torch.utils.data.DataLoader(dataset, batch_size=None, sampler=range(first_step, len(dataset)), num_workers=num_workers,
+                                       collate_fn=_unchanged, pin_memory=pin_memory)
+
+
+def _unchanged(batch):
+    return batch

@@ -1,0 +1,53 @@
+"""Computes the recalls of a network on a test set."""
+
+import logging
+import os
+import sys
+
+import torch
+
+import commons
+from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from model.checkpoints import load_network
+from model.network import GeoLocalizationNet
+from parser import parse_arguments
+from test import test
+from visualizations import save_predictions
+
+
+def main(argv=None):
+    args = parse_arguments(is_training=False, argv=argv)
+    args.save_dir = args.save_dir or "default"
+    return commons.run_experiment(evaluate, args)
+
+
+def evaluate(args, output_folder):
+    """Extracts, searches, logs the recalls, draws predictions."""
+    device = commons.select_device(args.device)
+    seed = commons.set_seed(args.seed)
+    test_set = TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
+                           find_queries_folder(args.test_set_folder, args.queries_folder), args.positive_dist_threshold,
+                           args.image_size if args.resize_test_imgs else None)
+    logging.info(f"Test set: {test_set}")
+    if args.resume_model:
+        network = load_network(args.resume_model, args.backbone, args.fc_output_dim)
+    else:
+        logging.warning("Without --resume_model the network is not trained: its last layer is random, "
+                        f"and the weights of its backbone are {args.backbone_weights}")
+        weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
+        network = GeoLocalizationNet(args.backbone or "ResNet18", args.fc_output_dim or 512, weights=weights)
+    logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
+    network = network.to(device, memory_format=torch.channels_last)
+
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save)
+    logging.info(f"{test_set}: {result}")
+    for line in result.details():
+        logging.info(line)
+    if args.num_preds_to_save:
+        folder = os.path.join(output_folder, "preds")
+        drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
+        logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

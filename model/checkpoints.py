@@ -1,0 +1,119 @@
+"""Every read and write of a network's weights and of a run's state."""
+
+import functools
+import math
+import os
+
+import torch
+
+from . import zoo
+from .errors import UserError
+from .files import read_tensors, write_tensors
+from .network import BACKBONES, GeoLocalizationNet, canonical_backbone
+from .state_dicts import describe_differences, plain_names
+
+# of the published last_checkpoint.pth; ours has more
+RUN_STATE_KEYS = {"epoch_num": int, "model_state_dict": dict, "optimizer_state_dict": dict, "classifiers_state_dict": list,
+                  "optimizers_state_dict": list, "best_val_recall1": float}
+
+
+def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False):
+    """The network of a checkpoint, on the CPU.
+
+    source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones too), or a name
+    of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it from the checkpoint.
+    Raises UserError when it cannot be read, or is of another architecture (naming the first entries that differ).
+    """
+    path = source if os.path.exists(source) else zoo.fetch(source)
+    state_dict = network_state(read_tensors(path), path)
+    return build_network(state_dict, path, backbone, fc_output_dim, train_all_layers)
+
+
+def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):
+    """As load_network, from a state_dict; source: where it comes from, for messages."""
+    found = infer_architecture(state_dict)
+    wanted = (canonical_backbone(backbone) if backbone else None, fc_output_dim)
+    if found is None or wanted[0] not in (None, found[0]) or wanted[1] not in (None, found[1]):
+        closest = (wanted[0] or (found or _closest(state_dict))[0], wanted[1] or _descriptor_dim(state_dict) or 512)
+        differences = describe_differences(state_dict, _expected(*closest))
+        what = f"a {found[0]} with {found[1]}-D descriptors, not" if found else "not"
+        raise UserError(f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
+                        "mend --backbone and --fc_output_dim, or give another checkpoint")
+    network = GeoLocalizationNet(*found, train_all_layers=train_all_layers)
+    network.load_state_dict(state_dict, strict=True)
+    return network
+
+
+def network_state(content, source):
+    """The network's state_dict in a file's content, wrappers' prefixes removed. Raises UserError if there is none."""
+    state_dict = content.get("model_state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state_dict, dict) or not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+        raise UserError(f"{source} holds no network: neither a state_dict nor a run's state with a model_state_dict")
+    return plain_names(state_dict)
+
+
+def infer_architecture(state_dict):
+    """(backbone, fc_output_dim) of a state_dict, from its entries' names and shapes; None if it is of no known architecture."""
+    dim = _descriptor_dim(state_dict)
+    if dim:
+        for backbone in BACKBONES:
+            if not describe_differences(state_dict, _expected(backbone, dim)):
+                return backbone, dim
+    return None
+
+
+def save_network(network, path):
+    """Writes a bare state_dict, on the CPU in the standard memory layout."""
+    write_tensors(_portable(network.state_dict()), path)
+
+
+def save_run_state(state, path):
+    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has."""
+    write_tensors(_portable(state), path)
+
+
+def load_run_state(path):
+    """Reads what save_run_state or the published code wrote. Raises UserError naming what is wrong with the file."""
+    state = read_tensors(path)
+    if not isinstance(state, dict) or not RUN_STATE_KEYS.keys() <= state.keys():
+        lacking = sorted(RUN_STATE_KEYS.keys() - (state.keys() if isinstance(state, dict) else set()))
+        raise UserError(f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
+                        "to start from a network's weights alone use --resume_model")
+    state["best_val_recall1"] = float(state["best_val_recall1"])
+    for key, kind in RUN_STATE_KEYS.items():
+        if not isinstance(state[key], kind):
+            raise UserError(f"{path} is damaged: its {key} is of type {type(state[key]).__name__}, not {kind.__name__}")
+    if state["epoch_num"] < 0 or math.isnan(state["best_val_recall1"]):
+        raise UserError(f"{path} is damaged: it claims epoch {state['epoch_num']} and a best R@1 of {state['best_val_recall1']}")
+    state["model_state_dict"] = network_state(state, path)
+    return state
+
+
+def _portable(value):
+    """The same value with all tensors detached, contiguous and on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().contiguous()
+    if isinstance(value, dict):
+        return {key: _portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_portable(item) for item in value)
+    return value
+
+
+def _descriptor_dim(state_dict):
+    bias = state_dict.get("aggregation.3.bias")
+    return len(bias) if bias is not None and bias.dim() == 1 else None
+
+
+@functools.cache
+def _expected(backbone, dim):
+    with torch.device("meta"):
+        return GeoLocalizationNet(backbone, dim).state_dict()
+
+
+def _closest(state_dict):
+    """(backbone,) that shares the most entries with a state_dict of no known architecture."""
+    def shared(backbone):
+        expected = _expected(backbone, 512)
+        return sum(key in expected and expected[key].shape == value.shape for key, value in state_dict.items()) / len(expected)
+    return (max(BACKBONES, key=shared),)

@@ -1,0 +1,28 @@
+"""Comparing and renaming the entries of state_dicts."""
+
+_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+
+
+def plain_names(state_dict):
+    """The same entries without the prefixes that DataParallel and torch.compile put before their names."""
+    renamed = {}
+    for key, value in state_dict.items():
+        key = str(key)
+        while key.startswith(_WRAPPERS):
+            key = key.removeprefix(_WRAPPERS[0]).removeprefix(_WRAPPERS[1])
+        renamed[key] = value
+    return renamed
+
+
+def describe_differences(state_dict, expected, limit=3):
+    """In what a state_dict differs from the expected one, the first entries of each kind; "" if names and shapes are equal."""
+    missing = [key for key in expected if key not in state_dict]
+    surplus = [key for key in state_dict if key not in expected]
+    shapes = [f"{key} is {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}"
+              for key in expected if key in state_dict and state_dict[key].shape != expected[key].shape]
+    parts = []
+    for label, entries in (("it lacks", missing), ("it also has", surplus), ("", shapes)):
+        if entries:
+            more = f" and {len(entries) - limit} more" if len(entries) > limit else ""
+            parts.append(f"{label} {', '.join(entries[:limit])}{more}".strip())
+    return "; ".join(parts)

@@ -1,0 +1,211 @@
+"""Every option of train.py and eval.py.
+
+One recipe serves both: each script accepts all flags, shows those that it uses in its --help, and passes over the others.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+
+from model.errors import UserError
+from model.network import BACKBONES, canonical_backbone
+
+DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
+
+
+def parse_arguments(is_training=True, argv=None):
+    """The arguments of train.py (is_training) or eval.py as a Namespace, with train_set_folder, val_set_folder and test_set_folder
+    resolved. Exits with code 2 and one line on a usage error, as argparse does."""
+    parser = make_parser(is_training)
+    try:
+        args = parser.parse_args(expand_recipes(argv))
+        _resolve_folders(args, is_training)
+        if args.resume_train and args.resume_model:
+            raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
+    except UserError as error:
+        parser.error(str(error))
+    return args
+
+
+def make_parser(is_training):
+    parser = argparse.ArgumentParser(
+        prog="train.py" if is_training else "eval.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Trains CosPlace." if is_training else "Computes the recalls of a network on a test set.",
+        epilog="@FILE reads flags from a recipe: lines split as a shell would, # begins a comment.")
+    training_only = None if is_training else argparse.SUPPRESS
+    add_paths_arguments(parser.add_argument_group("paths"), is_training)
+    add_model_arguments(parser.add_argument_group("model"), training_only)
+    add_groups_arguments(parser.add_argument_group("CosPlace groups"), training_only)
+    add_training_arguments(parser.add_argument_group("training"), training_only)
+    add_augmentation_arguments(parser.add_argument_group("augmentation"), training_only)
+    add_evaluation_arguments(parser.add_argument_group("validation and test"))
+    add_running_arguments(parser.add_argument_group("running"))
+    return parser
+
+
+def add_paths_arguments(group, is_training):
+    training_only = None if is_training else argparse.SUPPRESS
+    add = _adder(group)
+    add("--dataset_folder", help="folder with the folders train, val and test (default: the environment variable "
+        f"{DATASET_VARIABLE})")
+    add("--train_set_folder", help=training_only or "folder of training images (default: <dataset_folder>/train)")
+    add("--val_set_folder", help=training_only or "folder with database and queries for validation (default: <dataset_folder>/val)")
+    add("--test_set_folder", help="folder with database and queries for the test (default: <dataset_folder>/test)")
+    add("--queries_folder", help="folder of the test's queries, below the test set folder or a path (default: queries_v1 if it is there, "
+        "else queries)")
+    add("--database_folder", help="folder of the test's database, below the test set folder or a path (default: database)")
+    add("--save_dir", help="outputs go to logs/<save_dir>/<time> (default: default" + ("; a resumed run's: its own folder)" if is_training
+        else ")"))
+
+
+def add_model_arguments(group, training_only):
+    add = _adder(group)
+    read = "the checkpoint's, else " if not training_only else "read from the checkpoint, else "
+    add("--backbone", type=_backbone, metavar="NAME", help=f"backbone, in any case: {', '.join(BACKBONES)} (default: {read}ResNet18)")
+    add("--fc_output_dim", type=_whole(1), metavar="N", help=f"dimension of the descriptors (default: {read}512)")
+    add("--train_all_layers", action="store_true", help=training_only or "train the first layers of the backbone too, else frozen")
+    add("--backbone_weights", default="IMAGENET1K_V1", metavar="W", help="initial weights of the backbone when no checkpoint is given: "
+        "IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by torchvision), none (random), or the path of a file with torchvision's names")
+    add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
+        "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
+    add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, at its epoch and in its "
+        "folder")
+
+
+def add_groups_arguments(group, training_only):
+    add = _adder(group)
+    add("--M", type=_whole(1), default=10, help=training_only or "side of a class's cell, metres")
+    add("--alpha", type=_whole(1), default=30, help=training_only or "size of a class's heading bin, degrees (360 with --L 1 trains "
+        "without headings)")
+    add("--N", type=_whole(1), default=5, help=training_only or "distance of a group's classes, cells")
+    add("--L", type=_whole(1), default=2, help=training_only or "distance of a group's classes, heading bins")
+    add("--groups_num", type=_whole(1), default=8, help=training_only or "number of groups to train on, one an epoch in turn")
+    add("--min_images_per_class", type=_whole(1), default=10, help=training_only or "classes with fewer images are dropped, images")
+
+
+def add_training_arguments(group, training_only):
+    add = _adder(group)
+    add("--use_amp16", action="store_true", help=training_only or "mixed precision: faster, results differ a little")
+    add("--amp_dtype", choices=("auto", "float16", "bfloat16"), default="auto", help=training_only or "the 16-bit type of --use_amp16; "
+        "auto is bfloat16 on a CPU, else float16 with gradient scaling")
+    add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
+    add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
+    add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
+    add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")
+    add("--classifiers_lr", type=_number(0), default=0.01, help=training_only or "learning rate of the groups' heads (Adam)")
+
+
+def add_augmentation_arguments(group, training_only):
+    add = _adder(group)
+    add("--augmentation_device", choices=("auto", "cuda", "mps", "cpu"), help=training_only or "where images are augmented (default: the "
+        "training device)")
+    add("--image_size", type=_whole(32), default=512, help="side of the training crops, and with --resize_test_imgs the shorter side "
+        "of test images, pixels")
+    add("--brightness", type=_number(0), default=0.7, help=training_only or "brightness factor within 1 +- this")
+    add("--contrast", type=_number(0), default=0.7, help=training_only or "contrast factor within 1 +- this")
+    add("--saturation", type=_number(0), default=0.7, help=training_only or "saturation factor within 1 +- this")
+    add("--hue", type=_number(0, 0.5), default=0.5, help=training_only or "hue shift within +- this, turns (at most 0.5)")
+    add("--random_resized_crop", type=_number(0, 0.999), default=0.5, help=training_only or "crops cover at least 1 - this of an "
+        "image's area")
+
+
+def add_evaluation_arguments(group):
+    add = _adder(group)
+    add("--infer_batch_size", type=_whole(1), default=16, help="images a batch, those of one size")
+    add("--positive_dist_threshold", type=_number(0), default=25, help="a database image this near to a query is right, metres")
+    add("--resize_test_imgs", action="store_true", help="resize database images and queries along their shorter side to --image_size "
+        "(else they keep their size)")
+    add("--num_preds_to_save", type=_whole(0), default=0, help="draw each test query beside this many predictions, images")
+    add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
+
+
+def add_running_arguments(group):
+    add = _adder(group)
+    add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="where to compute; auto: CUDA, else MPS, else the CPU")
+    add("--seed", type=_whole(-1), default=0, help="seed of all that is random; -1 draws one and allows nondeterministic kernels")
+    add("--num_workers", type=_whole(0), default=8, help="processes that decode images; results do not depend on it")
+
+
+def expand_recipes(argv=None):
+    """Replaces every @FILE among arguments by the flags in that file, recipes in recipes too. Raises UserError when one cannot be
+    read, and on one that includes itself."""
+    return _expand(sys.argv[1:] if argv is None else [str(argument) for argument in argv], ())
+
+
+def _expand(arguments, including):
+    expanded = []
+    for argument in arguments:
+        if not argument.startswith("@"):
+            expanded.append(argument)
+            continue
+        path = argument[1:]
+        if os.path.realpath(path) in including:
+            raise UserError(f"the recipe {path} includes itself")
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except OSError as error:
+            raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise UserError(f"the recipe {path} is not a text file") from error
+        for number, line in enumerate(lines, 1):
+            try:
+                words = shlex.split(line, comments=True)
+            except ValueError as error:
+                raise UserError(f"line {number} of the recipe {path} cannot be split into flags: {error}") from error
+            expanded += _expand(words, (*including, os.path.realpath(path)))
+    return expanded
+
+
+def _resolve_folders(args, is_training):
+    args.dataset_folder = args.dataset_folder or os.environ.get(DATASET_VARIABLE)
+    needed = ("train", "val", "test") if is_training else ("test",)
+    if not is_training and args.queries_folder and args.database_folder and not args.dataset_folder:
+        needed = ()  # both are paths of their own
+    for part in ("train", "val", "test"):
+        flag = f"{part}_set_folder"
+        if getattr(args, flag) is None and args.dataset_folder:
+            setattr(args, flag, os.path.join(args.dataset_folder, part))
+        if getattr(args, flag) is None and part in needed:
+            raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
+
+
+def _adder(group):
+    def add(*names, help, **options):  # noqa: A002
+        if help != argparse.SUPPRESS and options.get("default") not in (None, "") and options.get("action") is None:
+            help += " (default: %(default)s)"
+        group.add_argument(*names, help=help, **options)
+    return add
+
+
+def _backbone(text):
+    try:
+        return canonical_backbone(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _whole(low):
+    def convert(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
+        return value
+    return convert
+
+
+def _number(low, high=float("inf")):
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high or value == float("inf"):
+            limits = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {limits}")
+        return value
+    return convert

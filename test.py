@@ -1,0 +1,117 @@
+"""From descriptors to recalls: the evaluation protocol, in one place."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.errors import UserError
+from retrieval.descriptors import extract_descriptors
+from retrieval.knn import search
+
+RECALL_VALUES = (1, 5, 10, 20, 100)
+_BOOTSTRAP_RESAMPLES = 10_000
+
+
+def compute_recalls(predictions, positives_per_query, recall_values=RECALL_VALUES):
+    """Recall@N for each N of recall_values, in percent of all queries: float64 (len(recall_values),).
+
+    predictions: int (q, k), database indices, nearest first, -1 for none; positives_per_query: for each query the database images that
+    are right. A query is found at N if one of its first N predictions is right; one without positives is always missed.
+    """
+    return 100 * found_at(predictions, positives_per_query, recall_values).mean(axis=0)
+
+
+def found_at(predictions, positives_per_query, recall_values=RECALL_VALUES):
+    """Whether each query is found at each N: bool (q, len(recall_values))."""
+    predictions = np.asarray(predictions)
+    if len(predictions) != len(positives_per_query) or not len(predictions):
+        raise ValueError(f"{len(predictions)} queries have predictions and {len(positives_per_query)} have positives")
+    found = np.zeros((len(predictions), len(recall_values)), bool)
+    for query, positives in enumerate(positives_per_query):
+        right = np.flatnonzero(np.isin(predictions[query], positives))
+        if len(right):
+            found[query] = right[0] < np.asarray(recall_values)
+    return found
+
+
+def bootstrap_intervals(found, seed=0):
+    """95% percentile intervals of recalls, in percent, by resampling queries: float64 (n, 2).
+
+    found: bool (q, n). A resample's number of found queries is binomial, so that it is drawn as such.
+    """
+    rng = np.random.default_rng(seed)
+    resamples = rng.binomial(len(found), found.mean(axis=0), size=(_BOOTSTRAP_RESAMPLES, found.shape[1])) / len(found)
+    return 100 * np.percentile(resamples, [2.5, 97.5], axis=0).T
+
+
+@dataclass
+class TestResult:
+    """What one evaluation gave. Percentages are of all queries, unless named otherwise."""
+
+    __test__ = False  # for pytest: this is no test
+
+    recalls: np.ndarray  # (n,) percent, at recall_values
+    intervals: np.ndarray  # (n, 2) percent, 95%
+    recalls_with_positives: np.ndarray  # (n,) percent of the queries that have positives; NaN if none has
+    predictions: np.ndarray  # (q, k) database indices, nearest first, -1 for none
+    found: np.ndarray  # bool (q, n)
+    num_database: int
+    num_without_positives: int
+    unreadable_queries: dict  # index -> reason
+    unreadable_database: dict
+    recall_values: tuple = RECALL_VALUES
+
+    def recall(self, n):
+        return float(self.recalls[self.recall_values.index(n)])
+
+    def __str__(self):
+        """The published form: "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"."""
+        return ", ".join(f"R@{n}: {recall:.1f}" for n, recall in zip(self.recall_values, self.recalls, strict=True) if n <= 20)
+
+    def details(self):
+        """A line for each recall, with what it was measured on."""
+        for row, n in enumerate(self.recall_values):
+            low, high = self.intervals[row]
+            yield (f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries in "
+                   f"{self.num_database} database images, {self.num_without_positives} queries without positives; "
+                   f"{self.recalls_with_positives[row]:.1f} without those")
+
+
+def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0):
+    """Evaluates a network on a TestDataset: descriptors, exact L2 nearest neighbours, recalls. Returns a TestResult,
+    whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
+
+    An unreadable query counts as missed, an unreadable database image is never retrieved; both are counted and logged.
+    Raises UserError when no query or no database image can be read.
+    """
+    extracted = {}
+    for part in ("database", "queries"):
+        images = getattr(dataset, part)
+        extracted[part] = extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}")
+        unreadable = extracted[part][1]
+        for index, reason in unreadable.items():
+            logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")
+        if len(unreadable) == len(images):
+            raise UserError(f"none of the {len(images)} images of {images.folder} can be read ({next(iter(unreadable.values()))})")
+        if unreadable:
+            effect = "counted as missed" if part == "queries" else "never retrieved"
+            logging.warning(f"{len(unreadable)} of {len(images)} images of {images.folder} cannot be read and are {effect} "
+                            f"(debug.log names them)")
+    (database, bad_database), (queries, bad_queries) = extracted["database"], extracted["queries"]
+    _, predictions = search(database, queries, max(*RECALL_VALUES, num_predictions), bad_database, bad_queries)
+    return summarize(predictions, dataset.positives_per_query, len(database), bad_queries, bad_database, seed)
+
+
+test.__test__ = False  # for pytest: this is no test
+
+
+def summarize(predictions, positives_per_query, num_database, unreadable_queries=None, unreadable_database=None, seed=0):
+    """The TestResult of given predictions."""
+    found = found_at(predictions, positives_per_query)
+    has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
+    with_positives = 100 * found[has_positives].mean(axis=0) if has_positives.any() else np.full(found.shape[1], np.nan)
+    return TestResult(recalls=100 * found.mean(axis=0), intervals=bootstrap_intervals(found, seed), recalls_with_positives=with_positives,
+                      predictions=predictions, found=found, num_database=num_database,
+                      num_without_positives=int((~has_positives).sum()), unreadable_queries=unreadable_queries or {},
+                      unreadable_database=unreadable_database or {})

@@ -1,0 +1,18 @@
+import pytest
+
+from tests.tiny import make_tiny
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A data set that no test may change."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch):
+    """An empty working folder, for logs/ and cache/."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SF_XL_PROCESSED_FOLDER", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
+    return tmp_path

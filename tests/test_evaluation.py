@@ -1,0 +1,179 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
+from model.errors import UserError
+from model.network import GeoLocalizationNet
+from retrieval import knn
+from retrieval.descriptors import extract_descriptors
+from test import RECALL_VALUES, bootstrap_intervals, compute_recalls, summarize, test
+from tests.tiny import EAST, NORTH, save_place
+from visualizations import save_predictions
+
+# --- recalls
+
+
+def test_recalls_count_all_queries():
+    predictions = np.array([[3, 1, 2], [0, 1, 2], [5, 4, -1], [-1, -1, -1]])
+    positives = [np.array([1, 9]), np.array([0]), np.array([], int), np.array([4])]
+    np.testing.assert_allclose(compute_recalls(predictions, positives, [1, 2, 3]), [25, 50, 50])
+    result = summarize(predictions, positives, 10)
+    assert result.num_without_positives == 1 and result.recall(1) == 25
+    np.testing.assert_allclose(result.recalls_with_positives[:2], [100 / 3, 200 / 3])
+
+
+def test_published_line():
+    found = np.zeros((1000, 100), int) - 1
+    for row, rank in zip(range(1000), [0] * 767 + [4] * 85 + [9] * 29 + [19] * 22 + [99] * 50, strict=False):
+        found[row, rank] = 7
+    result = summarize(found, [np.array([7])] * 1000, 10)
+    assert str(result) == "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"
+    assert len(list(result.details())) == 5 and result.recall(100) == 95.3
+    assert "of 1000 queries in 10 database images, 0 queries without positives" in next(iter(result.details()))
+
+
+def test_bootstrap_intervals_are_those_of_resampled_queries():
+    rng = np.random.default_rng(0)
+    found = rng.random((400, 2)) < [0.7, 0.1]
+    resampled = np.array([found[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
+    np.testing.assert_allclose(bootstrap_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
+    np.testing.assert_array_equal(bootstrap_intervals(found, 3), bootstrap_intervals(found, 3))
+
+
+# --- nearest neighbours
+
+
+@pytest.mark.parametrize("block", [7, 100, 1 << 17])
+def test_knn_equals_brute_force(monkeypatch, block):
+    monkeypatch.setattr(knn, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    database, queries = rng.normal(size=(101, 8)).astype(np.float32), rng.normal(size=(30, 8)).astype(np.float32)
+    excluded = [0, 50, *range(14, 21)]  # a whole block among them
+    distances, neighbours = knn.search(database, queries, 12, excluded, exclude_queries=[4])
+    expected = ((queries[:, None].astype(np.float64) - database) ** 2).sum(-1)
+    expected[:, excluded] = np.inf
+    order = expected.argsort(axis=1)[:, :12]
+    rows = np.arange(30) != 4
+    np.testing.assert_array_equal(neighbours[rows], order[rows])
+    np.testing.assert_allclose(distances[rows], np.take_along_axis(expected, order, 1)[rows], rtol=1e-4)
+    assert (neighbours[4] == -1).all() and np.isinf(distances[4]).all()
+
+
+def test_knn_with_more_neighbours_than_database_images():
+    database = np.eye(3, dtype=np.float32)
+    distances, neighbours = knn.search(database, database[:1], 5)
+    assert neighbours[0, 0] == 0 and set(neighbours[0, 1:3].tolist()) == {1, 2} and neighbours[0, 3:].tolist() == [-1, -1]
+    assert np.isinf(distances[0, 3:]).all()
+
+
+# --- descriptors
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return GeoLocalizationNet("ResNet18", 16).eval()
+
+
+def test_images_of_mixed_sizes_in_order_and_equal_to_one_by_one(workdir, network):
+    os.makedirs("f")
+    rng = np.random.default_rng(0)
+    for i in range(23):
+        size = [(64, 48), (48, 64), (70, 50)][rng.integers(3)]
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(f"f/{i:02d}.png")
+    os.truncate("f/05.png", 30)
+    images = ImageFolder("f")
+    batched, unreadable = extract_descriptors(network, images, batch_size=4)
+    alone, _ = extract_descriptors(network, images, batch_size=1, num_workers=2)
+    np.testing.assert_allclose(batched, alone, rtol=0, atol=1e-5)
+    assert list(unreadable) == [5] and not batched[5].any()
+    np.testing.assert_allclose(np.linalg.norm(np.delete(batched, 5, 0), axis=1), 1, atol=1e-5)
+    assert len(np.unique(batched.round(3), axis=0)) == 23
+
+
+def test_descriptors_that_are_not_finite_are_an_error(workdir):
+    os.makedirs("f")
+    Image.new("RGB", (40, 40)).save("f/0.png")
+    broken = GeoLocalizationNet("ResNet18", 16)
+    broken.aggregation[3].bias.data.fill_(np.nan)
+    with pytest.raises(UserError, match="f/0.png.*not finite"):
+        extract_descriptors(broken, ImageFolder("f"))
+    assert broken.training  # as it was
+
+
+# --- a whole evaluation
+
+
+@pytest.fixture
+def test_folder(workdir):
+    """Six places in the database; queries at five of them, and one 300 m away."""
+    for place in range(6):
+        save_place("db", place, 0, 1)
+    for place in (0, 1, 2, 3, 4, 40):
+        save_place("q", place, 0, 2)
+    return TestDataset("db", "q", positive_dist_threshold=5)
+
+
+def test_positives_lie_within_the_threshold(test_folder):
+    assert [p.tolist() for p in test_folder.positives_per_query] == [[0], [1], [2], [3], [4], []]
+    wider = TestDataset("db", "q", positive_dist_threshold=10)  # the threshold belongs to the circle
+    assert [p.tolist() for p in wider.positives_per_query] == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], []]
+    assert str(test_folder) == "< q - #q: 6; #db: 6 >"
+    np.testing.assert_allclose(test_folder.database_utms[0], (EAST + 5, NORTH + 5))
+
+
+def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network, caplog):
+    whole = test(test_folder, network)
+    assert whole.recall(1) == pytest.approx(100 * 5 / 6) and whole.num_without_positives == 1
+    assert [row[0] for row in whole.predictions[:5]] == [0, 1, 2, 3, 4]
+    os.truncate(test_folder.database.path(2), 50)
+    os.truncate(test_folder.queries.path(4), 50)
+    result = test(test_folder, network, num_workers=1)
+    assert not (result.predictions == 2).any() and (result.predictions[4] == -1).all()
+    assert [row[0] for row in result.predictions[[0, 1, 3]]] == [0, 1, 3] and result.recall(100) == 50
+    assert list(result.unreadable_database) == [2] and list(result.unreadable_queries) == [4]
+    assert "1 of 6 images of db cannot be read and are never retrieved" in caplog.text
+    shutil.rmtree("q")
+    os.makedirs("q")
+    open("q/@551000@4181000@.jpg", "w").close()
+    with pytest.raises(UserError, match="none of the 1 images of q can be read"):
+        test(TestDataset("db", "q"), network)
+
+
+def test_predictions_are_drawn(test_folder, network):
+    result = test(test_folder, network)
+    assert save_predictions(test_folder, result, "preds", 3) == 6
+    assert sorted(os.listdir("preds"))[:3] == ["000.jpg", "000.txt", "001.jpg"]
+    text = open("preds/001.txt").read().splitlines()
+    assert "1 positives" in text[0] and text[1].startswith("1: right, 0.0 m:") and "wrong, " in text[2] and len(text) == 4
+    sheet = np.asarray(Image.open("preds/001.jpg")).astype(int)
+    left_of = [20 + 6 + panel * 278 for panel in range(3)]  # inside each frame's left edge
+    frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
+    assert left_of and frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red
+    assert save_predictions(test_folder, result, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == ["005.jpg", "005.txt"]
+
+
+def test_folders_of_queries_and_database(workdir):
+    for name in ("t/database", "t/queries", "elsewhere"):
+        os.makedirs(name)
+    assert find_queries_folder("t") == "t/queries" and find_database_folder("t") == "t/database"
+    os.makedirs("t/queries_v1")
+    assert find_queries_folder("t") == "t/queries_v1" and find_queries_folder("t", "queries") == "t/queries"
+    assert find_database_folder(None, "elsewhere") == "elsewhere" and find_queries_folder("t", "elsewhere") == "elsewhere"
+    with pytest.raises(UserError, match="no folder t/night or night; name it with --queries_folder"):
+        find_queries_folder("t", "night")
+    with pytest.raises(UserError, match="folder nowhere does not exist"):
+        find_database_folder("nowhere")
+
+
+def test_recall_values():
+    assert RECALL_VALUES == (1, 5, 10, 20, 100)
+
+
+for function in (test, test_folder):
+    function.__test__ = False

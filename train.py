@@ -1,0 +1,275 @@
+"""Trains CosPlace: one head a group of classes, one group an epoch in turn."""
+
+import contextlib
+import datetime
+import itertools
+import logging
+import os
+import shutil
+import sys
+import time
+
+import torch
+from tqdm import tqdm
+
+import commons
+from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
+from datasets.groups import open_groups
+from datasets.schedule import Schedule
+from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.train_dataset import TrainDataset, make_loader
+from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
+from model.errors import UserError
+from model.heads import CosFace
+from model.network import GeoLocalizationNet
+from parser import parse_arguments
+from test import test
+from visualizations import save_predictions
+
+
+def main(argv=None):
+    args = parse_arguments(is_training=True, argv=argv)
+    return commons.run_experiment(train, args, resumed_folder(args))
+
+
+def train(args, output_folder):
+    """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model."""
+    device = commons.select_device(args.device)
+    augmentation_device = commons.select_device(args.augmentation_device or device.type)
+    amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
+    seed = commons.set_seed(args.seed)
+
+    # Data
+    groups = open_groups(args.train_set_folder, args.M, args.alpha, args.N, args.L, args.min_images_per_class)
+    if args.groups_num > groups.num_groups:
+        raise UserError(f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
+                        f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}")
+    schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
+                        args.epochs_num, seed)
+    log_groups(groups, schedule)
+    dataset = TrainDataset(args.train_set_folder, groups, schedule)
+    resize = args.image_size if args.resize_test_imgs else None
+    val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
+                                     args.positive_dist_threshold, resize)
+                         for folder, database, queries in ((args.val_set_folder, None, None),
+                                                           (args.test_set_folder, args.database_folder, args.queries_folder)))
+    logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    augment = TrainAugmentation(ColorJitter(args.brightness, args.contrast, args.saturation, args.hue),
+                                RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
+
+    # Network, heads and their optimizers; the state of a resumed run
+    state = load_run_state(args.resume_train) if args.resume_train else None
+    network = make_network(args, state).to(device, memory_format=torch.channels_last)
+    heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g)) for g, classes in enumerate(schedule.classes_per_group)]
+    # over all parameters, the frozen ones too: published optimizer states have them
+    optimizer = make_adam(network, args.lr, device)
+    head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
+    first_epoch, best_recall1 = 0, -1.0
+    if state:
+        restore(state, args, heads, optimizer, head_optimizers, amp.scaler)
+        first_epoch, best_recall1 = state["epoch_num"], state["best_val_recall1"]
+        best_recall1 = keep_best_model(args.resume_train, output_folder, best_recall1)
+        logging.info(f"Resuming at epoch {first_epoch} of {args.epochs_num}, best R@1 so far {best_recall1:.1f}")
+        del state
+
+    # Training
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
+    loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
+    batches = iter(loader) if first_epoch < args.epochs_num else iter(())
+    problems = ImageProblems(dataset.size)
+    best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
+    for epoch in range(first_epoch, args.epochs_num):
+        start = time.monotonic()
+        _, group, _ = schedule.at(epoch * args.iterations_per_epoch)
+        with on_device(heads[group], head_optimizers[group], device):
+            loss = train_one_epoch(
+                tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
+                     desc=f"Epoch {epoch:02d}", unit="it", disable=None),
+                network, heads[group], (optimizer, head_optimizers[group]), augment, amp, schedule, augmentation_device, device, problems)
+        seconds = time.monotonic() - start
+        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, loss = {loss:.4f}")
+        problems.log_totals()
+
+        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed)
+        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(time.monotonic() - start))}, {val_set}: {result}")
+        if result.recall(1) > best_recall1:
+            best_recall1 = result.recall(1)
+            save_network(network, best_path)
+        metrics.add(epoch=epoch, group=group, loss=loss, **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
+                    seconds=time.monotonic() - start, images_per_second=args.iterations_per_epoch * args.batch_size / seconds)
+        save_run_state({
+            "epoch_num": epoch + 1, "model_state_dict": network.state_dict(), "optimizer_state_dict": optimizer.state_dict(),
+            "classifiers_state_dict": [head.state_dict() for head in heads],
+            "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
+            "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
+        }, last_path)
+    del batches
+
+    # Test of the best model
+    logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {best_recall1:.1f}")
+    network = load_network(best_path).to(device, memory_format=torch.channels_last)
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save)
+    logging.info(f"{test_set}: {result}")
+    for line in result.details():
+        logging.info(line)
+    if args.num_preds_to_save:
+        drawn = save_predictions(test_set, result, os.path.join(output_folder, "preds"), args.num_preds_to_save, args.save_only_wrong_preds)
+        logging.info(f"Predictions of {drawn} queries are drawn in {os.path.join(output_folder, 'preds')}")
+
+
+def train_one_epoch(batches, network, head, optimizers, augment, amp, schedule, augmentation_device, device, problems):
+    """One pass over the epoch's batches; returns the mean loss."""
+    network.train()
+    losses = []
+    for batch in batches:
+        problems.take(batch)
+        _, group, k = schedule.at(batch.step)
+        images = augment(batch.images.to(augmentation_device, non_blocking=True), schedule.augmentation_seed(group, k))
+        images = images.to(device).contiguous(memory_format=torch.channels_last)  # (B, 3, image_size, image_size)
+        labels = batch.labels.to(device, non_blocking=True)  # (B,)
+
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with amp.autocast():
+            loss = head.loss(network(images), labels)
+        amp.scaler.scale(loss).backward()
+        for optimizer in optimizers:
+            amp.scaler.step(optimizer)
+        amp.scaler.update()
+        losses.append(loss.detach())
+    return torch.stack(losses).mean().item()
+
+
+class MixedPrecision:
+    """Autocast and gradient scaling, or neither: one loop serves both."""
+
+    def __init__(self, enabled, dtype, device):
+        if dtype == "auto":
+            dtype = "bfloat16" if device.type == "cpu" else "float16"
+        self.enabled, self.dtype, self.device = enabled, getattr(torch, dtype), device
+        # bfloat16 has float32's range: its gradients need no scaling
+        self.scaler = torch.amp.GradScaler(device.type, enabled=enabled and dtype == "float16")
+
+    def autocast(self):
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
+
+
+def make_network(args, state):
+    """The network to train, on the CPU: of the run's state, of --resume_model, or with --backbone_weights."""
+    if state:
+        return build_network(state["model_state_dict"], args.resume_train, args.backbone, args.fc_output_dim, args.train_all_layers)
+    if args.resume_model:
+        return load_network(args.resume_model, args.backbone, args.fc_output_dim, args.train_all_layers)
+    weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
+    if weights is None and not args.train_all_layers:
+        logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
+                        "Give --backbone_weights, or --train_all_layers")
+    return GeoLocalizationNet(args.backbone or "ResNet18", args.fc_output_dim or 512, args.train_all_layers, weights)
+
+
+def make_head(dim, classes, seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # a head is a function of the seed and its group alone
+        return CosFace(dim, classes)
+
+
+def make_adam(module, lr, device):
+    return torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
+
+
+@contextlib.contextmanager
+def on_device(head, optimizer, device):
+    """A head and its optimizer's state are on the device only while their group is trained."""
+    def move(device):
+        head.to(device)
+        for state in optimizer.state.values():
+            for key, value in state.items():
+                if isinstance(value, torch.Tensor) and (key != "step" or optimizer.defaults["fused"]):
+                    state[key] = value.to(device)
+    move(device)
+    yield
+    optimizer.zero_grad(set_to_none=True)
+    move("cpu")
+
+
+def resumed_folder(args):
+    """The folder that a resumed run goes on in: its own, unless --save_dir asks for another. None: a new one."""
+    folder = os.path.dirname(os.path.abspath(args.resume_train)) if args.resume_train else None
+    in_place = folder and args.save_dir is None and os.path.exists(os.path.join(folder, "info.log"))
+    args.save_dir = args.save_dir or "default"
+    return os.path.relpath(folder) if in_place else None
+
+
+def restore(state, args, heads, optimizer, head_optimizers, scaler):
+    """Loads heads, optimizers and gradient scaler of a run's state. Raises UserError when they are of other groups."""
+    if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
+        raise UserError(f"{args.resume_train} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: "
+                        "mend --groups_num")
+    for group, (head, head_state) in enumerate(zip(heads, state["classifiers_state_dict"], strict=True)):
+        shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
+        if shape != tuple(head.weight.shape):
+            raise UserError(f"group {group} of {args.resume_train} has a head of {shape}, and of this training set "
+                            f"{tuple(head.weight.shape)} (classes, dimension): resume with the data set and the parameters of that run")
+        head.load_state_dict(head_state)
+    for target, saved in zip([optimizer, *head_optimizers], [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
+        rate, fused = target.defaults["lr"], target.defaults["fused"]
+        try:
+            target.load_state_dict(saved)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"an optimizer state of {args.resume_train} does not fit: {error}") from error
+        for parameters in target.param_groups:
+            if parameters["lr"] != rate:
+                logging.warning(f"The resumed run's learning rate was {parameters['lr']:g}; going on with {rate:g}")
+            parameters.update(lr=rate, fused=fused, foreach=None)
+        for parameter, entry in target.state.items():  # fused Adam walks memory: moments must lie as their parameter does
+            for key in ("exp_avg", "exp_avg_sq"):
+                entry[key] = torch.empty_like(parameter).copy_(entry[key])
+    if state.get("scaler_state_dict") and scaler.is_enabled():
+        scaler.load_state_dict(state["scaler_state_dict"])
+
+
+def keep_best_model(checkpoint, output_folder, best_recall1):
+    """Brings the best model so far beside the resumed run's outputs; without one, the next validation's is the best."""
+    source, target = (os.path.join(folder, "best_model.pth") for folder in (os.path.dirname(checkpoint), output_folder))
+    if not os.path.exists(source):
+        logging.warning(f"There is no best_model.pth beside {checkpoint}: the best from here on will be kept")
+        return -1.0
+    if not (os.path.exists(target) and os.path.samefile(source, target)):
+        shutil.copyfile(source, target)
+    return best_recall1
+
+
+def log_groups(groups, schedule):
+    seen = schedule.iterations_per_epoch * schedule.batch_size
+    for group, classes in enumerate(schedule.classes_per_group):
+        logging.info(f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
+                     f"{seen / classes:.1f} times an epoch")
+    logging.info(f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
+                 f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images")
+
+
+class ImageProblems:
+    """Counts and logs images that could not be read or had another size; raises UserError when training cannot go on."""
+
+    def __init__(self, size):
+        self.size, self.unreadable, self.resized = size, {}, set()
+
+    def take(self, batch):
+        for name, reason in batch.unreadable:
+            if name not in self.unreadable:
+                logging.warning(f"Unreadable image, another of its class is taken: {name!r}: {reason}")
+                self.unreadable[name] = reason
+        if batch.resized and not self.resized:
+            logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "
+                            "resized, and counted each epoch")
+        self.resized.update(batch.resized)
+        if batch.error:
+            raise UserError(batch.error)
+
+    def log_totals(self):
+        if self.unreadable or self.resized:
+            logging.info(f"So far {len(self.unreadable)} unreadable images were replaced and {len(self.resized)} resized")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

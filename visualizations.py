@@ -1,0 +1,67 @@
+"""Predictions drawn: a query beside its nearest database images, framed green (right) or red (wrong), with distances in metres."""
+
+import os
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from datasets.images import ImageError, open_rgb
+from model.files import replacing
+
+_HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
+_GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 128, 128)
+
+
+def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False):
+    """Writes `<output_folder>/<query>.jpg` and the same in words (.txt) for every query, or only for those whose first prediction is
+    wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds: predictions beside each query."""
+    os.makedirs(output_folder, exist_ok=True)
+    drawn = 0
+    digits = max(3, len(str(len(dataset.queries) - 1)))
+    for query, predictions in enumerate(result.predictions[:, :num_preds]):
+        predictions = predictions[predictions >= 0]
+        right = np.isin(predictions, dataset.positives_per_query[query])
+        if only_wrong and len(right) and right[0]:
+            continue
+        distances = np.linalg.norm(dataset.database_utms[predictions] - dataset.queries_utms[query], axis=1)  # metres
+        path = os.path.join(output_folder, f"{query:0{digits}d}")
+        sheet = _draw(dataset, query, predictions, right, distances)
+        with replacing(path + ".jpg") as temporary:
+            sheet.save(temporary, "JPEG", quality=88)
+        with replacing(path + ".txt") as temporary, open(temporary, "w", errors="backslashreplace") as file:
+            file.write(f"Query: {dataset.queries.path(query)!r}, {len(dataset.positives_per_query[query])} positives\n")
+            for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
+                file.write(f"{rank}: {'right' if is_right else 'wrong'}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n")
+        drawn += 1
+    return drawn
+
+
+def _draw(dataset, query, predictions, right, distances):
+    positives = len(dataset.positives_per_query[query])
+    panels = [_panel(dataset.queries.path(query), _BLUE, "Query", f"{positives} positive{'s' * (positives != 1)} in the database")]
+    for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
+        panels.append(_panel(dataset.database.path(prediction), _GREEN if is_right else _RED, f"Prediction {rank}",
+                             f"{metres:.1f} m: {'right' if is_right else 'wrong'}"))
+    width = sum(panel.width for panel in panels) + _GAP * (len(panels) + 1)
+    sheet = Image.new("RGB", (width, panels[0].height + 2 * _GAP), "white")
+    left = _GAP
+    for panel in panels:
+        sheet.paste(panel, (left, _GAP))
+        left += panel.width + _GAP
+    return sheet
+
+
+def _panel(path, colour, title, caption):
+    try:
+        image = open_rgb(path)
+        # very wide panoramas would make the others tiny
+        image = image.resize((min(max(round(image.width * _HEIGHT / image.height), 120), 3 * _HEIGHT), _HEIGHT), Image.Resampling.LANCZOS)
+    except ImageError:
+        image, caption = Image.new("RGB", (_HEIGHT, _HEIGHT), _GRAY), "cannot be read"
+    framed = ImageOps.expand(image, _FRAME, colour)
+    panel = Image.new("RGB", (max(framed.width, 180), framed.height + _CAPTION), "white")
+    panel.paste(framed, (0, _CAPTION))
+    draw = ImageDraw.Draw(panel)
+    draw.text((2, 0), title, fill="black", font=ImageFont.load_default(18))
+    draw.text((2, 22), caption, fill=colour, font=ImageFont.load_default(16))
+    return panel
