@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import pickle
+import pickle  # only its error
 import tempfile
 
 import numpy as np

@@ -1,0 +1,26 @@
+# make demo, make test: all the set-up that they need happens on the way.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install test lint
+
+help:
+	@echo "make install   a virtual environment in $(VENV) with all requirements"
+	@echo "make test      the tests (about 2 minutes on 2 cores)"
+	@echo "make lint      the linter"
+
+install: $(VENV)/installed
+
+# made anew only when a list of requirements changes
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, and $(PYTHON) is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .

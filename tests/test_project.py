@@ -1,0 +1,68 @@
+"""The project's own promises."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import datasets
+import parser
+import test
+from parser import parse_arguments
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SOURCES = [path for path in ROOT.rglob("*.py") if not {".venv", "tests"} & set(path.relative_to(ROOT).parts)]
+
+
+def test_own_modules_are_found_before_installed_ones():
+    for module in (test, parser, datasets):
+        assert pathlib.Path(module.__file__).is_relative_to(ROOT)
+
+
+def test_requirements_are_the_eight_with_lower_bounds():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    names = [re.split("[><=]", line)[0] for line in lines]
+    assert names == ["torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "Pillow", "tqdm"]
+    assert all(re.fullmatch(r"[\w-]+>=[\d.]+", line) for line in lines)
+
+
+def test_nothing_read_can_run_code():
+    """No unpickling: torch and numpy load with the arguments that forbid it, and no module that unpickles is imported."""
+    loads = 0
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imported = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                allowed = {"pickle"} if path.name == "files.py" else set()  # for the name of its error alone
+                assert not imported & {"pickle", "marshal", "shelve", "joblib", "cloudpickle"} - allowed, path
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                call = ast.unparse(node)
+                if re.match(r"(torch|np|numpy)\.load\(|.*\.get_state_dict\(|torch\.hub\.load", call):
+                    loads += 1
+                    assert "weights_only=True" in call or "allow_pickle=False" in call, (path, call)
+                assert not call.startswith("pickle."), (path, call)
+    assert loads >= 3
+
+
+def test_every_recipe_parses():
+    recipes = sorted((ROOT / "recipes").glob("*.txt"))
+    assert recipes
+    for recipe in recipes:
+        assert parse_arguments(argv=[f"@{recipe}"]).dataset_folder
+
+
+def test_modules_import_without_side_effects(tmp_path):
+    """No output, no files, no logging set up."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
+    code = (f"import sys, logging; sys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: __import__(name)\n"
+            "assert not logging.getLogger().handlers")
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0 and not result.stdout and not result.stderr, result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_scripts_run_from_another_folder(tmp_path):
+    command = [sys.executable, str(ROOT / "eval.py"), "--dataset_folder", "nowhere"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2 and "error: folder nowhere/test does not exist" in result.stderr and "Traceback" not in result.stderr
