@@ -39,7 +39,8 @@ def evaluate(args, output_folder):
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
 
-    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save)
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
+                  getattr(torch, args.infer_dtype))
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)

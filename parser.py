@@ -94,6 +94,8 @@ def add_training_arguments(group, training_only):
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
     add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")
     add("--classifiers_lr", type=_number(0), default=0.01, help=training_only or "learning rate of the groups' heads (Adam)")
+    add("--lr_schedule", choices=("constant", "cosine"), default="constant", help=training_only or "both learning rates over the run: "
+        "constant (published), or a warm-up over its first twentieth and then half a cosine down to 0")
 
 
 def add_augmentation_arguments(group, training_only):
@@ -113,6 +115,8 @@ def add_augmentation_arguments(group, training_only):
 def add_evaluation_arguments(group):
     add = _adder(group)
     add("--infer_batch_size", type=_whole(1), default=16, help="images a batch, those of one size")
+    add("--infer_dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="what the backbone computes descriptors in; "
+        "16 bits are faster and differ a little")
     add("--positive_dist_threshold", type=_number(0), default=25, help="a database image this near to a query is right, metres")
     add("--resize_test_imgs", action="store_true", help="resize database images and queries along their shorter side to --image_size "
         "(else they keep their size)")

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from model.errors import UserError
 from retrieval.descriptors import extract_descriptors
@@ -78,7 +79,7 @@ class TestResult:
                    f"{self.recalls_with_positives[row]:.1f} without those")
 
 
-def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0):
+def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32):
     """Evaluates a network on a TestDataset: descriptors, exact L2 nearest neighbours, recalls. Returns a TestResult,
     whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
 
@@ -88,7 +89,7 @@ def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, n
     extracted = {}
     for part in ("database", "queries"):
         images = getattr(dataset, part)
-        extracted[part] = extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}")
+        extracted[part] = extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}", dtype)
         unreadable = extracted[part][1]
         for index, reason in unreadable.items():
             logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")

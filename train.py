@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime
+import functools
 import itertools
 import logging
+import math
 import os
 import shutil
 import sys
@@ -37,6 +39,7 @@ def train(args, output_folder):
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type)
     amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
+    infer_dtype = getattr(torch, args.infer_dtype)
     seed = commons.set_seed(args.seed)
 
     # Data
@@ -74,23 +77,23 @@ def train(args, output_folder):
 
     # Training
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
-    loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
-    batches = iter(loader) if first_epoch < args.epochs_num else iter(())
     problems = ImageProblems(dataset.size)
+    loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
+    batches = prepare_batches(loader, augment, schedule, augmentation_device, device, problems)
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
     for epoch in range(first_epoch, args.epochs_num):
         start = time.monotonic()
         _, group, _ = schedule.at(epoch * args.iterations_per_epoch)
         with on_device(heads[group], head_optimizers[group], device):
-            loss = train_one_epoch(
-                tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
-                     desc=f"Epoch {epoch:02d}", unit="it", disable=None),
-                network, heads[group], (optimizer, head_optimizers[group]), augment, amp, schedule, augmentation_device, device, problems)
+            epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
+                                 desc=f"Epoch {epoch:02d}", unit="it", disable=None)
+            loss = train_one_epoch(epoch_batches, network, heads[group], (optimizer, head_optimizers[group]), amp,
+                                   functools.partial(lr_factor, args.lr_schedule, schedule.steps))
         seconds = time.monotonic() - start
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, loss = {loss:.4f}")
         problems.log_totals()
 
-        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed)
+        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype)
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(time.monotonic() - start))}, {val_set}: {result}")
         if result.recall(1) > best_recall1:
             best_recall1 = result.recall(1)
@@ -108,7 +111,7 @@ def train(args, output_folder):
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {best_recall1:.1f}")
     network = load_network(best_path).to(device, memory_format=torch.channels_last)
-    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save)
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save, infer_dtype)
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)
@@ -117,19 +120,24 @@ def train(args, output_folder):
         logging.info(f"Predictions of {drawn} queries are drawn in {os.path.join(output_folder, 'preds')}")
 
 
-def train_one_epoch(batches, network, head, optimizers, augment, amp, schedule, augmentation_device, device, problems):
-    """One pass over the epoch's batches; returns the mean loss."""
-    network.train()
-    losses = []
-    for batch in batches:
+def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
+    """Yields (step, images, labels) on the device: float32 (B, 3, image_size, image_size) augmented, int64 (B,)."""
+    for batch in loader:
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
         images = augment(batch.images.to(augmentation_device, non_blocking=True), schedule.augmentation_seed(group, k))
-        images = images.to(device).contiguous(memory_format=torch.channels_last)  # (B, 3, image_size, image_size)
-        labels = batch.labels.to(device, non_blocking=True)  # (B,)
+        yield batch.step, images.to(device).contiguous(memory_format=torch.channels_last), batch.labels.to(device, non_blocking=True)
 
+
+def train_one_epoch(batches, network, head, optimizers, amp, lr_factor):
+    """One pass over the epoch's batches; returns the mean loss."""
+    network.train()
+    losses = []
+    for step, images, labels in batches:
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
         with amp.autocast():
             loss = head.loss(network(images), labels)
         amp.scaler.scale(loss).backward()
@@ -138,6 +146,15 @@ def train_one_epoch(batches, network, head, optimizers, augment, amp, schedule, 
         amp.scaler.update()
         losses.append(loss.detach())
     return torch.stack(losses).mean().item()
+
+
+def lr_factor(name, steps, step):
+    """What the learning rates are multiplied by at a step: 1 (constant, published), or a linear warm-up over the first twentieth of
+    the run and then half a cosine down to 0."""
+    if name == "constant":
+        return 1.0
+    warmup = max(1, steps // 20)
+    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
 
 
 class MixedPrecision:
@@ -174,7 +191,10 @@ def make_head(dim, classes, seed):
 
 
 def make_adam(module, lr, device):
-    return torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
+    optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
+    for parameters in optimizer.param_groups:
+        parameters["initial_lr"] = lr
+    return optimizer
 
 
 @contextlib.contextmanager
@@ -218,9 +238,10 @@ def restore(state, args, heads, optimizer, head_optimizers, scaler):
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"an optimizer state of {args.resume_train} does not fit: {error}") from error
         for parameters in target.param_groups:
-            if parameters["lr"] != rate:
-                logging.warning(f"The resumed run's learning rate was {parameters['lr']:g}; going on with {rate:g}")
-            parameters.update(lr=rate, fused=fused, foreach=None)
+            before = parameters.get("initial_lr", parameters["lr"])
+            if before != rate:
+                logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
+            parameters.update(initial_lr=rate, fused=fused, foreach=None)
         for parameter, entry in target.state.items():  # fused Adam walks memory: moments must lie as their parameter does
             for key in ("exp_avg", "exp_avg_sq"):
                 entry[key] = torch.empty_like(parameter).copy_(entry[key])

@@ -116,6 +116,22 @@ def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, w
     assert "learning rate was 1e-05; going on with 1e-06" in open(f"{folder}/info.log").read()
 
 
+def test_cosine_schedule(tiny, workdir):
+    factors = [train.lr_factor("cosine", 100, step) for step in range(100)]
+    assert factors[0] == 0.2 and max(factors) == factors[5] == 1 and factors[99] < 0.001
+    assert factors[52] == pytest.approx(0.5, abs=0.01) and factors[5:] == sorted(factors[5:], reverse=True)
+    assert train.lr_factor("constant", 100, 99) == 1
+    flags = ["--dataset_folder", tiny, *FLAGS, "--lr_schedule", "cosine"]
+    whole = run(train, *flags)
+    state = read_tensors(f"{whole}/last_checkpoint.pth")
+    assert state["optimizer_state_dict"]["param_groups"][0]["lr"] == pytest.approx(1e-5 * train.lr_factor("cosine", 6, 5))
+    # resumed, the schedule goes on from the rates that were asked for
+    state |= {"epoch_num": 1}
+    write_tensors(state, f"{whole}/last_checkpoint.pth")
+    resumed = run(train, *flags, "--resume_train", f"{whole}/last_checkpoint.pth")
+    assert "learning rate was" not in open(f"{resumed}/info.log").read()
+
+
 @pytest.mark.parametrize("dtype", ["auto", "bfloat16", "float16"])
 def test_mixed_precision(tiny, workdir, dtype):
     folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 1, "--use_amp16", "--amp_dtype", dtype)
