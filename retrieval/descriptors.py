@@ -14,8 +14,9 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
                         dtype=torch.float32):
     """Descriptors of an ImageFolder's images, which may have any sizes: images of one size share a batch.
 
-    network: a GeoLocalizationNet on `device`; it is put in eval mode, and back; dtype: what its backbone computes in. Returns float32 (n, dim) in the order of the images
-    and {index: reason} of the images that could not be read, whose rows are zero. Raises UserError if a descriptor is not finite.
+    network: a GeoLocalizationNet on `device`; it is put in eval mode, and back; dtype: what its backbone computes in. Returns float32
+    (n, dim) in the order of the images and {index: reason} of the images that could not be read, whose rows are zero.
+    Raises UserError if a descriptor is not finite.
     """
     device = torch.device(device)
     loader = torch.utils.data.DataLoader(images, batch_size=batch_size, num_workers=num_workers, collate_fn=list,
