@@ -23,6 +23,11 @@ def compute_recalls(predictions, positives_per_query, recall_values=RECALL_VALUE
     return 100 * found_at(predictions, positives_per_query, recall_values).mean(axis=0)
 
 
+def chance_recall(dataset):
+    """The recall@1, in percent, that random predictions have on a TestDataset: the mean share of positives in the database."""
+    return 100 * float(np.mean([len(positives) for positives in dataset.positives_per_query])) / len(dataset.database)
+
+
 def found_at(predictions, positives_per_query, recall_values=RECALL_VALUES):
     """Whether each query is found at each N: bool (q, len(recall_values))."""
     predictions = np.asarray(predictions)

@@ -1,0 +1,54 @@
+"""The demo from end to end on a tiny city."""
+
+import csv
+import glob
+import pathlib
+import re
+
+import pytest
+
+import demo
+from test import chance_recall
+
+RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
+SMALL = ["--recipe", str(RECIPE), "--city_flags=--tiny --processes 1", "--M", "20", "--N", "1", "--L", "1", "--groups_num", "1",
+         "--min_images_per_class", "2", "--batch_size", "4", "--image_size", "48", "--num_workers", "0"]
+
+
+def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
+    assert demo.main([*SMALL, "--epochs_num", "2", "--iterations_per_epoch", "2", "--preds", "2"]) == 0
+    folder = pathlib.Path(glob.glob("logs/demo/*")[0])
+    table = (folder / "results.md").read_text()
+    assert table in (folder / "info.log").read_text()
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| City")]
+    assert [row[0] for row in rows] == ["| City 1, by day", "| City 1, by night", "| City 2, by day", "| City 2, by night"]
+    for row in rows:
+        queries, database = map(int, row[1].split(" / "))
+        assert queries == 6 and database >= 8 and 0 < float(row[2]) <= 100
+        assert all(re.match(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for cell in row[3:])
+    assert re.search(r"\| render \| \d+ \| \d+ \|\n\| train \| \d+ \| \d+ \|\n\| evaluate \| \d+ \| \d+ \|", table)
+    assert len(list((folder / "preds" / "city_1_by_day").glob("*.jpg"))) == 6
+    # a second run goes on with the same city
+    assert demo.main([*SMALL, "--epochs_num", "1", "--iterations_per_epoch", "1", "--preds", "0"]) == 0
+    assert "0 images written" in capsys.readouterr().out
+
+
+def test_a_training_of_a_few_steps_lowers_the_loss(workdir):
+    demo.main([*SMALL, "--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"])
+    with open(glob.glob("logs/demo/*/metrics.csv")[0]) as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0] - 1
+
+
+@pytest.mark.parametrize(("flags", "problem"), [(["--train_metres", "0"], "--train_metres"), (["--pixels", "3"], "--pixels")])
+def test_bad_city_flags(workdir, capsys, flags, problem):
+    with pytest.raises(SystemExit) as exit_:
+        demo.main(["--city_flags", " ".join(flags)])
+    assert exit_.value.code == 2 and problem in capsys.readouterr().err
+
+
+def test_chance_is_what_random_predictions_reach():
+    class Dataset:
+        positives_per_query = [range(3), range(0), range(1)]
+        database = range(40)
+    assert chance_recall(Dataset) == pytest.approx(100 * 4 / 3 / 40)
