@@ -20,7 +20,7 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	touch $@
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -7,7 +7,9 @@ import logging
 import os
 import random
 import secrets
+import signal
 import sys
+import threading
 import time
 import traceback
 
@@ -24,8 +26,8 @@ FAILED = "Experiment finished (with some errors)"
 def run_experiment(body, args, output_folder=None):
     """Runs body(args, output_folder) with its logs in output_folder (default: a new one below logs/<args.save_dir>).
 
-    The last line of the log says whether all went well. A UserError ends as one line and exit code 2, an interrupt as 130, anything
-    else keeps its traceback, in the logs too, and exits with 1. Returns 0.
+    The last line of the log says whether all went well. A UserError ends as one line and exit code 2, SIGINT and SIGTERM as 128 + signal,
+    anything else keeps its traceback, in the logs too, and exits with 1. Returns 0.
     """
     try:
         output_folder = output_folder or make_log_folder(args.save_dir)
@@ -33,7 +35,7 @@ def run_experiment(body, args, output_folder=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    with _logging_to(handlers):
+    with _logging_to(handlers), _terminating():
         logging.debug(" ".join(sys.argv))
         logging.info(f"Arguments: {vars(args)}")
         logging.info(f"The outputs are being saved in {output_folder}")
@@ -44,15 +46,36 @@ def run_experiment(body, args, output_folder=None):
         except UserError as error:
             logging.error(f"error: {error}")
             code = 2
-        except KeyboardInterrupt:
-            logging.error("error: interrupted")
-            code = 130
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, Terminated)
+            logging.error(f"error: {'terminated' if terminated else 'interrupted'}")
+            code = 128 + (signal.SIGTERM if terminated else signal.SIGINT)
         except Exception:
             logging.critical(traceback.format_exc())
         logging.info(FAILED if code else FINISHED)
     if code:
         raise SystemExit(code)
     return 0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it."""
+
+
+@contextlib.contextmanager
+def _terminating():
+    """Within it SIGTERM raises Terminated in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def terminate(number, frame):
+        raise Terminated
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def make_log_folder(save_dir, root="logs"):
@@ -95,8 +118,7 @@ def _logging_to(handlers):
     before, level = logger.handlers[:], logger.level
     logger.handlers[:] = before + handlers
     logger.setLevel(logging.DEBUG)
-    for noisy in ("PIL", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.INFO)
+    logging.getLogger("PIL").setLevel(logging.INFO)  # it logs every chunk of every PNG
     try:
         yield
     finally:
@@ -128,13 +150,14 @@ class Metrics:
             writer.writerows(self.rows)
 
 
-def select_device(name):
-    """torch.device of "auto" (CUDA, else MPS, else the CPU), "cuda", "mps" or "cpu". Raises UserError if it is absent."""
+def select_device(name, flag="--device"):
+    """torch.device of "auto" (CUDA, else MPS, else the CPU), "cuda", "mps" or "cpu". Raises UserError, naming the flag, if it is
+    absent."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)
     if not available[name]:
-        raise UserError(f"--device {name}: PyTorch finds no such device here; it has {', '.join(d for d in available if available[d])}")
+        raise UserError(f"{flag} {name}: PyTorch finds no such device here; it has {', '.join(d for d in available if available[d])}")
     return torch.device(name)
 
 

@@ -17,7 +17,6 @@ from visualizations import save_predictions
 
 def main(argv=None):
     args = parse_arguments(is_training=False, argv=argv)
-    args.save_dir = args.save_dir or "default"
     return commons.run_experiment(evaluate, args)
 
 
@@ -30,15 +29,20 @@ def evaluate(args, output_folder):
                            args.image_size if args.resize_test_imgs else None)
     logging.info(f"Test set: {test_set}")
     if args.resume_model:
-        network = load_network(args.resume_model, args.backbone, args.fc_output_dim)
+        network = load_network(args.resume_model, *args.expected_architecture)
     else:
         logging.warning("Without --resume_model the network is not trained: its last layer is random, "
                         f"and the weights of its backbone are {args.backbone_weights}")
         weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
-        network = GeoLocalizationNet(args.backbone or "ResNet18", args.fc_output_dim or 512, weights=weights)
+        network = GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=weights)
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
 
+    test_and_report(test_set, network, args, device, seed, output_folder)
+
+
+def test_and_report(test_set, network, args, device, seed, output_folder):
+    """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
                   getattr(torch, args.infer_dtype))
     logging.info(f"{test_set}: {result}")
@@ -48,6 +52,7 @@ def evaluate(args, output_folder):
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+    return result
 
 
 if __name__ == "__main__":

@@ -15,12 +15,23 @@ DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
 
 
 def parse_arguments(is_training=True, argv=None):
-    """The arguments of train.py (is_training) or eval.py as a Namespace, with train_set_folder, val_set_folder and test_set_folder
-    resolved. Exits with code 2 and one line on a usage error, as argparse does."""
+    """The arguments of train.py (is_training) or eval.py as a Namespace. Exits with code 2 and one line on a usage error, as argparse does.
+
+    Beyond the flags: train_set_folder, val_set_folder and test_set_folder are resolved; expected_architecture is (backbone,
+    fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
+    """
     parser = make_parser(is_training)
     try:
         args = parser.parse_args(expand_recipes(argv))
+        for name, value in vars(args).items():
+            if value == "":  # as of a variable of the shell that is not set
+                raise UserError(f"--{name} is empty; give it a value or leave it out")
         _resolve_folders(args, is_training)
+        # what a checkpoint is expected to be: only what was asked for
+        args.expected_architecture = args.backbone, args.fc_output_dim
+        args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
+        args.save_dir_given = args.save_dir is not None
+        args.save_dir = args.save_dir or "default"
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
     except UserError as error:
@@ -127,7 +138,8 @@ def add_evaluation_arguments(group):
 def add_running_arguments(group):
     add = _adder(group)
     add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="where to compute; auto: CUDA, else MPS, else the CPU")
-    add("--seed", type=_whole(-1), default=0, help="seed of all that is random; -1 draws one and allows nondeterministic kernels")
+    add("--seed", type=_whole(-1, 2**63 - 1), default=0,
+        help="seed of all that is random; -1 draws one, and allows nondeterministic kernels")
     add("--num_workers", type=_whole(0), default=8, help="processes that decode images; results do not depend on it")
 
 
@@ -155,11 +167,29 @@ def _expand(arguments, including):
             raise UserError(f"the recipe {path} is not a text file") from error
         for number, line in enumerate(lines, 1):
             try:
-                words = shlex.split(line, comments=True)
+                words = shlex.split(_without_comment(line))
             except ValueError as error:
                 raise UserError(f"line {number} of the recipe {path} cannot be split into flags: {error}") from error
             expanded += _expand(words, (*including, os.path.realpath(path)))
     return expanded
+
+
+def _without_comment(line):
+    """As a shell, and unlike shlex: # begins a comment only at the beginning of a word, outside quotes."""
+    quote, previous, skip = None, " ", False
+    for index, character in enumerate(line):
+        if skip:
+            skip = False
+        elif character == "\\" and quote != "'":
+            skip = True
+        elif quote:
+            quote = None if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and previous.isspace():
+            return line[:index]
+        previous = character
+    return line
 
 
 def _resolve_folders(args, is_training):
@@ -190,14 +220,14 @@ def _backbone(text):
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _whole(low):
+def _whole(low, high=10**9):
     def convert(text):
         try:
             value = int(text)
         except ValueError:
             value = None
-        if value is None or value < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low} and at most {high}")
         return value
     return convert
 

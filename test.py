@@ -20,7 +20,11 @@ def compute_recalls(predictions, positives_per_query, recall_values=RECALL_VALUE
     predictions: int (q, k), database indices, nearest first, -1 for none; positives_per_query: for each query the database images that
     are right. A query is found at N if one of its first N predictions is right; one without positives is always missed.
     """
-    return 100 * found_at(predictions, positives_per_query, recall_values).mean(axis=0)
+    return _percent(found_at(predictions, positives_per_query, recall_values))
+
+
+def _percent(found):
+    return 100 * found.mean(axis=0)
 
 
 def chance_recall(dataset):
@@ -79,9 +83,9 @@ class TestResult:
         """A line for each recall, with what it was measured on."""
         for row, n in enumerate(self.recall_values):
             low, high = self.intervals[row]
+            without = "all" if self.num_without_positives == len(self.found) else f"{self.recalls_with_positives[row]:.1f} without those"
             yield (f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries in "
-                   f"{self.num_database} database images, {self.num_without_positives} queries without positives; "
-                   f"{self.recalls_with_positives[row]:.1f} without those")
+                   f"{self.num_database} database images, {self.num_without_positives} queries without positives ({without})")
 
 
 def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32):
@@ -116,8 +120,8 @@ def summarize(predictions, positives_per_query, num_database, unreadable_queries
     """The TestResult of given predictions."""
     found = found_at(predictions, positives_per_query)
     has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
-    with_positives = 100 * found[has_positives].mean(axis=0) if has_positives.any() else np.full(found.shape[1], np.nan)
-    return TestResult(recalls=100 * found.mean(axis=0), intervals=bootstrap_intervals(found, seed), recalls_with_positives=with_positives,
+    with_positives = _percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
+    return TestResult(recalls=_percent(found), intervals=bootstrap_intervals(found, seed), recalls_with_positives=with_positives,
                       predictions=predictions, found=found, num_database=num_database,
                       num_without_positives=int((~has_positives).sum()), unreadable_queries=unreadable_queries or {},
                       unreadable_database=unreadable_database or {})

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -20,13 +21,18 @@ from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
+from eval import test_and_report
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.errors import UserError
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
 from test import test
-from visualizations import save_predictions
+
+# what a run's results depend on: a resumed run with others is warned of
+RESULT_ARGUMENTS = (
+    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "batch_size",
+    "iterations_per_epoch", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation", "random_resized_crop", "seed")
 
 
 def main(argv=None):
@@ -37,10 +43,11 @@ def main(argv=None):
 def train(args, output_folder):
     """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model."""
     device = commons.select_device(args.device)
-    augmentation_device = commons.select_device(args.augmentation_device or device.type)
+    augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
     infer_dtype = getattr(torch, args.infer_dtype)
-    seed = commons.set_seed(args.seed)
+    state = load_run_state(args.resume_train) if args.resume_train else None
+    seed = commons.set_seed(state["seed"] if args.seed == -1 and state and "seed" in state else args.seed)
 
     # Data
     groups = open_groups(args.train_set_folder, args.M, args.alpha, args.N, args.L, args.min_images_per_class)
@@ -61,7 +68,6 @@ def train(args, output_folder):
                                 RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
 
     # Network, heads and their optimizers; the state of a resumed run
-    state = load_run_state(args.resume_train) if args.resume_train else None
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
     heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g)) for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
@@ -69,9 +75,9 @@ def train(args, output_folder):
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
     first_epoch, best_recall1 = 0, -1.0
     if state:
-        restore(state, args, heads, optimizer, head_optimizers, amp.scaler)
-        first_epoch, best_recall1 = state["epoch_num"], state["best_val_recall1"]
-        best_recall1 = keep_best_model(args.resume_train, output_folder, best_recall1)
+        restore(state, args, groups, heads, optimizer, head_optimizers, amp.scaler)
+        first_epoch = state["epoch_num"]
+        best_recall1 = keep_best_model(args.resume_train, output_folder, network, state["best_val_recall1"])
         logging.info(f"Resuming at epoch {first_epoch} of {args.epochs_num}, best R@1 so far {best_recall1:.1f}")
         del state
 
@@ -105,35 +111,33 @@ def train(args, output_folder):
             "classifiers_state_dict": [head.state_dict() for head in heads],
             "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
             "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
+            "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
         }, last_path)
     del batches
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {best_recall1:.1f}")
     network = load_network(best_path).to(device, memory_format=torch.channels_last)
-    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save, infer_dtype)
-    logging.info(f"{test_set}: {result}")
-    for line in result.details():
-        logging.info(line)
-    if args.num_preds_to_save:
-        drawn = save_predictions(test_set, result, os.path.join(output_folder, "preds"), args.num_preds_to_save, args.save_only_wrong_preds)
-        logging.info(f"Predictions of {drawn} queries are drawn in {os.path.join(output_folder, 'preds')}")
+    test_and_report(test_set, network, args, device, seed, output_folder)
 
 
 def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
-    """Yields (step, images, labels) on the device: float32 (B, 3, image_size, image_size) augmented, int64 (B,)."""
+    """Yields (step, the network's seed, images, labels), the last two on the device: float32 (B, 3, image_size, image_size) augmented,
+    int64 (B,)."""
     for batch in loader:
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
         images = augment(batch.images.to(augmentation_device, non_blocking=True), schedule.augmentation_seed(group, k))
-        yield batch.step, images.to(device).contiguous(memory_format=torch.channels_last), batch.labels.to(device, non_blocking=True)
+        images = images.to(device).contiguous(memory_format=torch.channels_last)
+        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True)
 
 
 def train_one_epoch(batches, network, head, optimizers, amp, lr_factor):
     """One pass over the epoch's batches; returns the mean loss."""
     network.train()
     losses = []
-    for step, images, labels in batches:
+    for step, seed, images, labels in batches:
+        torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
             for parameters in optimizer.param_groups:
@@ -174,14 +178,14 @@ class MixedPrecision:
 def make_network(args, state):
     """The network to train, on the CPU: of the run's state, of --resume_model, or with --backbone_weights."""
     if state:
-        return build_network(state["model_state_dict"], args.resume_train, args.backbone, args.fc_output_dim, args.train_all_layers)
+        return build_network(state["model_state_dict"], args.resume_train, *args.expected_architecture, args.train_all_layers)
     if args.resume_model:
-        return load_network(args.resume_model, args.backbone, args.fc_output_dim, args.train_all_layers)
+        return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers)
     weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
     if weights is None and not args.train_all_layers:
         logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
                         "Give --backbone_weights, or --train_all_layers")
-    return GeoLocalizationNet(args.backbone or "ResNet18", args.fc_output_dim or 512, args.train_all_layers, weights)
+    return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, weights)
 
 
 def make_head(dim, classes, seed):
@@ -213,15 +217,19 @@ def on_device(head, optimizer, device):
 
 
 def resumed_folder(args):
-    """The folder that a resumed run goes on in: its own, unless --save_dir asks for another. None: a new one."""
-    folder = os.path.dirname(os.path.abspath(args.resume_train)) if args.resume_train else None
-    in_place = folder and args.save_dir is None and os.path.exists(os.path.join(folder, "info.log"))
-    args.save_dir = args.save_dir or "default"
-    return os.path.relpath(folder) if in_place else None
+    """The folder that a resumed run goes on in: its own, unless another --save_dir is asked for. None: a new one."""
+    if not args.resume_train:
+        return None
+    folder = os.path.dirname(os.path.abspath(args.resume_train))
+    same = not args.save_dir_given or os.path.dirname(folder) == os.path.abspath(os.path.join("logs", args.save_dir))
+    return os.path.relpath(folder) if same and os.path.exists(os.path.join(folder, "info.log")) else None
 
 
-def restore(state, args, heads, optimizer, head_optimizers, scaler):
+def restore(state, args, groups, heads, optimizer, head_optimizers, scaler):
     """Loads heads, optimizers and gradient scaler of a run's state. Raises UserError when they are of other groups."""
+    for name, before in state.get("arguments", {}).items():
+        if name in RESULT_ARGUMENTS and before != getattr(args, name):
+            logging.warning(f"The resumed run had --{name} {before}, now {getattr(args, name)}: results will be neither run's")
     if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
         raise UserError(f"{args.resume_train} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: "
                         "mend --groups_num")
@@ -231,6 +239,10 @@ def restore(state, args, heads, optimizer, head_optimizers, scaler):
             raise UserError(f"group {group} of {args.resume_train} has a head of {shape}, and of this training set "
                             f"{tuple(head.weight.shape)} (classes, dimension): resume with the data set and the parameters of that run")
         head.load_state_dict(head_state)
+        if "arguments" not in state:
+            published_to_ours = np.argsort(groups.published_order(group))
+            logging.debug(f"Group {group}: the head's classes are taken to be in the published code's order")
+            permute_head(head, state["optimizers_state_dict"][group], torch.from_numpy(published_to_ours))
     for target, saved in zip([optimizer, *head_optimizers], [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
         rate, fused = target.defaults["lr"], target.defaults["fused"]
         try:
@@ -242,18 +254,29 @@ def restore(state, args, heads, optimizer, head_optimizers, scaler):
             if before != rate:
                 logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
             parameters.update(initial_lr=rate, fused=fused, foreach=None)
-        for parameter, entry in target.state.items():  # fused Adam walks memory: moments must lie as their parameter does
+        for parameter, entry in target.state.items():
+            # fused Adam wants its counter on the parameter's device, and walks memory: moments must lie as their parameter does
+            entry["step"] = torch.as_tensor(entry["step"], dtype=torch.float32, device=parameter.device if fused else "cpu")
             for key in ("exp_avg", "exp_avg_sq"):
                 entry[key] = torch.empty_like(parameter).copy_(entry[key])
     if state.get("scaler_state_dict") and scaler.is_enabled():
         scaler.load_state_dict(state["scaler_state_dict"])
 
 
-def keep_best_model(checkpoint, output_folder, best_recall1):
-    """Brings the best model so far beside the resumed run's outputs; without one, the next validation's is the best."""
+def permute_head(head, optimizer_state, order):
+    """Reorders a head's classes and their Adam moments: row i becomes what row order[i] was."""
+    head.weight.data = head.weight.data[order]
+    for entry in optimizer_state["state"].values():
+        entry.update({key: entry[key][order] for key in ("exp_avg", "exp_avg_sq")})
+
+
+def keep_best_model(checkpoint, output_folder, network, best_recall1):
+    """Brings the best model so far beside the resumed run's outputs, and returns its R@1. Without one, the network itself is the best
+    until the next validation."""
     source, target = (os.path.join(folder, "best_model.pth") for folder in (os.path.dirname(checkpoint), output_folder))
     if not os.path.exists(source):
         logging.warning(f"There is no best_model.pth beside {checkpoint}: the best from here on will be kept")
+        save_network(network, target)
         return -1.0
     if not (os.path.exists(target) and os.path.samefile(source, target)):
         shutil.copyfile(source, target)

@@ -9,6 +9,7 @@ from datasets.images import ImageError, open_rgb
 from model.files import replacing
 
 _HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
+_PER_ROW = 11  # panels; a JPEG can be no wider than 65,500 pixels
 _GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 128, 128)
 
 
@@ -42,12 +43,14 @@ def _draw(dataset, query, predictions, right, distances):
     for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
         panels.append(_panel(dataset.database.path(prediction), _GREEN if is_right else _RED, f"Prediction {rank}",
                              f"{metres:.1f} m: {'right' if is_right else 'wrong'}"))
-    width = sum(panel.width for panel in panels) + _GAP * (len(panels) + 1)
-    sheet = Image.new("RGB", (width, panels[0].height + 2 * _GAP), "white")
-    left = _GAP
-    for panel in panels:
-        sheet.paste(panel, (left, _GAP))
-        left += panel.width + _GAP
+    rows = [panels[begin:begin + _PER_ROW] for begin in range(0, len(panels), _PER_ROW)]
+    width = max(sum(panel.width + _GAP for panel in row) for row in rows) + _GAP
+    sheet = Image.new("RGB", (width, len(rows) * (panels[0].height + _GAP) + _GAP), "white")
+    for index, row in enumerate(rows):
+        left = _GAP
+        for panel in row:
+            sheet.paste(panel, (left, _GAP + index * (panel.height + _GAP)))
+            left += panel.width + _GAP
     return sheet
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from datasets.names import EAST, HEADING, NORTH, ImageNames, images_list_path, list_images, parse_fields
 from model.errors import UserError
+from model.files import current_umask
 
 _VERSION = 1  # of the cache's layout: another one is built anew
 _ARRAYS = ("class_ids", "group_offsets", "class_offsets", "image_index", "name_blob", "name_starts", "name_ends")
@@ -33,6 +34,11 @@ class Groups:
         self._class_ids, self._group_offsets, self._class_offsets = class_ids, group_offsets, class_offsets
         self._image_index = image_index
         self.names = ImageNames(name_blob, name_starts, name_ends)
+        self._origin = None  # (path, identity) of the cache that the arrays lie in
+
+    def __reduce__(self):
+        # a worker that is not forked opens the same cache, instead of receiving a copy of all names
+        return (_load, self._origin) if self._origin else (Groups, tuple(self.arrays().values()))
 
     @property
     def num_groups(self):
@@ -59,6 +65,19 @@ class Groups:
             raise IndexError(f"group {group} has no class {class_row}")
         row = self._group_offsets[group] + class_row
         return self._image_index[self._class_offsets[row]:self._class_offsets[row + 1]]
+
+    def published_order(self, group):
+        """int64 (C,): for row i of a published head, its row of class_ids(group).
+
+        The published code collects a group's classes in a set, in the order of the image list, and numbers them as the set iterates.
+        """
+        first_images = [self.image_indices(group, row)[0] for row in range(self.num_classes(group))]
+        class_ids = [tuple(class_id) for class_id in self.class_ids(group).tolist()]
+        classes = set()
+        for row in np.argsort(first_images):
+            classes.add(class_ids[row])
+        row_of = {class_id: row for row, class_id in enumerate(class_ids)}
+        return np.array([row_of[class_id] for class_id in classes])
 
     def image_name(self, index):
         """The relative path of image `index` of the list."""
@@ -176,7 +195,7 @@ def _digest(names):
 
 
 def _save(path, identity, groups):
-    """Writes a folder beside `path` and renames it there: readers find the old cache or the new one, never a part."""
+    """Writes a folder beside `path` and renames it there: readers find the old cache, none, or the new one, never a part."""
     parent = os.path.dirname(path) or "."
     temporary = None
     try:
@@ -186,8 +205,10 @@ def _save(path, identity, groups):
             np.save(os.path.join(temporary, name + ".npy"), array, allow_pickle=False)
         with open(os.path.join(temporary, "header.json"), "w") as file:
             json.dump(identity, file, indent=1)
+        os.chmod(temporary, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
         if os.path.exists(path):
-            shutil.rmtree(path)
+            os.rename(path, old := temporary + ".old")
+            shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(FileExistsError):  # another run was faster; open_groups checks what it wrote
             _rename_folder(temporary, path)
     except OSError as error:
@@ -218,10 +239,14 @@ def _load(path, identity):
         _check(arrays)
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise UserError(f"the cache {path} cannot be read: {error.strerror}; mend its permissions or remove it") from error
     except (OSError, ValueError, EOFError) as error:
         logging.warning(f"The cache {path} is damaged ({error}); building it anew")
         return None
-    return Groups(**arrays)
+    groups = Groups(**arrays)
+    groups._origin = path, identity
+    return groups
 
 
 def _check(arrays):

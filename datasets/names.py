@@ -11,6 +11,7 @@ import numpy as np
 import utm
 
 from model.errors import UserError
+from model.files import replacing
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 FIELDS = ("", "UTM_east", "UTM_north", "UTM_zone_number", "UTM_zone_letter", "latitude", "longitude", "pano_id", "tile_num",
@@ -83,7 +84,8 @@ def utm_to_latlon(utm_east, utm_north, zone_number, zone_letter):
 
 def images_list_path(folder):
     """The text file that may stand next to `folder` and then replaces the walk through it."""
-    return os.path.normpath(folder) + "_images_paths.txt"
+    folder = os.path.normpath(folder)
+    return (os.path.abspath(folder) if os.path.basename(folder) in (".", "..") else folder) + "_images_paths.txt"
 
 
 def list_images(folder):
@@ -122,10 +124,8 @@ def read_images_list(path):
 
 def write_images_list(folder, names):
     """Writes `<folder>_images_paths.txt`, beside and renamed."""
-    path = images_list_path(folder)
-    with open(path + ".tmp", "wb") as file:
+    with replacing(images_list_path(folder)) as temporary, open(temporary, "wb") as file:
         file.writelines(os.fsencode(name) + b"\n" for name in names)
-    os.replace(path + ".tmp", path)
 
 
 def positions(names):
@@ -223,7 +223,8 @@ def _refuse_unsafe(names):
 
 
 def _walk(folder):
-    """All images below a folder as sorted relative POSIX paths. Symbolic links to folders are followed, but not round in circles."""
+    """All images below a folder as sorted relative POSIX paths. Hidden files and folders are passed over; symbolic links to folders are
+    followed, but not round in circles."""
     found = []
     pending, seen = [""], set()
     while pending:
@@ -236,6 +237,8 @@ def _walk(folder):
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
                     name = f"{relative}/{entry.name}" if relative else entry.name
                     if entry.is_dir():
                         pending.append(name)

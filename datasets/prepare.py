@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+import tempfile
 
 from PIL import ExifTags, Image
 from tqdm import tqdm
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from datasets.images import ImageError, open_rgb, resize_shorter_side
 from datasets.names import IMAGE_EXTENSIONS, format_name, latlon_to_utm, write_images_list
 from model.errors import UserError
-from model.files import replacing
+from model.files import current_umask, replacing
 
 _GPS = ExifTags.GPS
 
@@ -46,7 +47,7 @@ def prepare(photos, output, query_every=3, resize=0):
     """Writes the data set; returns ({folder: number of images}, [(path, why a photo was left out)]).
 
     Positions are UTM metres in the zone of the first photo, so that photos across a border stay metric. A photo's heading is its
-    GPSImgDirection, or 0 if it has none. Raises UserError when the output exists, or fewer than query_every photos are usable.
+    GPSImgDirection, or 0 if it has none. Raises UserError when the output exists, or fewer than 2 * query_every photos have a position.
     """
     if os.path.exists(output) and os.listdir(output):
         raise UserError(f"{output} exists and is not empty; name another folder or remove it")
@@ -62,8 +63,24 @@ def prepare(photos, output, query_every=3, resize=0):
         reason = f"; {unusable[0][0]!r}: {unusable[0][1]}" if unusable else ""
         raise UserError(f"{len(usable)} photos have a position, too few to make queries and a database of{reason}")
 
-    building = output.rstrip("/") + ".building"
-    shutil.rmtree(building, ignore_errors=True)
+    parent = os.path.dirname(os.path.abspath(output))
+    os.makedirs(parent, exist_ok=True)
+    building = tempfile.mkdtemp(prefix=f".{os.path.basename(os.path.abspath(output))}.", dir=parent)
+    try:
+        counts = _write(usable, unusable, building, query_every, resize)
+        os.chmod(building, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
+        if os.path.exists(output):
+            os.rmdir(output)
+        os.rename(building, output)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)  # gone under this name if all went well
+    return counts, unusable
+
+
+def _write(usable, unusable, building, query_every, resize):
+    """Copies the usable photos below `building`, which adds to `unusable`; returns {folder: number of images}."""
     folders = {folder: [] for folder in ("train", "val/database", "val/queries", "test/database", "test/queries")}
     for index, (path, east, north, zone, latitude, longitude, heading) in enumerate(tqdm(usable, desc="Photos", unit="img", disable=None)):
         query = index % query_every == query_every - 1
@@ -84,10 +101,7 @@ def prepare(photos, output, query_every=3, resize=0):
         if not names:
             raise UserError(f"no photo is left for {folder}")
         write_images_list(os.path.join(building, folder), sorted(names))
-    if os.path.exists(output):
-        os.rmdir(output)
-    os.rename(building, output)
-    return {folder: len(names) for folder, names in folders.items()}, unusable
+    return {folder: len(names) for folder, names in folders.items()}
 
 
 def read_gps(path):

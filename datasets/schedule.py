@@ -9,7 +9,7 @@ import numpy as np
 from model.errors import UserError
 
 # one independent stream of random numbers a purpose
-_CLASSES, _IMAGES, _AUGMENTATION, _HEADS = range(4)
+_CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
 
 
 class Schedule:
@@ -55,11 +55,18 @@ class Schedule:
 
     def augmentation_seed(self, group, k):
         """The seed of the generator of the batch's augmentation parameters."""
-        return int(self._sequence(_AUGMENTATION, group, k).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return self._seed(_AUGMENTATION, group, k)
+
+    def network_seed(self, group, k):
+        """The seed of what is random inside the network (EfficientNet's and ConvNeXt's stochastic depth) at a step."""
+        return self._seed(_NETWORK, group, k)
 
     def head_seed(self, group):
         """The seed of a group's initial classifier."""
-        return int(self._sequence(_HEADS, group).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return self._seed(_HEADS, group)
+
+    def _seed(self, *counters):
+        return int(self._sequence(*counters).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def _sequence(self, *counters):
         return np.random.SeedSequence((self.seed, *counters))

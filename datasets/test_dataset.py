@@ -11,6 +11,7 @@ from datasets.names import list_images, positions
 from model.errors import UserError
 from model.normalization import to_tensor
 
+MIN_SIDE = 32  # pixels: what every backbone reduces to at least one feature
 DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
 
 
@@ -56,6 +57,8 @@ class ImageFolder(torch.utils.data.Dataset):
             return index, None, str(error)
         if self.resize:
             image = resize_shorter_side(image, self.resize)
+        if min(image.size) < MIN_SIDE:
+            return index, None, f"it has {image.width} x {image.height} pixels, fewer than {MIN_SIDE} along a side"
         return index, to_tensor(to_array(image)), ""
 
     def path(self, index):

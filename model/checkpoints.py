@@ -24,9 +24,16 @@ def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=Fal
     of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it from the checkpoint.
     Raises UserError when it cannot be read, or is of another architecture (naming the first entries that differ).
     """
-    path = source if os.path.exists(source) else zoo.fetch(source)
-    state_dict = network_state(read_tensors(path), path)
-    return build_network(state_dict, path, backbone, fc_output_dim, train_all_layers)
+    if os.path.exists(source):
+        return build_network(network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers)
+
+    def load(path):  # a published model is what its name says
+        return build_network(network_state(read_tensors(path), path), path, *zoo.architecture(source), train_all_layers)
+    network = load(zoo.fetch(source, check=load))
+    if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (None, network.fc_output_dim):
+        raise UserError(f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: mend --backbone and "
+                        "--fc_output_dim")
+    return network
 
 
 def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):
@@ -38,7 +45,7 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
         differences = describe_differences(state_dict, _expected(*closest))
         what = f"a {found[0]} with {found[1]}-D descriptors, not" if found else "not"
         raise UserError(f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
-                        "mend --backbone and --fc_output_dim, or give another checkpoint")
+                        "mend --backbone and --fc_output_dim, or replace the file")
     network = GeoLocalizationNet(*found, train_all_layers=train_all_layers)
     network.load_state_dict(state_dict, strict=True)
     return network

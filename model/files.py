@@ -29,9 +29,11 @@ def read_tensors(path):
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise UserError(f"{path} holds objects other than tensors and plain values, and was not opened, since such files can run "
-                            "code; ask its author for a plain state_dict") from error
+        with open(path, "rb") as file:
+            is_pickle = file.read(2)[:1] in (b"\x80", b"P")  # a bare pickle, or one in a zip
+        if is_pickle:
+            raise UserError(f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
+                            "files can run code; ask its author for a plain state_dict") from error
         raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
@@ -57,7 +59,7 @@ def replacing(path):
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path) or ".")
         os.close(handle)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
+        os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp's files are for their owner alone
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -69,7 +71,8 @@ def replacing(path):
             os.unlink(temporary)
 
 
-def _umask():
+def current_umask():
+    """The process's umask."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -5,6 +5,7 @@ import os
 import torch
 import torchvision
 
+from . import downloads
 from .errors import UserError
 from .files import read_tensors
 from .state_dicts import describe_differences, plain_names
@@ -39,10 +40,8 @@ def _fetch_torchvision(name, weights):
     available = torchvision.models.get_model_weights(name.lower())
     if weights not in available.__members__:
         raise UserError(f"torchvision has no {weights} for {name}; it has {', '.join(available.__members__)}")
-    entry = available[weights]
-    try:
-        return entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
-        place = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(entry.url))
-        raise UserError(f"the {weights} weights of {name} could not be fetched ({error}); download {entry.url} to {place}, or give "
-                        "--backbone_weights a file or none") from error
+    address = available[weights].url
+    path = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(address))
+    # torchvision's file names end with the beginning of their hash
+    downloads.fetch(address, path, f"{weights} of {name}", check=read_tensors, hash_prefix=address.rsplit("-", 1)[1].removesuffix(".pth"))
+    return read_tensors(path)

@@ -1,10 +1,10 @@
-"""Names and addresses of the published models, and how to fetch one."""
+"""Names and addresses of the published models."""
 
-import http.client
 import os
 
 import torch
 
+from . import downloads
 from .errors import UserError
 
 COSPLACE = "https://github.com/gmberton/CosPlace/releases/download/v1.0/{}_cosplace.pth"
@@ -40,29 +40,15 @@ def local_path(name):
     return os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(addresses()[canonical_name(name)]))
 
 
-def fetch(name):
-    """Downloads a published model unless it is there, checks it, and returns its path. Raises UserError that says how to do it by
-    hand when it cannot be fetched; a cut-off or wrong file is not kept."""
-    from .checkpoints import build_network, network_state  # they fetch through this module
-    from .files import read_tensors
+def architecture(name):
+    """(backbone, dimension) of a model."""
+    backbone, dim = canonical_name(name).removeprefix("EigenPlaces_").rsplit("_", 1)
+    return backbone, int(dim)
 
+
+def fetch(name, check):
+    """Downloads a published model unless it is there, and returns its path; check: as in downloads.fetch. Raises UserError that says
+    how to do it by hand when it cannot be fetched; a cut-off or wrong file is not kept."""
     name = canonical_name(name)
-    path, address = local_path(name), addresses()[name]
-    if os.path.exists(path):
-        return path
-    backbone, dim = name.removeprefix("EigenPlaces_").rsplit("_", 1)
-    download = f"{path}.{os.getpid()}.download"
-    by_hand = f"download {address} by hand and put it at {path}"
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        torch.hub.download_url_to_file(address, download)
-        build_network(network_state(read_tensors(download), address), address, backbone, int(dim))
-        os.replace(download, path)
-    except UserError as error:
-        raise UserError(f"what {address} sent is not {name}: {str(error).replace(download, 'the download')}; or {by_hand}") from error
-    except (OSError, RuntimeError, http.client.HTTPException) as error:  # URLError and HTTPError are OSErrors
-        raise UserError(f"{name} could not be fetched ({error}): {by_hand}") from error
-    finally:
-        if os.path.exists(download):
-            os.unlink(download)
-    return path
+    downloads.fetch(addresses()[name], local_path(name), name, check)
+    return local_path(name)

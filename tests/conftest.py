@@ -1,6 +1,12 @@
-import pytest
+import os
 
-from tests.tiny import make_tiny
+# Set before torch and faiss are imported, and inherited by scripts that tests start: threads that wait for each other in a spin make
+# small work a hundred times slower wherever something else uses the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+
+from tests.tiny import make_tiny  # noqa: E402
 
 
 @pytest.fixture(scope="session")

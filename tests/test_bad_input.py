@@ -4,6 +4,10 @@ import glob
 import os
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -13,6 +17,8 @@ import train
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from tests.tiny import FLAGS
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def fails(script, capsys, *flags):
@@ -133,22 +139,42 @@ def test_unwritable_logs_folder(copy, capsys):
         pass
     for script in (train, eval_script):
         assert "the log folder logs/default/" in fails(script, capsys, "--dataset_folder", copy, *FLAGS)
-    if os.geteuid():  # nothing is unwritable for root
-        os.unlink("logs")
-        os.mkdir("logs", 0o500)
-        assert "cannot be made: Permission denied" in fails(train, capsys, "--dataset_folder", copy, *FLAGS)
+
+
+def test_logs_folder_without_permission(copy, capsys, monkeypatch):
+    def refuse(path, *args):  # a mode would not stop root
+        raise PermissionError(13, "Permission denied", path)
+    monkeypatch.setattr(os, "mkdir", refuse)
+    assert "cannot be made: Permission denied; run where you may write" in fails(train, capsys, "--dataset_folder", copy, *FLAGS)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_absent_device(copy, capsys):
     line = fails(train, capsys, "--dataset_folder", copy, *FLAGS, "--device", "cuda")
     assert "--device cuda: PyTorch finds no such device here; it has cpu" in line
+    line = fails(train, capsys, "--dataset_folder", copy, *FLAGS, "--augmentation_device", "cuda")
+    assert "--augmentation_device cuda: PyTorch finds no such device" in line
 
 
 def test_unknown_model(copy, capsys):
     line = fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "ResNet99_512")
     assert "'ResNet99_512' is neither a file nor a published model" in line
     assert "there is no file logs/x.pth" in fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "logs/x.pth")
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
+    command = [sys.executable, os.path.join(ROOT, "train.py"), "--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "100000",
+               "--num_workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "Validation set" in line:
+            break
+    time.sleep(1)
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
+    lines = open(glob.glob("logs/*/*/info.log")[0]).read().splitlines()
+    assert lines[-2].endswith(f"error: {word}") and lines[-1].endswith("Experiment finished (with some errors)")
 
 
 def test_programming_errors_keep_their_traceback(copy, capsys, monkeypatch):

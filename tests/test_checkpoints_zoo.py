@@ -253,6 +253,16 @@ def test_offline(workdir, monkeypatch):
         load_network("ResNet50_512")
 
 
+def test_a_file_put_there_by_hand_is_what_its_name_says(workdir, network):
+    os.makedirs("torch_home/hub/checkpoints")
+    save_network(network, "torch_home/hub/checkpoints/ResNet50_2048_cosplace.pth")
+    with pytest.raises(UserError, match="ResNet50_2048_cosplace.pth is a ResNet18 with 512-D descriptors, not a ResNet50 with 2048-D"):
+        load_network("ResNet50_2048")
+    save_network(network, "torch_home/hub/checkpoints/ResNet18_512_cosplace.pth")
+    with pytest.raises(UserError, match="ResNet18_512 is a ResNet18 with 512-D descriptors: mend --backbone"):
+        load_network("ResNet18_512", backbone="VGG16")
+
+
 def test_an_existing_path_wins(server, workdir, network):
     save_network(network, "ResNet18_512")
     assert equal(load_network("ResNet18_512"), network) and not server.requests

@@ -76,11 +76,15 @@ def test_another_seed_gives_other_weights(tiny, trained, workdir):
     assert not torch.equal(weights(drawn)["aggregation.3.weight"], weights(trained)["aggregation.3.weight"])
 
 
-def test_resumed_run_ends_as_the_uninterrupted_one_in_place(tiny, trained, workdir):
-    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 1)
-    for epochs in (3, 4):
-        resumed = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", epochs, "--resume_train", f"{folder}/last_checkpoint.pth")
-        assert resumed == folder and len(os.listdir("logs/default")) == 1
+@pytest.mark.parametrize("backbone", ["ResNet18", "EfficientNet_B0"])  # the latter drops blocks at random
+def test_resumed_run_ends_as_the_uninterrupted_one_in_place(tiny, trained, workdir, backbone):
+    flags = ["--dataset_folder", tiny, *FLAGS, "--backbone", backbone]
+    if backbone != "ResNet18":
+        trained = run(train, *flags, "--epochs_num", 4, "--save_dir", "whole")
+    folder = run(train, *flags, "--epochs_num", 1, "--save_dir", "mine")
+    for epochs, same_dir in ((3, []), (4, ["--save_dir", "mine"])):
+        resumed = run(train, *flags, "--epochs_num", epochs, "--resume_train", f"{folder}/last_checkpoint.pth", *same_dir)
+        assert resumed == folder and len(os.listdir("logs/mine")) == 1
     assert_equal(weights(folder), weights(trained))
     assert_equal(weights(folder, "best_model.pth"), weights(trained, "best_model.pth"))
     with open(f"{folder}/metrics.csv") as file, open(f"{trained}/metrics.csv") as expected:
@@ -90,22 +94,65 @@ def test_resumed_run_ends_as_the_uninterrupted_one_in_place(tiny, trained, workd
     assert "Resuming at epoch 3 of 4" in open(f"{folder}/info.log").read()
 
 
-def test_resuming_a_published_run_state(tiny, trained, workdir):
-    """No extras of ours, numpy's float64, optimizers of an older PyTorch without fused or foreach, and no log beside it."""
-    state = read_tensors(f"{trained}/last_checkpoint.pth")
-    state = {key: state[key] for key in RUN_STATE_KEYS} | {"best_val_recall1": np.float64(0.0), "epoch_num": 2}
+def published_state(state):
+    """A run's state as the published code writes it: no extras, numpy's float64, optimizers of an older PyTorch, and the classes of each
+    head in the order of a Python set."""
+    state = {key: state[key] for key in RUN_STATE_KEYS} | {"best_val_recall1": np.float64(0.0)}
     for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]:
         for group in optimizer["param_groups"]:
             for key in set(group) - {"lr", "betas", "eps", "weight_decay", "amsgrad", "params"}:
                 del group[key]
         for entry in optimizer["state"].values():
             entry["step"] = int(entry["step"])
+    for group, (head, optimizer) in enumerate(zip(state["classifiers_state_dict"], state["optimizers_state_dict"], strict=True)):
+        # of the tiny data set: group = parity of the place; names are walked in the order of the places
+        in_list_order = [(551000 + 10 * place, 4181000, heading) for place in range(group, 12, 2) for heading in (0, 30)]
+        published, ours = list(set(in_list_order)), sorted(in_list_order)
+        assert published != ours
+        rows = [ours.index(class_id) for class_id in published]
+        head["weight"] = head["weight"][rows]
+        for entry in optimizer["state"].values():
+            entry.update({key: entry[key][rows] for key in ("exp_avg", "exp_avg_sq")})
+    return state
+
+
+def test_resuming_a_published_run_state_goes_on_as_from_ours(tiny, workdir):
+    flags = ["--dataset_folder", tiny, *FLAGS, "--classifiers_lr", 0.3]
+    first = run(train, *flags, "--epochs_num", 2)
     os.mkdir("published")
-    torch.save(state, "published/last_checkpoint.pth")
-    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 3, "--resume_train", "published/last_checkpoint.pth")
+    torch.save(published_state(read_tensors(f"{first}/last_checkpoint.pth")), "published/last_checkpoint.pth")
+    ours = run(train, *flags, "--epochs_num", 4, "--resume_train", f"{first}/last_checkpoint.pth")
+    theirs = run(train, *flags, "--epochs_num", 4, "--resume_train", "published/last_checkpoint.pth", "--save_dir", "theirs")
+    log = open(f"{theirs}/info.log").read()
+    assert "Resuming at epoch 2 of 4" in log and "no best_model.pth beside" in log
+    assert_equal(weights(theirs), weights(ours))
+    assert os.listdir("published") == ["last_checkpoint.pth"] and os.path.exists(f"{theirs}/best_model.pth")
+
+
+def test_resuming_a_finished_run_without_its_best_model_tests_the_network(tiny, trained, workdir):
+    shutil.copy(f"{trained}/last_checkpoint.pth", "last_checkpoint.pth")
+    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--resume_train", "last_checkpoint.pth")
+    assert_equal(weights(folder, "best_model.pth"), weights(trained))
+
+
+def test_resuming_with_other_arguments_warns_and_a_drawn_seed_stays(tiny, workdir):
+    flags = ["--dataset_folder", tiny, *FLAGS, "--seed", -1]
+    folder = run(train, *flags, "--epochs_num", 1)
+    seed = read_tensors(f"{folder}/last_checkpoint.pth")["seed"]
+    run(train, *flags, "--epochs_num", 2, "--batch_size", 5, "--resume_train", f"{folder}/last_checkpoint.pth")
+    assert read_tensors(f"{folder}/last_checkpoint.pth")["seed"] == seed
     log = open(f"{folder}/info.log").read()
-    assert "Resuming at epoch 2 of 3" in log and "Epoch 02 in" in log and "no best_model.pth beside" in log
-    assert os.listdir("published") == ["last_checkpoint.pth"] and os.path.exists(f"{folder}/best_model.pth")
+    assert "The resumed run had --batch_size 4, now 5" in log and "had --seed" not in log
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_resuming_a_published_run_state_on_a_gpu(tiny, workdir):
+    flags = ["--dataset_folder", tiny, *FLAGS, "--device", "cuda"]
+    first = run(train, *flags, "--epochs_num", 2)
+    os.mkdir("published")
+    torch.save(published_state(read_tensors(f"{first}/last_checkpoint.pth")), "published/last_checkpoint.pth")
+    folder = run(train, *flags, "--epochs_num", 3, "--use_amp16", "--resume_train", "published/last_checkpoint.pth")
+    assert all(torch.isfinite(value).all() for value in weights(folder).values())
 
 
 def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, workdir):
@@ -133,11 +180,14 @@ def test_cosine_schedule(tiny, workdir):
 
 
 @pytest.mark.parametrize("dtype", ["auto", "bfloat16", "float16"])
-def test_mixed_precision(tiny, workdir, dtype):
+def test_mixed_precision(tiny, trained, workdir, dtype):
     folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 1, "--use_amp16", "--amp_dtype", dtype)
     state = read_tensors(f"{folder}/last_checkpoint.pth")
     assert all(torch.isfinite(value).all() and value.dtype != torch.float16 for value in state["model_state_dict"].values())
     assert bool(state["scaler_state_dict"]) == (dtype == "float16")  # only float16's gradients are scaled
+    with open(f"{folder}/metrics.csv") as file, open(f"{trained}/metrics.csv") as expected:
+        loss, full = (float(next(csv.DictReader(f))["loss"]) for f in (file, expected))
+    assert loss != full and loss == pytest.approx(full, rel=0.02)
 
 
 def test_training_from_a_networks_weights_alone(tiny, trained, workdir):

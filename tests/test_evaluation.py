@@ -11,7 +11,7 @@ from model.errors import UserError
 from model.network import GeoLocalizationNet
 from retrieval import knn
 from retrieval.descriptors import extract_descriptors
-from test import RECALL_VALUES, bootstrap_intervals, compute_recalls, summarize, test
+from test import bootstrap_intervals, compute_recalls, summarize, test
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions
 
@@ -172,9 +172,16 @@ def test_folders_of_queries_and_database(workdir):
         find_database_folder("nowhere")
 
 
-def test_recall_values():
-    assert RECALL_VALUES == (1, 5, 10, 20, 100)
+def test_tiny_images_count_as_unreadable(workdir):
+    os.makedirs("f")
+    Image.new("RGB", (40, 31)).save("f/0.png")
+    _, image, reason = ImageFolder("f")[0]
+    assert image is None and "40 x 31 pixels, fewer than 32" in reason
 
 
-for function in (test, test_folder):
-    function.__test__ = False
+def test_many_predictions_go_into_several_rows(test_folder, network):
+    result = test(test_folder, network)
+    result.predictions = np.zeros((6, 100), int)
+    save_predictions(test_folder, result, "many", 100)
+    sheet = Image.open("many/000.jpg")
+    assert sheet.width < 4000 and sheet.height > 2500

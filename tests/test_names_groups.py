@@ -17,6 +17,7 @@ from datasets.names import (
     write_images_list,
 )
 from model.errors import UserError
+from model.files import current_umask
 
 EXAMPLE = "37.75/@0543256.96@4178906.70@10@S@037.75616@-122.50888@yIn0ZVVo@@030.00@@@@201311@@.jpg"
 
@@ -113,6 +114,12 @@ def test_cache_is_reopened_memory_mapped_and_equals_what_was_built(folder, caplo
     assert class_table(opened) == class_table(built) == class_table(build_groups(folder, 10, 30, 2, 1, 2))
     assert [opened.image_name(i) for i in range(20)] == folder
     assert not [name for name in os.listdir("cache") if name.startswith(".")]
+    cache = os.path.join("cache", os.listdir("cache")[0])
+    assert os.stat(cache).st_mode & 0o777 == 0o777 & ~current_umask()
+    # a worker that is not forked opens the cache instead of receiving a copy
+    pickled = pickle.dumps(opened)
+    assert len(pickled) < 2000 and class_table(pickle.loads(pickled)) == class_table(built)
+    assert class_table(pickle.loads(pickle.dumps(build_groups(folder, 10, 30, 2, 1, 2)))) == class_table(built)
 
 
 def test_cache_notices_another_list_parameters_or_data_set(folder):
@@ -148,7 +155,7 @@ def test_unwritable_cache_is_one_clear_line(folder):
 
 
 def test_walk_is_sorted_and_takes_all_extensions(workdir):
-    for name in ("b/2.JPG", "a.jpeg", "b/1.png", "b.jpg", "B/0.jpg", "notes.txt", "x.jpg/inside.jpg"):
+    for name in ("._a.jpg", ".Trash/a.jpg", "b/2.JPG", "a.jpeg", "b/1.png", "b.jpg", "B/0.jpg", "notes.txt", "x.jpg/inside.jpg"):
         os.makedirs(os.path.dirname(f"f/{name}"), exist_ok=True)
         open(f"f/{name}", "w").close()
     os.symlink("..", "f/b/loop")
@@ -179,6 +186,15 @@ def test_harmless_dots_are_no_way_out(workdir):
     open("f/..a/b..jpg", "w").close()
     open("f_images_paths.txt", "w").write("..a/b..jpg\n")
     assert list(list_images("f")) == ["..a/b..jpg"]
+
+
+def test_a_list_belongs_to_the_working_folder_too(workdir, monkeypatch):
+    os.makedirs("f")
+    for name in ("a.jpg", "b.jpg"):
+        open(f"f/{name}", "w").close()
+    write_images_list("f", ["b.jpg"])
+    monkeypatch.chdir("f")
+    assert list(list_images(".")) == ["b.jpg"]
 
 
 def test_missing_and_empty_folders(workdir):

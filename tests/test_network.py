@@ -72,7 +72,15 @@ def test_failed_download_says_how_to_do_it_by_hand(tmp_path, monkeypatch):
         raise OSError("no network")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(UserError, match=rf"no network.*download https://.*resnet18.*\.pth to {tmp_path}"):
+    with pytest.raises(UserError, match=rf"no network.*download https://.*resnet18.*\.pth by hand and put it at {tmp_path}"):
+        GeoLocalizationNet("ResNet18", 8, weights="IMAGENET1K_V1")
+
+
+def test_damaged_file_of_initial_weights_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "hub/checkpoints/resnet18-f37072fd.pth").write_text("<html>")
+    with pytest.raises(UserError, match=r"resnet18-f37072fd\.pth is not a file of PyTorch tensors, or is damaged"):
         GeoLocalizationNet("ResNet18", 8, weights="IMAGENET1K_V1")
 
 

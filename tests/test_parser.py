@@ -3,13 +3,14 @@ import pytest
 from parser import expand_recipes, parse_arguments
 
 DEFAULTS = dict(
-    M=10, alpha=30, N=5, L=2, groups_num=8, min_images_per_class=10, backbone=None, fc_output_dim=None, train_all_layers=False,
+    M=10, alpha=30, N=5, L=2, groups_num=8, min_images_per_class=10, backbone="ResNet18", fc_output_dim=512, train_all_layers=False,
     use_amp16=False, amp_dtype="auto", augmentation_device=None, batch_size=32, epochs_num=50, iterations_per_epoch=10_000, lr=1e-5,
     classifiers_lr=0.01, lr_schedule="constant", infer_dtype="float32", image_size=512, resize_test_imgs=False,
     brightness=0.7, contrast=0.7, hue=0.5, saturation=0.7, random_resized_crop=0.5,
     infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None,
     backbone_weights="IMAGENET1K_V1", device="auto", seed=0, num_workers=8, num_preds_to_save=0, save_only_wrong_preds=False,
-    queries_folder=None, database_folder=None, save_dir=None)
+    queries_folder=None, database_folder=None, save_dir="default",
+    expected_architecture=(None, None), save_dir_given=False)
 
 
 def test_defaults_are_the_published_ones(workdir):
@@ -23,6 +24,7 @@ def test_published_commands_parse(workdir, is_training):
     args = parse_arguments(is_training, "--dataset_folder p --backbone resnet50 --fc_output_dim 128 --use_amp16 "
                            "--augmentation_device cuda --resume_model best_model.pth".split())
     assert (args.backbone, args.fc_output_dim, args.use_amp16, args.augmentation_device) == ("ResNet50", 128, True, "cuda")
+    assert args.expected_architecture == ("ResNet50", 128)
 
 
 def test_folders_by_environment_and_one_by_one(workdir, monkeypatch):
@@ -34,9 +36,11 @@ def test_folders_by_environment_and_one_by_one(workdir, monkeypatch):
 
 def test_recipes(workdir):
     (workdir / "inner.txt").write_text("--lr 0.5\n")
-    (workdir / "recipe.txt").write_text("# all of it\n--dataset_folder 'a folder'  # quoted\n\n@inner.txt\n--M 20 --N 3\n")
+    (workdir / "recipe.txt").write_text("# all of it\n--dataset_folder 'a folder'  # quoted\n\n@inner.txt\n--M 20 --N 3\n"
+                                        "--save_dir a#b --val_set_folder \"c #d\" --resume_model e\\#f # it's a comment\n")
     args = parse_arguments(argv=["@recipe.txt", "--N", "4"])
     assert (args.dataset_folder, args.lr, args.M, args.N) == ("a folder", 0.5, 20, 4)
+    assert (args.save_dir, args.val_set_folder, args.resume_model) == ("a#b", "c #d", "e#f")
     assert expand_recipes(["--M", "3"]) == ["--M", "3"]
 
 
@@ -55,7 +59,10 @@ def test_bad_recipes(workdir, capsys, content, message):
     ([], "give --dataset_folder (or set SF_XL_PROCESSED_FOLDER), or --train_set_folder"),
     (["--M", "0"], "'0' is not a whole number of at least 1"), (["--M", "2.5"], "whole number"), (["--lr", "nan"], "not a number"),
     (["--hue", "0.6"], "from 0 to 0.5"), (["--random_resized_crop", "1"], "from 0 to 0.999"), (["--backbone", "ResNet51"], "choose one of"),
-    (["--device", "tpu"], "invalid choice"), (["--seed", "-2"], "at least -1"), (["--groups", "8"], "unrecognized arguments"),
+    (["--device", "tpu"], "invalid choice"), (["--seed", "-2"], "at least -1"),
+    (["--seed", "9" * 30], "at most 9223372036854775807"), (["--M", "9" * 30], "at most 1000000000"),
+    (["--resume_model", ""], "--resume_model is empty"),
+    (["--groups", "8"], "unrecognized arguments"),
     (["--dataset_folder", "x", "--resume_train", "a", "--resume_model", "b"], "not both")])
 def test_bad_flags_are_one_line_and_exit_code_2(workdir, capsys, flags, message):
     with pytest.raises(SystemExit) as exit_:

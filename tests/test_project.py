@@ -42,7 +42,7 @@ def test_nothing_read_can_run_code():
                     loads += 1
                     assert "weights_only=True" in call or "allow_pickle=False" in call, (path, call)
                 assert not call.startswith("pickle."), (path, call)
-    assert loads >= 3
+    assert loads >= 2  # torch's and numpy's
 
 
 def test_every_recipe_parses():
