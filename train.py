@@ -32,7 +32,8 @@ from test import test
 # what a run's results depend on: a resumed run with others is warned of
 RESULT_ARGUMENTS = (
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "batch_size",
-    "iterations_per_epoch", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation", "random_resized_crop", "seed")
+    "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
+    "random_resized_crop", "seed")
 
 
 def main(argv=None):
@@ -69,7 +70,9 @@ def train(args, output_folder):
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
-    heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g)) for g, classes in enumerate(schedule.classes_per_group)]
+    head_options = {name: value for name, value in (("s", args.loss_s), ("m", args.loss_m)) if value is not None}
+    heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g), **head_options)
+             for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
@@ -188,10 +191,10 @@ def make_network(args, state):
     return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, weights)
 
 
-def make_head(dim, classes, seed):
+def make_head(dim, classes, seed, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # a head is a function of the seed and its group alone
-        return CosFace(dim, classes)
+        return CosFace(dim, classes, **options)
 
 
 def make_adam(module, lr, device):
