@@ -107,7 +107,7 @@ def add_training_arguments(group, training_only):
     add("--classifiers_lr", type=_number(0), default=0.01, help=training_only or "learning rate of the groups' heads (Adam)")
     add("--loss_s", type=_number(0), metavar="S", help=training_only or "scale of the head's cosines (default: CosFace's 30)")
     add("--loss_m", type=_number(0, 1), metavar="M", help=training_only or "margin of the head, on the cosine (default: CosFace's 0.40)")
-    add("--lr_schedule", choices=("constant", "cosine"), default="constant", help=training_only or "both learning rates over the run: "
+    add("--lr_schedule", choices=("constant", "cosine"), default="constant", help=training_only or "the network's learning rate: "
         "constant (published), or a warm-up over its first twentieth and then half a cosine down to 0")
 
 

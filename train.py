@@ -136,15 +136,15 @@ def prepare_batches(loader, augment, schedule, augmentation_device, device, prob
 
 
 def train_one_epoch(batches, network, head, optimizers, amp, lr_factor):
-    """One pass over the epoch's batches; returns the mean loss."""
+    """One pass over the epoch's batches; optimizers: the network's and the head's. Returns the mean loss."""
     network.train()
     losses = []
     for step, seed, images, labels in batches:
         torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
+        for parameters in optimizers[0].param_groups:  # the network's alone: a head that comes late in the run has as much to learn
+            parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
         with amp.autocast():
             loss = head.loss(network(images), labels)
         amp.scaler.scale(loss).backward()
@@ -156,7 +156,7 @@ def train_one_epoch(batches, network, head, optimizers, amp, lr_factor):
 
 
 def lr_factor(name, steps, step):
-    """What the learning rates are multiplied by at a step: 1 (constant, published), or a linear warm-up over the first twentieth of
+    """What the network's learning rate is multiplied by at a step: 1 (constant, published), or a linear warm-up over the first twentieth of
     the run and then half a cosine down to 0."""
     if name == "constant":
         return 1.0
