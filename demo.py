@@ -20,7 +20,8 @@ from test import chance_recall, test
 from visualizations import save_predictions
 
 # seconds on 2 cores
-BUDGETS = {"render": 120, "train": 400, "evaluate": 80}
+BUDGETS = {"render": 100, "train": 440, "evaluate": 60}
+_DRAWN = 40  # queries of each test set whose predictions are drawn
 TEST_SETS = (("City 1, by day", "city1/test", "queries_v1"), ("City 1, by night", "city1/test", "queries_night"),
              ("City 2, by day", "city2/test", "queries_v1"), ("City 2, by night", "city2/test", "queries_night"))
 
@@ -60,7 +61,7 @@ def run(args, output_folder, demo_folder, num_preds, seconds):
         rows.append(table_row(title, dataset, before, after))
         if num_preds:
             name = title.lower().replace(",", "").replace(" ", "_")
-            save_predictions(dataset, after, os.path.join(output_folder, "preds", name), num_preds)
+            save_predictions(dataset, after, os.path.join(output_folder, "preds", name), num_preds, limit=_DRAWN)
     seconds["evaluate"] = time.monotonic() - start
 
     table = "\n".join([*TABLE_HEAD, *rows, "", "| phase | seconds | budget |", "|---|---|---|",

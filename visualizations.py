@@ -13,9 +13,10 @@ _PER_ROW = 11  # panels; a JPEG can be no wider than 65,500 pixels
 _GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 128, 128)
 
 
-def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False):
+def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False, limit=None):
     """Writes `<output_folder>/<query>.jpg` and the same in words (.txt) for every query, or only for those whose first prediction is
-    wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds: predictions beside each query."""
+    wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds: predictions beside each query; limit: draw
+    only the first so many."""
     os.makedirs(output_folder, exist_ok=True)
     drawn = 0
     digits = max(3, len(str(len(dataset.queries) - 1)))
@@ -24,6 +25,8 @@ def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False
         right = np.isin(predictions, dataset.positives_per_query[query])
         if only_wrong and len(right) and right[0]:
             continue
+        if drawn == limit:
+            break
         distances = np.linalg.norm(dataset.database_utms[predictions] - dataset.queries_utms[query], axis=1)  # metres
         path = os.path.join(output_folder, f"{query:0{digits}d}")
         sheet = _draw(dataset, query, predictions, right, distances)

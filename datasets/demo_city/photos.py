@@ -22,11 +22,11 @@ DISTRICTS = {  # name: city and offset in metres from the city's origin; kilomet
 class Settings:
     """What the pictures depend on; lengths in metres."""
     seed: int = 0
-    train_metres: float = 2000.0
+    train_metres: float = 4000.0
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
-    train_step: float = 5.0
+    train_step: float = 10.0
     database_step: float = 10.0
     queries: int = 300
     target_night: int = 300
