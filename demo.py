@@ -20,7 +20,7 @@ from test import chance_recall, test
 from visualizations import save_predictions
 
 # seconds on 2 cores
-BUDGETS = {"render": 100, "train": 440, "evaluate": 60}
+BUDGETS = {"render": 100, "train": 460, "evaluate": 40}
 _DRAWN = 40  # queries of each test set whose predictions are drawn
 TEST_SETS = (("City 1, by day", "city1/test", "queries_v1"), ("City 1, by night", "city1/test", "queries_night"),
              ("City 2, by day", "city2/test", "queries_v1"), ("City 2, by night", "city2/test", "queries_night"))

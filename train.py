@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -26,6 +25,7 @@ from model.checkpoints import build_network, load_network, load_run_state, save_
 from model.errors import UserError
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
+from model.run_state import restore
 from parser import parse_arguments
 from test import test
 
@@ -78,7 +78,8 @@ def train(args, output_folder):
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
     first_epoch, best_recall1 = 0, -1.0
     if state:
-        restore(state, args, groups, heads, optimizer, head_optimizers, amp.scaler)
+        warn_of_other_arguments(state, args)
+        restore(state, args.resume_train, heads, optimizer, head_optimizers, amp.scaler, groups.published_order)
         first_epoch = state["epoch_num"]
         best_recall1 = keep_best_model(args.resume_train, output_folder, network, state["best_val_recall1"])
         logging.info(f"Resuming at epoch {first_epoch} of {args.epochs_num}, best R@1 so far {best_recall1:.1f}")
@@ -228,49 +229,10 @@ def resumed_folder(args):
     return os.path.relpath(folder) if same and os.path.exists(os.path.join(folder, "info.log")) else None
 
 
-def restore(state, args, groups, heads, optimizer, head_optimizers, scaler):
-    """Loads heads, optimizers and gradient scaler of a run's state. Raises UserError when they are of other groups."""
+def warn_of_other_arguments(state, args):
     for name, before in state.get("arguments", {}).items():
         if name in RESULT_ARGUMENTS and before != getattr(args, name):
             logging.warning(f"The resumed run had --{name} {before}, now {getattr(args, name)}: results will be neither run's")
-    if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
-        raise UserError(f"{args.resume_train} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: "
-                        "mend --groups_num")
-    for group, (head, head_state) in enumerate(zip(heads, state["classifiers_state_dict"], strict=True)):
-        shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
-        if shape != tuple(head.weight.shape):
-            raise UserError(f"group {group} of {args.resume_train} has a head of {shape}, and of this training set "
-                            f"{tuple(head.weight.shape)} (classes, dimension): resume with the data set and the parameters of that run")
-        head.load_state_dict(head_state)
-        if "arguments" not in state:
-            published_to_ours = np.argsort(groups.published_order(group))
-            logging.debug(f"Group {group}: the head's classes are taken to be in the published code's order")
-            permute_head(head, state["optimizers_state_dict"][group], torch.from_numpy(published_to_ours))
-    for target, saved in zip([optimizer, *head_optimizers], [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
-        rate, fused = target.defaults["lr"], target.defaults["fused"]
-        try:
-            target.load_state_dict(saved)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"an optimizer state of {args.resume_train} does not fit: {error}") from error
-        for parameters in target.param_groups:
-            before = parameters.get("initial_lr", parameters["lr"])
-            if before != rate:
-                logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
-            parameters.update(initial_lr=rate, fused=fused, foreach=None)
-        for parameter, entry in target.state.items():
-            # fused Adam wants its counter on the parameter's device, and walks memory: moments must lie as their parameter does
-            entry["step"] = torch.as_tensor(entry["step"], dtype=torch.float32, device=parameter.device if fused else "cpu")
-            for key in ("exp_avg", "exp_avg_sq"):
-                entry[key] = torch.empty_like(parameter).copy_(entry[key])
-    if state.get("scaler_state_dict") and scaler.is_enabled():
-        scaler.load_state_dict(state["scaler_state_dict"])
-
-
-def permute_head(head, optimizer_state, order):
-    """Reorders a head's classes and their Adam moments: row i becomes what row order[i] was."""
-    head.weight.data = head.weight.data[order]
-    for entry in optimizer_state["state"].values():
-        entry.update({key: entry[key][order] for key in ("exp_avg", "exp_avg_sq")})
 
 
 def keep_best_model(checkpoint, output_folder, network, best_recall1):

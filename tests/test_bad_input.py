@@ -166,13 +166,17 @@ def test_unknown_model(copy, capsys):
 def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
     command = [sys.executable, os.path.join(ROOT, "train.py"), "--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "100000",
                "--num_workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if "Validation set" in line:
-            break
-    time.sleep(1)
-    process.send_signal(number)
-    assert process.wait(30) == 128 + number
+    # a shell that starts these tests in the background has them, and what they start, ignore SIGINT
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    try:
+        for line in process.stderr:
+            if "Validation set" in line:
+                break
+        time.sleep(1)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    finally:
+        process.kill()
     lines = open(glob.glob("logs/*/*/info.log")[0]).read().splitlines()
     assert lines[-2].endswith(f"error: {word}") and lines[-1].endswith("Experiment finished (with some errors)")
 

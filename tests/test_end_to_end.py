@@ -163,6 +163,14 @@ def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, w
     assert "learning rate was 1e-05; going on with 1e-06" in open(f"{folder}/info.log").read()
 
 
+def test_learning_rates_of_a_resumed_run_are_those_of_the_command_line(tiny, trained, workdir):
+    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 5, "--resume_train", f"{trained}/last_checkpoint.pth",
+                 "--save_dir", "again", "--lr", 1e-6, "--classifiers_lr", 0.002)
+    state = read_tensors(f"{folder}/last_checkpoint.pth")
+    rates = [optimizer["param_groups"][0]["lr"] for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]]
+    assert rates == [1e-6, 0.002, 0.002]
+
+
 def test_cosine_schedule(tiny, workdir):
     factors = [train.lr_factor("cosine", 100, step) for step in range(100)]
     assert factors[0] == 0.2 and max(factors) == factors[5] == 1 and factors[99] < 0.001
