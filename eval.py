@@ -32,9 +32,8 @@ def evaluate(args, output_folder):
         network = load_network(args.resume_model, *args.expected_architecture)
     else:
         logging.warning("Without --resume_model the network is not trained: its last layer is random, "
-                        f"and the weights of its backbone are {args.backbone_weights}")
-        weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
-        network = GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=weights)
+                        f"and the weights of its backbone are {args.backbone_weights or 'too'}")
+        network = GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights)
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
 

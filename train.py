@@ -185,11 +185,10 @@ def make_network(args, state):
         return build_network(state["model_state_dict"], args.resume_train, *args.expected_architecture, args.train_all_layers)
     if args.resume_model:
         return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers)
-    weights = None if args.backbone_weights.lower() == "none" else args.backbone_weights
-    if weights is None and not args.train_all_layers:
+    if args.backbone_weights is None and not args.train_all_layers:
         logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
                         "Give --backbone_weights, or --train_all_layers")
-    return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, weights)
+    return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
 
 
 def make_head(dim, classes, seed, **options):
