@@ -45,7 +45,7 @@ def make_parser(is_training):
         description="Trains CosPlace." if is_training else "Computes the recalls of a network on a test set.",
         epilog="@FILE reads flags from a recipe: lines split as a shell would, # begins a comment.")
     training_only = None if is_training else argparse.SUPPRESS
-    add_paths_arguments(parser.add_argument_group("paths"), is_training)
+    add_paths_arguments(parser.add_argument_group("paths"), training_only)
     add_model_arguments(parser.add_argument_group("model"), training_only)
     add_groups_arguments(parser.add_argument_group("CosPlace groups"), training_only)
     add_training_arguments(parser.add_argument_group("training"), training_only)
@@ -55,8 +55,7 @@ def make_parser(is_training):
     return parser
 
 
-def add_paths_arguments(group, is_training):
-    training_only = None if is_training else argparse.SUPPRESS
+def add_paths_arguments(group, training_only):
     add = _adder(group)
     add("--dataset_folder", help="folder with the folders train, val and test (default: the environment variable "
         f"{DATASET_VARIABLE})")
@@ -66,8 +65,8 @@ def add_paths_arguments(group, is_training):
     add("--queries_folder", help="folder of the test's queries, below the test set folder or a path (default: queries_v1 if it is there, "
         "else queries)")
     add("--database_folder", help="folder of the test's database, below the test set folder or a path (default: database)")
-    add("--save_dir", help="outputs go to logs/<save_dir>/<time> (default: default" + ("; a resumed run's: its own folder)" if is_training
-        else ")"))
+    add("--save_dir", help="outputs go to logs/<save_dir>/<time> (default: default" + (")" if training_only
+        else "; a resumed run's: its own folder)"))
 
 
 def add_model_arguments(group, training_only):

@@ -43,7 +43,7 @@ class TrainDataset(torch.utils.data.Dataset):
         labels = self.schedule.batch(group, k)
         width, height = self.size
         images = np.empty((len(labels), height, width, 3), np.uint8)
-        unreadable, resized = [], []
+        unreadable, resized, error = [], [], ""
         for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
             candidates = self.groups.image_indices(group, label)
             first = int(draw * len(candidates))
@@ -51,8 +51,8 @@ class TrainDataset(torch.utils.data.Dataset):
                 name = self.groups.image_name(candidates[(first + offset) % len(candidates)])
                 try:
                     image = open_rgb(os.path.join(self.folder, name))
-                except ImageError as error:
-                    unreadable.append((name, str(error)))
+                except ImageError as problem:
+                    unreadable.append((name, str(problem)))
                     continue
                 if image.size != self.size:
                     resized.append(name)
@@ -61,10 +61,10 @@ class TrainDataset(torch.utils.data.Dataset):
                 break
             else:
                 class_id = tuple(self.groups.class_ids(group)[label].tolist())
-                message = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
-                           f"{unreadable[-1][1]}); mend or remove them in {self.folder}")
-                return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, message)
-        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, "")
+                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
+                         f"{unreadable[-1][1]}); mend or remove them in {self.folder}")
+                break
+        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, error)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""

@@ -30,7 +30,7 @@ def read_tensors(path):
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         with open(path, "rb") as file:
-            is_pickle = file.read(2)[:1] in (b"\x80", b"P")  # a bare pickle, or one in a zip
+            is_pickle = file.read(1) in (b"\x80", b"P")  # a bare pickle, or one in a zip
         if is_pickle:
             raise UserError(f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
                             "files can run code; ask its author for a plain state_dict") from error
