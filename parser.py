@@ -103,6 +103,8 @@ def add_training_arguments(group, training_only):
     add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
     add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
+    add("--keep_every", type=_whole(0), default=0, help=training_only or "keep the network of every this many epochs as epoch_<n>.pth, "
+        "for curves and soups; 0 keeps the best alone")
     add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")
     add("--classifiers_lr", type=_number(0), default=0.01, help=training_only or "learning rate of the groups' heads (Adam)")
     add("--loss_s", type=_number(0), metavar="S", help=training_only or "scale of the head's cosines (default: CosFace's 30)")

@@ -108,6 +108,8 @@ def train(args, output_folder):
         if result.recall(1) > best_recall1:
             best_recall1 = result.recall(1)
             save_network(network, best_path)
+        if args.keep_every and (epoch + 1) % args.keep_every == 0:
+            save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
         metrics.add(epoch=epoch, group=group, loss=loss, **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
                     seconds=time.monotonic() - start, images_per_second=args.iterations_per_epoch * args.batch_size / seconds)
         save_run_state({
