@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from model.normalization import normalize, to_float
+from model.normalization import normalize_
 
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 
@@ -34,20 +34,25 @@ class ColorJitter:
         return JitterParameters(order, low + (high - low) * torch.rand(batch_size, 4, generator=generator))
 
     def apply(self, images, parameters):
-        """images: float (B, 3, H, W) in [0, 1] -> the same, jittered; the input is left as it is."""
-        images = images.clone()
+        """images: float (B, 3, H, W) in [0, 1], planar -> the same tensor, jittered in place."""
         active = [operation for operation, (low, high) in enumerate(self.ranges) if low != high]
         for position in range(4):
             for operation in active:
                 rows = (parameters.order[:, position] == operation).nonzero().squeeze(1)
-                if len(rows):
-                    factors = parameters.factors[rows, operation].to(images.device).view(-1, 1, 1, 1)
+                if not len(rows):
+                    continue
+                factors = parameters.factors[rows, operation]
+                brightens = bool(factors.max() > 1)  # only then can a value leave [0, 1]
+                factors, adjust = factors.to(images.device).view(-1, 1, 1, 1), _OPERATIONS[operation]
+                if len(rows) == len(images):
+                    adjust(images, factors, brightens)
+                else:
                     rows = rows.to(images.device)
-                    images[rows] = _OPERATIONS[operation](images[rows], factors)
+                    images[rows] = adjust(images[rows], factors, brightens)
         return images
 
     def __call__(self, images, generator=None):
-        return self.apply(images, self.sample_parameters(len(images), generator))
+        return self.apply(images.clone(memory_format=torch.contiguous_format), self.sample_parameters(len(images), generator))
 
 
 class CropParameters(NamedTuple):
@@ -111,49 +116,75 @@ class TrainAugmentation:
         self.jitter, self.crop = jitter, crop
 
     def __call__(self, images, seed):
-        """images: uint8 (B, 3, H, W) -> float32 (B, 3, h, w), normalised; the same for the same seed on every device."""
+        """images: uint8 (B, 3, H, W) -> float32 (B, 3, h, w), normalised, channels_last; the same for the same seed on every device.
+
+        A GPU computes the whole batch at once. A CPU computes image by image, which gives the same: an image stays in the cache.
+        """
         generator = torch.Generator().manual_seed(seed)
-        images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
-        return normalize(self.crop(self.jitter(images, generator), generator))
+        jitter, crop = (part.sample_parameters(len(images), generator) for part in (self.jitter, self.crop))
+        output = torch.empty((len(images), 3, *self.crop.size), device=images.device, memory_format=torch.channels_last)
+        for rows in torch.arange(len(images)).split(1 if images.device.type == "cpu" else len(images)):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            # planar: operations over channels are slow on channels_last
+            planar = images[part].float().contiguous().div_(255)
+            planar = self.jitter.apply(planar, JitterParameters(*(field[part] for field in jitter)))
+            planar = self.crop.apply(planar, CropParameters(*(field[part] for field in crop)))
+            output[part] = normalize_(planar)
+        return output
 
 
-def _blend(images, other, factors):
-    return torch.lerp(other, images, factors).clamp_(0, 1)
+def _blend_(images, other, factors, brightens):
+    """In place, factors * images + (1 - factors) * other, other (b, 1, H or 1, W or 1)."""
+    torch.lerp(other, images, factors, out=images)
+    return images.clamp_(0, 1) if brightens else images
 
 
-def _grayscale(images):  # (b, 3, H, W) -> (b, 1, H, W), with torchvision's weights
-    red, green, blue = images.unbind(1)
-    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+def _adjust_brightness_(images, factors, brightens):
+    images.mul_(factors)
+    return images.clamp_(max=1) if brightens else images
 
 
-def _adjust_brightness(images, factors):
-    return (images * factors).clamp_(0, 1)
+def _adjust_contrast_(images, factors, brightens):
+    red, green, blue = images.mean(dim=(-2, -1), keepdim=True).unbind(1)
+    return _blend_(images, _grayscale(red, green, blue).unsqueeze(1), factors, brightens)
 
 
-def _adjust_contrast(images, factors):
-    return _blend(images, _grayscale(images).mean(dim=(-3, -2, -1), keepdim=True), factors)
+def _adjust_saturation_(images, factors, brightens):
+    return _blend_(images, _grayscale(*images.unbind(1)).unsqueeze(1), factors, brightens)
 
 
-def _adjust_saturation(images, factors):
-    return _blend(images, _grayscale(images), factors)
+def _grayscale(red, green, blue):  # with torchvision's weights
+    return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
-def _adjust_hue(images, shifts):
-    """Turns the hue by `shifts` (b, 1, 1, 1), in turns. HSV back to RGB in closed form: channel n (red 5, green 3, blue 1) is
-    V - C * clamp(min(k, 4 - k), 0, 1), with k = (n + 6 * hue) mod 6, V the largest channel and C the chroma."""
-    red, green, blue = images.unbind(1)
-    value, smallest = images.amax(1), images.amin(1)
-    chroma = value - smallest
-    divisor = torch.where(chroma == 0, 1, chroma)
-    # six times the hue, by the channel that is largest
-    hue = torch.where(value == red, (green - blue) / divisor,
-                      torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor))
-    hue = hue + 6 * shifts.squeeze(1)
-    output = torch.empty_like(images)
-    for channel, n in enumerate((5, 3, 1)):
-        k = (hue + n).remainder_(6)
-        output[:, channel] = value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
-    return output
+def _adjust_hue_(images, shifts, _):
+    """Turns the hue by `shifts` (b, 1, 1, 1), in turns.
+
+    HSV and back in closed form. With the largest channel V, the smallest V - C and six times the hue h in [0, 6), HSV gives red
+    V - C + C clamp(|h - 3| - 1, 0, 1), and green and blue V - C + C clamp(2 - |h - n|, 0, 1) with n = 2 and 4.
+    """
+    rows = images.shape[-2]
+    if images.device.type == "cpu":  # as many rows at once as leave the dozen of temporaries in the cores' caches
+        rows = max(1, _CACHED_PIXELS * torch.get_num_threads() // (len(images) * images.shape[-1]))
+    for part in images.split(rows, dim=-2):
+        red, green, blue = part.unbind(1)
+        largest, smallest = torch.maximum(red, green), torch.minimum(red, green)
+        torch.maximum(largest, blue, out=largest)
+        torch.minimum(smallest, blue, out=smallest)
+        chroma = largest - smallest
+        is_red, is_green = largest == red, largest == green
+        # six times the hue, by the channel that is largest; a gray's numerator is 0
+        hue = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+        hue.div_(chroma.clamp_min(_TINY)).add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0)))
+        hue.add_(6 * shifts.squeeze(1)).remainder_(6)
+        for channel, n in ((red, 3), (green, 2), (blue, 4)):
+            distance = torch.sub(hue, n).abs_()
+            distance = distance.sub_(1) if n == 3 else distance.neg_().add_(2)
+            torch.addcmul(smallest, chroma, distance.clamp_(0, 1), out=channel)
+    return images
 
 
-_OPERATIONS = {_BRIGHTNESS: _adjust_brightness, _CONTRAST: _adjust_contrast, _SATURATION: _adjust_saturation, _HUE: _adjust_hue}
+_TINY = torch.finfo(torch.float32).tiny
+_CACHED_PIXELS = 32_768  # a thread's
+# each in place: (images (b, 3, H, W), factors (b, 1, 1, 1), whether a factor is above 1) -> images
+_OPERATIONS = {_BRIGHTNESS: _adjust_brightness_, _CONTRAST: _adjust_contrast_, _SATURATION: _adjust_saturation_, _HUE: _adjust_hue_}

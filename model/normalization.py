@@ -13,13 +13,12 @@ def to_tensor(array):
     return torch.from_numpy(array if array.flags.writeable else array.copy()).movedim(-1, -3)
 
 
-def to_float(images):
-    """uint8 (..., 3, H, W) in 0..255 -> float32 in [0, 1]; float images pass."""
-    return images if images.is_floating_point() else images.float().div_(255)
-
-
 def normalize(images):
-    """Images (..., 3, H, W), uint8 or float in [0, 1] -> float32 with ImageNet's mean and deviation."""
-    images = to_float(images)
+    """uint8 images (..., 3, H, W) -> float32 with ImageNet's mean and deviation."""
+    return normalize_(images.float().div_(255))
+
+
+def normalize_(images):
+    """Float images (..., 3, H, W) in [0, 1], in place -> with ImageNet's mean and deviation."""
     mean, std = (torch.tensor(v, device=images.device, dtype=images.dtype).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (images - mean) / std
+    return images.sub_(mean).div_(std)
