@@ -100,6 +100,12 @@ def add_training_arguments(group, training_only):
     add("--use_amp16", action="store_true", help=training_only or "mixed precision: faster, results differ a little")
     add("--amp_dtype", choices=("auto", "float16", "bfloat16"), default="auto", help=training_only or "the 16-bit type of --use_amp16; "
         "auto is bfloat16 on a CPU, else float16 with gradient scaling")
+    add("--compile", action="store_true", help=training_only or "compile the network with torch.compile: faster after minutes, results "
+        "differ a little")
+    add("--tf32", action="store_true", help=training_only or "on NVIDIA GPUs, let float32 products round their factors to TF32's 10 bits: "
+        "faster, results differ a little")
+    add("--profile", type=_whole(0), default=0, metavar="N", help=training_only or "write a trace of N steps, after 10 to warm up, to "
+        "trace.json in the output folder, for chrome://tracing or ui.perfetto.dev")
     add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
     add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")

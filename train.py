@@ -20,7 +20,9 @@ from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
+from datasets.transfer import to_device
 from eval import test_and_report
+from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.errors import UserError
 from model.heads import CosFace
@@ -31,8 +33,8 @@ from test import test
 
 # what a run's results depend on: a resumed run with others is warned of
 RESULT_ARGUMENTS = (
-    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "batch_size",
-    "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
+    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
+    "batch_size", "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
     "random_resized_crop", "seed")
 
 
@@ -46,6 +48,7 @@ def train(args, output_folder):
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
+    set_tf32(args.tf32)
     infer_dtype = getattr(torch, args.infer_dtype)
     state = load_run_state(args.resume_train) if args.resume_train else None
     seed = commons.set_seed(state["seed"] if args.seed == -1 and state and "seed" in state else args.seed)
@@ -70,6 +73,7 @@ def train(args, output_folder):
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
+    trained = compiled(network, device) if args.compile else network  # the same parameters
     head_options = {name: value for name, value in (("s", args.loss_s), ("m", args.loss_m)) if value is not None}
     heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g), **head_options)
              for g, classes in enumerate(schedule.classes_per_group)]
@@ -90,6 +94,8 @@ def train(args, output_folder):
     problems = ImageProblems(dataset.size)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, schedule, augmentation_device, device, problems)
+    if args.profile:
+        batches = traced(batches, args.profile, os.path.join(output_folder, "trace.json"))
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
     for epoch in range(first_epoch, args.epochs_num):
         start = time.monotonic()
@@ -97,7 +103,7 @@ def train(args, output_folder):
         with on_device(heads[group], head_optimizers[group], device):
             epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
                                  desc=f"Epoch {epoch:02d}", unit="it", disable=None)
-            loss = train_one_epoch(epoch_batches, network, heads[group], (optimizer, head_optimizers[group]), amp,
+            loss = train_one_epoch(epoch_batches, trained, heads[group], (optimizer, head_optimizers[group]), amp,
                                    functools.partial(lr_factor, args.lr_schedule, schedule.steps))
         seconds = time.monotonic() - start
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, loss = {loss:.4f}")
@@ -130,11 +136,10 @@ def train(args, output_folder):
 def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
     """Yields (step, the network's seed, images, labels), the last two on the device: float32 (B, 3, image_size, image_size) augmented,
     int64 (B,)."""
-    for batch in loader:
+    for batch in to_device(loader, augmentation_device):
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
-        images = augment(batch.images.to(augmentation_device, non_blocking=True), schedule.augmentation_seed(group, k))
-        images = images.to(device).contiguous(memory_format=torch.channels_last)
+        images = augment(batch.images, schedule.augmentation_seed(group, k)).to(device)
         yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True)
 
 

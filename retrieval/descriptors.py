@@ -1,20 +1,18 @@
 """Descriptors of all images of a folder."""
 
-import contextlib
-
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from model.errors import UserError
-from model.normalization import normalize
+from model.inference import Describer
 
 
 def extract_descriptors(network, images, batch_size=16, device="cpu", num_workers=0, description="Descriptors",
                         dtype=torch.float32):
     """Descriptors of an ImageFolder's images, which may have any sizes: images of one size share a batch.
 
-    network: a GeoLocalizationNet on `device`; it is put in eval mode, and back; dtype: what its backbone computes in. Returns float32
+    network: a GeoLocalizationNet on `device`, which stays as it is; dtype: what its backbone computes in. Returns float32
     (n, dim) in the order of the images and {index: reason} of the images that could not be read, whose rows are zero.
     Raises UserError if a descriptor is not finite.
     """
@@ -23,19 +21,13 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
                                          pin_memory=device.type == "cuda")
     descriptors = np.zeros((len(images), network.fc_output_dim), np.float32)
     unreadable = {}
-    autocast = torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else contextlib.nullcontext()
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode(), autocast, tqdm(total=len(images), desc=description, unit="img", leave=False, disable=None) as progress:
-            for indices, batch in _same_size_batches(loader, batch_size, unreadable, progress):
-                inputs = normalize(batch.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
-                descriptors[indices] = network(inputs).float().cpu().numpy()
-                if not np.isfinite(descriptors[indices]).all():
-                    raise UserError(f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "
-                                    "the network's weights are damaged, or its training diverged")
-    finally:
-        network.train(was_training)
+    describe = Describer(network, device, dtype)
+    with tqdm(total=len(images), desc=description, unit="img", leave=False, disable=None) as progress:
+        for indices, batch in _same_size_batches(loader, batch_size, unreadable, progress):
+            descriptors[indices] = describe(batch).numpy()
+            if not np.isfinite(descriptors[indices]).all():
+                raise UserError(f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "
+                                "the network's weights are damaged, or its training diverged")
     return descriptors, unreadable
 
 

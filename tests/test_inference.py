@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from model.inference import FOLDING_TOLERANCE, Describer, fold_batch_norm
+from model.network import GeoLocalizationNet
+from model.normalization import normalize
+
+
+def network(backbone="ResNet18", seed=0):
+    """With batch norm statistics that are not those of a new network."""
+    torch.manual_seed(seed)
+    result = GeoLocalizationNet(backbone, 16)
+    for module in result.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    return result
+
+
+def batch_norms(module):
+    return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize("backbone, remaining", [("ResNet18", 0), ("ResNet50", 0), ("MobileNet_V2", 0), ("EfficientNet_B0", 0),
+                                                 ("VGG16", 0), ("ConvNeXt_Tiny", 0)])
+def test_every_batch_norm_is_folded_and_descriptors_stay(backbone, remaining):
+    plain = network(backbone).train()
+    folded = fold_batch_norm(plain)
+    images = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(images), plain.eval()(images), rtol=0, atol=FOLDING_TOLERANCE)
+    assert batch_norms(folded) == remaining and not folded.training
+
+
+def test_folding_that_changes_descriptors_is_not_done(monkeypatch):
+    plain = network()
+    monkeypatch.setattr("model.inference.FOLDING_TOLERANCE", 1e-12)
+    assert batch_norms(fold_batch_norm(plain)) == batch_norms(plain) == 20
+
+
+def test_a_describer_leaves_the_network_as_it_is_and_any_batch_gives_the_same():
+    plain = network().train()
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    images = torch.randint(0, 256, (5, 3, 64, 80), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    describe = Describer(plain, "cpu")
+    together, alone = describe(images), torch.cat([describe(image[None]) for image in images])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+    with torch.inference_mode():
+        torch.testing.assert_close(together, plain.eval()(normalize(images)), rtol=0, atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
+
+
+def test_a_large_batch_goes_in_parts_on_a_cpu(monkeypatch):
+    seen = []
+    describe = Describer(network(), "cpu")
+    describe.network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    monkeypatch.setattr("model.inference._CACHED_PIXELS", 3 * 64 * 64 // torch.get_num_threads())
+    assert describe(torch.zeros(7, 3, 64, 64, dtype=torch.uint8)).shape == (7, 16)
+    assert sum(seen) == 7 and max(seen) <= 3
+
+
+def test_16_bits_stay_near_float32():
+    images = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    full, half = (Describer(network(), "cpu", dtype)(images) for dtype in (torch.float32, torch.bfloat16))
+    assert half.dtype == torch.float32 and 0 < (full - half).abs().max() < 0.05
