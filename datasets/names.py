@@ -246,10 +246,9 @@ def _parse_decimals(data, begin, end, width):
         plain &= characters[:, dot] == _DOT
         digits[:, dot] = 0
         weights[:dot] /= 10  # exact: of powers of ten up to 10^14
-    wrong = digits > 9
-    if wrong.any():
-        plain &= ~wrong.any(axis=1)
-    return digits @ weights / 10.0**decimals, np.flatnonzero(~plain)
+    if digits.max() > 9:
+        plain &= ~(digits > 9).any(axis=1)
+    return digits.astype(np.float64) @ weights / 10.0**decimals, np.flatnonzero(~plain)
 
 
 def _texts(data, begin, length, width):
