@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.measure import child, machine, rss_anon, table
+from benchmarks.measure import child, machine, private_dirty, rss_anon, table
 from datasets.groups import open_groups
 from datasets.names import images_list_path
 
@@ -77,8 +77,9 @@ def report(args):
         print(f"The same when the list has another time: its digest is verified in {result['touched']:.2f} s")
         result, _ = child("benchmarks.groups", "--role", "workers", "--folder", folder, "--samples", args.samples,
                           "--workers", args.workers)
-        grown = ", ".join(f"{value / 1e6:.1f}" for value in result["growth"])
-        print(f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: {grown} MB")
+        for way, growth in result.items():
+            grown = ", ".join(f"{value / 1e6:.1f}" for value in growth)
+            print(f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: {grown} MB, {way}")
 
 
 def write_list(folder, images, seed):
@@ -176,29 +177,41 @@ def opening(args):
 
 
 class Draws(torch.utils.data.Dataset):
-    """Item i: (its worker, the worker's RssAnon), after a class of one of 8 groups and an image of it were drawn, as in training."""
+    """Item i: (its worker, the worker's private memory, read at every 50th item), after `draw` was called with a random generator."""
 
-    def __init__(self, groups, items):
-        self.groups, self.items = groups, items
+    def __init__(self, draw, items):
+        self.draw, self.items = draw, items
 
     def __len__(self):
         return self.items
 
     def __getitem__(self, item):
-        rng = np.random.default_rng(item)
-        group = item * 8 // self.items % self.groups.num_groups
-        images = self.groups.image_indices(group, rng.integers(self.groups.num_classes(group)))
-        self.groups.image_name(images[rng.integers(len(images))])
-        return torch.utils.data.get_worker_info().id, rss_anon()
+        self.draw(np.random.default_rng(item))
+        worker = torch.utils.data.get_worker_info()
+        return worker.id, private_dirty() if item // worker.num_workers % 50 == 0 else 0
 
 
 def workers(args):
+    """The growth of each worker with our groups; and, so that one sees what the figure means, with 500,000 names in a list."""
     groups = open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
-    loader = torch.utils.data.DataLoader(Draws(groups, args.samples * args.workers), batch_size=None, num_workers=args.workers)
-    seen = collections.defaultdict(list)
-    for worker, memory in loader:
-        seen[worker].append(memory)
-    return {"growth": [max(memory) - memory[0] for _, memory in sorted(seen.items())]}
+    listed = [groups.image_name(index) for index in range(min(groups.num_images, 500_000))]
+
+    def from_groups(rng):  # a group, a class of it, an image of that, as in training
+        group = int(rng.integers(min(8, groups.num_groups)))
+        images = groups.image_indices(group, rng.integers(groups.num_classes(group)))
+        return groups.image_name(images[rng.integers(len(images))])
+
+    def from_list(rng):
+        return [listed[index] for index in rng.integers(0, len(listed), 32)]
+
+    growth = {}
+    for way, draw in (("our groups", from_groups), ("a list of 500,000 strings instead, 32 a sample", from_list)):
+        loader = torch.utils.data.DataLoader(Draws(draw, args.samples * args.workers), batch_size=None, num_workers=args.workers)
+        seen = collections.defaultdict(list)
+        for worker, memory in loader:
+            seen[worker].append(memory)
+        growth[way] = [max(memory) - memory[0] for _, memory in sorted(seen.items())]
+    return growth
 
 
 ROLES = {"ours": ours, "reference": reference, "open": opening, "workers": workers}
