@@ -177,7 +177,7 @@ def opening(args):
 
 
 class Draws(torch.utils.data.Dataset):
-    """Item i: (its worker, the worker's private memory, read at every 50th item), after `draw` was called with a random generator."""
+    """Item i: (its worker, the worker's private memory, read at every 100th item), after `draw` was called with a random generator."""
 
     def __init__(self, draw, items):
         self.draw, self.items = draw, items
@@ -188,7 +188,7 @@ class Draws(torch.utils.data.Dataset):
     def __getitem__(self, item):
         self.draw(np.random.default_rng(item))
         worker = torch.utils.data.get_worker_info()
-        return worker.id, private_dirty() if item // worker.num_workers % 50 == 0 else 0
+        return worker.id, private_dirty() if item // worker.num_workers % 100 == 0 else 0
 
 
 def workers(args):

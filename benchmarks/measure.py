@@ -31,21 +31,25 @@ def machine():
 
 def rss_anon(pid="self"):
     """RssAnon of a process in bytes; 0 once it has ended (Linux)."""
-    return _memory(f"/proc/{pid}/status", "RssAnon:")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def private_dirty(pid="self"):
     """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0 once it has ended
     (Linux). Takes milliseconds in a large process."""
-    return _memory(f"/proc/{pid}/smaps_rollup", "Private_Dirty:")
-
-
-def _memory(path, label):
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path) as file:
+    total, private = 0, False
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/smaps") as file:
         for line in file:
-            if line.startswith(label):
-                return int(line.split()[1]) * 1024
-    return 0
+            words = line.split()
+            if not words[0].endswith(":"):  # a mapping's first line: a file mapped as shared may hold pages that another process wrote
+                private = words[1].endswith("p")
+            elif private and words[0] == "Private_Dirty:":
+                total += int(words[1]) * 1024
+    return total
 
 
 class Peak:
