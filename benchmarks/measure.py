@@ -1,6 +1,7 @@
-"""What every benchmark needs: `machine()`, `rss_anon()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
+"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
 
-Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count.
+Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count. In a
+forked worker it counts what is still shared with the parent, and does not see a page being copied: `private_dirty()` does.
 """
 
 import contextlib
@@ -35,6 +36,20 @@ def rss_anon(pid="self"):
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def private_dirty(pid="self"):
+    """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0 once it has ended
+    (Linux). Takes milliseconds in a large process."""
+    total, private = 0, False
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            words = line.split()
+            if not words[0].endswith(":"):  # a mapping's first line: a file mapped as shared may hold pages that another process wrote
+                private = words[1].endswith("p")
+            elif private and words[0] == "Private_Dirty:":
+                total += int(words[1]) * 1024
+    return total
 
 
 class Peak:

@@ -4,23 +4,19 @@ An image at (east, north, heading) has the class (east // M * M, north // M * M,
 that are N cells apart in both directions, or L heading bins apart, so that no two of its classes see the same place.
 """
 
-import contextlib
-import errno
-import hashlib
-import json
 import logging
 import os
-import shutil
-import tempfile
 
 import numpy as np
 
-from datasets.names import EAST, HEADING, NORTH, ImageNames, images_list_path, list_images, parse_fields
+from datasets import array_cache
+from datasets.image_names import ImageNames
+from datasets.names import EAST, HEADING, NORTH, ListFile, find_listing, parse_chunks
 from model.errors import UserError
-from model.files import current_umask
 
-_VERSION = 1  # of the cache's layout: another one is built anew
+_VERSION = 2  # of the cache's layout: another one is built anew
 _ARRAYS = ("class_ids", "group_offsets", "class_offsets", "image_index", "name_blob", "name_starts", "name_ends")
+_BLOCK = 1 << 20  # images that are ordered at a time: bounds the temporary arrays
 
 
 class Groups:
@@ -34,11 +30,11 @@ class Groups:
         self._class_ids, self._group_offsets, self._class_offsets = class_ids, group_offsets, class_offsets
         self._image_index = image_index
         self.names = ImageNames(name_blob, name_starts, name_ends)
-        self._origin = None  # (path, identity) of the cache that the arrays lie in
+        self._origin = None  # (path, expected header) of the cache that the arrays lie in
 
     def __reduce__(self):
         # a worker that is not forked opens the same cache, instead of receiving a copy of all names
-        return (_load, self._origin) if self._origin else (Groups, tuple(self.arrays().values()))
+        return (_reopen, self._origin) if self._origin else (Groups, tuple(self.arrays().values()))
 
     @property
     def num_groups(self):
@@ -60,7 +56,7 @@ class Groups:
         return self._class_ids[self._group_offsets[group]:self._group_offsets[group + 1]]
 
     def image_indices(self, group, class_row):
-        """int64 (n,): the images of row `class_row` of class_ids(group), as indices into the image list, ascending."""
+        """int32 (n,): the images of row `class_row` of class_ids(group), as indices into the image list, ascending."""
         if not 0 <= class_row < self.num_classes(group):
             raise IndexError(f"group {group} has no class {class_row}")
         row = self._group_offsets[group] + class_row
@@ -102,16 +98,16 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
             raise UserError(f"--{name} is {value}, and must be a whole number of at least 1")
     names = image_names if isinstance(image_names, ImageNames) else ImageNames.from_strings(image_names)
     keys, decode = _class_keys(names, M, alpha)
-
-    order = np.argsort(keys, kind="stable")  # images by class, in the order of the list within a class
-    keys = keys[order]
-    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.empty(0, np.int64)
+    order = _sort(keys)  # images by class, in the order of the list within a class
+    begins = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    begins = np.concatenate([[0], begins]) if len(keys) else begins
     counts = np.diff(np.append(begins, len(keys)))
     kept = counts >= min_images_per_class
     if not kept.any():
         raise UserError(f"no class of {names.source} has {min_images_per_class} images (the largest has {counts.max(initial=0)}): "
                         f"lower --min_images_per_class, or raise --M (now {M} m) or --alpha (now {alpha} degrees)")
     class_ids = decode(keys[begins])  # (K, 3), sorted
+    del keys
     group_keys = _group_keys(class_ids, M, alpha, N, L)
 
     # a group's number is the rank of the first image of any of its kept classes
@@ -124,10 +120,7 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
 
     rows = np.flatnonzero(kept)[np.argsort(group_of_class, kind="stable")]  # kept classes by group, sorted within it
     class_offsets = np.concatenate([[0], np.cumsum(counts[rows])])
-    image_index = np.empty(class_offsets[-1], np.int64)
-    # position within the output -> position within `order`, all classes at once
-    shift = np.repeat(begins[rows] - class_offsets[:-1], counts[rows])
-    np.take(order, np.arange(class_offsets[-1]) + shift, out=image_index)
+    image_index = _gather(order, begins[rows], class_offsets)
     group_offsets = np.concatenate([[0], np.cumsum(np.bincount(group_of_class))])
     return Groups(class_ids[rows], group_offsets, class_offsets, image_index, names.blob, names.starts, names.ends)
 
@@ -135,41 +128,82 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
 def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_folder="cache"):
     """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
 
-    The cache is a folder of plain .npy arrays named after the training folder and a hash of its real path and the parameters; it
-    records the digest of the image list, and is built anew when that changes. Raises UserError as build_groups and list_images do.
+    The cache (datasets.array_cache) records size and modification time of the image list, and its digest. While size and time are the
+    same, so is the list; else the digest decides whether the cache is built anew. Raises UserError as build_groups and list_images do.
     """
     parameters = {"M": int(M), "alpha": int(alpha), "N": int(N), "L": int(L), "min_images_per_class": int(min_images_per_class)}
-    names = list_images(train_set_folder)
-    identity = {"version": _VERSION, "folder": os.path.realpath(train_set_folder), **parameters}
-    base = os.path.basename(identity["folder"])
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    path = os.path.join(cache_folder, f"{base}_{key}")
-    identity["list_digest"] = _digest(names)
-    groups = _load(path, identity)
+    listing = find_listing(train_set_folder, cache_folder)
+    identity = {"kind": "groups", "folder": os.path.realpath(train_set_folder), **parameters}
+    path = array_cache.cache_path(cache_folder, train_set_folder, identity)
+    expected = {"version": _VERSION, **identity}
+    groups = _open_unchanged(path, expected, listing)
     if groups is None:
+        names = listing.read()
         logging.info(f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})")
-        _save(path, identity, build_groups(names, **parameters))
-        groups = _load(path, identity)
+        built = build_groups(names, **parameters)
+        expected["list_digest"] = array_cache.digest(names.blob)  # of what was read, should the list have changed meanwhile
+        array_cache.save(path, expected | {"list_stamp": listing.stamp}, built.arrays())
+        groups = _load(path, expected)
         if groups is None:
             raise UserError(f"the cache {path} changed while it was written; is another run building it with another image list?")
-    else:
-        logging.debug(f"Opened the groups of {train_set_folder} from {path}")
-    groups.names.source = images_list_path(train_set_folder) if os.path.exists(images_list_path(train_set_folder)) else train_set_folder
+    groups.names.source = listing.source
+    return groups
+
+
+def _open_unchanged(path, expected, listing):
+    """The cached groups if they are of this listing, else None."""
+    loaded = array_cache.load(path, expected, _ARRAYS, _check)
+    if loaded is None:
+        return None
+    header, _ = loaded
+    if listing.stamp is None or header.get("list_stamp") != listing.stamp:
+        if header.get("list_digest") != listing.digest():
+            logging.info(f"The cache {path} is of another image list; building it anew")
+            return None
+        logging.debug(f"The digest of {listing.source} shows that it is the list of {path}")
+        if header.get("list_stamp") != listing.stamp:
+            array_cache.update_header(path, header | {"list_stamp": listing.stamp})
+    groups = _load(path, expected | {"list_digest": header.get("list_digest")})
+    if groups is not None:
+        logging.debug(f"Opened the groups of {len(groups.names)} images from {path}")
+        if isinstance(listing, ListFile):
+            listing.check_first(groups.names)
+    return groups
+
+
+def _load(path, expected):
+    loaded = array_cache.load(path, expected, _ARRAYS, _check)
+    if loaded is None:
+        return None
+    groups = Groups(**loaded[1])
+    groups._origin = path, expected
+    return groups
+
+
+def _reopen(path, expected):
+    groups = _load(path, expected)
+    if groups is None:
+        raise UserError(f"the cache {path} went or changed while it was in use; start the run again")
     return groups
 
 
 def _class_keys(names, M, alpha):
     """One sortable int64 a name for its class, and the function from such keys to int64 (n, 3) class ids."""
-    values = parse_fields(names, (EAST, NORTH, HEADING), empty_as_zero=(HEADING,) if alpha >= 360 else ())
-    # the published arithmetic: int(value // side * side), which truncates only what is already whole
-    cells = [(values[:, column] // side).astype(np.int64) for column, side in enumerate((M, M, alpha))]
-    lows = [int(cell.min(initial=0)) for cell in cells]
-    sizes = [int(cell.max(initial=0)) - low + 1 for cell, low in zip(cells, lows, strict=True)]
+    cells = np.empty((3, len(names)), np.int32)  # parse_chunks refuses what would not fit
+    for part, values in parse_chunks(names, (EAST, NORTH, HEADING), empty_as_zero=(HEADING,) if alpha >= 360 else ()):
+        # the published arithmetic: int(value // side * side), which truncates only what is already whole
+        cells[:, part] = (values // (M, M, alpha)).T
+    lows = [int(cell.min(initial=2**31 - 1)) for cell in cells]
+    sizes = [int(cell.max(initial=low)) - low + 1 for cell, low in zip(cells, lows, strict=True)]
     if sizes[0] * sizes[1] * sizes[2] >= 2**62:
         raise UserError(f"the positions of {names.source} span {sizes[0] * M} m x {sizes[1] * M} m, too much for one split; "
                         "are they UTM metres of one zone?")
-    keys = (cells[0] - lows[0]) * sizes[1]
-    keys = (keys + cells[1] - lows[1]) * sizes[2] + cells[2] - lows[2]
+    keys = cells[0].astype(np.int64)
+    for row, (low, size) in enumerate(zip(lows, (sizes[1], sizes[2], 1), strict=True)):
+        keys -= low
+        keys *= size
+        if row < 2:
+            keys += cells[row + 1]
 
     def decode(keys):
         rest, heading = np.divmod(keys, sizes[2])
@@ -179,74 +213,40 @@ def _class_keys(names, M, alpha):
     return keys, decode
 
 
+def _sort(keys):
+    """Sorts keys in place; returns the order that does so, stable: int32 (n,), or int64 where that is too small."""
+    bits = max(len(keys) - 1, 1).bit_length()
+    dtype = np.int32 if bits < 32 else np.int64
+    if len(keys) and int(keys.max()) < 2 ** (63 - bits):  # numpy sorts plain numbers much faster than it finds their order
+        keys <<= bits
+        keys |= np.arange(len(keys))
+        keys.sort()
+        order = (keys & (2**bits - 1)).astype(dtype)
+        keys >>= bits
+        return order
+    order = np.argsort(keys, kind="stable")
+    keys[:] = keys[order]
+    return order.astype(dtype)
+
+
+def _gather(order, begins, offsets):
+    """order[begins[i]:...], one after the other, each to its place offsets[i]:offsets[i + 1] of the result."""
+    gathered = np.empty(offsets[-1], order.dtype)
+    row = 0
+    while row < len(begins):
+        last = max(row + 1, int(np.searchsorted(offsets, offsets[row] + _BLOCK, side="right")) - 1)
+        counts = np.diff(offsets[row:last + 1])
+        part = slice(offsets[row], offsets[last])
+        gathered[part] = order[np.arange(part.start, part.stop) + np.repeat(begins[row:last] - offsets[row:last], counts)]
+        row = last
+    return gathered
+
+
 def _group_keys(class_ids, M, alpha, N, L):
     """One int64 a class for its group (paper, equation 2)."""
     east, north, heading = class_ids.T
     columns = (east % (M * N) // M, north % (M * N) // M, heading % (alpha * L) // alpha)
     return (columns[0] * N + columns[1]) * L + columns[2]
-
-
-def _digest(names):
-    """SHA-256 over names and their boundaries."""
-    digest = hashlib.sha256(np.ascontiguousarray(names.ends - names.starts).tobytes())
-    if len(names):
-        digest.update(np.ascontiguousarray(names.blob[names.starts[0]:names.ends[-1]]))
-    return digest.hexdigest()
-
-
-def _save(path, identity, groups):
-    """Writes a folder beside `path` and renames it there: readers find the old cache, none, or the new one, never a part."""
-    parent = os.path.dirname(path) or "."
-    temporary = None
-    try:
-        os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=".building_", dir=parent)
-        for name, array in groups.arrays().items():
-            np.save(os.path.join(temporary, name + ".npy"), array, allow_pickle=False)
-        with open(os.path.join(temporary, "header.json"), "w") as file:
-            json.dump(identity, file, indent=1)
-        os.chmod(temporary, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
-        if os.path.exists(path):
-            os.rename(path, old := temporary + ".old")
-            shutil.rmtree(old, ignore_errors=True)
-        with contextlib.suppress(FileExistsError):  # another run was faster; open_groups checks what it wrote
-            _rename_folder(temporary, path)
-    except OSError as error:
-        raise UserError(f"the cache of groups cannot be written to {parent}: {error.strerror}") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename_folder(source, target):
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(error.errno, error.strerror, target) from error
-        raise
-
-
-def _load(path, identity):
-    """The cached groups, or None if there are none, they are of something else, or they are damaged."""
-    try:
-        with open(os.path.join(path, "header.json")) as file:
-            header = json.load(file)
-        if header != identity:
-            logging.info(f"The cache {path} is of another image list; building it anew")
-            return None
-        arrays = {name: np.load(os.path.join(path, name + ".npy"), mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
-        _check(arrays)
-    except FileNotFoundError:
-        return None
-    except PermissionError as error:
-        raise UserError(f"the cache {path} cannot be read: {error.strerror}; mend its permissions or remove it") from error
-    except (OSError, ValueError, EOFError) as error:
-        logging.warning(f"The cache {path} is damaged ({error}); building it anew")
-        return None
-    groups = Groups(**arrays)
-    groups._origin = path, identity
-    return groups
 
 
 def _check(arrays):

@@ -1,53 +1,33 @@
 """Image names: the `@` fields that say where a photo was taken, lists of names, and the folders they lie in.
 
-A data set of SF-XL's size has 5.6 to 41 million names, so that they are kept as one block of bytes with offsets (`ImageNames`)
-and parsed with numpy, never as millions of Python strings.
+A data set of SF-XL's size has 5.6 to 41 million names: they are parsed with numpy, a block at a time, never as Python strings.
+`python -m datasets.names FOLDER` saves the list of a folder's images.
 """
 
+import argparse
+import logging
 import os
-import re
+import sys
 
 import numpy as np
 import utm
+from tqdm import tqdm
 
+from datasets.array_cache import digest, settled
+from datasets.image_names import split_lines
+from datasets.walk import walk
 from model.errors import UserError
 from model.files import replacing
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 FIELDS = ("", "UTM_east", "UTM_north", "UTM_zone_number", "UTM_zone_letter", "latitude", "longitude", "pano_id", "tile_num",
           "heading", "pitch", "roll", "height", "timestamp", "note", "extension")
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
-_CHUNK = 1 << 19  # names parsed at a time: bounds the temporary arrays to about 100 MB
+_CHUNK = 1 << 16  # names parsed at a time: what is at hand stays in the processor's cache
 _MAX_ABS = 1e9  # metres or degrees; beyond it a number is a mistake, and class keys could overflow
-_AT, _NEWLINE, _DOT, _SLASH = ord("@"), ord("\n"), ord("."), ord("/")
-
-
-class ImageNames:
-    """An immutable sequence of image names (relative POSIX paths), held as bytes.
-
-    blob: uint8 array, all names' bytes (UTF-8; undecodable bytes as surrogates); starts, ends: int64 arrays (n,), the byte range
-    of each name; source: where the names come from, for messages.
-    """
-
-    def __init__(self, blob, starts, ends, source="the image list"):
-        self.blob, self.starts, self.ends, self.source = blob, starts, ends, source
-
-    @classmethod
-    def from_strings(cls, names, source="the image list"):
-        encoded = [os.fsencode(name) for name in names]
-        ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if encoded else ends
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), starts, ends, source)
-
-    def __len__(self):
-        return len(self.starts)
-
-    def __getitem__(self, index):
-        return os.fsdecode(self.blob[self.starts[index]:self.ends[index]].tobytes())
-
-    def __iter__(self):
-        return (self[i] for i in range(len(self)))
+_MAX_DIGITS = 15  # a float64 holds every whole number of so many digits
+_MAPPED_SIZE = 1 << 24  # bytes from which a list is mapped instead of read
+_AT, _DOT, _ZERO = b"@.0"
 
 
 def format_name(utm_east, utm_north, zone_number="", zone_letter="", latitude=None, longitude=None, pano_id="", tile_num="",
@@ -88,44 +68,93 @@ def images_list_path(folder):
     return (os.path.abspath(folder) if os.path.basename(folder) in (".", "..") else folder) + "_images_paths.txt"
 
 
-def list_images(folder):
+def list_images(folder, cache_folder="cache"):
     """The names of the images of `folder` as ImageNames: the lines of `<folder>_images_paths.txt` in their order if that file
-    exists, else all images below the folder as relative POSIX paths sorted as whole strings.
+    exists, else all images below the folder as relative POSIX paths sorted as whole strings (datasets.walk, kept in the cache).
 
     Raises UserError when the folder is missing or has no images, or a line of the list leads out of the folder.
     """
+    return find_listing(folder, cache_folder).read()
+
+
+def find_listing(folder, cache_folder="cache"):
+    """The ListFile or Walk of a folder. Raises UserError when the folder is missing or cannot be walked."""
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
-    if not os.path.exists(images_list_path(folder)):
-        return _walk(folder)
-    names = read_images_list(images_list_path(folder))
-    if not os.path.exists(os.path.join(folder, names[0])):
-        raise UserError(f"{names.source} names {names[0]!r}, which is not in {folder}; delete the list or make it anew")
-    return names
+    return (ListFile if os.path.exists(images_list_path(folder)) else Walk)(folder, cache_folder)
+
+
+class Walk:
+    """The images of a folder that has no list."""
+
+    def __init__(self, folder, cache_folder):
+        self.source = folder
+        self._names, self._digest = walk(folder, cache_folder)
+        self.stamp = {"digest": self._digest}  # plain values; as long as they are the same, so are the names
+
+    def digest(self):
+        """SHA-256 of the names as lines, as of the list that write_images_list makes of them."""
+        return self._digest
+
+    def read(self):
+        return self._names
+
+
+class ListFile:
+    """The list that stands next to a folder."""
+
+    def __init__(self, folder, cache_folder=None):
+        self.folder, self.source = folder, images_list_path(folder)
+        status = _stat(self.source)
+        # None while another list could get the same time
+        self.stamp = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if settled(status.st_mtime_ns) else None
+
+    def digest(self):
+        """SHA-256 of the file."""
+        return digest(_read_or_map(self.source))
+
+    def read(self):
+        names = read_images_list(self.source)
+        self.check_first(names)
+        return names
+
+    def check_first(self, names):
+        """Raises UserError if the first name of the list is not in the folder."""
+        if not os.path.exists(os.path.join(self.folder, names[0])):
+            raise UserError(f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it anew")
 
 
 def read_images_list(path):
-    """The lines of a list of images, as ImageNames; blank lines are passed over. Raises UserError on an empty or unsafe list."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    newlines = np.flatnonzero(data == _NEWLINE)
-    starts = np.concatenate([[0], newlines + 1]).astype(np.int64)
-    ends = np.concatenate([newlines, [len(data)]]).astype(np.int64)
-    starts, ends = _strip(data, starts, ends)
-    kept = ends > starts
-    names = ImageNames(data, starts[kept], ends[kept], source=path)
-    if not len(names):
-        raise UserError(f"{path} names no image; delete it or make it anew")
-    _refuse_unsafe(names)
-    return names
+    """The lines of a list of images, as ImageNames; blank lines are passed over. Raises UserError on an empty or unsafe list.
+
+    A large list is mapped: while it is in use it may be replaced (another file renamed over it), but not rewritten in place.
+    """
+    return split_lines(_read_or_map(path), path)
 
 
 def write_images_list(folder, names):
-    """Writes `<folder>_images_paths.txt`, beside and renamed."""
+    """Writes `<folder>_images_paths.txt`, beside and renamed. Raises UserError on a name that no line can hold."""
     with replacing(images_list_path(folder)) as temporary, open(temporary, "wb") as file:
-        file.writelines(os.fsencode(name) + b"\n" for name in names)
+        for name in names:
+            line = os.fsencode(name)
+            if b"\n" in line or line != line.strip(b" \t\r"):
+                raise UserError(f"image name {name!r} has a line break, or a blank at an end, and cannot stand in a list; rename the file")
+            file.write(line + b"\n")
+
+
+def _read_or_map(path):
+    status = _stat(path)
+    try:
+        return np.memmap(path, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _stat(path):
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def positions(names):
@@ -140,44 +169,100 @@ def parse_fields(names, fields, empty_as_zero=()):
     Raises UserError naming the first name that has too few fields, or no finite number there.
     """
     values = np.empty((len(names), len(fields)))
-    for begin in range(0, len(names), _CHUNK):
-        part = slice(begin, min(begin + _CHUNK, len(names)))
-        values[part] = _parse_chunk(names, part, fields, empty_as_zero)
+    for part, chunk in parse_chunks(names, fields, empty_as_zero):
+        values[part] = chunk
     return values
+
+
+def parse_chunks(names, fields, empty_as_zero=()):
+    """parse_fields by and by: yields (slice of the names, float64 (n, len(fields)))."""
+    with tqdm(desc="Parsing names", total=len(names), unit="img", leave=False, delay=2, disable=None) as progress:
+        for begin in range(0, len(names), _CHUNK):
+            part = slice(begin, min(begin + _CHUNK, len(names)))
+            yield part, _parse_chunk(names, part, fields, empty_as_zero)
+            progress.update(part.stop - part.start)
 
 
 def _parse_chunk(names, part, fields, empty_as_zero):
-    starts, ends = names.starts[part], names.ends[part]
-    base = starts[0]
-    data = np.asarray(names.blob[base:ends[-1]])
-    ats = np.flatnonzero(data == _AT)
-    first_at = np.searchsorted(ats, starts - base)
-    count = np.searchsorted(ats, ends - base) - first_at
-    few = np.flatnonzero(count <= max(fields))
-    if len(few):
-        _refuse_name(names, part.start + few[0], f"has {count[few[0]]} '@', and needs at least {max(fields) + 1}")
+    base = int(names.starts[part.start])
+    starts, ends = (offsets[part].astype(np.int64) - base for offsets in (names.starts, names.ends))
+    data = np.asarray(names.blob[base:base + ends[-1]])
+    ats = _at_signs(names, part, data, starts, ends, max(fields) + 1)
     values = np.empty((len(starts), len(fields)))
     for column, field in enumerate(fields):
-        begin, end = ats[first_at + field - 1] + 1, ats[first_at + field]
+        begin, end = ats[field - 1] + 1, ats[field]
         length = end - begin
-        width = max(int(length.max()), 1)
+        width = int(length.max())
         if width > 64:
             _refuse_name(names, part.start + int(length.argmax()), f"has no number in field {field} ({FIELDS[field]})")
-        # (n, width) bytes of the field, padded with NUL, which numpy reads as the end of the string
-        index = begin[:, None] + np.arange(width)
-        characters = np.where(index < end[:, None], data[np.minimum(index, len(data) - 1)], 0).astype(np.uint8)
-        if field in empty_as_zero:
-            characters[length == 0, 0] = ord("0")
-        texts = characters.view(f"S{width}")[:, 0]
-        try:
-            values[:, column] = texts.astype(np.float64)
-        except ValueError:
-            values[:, column] = [_to_float(text) for text in texts.tolist()]
+        values[:, column], rest = _parse_decimals(data, begin, end, width)
+        if len(rest):
+            texts = _texts(data, begin[rest], length[rest], max(width, 1))
+            if field in empty_as_zero:
+                texts[texts == b""] = b"0"
+            values[rest, column] = _parse_texts(texts)
         bad = np.flatnonzero(~(np.abs(values[:, column]) < _MAX_ABS))  # NaN, infinite or absurd
         if len(bad):
-            text = texts[bad[0]].decode("utf-8", "replace")
+            text = os.fsdecode(data[begin[bad[0]]:end[bad[0]]].tobytes())
             _refuse_name(names, part.start + bad[0], f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number")
     return values
+
+
+def _at_signs(names, part, data, starts, ends, needed):
+    """The positions in `data` of each name's first `needed` '@': int64 (needed, n)."""
+    ats = np.flatnonzero(data == _AT)
+    per_name = len(ats) // len(starts)
+    if per_name >= needed and per_name * len(starts) == len(ats):
+        table = ats.reshape(len(starts), per_name)
+        if (table[:, 0] >= starts).all() and (table[:, -1] < ends).all():  # all names have equally many
+            return np.ascontiguousarray(table[:, :needed].T)
+    first = np.searchsorted(ats, starts)
+    count = np.searchsorted(ats, ends) - first
+    few = np.flatnonzero(count < needed)
+    if len(few):
+        _refuse_name(names, part.start + few[0], f"has {count[few[0]]} '@', and needs at least {needed}")
+    return ats[first + np.arange(needed)[:, None]]
+
+
+def _parse_decimals(data, begin, end, width):
+    """Numbers of digits alone, with as many decimals as the first name's: (float64 (n,), the rows that are none, not filled in).
+
+    Exactly what float() reads: the digits make a whole number, and a power of ten, that float64 holds, and one division rounds once.
+    """
+    text = data[begin[0]:end[0]].tobytes()
+    decimals = len(text) - text.index(b".") - 1 if b"." in text else 0
+    if not (0 < width <= _MAX_DIGITS and decimals < width) or end.min() < width:
+        return np.empty(len(begin)), np.arange(len(begin))
+    # (n, width) bytes that end where the field ends; those before its beginning count as 0
+    characters = np.lib.stride_tricks.sliding_window_view(data, width)[end - width]
+    length = end - begin
+    if length.min() < width:
+        characters[np.arange(width) < (width - length)[:, None]] = _ZERO
+    digits = characters - np.uint8(_ZERO)  # wraps: what is no digit is more than 9
+    weights = 10.0 ** np.arange(width - 1, -1, -1)
+    plain = length > decimals
+    if b"." in text:
+        dot = width - decimals - 1
+        plain &= characters[:, dot] == _DOT
+        digits[:, dot] = 0
+        weights[:dot] /= 10  # exact: of powers of ten up to 10^14
+    if digits.max() > 9:
+        plain &= ~(digits > 9).any(axis=1)
+    return digits.astype(np.float64) @ weights / 10.0**decimals, np.flatnonzero(~plain)
+
+
+def _texts(data, begin, length, width):
+    """The fields as bytes, S(width) (n,), padded with NUL, which numpy reads as the end of a string."""
+    column = np.arange(width)
+    characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(np.uint8)
+    return characters.view(f"S{width}")[:, 0]
+
+
+def _parse_texts(texts):
+    try:
+        return texts.astype(np.float64)
+    except ValueError:
+        return [_to_float(text) for text in texts.tolist()]
 
 
 def _to_float(text):
@@ -192,61 +277,24 @@ def _refuse_name(names, index, problem):
                     f"names are {NAME_FORMAT}, numbers in metres and degrees")
 
 
-def _strip(data, starts, ends):
-    """Moves both ends of every line inwards past blanks and carriage returns."""
-    blank = np.isin(np.arange(256), [9, 13, 32])
-    while len(data):
-        move = (ends > starts) & blank[data[np.maximum(ends - 1, 0)]]
-        if not move.any():
-            break
-        ends = ends - move
-    while len(data):
-        move = (ends > starts) & blank[data[np.minimum(starts, len(data) - 1)]]
-        if not move.any():
-            break
-        starts = starts + move
-    return starts, ends
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m datasets.names", description="Saves the list of each folder's images as "
+                                     "FOLDER_images_paths.txt, so that no run walks through the folder again.")
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folder of images, walked through unless nothing in it has changed "
+                        "since a run did so; a list that is there is made anew")
+    parser.add_argument("--cache_folder", default="cache", metavar="FOLDER", help="where walks are kept (default: %(default)s)")
+    args = parser.parse_args(argv)
+    logging.basicConfig(format="%(message)s")
+    try:
+        for folder in args.folders:
+            if not os.path.isdir(folder):
+                raise UserError(f"folder {folder} does not exist; check the path")
+            names = Walk(folder, args.cache_folder).read()
+            write_images_list(folder, names)
+            print(f"{images_list_path(folder)}: {len(names)} images")
+    except UserError as error:
+        parser.error(str(error))
 
 
-def _refuse_unsafe(names):
-    """A list from outside may not lead out of its folder: no absolute paths, no `..`, no NUL."""
-    first = names.blob[names.starts]
-    bad = set(np.flatnonzero(first == _SLASH)[:1].tolist())
-    for pattern in (rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])", rb"\x00"):
-        match = re.search(pattern, names.blob)
-        if match:
-            bad.add(int(np.searchsorted(names.starts, match.start(), side="right")) - 1)
-    if bad:
-        index = min(bad)
-        raise UserError(f"{names.source} names {names[index]!r} (image {index + 1}), which leads out of the folder; "
-                        "names must be relative paths below it")
-
-
-def _walk(folder):
-    """All images below a folder as sorted relative POSIX paths. Hidden files and folders are passed over; symbolic links to folders are
-    followed, but not round in circles."""
-    found = []
-    pending, seen = [""], set()
-    while pending:
-        relative = pending.pop()
-        path = os.path.join(folder, relative) if relative else folder
-        real = os.path.realpath(path)
-        if real in seen:
-            continue
-        seen.add(real)
-        try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    name = f"{relative}/{entry.name}" if relative else entry.name
-                    if entry.is_dir():
-                        pending.append(name)
-                    elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
-                        found.append(name)
-        except OSError as error:
-            raise UserError(f"folder {path} cannot be read: {error.strerror}") from error
-    if not found:
-        raise UserError(f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}) and no list "
-                        f"{images_list_path(folder)}")
-    return ImageNames.from_strings(sorted(found), source=folder)
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,8 @@ from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from datasets.images import ImageError, open_rgb, resize_shorter_side
-from datasets.names import IMAGE_EXTENSIONS, format_name, latlon_to_utm, write_images_list
+from datasets.names import format_name, latlon_to_utm, write_images_list
+from datasets.walk import IMAGE_EXTENSIONS
 from model.errors import UserError
 from model.files import current_umask, replacing
 

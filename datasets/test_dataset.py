@@ -2,12 +2,11 @@
 
 import os
 
-import numpy as np
 import torch
-from sklearn.neighbors import NearestNeighbors
 
 from datasets.images import ImageError, open_rgb, resize_shorter_side, to_array
 from datasets.names import list_images, positions
+from datasets.positives import find_positives
 from model.errors import UserError
 from model.normalization import to_tensor
 
@@ -31,10 +30,7 @@ class TestDataset:
         self.queries = ImageFolder(queries_folder, resize)
         self.positive_dist_threshold = positive_dist_threshold
         self.database_utms, self.queries_utms = positions(self.database.names), positions(self.queries.names)  # float64 (n, 2), metres
-        neighbours = NearestNeighbors().fit(self.database_utms)
-        # for each query an int64 array of the database images within the threshold
-        self.positives_per_query = [np.sort(positives) for positives in neighbours.radius_neighbors(
-            self.queries_utms, radius=positive_dist_threshold, return_distance=False)]
+        self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
 
     def __str__(self):
         return f"< {self.name} - #q: {len(self.queries)}; #db: {len(self.database)} >"

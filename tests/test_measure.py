@@ -1,8 +1,9 @@
+import os
 import time
 
 import numpy as np
 
-from benchmarks.measure import interleaved, machine, peak_rss_anon, rss_anon, table
+from benchmarks.measure import interleaved, machine, peak_rss_anon, private_dirty, rss_anon, table
 
 
 def test_peak_is_seen_and_mapped_pages_are_not_counted(tmp_path):
@@ -15,6 +16,21 @@ def test_peak_is_seen_and_mapped_pages_are_not_counted(tmp_path):
     before = rss_anon()
     held[:] = 1
     assert rss_anon() - before < 5e6 and rss_anon(2**22 + 1) == 0
+
+
+def test_pages_that_a_fork_copies_are_seen_where_rss_anon_is_blind(tmp_path):
+    held = np.ones(40_000_000, np.uint8)
+    mapped = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (40_000_000,))
+    mapped[:] = 1  # not yet written to the disk
+    child = os.fork()
+    if not child:
+        before = private_dirty(), rss_anon()
+        int(mapped.sum())
+        looked = private_dirty() - before[0]
+        held[:] = 2
+        copied, blind = private_dirty() - before[0], rss_anon() - before[1]
+        os._exit(0 if looked < 5e6 and 35e6 < copied < 60e6 and blind < 5e6 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 and private_dirty(2**22 + 1) == 0
 
 
 def test_alternatives_are_timed_in_turn_and_tabulated():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from datasets.groups import build_groups, open_groups
+from datasets.image_names import ImageNames
 from datasets.names import (
-    ImageNames,
     format_name,
     latlon_to_utm,
     list_images,
@@ -150,7 +150,7 @@ def test_damaged_cache_is_built_anew(folder, caplog):
 
 def test_unwritable_cache_is_one_clear_line(folder):
     open("cache", "w").close()
-    with pytest.raises(UserError, match="cache of groups cannot be written to cache"):
+    with pytest.raises(UserError, match="cannot be written to cache: File exists"):
         open_groups("train", 10, 30, 2, 1, 2)
 
 

@@ -1,0 +1,129 @@
+"""Millions of image names as one block of bytes with offsets, never as Python strings."""
+
+import os
+import re
+
+import numpy as np
+
+from model.errors import UserError
+
+_BLOCK = 1 << 23  # bytes of a list that are looked at at a time; bounds the temporary arrays
+_NEWLINE, _DOT, _SLASH = b"\n./"
+_BLANK = np.isin(np.arange(256), [9, 13, 32])
+_PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole component of a path
+
+
+class ImageNames:
+    """An immutable sequence of image names (relative POSIX paths), held as bytes.
+
+    blob: uint8 array, all names' bytes (UTF-8; undecodable bytes as surrogates); starts, ends: integer arrays (n,), the byte range
+    of each name; source: where the names come from, for messages. Any of the arrays may be memory-mapped; processes that receive the
+    names then map them too.
+    """
+
+    def __init__(self, blob, starts, ends, source="the image list"):
+        self.blob, self.starts, self.ends, self.source = blob, starts, ends, source
+
+    @classmethod
+    def from_strings(cls, names, source="the image list"):
+        encoded = [os.fsencode(name) for name in names]
+        ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if encoded else ends
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), starts, ends, source)
+
+    def __len__(self):
+        return len(self.starts)
+
+    def __getitem__(self, index):
+        return os.fsdecode(self.blob[self.starts[index]:self.ends[index]].tobytes())
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __reduce__(self):
+        return _restore, (*(_portable(array) for array in (self.blob, self.starts, self.ends)), self.source)
+
+
+def offset_dtype(num_bytes):
+    """The smallest of uint32 and int64 that holds the offsets into so many bytes."""
+    return np.uint32 if num_bytes < 2**32 else np.int64
+
+
+def split_lines(data, source):
+    """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed over.
+
+    Raises UserError, naming `source`, when no name is left, or one leads out of its folder: no absolute paths, no `..`, no NUL.
+    """
+    num_lines = sum(np.count_nonzero(data[begin:begin + _BLOCK] == _NEWLINE) for begin in range(0, len(data), _BLOCK)) + 1
+    starts, ends = (np.empty(num_lines, offset_dtype(len(data))) for _ in range(2))
+    count = 0
+    for begin, block, line_ends in _blocks_of_lines(data):
+        line_starts = np.concatenate([[0], line_ends[:-1] + 1])
+        line_starts, line_ends = _strip(block, line_starts, line_ends)
+        kept = line_ends > line_starts
+        if not kept.all():
+            line_starts, line_ends = line_starts[kept], line_ends[kept]
+        _refuse_unsafe(block, line_starts, line_ends, count, source)
+        found = slice(count, count + len(line_starts))
+        starts[found], ends[found] = line_starts + begin, line_ends + begin
+        count = found.stop
+    if not count:
+        raise UserError(f"{source} names no image; delete it or make it anew")
+    return ImageNames(data, starts[:count], ends[:count], source)
+
+
+def _blocks_of_lines(data):
+    """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline is thought there."""
+    begin, size = 0, _BLOCK
+    while begin < len(data):
+        block = np.asarray(data[begin:begin + size])
+        newlines = np.flatnonzero(block == _NEWLINE)
+        if begin + size >= len(data) and (not len(newlines) or newlines[-1] + 1 < len(block)):
+            newlines = np.append(newlines, len(block))
+        if not len(newlines):
+            size *= 2  # a line longer than the block
+            continue
+        yield begin, block[:newlines[-1]], newlines
+        begin, size = begin + int(newlines[-1]) + 1, _BLOCK
+
+
+def _strip(block, starts, ends):
+    """Moves both ends of every line inwards past blanks and carriage returns."""
+    while len(block):
+        move = (ends > starts) & _BLANK[block[np.maximum(ends - 1, 0)]]
+        if not move.any():
+            break
+        ends = ends - move
+    while len(block):
+        move = (ends > starts) & _BLANK[block[np.minimum(starts, len(block) - 1)]]
+        if not move.any():
+            break
+        starts = starts + move
+    return starts, ends
+
+
+def _refuse_unsafe(block, starts, ends, count, source):
+    """count: the names before this block."""
+    bad = np.flatnonzero(block[starts] == _SLASH)[:1].tolist() if len(starts) else []
+    dots = block == _DOT
+    match = _PARENT.search(block) if (dots[1:] & dots[:-1]).any() else None
+    if match:
+        bad.append(int(np.searchsorted(starts, match.start(), side="right")) - 1)
+    if len(block) and not block.min():
+        bad.append(int(np.searchsorted(starts, block.argmin(), side="right")) - 1)
+    if bad:
+        index = max(min(bad), 0)
+        name = os.fsdecode(block[starts[index]:ends[index]].tobytes())
+        raise UserError(f"{source} names {name!r} (image {count + index + 1}), which leads out of the folder; "
+                        "names must be relative paths below it")
+
+
+def _portable(array):
+    """What another process makes the array from: the place of a mapped one, else itself."""
+    if isinstance(array, np.memmap) and array.filename:
+        return str(array.filename), array.dtype.str, array.offset, array.shape
+    return array
+
+
+def _restore(*values):
+    return ImageNames(*(np.memmap(value[0], value[1], "r", *value[2:]) if isinstance(value, tuple) else value for value in values))

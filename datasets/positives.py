@@ -1,0 +1,65 @@
+"""Which database images are right for a query: those within a radius of it."""
+
+import collections.abc
+
+import numpy as np
+from sklearn.neighbors import KDTree
+
+_CELLS = 4096  # at most so many along a side of the grid of cells that lie near a query
+_BLOCK = 1 << 18  # database images looked up at a time
+
+
+class Positives(collections.abc.Sequence):
+    """Item q: the database images within the radius of query q, ascending: int32 (n,). All are held in one array."""
+
+    def __init__(self, indices, offsets):
+        self._indices, self._offsets = indices, offsets
+
+    def __len__(self):
+        return len(self._offsets) - 1
+
+    def __getitem__(self, query):
+        if not -len(self) <= query < len(self):
+            raise IndexError(f"there is no query {query}")
+        query %= len(self)
+        return self._indices[self._offsets[query]:self._offsets[query + 1]]
+
+
+def find_positives(database, queries, radius):
+    """The Positives of each query: exact, a distance of `radius` included.
+
+    database, queries: float64 (n, 2), (q, 2), metres; radius: metres. Most of a large database lies near no query, which a grid tells much
+    faster than a tree of all of it is built.
+    """
+    near = np.flatnonzero(_near_queries(database, queries, radius))
+    found = KDTree(database[near]).query_radius(queries, radius) if len(near) else [near] * len(queries)
+    offsets = np.concatenate([[0], np.cumsum([len(positives) for positives in found], dtype=np.int64)])
+    indices = np.empty(offsets[-1], np.int32)
+    for query, positives in enumerate(found):
+        indices[offsets[query]:offsets[query + 1]] = np.sort(near[positives])
+    return Positives(indices, offsets)
+
+
+def _near_queries(database, queries, radius):
+    """bool (n,): False only for database images that are farther than `radius` from all queries."""
+    low = queries.min(axis=0)
+    extent = queries.max(axis=0) - low
+    # so much wider than the radius that no rounding puts what lies within it further away than the next cell
+    side = max(radius * 1.001, extent.max() / _CELLS, 1e-3)
+    low = low - 2 * side
+    shape = (extent // side).astype(np.int64) + 5  # two cells around: what lies outside falls into the outermost, which stay False
+    grid = np.zeros(shape, bool)
+    east, north = np.unique(_cells(queries, low, side, shape), axis=1)
+    for step_east in (-1, 0, 1):
+        for step_north in (-1, 0, 1):
+            grid[east + step_east, north + step_north] = True
+    near = np.empty(len(database), bool)
+    for begin in range(0, len(database), _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        near[part] = grid[tuple(_cells(database[part], low, side, shape))]
+    return near
+
+
+def _cells(points, low, side, shape):
+    """int64 (2, n): the cell of each point, brought to the grid's edge if it lies outside."""
+    return np.clip((points - low) // side, 0, shape - 1).astype(np.int64).T

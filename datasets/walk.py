@@ -1,0 +1,126 @@
+"""The images below a folder that has no list: walked once; while its directories stay as they are, later runs do not look at files."""
+
+import logging
+import os
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets import array_cache
+from datasets.image_names import ImageNames, offset_dtype
+from model.errors import UserError
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
+_VERSION = 1  # of the cache's layout
+_NAMES = ("name_blob", "name_starts", "name_ends")
+_DIRECTORIES = ("directory_blob", "directory_starts", "directory_ends", "directory_mtimes")
+_UNSETTLED = -1  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
+
+
+def walk(folder, cache_folder):
+    """(ImageNames, their digest) of all images below a folder: relative POSIX paths, sorted as whole strings.
+
+    Hidden files and folders are passed over; symbolic links to folders are followed, but not round in circles, and a folder that is
+    reached by several ways is listed by the first. A walk is kept in the cache with the modification time of every directory, and is made
+    anew when one of them has changed. The digest is that of the names as lines. Raises UserError on a folder that cannot be read, or that
+    has no images.
+    """
+    expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
+    path = array_cache.cache_path(cache_folder, folder, expected)
+    cached = array_cache.load(path, expected, _NAMES + _DIRECTORIES, _check)
+    if cached is None or not _unchanged(folder, cached[1]):
+        arrays = _walk(folder)
+        header = expected | {"digest": array_cache.digest(arrays["name_blob"])}
+        logging.info(f"Found the {len(arrays['name_starts'])} images of {folder} (cached in {path})")
+        try:
+            array_cache.save(path, header, arrays)
+        except UserError as error:
+            logging.warning(f"{folder} will be walked again the next time: {error}")
+            cached = header, arrays
+        else:  # mapped, unless another process has walked another state of the folder
+            cached = array_cache.load(path, header, _NAMES + _DIRECTORIES, _check) or (header, arrays)
+    header, arrays = cached
+    return ImageNames(*(arrays[name] for name in _NAMES), source=folder), header["digest"]
+
+
+def _walk(folder):
+    """The arrays of a listing. Directories are entered in the order of their names, so that the names come out sorted: as whole strings,
+    what lies in directory d is compared with its neighbours as d/ is."""
+    blob, lengths = bytearray(), []
+    directories, mtimes, seen = [], [], set()
+    now = time.time_ns()
+    stack = []
+
+    def enter(relative):
+        path = os.path.join(folder, relative) if relative else folder
+        real = os.path.realpath(path)
+        if real in seen:
+            return
+        seen.add(real)
+        try:
+            mtime = os.stat(path).st_mtime_ns  # before the entries: what comes meanwhile is noticed the next time
+            entries = _entries(path)
+        except OSError as error:
+            raise UserError(f"folder {path} cannot be read: {error.strerror}") from error
+        directories.append(relative)
+        mtimes.append(mtime if array_cache.settled(mtime, now) else _UNSETTLED)
+        stack.append((f"{relative}/" if relative else "", iter(entries)))
+
+    enter("")
+    with tqdm(desc=f"Listing {folder}", unit="img", leave=False, delay=2, disable=None) as progress:
+        while stack:
+            prefix, entries = stack[-1]
+            for entry in entries:
+                if entry.endswith("/"):
+                    enter(prefix + entry[:-1])
+                    break
+                name = os.fsencode(prefix + entry)
+                blob += name + b"\n"
+                lengths.append(len(name))
+                progress.update()
+            else:
+                stack.pop()
+    if not lengths:
+        raise UserError(f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}), and no list stands beside it "
+                        "(its name with _images_paths.txt)")
+    ends = np.cumsum(np.array(lengths, np.int64) + 1) - 1
+    starts = ends - lengths
+    entered = ImageNames.from_strings([f"./{relative}" for relative in directories])  # never empty
+    dtype = offset_dtype(len(blob))
+    values = (np.frombuffer(blob, np.uint8), starts.astype(dtype), ends.astype(dtype),
+              entered.blob, entered.starts, entered.ends, np.array(mtimes, np.int64))
+    return dict(zip(_NAMES + _DIRECTORIES, values, strict=True))
+
+
+def _entries(path):
+    """The images and, with a slash at the end, the folders of a directory, sorted."""
+    found = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                found.append(entry.name + "/")
+            elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
+                found.append(entry.name)
+    found.sort()
+    return found
+
+
+def _unchanged(folder, arrays):
+    *names, mtimes = (arrays[name] for name in _DIRECTORIES)
+    try:
+        return all(os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
+                   for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True))
+    except OSError:  # one that is gone
+        return False
+
+
+def _check(arrays):
+    for kind in ("name", "directory"):
+        blob, starts, ends = (arrays[f"{kind}_{part}"] for part in ("blob", "starts", "ends"))
+        if not (0 < len(starts) == len(ends) and ends[-1] <= len(blob)):
+            raise ValueError("its arrays do not fit together")
+    if len(arrays["directory_mtimes"]) != len(arrays["directory_starts"]):
+        raise ValueError("its arrays do not fit together")
