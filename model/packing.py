@@ -27,7 +27,8 @@ def pack(source, path):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m model.packing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m model.packing", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="best_model.pth, last_checkpoint.pth or a model zoo's name")
     parser.add_argument("output", help="the file to write")
     args = parser.parse_args(argv)

@@ -1,0 +1,37 @@
+"""Each benchmark runs, on sizes too small to say anything, and what it compares is the same."""
+
+import re
+
+import pytest
+
+from benchmarks import augmentation, curve, data_path, extraction, train_step
+
+
+def ratios(output):
+    """Of the last table: {first column: its ratio}."""
+    rows = [line.strip("| ").split(" | ") for line in output.splitlines() if line.startswith("|")]
+    return {row[0]: float(row[-1].rstrip("x")) for row in rows if re.fullmatch(r"[\d.]+x", row[-1])}
+
+
+@pytest.mark.parametrize("main, flags, alternatives", [
+    (augmentation.main, "--batch_size 2 --size 48 --repeats 1", {"published", "ours"}),
+    (data_path.main, "--pictures 16 --size 48 --batch_size 4 --batches 2 --repeats 1", {"published", "ours"}),
+    (extraction.main, "--images 5 --size 64 --batch_size 2", {"published", "float32", "bfloat16"}),
+    (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
+    (train_step.main, "--batch_size 4 --size 64 --steps 2 --files --pictures 16 --num_workers 0 --modes float32",
+     {"published, float32", "float32"})])
+def test_benchmarks_run(workdir, capsys, main, flags, alternatives):
+    main(flags.split())
+    assert ratios(capsys.readouterr().out).keys() == alternatives
+
+
+def test_training_losses_equal_the_published_ones(workdir, capsys):
+    train_step.main("--batch_size 4 --size 64 --steps 3 --modes float32".split())
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| float32"))
+    assert float(row.split(" | ")[4]) < 1e-4
+
+
+def test_a_curve_needs_kept_networks(workdir, capsys):
+    with pytest.raises(SystemExit) as refused:
+        curve.main([str(workdir)])
+    assert refused.value.code == 2 and "--keep_every" in capsys.readouterr().err
