@@ -12,6 +12,9 @@ from model.errors import UserError
 from model.network import BACKBONES, canonical_backbone
 
 DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
+# flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
+DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("grl", "aada"), None), "grl_loss_weight": (("grl",), 0.1),
+                   "aada_m": (("aada",), 0.5), "aada_gamma": (("aada",), 0.01)}
 
 
 def parse_arguments(is_training=True, argv=None):
@@ -27,6 +30,7 @@ def parse_arguments(is_training=True, argv=None):
             if value == "":  # as of a variable of the shell that is not set
                 raise UserError(f"--{name} is empty; give it a value or leave it out")
         _resolve_folders(args, is_training)
+        _resolve_domain(args, is_training)
         # what a checkpoint is expected to be: only what was asked for
         args.expected_architecture = args.backbone, args.fc_output_dim
         args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
@@ -50,6 +54,7 @@ def make_parser(is_training):
     add_groups_arguments(parser.add_argument_group("CosPlace groups"), training_only)
     add_training_arguments(parser.add_argument_group("training"), training_only)
     add_augmentation_arguments(parser.add_argument_group("augmentation"), training_only)
+    add_domain_arguments(parser.add_argument_group("target domain"), training_only)
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
     add_running_arguments(parser.add_argument_group("running"))
     return parser
@@ -123,6 +128,23 @@ def add_augmentation_arguments(group, training_only):
     add("--hue", type=_number(0, 0.5), default=0.5, help=training_only or "hue shift within +- this, turns (at most 0.5)")
     add("--random_resized_crop", type=_number(0, 0.999), default=0.5, help=training_only or "crops cover at least 1 - this of an "
         "image's area")
+
+
+def add_domain_arguments(group, training_only):
+    add = _adder(group)
+    add("--target_dataset_folder", help=training_only or "folder of unlabelled images of the target domain (night); names need no @ fields")
+    add("--domain_adaptation", choices=("grl", "aada"), help=training_only or "make the backbone's features of source (training) and "
+        "target images alike: grl, a domain classifier behind a gradient reversal; aada, an autoencoder as adversary (default: neither)")
+    add("--domain_batch_size", type=_whole(3), metavar="N", help=training_only or "images a step of domain adaptation, a third of them of "
+        f"the target domain (default: {DOMAIN_DEFAULTS['domain_batch_size'][1]})")
+    add("--domain_lr", type=_number(0), metavar="LR", help=training_only or "learning rate of grl's classifier or aada's autoencoder "
+        "(Adam; default: --lr)")
+    add("--grl_loss_weight", type=_number(0), metavar="ALPHA", help=training_only or "weight of grl's cross-entropy (default: "
+        f"{DOMAIN_DEFAULTS['grl_loss_weight'][1]})")
+    add("--aada_m", type=_number(0), metavar="M", help=training_only or "margin of aada, on the autoencoder's squared error (default: "
+        f"{DOMAIN_DEFAULTS['aada_m'][1]})")
+    add("--aada_gamma", type=_number(0), metavar="GAMMA", help=training_only or "weight of aada's term for the backbone (default: "
+        f"{DOMAIN_DEFAULTS['aada_gamma'][1]})")
 
 
 def add_evaluation_arguments(group):
@@ -205,6 +227,21 @@ def _resolve_folders(args, is_training):
             setattr(args, flag, os.path.join(args.dataset_folder, part))
         if getattr(args, flag) is None and part in needed:
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
+
+
+def _resolve_domain(args, is_training):
+    """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
+    if not is_training:
+        return
+    for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
+        if args.domain_adaptation in kinds:
+            if getattr(args, flag) is None:
+                setattr(args, flag, args.lr if flag == "domain_lr" else default)
+        elif getattr(args, flag) is not None:
+            raise UserError(f"--{flag} needs --domain_adaptation {' or '.join(kinds)}")
+    if args.domain_adaptation and args.target_dataset_folder is None:
+        raise UserError(f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the target "
+                        "domain")
 
 
 def _adder(group):
