@@ -82,7 +82,7 @@ def add_model_arguments(group, training_only):
     add("--train_all_layers", action="store_true", help=training_only or "train the first layers of the backbone too, else frozen")
     add("--backbone_weights", type=_weights, default="IMAGENET1K_V1", metavar="W",
         help="initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by torchvision), none "
-        "(random), or the path of a file with torchvision's names")
+        "(random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google Landmarks v2; its classifier is dropped")
     add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
         "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
     add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, at its epoch and in its "
