@@ -18,19 +18,26 @@ DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("g
 
 
 def parse_arguments(is_training=True, argv=None):
-    """The arguments of train.py (is_training) or eval.py as a Namespace. Exits with code 2 and one line on a usage error, as argparse does.
+    """The arguments of train.py (is_training) or eval.py as a Namespace, as parse_with."""
+    return parse_with(make_parser(is_training), argv, ("train", "val", "test") if is_training else ("test",),
+                      _resolve_domain if is_training else None)
 
-    Beyond the flags: train_set_folder, val_set_folder and test_set_folder are resolved; expected_architecture is (backbone,
-    fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
+
+def parse_with(parser, argv, needed, check=None):
+    """The arguments of a script as a Namespace. Exits with code 2 and one line on a usage error, as argparse does.
+
+    parser: make_parser's, further flags added; needed: which of train, val and test must be named; check: called with the Namespace, raises
+    UserError on what does not go together. Beyond the flags: train_set_folder, val_set_folder and test_set_folder are resolved;
+    expected_architecture is (backbone, fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
     """
-    parser = make_parser(is_training)
     try:
         args = parser.parse_args(expand_recipes(argv))
         for name, value in vars(args).items():
             if value == "":  # as of a variable of the shell that is not set
                 raise UserError(f"--{name} is empty; give it a value or leave it out")
-        _resolve_folders(args, is_training)
-        _resolve_domain(args, is_training)
+        _resolve_folders(args, needed)
+        if check:
+            check(args)
         # what a checkpoint is expected to be: only what was asked for
         args.expected_architecture = args.backbone, args.fc_output_dim
         args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
@@ -57,6 +64,16 @@ def make_parser(is_training):
     add_domain_arguments(parser.add_argument_group("target domain"), training_only)
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
     add_running_arguments(parser.add_argument_group("running"))
+    return parser
+
+
+def make_further_parser(prog, description, used):
+    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and passes over the others."""
+    parser = make_parser(is_training=True)
+    parser.prog, parser.description = prog, description
+    for action in parser._actions:
+        if action.dest not in used:
+            action.help = argparse.SUPPRESS
     return parser
 
 
@@ -216,10 +233,9 @@ def _without_comment(line):
     return line
 
 
-def _resolve_folders(args, is_training):
+def _resolve_folders(args, needed):
     args.dataset_folder = args.dataset_folder or os.environ.get(DATASET_VARIABLE)
-    needed = ("train", "val", "test") if is_training else ("test",)
-    if not is_training and args.queries_folder and args.database_folder and not args.dataset_folder:
+    if needed == ("test",) and args.queries_folder and args.database_folder and not args.dataset_folder:
         needed = ()  # both are paths of their own
     for part in ("train", "val", "test"):
         flag = f"{part}_set_folder"
@@ -229,10 +245,8 @@ def _resolve_folders(args, is_training):
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
-def _resolve_domain(args, is_training):
+def _resolve_domain(args):
     """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
-    if not is_training:
-        return
     for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
         if args.domain_adaptation in kinds:
             if getattr(args, flag) is None:
