@@ -12,21 +12,32 @@ from model.errors import UserError
 from model.network import BACKBONES, canonical_backbone
 
 DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
+# flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
+DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("grl", "aada"), None), "grl_loss_weight": (("grl",), 0.1),
+                   "aada_m": (("aada",), 0.5), "aada_gamma": (("aada",), 0.01)}
 
 
 def parse_arguments(is_training=True, argv=None):
-    """The arguments of train.py (is_training) or eval.py as a Namespace. Exits with code 2 and one line on a usage error, as argparse does.
+    """The arguments of train.py (is_training) or eval.py as a Namespace, as parse_with."""
+    return parse_with(make_parser(is_training), argv, ("train", "val", "test") if is_training else ("test",),
+                      _resolve_domain if is_training else None)
 
-    Beyond the flags: train_set_folder, val_set_folder and test_set_folder are resolved; expected_architecture is (backbone,
-    fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
+
+def parse_with(parser, argv, needed, check=None):
+    """The arguments of a script as a Namespace. Exits with code 2 and one line on a usage error, as argparse does.
+
+    parser: make_parser's, further flags added; needed: which of train, val and test must be named; check: called with the Namespace, raises
+    UserError on what does not go together. Beyond the flags: train_set_folder, val_set_folder and test_set_folder are resolved;
+    expected_architecture is (backbone, fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
     """
-    parser = make_parser(is_training)
     try:
         args = parser.parse_args(expand_recipes(argv))
         for name, value in vars(args).items():
             if value == "":  # as of a variable of the shell that is not set
                 raise UserError(f"--{name} is empty; give it a value or leave it out")
-        _resolve_folders(args, is_training)
+        _resolve_folders(args, needed)
+        if check:
+            check(args)
         # what a checkpoint is expected to be: only what was asked for
         args.expected_architecture = args.backbone, args.fc_output_dim
         args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
@@ -50,8 +61,19 @@ def make_parser(is_training):
     add_groups_arguments(parser.add_argument_group("CosPlace groups"), training_only)
     add_training_arguments(parser.add_argument_group("training"), training_only)
     add_augmentation_arguments(parser.add_argument_group("augmentation"), training_only)
+    add_domain_arguments(parser.add_argument_group("target domain"), training_only)
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
     add_running_arguments(parser.add_argument_group("running"))
+    return parser
+
+
+def make_further_parser(prog, description, used):
+    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and passes over the others."""
+    parser = make_parser(is_training=True)
+    parser.prog, parser.description = prog, description
+    for action in parser._actions:
+        if action.dest not in used:
+            action.help = argparse.SUPPRESS
     return parser
 
 
@@ -77,7 +99,7 @@ def add_model_arguments(group, training_only):
     add("--train_all_layers", action="store_true", help=training_only or "train the first layers of the backbone too, else frozen")
     add("--backbone_weights", type=_weights, default="IMAGENET1K_V1", metavar="W",
         help="initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by torchvision), none "
-        "(random), or the path of a file with torchvision's names")
+        "(random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google Landmarks v2; its classifier is dropped")
     add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
         "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
     add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, at its epoch and in its "
@@ -131,6 +153,23 @@ def add_augmentation_arguments(group, training_only):
     add("--hue", type=_number(0, 0.5), default=0.5, help=training_only or "hue shift within +- this, turns (at most 0.5)")
     add("--random_resized_crop", type=_number(0, 0.999), default=0.5, help=training_only or "crops cover at least 1 - this of an "
         "image's area")
+
+
+def add_domain_arguments(group, training_only):
+    add = _adder(group)
+    add("--target_dataset_folder", help=training_only or "folder of unlabelled images of the target domain (night); names need no @ fields")
+    add("--domain_adaptation", choices=("grl", "aada"), help=training_only or "make the backbone's features of source (training) and "
+        "target images alike: grl, a domain classifier behind a gradient reversal; aada, an autoencoder as adversary (default: neither)")
+    add("--domain_batch_size", type=_whole(3), metavar="N", help=training_only or "images a step of domain adaptation, a third of them of "
+        f"the target domain (default: {DOMAIN_DEFAULTS['domain_batch_size'][1]})")
+    add("--domain_lr", type=_number(0), metavar="LR", help=training_only or "learning rate of grl's classifier or aada's autoencoder "
+        "(Adam; default: --lr)")
+    add("--grl_loss_weight", type=_number(0), metavar="ALPHA", help=training_only or "weight of grl's cross-entropy (default: "
+        f"{DOMAIN_DEFAULTS['grl_loss_weight'][1]})")
+    add("--aada_m", type=_number(0), metavar="M", help=training_only or "margin of aada, on the autoencoder's squared error (default: "
+        f"{DOMAIN_DEFAULTS['aada_m'][1]})")
+    add("--aada_gamma", type=_number(0), metavar="GAMMA", help=training_only or "weight of aada's term for the backbone (default: "
+        f"{DOMAIN_DEFAULTS['aada_gamma'][1]})")
 
 
 def add_evaluation_arguments(group):
@@ -202,10 +241,9 @@ def _without_comment(line):
     return line
 
 
-def _resolve_folders(args, is_training):
+def _resolve_folders(args, needed):
     args.dataset_folder = args.dataset_folder or os.environ.get(DATASET_VARIABLE)
-    needed = ("train", "val", "test") if is_training else ("test",)
-    if not is_training and args.queries_folder and args.database_folder and not args.dataset_folder:
+    if needed == ("test",) and args.queries_folder and args.database_folder and not args.dataset_folder:
         needed = ()  # both are paths of their own
     for part in ("train", "val", "test"):
         flag = f"{part}_set_folder"
@@ -213,6 +251,19 @@ def _resolve_folders(args, is_training):
             setattr(args, flag, os.path.join(args.dataset_folder, part))
         if getattr(args, flag) is None and part in needed:
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
+
+
+def _resolve_domain(args):
+    """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
+    for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
+        if args.domain_adaptation in kinds:
+            if getattr(args, flag) is None:
+                setattr(args, flag, args.lr if flag == "domain_lr" else default)
+        elif getattr(args, flag) is not None:
+            raise UserError(f"--{flag} needs --domain_adaptation {' or '.join(kinds)}")
+    if args.domain_adaptation and args.target_dataset_folder is None:
+        raise UserError(f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the target "
+                        "domain")
 
 
 def _adder(group):

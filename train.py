@@ -18,16 +18,19 @@ import commons
 from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
 from datasets.groups import open_groups
 from datasets.schedule import Schedule
+from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
 from datasets.transfer import to_device
 from eval import test_and_report
 from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
+from model.domain_adaptation import make_domain_module
 from model.errors import UserError
 from model.heads import CosFace
-from model.network import GeoLocalizationNet
-from model.run_state import restore
+from model.network import BACKBONES, GeoLocalizationNet
+from model.objective import Objective
+from model.run_state import restore, restore_domain
 from parser import parse_arguments
 from test import test
 
@@ -35,7 +38,7 @@ from test import test
 RESULT_ARGUMENTS = (
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
     "batch_size", "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
-    "random_resized_crop", "seed")
+    "random_resized_crop", "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
 
 
 def main(argv=None):
@@ -61,7 +64,11 @@ def train(args, output_folder):
     schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
                         args.epochs_num, seed)
     log_groups(groups, schedule)
-    dataset = TrainDataset(args.train_set_folder, groups, schedule)
+    domain_images = None
+    if args.domain_adaptation:
+        domain_images = DomainImages(args.train_set_folder, groups, schedule, [args.target_dataset_folder], args.domain_batch_size)
+        logging.info(f"Target domain: {domain_images}")
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images)
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
@@ -80,10 +87,14 @@ def train(args, output_folder):
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
+    domain = make_domain(args, network, schedule.domain_seed(), device)
+    domain_optimizer = make_adam(domain, args.domain_lr, device) if domain else None
     first_epoch, best_recall1 = 0, -1.0
     if state:
         warn_of_other_arguments(state, args)
         restore(state, args.resume_train, heads, optimizer, head_optimizers, amp.scaler, groups.published_order)
+        if domain:
+            restore_domain(state, args.resume_train, domain, domain_optimizer)
         first_epoch = state["epoch_num"]
         best_recall1 = keep_best_model(args.resume_train, output_folder, network, state["best_val_recall1"])
         logging.info(f"Resuming at epoch {first_epoch} of {args.epochs_num}, best R@1 so far {best_recall1:.1f}")
@@ -103,10 +114,12 @@ def train(args, output_folder):
         with on_device(heads[group], head_optimizers[group], device):
             epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
                                  desc=f"Epoch {epoch:02d}", unit="it", disable=None)
-            loss = train_one_epoch(epoch_batches, trained, heads[group], (optimizer, head_optimizers[group]), amp,
-                                   functools.partial(lr_factor, args.lr_schedule, schedule.steps))
+            optimizers = [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])]
+            losses = train_one_epoch(epoch_batches, network, Objective(trained, heads[group], domain), optimizers, amp,
+                                     functools.partial(lr_factor, args.lr_schedule, schedule.steps))
         seconds = time.monotonic() - start
-        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, loss = {loss:.4f}")
+        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, "
+                     + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items()))
         problems.log_totals()
 
         result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype)
@@ -116,7 +129,7 @@ def train(args, output_folder):
             save_network(network, best_path)
         if args.keep_every and (epoch + 1) % args.keep_every == 0:
             save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
-        metrics.add(epoch=epoch, group=group, loss=loss, **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
+        metrics.add(epoch=epoch, group=group, **losses, **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
                     seconds=time.monotonic() - start, images_per_second=args.iterations_per_epoch * args.batch_size / seconds)
         save_run_state({
             "epoch_num": epoch + 1, "model_state_dict": network.state_dict(), "optimizer_state_dict": optimizer.state_dict(),
@@ -124,6 +137,7 @@ def train(args, output_folder):
             "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
             "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
             "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
+            **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
         }, last_path)
     del batches
 
@@ -134,33 +148,41 @@ def train(args, output_folder):
 
 
 def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
-    """Yields (step, the network's seed, images, labels), the last two on the device: float32 (B, 3, image_size, image_size) augmented,
-    int64 (B,)."""
+    """Yields (step, the network's seed, images, labels, domain batch), the last three on the device: float32 (B, 3, image_size, image_size)
+    augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
     for batch in to_device(loader, augmentation_device):
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
-        images = augment(batch.images, schedule.augmentation_seed(group, k)).to(device)
-        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True)
+        images, domain = augment(batch.images, schedule.augmentation_seed(group, k)).to(device), batch.domain
+        if domain:
+            domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k))
+            domain = DomainBatch(domain_images.to(device), domain.is_target.to(device))
+        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain
 
 
-def train_one_epoch(batches, network, head, optimizers, amp, lr_factor):
-    """One pass over the epoch's batches; optimizers: the network's and the head's. Returns the mean loss."""
+def train_one_epoch(batches, network, objective, optimizers, amp, lr_factor):
+    """One pass over the epoch's batches; optimizers: the network's, then those of what else the objective trains.
+
+    Returns the means of the loss and, where it is a sum of several terms, of these: {"loss": ..., "loss_<term>": ...}.
+    """
     network.train()
-    losses = []
-    for step, seed, images, labels in batches:
+    history = []
+    for step, seed, images, labels, domain in batches:
         torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         for parameters in optimizers[0].param_groups:  # the network's alone: a head that comes late in the run has as much to learn
             parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
         with amp.autocast():
-            loss = head.loss(network(images), labels)
+            terms = objective(images, labels, domain)
+        loss = sum(terms.values())
         amp.scaler.scale(loss).backward()
         for optimizer in optimizers:
             amp.scaler.step(optimizer)
         amp.scaler.update()
-        losses.append(loss.detach())
-    return torch.stack(losses).mean().item()
+        parts = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
+        history.append({name: value.detach() for name, value in {"loss": loss, **parts}.items()})
+    return {name: torch.stack([values[name] for values in history]).mean().item() for name in history[0]}
 
 
 def lr_factor(name, steps, step):
@@ -202,6 +224,15 @@ def make_head(dim, classes, seed, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # a head is a function of the seed and its group alone
         return CosFace(dim, classes, **options)
+
+
+def make_domain(args, network, seed, device):
+    """The module of --domain_adaptation, on the device; None without."""
+    if not args.domain_adaptation:
+        return None
+    options = {"grl": {"loss_weight": args.grl_loss_weight}, "aada": {"m": args.aada_m, "gamma": args.aada_gamma}}
+    channels, _ = BACKBONES[network.backbone_name]
+    return make_domain_module(args.domain_adaptation, channels, seed, **options[args.domain_adaptation]).to(device)
 
 
 def make_adam(module, lr, device):
@@ -272,7 +303,7 @@ class ImageProblems:
     def take(self, batch):
         for name, reason in batch.unreadable:
             if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another of its class is taken: {name!r}: {reason}")
+                logging.warning(f"Unreadable image, another is taken: {name!r}: {reason}")
                 self.unreadable[name] = reason
         if batch.resized and not self.resized:
             logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "

@@ -23,6 +23,7 @@ from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
 from model.acceleration import compiled, set_tf32
 from model.network import GeoLocalizationNet
+from model.objective import Objective
 
 # name -> (--use_amp16, --amp_dtype, --tf32, --compile)
 OURS = {"float32": (False, "auto", False, False), "tf32": (False, "auto", True, False), "bfloat16": (True, "bfloat16", False, False),
@@ -65,10 +66,12 @@ class Ours:
         self.head = published.CosFace(512, _CLASSES).to(device)
         self.optimizers = train.make_adam(network, 1e-5, device), train.make_adam(self.head, 0.01, device)
         self.amp = train.MixedPrecision(amp16, dtype, device)
-        self.network = compiled(network, device) if compile_it else network
+        self.network = network
+        self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 
     def run(self, batches):
-        return train.train_one_epoch(batches, self.network, self.head, self.optimizers, self.amp, lambda step: 1.0)
+        """Trains on the batches; returns their mean loss."""
+        return train.train_one_epoch(batches, self.network, self.objective, self.optimizers, self.amp, lambda step: 1.0)["loss"]
 
 
 def from_memory(args, device):
@@ -94,7 +97,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, step, augment(images, step), labels)]) if ours else published_step(step))
+            losses.append(ours.run([(step, step, augment(images, step), labels, None)]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses
@@ -150,7 +153,7 @@ def network_alone(args, mode, device):
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(args.batch_size, device=device) % _CLASSES
-    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels) for step in range(steps)))["images/s"]
+    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None) for step in range(steps)))["images/s"]
 
 
 _WARM_UP = 5

@@ -3,8 +3,10 @@
 It imports nothing of this project, so that hubconf.py can load it beside a user's own package called `datasets`.
 """
 
+import os
+
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 # EXIF orientation -> what makes the image upright
 _UPRIGHT = {
@@ -40,6 +42,40 @@ def open_rgb(source):
 def to_array(image):
     """An RGB PIL image as uint8 (H, W, 3)."""
     return np.asarray(image)
+
+
+class ImageRows:
+    """Images of one size in one array, each the first of its candidates that can be read.
+
+    count: how many; size: (width, height), pixels.
+    """
+
+    def __init__(self, count, size):
+        self.size = size
+        self.array = np.empty((count, size[1], size[0], 3), np.uint8)
+        self.unreadable = []  # (name, reason) of candidates that others replaced
+        self.resized = []  # names of images that had another size
+
+    def fill(self, row, folder, names, crop=False):
+        """Decodes the first of `names` below `folder` that can be read into a row; False if none can.
+
+        An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted as resized:
+        for images that are not meant to be of one size.
+        """
+        for name in names:
+            try:
+                image = open_rgb(os.path.join(folder, name))
+            except ImageError as problem:
+                self.unreadable.append((name, str(problem)))
+                continue
+            if image.size != self.size and crop:
+                image = ImageOps.fit(image, self.size, Image.Resampling.BILINEAR)
+            elif image.size != self.size:
+                self.resized.append(name)
+                image = image.resize(self.size, Image.Resampling.BILINEAR)
+            self.array[row] = to_array(image)
+            return True
+        return False
 
 
 def resize_shorter_side(image, size):

@@ -10,6 +10,7 @@ from model.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
+_DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
 
 
 class Schedule:
@@ -65,6 +66,18 @@ class Schedule:
         """The seed of a group's initial classifier."""
         return self._seed(_HEADS, group)
 
+    def domain_draws(self, group, k, count):
+        """Uniform numbers in [0, 1) that pick the images of a step's domain batch: float64 (count, 3)."""
+        return self._generator(_DOMAIN_IMAGES, group, k).random((count, 3))
+
+    def domain_augmentation_seed(self, group, k):
+        """As augmentation_seed, for the domain batch."""
+        return self._seed(_DOMAIN_AUGMENTATION, group, k)
+
+    def domain_seed(self):
+        """The seed of the initial weights of what domain adaptation adds."""
+        return self._seed(_DOMAIN_MODULES)
+
     def _seed(self, *counters):
         return int(self._sequence(*counters).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -73,3 +86,9 @@ class Schedule:
 
     def _generator(self, *counters):
         return np.random.Generator(np.random.Philox(self._sequence(*counters)))
+
+
+def round_from(candidates, draw):
+    """All candidates of a sequence, from the one that a number in [0, 1) picks, on to the end, and round to the one before it."""
+    first = int(draw * len(candidates))
+    return (candidates[(first + offset) % len(candidates)] for offset in range(len(candidates)))

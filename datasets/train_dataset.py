@@ -4,11 +4,11 @@ import collections
 import os
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 
-from datasets.images import ImageError, open_rgb, read_size, to_array
+from datasets.images import ImageError, ImageRows, read_size
+from datasets.schedule import round_from
+from datasets.target_dataset import DomainBatch
 from model.errors import UserError
 from model.normalization import to_tensor
 
@@ -22,17 +22,19 @@ class TrainBatch(NamedTuple):
     unreadable: list  # (name, reason) of images that others of their class replaced
     resized: list  # names of images that had another size than their fellows
     error: str  # why training cannot go on; "" if it can
+    domain: DomainBatch | None = None  # of a run with domain adaptation
 
 
 class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
-    folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule. All images are brought to the
-    size that most of them have. Raises UserError when no image can be read.
+    folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; domain: the
+    datasets.target_dataset.DomainImages whose batches come along, or None. All images are brought to the size that most of the training
+    images have. Raises UserError when no image can be read.
     """
 
-    def __init__(self, folder, groups, schedule):
-        self.folder, self.groups, self.schedule = folder, groups, schedule
+    def __init__(self, folder, groups, schedule, domain=None):
+        self.folder, self.groups, self.schedule, self.domain = folder, groups, schedule, domain
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self):
@@ -41,30 +43,20 @@ class TrainDataset(torch.utils.data.Dataset):
     def __getitem__(self, step):
         _, group, k = self.schedule.at(step)
         labels = self.schedule.batch(group, k)
-        width, height = self.size
-        images = np.empty((len(labels), height, width, 3), np.uint8)
-        unreadable, resized, error = [], [], ""
+        rows, error = ImageRows(len(labels), self.size), ""
         for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
             candidates = self.groups.image_indices(group, label)
-            first = int(draw * len(candidates))
-            for offset in range(len(candidates)):  # an unreadable image is replaced by the next of its class
-                name = self.groups.image_name(candidates[(first + offset) % len(candidates)])
-                try:
-                    image = open_rgb(os.path.join(self.folder, name))
-                except ImageError as problem:
-                    unreadable.append((name, str(problem)))
-                    continue
-                if image.size != self.size:
-                    resized.append(name)
-                    image = image.resize(self.size, Image.Resampling.BILINEAR)
-                images[row] = to_array(image)
-                break
-            else:
+            # an unreadable image is replaced by the next of its class
+            if not rows.fill(row, self.folder, map(self.groups.image_name, round_from(candidates, draw))):
                 class_id = tuple(self.groups.class_ids(group)[label].tolist())
-                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
-                         f"{unreadable[-1][1]}); mend or remove them in {self.folder}")
+                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({rows.unreadable[-1][0]!r}: "
+                         f"{rows.unreadable[-1][1]}); mend or remove them in {self.folder}")
                 break
-        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, error)
+        domain = None
+        if self.domain and not error:
+            domain, unreadable, error = self.domain.read(group, k, self.size)
+            rows.unreadable += unreadable
+        return TrainBatch(step, to_tensor(rows.array), torch.from_numpy(labels), rows.unreadable, rows.resized, error, domain)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""

@@ -5,6 +5,7 @@ import logging
 import torch
 
 from .errors import UserError
+from .state_dicts import describe_differences
 
 
 def restore(state, source, heads, optimizer, head_optimizers, scaler, published_order):
@@ -29,6 +30,18 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
             _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
     if state.get("scaler_state_dict") and scaler.is_enabled():
         scaler.load_state_dict(state["scaler_state_dict"])
+
+
+def restore_domain(state, source, domain, optimizer):
+    """As restore, for what domain adaptation adds. A state of a run without it leaves the module as it is, and warns."""
+    if "domain_state_dict" not in state:
+        logging.warning(f"{source} is of a run without domain adaptation: what that adds starts untrained")
+        return
+    differences = describe_differences(state["domain_state_dict"], domain.state_dict())
+    if differences:
+        raise UserError(f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation")
+    domain.load_state_dict(state["domain_state_dict"])
+    _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
 
 
 def _restore_optimizer(target, saved, source):

@@ -1,0 +1,62 @@
+"""Domain batches: training images (source) beside unlabelled images of another domain (target), which no classification loss sees."""
+
+import os
+from typing import NamedTuple
+
+import torch
+
+from datasets.images import ImageRows
+from datasets.names import list_images
+from datasets.schedule import round_from
+from model.normalization import to_tensor
+
+
+class DomainBatch(NamedTuple):
+    images: torch.Tensor  # uint8 (D, 3, H, W), channels_last; float32, augmented, once it is prepared for the network
+    is_target: torch.Tensor  # bool (D,); source images come first
+
+
+class DomainImages:
+    """The domain batch of each step: two thirds source images, one third target images (what does not divide by three is source).
+
+    A source image is drawn as the classification's are: a group that is trained, one of its classes, one of that class's images. A target
+    image: one of the target folders, each as likely, and one of its images; so a pseudo-target set is one more target folder.
+    train_folder: where the groups' images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; target_folders: their
+    images need no `@` fields and may have any sizes; batch_size: images, at least 3. Raises UserError when a folder is missing or empty.
+    """
+
+    def __init__(self, train_folder, groups, schedule, target_folders, batch_size):
+        self.train_folder, self.groups, self.schedule = train_folder, groups, schedule
+        self.targets = [(folder, list_images(folder)) for folder in target_folders]
+        self.target_size = batch_size // 3
+        self.source_size = batch_size - self.target_size
+
+    def read(self, group, k, size):
+        """Batch k of a group: (DomainBatch, [(name, reason)] of unreadable images that others replaced, "" or why there is no batch).
+
+        size: (width, height) of its images in pixels; others are cut centrally to this shape and resized. An unreadable image is replaced
+        by the next of its class, or of its folder.
+        """
+        rows, error = ImageRows(self.source_size + self.target_size, size), ""
+        for row, draws in enumerate(self.schedule.domain_draws(group, k, len(rows.array))):
+            where, folder, names = self._source(draws) if row < self.source_size else self._target(draws)
+            if not rows.fill(row, folder, names, crop=True):
+                error = (f"none of the images of {where} can be read ({rows.unreadable[-1][0]!r}: {rows.unreadable[-1][1]}); "
+                         "mend or remove them")
+                break
+        is_target = torch.arange(len(rows.array)) >= self.source_size
+        return DomainBatch(to_tensor(rows.array), is_target), rows.unreadable, error
+
+    def _source(self, draws):
+        group = int(draws[0] * self.schedule.groups_num)
+        label = int(draws[1] * self.groups.num_classes(group))
+        names = map(self.groups.image_name, round_from(self.groups.image_indices(group, label), draws[2]))
+        return f"a class of {self.train_folder}", self.train_folder, names
+
+    def _target(self, draws):
+        folder, names = self.targets[int(draws[0] * len(self.targets))]
+        # whole paths: in logs, they tell target images from training images of the same name
+        return folder, "", (os.path.join(folder, name) for name in round_from(names, draws[1]))
+
+    def __str__(self):
+        return ", ".join(f"{len(names)} images of {folder}" for folder, names in self.targets)

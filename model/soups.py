@@ -1,0 +1,76 @@
+"""Model soups (Wortsman et al., ICML 2022): networks of one architecture averaged entry by entry."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .errors import UserError
+
+
+def average(state_dicts):
+    """The mean of every floating-point entry, computed in float64 and given in the entry's own type; other entries are the first's.
+
+    state_dicts: of one architecture. The order of the others does not matter but for float64's rounding.
+    """
+    mean = {}
+    for key, first in state_dicts[0].items():
+        mean[key] = first.clone()
+        if first.is_floating_point():
+            mean[key] = (sum(state_dict[key].double() for state_dict in state_dicts) / len(state_dicts)).to(first.dtype)
+    return mean
+
+
+def refuse_damaged(state_dict, source):
+    """Raises UserError, naming source and entry, if anything is NaN or infinite: it would spoil the whole soup."""
+    for key, value in state_dict.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{source} holds numbers that are not finite ({key}): its training diverged; leave it out")
+
+
+class Trial(NamedTuple):
+    indices: list  # of the ingredients that were averaged
+    recall: float  # R@1 on the validation set, percent
+    kept: bool  # whether the soup goes on from here
+
+
+def greedy_soup(recalls, evaluate):
+    """The greedy soup (recipe 1 of the paper): yields a Trial for the best ingredient and for each further one, from the best to the worst;
+    the last that is kept is the soup.
+
+    recalls: each ingredient's R@1 on the validation set, percent; evaluate: indices -> R@1 of their average. An ingredient is kept if the
+    recall does not fall. Of equally good ones the earlier comes first.
+    """
+    order = sorted(range(len(recalls)), key=lambda index: -recalls[index])
+    kept, best = order[:1], recalls[order[0]]
+    yield Trial(kept, best, True)
+    for index in order[1:]:
+        tried = [*kept, index]
+        recall = evaluate(tried)
+        better = recall >= best
+        if better:
+            kept, best = tried, recall
+        yield Trial(tried, recall, better)
+
+
+@torch.no_grad()
+def recalibrate_batch_norm(network, batches):
+    """Estimates the running statistics of batch norm anew: the plain mean over batches of each one's statistics.
+
+    batches: normalised images (B, 3, H, W) on the network's device, in batches of about one size. All else is in eval mode, and the whole
+    network afterwards. Raises UserError if there is no batch norm.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        raise UserError(f"a {network.backbone_name} has no batch norm to estimate anew: leave out --recalibrate_bn")
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the cumulative mean
+        norm.train()
+    for images in batches:
+        network.backbone(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()

@@ -1,0 +1,170 @@
+"""Averages networks of one architecture into one: a model soup."""
+
+import logging
+import os
+import re
+import sys
+
+import torch
+from tqdm import tqdm
+
+import commons
+from datasets.calibration_dataset import CalibrationImages
+from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from model.checkpoints import load_network, save_network
+from model.errors import UserError
+from model.normalization import normalize
+from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_damaged
+from parser import make_further_parser, parse_with
+from test import test
+
+USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim",
+        "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size", "device", "seed", "num_workers"}
+
+
+def main(argv=None):
+    return commons.run_experiment(make_soup, parse_soup_arguments(argv))
+
+
+def parse_soup_arguments(argv=None):
+    """The arguments as a Namespace, as parser.parse_with."""
+    parser = make_further_parser("soup.py", "Averages networks of one architecture into one (a model soup), by choice those alone that "
+                                 "raise R@1 on the validation set.", USED)
+    group = parser.add_argument_group("soup")
+    group.add_argument("--ingredients", nargs="+", required=True, metavar="FILE", help="two or more best_model.pth, last_checkpoint.pth or "
+                       "names of published models, of one architecture")
+    group.add_argument("--method", choices=("uniform", "greedy"), default="uniform", help="uniform: the mean of all; greedy: from the best "
+                       "on, each that does not lower R@1 on the validation set (default: %(default)s)")
+    group.add_argument("--output", required=True, metavar="FILE", help="the soup, a bare state_dict; the table of what was tried is "
+                       "FILE.csv")
+    group.add_argument("--recalibrate_bn", type=int, default=0, metavar="N", help="estimate each soup's batch-norm statistics anew on this "
+                       "many training images, drawn by --seed, in squares of --image_size, not augmented; 0 averages those of the "
+                       "ingredients (default: %(default)s)")
+    return parse_with(parser, argv, (), check_soup)
+
+
+def check_soup(args):
+    """Raises UserError on what does not go together."""
+    if len(args.ingredients) < 2:
+        raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
+    if args.recalibrate_bn < 0:
+        raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images")
+    for needed, flag, why in ((args.method == "greedy", "val_set_folder", "--method greedy"),
+                              (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn")):
+        if needed and getattr(args, flag) is None:
+            raise UserError(f"{why} needs --dataset_folder or --{flag}")
+    if args.val_set_folder and is_test_set(args.val_set_folder, args.test_set_folder):
+        raise UserError(f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; name a "
+                        "validation set")
+    if os.path.realpath(args.output) in map(os.path.realpath, args.ingredients):
+        raise UserError(f"--output {args.output} is one of the ingredients, and would be lost; name another file")
+    if not os.path.isdir(os.path.dirname(args.output) or "."):
+        raise UserError(f"--output {args.output} cannot be written: there is no folder {os.path.dirname(args.output)}")
+
+
+def is_test_set(folder, test_set_folder):
+    """Whether a folder is the data set's test set or lies in it, or its name begins with the word test."""
+    real = os.path.realpath(folder)
+    names = os.path.basename(os.path.normpath(folder)), os.path.basename(real)
+    test_set = os.path.realpath(test_set_folder) if test_set_folder else None
+    return (test_set is not None and os.path.commonpath([real, test_set]) == test_set) or \
+        any(re.match("test(?![a-z])", name, re.IGNORECASE) for name in names)
+
+
+def make_soup(args, output_folder):
+    """Loads, averages, evaluates, writes the soup and the table."""
+    ingredients = Ingredients(args)
+    everything = list(range(len(args.ingredients)))
+    if ingredients.val_set:
+        recalls = [ingredients.recall([index]) for index in everything]
+        for index in everything:
+            ingredients.log([index], recalls[index], "ingredient")
+    if args.method == "greedy":
+        soup = None
+        for trial in greedy_soup(recalls, ingredients.recall):
+            ingredients.log(trial.indices, trial.recall, "kept" if trial.kept else "left out")
+            soup = trial.indices if trial.kept else soup
+        if len(soup) == 1:
+            logging.warning(f"No other ingredient helps: the soup is {args.ingredients[soup[0]]} alone, as it is")
+    else:
+        soup = everything
+        ingredients.log(soup, ingredients.recall(soup) if ingredients.val_set else None, "kept")
+    save_network(ingredients.average(soup), args.output)
+    logging.info(f"The soup of {len(soup)} of {len(everything)} ingredients is {args.output}, the table {ingredients.table.path}")
+
+
+class Ingredients:
+    """The networks of a soup, averages of some of them, and what these are worth on the validation set."""
+
+    def __init__(self, args):
+        self.args, self.device, self.seed = args, commons.select_device(args.device), commons.set_seed(args.seed)
+        self.val_set = self._open_val_set()
+        self.calibration = CalibrationImages(args.train_set_folder, args.recalibrate_bn, args.image_size, self.seed) \
+            if args.recalibrate_bn else None
+        self.network, self.state_dicts = self._load()
+        self.table = commons.Metrics(args.output + ".csv")
+
+    def _open_val_set(self):
+        folder, args = self.args.val_set_folder, self.args
+        if folder is None or (args.method == "uniform" and not os.path.isdir(folder)):
+            logging.info("Without a validation set the soup is not evaluated")
+            return None
+        return TestDataset(find_database_folder(folder), find_queries_folder(folder), args.positive_dist_threshold,
+                           args.image_size if args.resize_test_imgs else None)
+
+    def _load(self):
+        """(a network on the device, every ingredient's state_dict on the CPU)."""
+        network, state_dicts = None, []
+        for source in self.args.ingredients:
+            ingredient = load_network(source, *self.args.expected_architecture)
+            network = network or ingredient
+            (name, dim), (first_name, first_dim) = ((n.backbone_name, n.fc_output_dim) for n in (ingredient, network))
+            if (name, dim) != (first_name, first_dim):
+                raise UserError(f"{source} is a {name} with {dim}-D descriptors, and {self.args.ingredients[0]} a {first_name} with "
+                                f"{first_dim}-D: the ingredients of a soup have one architecture")
+            refuse_damaged(ingredient.state_dict(), source)
+            state_dicts.append({key: value.clone() for key, value in ingredient.state_dict().items()})
+        return network.to(self.device, memory_format=torch.channels_last), state_dicts
+
+    def average(self, indices):
+        """The network that is the average of these ingredients; a single one is as it is."""
+        self.network.load_state_dict(average([self.state_dicts[index] for index in indices]))
+        if self.calibration and len(indices) > 1:
+            recalibrate_batch_norm(self.network, self._calibration_batches())
+        return self.network
+
+    def recall(self, indices):
+        """R@1 of the average of these ingredients on the validation set, percent."""
+        args = self.args
+        result = test(self.val_set, self.average(indices), args.infer_batch_size, self.device, args.num_workers, self.seed,
+                      dtype=getattr(torch, args.infer_dtype))
+        logging.debug(f"{self.name(indices)}: {result}")
+        return result.recall(1)
+
+    def _calibration_batches(self):
+        loader = torch.utils.data.DataLoader(self.calibration, batch_size=None, num_workers=self.args.num_workers)
+        seen, unreadable = 0, []
+        for images, problems in tqdm(loader, desc="Batch norm", unit="batch", leave=False, disable=None):
+            unreadable += problems
+            seen += len(images)
+            if len(images):
+                yield normalize(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+        if unreadable:
+            name, reason = unreadable[0]
+            logging.warning(f"{len(unreadable)} training images cannot be read and are left out, as {name!r}: {reason}")
+        if not seen:
+            raise UserError(f"none of the images drawn from {self.calibration.folder} can be read")
+        logging.debug(f"Batch norm estimated anew on {seen} images")
+
+    def name(self, indices):
+        return " + ".join(self.args.ingredients[index] for index in indices)
+
+    def log(self, indices, recall, decision):
+        """A row of the table, in the log and in the file."""
+        shown = "not measured" if recall is None else f"R@1 {recall:5.1f}"
+        logging.info(f"{shown}  {decision:10}  {self.name(indices)}")
+        self.table.add(networks=self.name(indices), count=len(indices), **{"R@1": "" if recall is None else recall}, decision=decision)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,335 @@
+"""Gradient reversal and AADA: their terms and gradients, the domain batches, and whole runs."""
+
+import collections
+import csv
+import glob
+import os
+import re
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+import eval as eval_script
+import train
+from datasets.groups import build_groups
+from datasets.schedule import Schedule
+from datasets.target_dataset import DomainImages
+from datasets.train_dataset import TrainDataset, make_loader
+from model.domain_adaptation import DomainAutoencoder, DomainClassifier, make_domain_module
+from model.errors import UserError
+from model.files import read_tensors
+from model.heads import CosFace
+from model.network import GeoLocalizationNet
+from model.objective import Objective
+from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
+from tests.test_end_to_end import assert_equal, run, weights
+from tests.tiny import FLAGS, place_image
+
+KINDS = {"grl": ["--domain_adaptation", "grl"], "aada": ["--domain_adaptation", "aada", "--aada_m", "300", "--domain_lr", "1e-3"]}
+SHORT = [*FLAGS, "--iterations_per_epoch", 2]
+IS_TARGET = torch.tensor([False] * 4 + [True] * 2)
+
+
+def features_of(module):
+    torch.manual_seed(5)
+    return module.double(), torch.randn(6, 7, dtype=torch.float64, requires_grad=True)
+
+
+# --- terms and gradients
+
+
+def plain_layers(layers, x):
+    """Linear layers with ReLU between, written out."""
+    linear = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+    for number, layer in enumerate(linear):
+        x = x @ layer.weight.T + layer.bias
+        x = x.clamp(min=0) if number < len(linear) - 1 else x
+    return x
+
+
+def test_reversed_gradient_is_minus_alpha_times_the_plain_one():
+    module, features = features_of(DomainClassifier(7, loss_weight=0.3))
+    assert [tuple(p.shape) for p in module.parameters()] == [(50, 7), (50,), (20, 50), (20,), (2, 20), (2,)]
+    logits = plain_layers(module.layers, features)
+    plain = -torch.log_softmax(logits, 1)[range(6), IS_TARGET.long()].mean()
+    wanted, *wanted_own = torch.autograd.grad(plain, [features, *module.parameters()])
+    terms = module.terms(features, IS_TARGET)
+    assert list(terms) == ["domain_classifier"]
+    torch.testing.assert_close(terms["domain_classifier"], 0.3 * plain)
+    terms["domain_classifier"].backward()
+    assert wanted.norm() > 1e-3
+    torch.testing.assert_close(features.grad, -0.3 * wanted)
+    for parameter, gradient in zip(module.parameters(), wanted_own, strict=True):  # the classifier itself learns to tell
+        torch.testing.assert_close(parameter.grad, 0.3 * gradient)
+
+
+@pytest.mark.parametrize("m", [0.5, 100.0])  # beyond the margin, and within it
+def test_aada_backbone_learns_from_the_target_term_alone_and_the_autoencoder_from_both(m):
+    module, features = features_of(DomainAutoencoder(7, m=m, gamma=0.25))
+    assert [p.shape[0] for p in module.parameters()][::2] == [256, 128, 256, 7]
+    fixed = features.detach()
+    error_source, error_target = (((plain_layers(module.autoencoder, f) - f) ** 2).sum() / f.numel() for f in (fixed[:4], fixed[4:]))
+    own = error_source + torch.clamp(m - error_target, min=0)
+    wanted_own = torch.autograd.grad(own, list(module.parameters()))
+    for_backbone = 0.25 * ((plain_layers(module.autoencoder, features[4:]) - features[4:]) ** 2).mean()
+    wanted, = torch.autograd.grad(for_backbone, features)
+
+    terms = module.terms(features, IS_TARGET)
+    torch.testing.assert_close(terms, {"autoencoder": own, "target_error": for_backbone})
+    sum(terms.values()).backward()
+    torch.testing.assert_close(features.grad, wanted)
+    assert features.grad[4:].norm() > 1e-3 and not features.grad[:4].any()
+    for parameter, gradient in zip(module.parameters(), wanted_own, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    assert (error_target > m) == (m == 0.5)
+
+
+def test_initial_weights_are_a_function_of_the_seed_alone():
+    state = torch.random.get_rng_state()
+    first, again, other = (make_domain_module("aada", 7, seed).state_dict() for seed in (1, 1, 2))
+    assert_equal(first, again)
+    assert not torch.equal(first["autoencoder.0.weight"], other["autoencoder.0.weight"])
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+class Recorder(torch.nn.Module):
+    """A domain module that keeps what it is given."""
+
+    def terms(self, features, is_target):
+        self.features, self.is_target = features, is_target
+        return {"recorded": features.mean()}
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_objective(amp):
+    torch.manual_seed(0)
+    network, head, domain = GeoLocalizationNet("ResNet18", 16, train_all_layers=True).train(), CosFace(16, 9), Recorder()
+    images, labels, domain_images = torch.randn(4, 3, 64, 64), torch.tensor([1, 0, 8, 3]), torch.randn(6, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+        plain = head.loss(network(images), labels)
+        alone = Objective(network, head)(images, labels)
+        before = network.backbone[1].running_mean.clone()
+        terms = Objective(network, head, domain)(images, labels, (domain_images, IS_TARGET))
+        expected = network.backbone(domain_images).float().mean((2, 3))
+    assert list(alone) == ["classification"] and torch.equal(alone["classification"], plain)
+    assert list(terms) == ["classification", "recorded"] and torch.equal(terms["classification"], plain)  # passes of their own
+    assert domain.features.shape == (6, 512) and domain.features.dtype == torch.float32 and torch.equal(domain.is_target, IS_TARGET)
+    torch.testing.assert_close(domain.features, expected)
+    # both passes move the running statistics
+    means = [network.backbone[0](x).mean((0, 2, 3)) for x in (images, domain_images)]
+    after = 0.9 * (0.9 * before + 0.1 * means[0]) + 0.1 * means[1]
+    torch.testing.assert_close(network.backbone[1].running_mean, 0.9 * after + 0.1 * means[1], rtol=0, atol=1e-2 if amp else 1e-5)
+    gradient, = torch.autograd.grad(terms["recorded"], network.backbone[0].weight)
+    assert gradient.abs().max() > 0
+
+
+# --- domain batches
+
+
+def make_dataset(folder, batch_size=7, damage=(), target_size=(90, 50)):
+    """Training images of 40 x 36 pixels and of gray levels 0 to 14; in two target folders of 3 images each, 100 to 102 and 200 to 202."""
+    names = []
+    for index in range(15):
+        names.append(f"@{551000 + 10 * (index % 5)}@4181000@@@@@@{index}@0@@@@@@.png")
+        write(f"{folder}/train/{names[-1]}", index, (40, 36), damage)
+    for level in (100, 101, 102, 200, 201, 202):
+        write(f"{folder}/target{level // 100}/deep/photo {level}.png", level, target_size, damage)
+    schedule = Schedule([5], 5, 30, 1, seed=0)
+    groups = build_groups(names, 10, 30, 1, 1, 1)
+    domain = DomainImages(f"{folder}/train", groups, schedule, [f"{folder}/target1", f"{folder}/target2"], batch_size)
+    return TrainDataset(f"{folder}/train", groups, schedule, domain)
+
+
+def write(path, level, size, damage):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    Image.new("RGB", size, (level,) * 3).save(path)
+    if level in damage:
+        os.truncate(path, 20)
+
+
+def test_two_thirds_are_source_images_and_every_image_comes_up(workdir):
+    dataset = make_dataset("f")
+    plain = TrainDataset("f/train", dataset.groups, dataset.schedule)
+    drawn = collections.Counter()
+    for step in range(30):
+        batch, without = dataset[step], plain[step]
+        assert batch.domain.images.shape == (7, 3, 36, 40) and batch.domain.images.dtype == torch.uint8
+        assert batch.domain.is_target.tolist() == [False] * 5 + [True] * 2  # what does not divide by three is source
+        levels = batch.domain.images[:, 0, 18, 20]
+        assert torch.equal(levels >= 100, batch.domain.is_target)
+        drawn.update(levels.tolist())
+        # the classification's images are those of a run without domain adaptation: target images are not among them
+        assert torch.equal(batch.images, without.images) and without.domain is None and batch.images.max() < 100
+        assert not batch.resized and not batch.error
+    assert set(drawn) == {*range(15), 100, 101, 102, 200, 201, 202}
+    assert DomainImages("", None, None, ["f/target1"], 24).source_size == 16
+
+
+def test_domain_batches_do_not_depend_on_workers_or_on_the_first_step(workdir):
+    dataset = make_dataset("f", damage=(2, 101))
+    alone = [dataset[step] for step in range(30)]
+    for first, workers in ((0, 2), (5, 1), (7, 0)):
+        for batch, expected in zip(make_loader(dataset, first, workers, pin_memory=False), alone[first:], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(batch.domain, expected.domain, strict=True))
+            assert batch.unreadable == expected.unreadable
+    assert len({tuple(batch.domain.images[:, 0, 0, 0].tolist()) for batch in alone}) > 25
+
+
+def test_target_images_of_other_sizes_are_cut_to_shape_not_squeezed(workdir):
+    dataset = make_dataset("f", target_size=(90, 50))
+    for level in (100, 101, 102, 200, 201, 202):  # a central square of 30 x 30 pixels
+        path = f"f/target{level // 100}/deep/photo {level}.png"
+        image = Image.open(path)
+        image.paste((0, 0, 0), (30, 10, 60, 40))
+        image.save(path)
+    for images in (dataset[step].domain.images[5:] for step in range(4)):
+        dark = images[:, 0] < 50
+        # 50 rows become 36: the square has 21.6 x 21.6 pixels
+        assert all(20 <= dark[:, 18].sum(1).tolist()[row] <= 24 for row in range(2))
+        assert all(20 <= dark[:, :, 20].sum(1).tolist()[row] <= 24 for row in range(2))
+
+
+def test_unreadable_images_are_replaced_by_the_next(workdir):
+    dataset = make_dataset("f", damage=(7, 101, 201))
+    unreadable = dict(entry for step in range(30) for entry in dataset[step].unreadable)
+    levels = {level for step in range(30) for level in dataset[step].domain.images[:, 0, 18, 20].tolist()}
+    assert not levels & {7, 101, 201} and not any(dataset[step].error for step in range(30))
+    assert {"f/target1/deep/photo 101.png", "f/target2/deep/photo 201.png"} < set(unreadable)
+
+
+def test_folder_with_no_readable_image_is_an_error_that_names_it(workdir):
+    dataset = make_dataset("f", damage=(200, 201, 202))
+    errors = {dataset[step].error for step in range(30)} - {""}
+    assert errors and all("none of the images of f/target2 can be read ('f/target2/deep/photo 20" in error for error in errors)
+    with pytest.raises(UserError, match="folder f/nowhere does not exist"):
+        DomainImages("", None, None, ["f/nowhere"], 24)
+
+
+# --- whole runs
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    """Unlabelled images of another size, without @ fields; one is cut off."""
+    folder = tmp_path_factory.mktemp("target")
+    for number in range(5):
+        place_image(90 + number, 0, 0, size=80).resize((100, 80)).save(folder / f"night photo {number}.jpg")
+    os.truncate(folder / "night photo 3.jpg", 300)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny, target, tmp_path_factory):
+    """kind -> the log folder of a run of 2 epochs, one of each of 2 groups."""
+    before, folders = os.getcwd(), {}
+    os.chdir(tmp_path_factory.mktemp("adapted"))
+    try:
+        for kind, flags in KINDS.items():
+            folders[kind] = os.path.abspath(run(train, *flags_of(tiny, target, flags), "--epochs_num", 2, "--save_dir", kind))
+    finally:
+        os.chdir(before)
+    return folders
+
+
+def flags_of(dataset, target, kind):
+    return ["--dataset_folder", dataset, *SHORT, "--target_dataset_folder", target, "--domain_batch_size", 6, *kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_terms_are_logged_and_best_model_holds_the_network_alone(tiny, adapted, workdir, kind):
+    names = {"grl": ["domain_classifier"], "aada": ["autoencoder", "target_error"]}[kind]
+    with open(f"{adapted[kind]}/metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    log = open(f"{adapted[kind]}/info.log").read()
+    for row in rows:
+        parts = {name: float(row[f"loss_{name}"]) for name in ["classification", *names]}
+        assert all(value > 0 for value in parts.values()) and float(row["loss"]) == pytest.approx(sum(parts.values()), rel=1e-4)
+        logged = {name: float(value) for name, value in re.findall(r"(loss\w*) = ([\d.]+)", log.split(f"Epoch 0{row['epoch']} in ")[1])}
+        assert logged == pytest.approx({name: float(row[name]) for name in row if name.startswith("loss")}, abs=1e-4, rel=1e-5)
+    assert "Target domain: 5 images of " in log and "Unreadable image, another is taken" in log and "night photo 3.jpg" in log
+    assert list(weights(adapted[kind], "best_model.pth")) == list(GeoLocalizationNet("ResNet18", 32).state_dict())
+    folder = run(eval_script, "--dataset_folder", tiny, "--resume_model", f"{adapted[kind]}/best_model.pth", "--num_workers", 0)
+    assert "Network: ResNet18 with 32-D descriptors" in open(f"{folder}/info.log").read()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resumed_run_ends_as_the_uninterrupted_one(tiny, target, adapted, workdir, kind):
+    flags = flags_of(tiny, target, KINDS[kind])
+    folder = run(train, *flags, "--epochs_num", 1, "--num_workers", 1)
+    run(train, *flags, "--epochs_num", 2, "--num_workers", 2, "--resume_train", f"{folder}/last_checkpoint.pth")
+    assert_equal(weights(folder), weights(adapted[kind]))
+    assert_equal(weights(folder, "best_model.pth"), weights(adapted[kind], "best_model.pth"))
+    states = [read_tensors(f"{path}/last_checkpoint.pth") for path in (folder, adapted[kind])]
+    assert_equal(*(state["domain_state_dict"] for state in states))
+    moments = [[entry["exp_avg"] for entry in state["domain_optimizer_state_dict"]["state"].values()] for state in states]
+    assert moments[0] and all(torch.equal(a, b) and a.any() for a, b in zip(*moments, strict=True))
+    assert states[0]["domain_optimizer_state_dict"]["param_groups"][0]["lr"] == {"grl": 1e-5, "aada": 1e-3}[kind]
+
+
+def test_adaptation_changes_the_network_and_the_kinds_differ(tiny, adapted, workdir):
+    plain = weights(run(train, "--dataset_folder", tiny, *SHORT))
+    entries = [state["backbone.7.1.conv2.weight"] for state in (plain, weights(adapted["grl"]), weights(adapted["aada"]))]
+    assert not any(torch.equal(entries[a], entries[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("grl", "float16"), ("aada", "bfloat16")])
+def test_mixed_precision(tiny, target, adapted, workdir, kind, dtype):
+    folder = run(train, *flags_of(tiny, target, KINDS[kind]), "--epochs_num", 1, "--use_amp16", "--amp_dtype", dtype)
+    state = read_tensors(f"{folder}/last_checkpoint.pth")
+    for part in ("model_state_dict", "domain_state_dict"):
+        assert all(torch.isfinite(value).all() and value.dtype in (torch.float32, torch.int64) for value in state[part].values())
+    with open(f"{folder}/metrics.csv") as file, open(f"{adapted[kind]}/metrics.csv") as expected:
+        row, full = (next(csv.DictReader(f)) for f in (file, expected))
+    for name in (name for name in row if name.startswith("loss")):
+        assert float(row[name]) == pytest.approx(float(full[name]), rel=0.03), name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_gpu(tiny, target, workdir, kind):
+    flags = flags_of(tiny, target, [*KINDS[kind], "--device", "cuda", "--use_amp16", "--num_workers", "1"])
+    folder = run(train, *flags, "--epochs_num", 1)
+    run(train, *flags, "--epochs_num", 2, "--resume_train", f"{folder}/last_checkpoint.pth")
+    state = read_tensors(f"{folder}/last_checkpoint.pth")
+    assert all(torch.isfinite(value).all() for value in [*state["model_state_dict"].values(), *state["domain_state_dict"].values()])
+
+
+def test_resuming_with_and_without_domain_adaptation(tiny, target, adapted, workdir, capsys):
+    last = {kind: shutil.copytree(folder, kind) + "/last_checkpoint.pth" for kind, folder in adapted.items()}
+    plain = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", last["grl"], "--save_dir", "plain")
+    assert "The resumed run had --domain_adaptation grl, now None" in open(f"{plain}/info.log").read()
+    assert "domain_state_dict" not in read_tensors(f"{plain}/last_checkpoint.pth")
+    with_it = run(train, *flags_of(tiny, target, KINDS["grl"]), "--epochs_num", 3, "--resume_train", f"{plain}/last_checkpoint.pth",
+                  "--save_dir", "grl_again")
+    assert "is of a run without domain adaptation: what that adds starts untrained" in open(f"{with_it}/info.log").read()
+    shutil.rmtree("logs")
+    line = fails(train, capsys, *flags_of(tiny, target, KINDS["grl"]), "--resume_train", last["aada"], "--save_dir", "x")
+    assert "is of another kind or backbone: it lacks layers.0.weight" in line and "mend --domain_adaptation" in line
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(("flags", "problem"), [
+    (["--domain_adaptation", "grl"], "--domain_adaptation grl needs --target_dataset_folder"),
+    (["--grl_loss_weight", "0.1"], "--grl_loss_weight needs --domain_adaptation grl"),
+    (["--aada_m", "0.5"], "--aada_m needs --domain_adaptation aada"),
+    (["--aada_gamma", "0"], "--aada_gamma needs --domain_adaptation aada"),
+    (["--domain_batch_size", "24"], "--domain_batch_size needs --domain_adaptation grl or aada"),
+    (["--domain_lr", "1"], "--domain_lr needs --domain_adaptation grl or aada"),
+    (["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--aada_m", "1"], "--aada_m needs --domain_adaptation aada"),
+    (["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--domain_batch_size", "2"], "at least 3")])
+def test_flags_that_do_not_go_together(workdir, capsys, flags, problem):
+    assert problem in fails(train, capsys, "--dataset_folder", "x", *flags)
+
+
+def test_empty_or_missing_target_folder(copy, capsys):  # noqa: F811
+    os.mkdir("empty")
+    for folder, problem in (("empty", "folder empty has no images"), ("nowhere", "folder nowhere does not exist")):
+        assert problem in fails(train, capsys, *flags_of(copy, folder, KINDS["grl"]))
+    os.mkdir("damaged")
+    shutil.copy(glob.glob("copy/train/sub/*.jpg")[0], "damaged/x.jpg")
+    os.truncate("damaged/x.jpg", 100)
+    assert "none of the images of damaged can be read ('damaged/x.jpg': " in fails(train, capsys, *flags_of(copy, "damaged", KINDS["aada"]))
