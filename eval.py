@@ -21,7 +21,7 @@ def main(argv=None):
 
 
 def evaluate(args, output_folder):
-    """Extracts, searches, logs the recalls, draws predictions."""
+    """Extracts, searches, logs the recalls, draws predictions. Returns the TestResult."""
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
     test_set = TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
@@ -37,7 +37,7 @@ def evaluate(args, output_folder):
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
 
-    test_and_report(test_set, network, args, device, seed, output_folder)
+    return test_and_report(test_set, network, args, device, seed, output_folder)
 
 
 def test_and_report(test_set, network, args, device, seed, output_folder):

@@ -33,6 +33,8 @@ def parse_soup_arguments(argv=None):
     group = parser.add_argument_group("soup")
     group.add_argument("--ingredients", nargs="+", required=True, metavar="FILE", help="two or more best_model.pth, last_checkpoint.pth or "
                        "names of published models, of one architecture")
+    group.add_argument("--ingredients_folder", metavar="FOLDER", help="where relative paths of ingredients begin (default: the working "
+                       "folder)")
     group.add_argument("--method", choices=("uniform", "greedy"), default="uniform", help="uniform: the mean of all; greedy: from the best "
                        "on, each that does not lower R@1 on the validation set (default: %(default)s)")
     group.add_argument("--output", required=True, metavar="FILE", help="the soup, a bare state_dict; the table of what was tried is "
@@ -47,6 +49,8 @@ def check_soup(args):
     """Raises UserError on what does not go together."""
     if len(args.ingredients) < 2:
         raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
+    if args.ingredients_folder:
+        args.ingredients = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
     if args.recalibrate_bn < 0:
         raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images")
     for needed, flag, why in ((args.method == "greedy", "val_set_folder", "--method greedy"),

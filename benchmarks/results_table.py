@@ -1,0 +1,251 @@
+"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table.
+
+A row is recipes/<row>.txt after a base recipe; all rows start from the same weights. Every finished model and evaluation is kept in the
+work folder, so that a run that was stopped goes on where it was. Differences to CosFace are tested by a paired bootstrap over queries.
+"""
+
+import argparse
+import csv
+import glob
+import json
+import logging
+import os
+import shutil
+import sys
+
+import numpy as np
+
+import commons
+import eval as evaluation
+import soup
+import train
+from benchmarks.measure import table
+from benchmarks.results_rows import PUBLISHED_SETS, ROWS
+from model.errors import UserError
+from model.files import replacing
+from parser import expand_recipes, parse_arguments
+from test import RECALL_VALUES
+
+DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",
+                  "City 2, day=city2/test/database:city2/test/queries_v1")
+_RECALLS = (1, 5, 10)
+_RESAMPLES = 10_000
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.results_table", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)")
+    add("--base", default="recipes/demo_finetune.txt", metavar="RECIPE", help="flags of every row: the training set, the start, the length "
+        "(default: %(default)s)")
+    add("--recipes", default="recipes", metavar="FOLDER", help="where the rows' recipes are (default: %(default)s)")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
+    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {', '.join(ROWS)} (default: all)")
+    add("--test_sets", nargs="+", default=DEMO_TEST_SETS, metavar="TITLE=DATABASE:QUERIES", help="below the dataset folder (default: the "
+        "demo's city 1 by day and by night, and city 2 by day)")
+    add("--work_folder", default="logs/results_table", metavar="FOLDER", help="models and evaluations (default: %(default)s)")
+    add("--output", default="logs/results_table/RESULTS.md", metavar="FILE", help="the table; FILE.csv has all recalls (default: "
+        "%(default)s)")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        run(args)
+    except UserError as error:
+        parser.error(str(error))
+
+
+def run(args):
+    test_sets = dict(_test_set(text, args.dataset_folder) for text in args.test_sets)
+    found, missing = {}, {}  # (row, seed) -> {test set: float (q, len(_RECALLS))}; row -> why it was not run
+    for row in order(args.rows):
+        for seed in args.seeds:
+            try:
+                found[row, seed] = results(args, row, seed, test_sets)
+            except NotRun as reason:
+                missing[row] = str(reason)
+                break
+    write(args, test_sets, {row: [found[row, seed] for seed in args.seeds] for row in args.rows if row not in missing}, missing)
+
+
+class NotRun(Exception):
+    """A row whose files are not there."""
+
+
+def order(rows):
+    """The rows with CosFace, which all are compared with, first, and soups, which need others, last."""
+    return sorted(dict.fromkeys(["cosface", *rows]), key=lambda row: (row != "cosface", ROWS[row].kind == "soup"))
+
+
+def results(args, row, seed, test_sets):
+    """{test set: whether each query is found at each of _RECALLS, bool (q, 3)}, from the work folder or measured."""
+    trained = ROWS[row].kind if ROWS[row].kind in ROWS else row
+    model = make_model(args, trained, seed)
+    values = {}
+    for title, (database, queries) in test_sets.items():
+        kept = os.path.join(args.work_folder, f"seed{seed}", row, f"{title.replace(' ', '_')}.json")
+        flags = [f"@{args.base}", *([f"@{_recipe(args, row)}"] if trained != row else []), "--resume_model", model,
+                 "--database_folder", database, "--queries_folder", queries, "--seed", str(seed)]
+        digest = _digest(flags, model)
+        if not _is_kept(kept, digest):
+            found = evaluate(flags, os.path.join("results_table", row))
+            os.makedirs(os.path.dirname(kept), exist_ok=True)
+            _write_json(kept, {"digest": digest, "found": found.astype(int).tolist()})
+        values[title] = np.array(_read_json(kept)["found"], bool)
+        logging.info(f"{row}, seed {seed}, {title}: R@1 {100 * values[title][:, 0].mean():.1f}")
+    return values
+
+
+def evaluate(flags, save_dir):
+    """bool (q, 3): whether eval.py with these flags finds each query at each of _RECALLS."""
+    results = []
+    parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
+    commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
+    return results[0].found[:, [RECALL_VALUES.index(n) for n in _RECALLS]]
+
+
+def make_model(args, row, seed):
+    """The path of a row's model of a seed, trained or averaged unless it is there from the same flags."""
+    folder = os.path.join(args.work_folder, f"seed{seed}", row)
+    model, record = os.path.join(folder, "best_model.pth"), os.path.join(folder, "made_from.json")
+    flags = [f"@{args.base}", f"@{_recipe(args, row)}", "--seed", str(seed)]
+    if ROWS[row].kind == "soup":
+        for name in soup_ingredients(flags):
+            make_model(args, name, seed)
+        flags += ["--ingredients_folder", os.path.join(args.work_folder, f"seed{seed}"), "--output", model]
+    digest = _digest(flags, *(os.path.join(args.work_folder, f"seed{seed}", name, "best_model.pth") for name in soup_ingredients(flags)))
+    if os.path.exists(model) and _is_kept(record, digest):
+        return model
+    os.makedirs(folder, exist_ok=True)
+    save_dir = os.path.join("results_table", f"{row}_seed{seed}")
+    if ROWS[row].kind == "soup":
+        soup.main([*flags, "--save_dir", save_dir])
+    else:
+        refuse_without_weights(parse_arguments(argv=flags))
+        train.main([*flags, "--save_dir", save_dir])
+        with replacing(model) as temporary:
+            shutil.copyfile(os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "best_model.pth"), temporary)
+    _write_json(record, {"digest": digest})
+    return model
+
+
+def refuse_without_weights(args):
+    """Raises NotRun if a row begins from weights of its own that are not there, or that the base replaces."""
+    weights = args.backbone_weights
+    if weights and os.sep in weights and args.resume_model:
+        raise NotRun(f"(it begins from weights of its own, {weights}, and the base from {args.resume_model})")
+    if weights and os.sep in weights and not os.path.exists(weights):
+        raise NotRun(f"without its weights, {weights}")
+
+
+def soup_ingredients(flags):
+    """The rows that a soup's flags name as ingredients."""
+    words = expand_recipes(flags)
+    if "--ingredients" not in words:
+        return []
+    rest = words[words.index("--ingredients") + 1:]
+    count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
+    return [os.path.dirname(word) for word in rest[:count]]
+
+
+def write(args, test_sets, found, missing):
+    """The table as markdown, and all recalls of all seeds as CSV."""
+    rows, lines = [], []
+    for row in args.rows:
+        entry = {"row": ROWS[row].title, **{f"published {name}": values[0] for name, values in
+                                            zip(PUBLISHED_SETS, ROWS[row].published, strict=True)}}
+        for title in test_sets:
+            entry[title] = cell([values[title][:, 0] for values in found[row]], [values[title][:, 0] for values in found["cosface"]]
+                                if row != "cosface" and "cosface" in found else None) if row in found else f"not run {missing[row]}"
+            for seed, values in zip(args.seeds, found.get(row, []), strict=False):
+                lines.append({"row": row, "test_set": title, "seed": seed,
+                              **{f"R@{n}": f"{100 * r:.1f}" for n, r in zip(_RECALLS, values[title].mean(axis=0), strict=True)}})
+        rows.append(entry)
+    text = (f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
+            "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
+            + table(rows, list(rows[0])) + "\n")
+    for path, write_to in ((args.output, lambda file: file.write(text)), (args.output + ".csv", lambda file: _write_csv(file, lines))):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+            write_to(file)
+    print(text)
+
+
+def cell(found, reference):
+    """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
+    recalls = [100 * values.mean() for values in found]
+    low, high = interval(np.mean(found, axis=0))
+    text = f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
+    if reference is not None:
+        difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
+        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p:.3f}"
+    return text
+
+
+def interval(share, seed=0):
+    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a query."""
+    return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
+
+
+def paired_bootstrap(share, reference, seed=0):
+    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both models' alike.
+
+    share, reference: float (q,), the share of seeds that find each query.
+    """
+    differences = 100 * (share - reference)
+    means = _resampled_means(differences, seed)
+    # the share of resamples on the other side of 0, counting one more so that it is never 0
+    p = 2 * (1 + min((means <= 0).sum(), (means >= 0).sum())) / (1 + len(means))
+    return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
+
+
+def _resampled_means(values, seed):
+    rng = np.random.default_rng(seed)
+    return np.concatenate([values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)])
+
+
+def _test_set(text, folder):
+    title, _, paths = text.partition("=")
+    database, _, queries = paths.partition(":")
+    if not (title and database and queries):
+        raise UserError(f"--test_sets {text}: give TITLE=DATABASE:QUERIES")
+    return title, (os.path.join(folder, database), os.path.join(folder, queries))
+
+
+def _recipe(args, row):
+    path = os.path.join(args.recipes, f"{row}.txt")
+    if not os.path.exists(path):
+        raise UserError(f"there is no recipe {path}; mend --recipes")
+    return path
+
+
+def _digest(flags, *files):
+    """What a result depends on: the flags with their recipes read, and the files' sizes and times."""
+    return [*expand_recipes(flags), *(f"{os.path.getsize(file)} {os.stat(file).st_mtime_ns}" for file in files)]
+
+
+def _is_kept(path, digest):
+    return os.path.exists(path) and _read_json(path).get("digest") == digest
+
+
+def _read_json(path):
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except ValueError:  # cut off: made anew
+        return {}
+
+
+def _write_json(path, value):
+    with replacing(path) as temporary, open(temporary, "w") as file:
+        json.dump(value, file)
+
+
+def _write_csv(file, lines):
+    writer = csv.DictWriter(file, list(lines[0]) if lines else ["row"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
