@@ -15,15 +15,18 @@ import torch
 from tqdm import tqdm
 
 import commons
-from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
+from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.groups import open_groups
+from datasets.night.augmentation import NightAugmentation, needs_target
+from datasets.night.pseudo_targets import PseudoTargets
+from datasets.night.target_images import TargetImages
 from datasets.schedule import Schedule
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
 from eval import test_and_report
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.errors import UserError
-from model.heads import CosFace
+from model.heads import HEADS, head_options
 from model.network import GeoLocalizationNet
 from model.run_state import restore
 from parser import parse_arguments
@@ -32,8 +35,8 @@ from test import test
 # what a run's results depend on: a resumed run with others is warned of
 RESULT_ARGUMENTS = (
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "batch_size",
-    "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
-    "random_resized_crop", "seed")
+    "iterations_per_epoch", "lr_schedule", "image_size", "augmentation_type", "brightness", "contrast", "hue", "saturation",
+    "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability", "fda_beta", "target_dataset_folder", "seed")
 
 
 def main(argv=None):
@@ -58,20 +61,21 @@ def train(args, output_folder):
     schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
                         args.epochs_num, seed)
     log_groups(groups, schedule)
-    dataset = TrainDataset(args.train_set_folder, groups, schedule)
+    night = open_night(args)
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, open_pseudo_targets(args, groups), night)
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
                          for folder, database, queries in ((args.val_set_folder, None, None),
                                                            (args.test_set_folder, args.database_folder, args.queries_folder)))
     logging.info(f"Validation set: {val_set}; test set: {test_set}")
-    augment = TrainAugmentation(ColorJitter(args.brightness, args.contrast, args.saturation, args.hue),
+    augment = TrainAugmentation(color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue),
                                 RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
-    head_options = {name: value for name, value in (("s", args.loss_s), ("m", args.loss_m)) if value is not None}
-    heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g), **head_options)
+    options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
+    heads = [make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
              for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
@@ -89,7 +93,7 @@ def train(args, output_folder):
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
     problems = ImageProblems(dataset.size)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
-    batches = prepare_batches(loader, augment, schedule, augmentation_device, device, problems)
+    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
     for epoch in range(first_epoch, args.epochs_num):
         start = time.monotonic()
@@ -115,7 +119,7 @@ def train(args, output_folder):
             "classifiers_state_dict": [head.state_dict() for head in heads],
             "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
             "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
-            "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
+            "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
         }, last_path)
     del batches
 
@@ -125,13 +129,16 @@ def train(args, output_folder):
     test_and_report(test_set, network, args, device, seed, output_folder)
 
 
-def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
     """Yields (step, the network's seed, images, labels), the last two on the device: float32 (B, 3, image_size, image_size) augmented,
     int64 (B,)."""
     for batch in loader:
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
-        images = augment(batch.images.to(augmentation_device, non_blocking=True), schedule.augmentation_seed(group, k))
+        images = batch.images.to(augmentation_device, non_blocking=True)
+        if night:
+            images = night(images, batch.night, schedule.night_seed(group, k))
+        images = augment(images, schedule.augmentation_seed(group, k))
         images = images.to(device).contiguous(memory_format=torch.channels_last)
         yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True)
 
@@ -191,10 +198,26 @@ def make_network(args, state):
     return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
 
 
-def make_head(dim, classes, seed, **options):
+def open_night(args):
+    """The NightAugmentation that --night_augmentation asks for, or None."""
+    if not args.night_augmentation:
+        return None
+    targets = TargetImages(args.target_dataset_folder) if needs_target(args.night_augmentation) else None
+    return NightAugmentation(args.night_augmentation, args.night_probability, args.fda_beta, targets)
+
+
+def open_pseudo_targets(args, train_groups):
+    """The PseudoTargets of --pseudo_target_folder, or None. A class needs but one image by night."""
+    if not args.pseudo_target_folder:
+        return None
+    groups = open_groups(args.pseudo_target_folder, args.M, args.alpha, args.N, args.L, min_images_per_class=1)
+    return PseudoTargets(args.pseudo_target_folder, groups, train_groups, args.groups_num)
+
+
+def make_head(loss, dim, classes, seed, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # a head is a function of the seed and its group alone
-        return CosFace(dim, classes, **options)
+        return HEADS[loss](dim, classes, **options)
 
 
 def make_adam(module, lr, device):
@@ -265,7 +288,7 @@ class ImageProblems:
     def take(self, batch):
         for name, reason in batch.unreadable:
             if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another of its class is taken: {name!r}: {reason}")
+                logging.warning(f"Unreadable image, another is taken in its place: {name!r}: {reason}")
                 self.unreadable[name] = reason
         if batch.resized and not self.resized:
             logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "

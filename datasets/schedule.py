@@ -10,6 +10,7 @@ from model.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
+_NIGHT_ROWS, _NIGHT = 10, 11
 
 
 class Schedule:
@@ -56,6 +57,15 @@ class Schedule:
     def augmentation_seed(self, group, k):
         """The seed of the generator of the batch's augmentation parameters."""
         return self._seed(_AUGMENTATION, group, k)
+
+    def night_draws(self, group, k):
+        """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which target: float64
+        (2, batch_size)."""
+        return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
+
+    def night_seed(self, group, k):
+        """The seed of the generator of the night's post-processing."""
+        return self._seed(_NIGHT, group, k)
 
     def network_seed(self, group, k):
         """The seed of what is random inside the network (EfficientNet's and ConvNeXt's stochastic depth) at a step."""

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from datasets.images import ImageError, open_rgb, read_size, to_array
+from datasets.night.augmentation import NightRows
+from datasets.night.pseudo_targets import num_day_rows
 from model.errors import UserError
 from model.normalization import to_tensor
 
@@ -19,20 +21,23 @@ class TrainBatch(NamedTuple):
     step: int
     images: torch.Tensor  # uint8 (B, 3, H, W), channels_last
     labels: torch.Tensor  # int64 (B,), rows of the group's class_ids
-    unreadable: list  # (name, reason) of images that others of their class replaced
+    unreadable: list  # (name, reason) of images that others replaced
     resized: list  # names of images that had another size than their fellows
     error: str  # why training cannot go on; "" if it can
+    night: NightRows | None = None  # the images that NightAugmentation is to make night
 
 
 class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
     folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule. All images are brought to the
-    size that most of them have. Raises UserError when no image can be read.
+    size that most of them have. pseudo_targets: PseudoTargets, which give the images of half of each batch's classes; night: a
+    NightAugmentation, which makes night of others. Raises UserError when no image can be read.
     """
 
-    def __init__(self, folder, groups, schedule):
+    def __init__(self, folder, groups, schedule, pseudo_targets=None, night=None):
         self.folder, self.groups, self.schedule = folder, groups, schedule
+        self.pseudo_targets, self.night = pseudo_targets, night
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self):
@@ -44,13 +49,17 @@ class TrainDataset(torch.utils.data.Dataset):
         width, height = self.size
         images = np.empty((len(labels), height, width, 3), np.uint8)
         unreadable, resized, error = [], [], ""
+        days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
         for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
-            candidates = self.groups.image_indices(group, label)
+            folder, groups, place = self.folder, self.groups, (group, label)
+            if row >= days:
+                folder, groups, place = self.pseudo_targets.folder, self.pseudo_targets.groups, self.pseudo_targets.place(group, label)
+            candidates = groups.image_indices(*place)
             first = int(draw * len(candidates))
             for offset in range(len(candidates)):  # an unreadable image is replaced by the next of its class
-                name = self.groups.image_name(candidates[(first + offset) % len(candidates)])
+                name = groups.image_name(candidates[(first + offset) % len(candidates)])
                 try:
-                    image = open_rgb(os.path.join(self.folder, name))
+                    image = open_rgb(os.path.join(folder, name))
                 except ImageError as problem:
                     unreadable.append((name, str(problem)))
                     continue
@@ -62,9 +71,15 @@ class TrainDataset(torch.utils.data.Dataset):
             else:
                 class_id = tuple(self.groups.class_ids(group)[label].tolist())
                 error = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
-                         f"{unreadable[-1][1]}); mend or remove them in {self.folder}")
+                         f"{unreadable[-1][1]}); mend or remove them in {folder}")
                 break
-        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, error)
+        night = None
+        if self.night:
+            try:
+                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, unreadable)
+            except ImageError as problem:
+                error = error or str(problem)
+        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, error, night)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""

@@ -6,6 +6,8 @@ import torch
 
 from .errors import UserError
 
+PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do not say
+
 
 def restore(state, source, heads, optimizer, head_optimizers, scaler, published_order):
     """Loads what checkpoints.load_run_state read, but for the network.
@@ -15,6 +17,7 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
     """
     if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
         raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: mend --groups_num")
+    _check_head_settings(heads[0].settings(), state.get("head_settings", PUBLISHED_HEAD), source)
     for group, (head, head_state) in enumerate(zip(heads, state["classifiers_state_dict"], strict=True)):
         shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
         if shape != tuple(head.weight.shape):
@@ -29,6 +32,16 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
             _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
     if state.get("scaler_state_dict") and scaler.is_enabled():
         scaler.load_state_dict(state["scaler_state_dict"])
+
+
+def _check_head_settings(now, before, source):
+    if before["loss"] != now["loss"]:
+        raise UserError(f"{source} was trained with --loss {before['loss']}, not {now['loss']}: resume with that, or start from its "
+                        "network alone with --resume_model")
+    for name, value in now.items():
+        if before.get(name) != value:
+            flag = "emms_l" if name == "l" else f"loss_{name}"
+            logging.warning(f"The resumed run had --{flag} {before.get(name)}, now {value}: results will be neither run's")
 
 
 def _restore_optimizer(target, saved, source):
