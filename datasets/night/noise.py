@@ -8,7 +8,8 @@ import math
 
 import torch
 
-_WEYL, _FIRST, _SECOND = -1640531527, 0x7FEB352D, 0x846CA68B - 2**32  # 2^32 / golden ratio; of Wellons' lowbias32
+_WEYL = -1640531527  # 2^32 / golden ratio
+_ROUNDS = ((17, 0xED5AD4BB - 2**32), (11, 0xAC4C1B51 - 2**32), (15, 0x31848BAB), (14, 1))  # Wellons' triple32: shifts and multipliers
 
 
 def sample_keys(count, generator=None):
@@ -33,9 +34,9 @@ def _hash(keys, count):
     first, second = keys.unsqueeze(-1).unbind(1)  # (B, 1) each
     bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first
     shifted = torch.empty_like(bits)
-    for shift, multiplier in ((16, _FIRST), (15, _SECOND), (16, 1)):
+    for round_, (shift, multiplier) in enumerate(_ROUNDS):
         torch.bitwise_right_shift(bits, shift, out=shifted).bitwise_and_(2**(32 - shift) - 1)  # the sign is not to be shifted in
         bits.bitwise_xor_(shifted).mul_(multiplier)
-        if multiplier == _FIRST:
+        if round_ == 0:
             bits.bitwise_xor_(second)  # keys alike in the first word share no part of their sequences
     return bits

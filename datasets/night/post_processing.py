@@ -5,6 +5,7 @@ height, so that images of any size look alike.
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ MASK_OPACITY = 100 / 255  # of the darkness between the circles of light
 MASK_SIGMA = 80 / 512  # of its blur
 NOISE_DEVIATION = 5 / 255
 _CELLS = 64  # of the mask, along the height: an eighth of 512, a tenth of the blur's sigma
+_REACH = 6  # of the blur, in sigmas
 _GRAY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision's
 
 
@@ -87,10 +89,10 @@ def _light(circles, height, width):
 
 
 def _mask(circles, height, width):
-    """1 outside all circles, 0 inside, blurred: (B, H, W).
+    """1 outside all circles, 0 inside, blurred; the image is mirrored at its edges: (B, H, W).
 
-    Drawn on _CELLS rows of square cells, with soft edges a cell wide; blur and enlargement are one product of matrices a direction. The
-    blur is so much wider than a cell that nothing is lost.
+    Drawn on _CELLS rows of square cells with soft edges a cell wide; blur and enlargement are one product of matrices a direction. The blur
+    is so much wider than a cell that nothing is lost.
     """
     aspect = width / height
     columns = max(1, round(_CELLS * aspect))
@@ -106,10 +108,12 @@ def _mask(circles, height, width):
 
 @functools.lru_cache(maxsize=64)
 def _blur(pixels, cells, extent, dtype, device):
-    """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian; the outermost cells go on
-    beyond the edges."""
+    """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian, with mirrored edges."""
     centers = (torch.arange(pixels, dtype=torch.float64) + 0.5) * (extent / pixels)
-    edges = torch.arange(cells + 1, dtype=torch.float64) * (extent / cells)
-    edges[0], edges[-1] = -torch.inf, torch.inf
-    cumulative = torch.special.ndtr((edges - centers.unsqueeze(1)) / MASK_SIGMA)
-    return cumulative.diff(dim=1).to(dtype).to(device)
+    margin = math.ceil(_REACH * MASK_SIGMA / extent * cells)  # cells beyond either edge
+    index = torch.arange(-margin, cells + margin)
+    edges = torch.arange(-margin, cells + margin + 1, dtype=torch.float64) * (extent / cells)
+    weights = torch.special.ndtr((edges - centers.unsqueeze(1)) / MASK_SIGMA).diff(dim=1)
+    wave = index % (2 * cells)
+    mirrored = torch.where(wave < cells, wave, 2 * cells - 1 - wave)
+    return torch.zeros(pixels, cells, dtype=torch.float64).index_add_(1, mirrored, weights).to(dtype).to(device)
