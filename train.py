@@ -62,7 +62,7 @@ def train(args, output_folder):
                         args.epochs_num, seed)
     log_groups(groups, schedule)
     night = open_night(args)
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, open_pseudo_targets(args, groups), night)
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, pseudo_targets=open_pseudo_targets(args, groups), night=night)
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
@@ -288,7 +288,7 @@ class ImageProblems:
     def take(self, batch):
         for name, reason in batch.unreadable:
             if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another is taken in its place: {name!r}: {reason}")
+                logging.warning(f"Unreadable image, another is taken: {name!r}: {reason}")
                 self.unreadable[name] = reason
         if batch.resized and not self.resized:
             logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "

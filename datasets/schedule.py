@@ -10,7 +10,7 @@ from model.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
-_NIGHT_ROWS, _NIGHT = 10, 11
+_NIGHT_ROWS, _NIGHT = range(20, 22)
 
 
 class Schedule:

@@ -18,7 +18,7 @@ from datasets.images import ImageError, open_rgb, to_array
 from datasets.names import images_list_path, list_images, positions, write_images_list
 from datasets.night.augmentation import needs_target
 from datasets.night.maker import NightMaker
-from datasets.night.target_images import TargetImages
+from datasets.night.target_images import TargetImages, names_digest
 from model.errors import UserError
 from model.files import replacing
 
@@ -49,7 +49,7 @@ class Settings:
         values = {"made_by": MADE_BY, "format": FORMAT, "source": os.path.realpath(self.source), "method": self.method, "seed": self.seed,
                   "jpeg_quality": self.jpeg_quality}
         if targets:
-            values |= {"target": os.path.realpath(self.target), "target_images": targets.digest(), "fda_beta": self.fda_beta}
+            values |= {"target": os.path.realpath(self.target), "target_images": names_digest(targets.names), "fda_beta": self.fda_beta}
         return values
 
 

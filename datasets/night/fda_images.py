@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from datasets.night.fourier import fda, window
+from datasets.night.target_images import names_digest
 from model.normalization import to_float
 
 
@@ -18,8 +19,9 @@ class FDAImages(torch.utils.data.Dataset):
 
     def __init__(self, images, targets, beta, seed):
         self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
-        self.folder, self.names, self.path = images.folder, images.names, images.path
-        self.settings = {"fda_beta": beta, "seed": seed, "targets": os.path.realpath(targets.folder), "targets_num": len(targets)}
+        self.folder, self.names, self.path, self.resize = images.folder, images.names, images.path, images.resize
+        self.settings = {"fda_beta": beta, "seed": seed, "targets": os.path.realpath(targets.folder),
+                         "target_images": names_digest(targets.names)}
 
     def __len__(self):
         return len(self.images)

@@ -9,6 +9,14 @@ from datasets.images import ImageError, open_rgb, to_array
 from datasets.names import list_images
 
 
+def names_digest(names):
+    """SHA-256 over image names, in their order."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(os.fsencode(name) + b"\n")
+    return digest.hexdigest()
+
+
 class TargetImages:
     """The images of a folder, whose names need no `@` fields, drawn uniformly. Raises UserError when it is missing or has none."""
 
@@ -17,10 +25,6 @@ class TargetImages:
 
     def __len__(self):
         return len(self.names)
-
-    def digest(self):
-        """SHA-256 over the names."""
-        return hashlib.sha256(b"\n".join(os.fsencode(name) for name in self.names)).hexdigest()
 
     def index(self, draw):
         """The image that a uniform number in [0, 1) picks."""
