@@ -17,9 +17,8 @@ from tqdm import tqdm
 import commons
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.groups import open_groups
-from datasets.night.augmentation import NightAugmentation, needs_target
-from datasets.night.pseudo_targets import PseudoTargets
-from datasets.night.target_images import TargetImages
+from datasets.night.augmentation import open_night
+from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.schedule import Schedule
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
@@ -61,8 +60,9 @@ def train(args, output_folder):
     schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
                         args.epochs_num, seed)
     log_groups(groups, schedule)
-    night = open_night(args)
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, pseudo_targets=open_pseudo_targets(args, groups), night=night)
+    pseudo_targets = open_pseudo_targets(args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L)
+    night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, pseudo_targets=pseudo_targets, night=night)
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
@@ -196,22 +196,6 @@ def make_network(args, state):
         logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
                         "Give --backbone_weights, or --train_all_layers")
     return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
-
-
-def open_night(args):
-    """The NightAugmentation that --night_augmentation asks for, or None."""
-    if not args.night_augmentation:
-        return None
-    targets = TargetImages(args.target_dataset_folder) if needs_target(args.night_augmentation) else None
-    return NightAugmentation(args.night_augmentation, args.night_probability, args.fda_beta, targets)
-
-
-def open_pseudo_targets(args, train_groups):
-    """The PseudoTargets of --pseudo_target_folder, or None. A class needs but one image by night."""
-    if not args.pseudo_target_folder:
-        return None
-    groups = open_groups(args.pseudo_target_folder, args.M, args.alpha, args.N, args.L, min_images_per_class=1)
-    return PseudoTargets(args.pseudo_target_folder, groups, train_groups, args.groups_num)
 
 
 def make_head(loss, dim, classes, seed, **options):

@@ -35,8 +35,9 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
 
 
 def _check_head_settings(now, before, source):
-    if before["loss"] != now["loss"]:
-        raise UserError(f"{source} was trained with --loss {before['loss']}, not {now['loss']}: resume with that, or start from its "
+    if not isinstance(before, dict) or before.get("loss") != now["loss"]:
+        before = before.get("loss") if isinstance(before, dict) else before
+        raise UserError(f"{source} was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
                         "network alone with --resume_model")
     for name, value in now.items():
         if before.get(name) != value:

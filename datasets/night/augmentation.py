@@ -7,6 +7,7 @@ import torch
 
 from datasets.night.fourier import fda
 from datasets.night.post_processing import post_process
+from datasets.night.target_images import TargetImages
 from model.normalization import to_float, to_tensor
 
 METHODS = ("fda", "pp", "fda_pp")
@@ -23,6 +24,11 @@ def make_night(images, method, take_colors, generator):
     if needs_target(method):
         images = take_colors(images)
     return images if method == "fda" else post_process(images, generator, after_fda=method == "fda_pp")
+
+
+def open_night(method, probability, beta, target_folder):
+    """The NightAugmentation of a method; None for None. Raises UserError when its target folder is missing or empty."""
+    return NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None) if method else None
 
 
 class NightRows(NamedTuple):

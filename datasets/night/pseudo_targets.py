@@ -4,12 +4,20 @@ import logging
 
 import numpy as np
 
+from datasets.groups import open_groups
 from model.errors import UserError
 
 
 def num_day_rows(batch_size):
     """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is the day's."""
     return (batch_size + 1) // 2
+
+
+def open_pseudo_targets(folder, train_groups, groups_num, M, alpha, N, L):
+    """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class; None for None."""
+    if not folder:
+        return None
+    return PseudoTargets(folder, open_groups(folder, M, alpha, N, L, min_images_per_class=1), train_groups, groups_num)
 
 
 class PseudoTargets:
