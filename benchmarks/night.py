@@ -96,7 +96,7 @@ def main(argv=None):
     parser.add_argument("--pixels", type=int, default=512, help="side of the images, pixels (default: %(default)s)")
     parser.add_argument("--fda_beta", type=float, default=0.01, help="FDA's window (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved runs of each; the fastest counts (default: %(default)s)")
-    parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)), help="threads of ours (default: %(default)s)")
+    parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of ours (default: %(default)s)")
     args = parser.parse_args(argv)
     print(machine())
     with tempfile.TemporaryDirectory() as root:
@@ -108,12 +108,12 @@ def main(argv=None):
         def ours(method, workers):
             build(Settings(day, os.path.join(root, f"ours{next(runs)}"), method, night, args.fda_beta), workers)
 
-        functions = {"decoding and encoding alone, 1 thread": lambda: decode_and_encode(day, names)}
+        functions = {"decoding and encoding alone, 1 process": lambda: decode_and_encode(day, names)}
         for method in METHODS:
             functions[f"{method}: plain, one image at a time"] = (
                 lambda method=method: plain_night(day, names, targets, os.path.join(root, f"plain{next(runs)}"), method, args.fda_beta))
             for workers in dict.fromkeys((1, args.num_workers)):
-                functions[f"{method}: datasets.night, {workers} threads"] = lambda method=method, workers=workers: ours(method, workers)
+                functions[f"{method}: datasets.night, {workers} processes"] = lambda method=method, workers=workers: ours(method, workers)
         seconds = interleaved(functions, args.repeats)
     for method in ("decoding", *METHODS):
         rows = [{"way": name, "seconds": min(times), "images a second": args.images / min(times)} for name, times in seconds.items()

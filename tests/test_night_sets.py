@@ -112,8 +112,8 @@ def test_an_interrupted_run_goes_on(tiny, targets, night, workdir, monkeypatch, 
             raise KeyboardInterrupt
         made.append(path)
         save(self, image, path)
-    save = build._Work._save
-    monkeypatch.setattr(build._Work, "_save", interrupted)
+    save = build._Chunks._save
+    monkeypatch.setattr(build._Chunks, "_save", interrupted)
     with pytest.raises(SystemExit) as exit_:
         make(*command)
     assert exit_.value.code == 130 and "run the same command again" in capsys.readouterr().err

@@ -27,9 +27,9 @@ def make_parser():
         "0.5 (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of all that is random (default: %(default)s)")
     add("--jpeg_quality", type=int, default=95, help="of the images written, 1 to 100 (default: %(default)s)")
-    add("--num_workers", type=int, default=os.cpu_count() or 1, help="threads that share the images; the images do not depend on it "
+    add("--num_workers", type=int, default=os.cpu_count() or 1, help="processes that share the images; the images do not depend on it "
         "(default: %(default)s)")
-    add("--batch_size", type=int, default=8, help="images that a thread takes at a time (default: %(default)s)")
+    add("--batch_size", type=int, default=8, help="images that a process takes at a time (default: %(default)s)")
     add("--sheet", metavar="FILE", help="write only a sheet of samples, by day and in all ways by night, to FILE (.jpg or .png)")
     add("--sheet_rows", type=int, default=6, help="images on the sheet (default: %(default)s)")
     add("--sheet_pixels", type=int, default=256, help="longer side of each image on the sheet, pixels (default: %(default)s)")

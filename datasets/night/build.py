@@ -1,22 +1,22 @@
-"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; threads share the images.
+"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; processes share the images.
 
-Decoding, encoding and torch's kernels let other threads run. Every image is made on its own (on a CPU that is fastest too: its planes stay
-in the cache), so that it depends neither on the threads nor on what goes before or beside it.
+Every image is made on its own (on a CPU that is fastest too: its planes stay in the cache), so that it depends neither on the processes nor
+on what goes before or beside it.
 """
 
-import collections
-import concurrent.futures
+import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.images import ImageError, open_rgb, to_array
+from datasets.images import ImageError, open_rgb, read_size, to_array
 from datasets.names import images_list_path, list_images, positions, write_images_list
 from datasets.night.augmentation import needs_target
+from datasets.night.fourier import window
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
 from model.errors import UserError
@@ -64,10 +64,10 @@ def night_name(name):
     return f"{before}night{at}{fields}"
 
 
-def build(settings, num_workers=1, batch_size=8):
+def build(settings, num_workers=0, batch_size=8):
     """Makes what is missing of settings.output, and at the end its list of images.
 
-    num_workers: threads, 0 for none; batch_size: images that a thread takes at a time. Returns (images made, images there before,
+    num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made, images there before,
     {name: why it could not be read}). Raises UserError on folders that are missing, empty, the same, or of other settings.
     """
     _refuse_nesting(settings.source, settings.output)
@@ -75,17 +75,21 @@ def build(settings, num_workers=1, batch_size=8):
     positions(names)  # refuses names that no training set may have
     targets = settings.targets()
     _prepare_folder(settings.output, settings.stored(targets))
-    work = _Work(settings, NightMaker(settings.method, settings.fda_beta, targets, settings.seed))
-    chunks = ([names[i] for i in range(begin, min(begin + batch_size, len(names)))] for begin in range(0, len(names), batch_size))
+    if targets:
+        _warn_of_small_window(settings.source, names[0], settings.fda_beta)
+    chunks = _Chunks(settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size)
+    loader = torch.utils.data.DataLoader(chunks, batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the images share the cores, not the parts of one
+    torch.set_num_threads(1)  # the images share the cores, not the parts of one; the loader's workers do so anyway
     try:
         with tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress:
-            for chunk_made, chunk_there, chunk_unreadable in _in_threads(work, chunks, num_workers):
-                made, there = made + chunk_made, there + chunk_there
-                unreadable |= chunk_unreadable
-                progress.update(chunk_made + chunk_there + len(chunk_unreadable))
+            for done in loader:
+                if done.error:
+                    raise UserError(done.error)
+                made, there = made + done.made, there + done.there
+                unreadable |= done.unreadable
+                progress.update(done.made + done.there + len(done.unreadable))
     finally:
         torch.set_num_threads(threads)
     if len(unreadable) == len(names):
@@ -94,26 +98,44 @@ def build(settings, num_workers=1, batch_size=8):
     return made, there, unreadable
 
 
-class _Work:
-    def __init__(self, settings, maker):
-        self.settings, self.maker = settings, maker
+@dataclass
+class _Done:
+    made: int = 0
+    there: int = 0  # before
+    unreadable: dict = field(default_factory=dict)  # name -> why
+    error: str = ""  # why it cannot go on
 
-    def __call__(self, names):
-        """Makes some images. Returns (made, there before, {name: why it could not be read})."""
-        made, there, unreadable = 0, 0, {}
-        for name in names:
-            path = os.path.join(self.settings.output, night_name(name))
-            if os.path.exists(path):
-                there += 1
-                continue
-            try:
-                image = to_array(open_rgb(os.path.join(self.settings.source, name)))
-            except ImageError as error:
-                unreadable[name] = str(error)
-                continue
-            self._save(self.maker(name, image), path)
-            made += 1
-        return made, there, unreadable
+
+class _Chunks(torch.utils.data.Dataset):
+    """To read item i is to make the images of chunk i; the item is what was done."""
+
+    def __init__(self, settings, names, maker, size):
+        self.settings, self.names, self.maker, self.size = settings, names, maker, size
+
+    def __len__(self):
+        return -(-len(self.names) // self.size)
+
+    def __getitem__(self, chunk):
+        done = _Done()
+        try:
+            for index in range(chunk * self.size, min((chunk + 1) * self.size, len(self.names))):
+                self._make(self.names[index], done)
+        except UserError as error:  # a loader's worker would wrap it in a traceback
+            done.error = str(error)
+        return done
+
+    def _make(self, name, done):
+        path = os.path.join(self.settings.output, night_name(name))
+        if os.path.exists(path):
+            done.there += 1
+            return
+        try:
+            image = to_array(open_rgb(os.path.join(self.settings.source, name)))
+        except ImageError as error:
+            done.unreadable[name] = str(error)
+            return
+        self._save(self.maker(name, image), path)
+        done.made += 1
 
     def _save(self, image, path):
         folder, base = os.path.split(path)
@@ -127,22 +149,15 @@ class _Work:
                             "to go on") from error
 
 
-def _in_threads(function, jobs, num_threads):
-    """Yields function(job) of all jobs in their order, a few of them ahead."""
-    if num_threads == 0:
-        yield from map(function, jobs)
-        return
-    executor = concurrent.futures.ThreadPoolExecutor(num_threads)
-    try:
-        waiting = collections.deque()
-        for job in jobs:
-            waiting.append(executor.submit(function, job))
-            if len(waiting) > 2 * num_threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        executor.shutdown(cancel_futures=True)
+def _unchanged(item):
+    return item
+
+
+def _warn_of_small_window(source, name, beta):
+    """Here, and not once in every worker."""
+    with contextlib.suppress(ImageError):
+        width, height = read_size(os.path.join(source, name))
+        window(beta, height, width)
 
 
 def _refuse_nesting(source, output):

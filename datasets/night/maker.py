@@ -1,6 +1,5 @@
 """Night of single images, each a function of the settings and of its name."""
 
-import functools
 import hashlib
 
 import torch
@@ -20,7 +19,7 @@ class NightMaker:
 
     def __init__(self, method, beta=0.01, targets=None, seed=0):
         self.method, self.beta, self.targets, self.seed = method, beta, targets, seed
-        self._amplitudes = functools.lru_cache(_AMPLITUDES_KEPT)(self._read_amplitudes)  # a target is drawn many times
+        self._amplitudes = {}
 
     def __call__(self, name, image):
         """uint8 (H, W, 3) array -> the same by night. Raises UserError when no target can be read."""
@@ -28,7 +27,7 @@ class NightMaker:
         height, width = image.shape[:2]
 
         def take_colors(images):
-            return replace_amplitudes(images, self._amplitudes(index, (width, height)), window(self.beta, height, width))
+            return replace_amplitudes(images, self._target_amplitudes(index, (width, height)), window(self.beta, height, width))
 
         night = make_night(_to_batch(image), self.method, take_colors, generator)
         return night.mul_(255).round_().to(torch.uint8)[0].movedim(0, -1).contiguous().numpy()
@@ -50,8 +49,12 @@ class NightMaker:
         except ImageError as error:
             raise UserError(str(error)) from error
 
-    def _read_amplitudes(self, index, size):
-        return amplitudes(_to_batch(self._read(index, size)), window(self.beta, size[1], size[0]))
+    def _target_amplitudes(self, index, size):
+        if (index, size) not in self._amplitudes:  # a target is drawn many times
+            if len(self._amplitudes) == _AMPLITUDES_KEPT:
+                self._amplitudes.pop(next(iter(self._amplitudes)))
+            self._amplitudes[index, size] = amplitudes(_to_batch(self._read(index, size)), window(self.beta, size[1], size[0]))
+        return self._amplitudes[index, size]
 
 
 def _to_batch(image):
