@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
 from model.normalization import normalize_
 
@@ -107,6 +108,39 @@ class RandomResizedCrop:
 
     def __call__(self, images, generator=None):
         return self.apply(images, self.sample_parameters(len(images), generator))
+
+
+class FixedColors:
+    """The same brightness, contrast and saturation factors for every image, in this order; 1 changes nothing. It has ColorJitter's
+    methods."""
+
+    def __init__(self, brightness=1.0, contrast=1.0, saturation=1.0):
+        self.operations = [(adjust, factor) for adjust, factor in ((adjust_brightness, brightness), (adjust_contrast, contrast),
+                                                                   (adjust_saturation, saturation)) if factor != 1]
+
+    def sample_parameters(self, batch_size, generator=None):
+        return None  # there is nothing to draw
+
+    def apply(self, images, parameters=None):
+        """images: float (B, 3, H, W) in [0, 1] -> the same with other colours; the input is left as it is."""
+        for adjust, factor in self.operations:
+            images = adjust(images, factor)
+        return images
+
+    def __call__(self, images, generator=None):
+        return self.apply(images)
+
+
+_FIXED = {"none": {}, "brightness": {"brightness": 0.65}, "contrast": {"contrast": 1.15}, "saturation": {"saturation": 0.85},
+          "bcs": {"brightness": 0.65, "contrast": 1.15, "saturation": 0.85}}
+AUGMENTATION_TYPES = ("colorjitter", *_FIXED)
+
+
+def color_augmentation(augmentation_type, brightness, contrast, saturation, hue):
+    """What --augmentation_type names: ColorJitter with these ranges, or FixedColors."""
+    if augmentation_type == "colorjitter":
+        return ColorJitter(brightness, contrast, saturation, hue)
+    return FixedColors(**_FIXED[augmentation_type])
 
 
 class TrainAugmentation:

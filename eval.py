@@ -7,6 +7,7 @@ import sys
 import torch
 
 import commons
+from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
@@ -28,6 +29,8 @@ def evaluate(args, output_folder):
                            find_queries_folder(args.test_set_folder, args.queries_folder), args.positive_dist_threshold,
                            args.image_size if args.resize_test_imgs else None)
     logging.info(f"Test set: {test_set}")
+    if args.fda_queries or args.fda_database:
+        swap_amplitudes(test_set, args.fda_queries, args.fda_database, args.fda_beta, seed)
     if args.resume_model:
         network = load_network(args.resume_model, *args.expected_architecture)
     else:

@@ -8,7 +8,10 @@ import os
 import shlex
 import sys
 
+from augmentations import AUGMENTATION_TYPES
+from datasets.night.augmentation import METHODS, needs_target
 from model.errors import UserError
+from model.heads import HEADS, head_options
 from model.network import BACKBONES, canonical_backbone
 
 DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
@@ -45,6 +48,8 @@ def parse_with(parser, argv, needed, check=None):
         args.save_dir = args.save_dir or "default"
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
+        head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
+        _check_night(args)
     except UserError as error:
         parser.error(str(error))
     return args
@@ -62,6 +67,10 @@ def make_parser(is_training):
     add_training_arguments(parser.add_argument_group("training"), training_only)
     add_augmentation_arguments(parser.add_argument_group("augmentation"), training_only)
     add_domain_arguments(parser.add_argument_group("target domain"), training_only)
+<<<<<<< HEAD
+=======
+    add_night_arguments(parser.add_argument_group("night"), training_only)
+>>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
     add_running_arguments(parser.add_argument_group("running"))
     return parser
@@ -135,8 +144,12 @@ def add_training_arguments(group, training_only):
         "for curves and soups; 0 keeps the best alone")
     add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")
     add("--classifiers_lr", type=_number(0), default=0.01, help=training_only or "learning rate of the groups' heads (Adam)")
-    add("--loss_s", type=_number(0), metavar="S", help=training_only or "scale of the head's cosines (default: CosFace's 30)")
-    add("--loss_m", type=_number(0, 1), metavar="M", help=training_only or "margin of the head, on the cosine (default: CosFace's 0.40)")
+    add("--loss", choices=tuple(HEADS), default="cosface", help=training_only or "head over a group's classes")
+    add("--loss_s", type=_number(0), metavar="S", help=training_only or "scale of the head's cosines (default: the head's own: cosface, "
+        "sphereface and emms 30, arcface 64)")
+    add("--loss_m", type=_number(0), metavar="M", help=training_only or "margin of the head (default: the head's own: cosface and emms "
+        "0.40, on the cosine, 0 to 1; arcface 0.5, radians, 0 to 1.571; sphereface 1.5, a factor on the angle, 1 to 10)")
+    add("--emms_l", type=_number(0), metavar="L", help=training_only or "weight of emms' plain softmax (default: 1)")
     add("--lr_schedule", choices=("constant", "cosine"), default="constant", help=training_only or "the network's learning rate: "
         "constant (published), or a warm-up over its first twentieth and then half a cosine down to 0")
 
@@ -147,6 +160,9 @@ def add_augmentation_arguments(group, training_only):
         "training device)")
     add("--image_size", type=_whole(32), default=512, help="side of the training crops, and with --resize_test_imgs the shorter side "
         "of test images, pixels")
+    add("--augmentation_type", choices=AUGMENTATION_TYPES, default="colorjitter", help=training_only or "colours of training images: "
+        "jittered by the four flags below, left alone, or of every image brightness x 0.65, contrast x 1.15, saturation x 0.85, or (bcs) "
+        "all three")
     add("--brightness", type=_number(0), default=0.7, help=training_only or "brightness factor within 1 +- this")
     add("--contrast", type=_number(0), default=0.7, help=training_only or "contrast factor within 1 +- this")
     add("--saturation", type=_number(0), default=0.7, help=training_only or "saturation factor within 1 +- this")
@@ -158,6 +174,7 @@ def add_augmentation_arguments(group, training_only):
 def add_domain_arguments(group, training_only):
     add = _adder(group)
     add("--target_dataset_folder", help=training_only or "folder of unlabelled images of the target domain (night); names need no @ fields")
+<<<<<<< HEAD
     add("--domain_adaptation", choices=("grl", "aada"), help=training_only or "make the backbone's features of source (training) and "
         "target images alike: grl, a domain classifier behind a gradient reversal; aada, an autoencoder as adversary (default: neither)")
     add("--domain_batch_size", type=_whole(3), metavar="N", help=training_only or "images a step of domain adaptation, a third of them of "
@@ -170,6 +187,26 @@ def add_domain_arguments(group, training_only):
         f"{DOMAIN_DEFAULTS['aada_m'][1]})")
     add("--aada_gamma", type=_number(0), metavar="GAMMA", help=training_only or "weight of aada's term for the backbone (default: "
         f"{DOMAIN_DEFAULTS['aada_gamma'][1]})")
+=======
+
+
+def add_night_arguments(group, training_only):
+    add = _adder(group)
+    evaluation_only = None if training_only else argparse.SUPPRESS
+    add("--pseudo_target_folder", help=training_only or "a copy of the training set by night, as `python -m datasets.night` makes it: half "
+        "of a batch's classes (the smaller half, if it is odd) give an image of it")
+    add("--night_augmentation", choices=METHODS, help=training_only or "make night of training images by day on the augmentation device: "
+        "fda, the colours of an image of --target_dataset_folder (Fourier domain adaptation); pp, post-processing; or both (default: no "
+        "night)")
+    add("--night_probability", type=_number(0, 1), default=0.5, help=training_only or "share of the training images by day that "
+        "--night_augmentation darkens")
+    add("--fda_beta", type=_number(0, 0.5), default=0.01, help="size of FDA's window of low frequencies, a share of an image's shorter "
+        "side")
+    add("--fda_queries", action="store_true", help=evaluation_only or "give each query the low-frequency amplitude (FDA) of a database "
+        "image that --seed draws")
+    add("--fda_database", action="store_true", help=evaluation_only or "the other way round: give each database image the low-frequency "
+        "amplitude of a query")
+>>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def add_evaluation_arguments(group):
@@ -253,6 +290,7 @@ def _resolve_folders(args, needed):
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
+<<<<<<< HEAD
 def _resolve_domain(args):
     """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
     for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
@@ -264,6 +302,14 @@ def _resolve_domain(args):
     if args.domain_adaptation and args.target_dataset_folder is None:
         raise UserError(f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the target "
                         "domain")
+=======
+def _check_night(args):
+    if needs_target(args.night_augmentation) and not args.target_dataset_folder:
+        raise UserError(f"--night_augmentation {args.night_augmentation} takes colours from images of the night: give their folder as "
+                        "--target_dataset_folder")
+    if args.fda_queries and args.fda_database:
+        raise UserError("give --fda_queries or --fda_database, not both")
+>>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def _adder(group):

@@ -10,7 +10,11 @@ from model.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
+<<<<<<< HEAD
 _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
+=======
+_NIGHT_ROWS, _NIGHT = range(20, 22)
+>>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 class Schedule:
@@ -57,6 +61,15 @@ class Schedule:
     def augmentation_seed(self, group, k):
         """The seed of the generator of the batch's augmentation parameters."""
         return self._seed(_AUGMENTATION, group, k)
+
+    def night_draws(self, group, k):
+        """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which target: float64
+        (2, batch_size)."""
+        return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
+
+    def night_seed(self, group, k):
+        """The seed of the generator of the night's post-processing."""
+        return self._seed(_NIGHT, group, k)
 
     def network_seed(self, group, k):
         """The seed of what is random inside the network (EfficientNet's and ConvNeXt's stochastic depth) at a step."""

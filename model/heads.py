@@ -1,20 +1,28 @@
-"""Margin losses over the classes of one group, used in training alone."""
+"""Margin losses over the classes of one group, used in training alone: `HEADS` names them."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .errors import UserError
 from .layers import full_precision
 
+_ACOS_LIMIT = 1 - 1e-5  # acos has no derivative at +-1
 
-class CosFace(nn.Module):
-    """CosFace (Wang et al., CVPR 2018, equation 4): logit_j = s * (cos(theta_j) - m * [j = y]), then cross-entropy.
 
-    in_features: the descriptors' dimension; out_features: the number of classes; s: scale; m: margin on the cosine.
-    Descriptors and weights are normalised here, so that the gradient is orthogonal to both.
+class _CosineHead(nn.Module):
+    """What the heads share: logit_j = s * (cos(theta_j), or the margin's function of it for j = y), then cross-entropy.
+
+    in_features: the descriptors' dimension; out_features: the number of classes; s: scale; m: margin.
+    Descriptors and weights are normalised here, so that the gradient of the cosine is orthogonal to both.
     """
 
-    def __init__(self, in_features, out_features, s=30.0, m=0.40):
+    margins = (0.0, 1.0)  # the range of m
+    margin_unit = "on the cosine"
+
+    def __init__(self, in_features, out_features, s, m):
         super().__init__()
         self.s, self.m = s, m
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
@@ -28,11 +36,107 @@ class CosFace(nn.Module):
         with full_precision(descriptors.device.type):
             descriptors = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
             cosine = F.linear(F.normalize(descriptors), F.normalize(self.weight))  # (B, classes)
-            return self.s * (cosine - self.m * F.one_hot(labels, cosine.shape[1]).to(cosine.dtype))
+            column = labels.unsqueeze(1)  # (B, 1)
+            return self.s * cosine.scatter(1, column, self._with_margin(cosine.gather(1, column)))
 
     def loss(self, descriptors, labels):
         """The mean cross-entropy of the batch, a scalar."""
         return F.cross_entropy(self(descriptors, labels), labels)
 
+    def settings(self):
+        """What the head's loss depends on, as plain values."""
+        return {"loss": next(name for name, head in HEADS.items() if head is type(self)), "s": self.s, "m": self.m}
+
+    def _with_margin(self, cosine):
+        """The right class's cosine (B, 1), made smaller by the margin."""
+        raise NotImplementedError
+
     def extra_repr(self):
-        return f"in_features={self.weight.shape[1]}, out_features={self.weight.shape[0]}, s={self.s}, m={self.m}"
+        values = {"in_features": self.weight.shape[1], "out_features": self.weight.shape[0], **self.settings()}
+        return ", ".join(f"{name}={value}" for name, value in values.items() if name != "loss")
+
+
+class CosFace(_CosineHead):
+    """CosFace (Wang et al., CVPR 2018, equation 4): logit_y = s * (cos(theta_y) - m)."""
+
+    def __init__(self, in_features, out_features, s=30.0, m=0.40):
+        super().__init__(in_features, out_features, s, m)
+
+    def _with_margin(self, cosine):
+        return cosine - self.m
+
+
+class ArcFace(_CosineHead):
+    """ArcFace (Deng et al., CVPR 2019, equation 3): logit_y = s * cos(theta_y + m).
+
+    Beyond pi - m, where cos(theta + m) would rise again, s * (cos(theta_y) - m sin(m)), so that the logit falls with the angle throughout.
+    """
+
+    margins = (0.0, math.pi / 2)  # up to there the two pieces fall together
+    margin_unit = "on the angle, radians"
+
+    def __init__(self, in_features, out_features, s=64.0, m=0.5):
+        super().__init__(in_features, out_features, s, m)
+
+    def _with_margin(self, cosine):
+        angle = _angle(cosine)
+        return torch.where(angle > math.pi - self.m, cosine - self.m * math.sin(self.m), torch.cos(angle + self.m))
+
+
+class SphereFace(_CosineHead):
+    """SphereFace (Liu et al., CVPR 2017, equation 7), normalised and with characteristic gradient detachment (SphereFace Revived, Liu, Wen
+    et al., 2021): logit_y = s * psi(theta_y), psi(theta) = (-1)^k cos(m theta) - 2k with k = floor(m theta / pi), whose gradient is
+    that of s * cos(theta_y)."""
+
+    margins = (1.0, 10.0)
+    margin_unit = "a factor on the angle"
+
+    def __init__(self, in_features, out_features, s=30.0, m=1.5):
+        super().__init__(in_features, out_features, s, m)
+
+    def _with_margin(self, cosine):
+        with torch.no_grad():
+            angle = self.m * _angle(cosine)
+            k = torch.floor(angle / math.pi)
+            psi = (1 - 2 * torch.remainder(k, 2)) * torch.cos(angle) - 2 * k
+            change = psi - cosine
+        return cosine + change
+
+
+class EMMS(CosFace):
+    """CosFace and a plain softmax at once: the loss is the cross-entropy of CosFace's logits plus l times that of descriptors x weight^T,
+    where neither is normalised."""
+
+    def __init__(self, in_features, out_features, s=30.0, m=0.40, l=1.0):  # noqa: E741
+        super().__init__(in_features, out_features, s, m)
+        self.l = l  # noqa: E741
+
+    def loss(self, descriptors, labels):
+        """The sum of both cross-entropies, each averaged over the batch, a scalar. (forward gives CosFace's logits alone.)"""
+        with full_precision(descriptors.device.type):
+            plain = F.linear(descriptors.to(torch.promote_types(descriptors.dtype, torch.float32)), self.weight)
+            return super().loss(descriptors, labels) + self.l * F.cross_entropy(plain, labels)
+
+    def settings(self):
+        return {**super().settings(), "l": self.l}
+
+
+HEADS = {"cosface": CosFace, "arcface": ArcFace, "sphereface": SphereFace, "emms": EMMS}
+
+
+def head_options(loss, s=None, m=None, l=None):  # noqa: E741
+    """The keyword arguments of HEADS[loss] for flags of which None means the head's own default.
+
+    Raises UserError when the margin is out of the head's range, or l is given to a head that has none.
+    """
+    head = HEADS[loss]
+    low, high = head.margins
+    if m is not None and not low <= m <= high:
+        raise UserError(f"--loss_m {m:g} is out of the range of --loss {loss}: from {low:g} to {high:.4g}, {head.margin_unit}")
+    if l is not None and head is not EMMS:
+        raise UserError(f"--emms_l belongs to --loss emms; leave it out with --loss {loss}")
+    return {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}
+
+
+def _angle(cosine):
+    return torch.acos(cosine.clamp(-_ACOS_LIMIT, _ACOS_LIMIT))

@@ -7,6 +7,8 @@ import torch
 from .errors import UserError
 from .state_dicts import describe_differences
 
+PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do not say
+
 
 def restore(state, source, heads, optimizer, head_optimizers, scaler, published_order):
     """Loads what checkpoints.load_run_state read, but for the network.
@@ -16,6 +18,7 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
     """
     if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
         raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: mend --groups_num")
+    _check_head_settings(heads[0].settings(), state.get("head_settings", PUBLISHED_HEAD), source)
     for group, (head, head_state) in enumerate(zip(heads, state["classifiers_state_dict"], strict=True)):
         shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
         if shape != tuple(head.weight.shape):
@@ -32,6 +35,7 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
         scaler.load_state_dict(state["scaler_state_dict"])
 
 
+<<<<<<< HEAD
 def restore_domain(state, source, domain, optimizer):
     """As restore, for what domain adaptation adds. A state of a run without it leaves the module as it is, and warns."""
     if "domain_state_dict" not in state:
@@ -42,6 +46,17 @@ def restore_domain(state, source, domain, optimizer):
         raise UserError(f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation")
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
+=======
+def _check_head_settings(now, before, source):
+    if not isinstance(before, dict) or before.get("loss") != now["loss"]:
+        before = before.get("loss") if isinstance(before, dict) else before
+        raise UserError(f"{source} was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
+                        "network alone with --resume_model")
+    for name, value in now.items():
+        if before.get(name) != value:
+            flag = "emms_l" if name == "l" else f"loss_{name}"
+            logging.warning(f"The resumed run had --{flag} {before.get(name)}, now {value}: results will be neither run's")
+>>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def _restore_optimizer(target, saved, source):

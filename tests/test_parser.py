@@ -5,7 +5,10 @@ from parser import expand_recipes, parse_arguments
 DEFAULTS = dict(
     M=10, alpha=30, N=5, L=2, groups_num=8, min_images_per_class=10, backbone="ResNet18", fc_output_dim=512, train_all_layers=False,
     use_amp16=False, amp_dtype="auto", augmentation_device=None, batch_size=32, epochs_num=50, iterations_per_epoch=10_000, lr=1e-5,
-    classifiers_lr=0.01, loss_s=None, loss_m=None, lr_schedule="constant", infer_dtype="float32", image_size=512, resize_test_imgs=False,
+    classifiers_lr=0.01, loss="cosface", loss_s=None, loss_m=None, emms_l=None,
+    lr_schedule="constant", infer_dtype="float32", image_size=512, resize_test_imgs=False,
+    augmentation_type="colorjitter", pseudo_target_folder=None, night_augmentation=None, night_probability=0.5, fda_beta=0.01,
+    fda_queries=False, fda_database=False, target_dataset_folder=None,
     brightness=0.7, contrast=0.7, hue=0.5, saturation=0.7, random_resized_crop=0.5,
     infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None,
     backbone_weights="IMAGENET1K_V1", device="auto", seed=0, num_workers=8, num_preds_to_save=0, save_only_wrong_preds=False,

@@ -1,0 +1,74 @@
+"""python -m datasets.night: makes a copy of a training set by night, or a sheet of samples."""
+
+import argparse
+import os
+import sys
+
+from datasets.night.augmentation import METHODS
+from datasets.night.build import Settings, build
+from datasets.night.fourier import check_beta
+from datasets.night.sheet import write_sheet
+from datasets.night.target_images import TargetImages
+from model.errors import UserError
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.night", allow_abbrev=False, description="Makes a copy of a training set by night, for "
+        "--pseudo_target_folder: every image keeps its folder and @ fields, with `night` before the first @. An interrupted run goes on "
+        "when the same command is run again; the images depend on the settings and on their names alone.")
+    add = parser.add_argument
+    add("--source", required=True, help="folder of images by day")
+    add("--target", help="folder of images by night, whose colours FDA takes; any names and sizes")
+    add("--output", help="folder to make; new, empty, or begun with the same settings (they are recorded in OUTPUT_night.json)")
+    add("--method", choices=METHODS, default="fda_pp", help="fda: Fourier domain adaptation; pp: post-processing (darker, bluer, black "
+        "sky, circles of light, noise); or both (default: %(default)s)")
+    add("--fda_beta", type=float, default=0.01, help="size of FDA's window of low frequencies, a share of an image's shorter side, 0 to "
+        "0.5 (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of all that is random (default: %(default)s)")
+    add("--jpeg_quality", type=int, default=95, help="of the images written, 1 to 100 (default: %(default)s)")
+    add("--num_workers", type=int, default=os.cpu_count() or 1, help="processes that share the images; the images do not depend on it "
+        "(default: %(default)s)")
+    add("--batch_size", type=int, default=8, help="images that a process takes at a time (default: %(default)s)")
+    add("--sheet", metavar="FILE", help="write only a sheet of samples, by day and in all ways by night, to FILE (.jpg or .png)")
+    add("--sheet_rows", type=int, default=6, help="images on the sheet (default: %(default)s)")
+    add("--sheet_pixels", type=int, default=256, help="longer side of each image on the sheet, pixels (default: %(default)s)")
+    return parser
+
+
+def main(argv=None):
+    args = make_parser().parse_args(argv)
+    try:
+        _check(args)
+        if args.sheet:
+            targets = TargetImages(args.target) if args.target else None
+            write_sheet(args.sheet, args.source, targets, args.fda_beta, args.seed, args.sheet_rows, args.sheet_pixels)
+            print(f"wrote {args.sheet}")
+            return
+        settings = Settings(args.source, args.output, args.method, args.target, args.fda_beta, args.seed, args.jpeg_quality)
+        made, there, unreadable = build(settings, args.num_workers, args.batch_size)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+    for name, reason in unreadable.items():
+        print(f"left out: {name!r}: {reason}")
+    print(f"{args.output}: {made} images made, {there} were there; {len(unreadable)} left out")
+
+
+def _check(args):
+    for name, low, high in (("seed", 0, 2**63 - 1), ("jpeg_quality", 1, 100), ("num_workers", 0, 1000), ("batch_size", 1, 10**6),
+                            ("sheet_rows", 1, 100), ("sheet_pixels", 32, 1024)):
+        if not low <= getattr(args, name) <= high:
+            raise UserError(f"--{name} is {getattr(args, name)}; it must be from {low} to {high}")
+    check_beta(args.fda_beta)
+    if not args.sheet and not args.output:
+        raise UserError("give --output, the folder to make, or --sheet")
+    if args.sheet and not args.sheet.lower().endswith((".jpg", ".jpeg", ".png")):
+        raise UserError(f"--sheet is {args.sheet}; it must end in .jpg or .png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Night as an augmentation of training batches: which images, with which targets, and on the device the night itself."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from datasets.night.fourier import fda
+from datasets.night.post_processing import post_process
+from datasets.night.target_images import TargetImages
+from model.normalization import to_float, to_tensor
+
+METHODS = ("fda", "pp", "fda_pp")
+
+
+def needs_target(method):
+    """Whether a method (or None) takes colours from images of the night."""
+    return method in ("fda", "fda_pp")
+
+
+def make_night(images, method, take_colors, generator):
+    """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their FDA (not called for
+    pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA."""
+    if needs_target(method):
+        images = take_colors(images)
+    return images if method == "fda" else post_process(images, generator, after_fda=method == "fda_pp")
+
+
+def open_night(method, probability, beta, target_folder):
+    """The NightAugmentation of a method; None for None. Raises UserError when its target folder is missing or empty."""
+    return NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None) if method else None
+
+
+class NightRows(NamedTuple):
+    """What a worker prepares of a batch."""
+
+    rows: torch.Tensor  # int64 (n,): the images that become night
+    targets: torch.Tensor | None  # uint8 (n, 3, H, W): FDA's target of each, of the batch's size
+
+
+class NightAugmentation:
+    """Makes night of a share of the images by day.
+
+    method: one of METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need one.
+    """
+
+    def __init__(self, method, probability, beta, targets=None):
+        self.method, self.probability, self.beta, self.targets = method, probability, beta, targets
+
+    def prepare(self, draws, size, unreadable):
+        """The NightRows of a batch whose first rows are images by day.
+
+        draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width, height); unreadable:
+        a list that gets (name, reason). Raises ImageError when no target can be read.
+        """
+        rows = np.flatnonzero(draws[0] < self.probability)
+        targets = None
+        if needs_target(self.method):
+            targets = np.empty((len(rows), size[1], size[0], 3), np.uint8)
+            for target, draw in zip(targets, draws[1, rows], strict=True):
+                target[:] = self.targets.read(self.targets.index(draw), size, unreadable)
+            targets = to_tensor(targets)
+        return NightRows(torch.from_numpy(rows), targets)
+
+    def __call__(self, images, night, seed):
+        """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night; the same for the
+        same seed."""
+        images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
+        if len(night.rows):
+            rows = night.rows.to(images.device)
+            targets = None if night.targets is None else to_float(night.targets.to(images.device, non_blocking=True).contiguous())
+            generator = torch.Generator().manual_seed(seed)
+            images[rows] = make_night(images[rows], self.method, lambda day: fda(day, targets, self.beta), generator)
+        return images

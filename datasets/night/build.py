@@ -1,0 +1,202 @@
+"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; processes share the images.
+
+Every image is made on its own (on a CPU that is fastest too: its planes stay in the cache), so that it depends neither on the processes nor
+on what goes before or beside it.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from datasets.images import ImageError, open_rgb, read_size, to_array
+from datasets.names import images_list_path, list_images, positions, write_images_list
+from datasets.night.augmentation import needs_target
+from datasets.night.fourier import window
+from datasets.night.maker import NightMaker
+from datasets.night.target_images import TargetImages, names_digest
+from model.errors import UserError
+from model.files import replacing
+
+MADE_BY = "python -m datasets.night"
+FORMAT = 1  # to be raised whenever the same settings give other pictures
+
+
+@dataclass
+class Settings:
+    source: str
+    output: str
+    method: str
+    target: str | None = None
+    fda_beta: float = 0.01
+    seed: int = 0
+    jpeg_quality: int = 95
+
+    def targets(self):
+        """The TargetImages, None for a method without. Raises UserError when there is no such folder or it is empty."""
+        if not needs_target(self.method):
+            return None
+        if not self.target:
+            raise UserError(f"--method {self.method} takes colours from images of the night: give their folder as --target")
+        return TargetImages(self.target)
+
+    def stored(self, targets):
+        """What the output depends on."""
+        values = {"made_by": MADE_BY, "format": FORMAT, "source": os.path.realpath(self.source), "method": self.method, "seed": self.seed,
+                  "jpeg_quality": self.jpeg_quality}
+        if targets:
+            values |= {"target": os.path.realpath(self.target), "target_images": names_digest(targets.names), "fda_beta": self.fda_beta}
+        return values
+
+
+def settings_path(output):
+    """The file beside an output folder that tells how it was made."""
+    return images_list_path(output).removesuffix("_images_paths.txt") + "_night.json"
+
+
+def night_name(name):
+    """The relative path of an image by night: `night` before the first `@`, so that all fields, and the class, stay."""
+    before, at, fields = name.partition("@")
+    return f"{before}night{at}{fields}"
+
+
+def build(settings, num_workers=0, batch_size=8):
+    """Makes what is missing of settings.output, and at the end its list of images.
+
+    num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made, images there before,
+    {name: why it could not be read}). Raises UserError on folders that are missing, empty, the same, or of other settings.
+    """
+    _refuse_nesting(settings.source, settings.output)
+    names = list_images(settings.source)
+    positions(names)  # refuses names that no training set may have
+    targets = settings.targets()
+    _prepare_folder(settings.output, settings.stored(targets))
+    if targets:
+        _warn_of_small_window(settings.source, names[0], settings.fda_beta)
+    chunks = _Chunks(settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size)
+    loader = torch.utils.data.DataLoader(chunks, batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    made, there, unreadable = 0, 0, {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the images share the cores, not the parts of one; the loader's workers do so anyway
+    try:
+        with tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress:
+            for done in loader:
+                if done.error:
+                    raise UserError(done.error)
+                made, there = made + done.made, there + done.there
+                unreadable |= done.unreadable
+                progress.update(done.made + done.there + len(done.unreadable))
+    finally:
+        torch.set_num_threads(threads)
+    if len(unreadable) == len(names):
+        raise UserError(f"none of the {len(names)} images of {settings.source} can be read ({next(iter(unreadable.values()))})")
+    write_images_list(settings.output, (night_name(name) for name in names if name not in unreadable))
+    return made, there, unreadable
+
+
+@dataclass
+class _Done:
+    made: int = 0
+    there: int = 0  # before
+    unreadable: dict = field(default_factory=dict)  # name -> why
+    error: str = ""  # why it cannot go on
+
+
+class _Chunks(torch.utils.data.Dataset):
+    """To read item i is to make the images of chunk i; the item is what was done."""
+
+    def __init__(self, settings, names, maker, size):
+        self.settings, self.names, self.maker, self.size = settings, names, maker, size
+
+    def __len__(self):
+        return -(-len(self.names) // self.size)
+
+    def __getitem__(self, chunk):
+        done = _Done()
+        try:
+            for index in range(chunk * self.size, min((chunk + 1) * self.size, len(self.names))):
+                self._make(self.names[index], done)
+        except UserError as error:  # a loader's worker would wrap it in a traceback
+            done.error = str(error)
+        return done
+
+    def _make(self, name, done):
+        path = os.path.join(self.settings.output, night_name(name))
+        if os.path.exists(path):
+            done.there += 1
+            return
+        try:
+            image = to_array(open_rgb(os.path.join(self.settings.source, name)))
+        except ImageError as error:
+            done.unreadable[name] = str(error)
+            return
+        self._save(self.maker(name, image), path)
+        done.made += 1
+
+    def _save(self, image, path):
+        folder, base = os.path.split(path)
+        temporary = os.path.join(folder, f".{base}.tmp")  # hidden: no walk takes it for an image
+        try:
+            os.makedirs(folder, exist_ok=True)
+            Image.fromarray(image).save(temporary, "PNG" if base.lower().endswith(".png") else "JPEG", quality=self.settings.jpeg_quality)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror or error}; make room or rights, and run the same command again "
+                            "to go on") from error
+
+
+def _unchanged(item):
+    return item
+
+
+def _warn_of_small_window(source, name, beta):
+    """Here, and not once in every worker."""
+    with contextlib.suppress(ImageError):
+        width, height = read_size(os.path.join(source, name))
+        window(beta, height, width)
+
+
+def _refuse_nesting(source, output):
+    inner, outer = os.path.realpath(output), os.path.realpath(source)
+    if inner == outer:
+        raise UserError(f"--source and --output are the same folder, {source}; give --output a new one")
+    if os.path.commonpath([inner, outer]) in (inner, outer):
+        raise UserError(f"one of --source {source} and --output {output} lies in the other; give --output a folder beside the source")
+
+
+def _prepare_folder(output, stored):
+    """Makes the folder, and the settings file beside it, or checks that it was begun with the same settings. Raises UserError."""
+    path = settings_path(output)
+    try:
+        if os.path.exists(output) and not os.path.isdir(output):
+            raise UserError(f"{output} is a file; give --output a new or empty folder")
+        if os.path.isdir(output) and os.listdir(output):
+            _check_settings(output, path, stored)
+            return
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"folder {output} cannot be used: {error.strerror}; choose another with --output") from error
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(stored, file, indent=2)
+
+
+def _check_settings(output, path, stored):
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); give --output a new or empty "
+                        "folder") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged; delete it and the folder {output}, and start again") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} was not written by {MADE_BY}; give --output a new or empty folder")
+    differing = [f"{key} {found.get(key)!r} (now {stored.get(key)!r})" for key in dict.fromkeys([*stored, *found])
+                 if found.get(key) != stored.get(key)]
+    if differing:
+        raise UserError(f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, or give --output a new "
+                        "folder")

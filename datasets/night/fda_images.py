@@ -1,0 +1,53 @@
+"""FDA at evaluation: queries (or database images) with the low-frequency amplitude of the images that they are compared with."""
+
+import os
+
+import numpy as np
+import torch
+
+from datasets.night.fourier import fda, window
+from datasets.night.target_images import names_digest
+from model.normalization import to_float
+
+
+class FDAImages(torch.utils.data.Dataset):
+    """An ImageFolder, each of whose images takes the low-frequency amplitude of an image of another ImageFolder before extraction.
+
+    images, targets: ImageFolders; beta: FDA's window; seed: with the image's index it draws its target, uniformly; one that cannot be read
+    is replaced by the next. Items are ImageFolder's. settings: what the images' transformation depends on, as plain values.
+    """
+
+    def __init__(self, images, targets, beta, seed):
+        self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
+        self.folder, self.names, self.path, self.resize = images.folder, images.names, images.path, images.resize
+        self.settings = {"fda_beta": beta, "seed": seed, "targets": os.path.realpath(targets.folder),
+                         "target_images": names_digest(targets.names)}
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        _, image, reason = self.images[index]
+        if image is None:
+            return index, None, reason
+        first = int(np.random.default_rng((self.seed, index)).integers(len(self.targets)))
+        for offset in range(len(self.targets)):
+            _, target, reason = self.targets[(first + offset) % len(self.targets)]
+            if target is not None:
+                break
+        else:
+            return index, None, f"no image of {self.targets.folder} can be read to take its colours ({reason})"
+        night = fda(*(to_float(values.contiguous()).unsqueeze(0) for values in (image, target)), self.beta)[0]
+        return index, (night * 255).round_().to(torch.uint8), ""
+
+
+def swap_amplitudes(test_set, queries, database, beta, seed):
+    """Wraps a TestDataset's queries, or its database, in FDAImages, each with the other's images as targets."""
+    images = test_set.queries, test_set.database
+    _, first, _ = images[0 if queries else 1][0]
+    if first is not None:
+        window(beta, *first.shape[-2:])  # a warning is given here, and not by every worker
+    if queries:
+        test_set.queries = FDAImages(images[0], images[1], beta, seed)
+    if database:
+        test_set.database = FDAImages(images[1], images[0], beta, seed)

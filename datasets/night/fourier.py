@@ -1,0 +1,108 @@
+"""Fourier domain adaptation (FDA; Yang and Soatto, CVPR 2020, equation 4): the low-frequency amplitude of another image.
+
+The window holds few frequencies, so that they alone are computed, as products with small matrices of cosines and sines, and what changes in
+them is transformed back and added to the image. That equals the whole transforms, to rounding.
+"""
+
+import functools
+import logging
+import math
+
+import torch
+import torch.nn.functional as F
+
+from model.errors import UserError
+from model.layers import full_precision
+
+
+def fda(source, target, beta):
+    """Images with the source's phase and content, and the low-frequency amplitude of the target.
+
+    source: float (B, 3, H, W) in [0, 1]; target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if it is not of that size; beta:
+    the window's half side as a share of the shorter side. Returns float (B, 3, H, W), clipped to [0, 1].
+    Raises UserError when beta is outside [0, 0.5]; warns when it is so small that the mean colour alone changes.
+    """
+    b = window(beta, *source.shape[-2:])
+    return replace_amplitudes(source, amplitudes(resize(target, source.shape[-2:]), b), b)
+
+
+@functools.cache  # so that it warns once
+def window(beta, height, width):
+    """b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b. Raises UserError when beta is
+    outside [0, 0.5]."""
+    check_beta(beta)
+    b = math.floor(beta * min(height, width))
+    if b == 0:
+        logging.warning(f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels (b = 0): "
+                        f"give --fda_beta at least {1 / min(height, width):.2g}")
+    return b
+
+
+def check_beta(beta):
+    """Raises UserError when beta is outside [0, 0.5]: no frequency is higher than half the pixels."""
+    if not 0 <= beta <= 0.5:
+        raise UserError(f"--fda_beta is {beta}, and must be from 0 to 0.5")
+
+
+def resize(images, size):
+    """float (B, 3, h, w) -> (B, 3, *size): bilinear, antialiased."""
+    if images.shape[-2:] == torch.Size(size):
+        return images
+    return F.interpolate(images, tuple(size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def amplitudes(images, b):
+    """Amplitudes of the window's frequencies: float (B, 3, H, W) -> float (B, 3, rows, columns); columns below 0 mirror those above."""
+    with full_precision(images.device.type):
+        return _spectrum(_promoted(images), b).abs()
+
+
+def replace_amplitudes(images, new, b):
+    """Images (B, 3, H, W) with the amplitudes `new` (as `amplitudes` gives them, of this size and b) and their own phase."""
+    with full_precision(images.device.type):
+        images = _promoted(images)
+        height, width = images.shape[-2:]
+        spectrum = _spectrum(images, b)
+        change = torch.polar(new.expand(spectrum.shape), spectrum.angle()) - spectrum
+        change = change * _multiplicity(width, b, images.dtype, images.device)
+        along_rows = torch.matmul(_rows(height, b, images.dtype, images.device).mH, change)  # (B, 3, H, columns)
+        change = torch.cat([along_rows.real, along_rows.imag], dim=-1) @ _columns(width, b, images.dtype, images.device).T
+        return images.add(change, alpha=1 / (height * width)).clamp_(0, 1)
+
+
+def _promoted(images):
+    return images.to(torch.promote_types(images.dtype, torch.float32))
+
+
+def _spectrum(images, b):
+    """The 2-D DFT at the window's rows, and its columns from 0: complex (B, 3, rows, columns)."""
+    height, width = images.shape[-2:]
+    real, imaginary = (images @ _columns(width, b, images.dtype, images.device)).chunk(2, dim=-1)  # (B, 3, H, columns) each
+    return torch.matmul(_rows(height, b, images.dtype, images.device), torch.complex(real.contiguous(), imaginary.contiguous()))
+
+
+def _phases(frequencies, pixels):
+    """Angles (frequencies, pixels) of the DFT's waves, in float64: products are reduced as integers, so that no digit is lost."""
+    return (torch.outer(frequencies, torch.arange(pixels)) % pixels).double() * (2 * math.pi / pixels)
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(height, b, dtype, device):
+    """exp(-i phase) of the rows |row| <= b: complex (rows, H)."""
+    frequencies = torch.arange(height) if 2 * b + 1 > height else torch.arange(-b, b + 1)
+    phases = _phases(frequencies, height)
+    return torch.complex(torch.cos(phases).to(dtype), -torch.sin(phases).to(dtype)).to(device)
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(width, b, dtype, device):
+    """(cos, -sin) of the columns 0 to b, side by side: (W, 2 * columns)."""
+    phases = _phases(torch.arange(min(b, width // 2) + 1), width).T
+    return torch.cat([torch.cos(phases), -torch.sin(phases)], dim=1).to(dtype).to(device)
+
+
+@functools.lru_cache(maxsize=64)
+def _multiplicity(width, b, dtype, device):
+    """How often each column counts: 2 with its mirror image, 1 where it is its own (0 and half the width)."""
+    columns = torch.arange(min(b, width // 2) + 1)
+    return torch.where((columns == 0) | (2 * columns == width), 1, 2).to(dtype).to(device)

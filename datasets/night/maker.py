@@ -1,0 +1,61 @@
+"""Night of single images, each a function of the settings and of its name."""
+
+import hashlib
+
+import torch
+
+from datasets.images import ImageError
+from datasets.night.augmentation import make_night, needs_target
+from datasets.night.fourier import amplitudes, replace_amplitudes, window
+from model.errors import UserError
+from model.normalization import to_float, to_tensor
+
+_AMPLITUDES_KEPT = 4096  # of targets: 2 kB each at beta 0.01 and 512 pixels
+
+
+class NightMaker:
+    """method: one of METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with an image's name it
+    decides the target and all that is random."""
+
+    def __init__(self, method, beta=0.01, targets=None, seed=0):
+        self.method, self.beta, self.targets, self.seed = method, beta, targets, seed
+        self._amplitudes = {}
+
+    def __call__(self, name, image):
+        """uint8 (H, W, 3) array -> the same by night. Raises UserError when no target can be read."""
+        generator, index = self._draw(name)
+        height, width = image.shape[:2]
+
+        def take_colors(images):
+            return replace_amplitudes(images, self._target_amplitudes(index, (width, height)), window(self.beta, height, width))
+
+        night = make_night(_to_batch(image), self.method, take_colors, generator)
+        return night.mul_(255).round_().to(torch.uint8)[0].movedim(0, -1).contiguous().numpy()
+
+    def target(self, name, size):
+        """The image, uint8 (H, W, 3), whose colours an image takes; size: (width, height) that it is brought to."""
+        return self._read(self._draw(name)[1], size)
+
+    def _draw(self, name):
+        """(generator of what is random, index of the target) of an image."""
+        digest = hashlib.sha256(f"{self.seed}@{name}".encode("utf-8", "surrogateescape")).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        draw = torch.rand((), generator=generator, dtype=torch.float64).item()
+        return generator, self.targets.index(draw) if needs_target(self.method) else None
+
+    def _read(self, index, size):
+        try:
+            return self.targets.read(index, size)
+        except ImageError as error:
+            raise UserError(str(error)) from error
+
+    def _target_amplitudes(self, index, size):
+        if (index, size) not in self._amplitudes:  # a target is drawn many times
+            if len(self._amplitudes) == _AMPLITUDES_KEPT:
+                self._amplitudes.pop(next(iter(self._amplitudes)))
+            self._amplitudes[index, size] = amplitudes(_to_batch(self._read(index, size)), window(self.beta, size[1], size[0]))
+        return self._amplitudes[index, size]
+
+
+def _to_batch(image):
+    return to_float(to_tensor(image).contiguous()).unsqueeze(0)

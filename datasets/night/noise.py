@@ -1,0 +1,42 @@
+"""Gaussian noise as a function of (key, position), computed alike on every device and for every batch.
+
+A generator's numbers depend on the device and on what else is drawn; drawing on the CPU and copying would take longer than all the rest
+of the night on a GPU. A counter-based hash has neither fault.
+"""
+
+import math
+
+import torch
+
+_WEYL = -1640531527  # 2^32 / golden ratio
+_ROUNDS = ((17, 0xED5AD4BB - 2**32), (11, 0xAC4C1B51 - 2**32), (15, 0x31848BAB), (14, 1))  # Wellons' triple32: shifts and multipliers
+
+
+def sample_keys(count, generator=None):
+    """int32 (count, 2); generator: a CPU torch.Generator."""
+    return torch.randint(-2**31, 2**31, (count, 2), generator=generator).to(torch.int32)
+
+
+def gaussian_noise(keys, shape):
+    """Standard normal float32 (B, *shape). keys: int32 (B, 2), on the device of the result."""
+    half = -(-math.prod(shape) // 2)
+    uniform = _hash(keys, 2 * half).bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31)  # in (0, 1]
+    radius, turn = uniform[:, :half], uniform[:, half:].mul_(2 * math.pi)
+    radius = radius.log_().mul_(-2).sqrt_()  # Box and Muller: two normal numbers of two uniform ones
+    noise = torch.empty_like(uniform)
+    torch.mul(radius, torch.cos(turn), out=noise[:, :half])
+    torch.mul(radius, torch.sin(turn), out=noise[:, half:])
+    return noise[:, :math.prod(shape)].reshape(len(keys), *shape)
+
+
+def _hash(keys, count):
+    """32 random bits each: int32 (B, count). Products wrap around."""
+    first, second = keys.unsqueeze(-1).unbind(1)  # (B, 1) each
+    bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first
+    shifted = torch.empty_like(bits)
+    for round_, (shift, multiplier) in enumerate(_ROUNDS):
+        torch.bitwise_right_shift(bits, shift, out=shifted).bitwise_and_(2**(32 - shift) - 1)  # the sign is not to be shifted in
+        bits.bitwise_xor_(shifted).mul_(multiplier)
+        if round_ == 0:
+            bits.bitwise_xor_(second)  # keys alike in the first word share no part of their sequences
+    return bits

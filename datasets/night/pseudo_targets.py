@@ -1,0 +1,58 @@
+"""A pseudo-target set: a copy of the training set by night, whose images give half of every batch."""
+
+import logging
+
+import numpy as np
+
+from datasets.groups import open_groups
+from model.errors import UserError
+
+
+def num_day_rows(batch_size):
+    """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is the day's."""
+    return (batch_size + 1) // 2
+
+
+def open_pseudo_targets(folder, train_groups, groups_num, M, alpha, N, L):
+    """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class; None for None."""
+    if not folder:
+        return None
+    return PseudoTargets(folder, open_groups(folder, M, alpha, N, L, min_images_per_class=1), train_groups, groups_num)
+
+
+class PseudoTargets:
+    """The images by night of the classes that are trained.
+
+    folder: where they lie; groups: the Groups of that folder, all classes kept; train_groups: the training set's Groups, of which the first
+    groups_num are trained. Classes are matched by their ids. Raises UserError when a class that is trained has no image by night.
+    """
+
+    def __init__(self, folder, groups, train_groups, groups_num):
+        self.folder, self.groups = folder, groups
+        ids = [groups.class_ids(group) for group in range(groups.num_groups)]
+        # of every class by night: its group and its row there
+        places = np.stack([np.repeat(np.arange(len(ids)), [len(rows) for rows in ids]),
+                           np.concatenate([np.arange(len(rows)) for rows in ids])], axis=1)
+        trained = np.concatenate([train_groups.class_ids(group) for group in range(groups_num)])
+        found = _find_rows(trained, np.concatenate(ids))
+        lacking = np.flatnonzero(found < 0)
+        if len(lacking):
+            raise UserError(f"{len(lacking)} of the {len(trained)} classes that are trained have no image in {folder}, which has "
+                            f"{len(places)} classes (the first that it lacks: {tuple(trained[lacking[0]].tolist())}): give "
+                            "--pseudo_target_folder a set made of this training set, with `python -m datasets.night`")
+        if len(places) > len(trained):
+            logging.info(f"{len(places) - len(trained)} of the {len(places)} classes of {folder} are not trained and not used")
+        self._places = np.split(places[found], np.cumsum([train_groups.num_classes(group) for group in range(groups_num)])[:-1])
+
+    def place(self, group, class_row):
+        """Where a class of the training set is in `self.groups`: (group, row)."""
+        return tuple(self._places[group][class_row].tolist())
+
+
+def _find_rows(wanted, rows):
+    """For each row of `wanted` (n, 3) its index in `rows` (m, 3), which are distinct, or -1: int64 (n,)."""
+    _, number = np.unique(np.concatenate([rows, wanted]), axis=0, return_inverse=True)
+    number = number.ravel()
+    index = np.full(number.max() + 1, -1)
+    index[number[:len(rows)]] = np.arange(len(rows))
+    return index[number[len(rows):]]

@@ -1,0 +1,51 @@
+"""A contact sheet: images by day, with FDA, with PP, with both, and the target whose colours FDA took."""
+
+import os
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from datasets.images import ImageError, open_rgb, to_array
+from datasets.names import list_images
+from datasets.night.maker import NightMaker
+from model.errors import UserError
+from model.files import replacing
+
+
+def write_sheet(path, source, targets, beta=0.01, seed=0, rows=6, pixels=256):
+    """Draws `rows` images of the folder `source`, evenly spaced in its list, a row each, at most `pixels` a side; without targets (a
+    TargetImages) by day and with PP alone. They are made at their own size. path: .jpg or .png. Raises UserError."""
+    makers = {"FDA": NightMaker("fda", beta, targets, seed), "PP": NightMaker("pp", seed=seed),
+              "FDA+PP": NightMaker("fda_pp", beta, targets, seed)} if targets else {"PP": NightMaker("pp", seed=seed)}
+    names = list_images(source)
+    pictures = [_row(source, names[int(index)], makers, pixels) for index in np.linspace(0, len(names) - 1, min(rows, len(names)))]
+    labels = ["day", *makers, *(["FDA's target"] if targets else [])]
+    label, gap = max(pixels // 10, 14), max(pixels // 64, 2)
+    width, height = (max(picture.size[axis] for row in pictures for picture in row) for axis in (0, 1))
+    sheet = Image.new("RGB", (len(labels) * (width + gap) + gap, len(pictures) * (height + gap) + gap + label), (250, 250, 248))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=label * 0.72)
+    for column, text in enumerate(labels):
+        draw.text((gap + column * (width + gap) + 2, gap), text, fill=(40, 40, 40), font=font)
+        for row, images in enumerate(pictures):
+            sheet.paste(images[column], (gap + column * (width + gap), gap + label + row * (height + gap)))
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another file with --sheet") from error
+    with replacing(path) as temporary:
+        sheet.save(temporary, "PNG" if path.lower().endswith(".png") else "JPEG", quality=90)
+
+
+def _row(source, name, makers, pixels):
+    """By day, by each maker, and the target, if they have one: PIL images of at most `pixels` a side."""
+    try:
+        day = to_array(open_rgb(os.path.join(source, name)))
+    except ImageError as error:
+        raise UserError(f"{os.path.join(source, name)!r} cannot be read: {error}") from error
+    pictures = [day, *(maker(name, day) for maker in makers.values())]
+    if "FDA" in makers:
+        pictures.append(makers["FDA"].target(name, (day.shape[1], day.shape[0])))
+    pictures = [Image.fromarray(picture) for picture in pictures]
+    for picture in pictures:
+        picture.thumbnail((pixels, pixels))
+    return pictures

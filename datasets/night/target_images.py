@@ -1,0 +1,48 @@
+"""The images of the night that FDA takes colours from."""
+
+import hashlib
+import os
+
+from PIL import Image
+
+from datasets.images import ImageError, open_rgb, to_array
+from datasets.names import list_images
+
+
+def names_digest(names):
+    """SHA-256 over image names, in their order."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(os.fsencode(name) + b"\n")
+    return digest.hexdigest()
+
+
+class TargetImages:
+    """The images of a folder, whose names need no `@` fields, drawn uniformly. Raises UserError when it is missing or has none."""
+
+    def __init__(self, folder):
+        self.folder, self.names = folder, list_images(folder)
+
+    def __len__(self):
+        return len(self.names)
+
+    def index(self, draw):
+        """The image that a uniform number in [0, 1) picks."""
+        return min(int(draw * len(self)), len(self) - 1)
+
+    def read(self, index, size, unreadable=None):
+        """Image `index`, or the next that can be read, as uint8 (H, W, 3) resized to `size` (width, height).
+
+        unreadable: a list that gets (name, reason) of the images passed over. Raises ImageError when none can be read.
+        """
+        for offset in range(len(self)):
+            name = self.names[(index + offset) % len(self)]
+            try:
+                image = open_rgb(os.path.join(self.folder, name))
+            except ImageError as error:
+                reason = str(error)
+                if unreadable is not None:
+                    unreadable.append((name, reason))
+                continue
+            return to_array(image if image.size == tuple(size) else image.resize(size, Image.Resampling.BILINEAR))
+        raise ImageError(f"none of the {len(self)} images of {self.folder} can be read ({reason})")
