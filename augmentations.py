@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
-from model.normalization import normalize_
+from model.normalization import normalize_, to_float
 
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 
@@ -150,7 +150,8 @@ class TrainAugmentation:
         self.jitter, self.crop = jitter, crop
 
     def __call__(self, images, seed):
-        """images: uint8 (B, 3, H, W) -> float32 (B, 3, h, w), normalised, channels_last; the same for the same seed on every device.
+        """images: (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 3, h, w), normalised, channels_last; the same for the same seed
+        on every device.
 
         A GPU computes the whole batch at once. A CPU computes image by image, which gives the same: an image stays in the cache.
         """
@@ -160,11 +161,16 @@ class TrainAugmentation:
         for rows in torch.arange(len(images)).split(1 if images.device.type == "cpu" else len(images)):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
             # planar: operations over channels are slow on channels_last
-            planar = images[part].float().contiguous().div_(255)
-            planar = self.jitter.apply(planar, JitterParameters(*(field[part] for field in jitter)))
-            planar = self.crop.apply(planar, CropParameters(*(field[part] for field in crop)))
+            planar = to_float(images[part].clone(memory_format=torch.contiguous_format))
+            planar = self.jitter.apply(planar, _rows(jitter, part))
+            planar = self.crop.apply(planar, _rows(crop, part))
             output[part] = normalize_(planar)
         return output
+
+
+def _rows(parameters, part):
+    """The parameters of some images of a batch; None for None."""
+    return parameters and type(parameters)(*(field[part] for field in parameters))
 
 
 def _blend_(images, other, factors, brightens):

@@ -67,10 +67,7 @@ def make_parser(is_training):
     add_training_arguments(parser.add_argument_group("training"), training_only)
     add_augmentation_arguments(parser.add_argument_group("augmentation"), training_only)
     add_domain_arguments(parser.add_argument_group("target domain"), training_only)
-<<<<<<< HEAD
-=======
     add_night_arguments(parser.add_argument_group("night"), training_only)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
     add_running_arguments(parser.add_argument_group("running"))
     return parser
@@ -174,7 +171,6 @@ def add_augmentation_arguments(group, training_only):
 def add_domain_arguments(group, training_only):
     add = _adder(group)
     add("--target_dataset_folder", help=training_only or "folder of unlabelled images of the target domain (night); names need no @ fields")
-<<<<<<< HEAD
     add("--domain_adaptation", choices=("grl", "aada"), help=training_only or "make the backbone's features of source (training) and "
         "target images alike: grl, a domain classifier behind a gradient reversal; aada, an autoencoder as adversary (default: neither)")
     add("--domain_batch_size", type=_whole(3), metavar="N", help=training_only or "images a step of domain adaptation, a third of them of "
@@ -187,7 +183,6 @@ def add_domain_arguments(group, training_only):
         f"{DOMAIN_DEFAULTS['aada_m'][1]})")
     add("--aada_gamma", type=_number(0), metavar="GAMMA", help=training_only or "weight of aada's term for the backbone (default: "
         f"{DOMAIN_DEFAULTS['aada_gamma'][1]})")
-=======
 
 
 def add_night_arguments(group, training_only):
@@ -206,7 +201,6 @@ def add_night_arguments(group, training_only):
         "image that --seed draws")
     add("--fda_database", action="store_true", help=evaluation_only or "the other way round: give each database image the low-frequency "
         "amplitude of a query")
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def add_evaluation_arguments(group):
@@ -290,7 +284,6 @@ def _resolve_folders(args, needed):
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
-<<<<<<< HEAD
 def _resolve_domain(args):
     """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
     for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
@@ -302,14 +295,14 @@ def _resolve_domain(args):
     if args.domain_adaptation and args.target_dataset_folder is None:
         raise UserError(f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the target "
                         "domain")
-=======
+
+
 def _check_night(args):
     if needs_target(args.night_augmentation) and not args.target_dataset_folder:
         raise UserError(f"--night_augmentation {args.night_augmentation} takes colours from images of the night: give their folder as "
                         "--target_dataset_folder")
     if args.fda_queries and args.fda_database:
         raise UserError("give --fda_queries or --fda_database, not both")
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def _adder(group):

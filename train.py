@@ -29,30 +29,19 @@ from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.domain_adaptation import make_domain_module
 from model.errors import UserError
-<<<<<<< HEAD
-from model.heads import CosFace
+from model.heads import HEADS, head_options
 from model.network import BACKBONES, GeoLocalizationNet
 from model.objective import Objective
 from model.run_state import restore, restore_domain
-=======
-from model.heads import HEADS, head_options
-from model.network import GeoLocalizationNet
-from model.run_state import restore
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 from parser import parse_arguments
 from test import test
 
 # what a run's results depend on: a resumed run with others is warned of
 RESULT_ARGUMENTS = (
-<<<<<<< HEAD
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
-    "batch_size", "iterations_per_epoch", "loss_s", "loss_m", "lr_schedule", "image_size", "brightness", "contrast", "hue", "saturation",
-    "random_resized_crop", "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
-=======
-    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "batch_size",
-    "iterations_per_epoch", "lr_schedule", "image_size", "augmentation_type", "brightness", "contrast", "hue", "saturation",
-    "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability", "fda_beta", "target_dataset_folder", "seed")
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
+    "batch_size", "iterations_per_epoch", "lr_schedule", "image_size", "augmentation_type", "brightness", "contrast", "hue", "saturation",
+    "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability", "fda_beta", "target_dataset_folder",
+    "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
 
 
 def main(argv=None):
@@ -78,17 +67,15 @@ def train(args, output_folder):
     schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
                         args.epochs_num, seed)
     log_groups(groups, schedule)
-<<<<<<< HEAD
-    domain_images = None
-    if args.domain_adaptation:
-        domain_images = DomainImages(args.train_set_folder, groups, schedule, [args.target_dataset_folder], args.domain_batch_size)
-        logging.info(f"Target domain: {domain_images}")
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images)
-=======
     pseudo_targets = open_pseudo_targets(args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L)
     night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, pseudo_targets=pseudo_targets, night=night)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
+    domain_images = None
+    if args.domain_adaptation:
+        # images that were made night are of the target domain too
+        target_folders = [folder for folder in (args.target_dataset_folder, args.pseudo_target_folder) if folder]
+        domain_images = DomainImages(args.train_set_folder, groups, schedule, target_folders, args.domain_batch_size)
+        logging.info(f"Target domain: {domain_images}")
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night)
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
@@ -100,14 +87,9 @@ def train(args, output_folder):
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
-<<<<<<< HEAD
     trained = compiled(network, device) if args.compile else network  # the same parameters
-    head_options = {name: value for name, value in (("s", args.loss_s), ("m", args.loss_m)) if value is not None}
-    heads = [make_head(network.fc_output_dim, classes, schedule.head_seed(g), **head_options)
-=======
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
     heads = [make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
              for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
@@ -129,13 +111,9 @@ def train(args, output_folder):
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
     problems = ImageProblems(dataset.size)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
-<<<<<<< HEAD
-    batches = prepare_batches(loader, augment, schedule, augmentation_device, device, problems)
+    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
     if args.profile:
         batches = traced(batches, args.profile, os.path.join(output_folder, "trace.json"))
-=======
-    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
     for epoch in range(first_epoch, args.epochs_num):
         start = time.monotonic()
@@ -165,12 +143,8 @@ def train(args, output_folder):
             "classifiers_state_dict": [head.state_dict() for head in heads],
             "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
             "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
-<<<<<<< HEAD
-            "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
-            **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
-=======
             "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
+            **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
         }, last_path)
     del batches
 
@@ -180,32 +154,18 @@ def train(args, output_folder):
     test_and_report(test_set, network, args, device, seed, output_folder)
 
 
-<<<<<<< HEAD
-def prepare_batches(loader, augment, schedule, augmentation_device, device, problems):
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
     """Yields (step, the network's seed, images, labels, domain batch), the last three on the device: float32 (B, 3, image_size, image_size)
     augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
     for batch in to_device(loader, augmentation_device):
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
-        images, domain = augment(batch.images, schedule.augmentation_seed(group, k)).to(device), batch.domain
+        images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
+        images, domain = augment(images, schedule.augmentation_seed(group, k)).to(device), batch.domain
         if domain:
             domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k))
             domain = DomainBatch(domain_images.to(device), domain.is_target.to(device))
         yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain
-=======
-def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
-    """Yields (step, the network's seed, images, labels), the last two on the device: float32 (B, 3, image_size, image_size) augmented,
-    int64 (B,)."""
-    for batch in loader:
-        problems.take(batch)
-        _, group, k = schedule.at(batch.step)
-        images = batch.images.to(augmentation_device, non_blocking=True)
-        if night:
-            images = night(images, batch.night, schedule.night_seed(group, k))
-        images = augment(images, schedule.augmentation_seed(group, k))
-        images = images.to(device).contiguous(memory_format=torch.channels_last)
-        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def train_one_epoch(batches, network, objective, optimizers, amp, lr_factor):

@@ -10,11 +10,8 @@ from model.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
-<<<<<<< HEAD
 _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
-=======
 _NIGHT_ROWS, _NIGHT = range(20, 22)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 class Schedule:

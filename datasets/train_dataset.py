@@ -6,15 +6,11 @@ from typing import NamedTuple
 
 import torch
 
-<<<<<<< HEAD
 from datasets.images import ImageError, ImageRows, read_size
-from datasets.schedule import round_from
-from datasets.target_dataset import DomainBatch
-=======
-from datasets.images import ImageError, open_rgb, read_size, to_array
 from datasets.night.augmentation import NightRows
 from datasets.night.pseudo_targets import num_day_rows
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
+from datasets.schedule import round_from
+from datasets.target_dataset import DomainBatch
 from model.errors import UserError
 from model.normalization import to_tensor
 
@@ -28,34 +24,22 @@ class TrainBatch(NamedTuple):
     unreadable: list  # (name, reason) of images that others replaced
     resized: list  # names of images that had another size than their fellows
     error: str  # why training cannot go on; "" if it can
-<<<<<<< HEAD
     domain: DomainBatch | None = None  # of a run with domain adaptation
-=======
     night: NightRows | None = None  # the images that NightAugmentation is to make night
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
-<<<<<<< HEAD
     folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; domain: the
-    datasets.target_dataset.DomainImages whose batches come along, or None. All images are brought to the size that most of the training
+    datasets.target_dataset.DomainImages whose batches come along; pseudo_targets: PseudoTargets, which give the images of half of each
+    batch's classes; night: a NightAugmentation, which makes night of others. All images are brought to the size that most of the training
     images have. Raises UserError when no image can be read.
     """
 
-    def __init__(self, folder, groups, schedule, domain=None):
+    def __init__(self, folder, groups, schedule, domain=None, pseudo_targets=None, night=None):
         self.folder, self.groups, self.schedule, self.domain = folder, groups, schedule, domain
-=======
-    folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule. All images are brought to the
-    size that most of them have. pseudo_targets: PseudoTargets, which give the images of half of each batch's classes; night: a
-    NightAugmentation, which makes night of others. Raises UserError when no image can be read.
-    """
-
-    def __init__(self, folder, groups, schedule, pseudo_targets=None, night=None):
-        self.folder, self.groups, self.schedule = folder, groups, schedule
         self.pseudo_targets, self.night = pseudo_targets, night
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self):
@@ -64,57 +48,29 @@ class TrainDataset(torch.utils.data.Dataset):
     def __getitem__(self, step):
         _, group, k = self.schedule.at(step)
         labels = self.schedule.batch(group, k)
-<<<<<<< HEAD
         rows, error = ImageRows(len(labels), self.size), ""
-        for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
-            candidates = self.groups.image_indices(group, label)
-            # an unreadable image is replaced by the next of its class
-            if not rows.fill(row, self.folder, map(self.groups.image_name, round_from(candidates, draw))):
-                class_id = tuple(self.groups.class_ids(group)[label].tolist())
-                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({rows.unreadable[-1][0]!r}: "
-                         f"{rows.unreadable[-1][1]}); mend or remove them in {self.folder}")
-                break
-        domain = None
-        if self.domain and not error:
-            domain, unreadable, error = self.domain.read(group, k, self.size)
-            rows.unreadable += unreadable
-        return TrainBatch(step, to_tensor(rows.array), torch.from_numpy(labels), rows.unreadable, rows.resized, error, domain)
-=======
-        width, height = self.size
-        images = np.empty((len(labels), height, width, 3), np.uint8)
-        unreadable, resized, error = [], [], ""
         days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
         for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
             folder, groups, place = self.folder, self.groups, (group, label)
             if row >= days:
                 folder, groups, place = self.pseudo_targets.folder, self.pseudo_targets.groups, self.pseudo_targets.place(group, label)
             candidates = groups.image_indices(*place)
-            first = int(draw * len(candidates))
-            for offset in range(len(candidates)):  # an unreadable image is replaced by the next of its class
-                name = groups.image_name(candidates[(first + offset) % len(candidates)])
-                try:
-                    image = open_rgb(os.path.join(folder, name))
-                except ImageError as problem:
-                    unreadable.append((name, str(problem)))
-                    continue
-                if image.size != self.size:
-                    resized.append(name)
-                    image = image.resize(self.size, Image.Resampling.BILINEAR)
-                images[row] = to_array(image)
-                break
-            else:
+            # an unreadable image is replaced by the next of its class
+            if not rows.fill(row, folder, map(groups.image_name, round_from(candidates, draw))):
                 class_id = tuple(self.groups.class_ids(group)[label].tolist())
-                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({unreadable[-1][0]!r}: "
-                         f"{unreadable[-1][1]}); mend or remove them in {folder}")
+                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({rows.unreadable[-1][0]!r}: "
+                         f"{rows.unreadable[-1][1]}); mend or remove them in {folder}")
                 break
-        night = None
+        domain = night = None
+        if self.domain and not error:
+            domain, unreadable, error = self.domain.read(group, k, self.size)
+            rows.unreadable += unreadable
         if self.night:
             try:
-                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, unreadable)
+                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, rows.unreadable)
             except ImageError as problem:
                 error = error or str(problem)
-        return TrainBatch(step, to_tensor(images), torch.from_numpy(labels), unreadable, resized, error, night)
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
+        return TrainBatch(step, to_tensor(rows.array), torch.from_numpy(labels), rows.unreadable, rows.resized, error, domain, night)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""

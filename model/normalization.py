@@ -13,9 +13,14 @@ def to_tensor(array):
     return torch.from_numpy(array if array.flags.writeable else array.copy()).movedim(-1, -3)
 
 
+def to_float(images):
+    """uint8 (..., 3, H, W) in 0..255 -> float32 in [0, 1]; float images pass."""
+    return images if images.is_floating_point() else images.float().div_(255)
+
+
 def normalize(images):
     """uint8 images (..., 3, H, W) -> float32 with ImageNet's mean and deviation."""
-    return normalize_(images.float().div_(255))
+    return normalize_(to_float(images))
 
 
 def normalize_(images):

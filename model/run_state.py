@@ -35,7 +35,6 @@ def restore(state, source, heads, optimizer, head_optimizers, scaler, published_
         scaler.load_state_dict(state["scaler_state_dict"])
 
 
-<<<<<<< HEAD
 def restore_domain(state, source, domain, optimizer):
     """As restore, for what domain adaptation adds. A state of a run without it leaves the module as it is, and warns."""
     if "domain_state_dict" not in state:
@@ -46,7 +45,8 @@ def restore_domain(state, source, domain, optimizer):
         raise UserError(f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation")
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
-=======
+
+
 def _check_head_settings(now, before, source):
     if not isinstance(before, dict) or before.get("loss") != now["loss"]:
         before = before.get("loss") if isinstance(before, dict) else before
@@ -56,7 +56,6 @@ def _check_head_settings(now, before, source):
         if before.get(name) != value:
             flag = "emms_l" if name == "l" else f"loss_{name}"
             logging.warning(f"The resumed run had --{flag} {before.get(name)}, now {value}: results will be neither run's")
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def _restore_optimizer(target, saved, source):

@@ -72,7 +72,8 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
 
 
 def test_bad_input_is_one_line(workdir, capsys):
-    for flags, message in ((["--test_sets", "no paths"], "TITLE=DATABASE:QUERIES"), (["--recipes", "absent"], "there is no recipe absent/")):
+    for flags, message in ((["--test_sets", "no paths"], "TITLE=DATABASE:QUERIES"),
+                           (["--recipes", "absent"], "there is no recipe absent/")):
         with pytest.raises(SystemExit) as refused:
             results_table.main(flags)
         assert refused.value.code == 2 and message in capsys.readouterr().err
