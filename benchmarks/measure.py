@@ -1,13 +1,7 @@
-<<<<<<< HEAD
 """What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
 
 Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count. In a
 forked worker it counts what is still shared with the parent, and does not see a page being copied: `private_dirty()` does.
-=======
-"""What every benchmark needs: `machine()`, `rss_anon()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
-
-Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count.
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 """
 
 import contextlib
@@ -44,7 +38,6 @@ def rss_anon(pid="self"):
     return 0
 
 
-<<<<<<< HEAD
 def private_dirty(pid="self"):
     """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0 once it has ended
     (Linux). Takes milliseconds in a large process."""
@@ -59,8 +52,6 @@ def private_dirty(pid="self"):
     return total
 
 
-=======
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 class Peak:
     """The largest RssAnon seen, and what it was before, in bytes."""
 

@@ -1,16 +1,9 @@
-<<<<<<< HEAD
 import os
-=======
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 import time
 
 import numpy as np
 
-<<<<<<< HEAD
 from benchmarks.measure import interleaved, machine, peak_rss_anon, private_dirty, rss_anon, table
-=======
-from benchmarks.measure import interleaved, machine, peak_rss_anon, rss_anon, table
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 
 
 def test_peak_is_seen_and_mapped_pages_are_not_counted(tmp_path):
@@ -25,7 +18,6 @@ def test_peak_is_seen_and_mapped_pages_are_not_counted(tmp_path):
     assert rss_anon() - before < 5e6 and rss_anon(2**22 + 1) == 0
 
 
-<<<<<<< HEAD
 def test_pages_that_a_fork_copies_are_seen_where_rss_anon_is_blind(tmp_path):
     held = np.ones(40_000_000, np.uint8)
     mapped = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (40_000_000,))
@@ -41,8 +33,6 @@ def test_pages_that_a_fork_copies_are_seen_where_rss_anon_is_blind(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 and private_dirty(2**22 + 1) == 0
 
 
-=======
->>>>>>> 5975273a63247b6fd221f345c8416bc2f9356276
 def test_alternatives_are_timed_in_turn_and_tabulated():
     calls = []
     seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=3)
