@@ -223,7 +223,7 @@ def open_dataset(tiny, night=None, pseudo=None, batch_size=5, seed=0):
     groups = build_groups(names, 10, 30, 2, 1, 2)
     schedule = Schedule([groups.num_classes(group) for group in range(2)], batch_size, 3, 4, seed)
     pseudo_targets = PseudoTargets(pseudo, build_groups(list_images(pseudo), 10, 30, 2, 1, 1), groups, 2) if pseudo else None
-    return TrainDataset(f"{tiny}/train", groups, schedule, pseudo_targets, night)
+    return TrainDataset(f"{tiny}/train", groups, schedule, pseudo_targets=pseudo_targets, night=night)
 
 
 def test_half_of_a_batch_is_night_of_the_same_classes(tiny, night):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import results_table
+from benchmarks.measure import ROOT
 from benchmarks.results_rows import ROWS
 from benchmarks.results_table import interval, order, paired_bootstrap, soup_ingredients
 from parser import expand_recipes, parse_arguments
@@ -13,6 +14,7 @@ from tests.tiny import FLAGS, make_tiny
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_has_a_recipe_that_parses(row, monkeypatch):
+    monkeypatch.chdir(ROOT)
     flags = ["@recipes/demo_finetune.txt", f"@recipes/{row}.txt"]
     if ROWS[row].kind == "soup":
         args = parse_soup_arguments([*flags, "--output", "soup.pth", "--ingredients_folder", "models"])
