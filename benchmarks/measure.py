@@ -1,0 +1,112 @@
+"""What every benchmark needs: `machine()`, `rss_anon()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
+
+Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def machine():
+    """One line: CPU model, cores, and the versions of Python and the libraries that matter for speed."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
+    versions = [f"Python {platform.python_version()}"]
+    for package in ("torch", "faiss-cpu", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+    return f"{model}, {len(os.sched_getaffinity(0))} cores; {', '.join(versions)}"
+
+
+def rss_anon(pid="self"):
+    """RssAnon of a process in bytes; 0 once it has ended (Linux)."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+class Peak:
+    """The largest RssAnon seen, and what it was before, in bytes."""
+
+    def __init__(self, before):
+        self.before = self.bytes = before
+
+
+@contextlib.contextmanager
+def peak_rss_anon(pid="self", interval=0.005):
+    """Yields a Peak; a thread samples the process every `interval` seconds until the block ends.
+
+    The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not): measure such code from its parent,
+    as child() does.
+    """
+    peak, stop = Peak(rss_anon(pid)), threading.Event()
+
+    def sample():
+        while not stop.wait(interval):
+            peak.bytes = max(peak.bytes, rss_anon(pid))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+        peak.bytes = max(peak.bytes, rss_anon(pid))
+
+
+def child(module, *arguments):
+    """Runs `python -m module arguments` from the project's folder; its last line of output is JSON. Returns (that value, its peak RssAnon
+    in bytes, sampled from here). Raises subprocess.CalledProcessError when it fails."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process, peak_rss_anon(process.pid) as peak:
+        output = process.communicate()[0]
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, output)
+    return json.loads(output.splitlines()[-1]), peak.bytes
+
+
+def interleaved(functions, repeats=5, warm_up=1):
+    """Times alternatives in turn, so that whatever else the machine does disturbs all alike.
+
+    functions: {name: function without arguments}. Returns {name: list of `repeats` seconds}; report min() and the median.
+    """
+    seconds = {name: [] for name in functions}
+    for repeat in range(-warm_up, repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if repeat >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def table(rows, columns, ratio=None):
+    """A markdown table. rows: dicts from column to value (floats are shown with 3 significant digits); columns: their order.
+
+    ratio: a column of seconds (or other costs); a last column then says how many times as cheap as the first row each row is.
+    """
+    rows = [dict(row) for row in rows]
+    if ratio:
+        columns = [*columns, "ratio"]
+        for row in rows:
+            if row.get(ratio):
+                row["ratio"] = f"{rows[0][ratio] / row[ratio]:.2f}x"
+    lines = [columns, ["---"] * len(columns), *([_text(row.get(column, "")) for column in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _text(value):
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)
