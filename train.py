@@ -20,7 +20,7 @@ from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
-from eval import test_and_report
+from eval import descriptor_cache, test_and_report
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.errors import UserError
 from model.heads import CosFace
@@ -103,7 +103,9 @@ def train(args, output_folder):
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, loss = {loss:.4f}")
         problems.log_totals()
 
-        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype)
+        # exact, and not kept: the next epoch's network is another
+        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
+                      cache=descriptor_cache(args, keep=False))
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(time.monotonic() - start))}, {val_set}: {result}")
         if result.recall(1) > best_recall1:
             best_recall1 = result.recall(1)

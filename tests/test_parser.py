@@ -9,7 +9,8 @@ DEFAULTS = dict(
     brightness=0.7, contrast=0.7, hue=0.5, saturation=0.7, random_resized_crop=0.5,
     infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None,
     backbone_weights="IMAGENET1K_V1", device="auto", seed=0, num_workers=8, num_preds_to_save=0, save_only_wrong_preds=False,
-    queries_folder=None, database_folder=None, save_dir="default",
+    queries_folder=None, database_folder=None, save_dir="default", descriptors_dtype="float32", no_descriptors_cache=False,
+    descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None,
     expected_architecture=(None, None), save_dir_given=False)
 
 
