@@ -120,7 +120,7 @@ def _read(path, header):
         index = faiss.read_index(path + ".faiss")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, AttributeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # as damaged JSON and faiss have it
         logging.warning(f"The index {path}.faiss cannot be used ({error}): building it anew")
         return None
     logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")

@@ -125,11 +125,9 @@ def test_what_descriptors_depend_on_makes_another_store(images, cache, monkeypat
         assert extract(cache, changed, network)[2] > 0 and len(kept(cache)) == number
         network.seen = 0
         assert extract(cache, changed, network)[2] == 0
-    for options in ({"batch_size": 4}, {"dtype": torch.bfloat16}):
-        with cache.store(SmallNetwork(), images, *{"batch_size": BATCH, "device": "cpu", "dtype": torch.float32, **options}.values()) as other:
+    for resize, batch_size, dtype in ((None, 4, torch.float32), (None, BATCH, torch.bfloat16), (64, BATCH, torch.float32)):
+        with cache.store(network, ImageFolder("f", resize), batch_size, "cpu", dtype) as other:
             assert not other.complete
-    with cache.store(SmallNetwork(), ImageFolder("f", resize=64), BATCH, "cpu", torch.float32) as other:
-        assert not other.complete
 
 
 def test_float16_is_float32_rounded(images, cache):
