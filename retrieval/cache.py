@@ -130,12 +130,15 @@ class DescriptorCache:
 
 
 def _opened(store, images):
-    os.utime(header_path(store.folder))  # what _last_used reads
+    with contextlib.suppress(OSError):  # another user's
+        os.utime(header_path(store.folder))  # what _last_used reads
     if store.complete:
         logging.info(f"The descriptors of {images.folder} are read from {store.folder}")
     elif store.done:
         logging.info(f"Going on with the descriptors of {images.folder} in {store.folder}: {len(store.done)} of {store.num_blocks} blocks "
                      "are there")
+    else:
+        logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
 
 
@@ -147,7 +150,7 @@ def _load(path, header):
         store = FolderStore(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # as damaged JSON has it
         return None, str(error) or type(error).__name__
-    if any(store.header[key] != value for key, value in header.items()):
+    if any(store.header.get(key) != value for key, value in header.items()):
         store.close()
         return None, "they are of something else"
     return store, ""

@@ -21,7 +21,9 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
     (n, dim) descriptors in the order of the images and {index: reason} of the images that could not be read, whose rows are zero.
     Raises UserError if a descriptor is not finite, or the disk refuses.
     """
-    store = store or temporary_store(len(images), network.fc_output_dim, block=block_size(batch_size))
+    if store is None:
+        with contextlib.closing(temporary_store(len(images), network.fc_output_dim, block=block_size(batch_size))) as store:
+            return extract_descriptors(network, images, batch_size, device, num_workers, description, dtype, store)
     pending = store.pending()
     if pending:
         device = torch.device(device)

@@ -43,6 +43,7 @@ class FileLock:
         if self._handle is not None:
             if remove:
                 os.unlink(self.path)
+            fcntl.flock(self._handle, fcntl.LOCK_UN)  # closing it alone would leave it to forked workers
             os.close(self._handle)
             self._handle = None
 

@@ -9,6 +9,7 @@ A store is a folder with
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -253,9 +254,11 @@ def _unescape(name):
 
 def _allocate(file, size):
     """Takes the disk space now, so that a disk that is too small is known before hours of extraction."""
-    if hasattr(os, "posix_fallocate"):
+    try:
         os.posix_fallocate(file.fileno(), 0, size)
-    else:
+    except (AttributeError, OSError) as error:  # not on every system, nor on every file system
+        if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
         os.truncate(file.fileno(), size)
 
 

@@ -360,6 +360,25 @@ def test_locks(workdir):
     assert not os.path.exists("l") and alone.acquire(exclusive=True, wait=False)
 
 
+def test_a_lock_that_was_let_go_is_not_kept_by_a_forked_worker(workdir):
+    lock, other = FileLock("l"), FileLock("l")
+    lock.acquire(exclusive=True)
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+    process.start()
+    try:
+        lock.release()
+        assert other.acquire(exclusive=True, wait=False)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_disks_without_allocation(images, cache, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(95, "Operation not supported")))
+    extract(cache, images)
+    assert extract(cache, images)[2] == 0
+
+
 def test_blocks_are_whole_batches():
     assert [block_size(size) for size in (1, 16, 32, 100, 300)] == [1024, 1024, 1024, 1100, 2400]
 
