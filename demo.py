@@ -12,6 +12,7 @@ import commons
 import train
 from datasets.demo_city import __main__ as demo_city
 from datasets.test_dataset import TestDataset
+from eval import descriptor_cache
 from model.checkpoints import load_network
 from model.files import replacing
 from model.network import GeoLocalizationNet
@@ -57,7 +58,8 @@ def run(args, output_folder, demo_folder, num_preds, seconds):
         dataset = TestDataset(os.path.join(demo_folder, folder, "database"), os.path.join(demo_folder, folder, queries),
                               args.positive_dist_threshold, args.image_size if args.resize_test_imgs else None)
         before, after = (test(dataset, network.to(device, memory_format=torch.channels_last), args.infer_batch_size, device,
-                              args.num_workers, args.seed, dtype=getattr(torch, args.infer_dtype)) for network in (untrained, trained))
+                              args.num_workers, args.seed, dtype=getattr(torch, args.infer_dtype), cache=descriptor_cache(args))
+                         for network in (untrained, trained))
         rows.append(table_row(title, dataset, before, after))
         if num_preds:
             name = title.lower().replace(",", "").replace(" ", "_")

@@ -12,6 +12,7 @@ from datasets.test_dataset import TestDataset, find_database_folder, find_querie
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
+from retrieval import cache
 from test import test
 from visualizations import save_predictions
 
@@ -46,7 +47,7 @@ def evaluate(args, output_folder):
 def test_and_report(test_set, network, args, device, seed, output_folder):
     """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
-                  getattr(torch, args.infer_dtype))
+                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe)
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)
@@ -55,6 +56,12 @@ def test_and_report(test_set, network, args, device, seed, output_folder):
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
     return result
+
+
+def descriptor_cache(args, keep=True):
+    """The DescriptorCache that args ask for; keep: whether descriptors may outlive the run."""
+    keep = keep and not args.no_descriptors_cache
+    return cache.DescriptorCache(cache.FOLDER if keep else None, round(args.descriptors_cache_size * 1e9), args.descriptors_dtype)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ def parse_with(parser, argv, needed, check=None):
         args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
         args.save_dir_given = args.save_dir is not None
         args.save_dir = args.save_dir or "default"
+        if args.faiss_nprobe is not None and args.faiss_index == "Flat":
+            raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
         head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
@@ -211,6 +213,16 @@ def add_evaluation_arguments(group):
     add("--positive_dist_threshold", type=_number(0), default=25, help="a database image this near to a query is right, metres")
     add("--resize_test_imgs", action="store_true", help="resize database images and queries along their shorter side to --image_size "
         "(else they keep their size)")
+    add("--descriptors_dtype", choices=("float32", "float16"), default="float32", help="what descriptors are stored in; float16 takes "
+        "half the disk and differs by less than 0.00025")
+    add("--no_descriptors_cache", action="store_true", help="do not keep the test's descriptors below cache/descriptors, where an "
+        "interrupted extraction goes on and the next test of the same network and images finds them (validation never keeps its own), but "
+        "in a temporary file in TMPDIR")
+    add("--descriptors_cache_size", type=_number(0), default=50, metavar="GB", help="what cache/descriptors may hold, 10^9 bytes; the "
+        "least recently used go, those in use stay")
+    add("--faiss_index", default="Flat", metavar="FACTORY", help="how the test searches the database: Flat is exact; any other string of "
+        "faiss's index_factory, such as IVF4096,PQ64, is approximate, and its recall against exact search is logged (validation is exact)")
+    add("--faiss_nprobe", type=_whole(1), metavar="N", help="cells that an IVF index searches a query (default: 16)")
     add("--num_preds_to_save", type=_whole(0), default=0, help="draw each test query beside this many predictions, images")
     add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
 

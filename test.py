@@ -1,5 +1,6 @@
 """From descriptors to recalls: the evaluation protocol, in one place."""
 
+import contextlib
 import logging
 from dataclasses import dataclass
 
@@ -7,7 +8,9 @@ import numpy as np
 import torch
 
 from model.errors import UserError
+from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
+from retrieval.index import FLAT, check_index, search_index
 from retrieval.knn import search
 
 RECALL_VALUES = (1, 5, 10, 20, 100)
@@ -88,29 +91,42 @@ class TestResult:
                    f"{self.num_database} database images, {self.num_without_positives} queries without positives ({without})")
 
 
-def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32):
-    """Evaluates a network on a TestDataset: descriptors, exact L2 nearest neighbours, recalls. Returns a TestResult,
+def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32, cache=None,
+         faiss_index=FLAT, faiss_nprobe=None):
+    """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Returns a TestResult,
     whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
 
-    An unreadable query counts as missed, an unreadable database image is never retrieved; both are counted and logged.
-    Raises UserError when no query or no database image can be read.
+    cache: the DescriptorCache that descriptors are kept in (default: they are not kept); faiss_index, faiss_nprobe: an approximate index
+    as in retrieval.index (default: exact search). An unreadable query counts as missed, an unreadable database image is never retrieved;
+    both are counted and logged. Raises UserError when no query or no database image can be read, or the disk or faiss refuses.
     """
-    extracted = {}
-    for part in ("database", "queries"):
-        images = getattr(dataset, part)
-        extracted[part] = extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}", dtype)
-        unreadable = extracted[part][1]
-        for index, reason in unreadable.items():
-            logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")
-        if len(unreadable) == len(images):
-            raise UserError(f"none of the {len(images)} images of {images.folder} can be read ({next(iter(unreadable.values()))})")
-        if unreadable:
-            effect = "counted as missed" if part == "queries" else "never retrieved"
-            logging.warning(f"{len(unreadable)} of {len(images)} images of {images.folder} cannot be read and are {effect} "
-                            f"(debug.log names them)")
-    (database, bad_database), (queries, bad_queries) = extracted["database"], extracted["queries"]
-    _, predictions = search(database, queries, max(*RECALL_VALUES, num_predictions), bad_database, bad_queries)
-    return summarize(predictions, dataset.positives_per_query, len(database), bad_queries, bad_database, seed)
+    if faiss_index != FLAT:
+        check_index(faiss_index, faiss_nprobe, network.fc_output_dim, len(dataset.database))
+    cache = cache or DescriptorCache()
+    with contextlib.ExitStack() as stack:
+        stores = {}
+        for part in ("database", "queries"):
+            images = getattr(dataset, part)
+            stores[part] = store = stack.enter_context(cache.store(network, images, batch_size, device, dtype))
+            extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}", dtype, store)
+            _report_unreadable(images, store.unreadable, "counted as missed" if part == "queries" else "never retrieved")
+        database, queries = stores["database"], stores["queries"]
+        k, unreadable = max(*RECALL_VALUES, num_predictions), (database.unreadable, queries.unreadable)
+        if faiss_index == FLAT:
+            _, predictions = search(database.descriptors, queries.descriptors, k, *unreadable, device)
+        else:
+            _, predictions = search_index(database, queries.descriptors, k, faiss_index, faiss_nprobe, *unreadable, seed)
+    return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed)
+
+
+def _report_unreadable(images, unreadable, effect):
+    for index, reason in unreadable.items():
+        logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")
+    if len(unreadable) == len(images):
+        raise UserError(f"none of the {len(images)} images of {images.folder} can be read ({next(iter(unreadable.values()))})")
+    if unreadable:
+        logging.warning(f"{len(unreadable)} of {len(images)} images of {images.folder} cannot be read and are {effect} "
+                        f"(debug.log names them)")
 
 
 test.__test__ = False  # for pytest: this is no test

@@ -24,7 +24,7 @@ from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
 from datasets.transfer import to_device
-from eval import test_and_report
+from eval import descriptor_cache, test_and_report
 from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
 from model.domain_adaptation import make_domain_module
@@ -129,7 +129,9 @@ def train(args, output_folder):
                      + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items()))
         problems.log_totals()
 
-        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype)
+        # exact, and not kept: the next epoch's network is another
+        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
+                      cache=descriptor_cache(args, keep=False))
         logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(time.monotonic() - start))}, {val_set}: {result}")
         if result.recall(1) > best_recall1:
             best_recall1 = result.recall(1)

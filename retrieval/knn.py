@@ -1,35 +1,102 @@
-"""Exact nearest neighbours by L2 distance."""
+"""Exact nearest neighbours by L2 distance, in memory that does not grow with the database."""
+
+import contextlib
 
 import faiss
 import numpy as np
+import torch
 
-BLOCK = 1 << 17  # database descriptors searched at a time
+BLOCK_BYTES = 1 << 27  # of database descriptors as float32, searched at a time
+_TILE = 8192  # database descriptors of one matrix product in faiss (1,024 by default: its threads then wait for each other all the time)
+_GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances take 0.5 GB
 
 
-def search(database, queries, k, exclude_database=(), exclude_queries=()):
-    """The k nearest database descriptors of every query, nearest first.
+def search(database, queries, k, exclude_database=(), exclude_queries=(), device="cpu"):
+    """The k nearest database descriptors of every query, nearest first; on a CUDA device by matrix product and top-k in float32.
 
-    database: float32 (n, dim); queries: float32 (q, dim); exclude_database: indices that are never retrieved; exclude_queries:
-    indices of queries that retrieve nothing. Returns (distances, neighbours): squared L2 distances float32 (q, k) and database indices
-    int64 (q, k), padded with infinity and -1 where the database has fewer than k images.
+    database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32; exclude_database:
+    indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing. Returns (distances, neighbours): squared
+    L2 distances float32 (q, k) and database indices int64 (q, k), padded with infinity and -1 where the database has fewer than k images.
     """
-    heap = faiss.ResultHeap(len(queries), k)
+    queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(len(database), bool)
     usable[list(exclude_database)] = False
-    for begin in range(0, len(database), BLOCK):
-        rows = np.flatnonzero(usable[begin:begin + BLOCK])
-        block = database[begin:begin + BLOCK]
-        block = block if len(rows) == len(block) else block[rows]
-        if len(rows):
-            distances, neighbours = faiss.knn(queries, np.ascontiguousarray(block), min(k, len(rows)))
-            heap.add_result(*_pad(distances, begin + rows[neighbours], k))
-    heap.finalize()
-    distances, neighbours = heap.D, heap.I
+    device = torch.device(device)
+    search_blocks = _search_gpu if device.type == "cuda" else _search_cpu
+    distances, neighbours = search_blocks(database, queries, k, usable, device)
+    return exclude(distances, neighbours, exclude_queries)
+
+
+def exclude(distances, neighbours, queries):
+    """Of neighbours (with -1 where there is none) and their distances, as search returns them: these queries retrieve nothing."""
+    neighbours[list(queries)] = -1
     distances[neighbours < 0] = np.inf
-    distances[list(exclude_queries)], neighbours[list(exclude_queries)] = np.inf, -1
     return distances, neighbours
+
+
+def usable_blocks(database, usable):
+    """Yields (indices int64 (b,), descriptors float32 (b, dim)) of the usable rows of a database, BLOCK_BYTES at a time."""
+    rows = max(1, BLOCK_BYTES // (4 * database.shape[1]))
+    for begin in range(0, len(database), rows):
+        indices = np.flatnonzero(usable[begin:begin + rows])
+        block = database[begin:begin + rows]
+        if len(indices):
+            block = block if len(indices) == len(block) else block[indices]
+            yield begin + indices, np.ascontiguousarray(block, np.float32)  # a copy only of what is no float32 yet
+
+
+def _search_cpu(database, queries, k, usable, device):
+    heap = faiss.ResultHeap(len(queries), k)
+    with _tiles(_TILE):
+        for indices, block in usable_blocks(database, usable):
+            distances, neighbours = faiss.knn(queries, block, min(k, len(block)))
+            heap.add_result(*_pad(distances, indices[neighbours], k))
+    heap.finalize()
+    return heap.D, heap.I
+
+
+@contextlib.contextmanager
+def _tiles(size):
+    before = faiss.cvar.distance_compute_blas_database_bs
+    faiss.cvar.distance_compute_blas_database_bs = size
+    try:
+        yield
+    finally:
+        faiss.cvar.distance_compute_blas_database_bs = before
 
 
 def _pad(distances, neighbours, k):
     missing = ((0, 0), (0, k - distances.shape[1]))
     return np.pad(distances, missing, constant_values=np.inf), np.pad(neighbours, missing, constant_values=-1)
+
+
+def _search_gpu(database, queries, k, usable, device):
+    """|q - x|^2 = |q|^2 + |x|^2 - 2 q.x, of which |q|^2 is added last: it changes no order."""
+    queries = torch.from_numpy(queries).to(device)
+    best = torch.full((len(queries), k), torch.inf, device=device)
+    nearest = torch.full((len(queries), k), -1, device=device)
+    with torch.inference_mode(), _full_float32():
+        for indices, block in usable_blocks(database, usable):
+            block = torch.tensor(block, device=device)
+            indices = torch.from_numpy(indices).to(device)
+            norms = block.square().sum(dim=1)  # (b,)
+            for begin in range(0, len(queries), _GPU_QUERIES):
+                part = slice(begin, begin + _GPU_QUERIES)
+                distances = torch.addmm(norms, queries[part], block.T, alpha=-2)  # (q, b)
+                distances, columns = distances.topk(min(k, len(block)), dim=1, largest=False)
+                merged = torch.cat([best[part], distances], dim=1)
+                best[part], order = merged.topk(k, dim=1, largest=False)
+                nearest[part] = torch.cat([nearest[part], indices[columns]], dim=1).gather(1, order)
+        best = (best + queries.square().sum(dim=1, keepdim=True)).clamp_(min=0)
+    return best.cpu().numpy(), nearest.cpu().numpy()
+
+
+@contextlib.contextmanager
+def _full_float32():
+    """Matrix products in float32, whatever the settings: TF32 has 10 bits, too few to tell near neighbours apart."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -28,6 +28,11 @@ def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
         assert all(re.match(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for cell in row[3:])
     assert re.search(r"\| render \| \d+ \| \d+ \|\n\| train \| \d+ \| \d+ \|\n\| evaluate \| \d+ \| \d+ \|", table)
     assert len(list((folder / "preds" / "city_1_by_day").glob("*.jpg"))) == 6
+    # each network's descriptors of a database are computed once: by day, or in the training's own test
+    log = (folder / "debug.log").read_text()
+    reused = re.findall(r"The descriptors of \S+/(city\d/test/\w+) are read from cache", log)
+    assert sorted(reused) == ["city1/test/database"] * 3 + ["city1/test/queries_v1"] + ["city2/test/database"] * 2
+    assert "/val/" not in "".join(re.findall(r"The descriptors of .*", log))
     # a second run goes on with the same city
     assert demo.main([*SMALL, "--epochs_num", "1", "--iterations_per_epoch", "1", "--preds", "0"]) == 0
     assert "0 images written" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def test_bootstrap_intervals_are_those_of_resampled_queries():
 
 @pytest.mark.parametrize("block", [7, 100, 1 << 17])
 def test_knn_equals_brute_force(monkeypatch, block):
-    monkeypatch.setattr(knn, "BLOCK", block)
+    monkeypatch.setattr(knn, "BLOCK_BYTES", block * 8 * 4)
     rng = np.random.default_rng(0)
     database, queries = rng.normal(size=(101, 8)).astype(np.float32), rng.normal(size=(30, 8)).astype(np.float32)
     excluded = [0, 50, *range(14, 21)]  # a whole block among them

@@ -13,8 +13,9 @@ DEFAULTS = dict(
     infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None,
     backbone_weights="IMAGENET1K_V1", device="auto", seed=0, num_workers=8, num_preds_to_save=0, save_only_wrong_preds=False,
     queries_folder=None, database_folder=None, save_dir="default", keep_every=0, compile=False, tf32=False, profile=0,
-    domain_adaptation=None,
-    domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
+    domain_adaptation=None, domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
+    descriptors_dtype="float32", no_descriptors_cache=False,
+    descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None,
     expected_architecture=(None, None), save_dir_given=False)
 
 

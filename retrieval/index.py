@@ -1,0 +1,164 @@
+"""Approximate nearest neighbours: any index of faiss's index_factory, built by blocks from a descriptor store and kept beside it."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+
+import faiss
+import numpy as np
+
+from model.errors import UserError
+from model.files import replacing
+from retrieval import knn
+from retrieval.locks import FileLock
+
+FLAT = "Flat"  # exact: retrieval/knn.py
+DEFAULT_NPROBE = 16
+_VERSION = 1
+_TRAINING_BYTES = 1 << 29  # of float32 descriptors that an index is trained on, unless its cells need more
+_PER_CELL = 39  # training descriptors a cell, below which faiss warns
+_SAMPLED_QUERIES, _SAMPLED_RANKS = 100, 10
+
+
+def check_index(factory, nprobe, dim, num_images):
+    """Raises UserError if faiss cannot make such an index for dim-D descriptors of num_images images: said before hours of extraction."""
+    index = _make(factory, dim)
+    ivf = faiss.try_extract_index_ivf(index)
+    if nprobe is not None and ivf is None:
+        raise UserError(f"--faiss_nprobe {nprobe}: the index {factory!r} has no cells to probe; leave it out, or give an IVF index")
+    if ivf is not None and ivf.nlist < 1:
+        raise UserError(f"--faiss_index {factory!r}: an IVF index needs at least 1 cell")
+    if ivf is not None and ivf.nlist > num_images:
+        raise UserError(f"--faiss_index {factory!r}: training its {ivf.nlist} cells needs at least as many images, and the database has "
+                        f"{num_images}; ask for fewer, or leave it out for exact search")
+
+
+def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), exclude_queries=(), seed=0):
+    """As knn.search, with an approximate index of the descriptors of a DescriptorStore; logs its recall against exact search.
+
+    factory: a string of faiss's index_factory; nprobe: cells searched a query, for IVF indexes (default: DEFAULT_NPROBE); seed: of the
+    sample that the index is trained on, and of the queries that its recall is measured on. The index is opened if it was kept beside the
+    store, else built, and kept if the store is. Raises UserError when faiss refuses.
+    """
+    queries = np.ascontiguousarray(queries, np.float32)
+    usable = np.ones(store.num_images, bool)
+    usable[list(exclude_database)] = False
+    index = _open_or_build(store, factory, usable, seed)
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is not None:
+        ivf.nprobe = nprobe or DEFAULT_NPROBE
+    with _refusing(factory):
+        distances, positions = index.search(queries, k)
+    rows = np.append(np.flatnonzero(usable), -1)  # the index counts usable images alone; -1 stays -1
+    distances, neighbours = knn.exclude(distances, rows[positions], exclude_queries)
+    _log_recall(store, queries, neighbours, f"{factory}" + (f", nprobe {ivf.nprobe}" if ivf is not None else ""), exclude_database,
+                exclude_queries, seed)
+    return distances, neighbours
+
+
+def _log_recall(store, queries, neighbours, name, exclude_database, exclude_queries, seed):
+    """Compares with exact search on a sample of queries: the share of the exact nearest, and of the 10 nearest, that the index finds."""
+    candidates = np.setdiff1d(np.arange(len(queries)), list(exclude_queries))
+    sample = np.sort(np.random.default_rng(seed).permutation(candidates)[:_SAMPLED_QUERIES])
+    ranks = min(_SAMPLED_RANKS, neighbours.shape[1])
+    _, exact = knn.search(store.descriptors, queries[sample], ranks, exclude_database)
+    pairs = list(zip(exact, neighbours[sample, :ranks], strict=True))
+    nearest = np.mean([right[0] in found for right, found in pairs])
+    shared = np.mean([np.isin(right[right >= 0], found).mean() for right, found in pairs])
+    logging.info(f"faiss index {name}, of {len(sample)} queries: its first {ranks} neighbours hold the exact nearest of "
+                 f"{100 * nearest:.1f}%, and {100 * shared:.1f}% of the exact {ranks}")
+
+
+def _open_or_build(store, factory, usable, seed):
+    if store.folder is None:
+        return _build(store, factory, usable, seed)
+    header = {"version": _VERSION, "factory": factory, "seed": seed, "faiss": faiss.__version__, "num_vectors": int(usable.sum()),
+              "dim": store.dim}
+    path = os.path.join(store.folder, "index_" + hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16])
+    lock = FileLock(path + ".lock")
+    try:
+        lock.acquire(exclusive=True, reason=f"that builds the index {factory} in {store.folder}")
+        index = _read(path, header)
+        if index is None:
+            index = _build(store, factory, usable, seed)
+            _write(index, path, header)
+        return index
+    finally:
+        lock.release()
+
+
+def _build(store, factory, usable, seed):
+    """Trains an index on a sample of the usable descriptors, and adds them block by block."""
+    num_usable = int(usable.sum())
+    logging.info(f"Building the faiss index {factory} of {num_usable} descriptors")
+    with _refusing(factory):
+        index = _make(factory, store.dim)
+        if not index.is_trained:
+            ivf = faiss.try_extract_index_ivf(index)
+            wanted = max(_TRAINING_BYTES // (4 * store.dim), _PER_CELL * ivf.nlist if ivf is not None else 0)
+            rows = np.random.default_rng(seed).choice(num_usable, min(wanted, num_usable), replace=False, shuffle=False)
+            rows = np.flatnonzero(usable)[np.sort(rows)]  # in the order of the disk
+            index.train(np.ascontiguousarray(store.descriptors[rows], np.float32))
+        for _, block in knn.usable_blocks(store.descriptors, usable):
+            index.add(block)
+    return index
+
+
+def _read(path, header):
+    """The index kept at path, or None if there is none; one that is not whole is never given to faiss."""
+    try:
+        with open(path + ".json") as file:
+            kept = json.load(file)
+        digest = kept.pop("sha256", None)
+        if kept != header:
+            raise ValueError("its header is of something else")
+        if digest != _file_digest(path + ".faiss"):
+            raise ValueError("its digest is another")
+        index = faiss.read_index(path + ".faiss")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # as damaged JSON and faiss have it
+        logging.warning(f"The index {path}.faiss cannot be used ({error}): building it anew")
+        return None
+    logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")
+    return index
+
+
+def _write(index, path, header):
+    """Keeps an index; where the disk refuses, it serves this run alone."""
+    try:
+        with replacing(path + ".faiss") as temporary:
+            faiss.write_index(index, temporary)
+        with replacing(path + ".json") as temporary, open(temporary, "w") as file:
+            json.dump({**header, "sha256": _file_digest(path + ".faiss")}, file, indent=1)
+    except (UserError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(path + ".faiss")
+        logging.warning(f"The index is not kept: {_reason(error)}")
+
+
+def _file_digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make(factory, dim):
+    with _refusing(factory):
+        return faiss.index_factory(dim, factory)
+
+
+@contextlib.contextmanager
+def _refusing(factory):
+    """What faiss raises as UserError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise UserError(f"--faiss_index {factory!r} cannot be made or searched: {_reason(error)}") from error
+
+
+def _reason(error):
+    """What faiss says, without where in its source."""
+    return re.sub(r"^Error in .*? at \S+: (Error: '.*?' failed: )?", "", (str(error).splitlines() or [type(error).__name__])[0])

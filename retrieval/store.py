@@ -1,0 +1,281 @@
+"""The one format of descriptors on disk: written by blocks, resumable, read memory-mapped.
+
+A store is a folder with
+- descriptors.npy: (n, dim) float32 or float16, an array as numpy.load(mmap_mode="r") opens it; rows of unreadable images are zero;
+- names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
+- header.json: version, type and sizes, what the descriptors are a function of (identity), unreadable images with reasons, whether it is
+  complete, and a digest of all that;
+- blocks.jsonl, until it is complete: a line for each block of rows that is written, with checksums of the line and of the rows.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zlib
+
+import numpy as np
+
+from datasets.image_names import ImageNames
+from model.errors import UserError
+from model.files import replacing
+
+VERSION = 1
+DTYPES = ("float32", "float16")
+_DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks.jsonl"
+_MIN_BLOCK = 1024  # images
+
+
+def block_size(batch_size):
+    """Images a block: whole batches, so that images of one size lose nothing. Blocks are extracted each on its own, which is why a resumed
+    extraction gives the same bits."""
+    return -(-max(_MIN_BLOCK, 8 * batch_size) // batch_size) * batch_size
+
+
+class DescriptorStore:
+    """Descriptors in one file, written by blocks of `block_size` rows and read as `descriptors`.
+
+    descriptors: read-only memory map (n, dim), float32 or float16; unreadable: {index: reason}; done: the blocks that are written;
+    folder: where it is kept, None for a temporary one; complete: whether all is there.
+    """
+
+    folder = None
+
+    def __init__(self, file, path, num_images, dim, dtype, block, offset=0):
+        self._file, self._path, self._offset = file, path, offset
+        self.num_images, self.dim, self.dtype, self.block_size = num_images, dim, np.dtype(dtype), block
+        self.num_blocks = -(-num_images // block)
+        self.done, self.unreadable, self.complete = set(), {}, False
+        self.descriptors = np.memmap(file, self.dtype, "r", offset, (num_images, dim))
+
+    def rows(self, block):
+        """The range of images of a block."""
+        return range(block * self.block_size, min((block + 1) * self.block_size, self.num_images))
+
+    def pending(self):
+        """The blocks that are not written yet, ascending."""
+        return [] if self.complete else [block for block in range(self.num_blocks) if block not in self.done]
+
+    def write(self, block, descriptors, unreadable):
+        """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images. Raises UserError when the disk refuses."""
+        rows = self.rows(block)
+        if descriptors.shape != (len(rows), self.dim):
+            raise ValueError(f"block {block} has {len(rows)} rows of {self.dim}, not {descriptors.shape}")
+        data = np.ascontiguousarray(descriptors, self.dtype)
+        with _refusing(self._path):
+            _write_at(self._file, data, self._offset + rows.start * self.dim * self.dtype.itemsize)
+            self._record(block, data, unreadable)
+        self.unreadable.update(unreadable)
+        self.done.add(block)
+
+    def finish(self):
+        """To be called when all blocks are written."""
+        if self.pending():
+            raise ValueError(f"{len(self.pending())} blocks are not written")
+        self.complete = True
+
+    def close(self):
+        """The file is closed; `descriptors` can still be read."""
+        self._file.close()
+
+    def _record(self, block, data, unreadable):
+        pass
+
+
+def temporary_store(num_images, dim, dtype="float32", block=_MIN_BLOCK):
+    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives the process."""
+    with _refusing(f"a temporary file in {tempfile.gettempdir()}", "set TMPDIR to where there is more"):
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        _allocate(file, num_images * dim * np.dtype(dtype).itemsize)
+        return DescriptorStore(file, f"a temporary file in {tempfile.gettempdir()}", num_images, dim, dtype, block)
+
+
+class FolderStore(DescriptorStore):
+    """A store that is kept, possibly not complete. Raises ValueError when what is there is damaged or of another version (FileNotFoundError
+    when there is nothing), before anything is mapped.
+
+    header: what header.json says; when_complete: called once the store is.
+    """
+
+    @staticmethod
+    def when_complete():
+        pass
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.header = header = _read_header(folder)
+        beginning = _npy_header(header["dtype"], header["num_images"], header["dim"])
+        size = _data_size(header, beginning)
+        path = os.path.join(folder, _DATA)
+        file = open(path, "rb" if header["complete"] else "r+b", buffering=0)  # noqa: SIM115
+        try:
+            if (found := os.fstat(file.fileno()).st_size) != size:
+                raise ValueError(f"{_DATA} has {found} bytes, not {size}")
+            if file.read(len(beginning)) != beginning:
+                raise ValueError(f"{_DATA} does not begin as it should")
+            super().__init__(file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning))
+            self.complete = header["complete"]
+            self.unreadable = {int(index): reason for index, reason in header["unreadable"].items()}
+            if not self.complete:
+                self._read_blocks()
+        except BaseException:
+            file.close()
+            raise
+
+    @property
+    def names(self):
+        """The images' names, in the order of the rows: ImageNames. Raises ValueError when names.txt is damaged."""
+        data = np.fromfile(os.path.join(self.folder, _NAMES), np.uint8)
+        if hashlib.sha256(data).hexdigest() != self.header["names"]:
+            raise ValueError(f"{os.path.join(self.folder, _NAMES)} is damaged")
+        ends = np.flatnonzero(data == ord("\n"))
+        names = ImageNames(data, np.concatenate([[0], ends[:-1] + 1]).astype(np.int64), ends, source=self.folder)
+        if (data == ord("\\")).any():
+            names = ImageNames.from_strings([_unescape(name) for name in names], source=self.folder)
+        return names
+
+    def finish(self):
+        """Marks the store as complete, once it is on the disk."""
+        super().finish()
+        with _refusing(self._path):
+            os.fsync(self._file.fileno())
+        unreadable = {str(index): self.unreadable[index] for index in sorted(self.unreadable)}
+        self.header = {**self.header, "complete": True, "unreadable": unreadable}
+        _write_header(self.folder, self.header)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, _BLOCKS))
+        self.when_complete()
+
+    def _record(self, block, data, unreadable):
+        line = json.dumps({"block": block, "crc32": zlib.crc32(data), "unreadable": {str(i): reason for i, reason in unreadable.items()}})
+        with open(os.path.join(self.folder, _BLOCKS), "ab", buffering=0) as file:
+            _write_at(file, b"%08x %b\n" % (zlib.crc32(line.encode()), line.encode()))
+
+    def _read_blocks(self):
+        """Which blocks are done: those with a whole line, whose rows have its checksum. What follows a broken line is cut off."""
+        path = os.path.join(self.folder, _BLOCKS)
+        whole = 0
+        with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+            for line in file:
+                entry = _parse_line(line)
+                if entry is None or not 0 <= entry["block"] < self.num_blocks:
+                    file.truncate(whole)
+                    break
+                whole += len(line)
+                rows = self.rows(entry["block"])
+                if zlib.crc32(self.descriptors[rows.start:rows.stop]) == entry["crc32"]:
+                    self.done.add(entry["block"])
+                    self.unreadable.update({int(index): reason for index, reason in entry["unreadable"].items()})
+
+
+def create_store(folder, names, header):
+    """Makes an empty store at `folder`, where none may be, with all its disk space taken. Returns a FolderStore.
+
+    names: the images'; header: the store's dtype, num_images, dim, block_size and identity (a dict for JSON: what the descriptors are a
+    function of). Raises UserError when the disk refuses; nothing is left then.
+    """
+    building = folder + ".building"
+    shutil.rmtree(building, ignore_errors=True)
+    beginning = _npy_header(header["dtype"], header["num_images"], header["dim"])
+    try:
+        with _refusing(folder):
+            os.makedirs(building)
+            with open(os.path.join(building, _DATA), "xb", buffering=0) as file:
+                _write_at(file, beginning)
+                _allocate(file, _data_size(header, beginning))
+            digest = hashlib.sha256()
+            digest = hashlib.sha256()
+            with open(os.path.join(building, _NAMES), "wb") as file:
+                for name in names:
+                    line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
+                    file.write(line)
+                    digest.update(line)
+        _write_header(building, {"version": VERSION, **header, "names": digest.hexdigest(), "complete": False, "unreadable": {}})
+        with _refusing(folder):
+            os.rename(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return FolderStore(folder)
+
+
+def header_path(folder):
+    return os.path.join(folder, "header.json")
+
+
+def _data_size(header, beginning):
+    return len(beginning) + header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize
+
+
+def _read_header(folder):
+    with open(header_path(folder), "rb") as file:
+        header = json.loads(file.read())
+    if not isinstance(header, dict):
+        raise ValueError("header.json is damaged")
+    if header.get("version") != VERSION:
+        raise ValueError(f"its version is {header.get('version')!r}, not {VERSION}")
+    if header.pop("digest", None) != _digest(header):
+        raise ValueError("header.json is damaged")
+    # with the digest right these can only be wrong in a header that another program wrote
+    if header["dtype"] not in DTYPES or not all(isinstance(header[key], int) and header[key] > 0
+                                                for key in ("num_images", "dim", "block_size")):
+        raise ValueError("header.json has impossible sizes")
+    return header
+
+
+def _write_header(folder, header):
+    with replacing(header_path(folder)) as temporary, open(temporary, "w") as file:
+        json.dump({**header, "digest": _digest(header)}, file, indent=1)
+
+
+def _digest(header):
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def _npy_header(dtype, num_images, dim):
+    """The first bytes of descriptors.npy."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (num_images, dim)})
+    return buffer.getvalue()
+
+
+def _parse_line(line):
+    """The entry of a line of blocks.jsonl, or None if it is not whole."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    return json.loads(text) if line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text) else None
+
+
+def _unescape(name):
+    return "\\".join(part.replace("\\n", "\n") for part in name.split("\\\\"))
+
+
+def _allocate(file, size):
+    """Takes the disk space now, so that a disk that is too small is known before hours of extraction."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except (AttributeError, OSError) as error:  # not on every system, nor on every file system
+        if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.truncate(file.fileno(), size)
+
+
+def _write_at(file, data, offset=None):
+    """Writes all bytes, at an offset or at the file's end. Plain writes: on a full disk they raise, where a memory map would kill the
+    process."""
+    view = memoryview(data).cast("B")
+    while len(view):
+        written = os.write(file.fileno(), view) if offset is None else os.pwrite(file.fileno(), view, offset)
+        view = view[written:]
+        offset = None if offset is None else offset + written
+
+
+@contextlib.contextmanager
+def _refusing(path, advice="free some space there, or give --no_descriptors_cache"):
+    """OSError as UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"descriptors cannot be written to {path}: {error.strerror or error}; {advice}") from error

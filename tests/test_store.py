@@ -1,0 +1,413 @@
+"""Descriptors on disk: what is written, gone on with, reused, made anew and removed."""
+
+import json
+import logging
+import multiprocessing
+import os
+import pathlib
+import resource
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from datasets.test_dataset import ImageFolder
+from model.errors import UserError
+from retrieval import descriptors, identity, store
+from retrieval.cache import DescriptorCache
+from retrieval.descriptors import extract_descriptors
+from retrieval.locks import FileLock
+from retrieval.store import FolderStore, block_size, create_store, temporary_store
+
+IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full
+
+
+class SmallNetwork(nn.Module):
+    """As much of a GeoLocalizationNet as extraction needs. It counts its images, and fails when told to."""
+
+    backbone_name, fc_output_dim = "Small", 4
+
+    def __init__(self, seed=0, fail_after=None):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.seen, self.fail_after = 0, fail_after
+
+    def __deepcopy__(self, memo):
+        return self  # extraction computes with a copy, and these images count too
+
+    def forward(self, images):
+        self.seen += len(images)
+        if self.fail_after is not None and self.seen > self.fail_after:
+            raise KeyboardInterrupt
+        return nn.functional.normalize(self.conv(images).mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def images(workdir, monkeypatch):
+    monkeypatch.setattr(store, "_MIN_BLOCK", 1)
+    make_images("f")
+    return ImageFolder("f")
+
+
+def make_images(folder):
+    os.makedirs(folder)
+    rng = np.random.default_rng(0)
+    for i in range(IMAGES):
+        Image.fromarray(rng.integers(0, 256, (36 + 4 * rng.integers(3), 40, 3), np.uint8)).save(f"{folder}/{i:02d}.png")
+    os.truncate(f"{folder}/21.png", 30)
+
+
+def extract(cache, images, network=None, **options):
+    """(descriptors, unreadable, how many images the network saw)."""
+    network = network or SmallNetwork()
+    with cache.store(network, images, BATCH, "cpu", torch.float32) as opened:
+        values, unreadable = extract_descriptors(network, images, BATCH, store=opened, **options)
+        return np.array(values), unreadable, network.seen
+
+
+def kept(cache):
+    return sorted(name for name in os.listdir(cache.folder) if not name.endswith(".lock"))
+
+
+@pytest.fixture
+def cache(workdir):
+    return DescriptorCache("kept")
+
+
+# --- going on, reusing
+
+
+@pytest.mark.parametrize(("fail_after", "blocks"), [(0, 0), (15, 0), (16, 1), (25, 1), (36, 2)])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_interrupted_extraction_goes_on_with_the_same_bits(images, cache, fail_after, blocks, workers, caplog):
+    caplog.set_level(logging.INFO)
+    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    with pytest.raises(KeyboardInterrupt):
+        extract(cache, images, SmallNetwork(fail_after=fail_after), num_workers=workers)
+    assert len(kept(cache)) == (blocks > 0)  # an empty store is not kept
+    values, unreadable, seen = extract(cache, images)
+    np.testing.assert_array_equal(values, whole)
+    assert list(unreadable) == [21] and unreadable[21] and not values[21].any()
+    assert seen == IMAGES - 16 * blocks - (blocks < 2)
+    assert (f"{blocks} of 3 blocks are there" in caplog.text) == (blocks > 0)
+
+
+def test_a_finished_store_is_reused_with_its_unreadable_images(images, cache, caplog):
+    caplog.set_level(logging.INFO)
+    first, unreadable, seen = extract(cache, images)
+    second, same, not_seen = extract(cache, images)
+    np.testing.assert_array_equal(first, second)
+    assert unreadable == same and (seen, not_seen) == (IMAGES - 1, 0) and "are read from kept/f_" in caplog.text
+    folder = os.path.join("kept", *kept(cache))
+    opened = FolderStore(folder)
+    assert opened.complete and list(opened.names) == list(images.names)
+    assert sorted(os.listdir(folder)) == ["descriptors.npy", "header.json", "names.txt"]
+    np.testing.assert_array_equal(np.load(f"{folder}/descriptors.npy", allow_pickle=False), first)  # as any reader of numpy's has it
+    with pytest.raises(ValueError, match="read-only"):
+        opened.descriptors[0] = 0
+
+
+def test_what_descriptors_depend_on_makes_another_store(images, cache, monkeypatch):
+    network = SmallNetwork()
+    extract(cache, images)
+    for number, change in enumerate((
+            lambda: SmallNetwork(seed=1),
+            lambda: os.utime("f/03.png", ns=(1, 1)),
+            lambda: os.unlink("f/39.png"),
+            lambda: os.rename("f/00.png", "f/001.png"),
+            lambda: monkeypatch.setattr(torch, "__version__", "0"),
+            lambda: monkeypatch.setattr(identity, "_EXTRACTION", 0),
+            lambda: monkeypatch.setattr(cache, "dtype", "float16")), 2):
+        network = change() or network
+        network.seen = 0
+        changed = ImageFolder("f")
+        assert extract(cache, changed, network)[2] > 0 and len(kept(cache)) == number
+        network.seen = 0
+        assert extract(cache, changed, network)[2] == 0
+    for resize, batch_size, dtype in ((None, 4, torch.float32), (None, BATCH, torch.bfloat16), (64, BATCH, torch.float32)):
+        with cache.store(network, ImageFolder("f", resize), batch_size, "cpu", dtype) as other:
+            assert not other.complete
+
+
+def test_float16_is_float32_rounded(images, cache):
+    values, _, _ = extract(DescriptorCache("half", dtype="float16"), images)
+    reference = extract(cache, images)[0]
+    assert values.dtype == np.float16
+    np.testing.assert_array_equal(values, reference.astype(np.float16))
+    assert np.abs(values - reference).max() < 0.00025
+
+
+def test_weights_digest_does_not_depend_on_layout_but_on_every_bit():
+    network = SmallNetwork()
+    digest = identity.weights_digest(network)
+    assert identity.weights_digest(SmallNetwork().to(memory_format=torch.channels_last)) == digest
+    with torch.no_grad():
+        network.conv.bias[0] = torch.nextafter(network.conv.bias[0], torch.tensor(9.0))
+    assert identity.weights_digest(network) != digest
+
+
+def test_killed_while_another_waits(images, cache):
+    """SIGKILL while one process writes and another waits for it: the other goes on with what is there."""
+    context = multiprocessing.get_context("fork")
+    seen = context.Queue()
+
+    def work(seconds):
+        network = SmallNetwork()
+        network.register_forward_pre_hook(lambda *_: time.sleep(seconds) if network.seen > 20 else None)
+        seen.put(extract(cache, images, network)[2])
+    first, second = context.Process(target=work, args=(100,)), context.Process(target=work, args=(0,))
+    first.start()
+    wait_for(lambda: os.path.exists("kept") and any(os.path.exists(f"kept/{name}/blocks.jsonl") for name in os.listdir("kept")))
+    second.start()
+    time.sleep(0.2)
+    assert second.is_alive() and seen.empty()
+    first.kill()
+    first.join()
+    assert seen.get(timeout=60) == IMAGES - 16 - 1
+    second.join()
+    np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# --- damage
+
+
+def flip(path, position):
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[position] ^= 1
+    pathlib.Path(path).write_bytes(data)
+
+
+def change_header(folder, **values):
+    header = store._read_header(folder)
+    store._write_header(folder, {**header, **values})
+
+
+@pytest.mark.parametrize("damage", [
+    lambda folder: os.truncate(f"{folder}/descriptors.npy", 300),
+    lambda folder: os.truncate(f"{folder}/descriptors.npy", 10**9),  # sparse
+    lambda folder: flip(f"{folder}/descriptors.npy", 40),
+    lambda folder: os.unlink(f"{folder}/descriptors.npy"),
+    lambda folder: os.truncate(f"{folder}/header.json", 100),
+    lambda folder: os.truncate(f"{folder}/header.json", 0),
+    lambda folder: flip(f"{folder}/header.json", 30),
+    lambda folder: flip(f"{folder}/header.json", 200),
+    lambda folder: pathlib.Path(f"{folder}/header.json").write_text("[" * 100_000),
+    lambda folder: pathlib.Path(f"{folder}/header.json").write_text('{"version": 1}'),
+    lambda folder: os.unlink(f"{folder}/header.json"),
+    lambda folder: change_header(folder, version=0),
+    lambda folder: change_header(folder, num_images=10**15),
+    lambda folder: change_header(folder, num_images=-1),
+    lambda folder: change_header(folder, dtype="object"),
+    lambda folder: change_header(folder, unreadable=[1]),
+    lambda folder: change_header(folder, identity={}),
+])
+def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
+    caplog.set_level(logging.INFO)
+    whole = extract(cache, images)[0]
+    damage(os.path.join("kept", *kept(cache)))
+    values, _, seen = extract(cache, images)
+    np.testing.assert_array_equal(values, whole)
+    assert seen == IMAGES - 1 and caplog.text.count("computing them anew") == 1
+    assert extract(cache, images)[2] == 0
+
+
+@pytest.mark.parametrize(("damage", "blocks"), [
+    (lambda folder: os.truncate(f"{folder}/blocks.jsonl", os.path.getsize(f"{folder}/blocks.jsonl") - 1), 1),
+    (lambda folder: open(f"{folder}/blocks.jsonl", "ab").write(b'0badbeef {"blo'), 2),
+    (lambda folder: flip(f"{folder}/blocks.jsonl", 15), 0),
+    (lambda folder: flip(f"{folder}/descriptors.npy", 150), 1),
+])
+def test_only_whole_blocks_are_gone_on_with(images, cache, damage, blocks):
+    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    with pytest.raises(KeyboardInterrupt):
+        extract(cache, images, SmallNetwork(fail_after=36))
+    damage(os.path.join("kept", *kept(cache)))
+    with pytest.raises(KeyboardInterrupt):  # and once more, after what was cut off
+        extract(cache, images, SmallNetwork(fail_after={0: 20, 1: 18, 2: 4}[blocks]))
+    values, unreadable, _ = extract(cache, images)
+    np.testing.assert_array_equal(values, whole)
+    assert list(unreadable) == [21]
+
+
+def test_names_with_line_breaks_and_damaged_names(workdir):
+    names = ["a/b.jpg", "line\nbreak.jpg", "back\\nslash\\.jpg", "\udcff.jpg", "end"]
+    opened = create_store("s", names, {"dtype": "float32", "num_images": 5, "dim": 2, "block_size": 4, "identity": {}})
+    assert list(opened.names) == names
+    flip("s/names.txt", 3)
+    with pytest.raises(ValueError, match="names.txt is damaged"):
+        _ = opened.names
+
+
+# --- the disk
+
+
+def test_a_disk_that_fills_before(images, cache):
+    """One line at the start, before anything is computed; nothing is left."""
+    network = SmallNetwork()
+    network.fc_output_dim = 4096
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
+    try:
+        with pytest.raises(UserError, match="written to kept/f_.*: File too large; free some space there, or give --no_descriptors_cache"):
+            extract(cache, images, network)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert kept(cache) == [] and network.seen == 0
+
+
+@pytest.mark.parametrize("writes", range(1, 6))
+def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
+    """At every write in turn, half of which is done: nothing half-written is taken for whole."""
+    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    left = [writes]
+
+    def failing(real):
+        def write(handle, data, *offset):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            return real(handle, data[:len(data) // 2] if left[0] == 0 else data, *offset)
+        return write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", failing(os.write))
+        patch.setattr(os, "pwrite", failing(os.pwrite))
+        with pytest.raises(UserError, match="No space left on device; free some space there, or give --no_descriptors_cache"):
+            extract(cache, images)
+    values, _, seen = extract(cache, images)
+    np.testing.assert_array_equal(values, whole)
+    assert (seen < IMAGES - 1) == (writes > 3)  # after the beginning of the file: rows, line, rows, line, rows
+
+
+def test_a_cache_that_cannot_be_made(images, workdir):
+    pathlib.Path("kept").write_text("")
+    with pytest.raises(UserError, match="the descriptors' cache kept cannot be used: .*; mend it, or give --no_descriptors_cache"):
+        extract(DescriptorCache("kept"), images)
+
+
+def test_temporary_stores_leave_nothing(images, monkeypatch):
+    monkeypatch.setattr(store.tempfile, "tempdir", os.getcwd())
+    before = sorted(os.listdir())
+    values, _, _ = extract(DescriptorCache(None), images)
+    assert values[0].any() and sorted(os.listdir()) == before
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match="No space left on device; set TMPDIR to where there is more"):
+        temporary_store(10, 4)
+
+
+# --- size
+
+
+def test_least_recently_used_stores_go(images, workdir, caplog):
+    caplog.set_level(logging.INFO)
+    extract(DescriptorCache("kept"), images)
+    size = sum(file.stat().st_size for name in kept(DescriptorCache("kept")) for file in os.scandir(f"kept/{name}"))
+    cache = DescriptorCache("kept", limit=int(2.8 * size))
+    extract(cache, images, SmallNetwork(1))
+    assert len(kept(cache)) == 2
+    for name in kept(cache):
+        os.utime(f"kept/{name}/header.json", (1, 1))
+    assert extract(cache, images)[2] == 0  # the first is used again
+    extract(cache, images, SmallNetwork(2))
+    assert len(kept(cache)) == 2 and "the least recently used" in caplog.text
+    assert extract(cache, images)[2] == 0 and extract(cache, images, SmallNetwork(2))[2] == 0
+    assert extract(cache, images, SmallNetwork(1))[2] > 0
+    assert len([name for name in os.listdir("kept") if name.endswith(".lock")]) == 2
+
+
+def test_stores_in_use_stay(images, workdir):
+    cache = DescriptorCache("kept")
+    network = SmallNetwork()
+    with cache.store(network, images, BATCH, "cpu", torch.float32) as used:
+        extract_descriptors(network, images, BATCH, store=used)
+        tight = DescriptorCache("kept", limit=700)
+        extract(tight, images, SmallNetwork(1))
+        assert os.path.basename(used.folder) in kept(cache)
+        with cache.store(network, images, BATCH, "cpu", torch.float32) as shared:  # readers share it
+            assert shared.complete
+    extract(tight, images, SmallNetwork(2))
+    assert os.path.basename(used.folder) not in kept(cache)
+
+
+def test_larger_than_the_cache_is_not_kept(images, workdir, caplog):
+    caplog.set_level(logging.INFO)
+    assert extract(DescriptorCache("kept", limit=600), images)[0].any() and not os.path.exists("kept")
+    assert "more than --descriptors_cache_size" in caplog.text
+
+
+def test_leftovers_of_killed_processes_go(images, workdir):
+    for name in ("old_1.building", "old_2.removed"):
+        os.makedirs(f"kept/{name}/x")
+    cache = DescriptorCache("kept", limit=10**6)
+    extract(cache, images)
+    assert len(kept(cache)) == 1
+
+
+def test_locks(workdir):
+    alone, other = FileLock("l"), FileLock("l")
+    assert alone.acquire(exclusive=True) and not other.acquire(exclusive=False, wait=False)
+    alone.share()
+    assert other.acquire(exclusive=False, wait=False) and not alone.acquire(exclusive=True, wait=False)
+    assert other.acquire(exclusive=True, wait=False)
+    other.release(remove=True)
+    assert not os.path.exists("l") and alone.acquire(exclusive=True, wait=False)
+
+
+def test_a_lock_that_was_let_go_is_not_kept_by_a_forked_worker(workdir):
+    lock, other = FileLock("l"), FileLock("l")
+    lock.acquire(exclusive=True)
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+    process.start()
+    try:
+        lock.release()
+        assert other.acquire(exclusive=True, wait=False)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_disks_without_allocation(images, cache, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(95, "Operation not supported")))
+    extract(cache, images)
+    assert extract(cache, images)[2] == 0
+
+
+def test_blocks_are_whole_batches():
+    assert [block_size(size) for size in (1, 16, 32, 100, 300)] == [1024, 1024, 1024, 1100, 2400]
+
+
+def test_memory_does_not_grow_with_the_database(workdir, monkeypatch):
+    """Blocks go to the disk as they come: 64 MB of descriptors in less than 24 MB of memory of the process's own."""
+    from benchmarks.measure import peak_rss_anon
+    num_images, dim = 1 << 15, 512
+    block = np.ones((1024, dim), np.float32)
+    monkeypatch.setattr(store.tempfile, "tempdir", os.getcwd())
+    with peak_rss_anon(interval=0.001) as peak:
+        written = temporary_store(num_images, dim)
+        for number in written.pending():
+            written.write(number, block, {})
+        written.finish()
+        assert written.descriptors[::1000].sum() == 33 * dim
+    assert peak.bytes - peak.before < 24 << 20
+
+
+def test_network_is_left_as_it_was(images):
+    class Copied(SmallNetwork):
+        __deepcopy__ = None  # as any module
+
+    network = Copied(fail_after=3).train()
+    with pytest.raises(KeyboardInterrupt):
+        extract_descriptors(network, images, BATCH)
+    assert network.training and network.seen == 0
+    assert descriptors.block_size is block_size
+    json.dumps(identity.identify(network, images, BATCH, "cpu", torch.float16))
