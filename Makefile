@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint
+.PHONY: help install demo test lint bench
 
 help:
 	@echo "make install   a virtual environment in $(VENV) with all requirements"
 	@echo "make demo      renders a city, trains and tests on it (under 10 minutes on 2 cores)"
 	@echo "make test      the tests (about 2 minutes on 2 cores)"
 	@echo "make lint      the linter"
+	@echo "make bench     the benchmarks on a CPU (under 10 minutes on 2 cores that do nothing else)"
 
 install: $(VENV)/installed
 
@@ -28,3 +29,13 @@ test: $(VENV)/installed
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks.groups --images 500000
+	$(BIN)/python -m benchmarks.positives
+	$(BIN)/python -m benchmarks.data_path
+	$(BIN)/python -m benchmarks.augmentation
+	$(BIN)/python -m benchmarks.train_step --steps 6
+	$(BIN)/python -m benchmarks.extraction --images 64
+	$(BIN)/python -m benchmarks.knn
+	$(BIN)/python -m benchmarks.night --images 60 --repeats 2
