@@ -16,6 +16,7 @@ import traceback
 import numpy as np
 import torch
 
+from model.acceleration import set_tf32
 from model.errors import UserError
 from model.files import replacing
 
@@ -35,6 +36,7 @@ def run_experiment(body, args, output_folder=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    set_tf32(False)  # float32 is float32, unless the script asks for less
     with _logging_to(handlers), _terminating():
         logging.debug(" ".join(sys.argv))
         logging.info(f"Arguments: {vars(args)}")

@@ -23,7 +23,7 @@ DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("g
 def parse_arguments(is_training=True, argv=None):
     """The arguments of train.py (is_training) or eval.py as a Namespace, as parse_with."""
     return parse_with(make_parser(is_training), argv, ("train", "val", "test") if is_training else ("test",),
-                      _resolve_domain if is_training else None)
+                      _check_training if is_training else None)
 
 
 def parse_with(parser, argv, needed, check=None):
@@ -51,7 +51,8 @@ def parse_with(parser, argv, needed, check=None):
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
         head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
-        _check_night(args)
+        if args.fda_queries and args.fda_database:
+            raise UserError("give --fda_queries or --fda_database, not both")
     except UserError as error:
         parser.error(str(error))
     return args
@@ -296,6 +297,14 @@ def _resolve_folders(args, needed):
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
+def _check_training(args):
+    """What does not go together in training alone: eval.py passes over it."""
+    _resolve_domain(args)
+    _check_night(args)
+    if args.resume_model and args.backbone_weights and os.path.basename(args.backbone_weights) != args.backbone_weights:
+        raise UserError(f"--resume_model and --backbone_weights {args.backbone_weights} both are weights of the backbone: give one of them")
+
+
 def _resolve_domain(args):
     """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
     for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
@@ -313,8 +322,6 @@ def _check_night(args):
     if needs_target(args.night_augmentation) and not args.target_dataset_folder:
         raise UserError(f"--night_augmentation {args.night_augmentation} takes colours from images of the night: give their folder as "
                         "--target_dataset_folder")
-    if args.fda_queries and args.fda_database:
-        raise UserError("give --fda_queries or --fda_database, not both")
 
 
 def _adder(group):

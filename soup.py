@@ -50,13 +50,20 @@ def check_soup(args):
     if len(args.ingredients) < 2:
         raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
     if args.ingredients_folder:
-        args.ingredients = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
-    if args.recalibrate_bn < 0:
-        raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images")
+        inside = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
+        args.ingredients = [path if os.path.exists(path) or os.sep in name else name  # else a published model's
+                            for path, name in zip(inside, args.ingredients, strict=True)]
+    if len(set(map(os.path.realpath, args.ingredients))) < len(args.ingredients):
+        raise UserError("one of the --ingredients is named twice: each counts once")
+    if args.recalibrate_bn < 0 or args.recalibrate_bn == 1:
+        raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images, 2 or more, or 0")
     for needed, flag, why in ((args.method == "greedy", "val_set_folder", "--method greedy"),
                               (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn")):
         if needed and getattr(args, flag) is None:
             raise UserError(f"{why} needs --dataset_folder or --{flag}")
+    if args.recalibrate_bn and is_test_set(args.train_set_folder, args.test_set_folder):
+        raise UserError(f"--train_set_folder {args.train_set_folder} is a test set, whose images may not enter a network: name training "
+                        "images")
     if args.val_set_folder and is_test_set(args.val_set_folder, args.test_set_folder):
         raise UserError(f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; name a "
                         "validation set")
@@ -151,7 +158,7 @@ class Ingredients:
         for images, problems in tqdm(loader, desc="Batch norm", unit="batch", leave=False, disable=None):
             unreadable += problems
             seen += len(images)
-            if len(images):
+            if len(images) > 1:  # one image has no statistics where its features have one position
                 yield normalize(images.to(self.device)).contiguous(memory_format=torch.channels_last)
         if unreadable:
             name, reason = unreadable[0]

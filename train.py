@@ -41,6 +41,7 @@ RESULT_ARGUMENTS = (
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
     "batch_size", "iterations_per_epoch", "lr_schedule", "image_size", "augmentation_type", "brightness", "contrast", "hue", "saturation",
     "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability", "fda_beta", "target_dataset_folder",
+    "resize_test_imgs", "infer_dtype", "positive_dist_threshold",
     "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
 
 
@@ -112,8 +113,6 @@ def train(args, output_folder):
     problems = ImageProblems(dataset.size)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
-    if args.profile:
-        batches = traced(batches, args.profile, os.path.join(output_folder, "trace.json"))
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
     for epoch in range(first_epoch, args.epochs_num):
         start = time.monotonic()
@@ -121,6 +120,8 @@ def train(args, output_folder):
         with on_device(heads[group], head_optimizers[group], device):
             epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
                                  desc=f"Epoch {epoch:02d}", unit="it", disable=None)
+            if args.profile and epoch == first_epoch:
+                epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
             optimizers = [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])]
             losses = train_one_epoch(epoch_batches, network, Objective(trained, heads[group], domain), optimizers, amp,
                                      functools.partial(lr_factor, args.lr_schedule, schedule.steps))
@@ -145,7 +146,7 @@ def train(args, output_folder):
             "classifiers_state_dict": [head.state_dict() for head in heads],
             "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
             "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
-            "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in RESULT_ARGUMENTS},
+            "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
             **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
         }, last_path)
     del batches
@@ -277,6 +278,9 @@ def resumed_folder(args):
 
 
 def warn_of_other_arguments(state, args):
+    epochs = state.get("arguments", {}).get("epochs_num", args.epochs_num)
+    if args.lr_schedule != "constant" and epochs != args.epochs_num:
+        logging.warning(f"The resumed run had --epochs_num {epochs}, now {args.epochs_num}: another --lr_schedule {args.lr_schedule}")
     for name, before in state.get("arguments", {}).items():
         if name in RESULT_ARGUMENTS and before != getattr(args, name):
             logging.warning(f"The resumed run had --{name} {before}, now {getattr(args, name)}: results will be neither run's")

@@ -14,6 +14,7 @@ import commons
 from benchmarks.measure import table
 from datasets.test_dataset import TestDataset
 from demo import TEST_SETS
+from model.acceleration import set_tf32
 from model.checkpoints import load_network
 from model.errors import UserError
 from model.network import GeoLocalizationNet
@@ -41,6 +42,7 @@ def main(argv=None):
 def run(args):
     device = commons.select_device(args.device)
     commons.set_seed(0)
+    set_tf32(False)
     kept = {int(re.search(r"epoch_(\d+)", path)[1]): path for path in glob.glob(os.path.join(args.run, "epoch_*.pth"))}
     if not kept:
         raise UserError(f"{args.run} holds no epoch_<n>.pth: train with --keep_every")

@@ -12,6 +12,7 @@ from benchmarks import published
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
 from datasets.test_dataset import ImageFolder
+from model.acceleration import set_tf32
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import extract_descriptors
 
@@ -28,6 +29,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     torch.manual_seed(0)
+    set_tf32(False)  # of the published too: its descriptors are compared
     network = GeoLocalizationNet(args.backbone, 512).to(device).eval()
     with tempfile.TemporaryDirectory() as folder:
         paths = make_pictures(folder, args.images, args.size)

@@ -10,6 +10,7 @@ import glob
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 
@@ -28,6 +29,7 @@ from test import RECALL_VALUES
 
 DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",
                   "City 2, day=city2/test/database:city2/test/queries_v1")
+BEGIN, END = "<!-- results table -->", "<!-- end of the results table -->"
 _RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
 
@@ -39,14 +41,16 @@ def main(argv=None):
     add("--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)")
     add("--base", default="recipes/demo_finetune.txt", metavar="RECIPE", help="flags of every row: the training set, the start, the length "
         "(default: %(default)s)")
+    add("--flags", default="", metavar="FLAGS", help="further flags of train.py, eval.py and soup.py for every row, in one string, as "
+        "--flags='--dataset_folder sf_xs --target_dataset_folder night' (default: none)")
     add("--recipes", default="recipes", metavar="FOLDER", help="where the rows' recipes are (default: %(default)s)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
     add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {', '.join(ROWS)} (default: all)")
     add("--test_sets", nargs="+", default=DEMO_TEST_SETS, metavar="TITLE=DATABASE:QUERIES", help="below the dataset folder (default: the "
         "demo's city 1 by day and by night, and city 2 by day)")
     add("--work_folder", default="logs/results_table", metavar="FOLDER", help="models and evaluations (default: %(default)s)")
-    add("--output", default="logs/results_table/RESULTS.md", metavar="FILE", help="the table; FILE.csv has all recalls (default: "
-        "%(default)s)")
+    add("--output", default="recipes/RESULTS.md", metavar="FILE", help=f"where the table goes: between its lines {BEGIN} and {END}, if it "
+        "has them; results_table.csv beside it has all recalls of all seeds (default: %(default)s)")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -65,7 +69,8 @@ def run(args):
             except NotRun as reason:
                 missing[row] = str(reason)
                 break
-    write(args, test_sets, {row: [found[row, seed] for seed in args.seeds] for row in args.rows if row not in missing}, missing)
+    whole = {row: [found[row, seed] for seed in args.seeds] for row in order(args.rows) if row not in missing}
+    write(args, test_sets, whole, missing)
 
 
 class NotRun(Exception):
@@ -84,7 +89,7 @@ def results(args, row, seed, test_sets):
     values = {}
     for title, (database, queries) in test_sets.items():
         kept = os.path.join(args.work_folder, f"seed{seed}", row, f"{title.replace(' ', '_')}.json")
-        flags = [f"@{args.base}", *([f"@{_recipe(args, row)}"] if trained != row else []), "--resume_model", model,
+        flags = [*_base(args), *([f"@{_recipe(args, row)}"] if trained != row else []), "--resume_model", model,
                  "--database_folder", database, "--queries_folder", queries, "--seed", str(seed)]
         digest = _digest(flags, model)
         if not _is_kept(kept, digest):
@@ -108,12 +113,15 @@ def make_model(args, row, seed):
     """The path of a row's model of a seed, trained or averaged unless it is there from the same flags."""
     folder = os.path.join(args.work_folder, f"seed{seed}", row)
     model, record = os.path.join(folder, "best_model.pth"), os.path.join(folder, "made_from.json")
-    flags = [f"@{args.base}", f"@{_recipe(args, row)}", "--seed", str(seed)]
+    flags = [*_base(args), f"@{_recipe(args, row)}", "--seed", str(seed)]
     if ROWS[row].kind == "soup":
         for name in soup_ingredients(flags):
             make_model(args, name, seed)
         flags += ["--ingredients_folder", os.path.join(args.work_folder, f"seed{seed}"), "--output", model]
-    digest = _digest(flags, *(os.path.join(args.work_folder, f"seed{seed}", name, "best_model.pth") for name in soup_ingredients(flags)))
+    refuse_without_weights(flags)
+    start = _last_value(flags, "--resume_model")
+    made_from = [os.path.join(args.work_folder, f"seed{seed}", name, "best_model.pth") for name in soup_ingredients(flags)]
+    digest = _digest(flags, *made_from, *([start] if start and os.path.exists(start) else []))
     if os.path.exists(model) and _is_kept(record, digest):
         return model
     os.makedirs(folder, exist_ok=True)
@@ -121,7 +129,6 @@ def make_model(args, row, seed):
     if ROWS[row].kind == "soup":
         soup.main([*flags, "--save_dir", save_dir])
     else:
-        refuse_without_weights(parse_arguments(argv=flags))
         train.main([*flags, "--save_dir", save_dir])
         with replacing(model) as temporary:
             shutil.copyfile(os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "best_model.pth"), temporary)
@@ -129,13 +136,18 @@ def make_model(args, row, seed):
     return model
 
 
-def refuse_without_weights(args):
-    """Raises NotRun if a row begins from weights of its own that are not there, or that the base replaces."""
-    weights = args.backbone_weights
-    if weights and os.sep in weights and args.resume_model:
-        raise NotRun(f"(it begins from weights of its own, {weights}, and the base from {args.resume_model})")
+def refuse_without_weights(flags):
+    """Raises NotRun if a row begins from weights of its own that are not there, or that the base's replace."""
+    weights, start = (_last_value(flags, flag) for flag in ("--backbone_weights", "--resume_model"))
+    if weights and os.sep in weights and start:
+        raise NotRun(f"(it begins from weights of its own, {weights}, and the base from {start})")
     if weights and os.sep in weights and not os.path.exists(weights):
         raise NotRun(f"without its weights, {weights}")
+
+
+def _last_value(flags, flag):
+    words = expand_recipes(flags)
+    return next((value for name, value in zip(words[-2::-1], words[:0:-1], strict=True) if name == flag), None)
 
 
 def soup_ingredients(flags):
@@ -164,10 +176,14 @@ def write(args, test_sets, found, missing):
     text = (f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
             "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
             + table(rows, list(rows[0])) + "\n")
-    for path, write_to in ((args.output, lambda file: file.write(text)), (args.output + ".csv", lambda file: _write_csv(file, lines))):
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-            write_to(file)
+    folder = os.path.dirname(args.output) or "."
+    os.makedirs(folder, exist_ok=True)
+    with replacing(args.output) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(_between_marks(args.output, text))
+    with replacing(os.path.join(folder, "results_table.csv")) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]) if lines else ["row"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
     print(text)
 
 
@@ -178,7 +194,7 @@ def cell(found, reference):
     text = f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
     if reference is not None:
         difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
-        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p:.3f}"
+        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
     return text
 
 
@@ -212,6 +228,10 @@ def _test_set(text, folder):
     return title, (os.path.join(folder, database), os.path.join(folder, queries))
 
 
+def _base(args):
+    return [f"@{args.base}", *shlex.split(args.flags)]
+
+
 def _recipe(args, row):
     path = os.path.join(args.recipes, f"{row}.txt")
     if not os.path.exists(path):
@@ -241,10 +261,15 @@ def _write_json(path, value):
         json.dump(value, file)
 
 
-def _write_csv(file, lines):
-    writer = csv.DictWriter(file, list(lines[0]) if lines else ["row"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+def _between_marks(path, text):
+    """What the file at `path` holds, with the text between its marks; the text alone if it has none."""
+    before, marked, rest = "", "", ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before, marked, rest = file.read().partition(BEGIN)
+    if END not in rest:
+        return text
+    return f"{before}{marked}\n{text}{END}{rest.split(END, 1)[1]}"
 
 
 if __name__ == "__main__":

@@ -89,10 +89,12 @@ def from_memory(args, device):
         return reference.step(augmented[step].contiguous(), labels)
 
     augmented = [augment(images, step) for step in range(args.steps)]
-    set_tf32(False)
+    set_tf32(False)  # of the published too: losses are compared
     rows, reference_losses = [], None
     for name in ["published, float32", *args.modes]:
         ours = None if name.startswith("published") else Ours(args, name, device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         losses, times = [], []
         for step in range(args.steps):
             synchronize(device)
@@ -126,6 +128,7 @@ def from_files(args, device):
 
 def end_to_end_published(args, device, paths, amp):
     set_tf32(False)
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, and so the published way's
     trainer, augment = published.Trainer(args.backbone, 512, _CLASSES, device, amp=amp), published.Augmentation(args.size)
     passes = 1 + (args.steps + _WARM_UP) * args.batch_size // len(paths)
     loader = torch.utils.data.DataLoader(published.ImageDataset(paths * passes), args.batch_size, shuffle=True, drop_last=True,

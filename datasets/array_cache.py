@@ -42,7 +42,7 @@ def save(path, header, arrays):
         with open(os.path.join(temporary, _HEADER), "w") as file:
             json.dump(header, file, indent=1)
         os.chmod(temporary, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
-        if os.path.exists(path):
+        with contextlib.suppress(FileNotFoundError):  # none, or another process has just taken it away
             os.rename(path, old := temporary + ".old")
             shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(FileExistsError):  # another process was faster; the caller checks what it wrote

@@ -29,26 +29,28 @@ def compiled(network, device):
 
 
 def traced(batches, steps, path):
-    """Yields the batches, and writes a trace of what is done between `steps` of them, after 10 to warm up, to `path` (a JSON file
-    for chrome://tracing or ui.perfetto.dev)."""
-    profiler = torch.profiler.profile()
-    running = False
-
-    def finish():
-        profiler.stop()
-        with replacing(path) as temporary:
-            profiler.export_chrome_trace(temporary)
-        logging.info(f"A trace of {steps} steps is in {path}")
-
+    """Yields an epoch's batches, and writes a trace of what is done with `steps` of them, after 10 to warm up (fewer where the epoch ends),
+    to `path` (a JSON file for chrome://tracing or ui.perfetto.dev)."""
+    profiler, begun, running = torch.profiler.profile(), 0, False
     try:
         for number, batch in enumerate(batches):
+            if running and begun == steps:
+                running = False
+                _finish(profiler, begun, path)
             if number == _WARM_UP:
                 profiler.start()
                 running = True
+            begun += running
             yield batch
-            if running and number == _WARM_UP + steps - 1:
-                running = False
-                finish()
     finally:
         if running:
-            finish()
+            _finish(profiler, begun, path)
+        elif not begun:
+            logging.warning(f"No trace: the epoch has no more than the {_WARM_UP} steps that warm up")
+
+
+def _finish(profiler, steps, path):
+    profiler.stop()
+    with replacing(path) as temporary:
+        profiler.export_chrome_trace(temporary)
+    logging.info(f"A trace of {steps} steps is in {path}")

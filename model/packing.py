@@ -4,6 +4,7 @@ Weights are rounded to bfloat16 and the file is compressed: a ResNet-18 of 45 MB
 """
 
 import argparse
+import io
 import os
 import zipfile
 
@@ -20,10 +21,11 @@ def pack(source, path):
                   for name, value in load_network(source).state_dict().items()}
     with replacing(path) as temporary:
         write_tensors(state_dict, temporary)
-        with zipfile.ZipFile(temporary) as plain, zipfile.ZipFile(temporary + ".zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        with open(temporary, "rb") as file:
+            plain_bytes = io.BytesIO(file.read())
+        with zipfile.ZipFile(plain_bytes) as plain, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
             for entry in plain.infolist():
                 packed.writestr(entry.filename, plain.read(entry))
-        os.replace(temporary + ".zip", temporary)
 
 
 def main(argv=None):

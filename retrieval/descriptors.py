@@ -28,8 +28,7 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
     if pending:
         device = torch.device(device)
         loader = torch.utils.data.DataLoader(images, batch_size=batch_size, num_workers=num_workers, collate_fn=list,
-                                             sampler=itertools.chain.from_iterable(map(store.rows, pending)),
-                                             pin_memory=device.type == "cuda")
+                                             sampler=itertools.chain.from_iterable(map(store.rows, pending)))
         describe = Describer(network, device, dtype)
         total = sum(len(store.rows(block)) for block in pending)
         with tqdm(total=total, desc=description, unit="img", leave=False, disable=None) as progress:

@@ -80,7 +80,11 @@ def _open_or_build(store, factory, usable, seed):
     path = os.path.join(store.folder, "index_" + hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16])
     lock = FileLock(path + ".lock")
     try:
-        lock.acquire(exclusive=True, reason=f"that builds the index {factory} in {store.folder}")
+        try:
+            lock.acquire(exclusive=True, reason=f"that builds the index {factory} in {store.folder}")
+        except OSError as error:  # another user's store, or a full disk
+            logging.warning(f"The faiss index cannot be kept in {store.folder}: {error.strerror or error}")
+            return _build(store, factory, usable, seed)
         index = _read(path, header)
         if index is None:
             index = _build(store, factory, usable, seed)

@@ -188,7 +188,6 @@ def create_store(folder, names, header):
                 _write_at(file, beginning)
                 _allocate(file, _data_size(header, beginning))
             digest = hashlib.sha256()
-            digest = hashlib.sha256()
             with open(os.path.join(building, _NAMES), "wb") as file:
                 for name in names:
                     line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"

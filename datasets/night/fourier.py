@@ -34,7 +34,7 @@ def window(beta, height, width):
     b = math.floor(beta * min(height, width))
     if b == 0:
         logging.warning(f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels (b = 0): "
-                        f"give --fda_beta at least {1 / min(height, width):.2g}")
+                        f"give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}")
     return b
 
 

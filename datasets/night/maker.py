@@ -10,7 +10,7 @@ from datasets.night.fourier import amplitudes, replace_amplitudes, window
 from model.errors import UserError
 from model.normalization import to_float, to_tensor
 
-_AMPLITUDES_KEPT = 4096  # of targets: 2 kB each at beta 0.01 and 512 pixels
+_AMPLITUDES_KEPT = 1 << 26  # bytes, of targets: 2 kB each at beta 0.01 and 512 pixels
 
 
 class NightMaker:
@@ -19,7 +19,7 @@ class NightMaker:
 
     def __init__(self, method, beta=0.01, targets=None, seed=0):
         self.method, self.beta, self.targets, self.seed = method, beta, targets, seed
-        self._amplitudes = {}
+        self._amplitudes, self._kept_bytes = {}, 0
 
     def __call__(self, name, image):
         """uint8 (H, W, 3) array -> the same by night. Raises UserError when no target can be read."""
@@ -51,9 +51,11 @@ class NightMaker:
 
     def _target_amplitudes(self, index, size):
         if (index, size) not in self._amplitudes:  # a target is drawn many times
-            if len(self._amplitudes) == _AMPLITUDES_KEPT:
-                self._amplitudes.pop(next(iter(self._amplitudes)))
-            self._amplitudes[index, size] = amplitudes(_to_batch(self._read(index, size)), window(self.beta, size[1], size[0]))
+            values = amplitudes(_to_batch(self._read(index, size)), window(self.beta, size[1], size[0]))
+            self._kept_bytes += values.nbytes
+            self._amplitudes[index, size] = values
+            while self._kept_bytes > _AMPLITUDES_KEPT and len(self._amplitudes) > 1:
+                self._kept_bytes -= self._amplitudes.pop(next(iter(self._amplitudes))).nbytes
         return self._amplitudes[index, size]
 
 
