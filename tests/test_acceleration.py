@@ -75,7 +75,8 @@ def test_a_trace_covers_its_steps_or_what_there_is_of_them(workdir, number, step
 
 def test_a_run_that_keeps_networks_and_writes_a_trace(workdir):
     data = make_tiny(workdir / "data")
-    train.main([*FLAGS, "--dataset_folder", data, "--keep_every", "2", "--epochs_num", "4", "--profile", "1"])
+    train.main([*FLAGS, "--dataset_folder", data, "--keep_every", "2", "--epochs_num", "4", "--iterations_per_epoch", "12",
+                "--profile", "1"])
     folder = next((workdir / "logs" / "default").iterdir())
     assert sorted(path.name for path in folder.glob("epoch_*")) == ["epoch_002.pth", "epoch_004.pth"]
     last = torch.load(folder / "last_checkpoint.pth", weights_only=True)["model_state_dict"]

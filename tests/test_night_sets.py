@@ -343,7 +343,8 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
     (["--fda_queries", "--fda_database"], "not both"), (["--loss", "softmax"], "invalid choice"),
     (["--augmentation_type", "hue"], "invalid choice")])
 def test_bad_flags(workdir, capsys, flags, message):
-    for script in (train, eval_script):
+    # what training alone uses is nothing to eval.py, so that one recipe serves both
+    for script in (train,) if "--night_augmentation" in flags else (train, eval_script):
         with pytest.raises(SystemExit) as exit_:
             script.main(["--dataset_folder", "x", *flags])
         last = capsys.readouterr().err.strip().splitlines()[-1]
