@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import commons
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
+from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.night.augmentation import open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
@@ -110,7 +111,7 @@ def train(args, output_folder):
 
     # Training
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
-    problems = ImageProblems(dataset.size)
+    problems = BadImages(output_folder, args.max_bad_images)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
     best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
@@ -149,12 +150,13 @@ def train(args, output_folder):
             "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
             **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
         }, last_path)
+        problems.take_test(val_set, result)
     del batches
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {best_recall1:.1f}")
     network = load_network(best_path).to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, network, args, device, seed, output_folder)
+    test_and_report(test_set, network, args, device, seed, output_folder, problems)
 
 
 def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
@@ -306,29 +308,6 @@ def log_groups(groups, schedule):
                      f"{seen / classes:.1f} times an epoch")
     logging.info(f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
                  f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images")
-
-
-class ImageProblems:
-    """Counts and logs images that could not be read or had another size; raises UserError when training cannot go on."""
-
-    def __init__(self, size):
-        self.size, self.unreadable, self.resized = size, {}, set()
-
-    def take(self, batch):
-        for name, reason in batch.unreadable:
-            if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another is taken: {name!r}: {reason}")
-                self.unreadable[name] = reason
-        if batch.resized and not self.resized:
-            logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "
-                            "resized, and counted each epoch")
-        self.resized.update(batch.resized)
-        if batch.error:
-            raise UserError(batch.error)
-
-    def log_totals(self):
-        if self.unreadable or self.resized:
-            logging.info(f"So far {len(self.unreadable)} unreadable images were replaced and {len(self.resized)} resized")
 
 
 if __name__ == "__main__":
