@@ -104,7 +104,8 @@ def read_size(path):
     """(width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
     with _opened(path) as image:
         width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+        # a TIFF's is upright already
+        return (height, width) if _orientation(image) >= 5 and image.format != "TIFF" else (width, height)
 
 
 @contextlib.contextmanager
