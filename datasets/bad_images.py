@@ -10,8 +10,8 @@ from model.files import replacing
 FILE = "bad_images.txt"
 # what a run bears unless it is told otherwise: a few in any data set, and so large a share of a large one
 _FEW, _ONE_IN = 10, 1000
-_ESCAPED = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
 _LISTED_AT_ONCE = 100  # further ones are listed when there are 1% more: so the list is not rewritten for each of many
+_ESCAPED = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
 
 
 class BadImages:
@@ -30,7 +30,7 @@ class BadImages:
 
     def take(self, batch):
         """Takes what a TrainBatch tells. Raises UserError when training cannot go on."""
-        for path, reason in batch.unreadable:
+        for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
                 logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
         if batch.resized and not self.num_resized:

@@ -38,8 +38,6 @@ def open_rgb(source, min_side=1):
     the first is taken. Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse than
     none), and, before any pixel is decoded, for what has more than MAX_PIXELS, fewer than min_side along a side, or is no regular file.
     """
-    if isinstance(source, Image.Image):
-        return _upright(_to_rgb(source), source)
     with _opened(source) as image:
         if min(image.size) < min_side:
             raise ImageError(f"it has {image.width} x {image.height} pixels, fewer than {min_side} along a side")
@@ -110,10 +108,14 @@ def read_size(path):
 
 @contextlib.contextmanager
 def _opened(source):
-    """The PIL image of a path or a file object, of which only the header is read yet. What goes wrong within becomes an ImageError."""
+    """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its owner has let its size
+    pass. What goes wrong within becomes an ImageError."""
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_without_warnings())
+            if isinstance(source, Image.Image):
+                yield source
+                return
             is_path = isinstance(source, str | bytes | os.PathLike)
             image = _identify(stack.enter_context(_open_regular(source)) if is_path else source)
             if image.width * image.height > MAX_PIXELS:

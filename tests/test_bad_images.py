@@ -248,12 +248,14 @@ def test_no_image_of_one_pixel_becomes_one_of_many(tmp_path):
         TargetImages(str(tmp_path)).read(0, (64, 64))
 
 
-def test_connections_and_other_threads(tmp_path):
-    """As hubconf.py has them: a stream that cannot go back, and threads, which leave the process's warnings as they are."""
+def test_what_hubconf_may_be_given(tmp_path):
+    """A stream that cannot go back, an image that another opened, and threads, which leave the process's warnings as they are."""
     class Connection(io.BytesIO):
         def seek(self, *args):
             raise io.UnsupportedOperation("seek")
     assert open_rgb(Connection(encoded(photo()))).size == open_rgb(io.BytesIO(encoded(photo()))).size == (64, 48)
+    with Image.open(io.BytesIO(WHOLE[:5000])) as lazy, pytest.raises(ImageError, match="truncated"):
+        open_rgb(lazy)
     results, filters = [], warnings.filters[:]
     thread = threading.Thread(target=lambda: results.extend((open_rgb(io.BytesIO(encoded(photo()))).size, warnings.filters[:])))
     thread.start()
@@ -313,14 +315,14 @@ def test_each_is_logged_and_listed_once(workdir, caplog):
     bad.take(batch())
     assert not os.path.exists("bad_images.txt")
     bad.take(batch(numbered(1, 2), resized=["f/odd.jpg"]))
-    bad.take(batch(numbered(2, 3, 2), resized=["f/odder.jpg", "f/odd.jpg"]))
+    bad.take(batch(numbered(2, 3, 2, 3), resized=["f/odder.jpg", "f/odd.jpg"]))
     assert lines() == ["f/1.jpg\treason 1", "f/2.jpg\treason 2", "f/3.jpg\treason 3"]
     warned = [record.getMessage() for record in caplog.records]
     assert warned[:2] == [f"Unreadable image, another is taken: 'f/{n}.jpg': reason {n}" for n in (1, 2)] and len(warned) == 4
     assert warned[2].startswith("'f/odd.jpg' is not of 40 x 36 pixels")
     with caplog.at_level(logging.INFO):
         bad.log_totals()
-    assert "17 images read so far: 3 resized, 3 unreadable (listed in ./bad_images.txt)" in caplog.text
+    assert "18 images read so far: 3 resized, 3 unreadable (listed in ./bad_images.txt)" in caplog.text
 
 
 def test_domain_and_night_images_count_too(workdir):
