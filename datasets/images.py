@@ -102,8 +102,9 @@ def read_size(path):
     """(width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
     with _opened(path) as image:
         width, height = image.size
-        # a TIFF's is upright already
-        return (height, width) if _orientation(image) >= 5 and image.format != "TIFF" else (width, height)
+        if image.format == "TIFF":  # whose size Pillow tells upright, in later versions
+            width, height = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
+        return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 @contextlib.contextmanager

@@ -112,7 +112,6 @@ SOUND = {
     "damaged EXIF": (save(with_damaged_exif()), photo()),
     "animated GIF": (save(frames("GIF")), photo()),
     "multi-frame TIFF": (save(frames("TIFF")), photo()),
-    "multi-picture JPEG": (save(frames("MPO")), photo()),
     "WebP": (save(encoded(photo(), "WEBP", quality=95)), photo()),
 }
 KINDS = {**BAD, **SOUND}
@@ -245,7 +244,7 @@ def test_what_hubconf_may_be_given(tmp_path):
     assert results == [(64, 48), filters] and warnings.filters[:] == filters
 
 
-FILES = [encoded(photo(), kind) for kind in ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "MPO")] + [rotated(), with_damaged_exif()]
+FILES = [encoded(photo(), kind) for kind in ("JPEG", "PNG", "TIFF", "GIF", "WEBP")] + [rotated(), with_damaged_exif()]
 
 
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
