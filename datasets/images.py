@@ -59,6 +59,7 @@ class ImageRows:
     def __init__(self, count, size):
         self.size = size
         self.array = np.empty((count, size[1], size[0], 3), np.uint8)
+        self.names = [""] * count  # of the images that were read
         self.unreadable = []  # (path, reason) of candidates that others replaced
         self.resized = []  # paths of images that had another size
 
@@ -69,7 +70,8 @@ class ImageRows:
         for images that are not meant to be of one size. One of fewer than MIN_SIDE pixels along a side, where this size has more, counts
         as unreadable.
         """
-        for path in (os.path.join(folder, name) for name in names):
+        for name in names:
+            path = os.path.join(folder, name)
             try:
                 image = open_rgb(path, min(MIN_SIDE, *self.size))
             except ImageError as problem:
@@ -80,7 +82,7 @@ class ImageRows:
             elif image.size != self.size:
                 self.resized.append(path)
                 image = image.resize(self.size, Image.Resampling.BILINEAR)
-            self.array[row] = to_array(image)
+            self.array[row], self.names[row] = to_array(image), name
             return True
         return False
 

@@ -34,7 +34,7 @@ from tests.tiny import FLAGS
 
 
 def batch(unreadable=(), resized=(), error="", size=4, domain=None, night=None):
-    return TrainBatch(0, torch.zeros(size, 3, 36, 40), torch.zeros(size), list(unreadable), list(resized), error, domain, night)
+    return TrainBatch(0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night)
 
 
 def numbered(*numbers):
