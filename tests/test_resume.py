@@ -161,6 +161,20 @@ def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, mo
     assert_same_end(run(train, *flags, "--resume_train", last), whole)
 
 
+def test_bad_images_are_counted_on(tiny, workdir):
+    shutil.copytree(tiny, "copy")
+    for path in sorted(glob.glob("copy/train/**/*.jpg", recursive=True))[1::6]:
+        os.truncate(path, 400)
+    flags = ["--dataset_folder", "copy", *SHORT, "--iterations_per_epoch", "12", "--max_bad_images", "20"]
+    whole = run(train, *flags, "--save_dir", "whole")
+    run(train, *flags, "--epochs_num", 1)
+    last, = glob.glob("logs/default/*/last_checkpoint.pth")
+    folder = run(train, *flags, "--resume_train", last)
+    counts, expected = (read_tensors(f"{path}/last_checkpoint.pth")["bad_images"] for path in (folder, whole))
+    assert counts == expected and len(counts["unreadable"]) > 1
+    assert open(f"{folder}/bad_images.txt").read() == open(f"{whole}/bad_images.txt").read()
+
+
 # --- damaged and missing checkpoints
 
 def flip(path, position):
