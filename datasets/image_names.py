@@ -49,6 +49,26 @@ def offset_dtype(num_bytes):
     return np.uint32 if num_bytes < 2**32 else np.int64
 
 
+def layout(kind):
+    """The arrays of ImageNames in a cache (datasets.array_cache): blob, starts and ends, their names beginning with `kind`."""
+    offsets = ("uint32", "int64"), ()
+    return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
+
+
+def check_arrays(blob, starts, ends):
+    """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no name."""
+    if not 0 < len(starts) == len(ends):
+        raise ValueError("its names' offsets are of different numbers")
+    previous = 0
+    for begin in range(0, len(starts), _BLOCK):
+        firsts, lasts = starts[begin:begin + _BLOCK], ends[begin:begin + _BLOCK]
+        if firsts[0] < previous or (lasts < firsts).any() or (firsts[1:] < lasts[:-1]).any():
+            raise ValueError("its names' offsets do not ascend")
+        previous = lasts[-1]
+    if previous > len(blob):
+        raise ValueError("its names lie outside of what there is")
+
+
 def split_lines(data, source):
     """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed over.
 

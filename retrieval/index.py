@@ -12,8 +12,8 @@ import numpy as np
 
 from model.errors import UserError
 from model.files import replacing
+from model.locks import FileLock
 from retrieval import knn
-from retrieval.locks import FileLock
 
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16
@@ -91,7 +91,7 @@ def _open_or_build(store, factory, usable, seed):
             _write(index, path, header)
         return index
     finally:
-        lock.release()
+        lock.release(remove=True)
 
 
 def _build(store, factory, usable, seed):
