@@ -18,6 +18,7 @@ import torch
 
 from model.acceleration import set_tf32
 from model.errors import UserError
+from model.escaping import EscapingFormatter
 from model.files import replacing
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
@@ -98,7 +99,7 @@ def make_log_folder(save_dir, root="logs"):
 
 
 def _open_logs(folder):
-    plain = logging.Formatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.StreamHandler()]
     handlers[0].setLevel(logging.INFO)
     try:
