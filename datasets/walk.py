@@ -119,7 +119,7 @@ def _unchanged(folder, arrays):
     try:
         return all(os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
                    for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True))
-    except OSError:  # one that is gone
+    except (OSError, ValueError, UserError):  # one that is gone, or never was
         return False
 
 

@@ -158,8 +158,8 @@ def _load(path, header):
         return None, ""
     try:
         store = FolderStore(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # as damaged JSON has it
-        return None, str(error) or type(error).__name__
+    except (OSError, ValueError) as error:
+        return None, str(error)
     if any(store.header.get(key) != value for key, value in header.items()):
         store.close()
         return None, "they are of something else"
