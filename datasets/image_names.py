@@ -39,7 +39,7 @@ class ImageNames:
         """Raises UserError on a name that leads out of the folder, which only a damaged cache has."""
         name = self.blob[self.starts[index]:self.ends[index]].tobytes()
         if _leads_out(name):
-            raise UserError(f"{self.source} names {os.fsdecode(name)!r}, which leads out of the folder; if it has no list, remove its cache")
+            raise UserError(f"{self.source} names {os.fsdecode(name)!r}, which leads out of the folder; remove the cache it is from")
         return os.fsdecode(name)
 
     def __iter__(self):
