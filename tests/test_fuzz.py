@@ -20,6 +20,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from datasets import array_cache, groups
 from datasets.groups import build_groups, open_groups
@@ -349,6 +350,13 @@ def gps():
     exif[0x0112] = 6
     exif.get_ifd(0x8825).update({1: "N", 2: (37.0, 46.0, 12.5), 3: "W", 4: (122.0, 25.0, 3.0), 17: 90.0})
     return exif.tobytes()
+
+
+def test_a_photo_without_a_compass_heads_north(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (37.0, 46.0, 12.5), 3: "W", 4: (122.0, 25.0, 3.0), 17: IFDRational(0, 0)})
+    (tmp_path / "x.jpg").write_bytes(photo(exif.tobytes()))
+    assert read_gps(tmp_path / "x.jpg")[2] == 0
 
 
 @fuzz
