@@ -18,8 +18,9 @@ import torch
 
 from model.acceleration import set_tf32
 from model.errors import UserError
+from model.escaping import EscapingFormatter
 from model.files import remove_leftovers, replacing
-from retrieval.locks import FileLock
+from model.locks import FileLock
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"
@@ -178,7 +179,7 @@ class _LogFile(logging.FileHandler):
 
 
 def _open_logs(folder):
-    plain = logging.Formatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.StreamHandler()]
     handlers[0].setLevel(logging.INFO)
     try:
