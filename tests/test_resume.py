@@ -1,6 +1,7 @@
 """Training that is interrupted and goes on ends as training that is not."""
 
 import csv
+import errno
 import glob
 import os
 import shutil
@@ -365,3 +366,12 @@ def test_environment(whole):
 def test_find_run_to_resume_needs_a_folder_of_runs(workdir):
     with pytest.raises(UserError, match="there is no file"):
         train.load_run_state("logs/x/last_checkpoint.pth")
+
+
+def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, caplog):
+    def acquire(*args, **kwargs):
+        raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(commons.FileLock, "acquire", acquire)
+    os.mkdir("folder")
+    commons._lock("folder").close()
+    assert "folder is on a file system without locks" in caplog.text
