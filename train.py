@@ -164,8 +164,8 @@ def train(args, output_folder, problems=()):
                     if args.keep_every and (epoch + 1) % args.keep_every == 0:
                         save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
+                bad_images.take_test(val_set, result)
                 checkpoints.save()
-            bad_images.take_test(val_set, result)
     del batches
 
     # Test of the best model
@@ -204,7 +204,7 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
         yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain, batch.names
 
 
-def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpoints):
+def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpoints=None):
     """The epoch's batches that are left; optimizers: the network's, then those of what else the objective trains.
 
     The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
@@ -228,7 +228,7 @@ def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpo
                 amp.scaler.update()
                 run.monitor.add(step, terms, names, [optimizer.param_groups[0]["lr"] for optimizer in optimizers])
             run.monitor.sums.seconds = time.monotonic() - start
-            if checkpoints.is_due():
+            if checkpoints and checkpoints.is_due():
                 checkpoints.save()
     run.monitor.flush()
 

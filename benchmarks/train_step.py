@@ -25,6 +25,8 @@ from datasets.train_dataset import TrainDataset, make_loader
 from model.acceleration import compiled, set_tf32
 from model.network import GeoLocalizationNet
 from model.objective import Objective
+from model.optimizers import MixedPrecision, make_adam
+from model.run_state import RunState
 
 # name -> (--use_amp16, --amp_dtype, --tf32, --compile)
 OURS = {"float32": (False, "auto", False, False), "tf32": (False, "auto", True, False), "bfloat16": (True, "bfloat16", False, False),
@@ -65,14 +67,17 @@ class Ours:
         torch.manual_seed(0)
         network = GeoLocalizationNet(args.backbone, 512).to(device, memory_format=torch.channels_last)
         self.head = published.CosFace(512, _CLASSES).to(device)
-        self.optimizers = train.make_adam(network, 1e-5, device), train.make_adam(self.head, 0.01, device)
-        self.amp = train.MixedPrecision(amp16, dtype, device)
-        self.network = network
+        self.optimizers = make_adam(network, 1e-5, device), make_adam(self.head, 0.01, device)
+        self.amp = MixedPrecision(amp16, dtype, device)
+        self.state = RunState(network, self.optimizers[0], [self.head], [self.optimizers[1]], self.amp.scaler)
         self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 
     def run(self, batches):
         """Trains on the batches; returns their mean loss."""
-        return train.train_one_epoch(batches, self.network, self.objective, self.optimizers, self.amp, lambda step: 1.0)["loss"]
+        train.train_one_epoch(batches, self.state, self.objective, self.optimizers, self.amp, lambda step: 1.0)
+        loss = self.state.monitor.sums.means()["loss"]
+        self.state.end_epoch()
+        return loss
 
 
 def from_memory(args, device):
@@ -100,7 +105,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, step, augment(images, step), labels, None)]) if ours else published_step(step))
+            losses.append(ours.run([(step, step, augment(images, step), labels, None, [])]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses

@@ -322,7 +322,7 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
     folder = run(train, *flags, "--loss", "emms", "--emms_l", 2)
     last = f"{folder}/last_checkpoint.pth"
     assert read_tensors(last)["head_settings"] == {"loss": "emms", "s": 30.0, "m": 0.40, "l": 2.0}
-    run(train, *flags, "--loss", "emms", "--emms_l", 1.5, "--loss_m", 0.4, "--resume_train", last)
+    run(train, *flags, "--loss", "emms", "--emms_l", 1.5, "--loss_m", 0.4, "--accept_changes", "--resume_train", last)
     log = open(f"{folder}/info.log").read()
     assert "The resumed run had --emms_l 2.0, now 1.5: results will be neither run's" in log and "had --loss_m" not in log
     capsys.readouterr()
