@@ -1,8 +1,8 @@
 """Kills a training by SIGKILL again and again, resumes it, and compares its end bit by bit with that of the uninterrupted run; then
 damages its checkpoints on purpose.
 
-Most runs are processes forked from one that has imported PyTorch, which spares seconds a start: what SIGKILL does to them is what it does to
-any process. Every tenth is a `python train.py` of its own.
+Most runs are processes forked from one that has imported PyTorch, which spares seconds a start: what SIGKILL does to them is what it does
+to any process. Some are a `python train.py` of their own.
 """
 
 import argparse

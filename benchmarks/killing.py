@@ -62,8 +62,7 @@ def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
 def run_process(script, flags, folder, seconds):
     """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output, or never (None)."""
     command = [sys.executable, os.path.join(ROOT, script.__name__ + ".py"), *flags]
-    with open(os.path.join(folder, "output.txt"), "ab") as file, subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.PIPE) \
-            as process:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         process.stderr.readline()
         with contextlib.suppress(subprocess.TimeoutExpired):  # its output is little enough for the pipe
             process.wait(seconds)
