@@ -7,7 +7,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,7 +15,7 @@ import train
 from datasets import array_cache
 from retrieval import store
 from tests.test_end_to_end import run
-from tests.test_resume import ROOT, SHORT, children
+from tests.test_resume import ROOT, SHORT, assert_all_end, children
 
 EVAL = ["--backbone_weights", "none", "--fc_output_dim", "32", "--num_workers", "0", "--infer_batch_size", "1", "--device", "cpu"]
 
@@ -83,7 +82,6 @@ def test_every_process_that_is_started_ends_with_its_parent():
 POOL = """
 import sys, time
 sys.path.insert(0, {root!r})
-from datasets.demo_city.build import _start_worker
 from datasets.workers import begin_worker
 import multiprocessing
 
@@ -103,17 +101,4 @@ def test_a_pool_ends_with_its_parent(workdir):
         process.kill()
         process.wait()
         assert len(workers) >= 2
-        for _ in range(200):
-            if not any(is_running(worker) for worker in workers):
-                break
-            time.sleep(0.05)
-        else:
-            raise AssertionError("a worker outlives its parent")
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        assert_all_end(workers)
