@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
+import commons
 import eval as eval_script
 import train
+from model.errors import UserError
 from model.files import read_tensors
 from tests.test_end_to_end import run
 from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
@@ -51,10 +53,25 @@ def test_the_checkpoint_of_before_stays(tiny, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT]
     folder = run(train, *flags, "--epochs_num", "1")
     before = {name: os.path.getmtime(f"{folder}/{name}") for name in ("last_checkpoint.pth", "best_model.pth")}
-    limit_calls(monkeypatch, train.Checkpoints, "save", 1_000_000)
-    assert run(train, *flags, "--resume_train", "auto", "--epochs_num", "2") == folder
+    for name in ("save", "finish"):
+        limit_calls(monkeypatch, train.Checkpoints, name, 1_000_000)
+    with pytest.raises(SystemExit) as exit_:
+        train.main([*flags, "--resume_train", "auto", "--epochs_num", "2"])
+    errors = capsys.readouterr().err
+    assert exit_.value.code == 2 and "last_checkpoint.pth cannot be written" in errors and "Traceback" not in errors
+    assert "queries_v1 - #q: 12; #db: 24 >: R@1" in errors  # it was tested all the same
     assert os.path.getmtime(f"{folder}/last_checkpoint.pth") == before["last_checkpoint.pth"]
     assert read_tensors(f"{folder}/last_checkpoint.pth")["epoch_num"] == 1
+
+
+def test_rows_that_did_not_fit_are_written_in_the_end(workdir):
+    metrics = commons.Metrics("metrics.csv")
+    metrics.add(epoch=0)
+    with file_size_limit(5), pytest.raises(UserError, match="metrics.csv cannot be written"):
+        metrics.add(epoch=1)
+    assert (workdir / "metrics.csv").read_text() == "epoch\n0\n"
+    metrics.write()
+    assert (workdir / "metrics.csv").read_text() == "epoch\n0\n1\n"
 
 
 def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):  # noqa: F811

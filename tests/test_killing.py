@@ -17,20 +17,23 @@ from model.files import write_tensors
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux has them")
 
 
+SLOW = 6
+
+
 def step(number):
     with open("steps.txt", "a") as file:
         file.write(f"begun {number}\n")
         file.flush()
-        time.sleep(0.05)
+        time.sleep(9 if number == SLOW else 0.01)
         file.write(f"ended {number}\n")
 
 
 def main(flags):
-    for number in range(int(flags[0])):
-        sys.modules[__name__].step(number)
     if flags[1:] == ["orphan"] and not os.fork():
         time.sleep(3)
         os._exit(0)
+    for number in range(int(flags[0])):
+        sys.modules[__name__].step(number)
     return 3
 
 
@@ -39,13 +42,14 @@ STEP = Place("a step", f"{__name__}:step", lambda number: number % 2 == 0)
 
 
 def test_a_run_is_killed_inside_the_call_that_was_asked_for(workdir):
-    outcome = run(SCRIPT, ["9"], workdir, STEP, nth=2, seconds=0.02)
+    outcome = run(SCRIPT, ["9"], workdir, STEP, nth=4, seconds=0.02)
     assert (outcome.killed, outcome.code, outcome.survivors) == (True, -9, False)
-    assert (workdir / "steps.txt").read_text() == "begun 0\nended 0\nbegun 1\nended 1\nbegun 2\n"
+    steps = (workdir / "steps.txt").read_text().splitlines()
+    assert steps == [f"{what} {number}" for number in range(SLOW) for what in ("begun", "ended")] + [f"begun {SLOW}"]
 
 
 def test_a_function_that_ends_first_waits_for_its_end(workdir):
-    assert run(SCRIPT, ["9"], workdir, STEP, nth=1, seconds=0.5).killed
+    assert run(SCRIPT, ["9"], workdir, STEP, nth=1, seconds=1).killed
     assert (workdir / "steps.txt").read_text() == "begun 0\nended 0\n"
 
 
@@ -53,7 +57,7 @@ def test_runs_that_are_not_killed(workdir):
     outcome = run(SCRIPT, ["5"], workdir, measured=[STEP])
     assert (outcome.killed, outcome.code, outcome.survivors) == (False, 3, False)
     seconds = json.loads(outcome.told)["a step"]
-    assert len(seconds) == 3 and min(seconds) >= 0.05
+    assert len(seconds) == 3 and min(seconds) >= 0.01
     assert run(SCRIPT, ["2"], workdir, STEP, nth=2, seconds=0)[:2] == (False, 3)  # it never came by there
     assert run(SCRIPT, ["1"], workdir, seconds=10)[:2] == (False, 3)
     assert run(SCRIPT, ["99"], workdir, seconds=0.2)[:2] == (True, -9)
@@ -61,8 +65,7 @@ def test_runs_that_are_not_killed(workdir):
 
 def test_a_process_that_outlives_its_run_is_seen(workdir, monkeypatch):
     monkeypatch.setattr("benchmarks.killing._PATIENCE", 0.3)
-    slow = types.SimpleNamespace(main=lambda flags: (main(flags), time.sleep(9)))
-    assert run(slow, ["1", "orphan"], workdir, seconds=0.5).survivors
+    assert run(SCRIPT, ["1", "orphan"], workdir, STEP, nth=1, seconds=0).survivors
 
 
 def test_differences_are_bit_by_bit():
