@@ -221,19 +221,27 @@ class Metrics:
     """
 
     def __init__(self, path, first_epoch=0):
-        self.path, self.rows = path, []
+        self.path, self.rows, self._num_written = path, [], 0
         if first_epoch and os.path.exists(path):
             with open(path, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch]
+            self._num_written = len(self.rows)
 
     def add(self, **values):
         """Appends a row; numbers are written with the digits that they need."""
         self.rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in values.items()})
+        self.write()
+
+    def write(self):
+        """Writes the rows that a full disk has refused, if there are any. Raises UserError if it still does."""
+        if len(self.rows) == self._num_written:
+            return
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
         with replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+        self._num_written = len(self.rows)
 
 
 def select_device(name, flag="--device"):

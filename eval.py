@@ -11,6 +11,7 @@ from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from model.checkpoints import load_network
+from model.environment import describe_environment, digest_tensors, write_environment
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
 from retrieval import cache
@@ -41,6 +42,7 @@ def evaluate(args, output_folder):
         network = GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights)
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
+    write_environment(output_folder, args, describe_environment(device), weights=digest_tensors(network.state_dict()))
 
     bad_images = BadImages(output_folder, args.max_bad_images)
     return test_and_report(test_set, network, args, device, seed, output_folder, bad_images)

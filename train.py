@@ -172,6 +172,8 @@ def train(args, output_folder, problems=()):
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
     best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
     test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
+    metrics.write()  # what a full disk has refused so far
+    checkpoints.finish()
 
 
 @contextlib.contextmanager

@@ -100,7 +100,8 @@ def save(path, header, arrays):
         with contextlib.suppress(FileExistsError):  # another process was faster; the caller checks what it wrote
             _rename_folder(temporary, path)
     except OSError as error:
-        raise UserError(f"the cache {os.path.basename(path)} cannot be written to {parent}: {error.strerror or error}") from error
+        raise UserError(f"the cache {os.path.basename(path)} cannot be written to {parent}: "
+                        f"{error.strerror or f'{error}; is the disk full?'}") from error  # numpy tells bytes alone
     finally:
         if temporary and os.path.exists(temporary):
             shutil.rmtree(temporary, ignore_errors=True)

@@ -22,7 +22,7 @@ class Checkpoints:
     def __init__(self, run, folder, every):
         self.run, self.every = run, every
         self.best_path, self.last_path = (os.path.join(folder, name) for name in (BEST_MODEL, LAST_CHECKPOINT))
-        self._unsaved_best, self._written_at = None, time.monotonic()
+        self._unsaved_best, self._is_behind, self._written_at = None, False, time.monotonic()
 
     def is_due(self):
         if self.every is None:
@@ -34,12 +34,21 @@ class Checkpoints:
         state = self.run.state_dict()
         self._written_at = time.monotonic()
         try:
-            self._write_best()  # first: no checkpoint may speak of a best model that is not there
-            save_run_state(state, self.last_path)
+            self._write(state)
         except UserError as error:
             logging.error(f"error: {error}; the checkpoint of before stays, and the run goes on")
-            return False
-        return True
+            self._is_behind = True
+        return not self._is_behind
+
+    def finish(self):
+        """Writes what the disk has refused the last time. Raises UserError if it still does."""
+        if self._is_behind:
+            self._write(self.run.state_dict())
+
+    def _write(self, state):
+        self._write_best()  # first: no checkpoint may speak of a best model that is not there
+        save_run_state(state, self.last_path)
+        self._is_behind = False
 
     def keep_best(self):
         """The network as it is now is the best."""
