@@ -133,11 +133,19 @@ def _logging_to(handlers):
 class Metrics:
     """metrics.csv: a CSV file that grows by a row an epoch, rewritten whole each time, beside and renamed.
 
-    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped.
+    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped; tensorboard: numbers go to event files
+    in tensorboard/ beside it too, at step `epoch`. Raises UserError if tensorboard is asked for and not installed.
     """
 
-    def __init__(self, path, first_epoch=0):
-        self.path, self.rows = path, []
+    def __init__(self, path, first_epoch=0, tensorboard=False):
+        self.path, self.rows, self.events = path, [], None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise UserError("--tensorboard needs tensorboard, which is not installed: pip install -r requirements-report.txt") \
+                    from error
+            self.events = SummaryWriter(os.path.join(os.path.dirname(path), "tensorboard"), purge_step=first_epoch or None)
         if first_epoch and os.path.exists(path):
             with open(path, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch]
@@ -150,6 +158,11 @@ class Metrics:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+        if self.events:
+            for key, value in values.items():
+                if key != "epoch" and isinstance(value, (int, float)):
+                    self.events.add_scalar(key, value, values["epoch"])
+            self.events.flush()
 
 
 def select_device(name, flag="--device"):

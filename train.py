@@ -109,7 +109,7 @@ def train(args, output_folder):
         del state
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch, args.tensorboard)
     problems = ImageProblems(dataset.size)
     loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
