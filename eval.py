@@ -77,12 +77,7 @@ def load_networks(args):
         logging.warning("Without --resume_model the network is not trained: its last layer is random, "
                         f"and the weights of its backbone are {args.backbone_weights or 'too'}")
         name, network = "untrained", GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights)
-    short = os.path.basename(name)
-    if not args.compare:
-        return {short: network}
-    short_other = os.path.basename(args.compare)
-    names = (short, short_other) if short != short_other else (name, args.compare)
-    return dict(zip(names, (network, load_network(args.compare)), strict=True))
+    return {name: network} | ({args.compare: load_network(args.compare)} if args.compare else {})
 
 
 def log_comparison(evaluations, others, seed):
@@ -98,9 +93,7 @@ def log_comparison(evaluations, others, seed):
 
 def report_settings(args, networks, test_sets):
     """What the page says of how its numbers were made: pairs (label, value)."""
-    files = (args.resume_model or "none: not trained", *([args.compare] if args.compare else []))
-    yield from (("Weights", f"{file} ({network.backbone_name}, {network.fc_output_dim}-D)")
-                for file, network in zip(files, networks.values(), strict=True))
+    yield from (("Network", f"{name}: {network.backbone_name}, {network.fc_output_dim}-D") for name, network in networks.items())
     yield "Database", test_sets[0].database.folder
     yield from (("Queries", test_set.queries.folder) for test_set in test_sets)
     yield "Images", f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"

@@ -1,5 +1,6 @@
 """The page of one or several evaluations: recalls, errors, similarities, a map, misses, and two models compared."""
 
+import string
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from test import TestResult, paired_difference
 
 MAP_POINTS = 100_000  # database positions drawn; more are merged by cells
 _MISSES, _PREDICTIONS = 12, 3  # shown as pictures: misses an evaluation, predictions a miss
+_LETTERS = string.ascii_uppercase  # what models are called where several are compared
 
 
 @dataclass
@@ -34,17 +36,20 @@ def write_report(path, evaluations, settings=(), runs=None, seed=0):
     """
     models = list(dict.fromkeys(evaluation.model for evaluation in evaluations))
     names = list(dict.fromkeys(evaluation.name for evaluation in evaluations))
+    evaluations = sorted(evaluations, key=lambda evaluation: (names.index(evaluation.name), models.index(evaluation.model)))
     maps, parts = {}, []
     for evaluation in evaluations:
         if evaluation.name not in maps:
             maps[evaluation.name] = _map(evaluation)
-        label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {evaluation.model}"
-        parts.append(_part(evaluation, label, names.index(evaluation.name), models.index(evaluation.model)))
-    comparisons = list(_comparisons(evaluations, models[0], seed))
+        model = models.index(evaluation.model)
+        label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {_LETTERS[model]}"
+        parts.append(_part(evaluation, label, names.index(evaluation.name), model))
+    comparisons = list(_comparisons(evaluations, models, seed))
     galleries = [{"label": evaluation.name, **_misses(evaluation)} for evaluation in evaluations if evaluation.model == models[0]]
     data = {"parts": [part.pop("data") for part in parts], "maps": list(maps.values()), "training": training_data(runs or {}),
             "comparisons": [comparison["parts"] for comparison in comparisons]}
-    write_page(path, "evaluation.html", title="Place recognition test", subtitle=" against ".join(models), parts=parts, data=data,
+    write_page(path, "evaluation.html", title="Place recognition test", models=models if len(models) == 1 else
+               [f"{letter}: {model}" for letter, model in zip(_LETTERS, models, strict=False)], parts=parts, data=data,
                comparisons=comparisons, galleries=galleries, settings=list(settings), runs=best_epochs(runs or {}),
                threshold=_thresholds(evaluations))
 
@@ -72,7 +77,7 @@ def _part(evaluation, label, set_index, model_index):
             thresholds, precision, recall = curves.thinned(thresholds, precision, recall)
         data["similarity"] = {"threshold": _rounded(thresholds), "precision": _rounded(precision), "recall": _rounded(recall)}
     data["queries"] = _query_data(evaluation, metres[:, 0], similarity)
-    return {"label": label, "name": evaluation.name, "model": evaluation.model, "data": data, "rows": _recall_rows(result),
+    return {"label": label, "data": data, "rows": _recall_rows(result),
             "queries": len(result.found), "database": result.num_database, "without": result.num_without_positives, "confident": confident,
             "median": _metres(np.median(metres[:, 0])), "unreadable": _unreadable(dataset, result)}
 
@@ -120,11 +125,11 @@ def _origin(dataset):
     return np.floor(np.minimum(dataset.database_utms.min(axis=0), dataset.queries_utms.min(axis=0)))
 
 
-def _comparisons(evaluations, reference, seed):
-    """The reference model against each other one, on each test set that both were tested on."""
-    first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == reference}
+def _comparisons(evaluations, models, seed):
+    """The first model against each other one, on each test set that both were tested on."""
+    first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == models[0]}
     for index, other in enumerate(evaluations):
-        if other.model == reference or other.name not in first:
+        if other.model == models[0] or other.name not in first:
             continue
         one = evaluations[first[other.name]].result
         difference = paired_difference(one.found, other.result.found, seed)
@@ -132,7 +137,8 @@ def _comparisons(evaluations, reference, seed):
                  "difference": float(difference.values[row]), "low": float(difference.intervals[row, 0]),
                  "high": float(difference.intervals[row, 1]), "won": int(difference.won[row]), "lost": int(difference.lost[row])}
                 for row, n in enumerate(one.recall_values)]
-        yield {"name": other.name, "model": reference, "other": other.model, "rows": rows, "parts": [first[other.name], index]}
+        yield {"name": other.name, "model": _LETTERS[0], "other": _LETTERS[models.index(other.model)], "rows": rows,
+               "parts": [first[other.name], index]}
 
 
 def _misses(evaluation):

@@ -28,7 +28,7 @@ def write_page(path, template, **values):
     jinja2 = _jinja2("the page")
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(os.path.join(_HERE, "templates")), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "allow_nan": False}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(values, static=_static)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)  # names that are no UTF-8 are shown with \udcXX

@@ -45,7 +45,7 @@ def best_epochs(runs):
 
 def write_training_report(path, runs):
     """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
-    write_page(path, "training.html", title="Training", subtitle=", ".join(runs), runs=best_epochs(runs),
+    write_page(path, "training.html", title="Training", models=list(runs), runs=best_epochs(runs),
                data={"training": training_data(runs)})
 
 

@@ -63,7 +63,7 @@ function base(x, y, more) {
 
 function axis(name, vertical, more) {
   return {type: "value", name, nameLocation: "middle", nameGap: vertical ? 36 : 28, nameTextStyle: {color: colour("muted"), fontSize: 12},
-    axisLine: {show: !vertical, lineStyle: {color: colour("neutral")}}, axisTick: {show: false},
+    axisLine: {show: !vertical, onZero: false, lineStyle: {color: colour("neutral")}}, axisTick: {show: false},
     axisLabel: {color: colour("muted"), fontSize: 12, hideOverlap: true}, splitLine: {show: vertical, lineStyle: {color: colour("line")}},
     ...more};
 }

@@ -33,7 +33,8 @@
   partLegend("at-distance");
   drawChart("at-distance", () => base(
     axis("distance that counts as right, m", false, {min: 0, max: Math.max(...parts.map(part => part.at_distance.metres.at(-1)))}),
-    percentAxis("recall, %", true), {
+    percentAxis("R@1, %", true), {
+      grid: {left: 50, right: 18, top: 24, bottom: 44},
       tooltip: tooltip("axis", hovered => {
         const metres = hovered[0].axisValue;
         return lines(`within ${round(metres, metres % 1 ? 1 : 0)} m`, parts.map(part => {
@@ -48,7 +49,7 @@
 
   function thresholdLine(metres) {
     return {silent: true, symbol: "none", data: [{xAxis: metres}], lineStyle: {color: colour("neutral"), type: [3, 3], width: 1},
-      label: {formatter: `${metres} m`, color: colour("muted"), position: "insideEndTop", rotate: 0, align: "left", padding: [0, 0, 0, 6]}};
+      label: {formatter: `${metres} m`, color: colour("muted"), position: "end", distance: 4}};
   }
 
   // How far off: bins of each evaluation beside each other.
@@ -59,11 +60,11 @@
     return [...edges.map(edge => own.includes(edge) ? values[own.indexOf(edge)] : 0), ...values.slice(-2)];
   };
   if (parts.length > 1) legend("errors", () => parts.map((part, index) => ({label: part.label, mark: barMark(index)})));
-  const anyMissing = parts.some(part => part.errors.shares.at(-1) > 0), shown = bins.length - (anyMissing ? 0 : 1);
   const lastRight = edges.indexOf(Math.max(...parts.map(part => part.threshold)));
+  const shown = 1 + Math.max(lastRight, ...parts.map(part => shares(part).findLastIndex(share => share > 0)));
   drawChart("errors", chart => base(
     axis("distance of the first prediction, m", false, {type: "category", data: bins.slice(0, shown), nameGap: 46,
-      axisLabel: {color: colour("muted"), fontSize: 11, interval: 0, rotate: chart.getWidth() < 640 ? 45 : 0}}),
+      axisLabel: {color: colour("muted"), fontSize: 11, interval: 0, rotate: chart.getWidth() / shown < 62 ? 45 : 0}}),
     axis("queries, %", true), {
       grid: {left: 50, right: 18, top: 26, bottom: 62},
       tooltip: {...tooltip("axis", hovered => {
@@ -73,8 +74,8 @@
       series: parts.map((part, index) => ({type: "bar", data: shares(part).slice(0, shown), barMaxWidth: 34, barGap: "12%", barCategoryGap: "28%",
         itemStyle: {color: seriesColour(index), borderRadius: [3, 3, 0, 0]}, emphasis: {disabled: true},
         ...(index ? {} : {markArea: {silent: true, itemStyle: {color: colour("neutral"), opacity: 0.1},
-          label: {color: colour("muted"), position: "insideTop", offset: [0, -18], fontSize: 12},
-          data: [[{name: "right", xAxis: 0}, {xAxis: lastRight}]]}})})),
+          label: {color: colour("muted"), position: "insideTop", offset: [0, -20], fontSize: 12},
+          data: [[{name: "counts as right", xAxis: 0}, {xAxis: lastRight}]]}})})),
     }));
 
   partLegend("similarity");
@@ -87,6 +88,6 @@
     }),
     series: answered.map(part => line(parts.indexOf(part), part.model,
       part.similarity.recall.map((value, row) => [value, part.similarity.precision[row]]),
-      {showSymbol: true, symbol: "circle", symbolSize: 5, itemStyle: {color: seriesColour(parts.indexOf(part)), opacity: 0.35}})),
+      {showSymbol: true, symbol: "circle", symbolSize: 9, itemStyle: {color: seriesColour(parts.indexOf(part)), opacity: 0}})),
   }));
 })();

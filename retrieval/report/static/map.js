@@ -6,7 +6,7 @@
   if (!choice) return;
   const SHAPES = {
     circle: '<circle cx="7" cy="7" r="4.5"/>', diamond: '<path d="M7 1.2 12.8 7 7 12.8 1.2 7Z"/>', triangle: '<path d="M7 1.6 13 12.4H1Z"/>',
-    rect: '<rect x="4.5" y="4.5" width="5" height="5"/>',
+    rect: '<rect x="4" y="4" width="6" height="6"/>', dot: '<circle cx="7" cy="7" r="2.5"/>',
   };
   const MARGIN = {left: 62, right: 16, top: 10, bottom: 46};
 
@@ -16,12 +16,12 @@
 
   const maps = DATA.maps.map(map => ({...map, database: unpack(map.database, Float32Array), queries: unpack(map.queries, Float32Array),
     has_positives: unpack(map.has_positives, Uint8Array)}));
-  const parts = DATA.parts.map(({label, set, queries}) => ({label, map: maps[set], names: queries.names,
+  const parts = DATA.parts.map(({label, set, model, queries}) => ({label, letter: String.fromCharCode(65 + model), map: maps[set], names: queries.names,
     rank: unpack(queries.rank, Uint16Array), predicted: unpack(queries.predicted, Int32Array), metres: unpack(queries.metres, Float32Array),
     positions: unpack(queries.positions, Float32Array), similarity: queries.similarity && unpack(queries.similarity, Float32Array)}));
 
   const views = [...parts.map(part => ({label: part.label, parts: [part]})),
-    ...DATA.comparisons.map(pair => ({label: `${parts[pair[0]].label} against ${parts[pair[1]].label}`, parts: pair.map(index => parts[index])}))];
+    ...DATA.comparisons.map(pair => ({label: `${parts[pair[0]].label} against ${parts[pair[1]].letter}`, parts: pair.map(index => parts[index])}))];
   views.forEach((view, index) => choice.add(new Option(view.label, index)));
 
   // Kinds of queries of a view, the most frequent drawn first: [{label, shape, colour, size, queries}]
@@ -36,8 +36,8 @@
     const other = query => second.rank[query] === 1;
     return [{label: "both miss", shape: "triangle", colour: "neutral", size: 6, queries: pick(query => !right(query) && !other(query))},
       {label: "both find", shape: "rect", colour: "neutral", size: 5, queries: pick(query => right(query) && other(query))},
-      {label: `${first.label} alone finds`, shape: "circle", colour: "found", size: 8, queries: pick(query => right(query) && !other(query))},
-      {label: `${second.label} alone finds`, shape: "diamond", colour: "missed", size: 10, queries: pick(query => !right(query) && other(query))}];
+      {label: `${first.letter} alone finds`, shape: "circle", colour: "found", size: 8, queries: pick(query => right(query) && !other(query))},
+      {label: `${second.letter} alone finds`, shape: "diamond", colour: "missed", size: 10, queries: pick(query => !right(query) && other(query))}];
   }
 
   function at(positions, index) {
@@ -76,7 +76,7 @@
     shown = kinds(view);
     const map = view.parts[0].map, [x, y] = extents(chart, map);
     const formatter = value => Math.abs(value - Math.round(value)) < 1e-6 ? Math.round(value).toLocaleString("en") : "";
-    const edge = {axisLabel: {color: colour("muted"), fontSize: 12, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter}};
+    const edge = {scale: true, axisLabel: {color: colour("muted"), fontSize: 12, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter}};
     return base(axis("east, m", false, {...x, ...edge, splitLine: {show: true, lineStyle: {color: colour("line"), opacity: 0.6}}}),
       axis("north, m", true, {...y, ...edge, nameGap: 46}), {
         grid: {...MARGIN, show: true, borderColor: colour("line")},
@@ -88,7 +88,7 @@
             [...(view.parts.length > 1 ? [[part.label]] : []), ...describe(part, query)])]);
         }),
         series: [
-          {type: "scatter", data: map.database, dimensions: ["x", "y"], large: true, largeThreshold: 2000, symbolSize: 3, silent: true, zlevel: 0,
+          {type: "scatter", data: map.database, dimensions: ["x", "y"], large: true, largeThreshold: 2000, symbolSize: map.database.length > 20000 ? 2 : 5, silent: true, zlevel: 0,
             tooltip: {show: false}, itemStyle: {color: colour("database")}},
           ...shown.map(kind => ({type: "scatter", data: kind.queries.map(query => at(map.queries, query)), symbol: kind.shape, symbolSize: kind.size,
             large: true, largeThreshold: 2000, zlevel: 1, itemStyle: {color: colour(kind.colour), opacity: 0.85}, emphasis: {disabled: true}})),
@@ -152,7 +152,7 @@
     legendList.redraw = () => fillLegend(legendList, [
       ...shown.filter(kind => kind.queries.length).map(kind => ({label: `${kind.label} (${kind.queries.length.toLocaleString("en")})`,
         mark: `<g fill="${colour(kind.colour)}">${SHAPES[kind.shape]}</g>`})),
-      {label: "database", mark: `<g fill="${colour("database")}">${SHAPES.rect}</g>`}]);
+      {label: "database", mark: `<g fill="${colour("database")}">${SHAPES.dot}</g>`}]);
     legendList.redraw();
     document.getElementById("map-note").textContent = `Metres from UTM ${map.origin[0].toFixed(0)} east, ${map.origin[1].toFixed(0)} north. `
       + (map.cell ? `Database images within cells of ${map.cell} m are drawn as one. ` : "")
