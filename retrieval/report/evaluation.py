@@ -1,20 +1,18 @@
 """The page of one or several evaluations: recalls, errors, similarities, a map, misses, and two models compared."""
 
-import string
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.test_dataset import TestDataset
 from retrieval.report import curves
-from retrieval.report.page import packed, write_page
+from retrieval.report.page import lettered, packed, write_page
 from retrieval.report.thumbnails import thumbnail
 from retrieval.report.training import best_epochs, training_data
 from test import TestResult, paired_difference
 
 MAP_POINTS = 100_000  # database positions drawn; more are merged by cells
 _MISSES, _PREDICTIONS = 12, 3  # shown as pictures: misses an evaluation, predictions a miss
-_LETTERS = string.ascii_uppercase  # what models are called where several are compared
 
 
 @dataclass
@@ -34,22 +32,20 @@ def write_report(path, evaluations, settings=(), runs=None, seed=0):
     are compared by paired bootstrap (seed). settings: pairs (label, value) shown as they are; runs: {name: columns} of training runs, as
     retrieval.report.training.read_metrics gives them.
     """
-    models = list(dict.fromkeys(evaluation.model for evaluation in evaluations))
-    names = list(dict.fromkeys(evaluation.name for evaluation in evaluations))
+    letters = lettered(dict.fromkeys(evaluation.model for evaluation in evaluations))
+    models, names = list(letters), list(dict.fromkeys(evaluation.name for evaluation in evaluations))
     evaluations = sorted(evaluations, key=lambda evaluation: (names.index(evaluation.name), models.index(evaluation.model)))
     maps, parts = {}, []
     for evaluation in evaluations:
         if evaluation.name not in maps:
             maps[evaluation.name] = _map(evaluation)
-        model = models.index(evaluation.model)
-        label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {_LETTERS[model]}"
-        parts.append(_part(evaluation, label, names.index(evaluation.name), model))
-    comparisons = list(_comparisons(evaluations, models, seed))
+        label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {letters[evaluation.model]}"
+        parts.append(_part(evaluation, label, names.index(evaluation.name), models.index(evaluation.model)))
+    comparisons = list(_comparisons(evaluations, letters, seed))
     galleries = [{"label": evaluation.name, **_misses(evaluation)} for evaluation in evaluations if evaluation.model == models[0]]
     data = {"parts": [part.pop("data") for part in parts], "maps": list(maps.values()), "training": training_data(runs or {}),
             "comparisons": [comparison["parts"] for comparison in comparisons]}
-    write_page(path, "evaluation.html", title="Place recognition test", models=models if len(models) == 1 else
-               [f"{letter}: {model}" for letter, model in zip(_LETTERS, models, strict=False)], parts=parts, data=data,
+    write_page(path, "evaluation.html", title="Place recognition test", letters=letters, parts=parts, data=data,
                comparisons=comparisons, galleries=galleries, settings=list(settings), runs=best_epochs(runs or {}),
                threshold=_thresholds(evaluations))
 
@@ -125,11 +121,12 @@ def _origin(dataset):
     return np.floor(np.minimum(dataset.database_utms.min(axis=0), dataset.queries_utms.min(axis=0)))
 
 
-def _comparisons(evaluations, models, seed):
+def _comparisons(evaluations, letters, seed):
     """The first model against each other one, on each test set that both were tested on."""
-    first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == models[0]}
+    reference = next(iter(letters))
+    first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == reference}
     for index, other in enumerate(evaluations):
-        if other.model == models[0] or other.name not in first:
+        if other.model == reference or other.name not in first:
             continue
         one = evaluations[first[other.name]].result
         difference = paired_difference(one.found, other.result.found, seed)
@@ -137,7 +134,7 @@ def _comparisons(evaluations, models, seed):
                  "difference": float(difference.values[row]), "low": float(difference.intervals[row, 0]),
                  "high": float(difference.intervals[row, 1]), "won": int(difference.won[row]), "lost": int(difference.lost[row])}
                 for row, n in enumerate(one.recall_values)]
-        yield {"name": other.name, "model": _LETTERS[0], "other": _LETTERS[models.index(other.model)], "rows": rows,
+        yield {"name": other.name, "model": letters[reference], "other": letters[other.model], "rows": rows,
                "parts": [first[other.name], index]}
 
 

@@ -41,7 +41,7 @@ def write_localization_report(path, photos, settings=()):
         row["neighbours"] = [{"name": name, "similarity": similarity, "picture": thumbnail(name)}
                              for name, similarity, _, _ in row["photo"].neighbours[:_NEIGHBOURS]]
     within = [row["error"] <= row["photo"].radius_m for row in rows if row["error"] is not None and row["photo"].radius_m is not None]
-    write_page(path, "localization.html", title="Where the photos were taken", models=[f"{len(photos)} photo{'s' * (len(photos) != 1)}"],
+    write_page(path, "localization.html", title="Where the photos were taken", letters={},
                rows=rows, pictured=rows[:MAX_PICTURED], settings=list(settings), known=len(known),
                median=float(np.median(known)) if known else None, within=sum(within), with_radius=len(within),
                data={"photos": [_data(photo) for photo in photos if photo.east is not None]})

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import string
 
 import numpy as np
 
@@ -37,6 +38,13 @@ def write_page(path, template, **values):
 def packed(values, dtype):
     """An array as base64 of its little-endian bytes, which scripts read as a typed array: a third of JSON's size, and no parsing."""
     return base64.b64encode(np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
+
+
+def lettered(names):
+    """{name: what it is called in charts}: A, B, ... where there are several, itself where it is alone."""
+    names = list(names)
+    letters = [string.ascii_uppercase[index % 26] + (str(index // 26) if index >= 26 else "") for index in range(len(names))]
+    return dict(zip(names, letters if len(names) > 1 else names, strict=True))
 
 
 def _static(name):

@@ -5,7 +5,7 @@ import math
 import os
 
 from model.errors import UserError
-from retrieval.report.page import write_page
+from retrieval.report.page import lettered, write_page
 
 METRICS = "metrics.csv"
 
@@ -26,26 +26,27 @@ def read_metrics(path):
 
 def training_data(runs):
     """What the page's training charts show. runs: {name: columns as of read_metrics()}."""
-    return [{"name": name, "epoch": columns["epoch"],
+    letters = lettered(runs)
+    return [{"name": letters[name], "epoch": columns["epoch"],
              "losses": {column: values for column, values in columns.items() if column.startswith("loss")},
              "recalls": {column: values for column, values in columns.items() if column in ("R@1", "R@5", "R@10")}}
             for name, columns in runs.items()]
 
 
 def best_epochs(runs):
-    """For each run a line on its best validation: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there is no recall."""
-    lines = []
+    """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there is no recall."""
+    lines, letters = [], lettered(runs)
     for name, columns in runs.items():
         recalls = [-math.inf if value is None else value for value in columns.get("R@1", ())]
         best = recalls.index(max(recalls)) if recalls and max(recalls) > -math.inf else None
-        lines.append({"name": name, "epochs": columns["epoch"][-1], "loss": columns.get("loss", [None])[-1],
+        lines.append({"name": letters[name], "epochs": columns["epoch"][-1], "loss": columns.get("loss", [None])[-1],
                       "epoch": None if best is None else columns["epoch"][best], "recall": None if best is None else recalls[best]})
     return lines
 
 
 def write_training_report(path, runs):
     """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
-    write_page(path, "training.html", title="Training", models=list(runs), runs=best_epochs(runs),
+    write_page(path, "training.html", title="Training curves", letters=lettered(runs), runs=best_epochs(runs),
                data={"training": training_data(runs)})
 
 

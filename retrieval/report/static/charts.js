@@ -77,13 +77,13 @@ function line(index, dash, data, more) {
     itemStyle: {color: seriesColour(index)}, emphasis: {disabled: true}, ...more};
 }
 
-// A legend in HTML, before the chart, where it wraps as text does. entries: () => [{label, mark}], mark an SVG's inside.
+// A legend in HTML, below the chart's caption, where it wraps as text does. entries: () => [{label, mark}], mark an SVG's inside.
 function legend(id, entries) {
   const element = document.getElementById(id);
   if (!element) return;
   const list = document.createElement("ul");
   list.className = "legend";
-  element.before(list);
+  element.closest("figure").querySelector("figcaption").append(list);
   list.redraw = () => fillLegend(list, entries());
   list.redraw();
 }
