@@ -39,6 +39,7 @@
   }
 
   let view, shown;
+  const crowded = map => map.queries.length > 4000 ? 0.7 : 1;  // marks are smaller where there are many
   const pairs = [];
   const plane = drawPlane("map", () => {
     view = views[choice.value];
@@ -55,7 +56,7 @@
         {type: "scatter", data: map.database, dimensions: ["x", "y"], large: true, largeThreshold: 2000, zlevel: 0, silent: true,
           symbolSize: map.database.length > 20000 ? 2 : 5, tooltip: {show: false}, itemStyle: {color: colour("database")}},
         ...shown.map(kind => ({type: "scatter", data: kind.queries.map(query => at(map.queries, query)), large: true, largeThreshold: 2000,
-          zlevel: 1, symbol: kind.shape, symbolSize: kind.size, itemStyle: {color: colour(kind.colour), opacity: 0.85},
+          zlevel: 1, symbol: kind.shape, symbolSize: kind.size * crowded(map), itemStyle: {color: colour(kind.colour), opacity: 0.85},
           emphasis: {disabled: true}})),
       ],
     };

@@ -1,5 +1,5 @@
 "use strict";
-// A map in metres: a metre is as long to the east as to the north, buttons and gestures zoom and move.
+// A map in metres: a metre is as long to the east as to the north (so no label may move the grid), buttons and gestures zoom and move.
 
 const SHAPES = {
   circle: '<circle cx="7" cy="7" r="4.5"/>', diamond: '<path d="M7 1.2 12.8 7 7 12.8 1.2 7Z"/>', triangle: '<path d="M7 1.6 13 12.4H1Z"/>',
@@ -25,7 +25,7 @@ function at(positions, index) {
 // build: () => {positions: flat arrays that it must show, series, tooltip: formatter}; moved: called when the view changes.
 // Returns {chart, reset: draws anew, whole; pixel: position => [x, y]}.
 function drawPlane(id, build, moved = () => {}) {
-  const margin = {left: 62, right: 16, top: 10, bottom: 46}, whole = [[0, 100], [0, 100]];
+  const margin = {left: 72, right: 16, top: 10, bottom: 46}, whole = [[0, 100], [0, 100]];
   let zoom = whole;
   const {chart, draw} = drawChart(id, chart => {
     const {positions, series, tooltip: formatter} = build();
@@ -34,8 +34,8 @@ function drawPlane(id, build, moved = () => {}) {
     const label = {color: colour("muted"), fontSize: 12, hideOverlap: true, showMinLabel: false, showMaxLabel: false,
       formatter: value => Math.abs(value - Math.round(value)) < 1e-6 ? Math.round(value).toLocaleString("en") : ""};
     return base(axis("east, m", false, {...x, axisLabel: label, splitLine: {show: true, lineStyle: {color: colour("line"), opacity: 0.6}}}),
-      axis("north, m", true, {...y, axisLabel: label, nameGap: 46}), {
-        grid: {...margin, show: true, borderColor: colour("line")}, tooltip: tooltip("item", formatter), series,
+      axis("north, m", true, {...y, axisLabel: label, nameGap: 54}), {
+        grid: {...margin, outerBoundsMode: "none", show: true, borderColor: colour("line")}, tooltip: tooltip("item", formatter), series,
         dataZoom: ["x", "y"].map((name, side) => ({type: "inside", id: name, [name + "AxisIndex"]: 0, filterMode: "none",
           start: zoom[side][0], end: zoom[side][1], zoomOnMouseWheel: "ctrl", moveOnMouseMove: !still, preventDefaultMouseMove: !still})),
       });
