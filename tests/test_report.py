@@ -305,10 +305,12 @@ def test_a_browser_draws_the_charts(dataset):
         const chart = echarts.getInstanceByDom(element);
         chart.getZr().flush();
         element.dataset.series = chart.getOption().series.map(series => series.data.length).join(" ");
+        element.dataset.fits = chart.getWidth() === element.clientWidth && chart.getWidth() > 300;
     });""")
     charts = [attributes for _, attributes in page.tags if "chart" in attributes.get("class", "").split()]
     drawn = {attributes["id"]: [int(size) for size in attributes["data-series"].split()] for attributes in charts}
     found = int(results[0].result.found[:, 0].sum())
+    assert {attributes["data-fits"] for attributes in charts} == {"true"}
     assert len(drawn) == 7 and drawn["map"][1:] == [1, found, 15 - found] and drawn["at-n"] == [20] * 6 and drawn["training-loss"] == [2]
     assert f"found ({found})" in page.text and f"missed ({15 - found})" in page.text and "no database image near (1)" in page.text
     assert "queries_v1, A against B" in page.text and f"UTM {EAST + 5:.0f} east" in page.text

@@ -18,12 +18,10 @@ function drawChart(id, build) {
   const element = document.getElementById(id);
   if (!element) return null;
   const chart = echarts.init(element, null, {renderer: "canvas"});
-  const draw = () => chart.setOption(build(chart), {notMerge: true, lazyUpdate: true});
+  const draw = () => chart.setOption(build(chart), {notMerge: true});
   charts.push(draw);
-  let width = element.clientWidth, height = element.clientHeight;
   new ResizeObserver(() => {
-    if (element.clientWidth === width && element.clientHeight === height) return;
-    [width, height] = [element.clientWidth, element.clientHeight];
+    if (chart.getWidth() === element.clientWidth && chart.getHeight() === element.clientHeight) return;
     chart.resize();
     draw();
   }).observe(element);

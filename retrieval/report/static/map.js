@@ -90,7 +90,7 @@
         mark: shapeMark(kind.shape, kind.colour)})),
       {label: "database", mark: shapeMark("dot", "database")}]);
     legendList.redraw();
-    document.getElementById("map-note").textContent = `Metres from UTM ${map.origin[0].toFixed(0)} east, ${map.origin[1].toFixed(0)} north. `
+    document.getElementById("map-note").textContent = `Found: the first prediction is right. Metres from UTM ${map.origin[0].toFixed(0)} east, ${map.origin[1].toFixed(0)} north. `
       + (map.cell ? `Database images within cells of ${map.cell} m are drawn as one. ` : "")
       + (view.parts.length > 1 ? "The line to B's first prediction is dashed. " : "") + HINT;
   }
