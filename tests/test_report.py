@@ -1,69 +1,21 @@
-import base64
 import glob
 import hashlib
-import html.parser
-import json
 import os
-import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import torch
 
-import commons
-import eval as eval_script
-import retrieval.report.__main__ as curves_script
-import train
-from benchmarks import report as benchmark
 from datasets.test_dataset import TestDataset
-from model.checkpoints import save_network
-from model.errors import UserError
-from model.network import GeoLocalizationNet
 from retrieval.report import curves
 from retrieval.report.evaluation import Evaluation, write_report
 from retrieval.report.localization import LocalizedPhoto, write_localization_report
-from retrieval.report.page import check_report, lettered
-from retrieval.report.thumbnails import thumbnail
-from retrieval.report.training import read_metrics
+from retrieval.report.page import lettered
 from test import paired_difference, summarize
-from tests.test_bad_input import fails
-from tests.tiny import EAST, FLAGS, NORTH, place_image, save_place
+from tests.pages import Page, browse, unpack
+from tests.tiny import EAST, NORTH, place_image, save_place
 
 STATIC = os.path.join(os.path.dirname(curves.__file__), "static")
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser makes of a page: tags with their attributes, the text outside scripts, the embedded data."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.tags, self.words, self.open, self.data = [], [], [], None
-        with open(path, encoding="utf-8") as file:
-            self.source = file.read()
-        self.feed(self.source)
-        self.text = re.sub(r"\s+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.open.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop()[0] != tag:
-            pass
-
-    def handle_data(self, data):
-        tag, attributes = self.open[-1] if self.open else (None, {})
-        if attributes.get("id") == "data":
-            self.data = json.loads(data)
-        elif tag not in ("script", "style"):
-            self.words.append(data)
-
-
-def unpack(text, dtype):
-    return np.frombuffer(base64.b64decode(text), np.dtype(dtype).newbyteorder("<"))
 
 
 def evaluate(dataset, seed=0, k=20):
@@ -105,7 +57,7 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
     shown = dict(zip(part["at_n"]["n"], zip(part["at_n"]["recall"], part["at_n"]["low"], part["at_n"]["high"], strict=True), strict=True))
     for row, n in enumerate(result.recall_values[:4]):  # of 20 predictions
         assert shown[n][0] == pytest.approx(result.recalls[row], abs=1e-3)
-        np.testing.assert_allclose(shown[n][1:], result.intervals[row], atol=3)  # of another draw
+        np.testing.assert_allclose(shown[n][1:], result.intervals[row], atol=1e-3)
     at_distance = part["at_distance"]
     for n in (1, 5, 10):
         assert at_distance["recall"][str(n)][at_distance["metres"].index(25)] == pytest.approx(result.recall(n), abs=1e-3)
@@ -155,23 +107,6 @@ def test_positions_are_merged_where_they_are_too_many():
     assert max(np.abs(merged[:, None] - position).max(axis=2).min() for position in positions[:50]) <= cell / 2
     everything, none = curves.merged_positions(np.repeat(positions[:100], 12, axis=0), 400)
     assert len(everything) == 100 and none == 0
-
-
-def test_paired_difference_is_that_of_resampled_queries():
-    rng = np.random.default_rng(0)
-    first = rng.random((300, 2)) < [0.7, 0.9]
-    other = np.where(rng.random((300, 2)) < 0.8, first, rng.random((300, 2)) < 0.4)
-    difference = paired_difference(first, other)
-    resampled = []
-    for _ in range(4000):
-        rows = rng.integers(0, 300, 300)
-        resampled.append(100 * (first[rows].mean(axis=0) - other[rows].mean(axis=0)))
-    np.testing.assert_allclose(difference.intervals, np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
-    np.testing.assert_allclose(difference.values, 100 * (first.mean(axis=0) - other.mean(axis=0)))
-    np.testing.assert_array_equal(difference.won, [(first[:, n] & ~other[:, n]).sum() for n in range(2)])
-    assert (difference.values == 100 * (difference.won - difference.lost) / 300).all()
-    with pytest.raises(ValueError, match="one shape"):
-        paired_difference(first, other[1:])
 
 
 # --- several evaluations
@@ -241,6 +176,23 @@ def test_unusual_results(dataset, case):
         assert "16 images cannot be read" in page.text and "median error of the first prediction: none" in page.text
         assert page.data["parts"][0]["errors"]["shares"][-1] == 100 and page.data["parts"][0]["similarity"]["recall"] == []
     assert ("similarity" in page.data["parts"][0]) == (case != "no distances")
+
+
+def test_localized_photos(dataset):
+    paths = [dataset.queries.path(index) for index in range(3)]
+    neighbours = [(dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist()) for index in range(6)]
+    own = (37.8, -122.4, EAST + 30.0, NORTH + 40.0)
+    photos = [LocalizedPhoto(paths[0], 37.77, -122.42, EAST, NORTH, 60.0, 0.8, neighbours, own),
+              LocalizedPhoto(paths[1], 37.77, -122.42, EAST, NORTH, 10.0, 0.9, neighbours, own),
+              LocalizedPhoto(paths[2], 37.77, -122.42, EAST, NORTH), LocalizedPhoto("none.jpg", *[None] * 4, reason="it cannot be read")]
+    write_localization_report("photos.html", photos, [("Database", "db")])
+    page = Page("photos.html")
+    assert "2 of the photos have a GPS position: its median distance from the estimate is 50 m, and 1 of 2 lies within" in page.text
+    assert "37.770000, -122.420000" in page.text and "60 m 80 % 50 m" in page.text and "no estimate: it cannot be read" in page.text
+    assert [photo["own"] for photo in page.data["photos"]] == [[30, 40], [30, 40], None]
+    assert len(page.data["photos"][0]["neighbours"]) == 6 and page.text.count("Nearest 5") == 2 and "Database db" in page.text
+    write_localization_report("none.html", photos[3:])
+    assert Page("none.html").data == {"photos": []}
 
 
 # --- a page that is safe, whole and the same
@@ -328,129 +280,3 @@ def test_a_browser_shows_a_hostile_name_as_text(hostile):
     first = dataset.database.names[result.predictions[2, 0]]
     assert tip == f"Query{dataset.queries.names[2]}✗ no right predictionfirst prediction: 200.0 m off, similarity 0.500{first}"
     assert not [tag for tag, attributes in page.tags if any(name.startswith("on") for name in attributes)]
-
-
-def browse(path, script):
-    """The Page as it is in Chromium once a script has run at its end."""
-    with open(path) as file, open("browsed.html", "w") as copy:
-        copy.write(f"{file.read()}<script>{script}</script>")
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={os.getcwd()}/profile", "--dump-dom"]
-    dom = subprocess.run([*command, f"file://{os.getcwd()}/browsed.html"], capture_output=True, text=True, timeout=60).stdout
-    with open("dom.html", "w") as file:
-        file.write(dom)
-    return Page("dom.html")
-
-
-def test_the_benchmark_runs(workdir, capsys):
-    benchmark.main("--database 60 --queries 9 --chromium no_such_browser".split())
-    output = capsys.readouterr().out
-    assert "There is no no_such_browser" in output and re.search(r"\| 60 \| 9 \| 2 \| [\d.]+ \| [\d.]+ \|", output)
-
-
-def test_thumbnails_are_small(workdir):
-    place_image(1, 0, 1, 900).resize((3000, 600)).save("wide.jpg")
-    small = thumbnail("wide.jpg")
-    assert (small["width"], small["height"]) == (264, 132) and len(small["uri"]) < 15_000
-    assert thumbnail("absent.jpg") == {"reason": "No such file or directory"}
-
-
-# --- photos, runs, scripts
-
-
-def test_localized_photos(dataset):
-    paths = [dataset.queries.path(index) for index in range(3)]
-    neighbours = [(dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist()) for index in range(6)]
-    own = (37.8, -122.4, EAST + 30.0, NORTH + 40.0)
-    photos = [LocalizedPhoto(paths[0], 37.77, -122.42, EAST, NORTH, 60.0, 0.8, neighbours, own),
-              LocalizedPhoto(paths[1], 37.77, -122.42, EAST, NORTH, 10.0, 0.9, neighbours, own),
-              LocalizedPhoto(paths[2], 37.77, -122.42, EAST, NORTH), LocalizedPhoto("none.jpg", *[None] * 4, reason="it cannot be read")]
-    write_localization_report("photos.html", photos, [("Database", "db")])
-    page = Page("photos.html")
-    assert "2 of the photos have a GPS position: its median distance from the estimate is 50 m, and 1 of 2 lies within" in page.text
-    assert "37.770000, -122.420000" in page.text and "60 m 80 % 50 m" in page.text and "no estimate: it cannot be read" in page.text
-    assert [photo["own"] for photo in page.data["photos"]] == [[30, 40], [30, 40], None]
-    assert len(page.data["photos"][0]["neighbours"]) == 6 and page.text.count("Nearest 5") == 2 and "Database db" in page.text
-    write_localization_report("none.html", photos[3:])
-    assert Page("none.html").data == {"photos": []}
-
-
-def test_curves_of_runs(workdir, capsys):
-    for run, loss in (("one", 2.0), ("two", 1.0)):
-        os.makedirs(run)
-        with open(f"{run}/metrics.csv", "w") as file:
-            file.write(f"epoch,group,loss,R@1,R@5\n0,0,{loss},30,60\n1,1,nan,40,\n")
-    curves_script.main(["one", "two/", "--output", "runs.html"])
-    page = Page("runs.html")
-    assert "A : one" in page.text and "A: 2 epochs, best validation R@1 40.0 % after epoch 2." in page.text
-    assert page.data["training"][1] == {"name": "B", "epoch": [1, 2], "losses": {"loss": [1.0, None]},
-                                        "recalls": {"R@1": [30.0, 40.0], "R@5": [60.0, None]}}
-    for text in ("", "epoch,loss\n", "loss\n1\n", "epoch,loss\n1,x\n", "epoch\nx\n"):
-        with open("one/metrics.csv", "w") as file:
-            file.write(text)
-        with pytest.raises(UserError, match="one/metrics.csv cannot be read as a run's metrics"):
-            read_metrics("one/metrics.csv")
-    with pytest.raises(SystemExit) as refused:
-        curves_script.main(["nowhere", "--output", "runs.html"])
-    assert refused.value.code == 2 and "nowhere/metrics.csv cannot be read" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("networks")
-    for seed in range(2):
-        torch.manual_seed(seed)
-        save_network(GeoLocalizationNet("ResNet18", 32), str(folder / f"{seed}.pth"))
-    (folder / "metrics.csv").write_text("epoch,loss,R@1\n0,2.5,50\n")
-    return folder
-
-
-def test_eval_writes_the_page(tiny, networks, workdir, capsys):
-    shutil.copytree(tiny, "city")
-    shutil.copytree("city/test/queries_v1", "city/test/queries_night")
-    flags = ["--dataset_folder", "city", "--resume_model", f"{networks}/0.pth", "--device", "cpu", "--num_workers", "0"]
-    eval_script.main([*flags, "--report", "page.html", "--compare", f"{networks}/1.pth", "--further_queries", "queries_night",
-                      "--num_preds_to_save", "1"])
-    page, folder = Page("page.html"), glob.glob("logs/default/*")[0]
-    log = open(f"{folder}/info.log").read()
-    for line in re.findall(r"R@\d+: ([\d.]+) \(95% interval ([\d.]+) to ([\d.]+)\)", log):
-        assert "{} {} to {}".format(*line) in page.text
-    assert len(re.findall(r"< queries_\w+ - #q: 12; #db: 24 >: R@1", log)) == 4 and len(page.data["parts"]) == 4
-    assert len(re.findall(r"queries_night, R@1 of .*0.pth less that of .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
-    assert [run["losses"] for run in page.data["training"]] == [{"loss": [2.5]}] * 2
-    assert len(glob.glob(f"{folder}/queries_*/preds/*.jpg")) == len(glob.glob(f"{folder}/compare/queries_*/preds/*.jpg")) == 24
-    shutil.rmtree("logs")
-    assert "is --resume_model itself" in fails(eval_script, capsys, *flags, "--compare", f"{networks}/0.pth")
-    shutil.rmtree("logs")
-    assert "two folders of queries have one name" in fails(eval_script, capsys, *flags, "--further_queries", "city/test/queries_v1")
-
-
-def test_a_page_that_cannot_be_written_is_said_at_once(tiny, workdir, capsys, monkeypatch):
-    assert "there is no folder nowhere" in fails(eval_script, capsys, "--dataset_folder", tiny, "--report", "nowhere/page.html")
-    with pytest.raises(UserError, match="that is a folder"):
-        check_report(".")
-    shutil.rmtree("logs")
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    line = fails(eval_script, capsys, "--dataset_folder", tiny, "--report", "page.html")
-    assert "--report needs Jinja2" in line and "pip install -r requirements-report.txt" in line
-    assert "Test set" not in open(glob.glob("logs/*/*/info.log")[0]).read() and not os.path.exists("page.html")
-
-
-def test_training_writes_event_files(tiny, workdir):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    train.main(["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "1", "--epochs_num", "1", "--tensorboard"])
-    folder = glob.glob("logs/default/*")[0]
-    resumed = commons.Metrics(f"{folder}/metrics.csv", 1, tensorboard=True)
-    for epoch in (1, 2, 3):
-        resumed.add(epoch=epoch, group=0, loss=4.5 - epoch, **{"R@1": 50.0 + epoch})
-    commons.Metrics(f"{folder}/metrics.csv", 3, tensorboard=True).add(epoch=3, group=1, loss=0.25, **{"R@1": 60.0})
-    metrics = read_metrics(f"{folder}/metrics.csv")
-    events = accumulator.EventAccumulator(f"{folder}/tensorboard").Reload()
-    for name in ("loss", "R@1", "group"):
-        scalars = events.Scalars(name)
-        assert [scalar.step for scalar in scalars] == [0, 1, 2, 3]
-        np.testing.assert_allclose([scalar.value for scalar in scalars], metrics[name], rtol=1e-4)
-
-
-def test_event_files_need_tensorboard(tiny, workdir, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    assert "--tensorboard needs tensorboard" in fails(train, capsys, "--dataset_folder", tiny, *FLAGS, "--tensorboard")

@@ -11,10 +11,14 @@ _MAX_POINTS = 400  # of a precision-recall curve
 
 
 def recall_at_n(dataset, result):
-    """(n int (k,), recalls (k,), intervals (k, 2)): recall@n in percent for every n up to MAX_N, with 95% intervals."""
+    """(n int (k,), recalls (k,), intervals (k, 2)): recall@n in percent for every n up to MAX_N, with 95% intervals: the result's own
+    where it has them."""
     values = np.arange(1, min(MAX_N, result.predictions.shape[1]) + 1)
     found = found_at(result.predictions, dataset.positives_per_query, values)
-    return values, 100 * found.mean(axis=0), bootstrap_intervals(found)
+    intervals = bootstrap_intervals(found)
+    for n, interval in zip(result.recall_values, result.intervals, strict=True):
+        intervals[values == n] = interval
+    return values, 100 * found.mean(axis=0), intervals
 
 
 def first_right(dataset, result):
