@@ -7,6 +7,7 @@ import sys
 import torch
 
 import commons
+from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from model.checkpoints import load_network
@@ -53,6 +54,9 @@ def evaluate(args, output_folder):
     if args.report:
         write_report(args.report, evaluations, report_settings(args, networks, test_sets), training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
+    bad_images = BadImages(output_folder, args.max_bad_images)
+    for evaluation in evaluations:  # the last, since too many of them are an error
+        bad_images.take_test(evaluation.dataset, evaluation.result)
     return evaluations[0].result
 
 
@@ -113,8 +117,11 @@ def training_runs(args):
     return runs
 
 
-def test_and_report(test_set, network, args, device, seed, output_folder):
-    """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
+def test_and_report(test_set, network, args, device, seed, output_folder, bad_images=None):
+    """Tests a network, logs the recalls, draws predictions if that is asked for, and lists bad images. Returns the TestResult. Raises
+    UserError when bad_images (BadImages, or None: the caller takes them) are too many, and the recalls are of another set than they seem:
+    but they are logged by then.
+    """
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
                   getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe)
     logging.info(f"{test_set}: {result}")
@@ -124,6 +131,8 @@ def test_and_report(test_set, network, args, device, seed, output_folder):
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+    if bad_images:
+        bad_images.take_test(test_set, result)
     return result
 
 
