@@ -217,11 +217,13 @@ def _logging_to(handlers):
 class Metrics:
     """metrics.csv: a CSV file that grows by a row an epoch, rewritten whole each time, beside and renamed.
 
-    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped.
+    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped; tensorboard: numbers go to event files
+    in tensorboard/ beside it too, at step `epoch`. Raises UserError if tensorboard is asked for and not installed.
     """
 
-    def __init__(self, path, first_epoch=0):
+    def __init__(self, path, first_epoch=0, tensorboard=False):
         self.path, self.rows, self._num_written = path, [], 0
+        self.events = _open_events(os.path.join(os.path.dirname(path), "tensorboard"), first_epoch) if tensorboard else None
         if first_epoch and os.path.exists(path):
             with open(path, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch]
@@ -230,6 +232,11 @@ class Metrics:
     def add(self, **values):
         """Appends a row; numbers are written with the digits that they need."""
         self.rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in values.items()})
+        if self.events:
+            for key, value in values.items():
+                if key != "epoch" and isinstance(value, (int, float)):
+                    self.events.add_scalar(key, value, values["epoch"])
+            self.events.flush()
         self.write()
 
     def write(self):
@@ -242,6 +249,15 @@ class Metrics:
             writer.writeheader()
             writer.writerows(self.rows)
         self._num_written = len(self.rows)
+
+
+def _open_events(folder, first_epoch):
+    """A writer of event files, in which steps from first_epoch on that an interrupted run left are passed over."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("--tensorboard needs tensorboard, which is not installed: pip install -r requirements-report.txt") from error
+    return SummaryWriter(folder, purge_step=first_epoch)
 
 
 def select_device(name, flag="--device"):

@@ -80,6 +80,7 @@ def make_parser(is_training):
     add_domain_arguments(parser.add_argument_group("target domain"), training_only)
     add_night_arguments(parser.add_argument_group("night"), training_only)
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
+    add_report_arguments(parser.add_argument_group("report"), training_only)
     add_running_arguments(parser.add_argument_group("running"))
     return parser
 
@@ -147,6 +148,8 @@ def add_training_arguments(group, training_only):
         "faster, results differ a little")
     add("--profile", type=_whole(0), default=0, metavar="N", help=training_only or "write a trace of N steps, after 10 to warm up, to "
         "trace.json in the output folder, for chrome://tracing or ui.perfetto.dev")
+    add("--tensorboard", action="store_true", help=training_only or "write what metrics.csv holds as TensorBoard event files too, in the "
+        "output folder's tensorboard/ (needs tensorboard)")
     add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
     add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
@@ -238,6 +241,17 @@ def add_evaluation_arguments(group):
     add("--faiss_nprobe", type=_whole(1), metavar="N", help="cells that an IVF index searches a query (default: 16)")
     add("--num_preds_to_save", type=_whole(0), default=0, help="draw each test query beside this many predictions, images")
     add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
+
+
+def add_report_arguments(group, training_only):
+    add = _adder(group)
+    evaluation_only = None if training_only else argparse.SUPPRESS
+    add("--report", metavar="FILE", help=evaluation_only or "write a page on the test, one HTML file that needs no network: recalls, "
+        "errors, a map, misses, and the training's curves if metrics.csv lies beside --resume_model")
+    add("--compare", metavar="FILE", help=evaluation_only or "test this network too, named as for --resume_model, and compare the two "
+        "on the same queries by paired bootstrap")
+    add("--further_queries", nargs="+", default=[], metavar="FOLDER", help=evaluation_only or "test these folders of queries too, named as "
+        "for --queries_folder, in the same database (queries_night beside queries_v1)")
 
 
 def add_running_arguments(group):

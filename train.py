@@ -122,7 +122,7 @@ def train(args, output_folder, problems=()):
         del state
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch)
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard)
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
     loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
                          pin_memory=device.type == "cuda")
