@@ -1,0 +1,136 @@
+"""Position, heading and time of a photo from its EXIF, and a panorama's heading from its XMP."""
+
+import contextlib
+import math
+import os
+import re
+
+import torch
+from PIL import ExifTags, Image
+from tqdm import tqdm
+
+from datasets.prepare.positions import check_degrees
+from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
+from datasets.walk import IMAGE_EXTENSIONS
+from model.errors import UserError
+
+_GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
+# what phones and cameras write beside JPEG; .heic opens where the package pillow-heif is installed
+EXTENSIONS = (*IMAGE_EXTENSIONS, ".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".bmp", ".mpo")
+_POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
+
+
+def read_exif(path, key=None, source=None):
+    """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a panorama, its
+    GPano:PoseHeadingDegrees first. Raises Unusable without a usable position."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            gps, details = exif.get_ifd(_IFD.GPSInfo), exif.get_ifd(_IFD.Exif)
+            xmp = image.info.get("xmp", b"")
+    except OSError as error:
+        heic = path.lower().endswith((".heic", ".heif"))
+        raise Unusable("cannot be opened", "HEIC needs `pip install pillow-heif`" if heic else error.strerror or "no image") from error
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
+        raise Unusable("cannot be opened", f"{type(error).__name__}: {error}") from error
+    latitude, longitude = _position(gps)
+    check_degrees(latitude, longitude)
+    heading, magnetic = _heading(gps, xmp if isinstance(xmp, bytes) else str(xmp).encode())
+    return Photo(path, key or os.path.basename(path), source or path, latitude, longitude, heading, _time(gps, details, exif), magnetic)
+
+
+def _position(gps):
+    if _GPS.GPSLatitude not in gps or _GPS.GPSLongitude not in gps:
+        raise Unusable("no GPS position in its EXIF", "an altitude alone" if _GPS.GPSAltitude in gps else "")
+    try:
+        values = [_degrees(gps[axis], gps[reference]) for axis, reference in ((_GPS.GPSLatitude, _GPS.GPSLatitudeRef),
+                                                                              (_GPS.GPSLongitude, _GPS.GPSLongitudeRef))]
+    except KeyError:
+        raise Unusable("a damaged GPS position in its EXIF", "no hemisphere") from None
+    except (ValueError, TypeError, ZeroDivisionError, AttributeError) as error:
+        raise Unusable("a damaged GPS position in its EXIF", str(error)) from error
+    return values
+
+
+def _degrees(triple, reference):
+    degrees, minutes, seconds = (float(value) for value in triple)
+    hemisphere = (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
+    if hemisphere not in ("N", "S", "E", "W"):
+        raise ValueError(f"hemisphere {reference!r}")
+    return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
+
+
+def _heading(gps, xmp):
+    """(degrees or None, whether of magnetic north)."""
+    with contextlib.suppress(ValueError):
+        if match := _POSE_HEADING.search(xmp):
+            return float(match.group(1)) % 360, False
+    with contextlib.suppress(ValueError, TypeError, ZeroDivisionError, KeyError):
+        heading = float(gps[_GPS.GPSImgDirection])
+        if math.isfinite(heading) and 0 <= heading <= 360:
+            return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
+    return None, False
+
+
+def _time(gps, details, exif):
+    """When the photo was taken, in its own time zone; GPS's time is UTC, and comes last."""
+    for text in (details.get(_BASE.DateTimeOriginal), exif.get(_BASE.DateTime), gps.get(_GPS.GPSDateStamp)):
+        with contextlib.suppress(ValueError):
+            if time := parse_time(str(text or "").strip("\0 ").replace("0000:00:00 00:00:00", "")):
+                return time
+    return ""
+
+
+class ExifPhotos(torch.utils.data.Dataset):
+    """Item i is the Photo of file i, or what it is Rejected for. files: [(path, key)]."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        path, key = self.files[index]
+        try:
+            return read_exif(path, key, path)
+        except Unusable as error:
+            return Rejected(path, path, error.reason, error.detail)
+
+
+def read_photos(paths, num_workers=0):
+    """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a path that is not
+    there."""
+    register_heif()
+    loader = torch.utils.data.DataLoader(ExifPhotos(find_photos(paths)), batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    photos, rejected = [], []
+    for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
+        (photos if isinstance(record, Photo) else rejected).append(record)
+    return photos, rejected
+
+
+def find_photos(paths):
+    """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are passed over."""
+    found = []
+    for number, path in enumerate(paths):
+        if os.path.isdir(path):
+            for folder, folders, files in os.walk(path, followlinks=True):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                found += [(os.path.join(folder, name), f"{number}/{os.path.relpath(os.path.join(folder, name), path)}")
+                          for name in sorted(files) if name.lower().endswith(EXTENSIONS) and not name.startswith(".")]
+        elif os.path.exists(path):
+            found.append((path, f"{number}/{os.path.basename(path)}"))
+        else:
+            raise UserError(f"there is no photo or folder {path}; check the path")
+    return found
+
+
+def register_heif():
+    """Lets Pillow open HEIC where the package pillow-heif is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+        pillow_heif.register_heif_opener()
+
+
+def _unchanged(item):
+    return item
