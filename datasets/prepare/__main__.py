@@ -5,16 +5,16 @@ import collections
 import os
 import sys
 
-from datasets.prepare.areas import BUFFER_REASON, assign_folders
+from datasets.prepare.areas import BUFFER_REASON, FOLDERS, assign_folders
 from datasets.prepare.build import METHODS, REJECTED_FILE, SOURCES_FILE, Writing, build
-from datasets.prepare.exif import read_photos
+from datasets.prepare.exif import read_photos, refuse_swapped
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from model.errors import UserError
 
-_ON_SHARES = ("buffer", "queries", "positive_dist_threshold", "seed")  # flags that matter only with a split
+_ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
 
 def make_parser():
@@ -29,9 +29,9 @@ def make_parser():
     source.add_argument("--photos", nargs="+", metavar="PATH", help="photos, or folders of them (searched through), whose EXIF has a GPS "
                         "position; GPSImgDirection is the heading, and the time comes along")
     source.add_argument("--csv", metavar="FILE", help="a table with a header: image paths, latitudes and longitudes (degrees, WGS 84), and "
-                        "maybe headings (degrees clockwise from north, of the image's centre) and times; delimiter and encoding are found out")
-    source.add_argument("--geojson", metavar="FILE", help="a FeatureCollection of Points, whose properties have the image's path, and maybe "
-                        "its heading and time; Mapillary's names are known")
+                        "maybe headings (degrees clockwise from north, of the image's centre) and times; any delimiter and encoding")
+    source.add_argument("--geojson", metavar="FILE", help="a FeatureCollection of Points, whose properties have the image's path, and "
+                        "maybe its heading and time; Mapillary's names are known")
     add("--images_folder", metavar="FOLDER", help="where the table's relative paths begin (default: the table's folder)")
     for field, usual in COLUMNS.items():
         geojson = "" if field in ("latitude", "longitude") else " or property"
@@ -41,8 +41,8 @@ def make_parser():
     add("--heading_offset", type=float, default=0.0, metavar="DEGREES", help="added to all headings of photos and panoramas: the magnetic "
         "declination, where they are magnetic; minus half the field of view, to make them those of the leftmost column, as SF-XL's are "
         "(default: %(default)s)")
-    add("--require_heading", action="store_true", help="leave photos without a heading out (else their field 9 is empty, and training needs "
-        "--alpha 360 --L 1)")
+    add("--require_heading", action="store_true", help="leave photos without a heading out (else their field 9 is empty, and training "
+        "needs --alpha 360 --L 1)")
 
     add = parser.add_argument_group("images").add_argument
     add("--output", required=True, metavar="FOLDER", help="folder to make; new, empty, or made with the same settings")
@@ -51,19 +51,19 @@ def make_parser():
     add("--resize", type=int, metavar="N", help="shorter side that larger photos are resized to, pixels (default: photos keep their size)")
     add("--panoramas", choices=KINDS, help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
         f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: they stay whole)")
-    add("--crop_headings", type=float, nargs="+", default=list(range(0, 360, 30)), metavar="DEGREES", help="headings of the crops' leftmost "
-        "columns, as in field 9 of their names, clockwise from north (default: every 30)")
+    add("--crop_headings", type=float, nargs="+", default=list(range(0, 360, 30)), metavar="DEGREES", help="headings of the crops' "
+        "leftmost columns, as in field 9 of their names, clockwise from north (default: every 30)")
     add("--crop_size", type=int, default=512, metavar="N", help="side of the crops, pixels (default: %(default)s)")
     add("--crop_fov", type=float, default=60.0, metavar="DEGREES", help="field of view of perspective crops (default: %(default)s)")
     add("--crop_pitch", type=float, default=0.0, metavar="DEGREES", help="how far perspective crops look up (default: %(default)s)")
 
     add = parser.add_argument_group("train, val and test").add_argument
-    add("--shares", type=float, nargs=3, default=[60, 20, 20], metavar=("TRAIN", "VAL", "TEST"), help="shares of the photos; 0 leaves a part "
-        "out. Parts are strips across the direction in which the photos extend most (default: 60 20 20)")
-    add("--buffer", type=float, default=50.0, metavar="METRES", help="photos of two parts are at least so far apart: those between are left "
-        "out (default: %(default)s)")
-    add("--queries", type=float, default=0.3, metavar="SHARE", help="share of val's and of test's photos that are queries: those of the "
-        "latest days, drawn within a day; the others are the database (default: %(default)s)")
+    add("--shares", type=float, nargs=3, default=[60, 20, 20], metavar=("TRAIN", "VAL", "TEST"), help="shares of the photos; 0 leaves a "
+        "part out. Parts are strips across the direction in which the photos extend most (default: 60 20 20)")
+    add("--buffer", type=float, default=50.0, metavar="METRES", help="photos of two parts are at least so far apart: those between are "
+        "left out (default: %(default)s)")
+    add("--query_share", type=float, default=0.3, metavar="SHARE", help="share, 0 to 1, of val's and of test's photos that are queries: "
+        "those of the latest days, drawn within a day; the others are the database (default: %(default)s)")
     add("--positive_dist_threshold", type=float, default=25.0, metavar="METRES", help="every query keeps a database image so near "
         "(default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of the queries' draw (default: %(default)s)")
@@ -116,6 +116,7 @@ def _read(args):
         return photos, rejected, []
     table = Table(args.csv or args.geojson, {field: getattr(args, f"{field}_column") for field in COLUMNS}, args.images_folder)
     table.read_csv() if args.csv else table.read_geojson()
+    refuse_swapped(table.photos)
     notes = [f"{len(table.odd_times)} times were not understood and are left out: {table.odd_times[0]}"] if table.odd_times else []
     return table.photos, table.rejected, notes
 
@@ -139,7 +140,7 @@ def _split(args, photos, points):
     if args.all_to:
         return photos, points, [args.all_to] * len(photos), []
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
-    folders = assign_folders(points, [photo.time for photo in photos], shares, args.buffer, args.queries, args.positive_dist_threshold,
+    folders = assign_folders(points, [photo.time for photo in photos], shares, args.buffer, args.query_share, args.positive_dist_threshold,
                              args.seed)
     between = [Rejected(photo.source, photo.path, BUFFER_REASON) for photo, folder in zip(photos, folders, strict=True) if not folder]
     inside = [index for index, folder in enumerate(folders) if folder]
@@ -148,7 +149,8 @@ def _split(args, photos, points):
 
 def _report(args, photos, zone, built):
     yield f"{len(photos)} photos in UTM zone {zone[0]}{zone[1]}; {built.made} images made, {built.there} were there"
-    yield from (f"{count:8d} images in {os.path.join(args.output, folder)}" for folder, count in sorted(built.counts.items()))
+    yield from (f"{count:8d} images in {os.path.join(args.output, folder)}" for folder, count in sorted(
+        built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1))
     if built.rejected:
         yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}): {_summary(built.rejected)}"
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
@@ -165,14 +167,14 @@ def _summary(rejected):
     """What was left out, by reasons, the first with an example."""
     reasons = collections.Counter(record.reason for record in rejected)
     examples = {record.reason: record for record in reversed(rejected)}
-    return "; ".join(f"{count} for {reason} (first {examples[reason].source}{': ' * bool(examples[reason].detail)}{examples[reason].detail})"
+    return "; ".join(f"{count} for {reason} (first {': '.join(filter(None, (examples[reason].source, examples[reason].detail)))})"
                      for reason, count in reasons.most_common())
 
 
 def _check(args):
     for name, low, high in (("resize", 32, 10**5), ("crop_size", 32, 10**4), ("crop_fov", 5, 150), ("crop_pitch", -60, 60),
-                            ("buffer", 0, 10**6), ("queries", 0.01, 0.9), ("positive_dist_threshold", 0.1, 10**4), ("seed", 0, 2**63 - 1),
-                            ("num_workers", 0, 1000), ("heading_offset", -360, 360)):
+                            ("buffer", 0, 10**6), ("query_share", 0.01, 0.9), ("positive_dist_threshold", 0.1, 10**4),
+                            ("seed", 0, 2**63 - 1), ("num_workers", 0, 1000), ("heading_offset", -360, 360)):
         value = getattr(args, name)
         if value is not None and not low <= value <= high:
             raise UserError(f"--{name} is {value:g}; it must be from {low} to {high}")

@@ -6,15 +6,16 @@ from sklearn.neighbors import KDTree
 from model.errors import UserError
 
 BUFFER = -1  # the area of photos between two areas
+FOLDERS = ("train", "val/database", "val/queries", "test/database", "test/queries")
 BUFFER_REASON = "a place between two parts, whose photos would overlap (--buffer)"
 
 
 def split_areas(points, shares, buffer):
     """The area of each point: int64 (n,), an index into shares or BUFFER.
 
-    points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer: metres. Areas are strips
-    across the direction in which the points extend most, in the order of shares; points nearer than half the buffer to the line between two
-    belong to neither, so that points of two areas are at least `buffer` apart. Raises UserError when an area is left empty.
+    points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer: metres. Areas are
+    strips across the direction in which the points extend most, in the order of shares; points nearer than half the buffer to the line
+    between two belong to neither, so that points of two areas are at least `buffer` apart. Raises UserError when an area is left empty.
     """
     along = (points - points.mean(axis=0)) @ _longest_direction(points)
     order = np.sort(along)
@@ -69,7 +70,7 @@ def choose_queries(points, times, share, radius, seed):
 
 
 def assign_folders(points, times, shares, buffer, query_share, radius, seed):
-    """The folder of each photo, by areas: a list of train, val/database, val/queries, test/database, test/queries, or None in a buffer.
+    """The folder of each photo, by areas: a list, of FOLDERS, None in a buffer.
 
     shares: {"train": ..., "val": ..., "test": ...}, of which some may be 0; the rest as of split_areas and choose_queries.
     """

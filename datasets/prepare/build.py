@@ -130,8 +130,8 @@ class _Images(torch.utils.data.Dataset):
         except ImageError as error:
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
-            done.error = (f"{error.filename or self.building} cannot be written: {error.strerror or error}; make room or rights, and run the "
-                          "same command again to go on")
+            done.error = (f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; make room "
+                          "or rights, and run the same command again to go on")
         return done
 
     def _cut(self, index, done):

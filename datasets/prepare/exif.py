@@ -1,6 +1,7 @@
 """Position, heading and time of a photo from its EXIF, and a panorama's heading from its XMP."""
 
 import contextlib
+import functools
 import math
 import os
 import re
@@ -17,6 +18,7 @@ from model.errors import UserError
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 # what phones and cameras write beside JPEG; .heic opens where the package pillow-heif is installed
 EXTENSIONS = (*IMAGE_EXTENSIONS, ".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".bmp", ".mpo")
+_COMPARED, _SAME = 20, 0.01  # photos, degrees: how many are compared with their EXIF, and how near they are the same place
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 
@@ -109,6 +111,25 @@ def read_photos(paths, num_workers=0):
     return photos, rejected
 
 
+def refuse_swapped(photos):
+    """Raises UserError if a table's positions are those of its photos' EXIF with latitude and longitude swapped.
+
+    A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which must say so.
+    """
+    swapped = []
+    for photo in photos[::max(1, len(photos) // _COMPARED)]:
+        with contextlib.suppress(Unusable):
+            exif = read_exif(photo.path)
+            as_it_is = max(abs(photo.latitude - exif.latitude), abs(photo.longitude - exif.longitude))
+            if not max(abs(photo.latitude - exif.longitude), abs(photo.longitude - exif.latitude)) < _SAME < as_it_is:
+                return
+            swapped.append(photo)
+    if swapped:
+        raise UserError(f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are swapped, as the "
+                        f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
+                        "--longitude_column (GeoJSON's coordinates are longitude, latitude)")
+
+
 def find_photos(paths):
     """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are passed over."""
     found = []
@@ -125,6 +146,7 @@ def find_photos(paths):
     return found
 
 
+@functools.cache
 def register_heif():
     """Lets Pillow open HEIC where the package pillow-heif is installed."""
     with contextlib.suppress(ImportError):

@@ -1,8 +1,8 @@
 """Crops of panoramas, whose leftmost column has a given heading: as SF-XL has them, or in perspective.
 
-A panorama spans 360 degrees from left to right, equirectangular: its centre has the panorama's heading c, and the column at a share u of its
-width, counted from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's are strips of 3328 x 512 pixels, crops of 512 x 512
-of them every 30 degrees, so that neighbours overlap; others are whole spheres of 2:1.
+A panorama spans 360 degrees from left to right, equirectangular: its centre has the panorama's heading c, and the column at a share u of
+its width, counted from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's are strips of 3328 x 512 pixels, crops of 512
+x 512 of them every 30 degrees, so that neighbours overlap; others are whole spheres of 2:1.
 """
 
 import math

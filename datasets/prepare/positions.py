@@ -72,8 +72,9 @@ def place_photos(photos, zone=None):
     rejected = []
 
     def leave_out(which, reason, describe):
-        rejected.extend(Rejected(photo.source, photo.path, reason, describe(photo)) for photo, out in zip(photos, which, strict=True) if out)
-        return [photo for photo, out in zip(photos, which, strict=True) if not out]
+        pairs = list(zip(photos, which.tolist(), strict=True))
+        rejected.extend(Rejected(photo.source, photo.path, reason, describe(photo)) for photo, out in pairs if out)
+        return [photo for photo, out in pairs if not out]
 
     photos = leave_out(seem_swapped(*_degrees(photos)), "latitude and longitude seem swapped",
                        lambda photo: f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: swapped they would be near the others")

@@ -9,7 +9,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 # as exiftool writes them: 55 deg 41' 53.40" N
 _SEXAGESIMAL = re.compile(r"(\d+(?:\.\d+)?)\s*(?:deg|°)\s*(?:(\d+(?:\.\d+)?)\s*['′])?\s*(?:(\d+(?:\.\d+)?)\s*[\"″])?\s*([NSEWnsew]?)")
 _HEMISPHERE = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([NSEWnsew])")
-_EPOCH_SECONDS = 1e8, 1e11  # 1973 to 5138; what is larger is in milliseconds
+_EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def parse_time(text):
         moment = datetime.datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text))
         if moment.tzinfo:
             moment = moment.astimezone(datetime.UTC)
-        return moment.strftime("%Y%m%d%H%M%S")
-    low, high = _EPOCH_SECONDS
+        return moment.strftime("%Y%m%d%H%M%S" if len(text) > len("YYYY-MM-DD") else "%Y%m%d")
     if re.fullmatch(r"(19|20)\d{12}", text):
         datetime.datetime.strptime(text, "%Y%m%d%H%M%S")
         return text
-    if not low <= seconds < high * 1000:
+    seconds = seconds if seconds < _EPOCH[1] else seconds / 1000
+    if not _EPOCH[0] <= seconds < _EPOCH[1]:
         raise ValueError(f"{text} is no time")
-    return datetime.datetime.fromtimestamp(seconds if seconds < high else seconds / 1000, datetime.UTC).strftime("%Y%m%d%H%M%S")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y%m%d%H%M%S")

@@ -14,8 +14,8 @@ _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
 _BLOCK = 1 << 20
 # what each column may be called, in lower case without blanks, _ and -; the first that is there (exiftool's and Mapillary's among them)
 COLUMNS = {
-    "path": ("path", "imagepath", "filepath", "file", "filename", "image", "imagename", "img", "photo", "name", "sourcefile", "key", "imageid",
-             "id"),
+    "path": ("path", "imagepath", "filepath", "file", "filename", "image", "imagename", "img", "photo", "name", "sourcefile", "key",
+             "imageid", "id"),
     "latitude": ("latitude", "lat", "gpslatitude", "y"),
     "longitude": ("longitude", "lon", "lng", "long", "gpslongitude", "x"),
     "heading": ("heading", "computedcompassangle", "compassangle", "ca", "bearing", "azimuth", "yaw", "direction", "gpsimgdirection"),
@@ -41,20 +41,20 @@ class Table:
         encoding = _encoding(self.path)
         csv.field_size_limit(_BLOCK)
         with open(self.path, encoding=encoding, newline="") as file:
-            delimiter = self._delimiter(file.readline())
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
             try:
-                header = next(reader, [])
+                delimiter = self._delimiter(next((line for line in file if line.strip()), ""))
+                file.seek(0)
+                reader = csv.reader(file, delimiter=delimiter)
+                rows = (row for row in reader if any(cell.strip() for cell in row))
+                header = next(rows, [])
                 fields = self._find(header, "csv")
-                for row in reader:
-                    if any(cell.strip() for cell in row):
-                        self._add(f"line {reader.line_num}", {field: row[index] if index < len(row) else "" for field, index
-                                                              in fields.items()}, len(row) > len(header))
-            except csv.Error as error:
-                raise UserError(f"{self.path}, line {reader.line_num}: {error}; is it a CSV file?") from error
+                for row in rows:
+                    self._add(f"line {reader.line_num}", {field: row[index] if index < len(row) else "" for field, index in fields.items()},
+                              too_long=any(row[len(header):]))
+            except (csv.Error, UnicodeError) as error:
+                raise UserError(f"{self.path} is no CSV file, or is damaged: {error}") from error
         if not self.photos and not self.rejected:
-            raise UserError(f"{self.path} has a header and no rows")
+            raise UserError(f"{self.path} has no rows below its header")
 
     def read_geojson(self):
         """Raises UserError when the file cannot be read, or is no FeatureCollection."""
