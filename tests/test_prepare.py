@@ -319,7 +319,8 @@ def test_queries_are_the_latest_that_keep_a_database_image_near():
 def test_a_whole_data_set(workdir, capsys):
     rng = np.random.default_rng(0)
     for index in range(60):
-        save_photo(f"p/{index // 20}/{index % 20}.jpg", 55.7 + rng.uniform(0, 0.01), 13.19 + rng.uniform(0, 0.0005), time="2021:05:03 12:30:00")
+        latitude, longitude = 55.7 + rng.uniform(0, 0.01), 13.19 + rng.uniform(0, 0.0005)
+        save_photo(f"p/{index // 20}/{index % 20}.jpg", latitude, longitude, time="2021:05:03 12:30:00")
     prepare("--photos", "p", "--output", "out", "--query_share", "0.25", "--positive_dist_threshold", "100")
     counts = {folder: len(list_images(f"out/{folder}")) for folder in ("train", "val/database", "val/queries", "test/database",
                                                                       "test/queries")}
