@@ -56,8 +56,8 @@ def test_a_sound_data_set(tiny, workdir, capsys):
 def test_the_readable_form(tiny, workdir, capsys):
     main([tiny, *FLAGS, "--sample", "1"])
     out = capsys.readouterr().out
-    for line in ("train: 72 images over 112 m x 0 m, UTM zone 10S", "  sizes: 64 x 64: 1 (1 images decoded)", "      0 to  30:      36 ####",
-                 "group 1: 12 classes",
+    for line in ("train: 72 images over 112 m x 0 m, UTM zone 10S", "  sizes: 64 x 64: 1 (1 images decoded)",
+                 "      0 to  30:      36 ####", "group 1: 12 classes",
                  "val/queries: 12 queries, 0 without positives within 25 m; in the median 10 of 24 database images are right",
                  "groups: 2, of which 2 would be trained, with 24 classes and 72 of 72 images (100.0 %)", "can be used"):
         assert line in out

@@ -177,7 +177,7 @@ def test_every_row_that_cannot_be_used_is_listed_with_its_line(photos, capsys):
         assert reason in reasons[f"t.csv line {line}"], line
     assert len(reasons) == 15
     out = capsys.readouterr().out
-    assert "15 left out (out/rejected.csv)" in out and "1 for no path (first t.csv line 11)" in out
+    assert "15 left out (out/rejected.csv):" in out and "1 for no path (first t.csv line 11)" in out
 
 
 def test_photos_without_a_position_are_listed(photos, capsys):
@@ -236,12 +236,17 @@ def test_bad_flags(photos, capsys):
             (["--shares", "1", "-1", "0"], "must be 0 or more"), (["--images", "link", "--resize", "64"], "give one or the other"),
             (["--utm_zone", "99Z"], "not a zone such as 33U"), (["--utm_zone", "10U"], "no photo is near UTM zone 10U"),
             (["--all_to", "../x"], "must be the name of a folder"), (["--crop_headings", "0", "360"], "none twice"),
-            (["--images_folder", "p"], "belong to --csv"), (["--buffer", "nan"], "--buffer is nan"),
+            (["--output", "p/out"], "lies in p, whose photos"), (["--images_folder", "p"], "belong to --csv"),
+            (["--buffer", "nan"], "--buffer is nan"),
             (["--buffer", "400"], "extend over 501 m, and 400 m are left out between areas"),
             (["--shares", "1", "1", "1"], "val: none of its 4 photos has another within 25 m")):
         source = [] if flags[0] in ("--photos", "--csv") else ["--photos", "p"]
         assert problem in fails(capsys, *source, "--output", "out", *flags), flags
+    for path in glob.glob("p/*.jpg"):
+        os.truncate(path, os.path.getsize(path) - 300)
+    assert "no image is left for db; 'p/9.jpg'" in fails(capsys, "--photos", "p", "--output", "out", "--all_to", "db")
     os.makedirs("empty")
+    assert sorted(os.listdir()) == ["empty", "p"]
     assert "there is no photo in empty" in fails(capsys, "--photos", "empty", "--output", "out")
 
 
@@ -347,17 +352,20 @@ def snapshot(folder):
                                                                                              include_hidden=True)}
 
 
-@pytest.mark.parametrize("method", ["copy", "link", "hardlink", "resize"])
+@pytest.mark.parametrize("method", ["copy", "link", "hardlink", "resize", "square"])
 def test_images_are_copied_linked_or_resized_and_a_rerun_changes_nothing(photos, capsys, method):
     save_photo("p/gray.png", 55.7, 13.19, image=Image.new("L", (90, 64), 7))
+    os.symlink("../p", "p/round")
     flags = ["--photos", "p", "--output", "out", "--all_to", "db"]
-    flags += ["--resize", "48"] if method == "resize" else ["--images", method]
+    flags += {"resize": ["--resize", "48"], "square": ["--square"]}.get(method) or ["--images", method]
     prepare(*flags)
     before = snapshot("out")
     paths = {name.split("@")[7].split("-")[0]: f"out/db/{name}" for name in list_images("out/db")}
     assert len(paths) == 11
     if method == "resize":
         assert Image.open(paths["0"]).size == (48, 48) and Image.open(paths["gray"]).size == (67, 48)
+    elif method == "square":
+        assert Image.open(paths["gray"]).size == (64, 64)
     else:
         assert open(paths["0"], "rb").read() == open("p/0.jpg", "rb").read() and paths["gray"].endswith(".png")
         assert os.path.islink(paths["0"]) == (method == "link")
@@ -365,7 +373,7 @@ def test_images_are_copied_linked_or_resized_and_a_rerun_changes_nothing(photos,
     capsys.readouterr()
     prepare(*flags)
     assert snapshot("out") == before and "0 images made, 11 were there" in capsys.readouterr().out
-    assert "out was made with other settings: all_to db (now other)" in fails(capsys, *flags[:-3], "other", *flags[-2:])
+    assert "out was made with other settings: all_to db (now other)" in fails(capsys, *flags, "--all_to", "other")
     save_photo("p/more.jpg", 55.7, 13.19)
     assert "out was made of other photos" in fails(capsys, *flags)
     assert snapshot("out") == before and not glob.glob(".out*")

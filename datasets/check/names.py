@@ -1,6 +1,7 @@
 """What the names of a folder's images say, and which of them say it wrongly."""
 
 import collections
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +42,8 @@ class ScannedNames:
 
 
 def scan_names(names, need_heading):
-    """The ScannedNames of ImageNames. need_heading: whether a name without a 9th field is wrong (an empty one is not)."""
+    """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number (an empty
+    one is not wrong)."""
     scanned = ScannedNames(names, np.full((len(names), 2), np.nan), np.full(len(names), np.nan))
     for begin in tqdm(range(0, len(names), _CHUNK), desc=f"Names of {names.source}", leave=False, delay=2, disable=None):
         part = range(begin, min(begin + _CHUNK, len(names)))
@@ -59,13 +61,12 @@ def scan_names(names, need_heading):
 def _fill(scanned, part, need_heading):
     fields = (EAST, NORTH, HEADING) if need_heading else (EAST, NORTH)
     indices = np.arange(part.start, part.stop)
-    values = parse_fields(scanned.select(indices), fields, empty_as_zero=(HEADING,))
-    scanned.points[indices] = values[:, :2]
-    for row, index in enumerate(part):
+    scanned.points[indices] = parse_fields(scanned.select(indices), fields, empty_as_zero=(HEADING,))[:, :2]
+    for index in part:
         texts = scanned.names[index].split("@")
         scanned.zones["".join(texts[_ZONE:_LETTER + 1]) if len(texts) > _LETTER else ""] += 1
-        if need_heading and texts[HEADING].strip():
-            scanned.headings[index] = values[row, 2]
+        with contextlib.suppress(ValueError, IndexError):
+            scanned.headings[index] = float(texts[HEADING])
 
 
 def _reason(error):

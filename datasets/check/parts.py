@@ -38,8 +38,8 @@ def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True
         except UserError as error:
             problems.append(str(error))
     parts = list(names)
-    scanned = {part: scan_names(names[part], part.role == TRAIN) for part in parts}
-    pictures, pairs = look_at([part.path for part in parts], list(names.values()), num_workers, sample) if parts else ([], [])
+    scanned = {part: scan_names(names[part], trains and part.role == TRAIN) for part in parts}
+    pictures, pairs = look_at([part.path for part in parts], list(names.values()), num_workers, sample) if parts else ([], np.empty(0))
     for part, looked in zip(parts, pictures, strict=True):
         report["parts"][part.name] = _part(part, scanned[part], looked, report, cache_folder)
         if part.role == TRAIN and trains:
@@ -47,7 +47,7 @@ def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True
     _test_sets(parts, scanned, radius, report)
     _zones(parts, scanned, report)
     _overlap(parts, scanned, radius, report)
-    _duplicates(parts, names, pairs, report)
+    _duplicates(parts, names, pairs.tolist(), report)
     return report
 
 
@@ -80,7 +80,7 @@ def _part(part, scanned, pictures, report, cache_folder):
             "bad_names": {names[index]: reason for index, reason in scanned.bad.items()},
             "sizes": [[width, height, count] for (width, height), count in sizes[:_LARGEST_SIZES]], "number_of_sizes": len(sizes),
             "utm_zones": dict(scanned.zones.most_common()), "extent": _extent(scanned.points[scanned.good()]),
-            **({"headings": scanned.histogram(), "without_heading": int((~known).sum()) - len(scanned.bad)} if part.role == TRAIN else {})}
+            "headings": scanned.histogram(), "without_heading": int((~known).sum()) - len(scanned.bad)}
 
 
 def _extent(points):
@@ -140,14 +140,14 @@ def _overlap(parts, scanned, radius, report):
 
 def _duplicates(parts, names, pairs, report):
     """Pairs of the same bytes, counted by their folders."""
+    found = {}
+    for (part, index), (first_part, first) in pairs:
+        found.setdefault((first_part, part), []).append((index, first))
     report["duplicates"] = []
-    for first in range(len(parts)):
-        for second in range(len(parts)):
-            rows = [(a, b) for (part_a, a), (part_b, b) in pairs.tolist() if (part_a, part_b) == (second, first)] if len(pairs) else []
-            if rows:
-                index, of = rows[0]
-                example = f"{names[parts[second]][index]!r} and {names[parts[first]][of]!r}"
-                report["duplicates"].append({"of": parts[second].name, "in": parts[first].name, "count": len(rows)})
-                where = f"{parts[second].name}: {len(rows)} images are, byte for byte, in " \
-                    + (f"{parts[first].name} too" if first != second else "it twice")
-                report["warnings"].append(f"{where}: {example}")
+    for (first_part, part), rows in sorted(found.items()):
+        double, original = parts[part], parts[first_part]
+        index, first = rows[0]
+        report["duplicates"].append({"of": double.name, "in": original.name, "count": len(rows)})
+        report["warnings"].append(f"{double.name}: {len(rows)} images are, byte for byte, in "
+                                  f"{f'{original.name} too' if part != first_part else 'it twice'}: {names[double][index]!r} and "
+                                  f"{names[original][first]!r}")

@@ -1,5 +1,6 @@
 """The findings for people: a few lines a folder, then what is wrong."""
 
+from datasets.check.layout import TRAIN
 from datasets.check.names import HEADING_BINS
 
 _BAR = 40  # characters of the longest bar
@@ -43,13 +44,16 @@ def _sizes(part):
 
 
 def _headings(part):
-    """The histogram, a bar for each 30 degrees; nothing where no name has a heading."""
-    if not any(part.get("headings", ())):
-        if part.get("without_heading"):
-            yield f"  headings: none of {part['without_heading']} names has one"
-        return
-    yield f"  headings:{' ' + str(part['without_heading']) + ' names have none' if part['without_heading'] else ''}"
+    """The histogram in one line, of training images with a bar for each 30 degrees."""
     step = 360 // HEADING_BINS
+    none = f"; {part['without_heading']} names have none" if part["without_heading"] else ""
+    if not any(part["headings"]):
+        yield f"  headings: none of {part['without_heading']} names has one"
+        return
+    if part["role"] != TRAIN:
+        yield f"  headings, {step} degrees each: {' '.join(map(str, part['headings']))}{none}"
+        return
+    yield f"  headings{none}:"
     for index, count in enumerate(part["headings"]):
         bar = "#" * round(_BAR * count / max(part["headings"]))
         yield f"  {index * step:5d} to {(index + 1) * step:3d}: {count:7d} {bar}".rstrip()

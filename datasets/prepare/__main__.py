@@ -49,6 +49,8 @@ def make_parser():
     add("--images", choices=METHODS, default="copy", help="copy the photos' files, or link to them symbolically or as hard links "
         "(default: %(default)s)")
     add("--resize", type=int, metavar="N", help="shorter side that larger photos are resized to, pixels (default: photos keep their size)")
+    add("--square", action="store_true", help="first cut photos centrally to squares: training brings all images to one size, and would "
+        "distort upright photos among others")
     add("--panoramas", choices=KINDS, help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
         f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: they stay whole)")
     add("--crop_headings", type=float, nargs="+", default=list(range(0, 360, 30)), metavar="DEGREES", help="headings of the crops' "
@@ -95,13 +97,13 @@ def prepare(args):
     photos, doubles = _without_doubles(photos, args.require_heading)
     rejected += doubles
     if not photos:
-        raise UserError("no photo can be used: " + _summary(rejected))
+        raise UserError("no photo can be used: " + "; ".join(_reasons(rejected)))
     photos, points, zone, misplaced = place_photos(photos, parse_zone(args.utm_zone) if args.utm_zone else None)
     rejected += misplaced
     photos, points, folders, between = _split(args, photos, points)
     rejected += between
     crops = args.panoramas and Crops(args.panoramas, args.crop_size, tuple(args.crop_headings), args.crop_fov, args.crop_pitch)
-    writing = Writing(args.images, args.resize, crops or None, args.heading_offset)
+    writing = Writing(args.images, args.resize, args.square, crops or None, args.heading_offset)
     settings = {"all_to": args.all_to} if args.all_to else {"shares": args.shares} | {name: getattr(args, name) for name in _ON_SHARES}
     built = build(photos, points, zone, folders, rejected, args.output, writing, settings, args.num_workers)
     return [*notes, *_report(args, photos, zone, built)]
@@ -152,7 +154,8 @@ def _report(args, photos, zone, built):
     yield from (f"{count:8d} images in {os.path.join(args.output, folder)}" for folder, count in sorted(
         built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1))
     if built.rejected:
-        yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}): {_summary(built.rejected)}"
+        yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}):"
+        yield from (f"  {reason}" for reason in _reasons(built.rejected))
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
     if without:
         yield (f"{without} of {len(photos)} photos have no heading: train with --alpha 360 --L 1"
@@ -163,12 +166,11 @@ def _report(args, photos, zone, built):
         yield f"{built.panoramic} photos of 2:1 may be panoramas; --panoramas cuts them"
 
 
-def _summary(rejected):
-    """What was left out, by reasons, the first with an example."""
-    reasons = collections.Counter(record.reason for record in rejected)
-    examples = {record.reason: record for record in reversed(rejected)}
-    return "; ".join(f"{count} for {reason} (first {': '.join(filter(None, (examples[reason].source, examples[reason].detail)))})"
-                     for reason, count in reasons.most_common())
+def _reasons(rejected):
+    """What was left out, counted by its reasons, each with its first example."""
+    examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
+    for reason, count in collections.Counter(record.reason for record in rejected).most_common():
+        yield f"{count} for {reason} (first {examples[reason]})"
 
 
 def _check(args):
@@ -184,8 +186,11 @@ def _check(args):
     if not all(-360 <= heading <= 360 for heading in args.crop_headings) or len(set(headings)) < len(headings):
         raise UserError("--crop_headings must be from -360 to 360 degrees, none twice")
     args.crop_headings = headings
-    if args.images != "copy" and (args.resize or args.panoramas):
-        raise UserError(f"--images {args.images} makes no new images, as --resize and --panoramas do: give one or the other")
+    if args.images != "copy" and (args.resize or args.square or args.panoramas):
+        raise UserError(f"--images {args.images} makes no new images, as --resize, --square and --panoramas do: give one or the other")
+    for path in args.photos or ():
+        if os.path.isdir(path) and f"{os.path.realpath(args.output)}/".startswith(f"{os.path.realpath(path)}/"):
+            raise UserError(f"--output {args.output} lies in {path}, whose photos are searched for: name a folder outside")
     if args.all_to and (os.path.isabs(args.all_to) or ".." in args.all_to.split("/") or os.path.normpath(args.all_to) == "."
                         or args.all_to.startswith(".")):
         raise UserError(f"--all_to {args.all_to} must be the name of a folder below --output")

@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass, field
 
 import torch
+from PIL import ImageOps
 from tqdm import tqdm
 
 from datasets.images import ImageError, open_rgb, read_size, resize_shorter_side
@@ -35,10 +36,12 @@ _QUALITY = 95  # of JPEGs that are written
 @dataclass(frozen=True)
 class Writing:
     """How photos become images. method: one of METHODS; resize: pixels of the shorter side that larger photos are brought to, None for
-    none; crops: how panoramas are cut, None for not; heading_offset: degrees added to every photo's heading."""
+    none; square: whether they are first cut centrally to squares; crops: how panoramas are cut, None for not; heading_offset: degrees added
+    to every photo's heading."""
 
     method: str = "copy"
     resize: int | None = None
+    square: bool = False
     crops: Crops | None = None
     heading_offset: float = 0.0
 
@@ -147,9 +150,9 @@ class _Images(torch.utils.data.Dataset):
         done.names = [self._relative(index, path) for path in names]
 
     def _copy(self, index, done):
-        photo, method, resize = self.photos[index], self.writing.method, self.writing.resize
+        photo, method, resize, square = self.photos[index], self.writing.method, self.writing.resize, self.writing.square
         extension = os.path.splitext(photo.path)[1].lower()
-        encode = resize or extension not in IMAGE_EXTENSIONS
+        encode = resize or square or extension not in IMAGE_EXTENSIONS
         if encode and method != "copy":
             raise ImageError(f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; --images copy "
                              "makes a JPEG of it")
@@ -158,6 +161,8 @@ class _Images(torch.utils.data.Dataset):
         if not os.path.lexists(path):
             image = open_rgb(photo.path)  # what is cut off does not come in
             if encode:
+                if square:
+                    image = ImageOps.fit(image, (min(image.size),) * 2)
                 if resize and min(image.size) > resize:
                     image = resize_shorter_side(image, resize)
                 _put(path, lambda temporary: image.save(temporary, "JPEG", quality=_QUALITY))
@@ -220,6 +225,7 @@ def _begin(building, stored):
 def _finish(building, output, images, built, stored):
     if not built.counts or not all(built.counts.values()):
         empty = [folder for folder, count in built.counts.items() if not count]
+        shutil.rmtree(building)  # nothing to go on with
         raise UserError(f"no image is left for {' and '.join(empty) or 'the data set'}"
                         + (f"; {built.rejected[-1].path!r}: {built.rejected[-1].detail}" if built.rejected else ""))
     for folder, names in images.items():

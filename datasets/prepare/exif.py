@@ -135,8 +135,13 @@ def find_photos(paths):
     found = []
     for number, path in enumerate(paths):
         if os.path.isdir(path):
+            seen = set()  # links may lead round in circles
             for folder, folders, files in os.walk(path, followlinks=True):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
+                if (real := os.path.realpath(folder)) in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
                 found += [(os.path.join(folder, name), f"{number}/{os.path.relpath(os.path.join(folder, name), path)}")
                           for name in sorted(files) if name.lower().endswith(EXTENSIONS) and not name.startswith(".")]
         elif os.path.exists(path):
