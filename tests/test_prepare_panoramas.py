@@ -1,16 +1,20 @@
 """Which pixel column of a crop has which heading, on panoramas whose colours say their headings."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import train
+from datasets.check.__main__ import main as check
 from datasets.images import open_rgb
 from datasets.names import list_images, parse_fields
 from datasets.prepare.__main__ import main
 from datasets.prepare.panoramas import SF_XL_FOV, Crops, looks_panoramic
 from tests.photos import XMP, angle_between, heading_panorama, headings_of, save_photo
+from tests.tiny import place_image
 
 HEADINGS = (0, 30, 75.5, 180, 217, 300, 345)  # over both edges of all panoramas below
 
@@ -126,3 +130,31 @@ def test_crops_take_the_offset_of_the_camera(workdir):
           "--crop_headings", "30", "--heading_offset", "90"])
     name = list_images("out/db")[0]
     assert name.split("@")[9] == "030.00" and angle_between(columns(open_rgb(f"out/db/{name}"))[0], 30) < 3
+
+
+def test_a_street_of_panoramas_becomes_a_set_that_is_sound_and_trains(workdir, capsys):
+    """From a table, over a border of UTM zones, in two years, with the parameters that the doctor suggests."""
+    rows = ["path;lat;lon;heading;timestamp"]
+    for place in range(40):
+        for year in (2013, 2017):
+            panorama = place_image(place, 0, year, 128).resize((256, 128))
+            panorama.save(f"{year}_{place}.jpg")
+            rows.append(f"{year}_{place}.jpg;55,7;{11.995 + place / 6000:.6f};{place * 7};{year}".replace(".", ",").replace(",jpg", ".jpg"))
+    with open("street.csv", "w") as file:
+        file.write("\n".join(rows))
+    main(["--csv", "street.csv", "--output", "street", "--panoramas", "sf_xl", "--crop_size", "64", "--buffer", "30", "--crop_headings",
+          *map(str, range(0, 360, 60)), "--num_workers", "0"])
+    queries, database = (list_images(f"street/test/{part}") for part in ("queries", "database"))
+    assert {name.split("@")[13] for name in queries} == {"2017"} and len(queries) % 6 == 0 and len(database) > len(queries)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        check(["street", "--batch_size", "4", "--json", "--num_workers", "0"])
+    report = json.loads(capsys.readouterr().out)
+    assert exit_.value.code == 1 and len(report["problems"]) == 1
+    assert len({zone for part in report["parts"].values() for zone in part["utm_zones"]}) == 1
+    assert report["test_sets"]["test/queries"]["without_positives"] == 0 and not report["parts"]["val/database"]["near_training_images"]
+    flags = report["suggestions"][0]["flags"].split()
+    check(["street", *flags, "--num_workers", "0"])
+    tiny = ["--backbone_weights", "none", "--train_all_layers", "--fc_output_dim", "32", "--image_size", "64", "--epochs_num", "1",
+            "--iterations_per_epoch", "1", "--device", "cpu", "--num_workers", "0"]
+    assert train.main(["--dataset_folder", "street", *flags, *tiny]) == 0
