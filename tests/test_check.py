@@ -95,8 +95,7 @@ def test_missing_folders(copy, capsys):
     shutil.rmtree("copy/val/queries")
     shutil.rmtree("copy/test")
     report = check(capsys, copy, *FLAGS, code=1)
-    assert report["problems"] == ["copy/val has no folder queries or queries_v1", "there is no folder test, and training needs train, val "
-                                  "and test"]
+    assert report["problems"] == ["copy/val has no folder queries", "there is no folder test, and training needs train, val and test"]
     shutil.rmtree("copy/val")
     shutil.rmtree("copy/train/sub")
     assert "folder copy/train has no images" in check(capsys, copy, *FLAGS, code=1)["problems"][-1]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets.images import open_rgb
 from datasets.names import list_images, parse_fields, positions, utm_to_latlon
-from datasets.prepare import build as build_module
+from datasets.prepare import images as images_module
 from datasets.prepare.__main__ import main
 from datasets.prepare.areas import BUFFER, choose_queries, split_areas
 from datasets.prepare.exif import read_exif
@@ -388,19 +388,19 @@ def test_other_folders_are_not_touched(photos, capsys):
 
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
     flags = ["--photos", "p", "--output", "out", "--all_to", "db"]
-    write_image, count = build_module._put, [0]
+    write_image, count = images_module._put, [0]
 
     def interrupt(path, write):
         count[0] += 1
         if count[0] == 4:
             raise KeyboardInterrupt
         write_image(path, write)
-    monkeypatch.setattr(build_module, "_put", interrupt)
+    monkeypatch.setattr(images_module, "_put", interrupt)
     with pytest.raises(SystemExit) as exit_:
         prepare(*flags)
     assert exit_.value.code == 130 and not os.path.exists("out") and "run the same command again" in capsys.readouterr().err
     assert "unfinished" in fails(capsys, *flags, "--heading_offset", "3")
-    monkeypatch.setattr(build_module, "_put", write_image)
+    monkeypatch.setattr(images_module, "_put", write_image)
     prepare(*flags)
     assert "7 images made, 3 were there" in capsys.readouterr().out and len(list_images("out/db")) == 10
     prepare(*flags[:3], "whole", *flags[4:])

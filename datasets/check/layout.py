@@ -24,8 +24,8 @@ def find_parts(folder):
     folder of images: training images, unless it is called database or queries. Raises UserError when there is no such folder."""
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
-    inside = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
-    if not inside & {"train", "val", "test"}:
+    inside = _folders(folder)
+    if not set(inside) & {"train", "val", "test"}:
         if DATABASE in inside or any(name.startswith(QUERIES) for name in inside):
             return _test_set(folder, "")
         name = os.path.basename(os.path.realpath(folder))
@@ -44,10 +44,15 @@ def find_parts(folder):
 
 
 def _test_set(folder, name):
-    inside = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    queries = [entry for entry in inside if entry.startswith(QUERIES)]
-    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name)
-             for role, entries in ((DATABASE, [DATABASE] if DATABASE in inside else []), (QUERIES, queries)) for entry in entries]
-    missing = [f"{folder} has no folder {role}{'' if role == DATABASE else ' or queries_v1'}" for role, there in
-               ((DATABASE, DATABASE in inside), (QUERIES, queries)) if not there]
-    return parts, missing
+    inside = _folders(folder)
+    found = {DATABASE: [entry for entry in inside if entry == DATABASE], QUERIES: [entry for entry in inside if entry.startswith(QUERIES)]}
+    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name) for role, entries in found.items() for entry in entries]
+    return parts, [f"{folder} has no folder {role}" for role, entries in found.items() if not entries]
+
+
+def _folders(folder):
+    """The names of the folders in a folder, sorted."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError as error:
+        raise UserError(f"folder {folder} cannot be read: {error.strerror}") from error

@@ -6,8 +6,9 @@ import os
 import sys
 
 from datasets.prepare.areas import BUFFER_REASON, FOLDERS, assign_folders
-from datasets.prepare.build import METHODS, REJECTED_FILE, SOURCES_FILE, Writing, build
+from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, build
 from datasets.prepare.exif import read_photos, refuse_swapped
+from datasets.prepare.images import METHODS, Writing
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Rejected
