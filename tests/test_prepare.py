@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from datasets.images import open_rgb
 from datasets.names import list_images, parse_fields, positions, utm_to_latlon
@@ -431,9 +431,15 @@ def test_the_data_set_does_not_depend_on_the_workers(photos):
 
 
 def test_other_formats_become_jpegs_and_cannot_be_linked(workdir):
-    save_photo("p/a.webp", 55.7, 13.19)
-    save_photo("p/b.jpg", 55.7, 13.19)
+    formats = ["webp", "jpg", "png"] + ["avif"] * features.check("avif")
+    for extension in formats:
+        save_photo(f"p/{extension}.{extension}", 55.7, 13.19, image=Image.new("RGB", (48, 40), "red"))
     prepare("--photos", "p", "--output", "out", "--all_to", "db")
-    assert all(name.endswith(".jpg") for name in list_images("out/db")) and len(list_images("out/db")) == 2
+    images = {name.split("@")[7].split("-")[0]: name for name in list_images("out/db")}
+    assert set(images) == set(formats) and not rejected() and images["png"].endswith(".png")
+    for extension, name in images.items():
+        assert extension == "png" or name.endswith(".jpg")
+        image = open_rgb(f"out/db/{name}")
+        assert image.size == (48, 40) and abs(np.asarray(image).mean(axis=(0, 1)) - (255, 0, 0)).max() < 5
     prepare("--photos", "p", "--output", "linked", "--all_to", "db", "--images", "link")
-    assert "a .webp cannot be linked" in rejected("linked")["p/a.webp"] and len(list_images("linked/db")) == 1
+    assert "a .webp cannot be linked" in rejected("linked")["p/webp.webp"] and len(list_images("linked/db")) == 2

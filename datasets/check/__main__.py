@@ -8,6 +8,7 @@ import sys
 from datasets.check.parts import check
 from datasets.check.report import lines
 from datasets.check.suggestions import Parameters
+from datasets.workers import explaining_lost_workers
 from model.errors import UserError
 from parser import make_further_parser, parse_with
 
@@ -36,8 +37,9 @@ def main(argv=None):
     args = parse_check_arguments(argv)
     logging.basicConfig(format="%(message)s")
     try:
-        report = check(args.folder, Parameters(*(getattr(args, name) for name in _PARAMETERS)), args.positive_dist_threshold,
-                       args.num_workers, args.sample, not args.no_groups)
+        with explaining_lost_workers():
+            report = check(args.folder, Parameters(*(getattr(args, name) for name in _PARAMETERS)), args.positive_dist_threshold,
+                           args.num_workers, args.sample, not args.no_groups)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

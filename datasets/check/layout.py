@@ -46,7 +46,8 @@ def find_parts(folder):
 def _test_set(folder, name):
     inside = _folders(folder)
     found = {DATABASE: [entry for entry in inside if entry == DATABASE], QUERIES: [entry for entry in inside if entry.startswith(QUERIES)]}
-    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name) for role, entries in found.items() for entry in entries]
+    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name)
+             for role, entries in found.items() for entry in entries]
     return parts, [f"{folder} has no folder {role}" for role, entries in found.items() if not entries]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from datasets.images import ImageError, open_rgb
-from datasets.test_dataset import MIN_SIDE
+from datasets.images import MIN_SIDE, ImageError, open_rgb
+from datasets.workers import make_workers_loader
 
 
 @dataclass
@@ -56,7 +56,7 @@ def look_at(folders, names, num_workers=0, sample=None):
     places = np.concatenate([np.stack([np.full(len(indices), part), indices], axis=1) for part, indices in enumerate(chosen)])
     pictures = [Pictures() for _ in folders]
     keys = np.zeros((len(places), 2), np.uint64)
-    loader = torch.utils.data.DataLoader(_Decoded(folders, names, places), batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    loader = make_workers_loader(_Decoded(folders, names, places), num_workers, batch_size=None, collate_fn=_unchanged)
     for item, (size, key, problem) in enumerate(tqdm(loader, desc="Decoding", unit="img", disable=None)):
         part, index = places[item].tolist()
         pictures[part].decoded += 1

@@ -13,6 +13,7 @@ from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Rejected
 from datasets.prepare.tables import COLUMNS, Table
+from datasets.workers import explaining_lost_workers
 from model.errors import UserError
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
@@ -81,7 +82,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         _check(args)
-        report = prepare(args)
+        with explaining_lost_workers():
+            report = prepare(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

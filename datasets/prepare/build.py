@@ -9,12 +9,12 @@ import json
 import os
 import shutil
 
-import torch
 from tqdm import tqdm
 
 from datasets.names import write_images_list
 from datasets.prepare.images import PhotoImages
 from datasets.prepare.records import Rejected
+from datasets.workers import make_workers_loader
 from model.errors import UserError
 from model.files import replacing
 from retrieval.locks import FileLock
@@ -61,7 +61,7 @@ def build(photos, points, zone, folders, rejected, output, writing, settings, nu
 def _write_images(dataset, num_workers):
     """({folder: {name: source}}, Built) of what lies below dataset.building then."""
     images, built = collections.defaultdict(dict), Built({}, [])
-    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
     for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
         if done.error:
             raise UserError(done.error)

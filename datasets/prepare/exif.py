@@ -5,6 +5,7 @@ import functools
 import math
 import os
 import re
+import warnings
 
 import torch
 from PIL import ExifTags, Image
@@ -13,11 +14,14 @@ from tqdm import tqdm
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
+from datasets.workers import make_workers_loader
 from model.errors import UserError
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
-# what phones and cameras write beside JPEG; .heic opens where the package pillow-heif is installed
-EXTENSIONS = (*IMAGE_EXTENSIONS, ".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".bmp", ".mpo")
+# HEIC, which needs the package pillow-heif, and AVIF are read here alone: images of a data set are of other formats
+PHONE_EXTENSIONS = (".heic", ".heif", ".avif")
+EXTENSIONS = (*IMAGE_EXTENSIONS, *PHONE_EXTENSIONS, ".webp", ".tif", ".tiff", ".bmp")
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")  # Pillow knows others, for some of which it runs other programs
 _COMPARED, _SAME = 20, 0.01  # photos, degrees: how many are compared with their EXIF, and how near they are the same place
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
@@ -26,7 +30,7 @@ def read_exif(path, key=None, source=None):
     """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a panorama, its
     GPano:PoseHeadingDegrees first. Raises Unusable without a usable position."""
     try:
-        with Image.open(path) as image:
+        with open_header(path) as image:
             exif = image.getexif()
             gps, details = exif.get_ifd(_IFD.GPSInfo), exif.get_ifd(_IFD.Exif)
             xmp = image.info.get("xmp", b"")
@@ -39,6 +43,14 @@ def read_exif(path, key=None, source=None):
     check_degrees(latitude, longitude)
     heading, magnetic = _heading(gps, xmp if isinstance(xmp, bytes) else str(xmp).encode())
     return Photo(path, key or os.path.basename(path), source or path, latitude, longitude, heading, _time(gps, details, exif), magnetic)
+
+
+@contextlib.contextmanager
+def open_header(path):
+    """The PIL image of a photo, of which only the header is read yet. Raises whatever Pillow does."""
+    register_heif()
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+        yield image
 
 
 def _position(gps):
@@ -103,8 +115,7 @@ class ExifPhotos(torch.utils.data.Dataset):
 def read_photos(paths, num_workers=0):
     """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a path that is not
     there."""
-    register_heif()
-    loader = torch.utils.data.DataLoader(ExifPhotos(find_photos(paths)), batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    loader = make_workers_loader(ExifPhotos(find_photos(paths)), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
     for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
         (photos if isinstance(record, Photo) else rejected).append(record)
@@ -153,7 +164,8 @@ def find_photos(paths):
 
 @functools.cache
 def register_heif():
-    """Lets Pillow open HEIC where the package pillow-heif is installed."""
+    """Lets Pillow open all its formats, and HEIC where the package pillow-heif is installed."""
+    Image.init()
     with contextlib.suppress(ImportError):
         import pillow_heif
         pillow_heif.register_heif_opener()

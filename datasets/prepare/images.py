@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from PIL import ImageOps
 
-from datasets.images import ImageError, open_rgb, read_size, resize_shorter_side
+from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side
 from datasets.names import format_name
-from datasets.prepare.exif import register_heif
+from datasets.prepare.exif import PHONE_EXTENSIONS, open_header
 from datasets.prepare.panoramas import Crops, looks_panoramic
 from datasets.prepare.records import Rejected
-from datasets.test_dataset import MIN_SIDE
 from datasets.walk import IMAGE_EXTENSIONS
 
 METHODS = ("copy", "link", "hardlink")
@@ -56,12 +55,9 @@ class PhotoImages(torch.utils.data.Dataset):
         return len(self.photos)
 
     def __getitem__(self, index):
-        register_heif()
         photo, done = self.photos[index], Done()
         try:
-            size = read_size(photo.path)
-            if min(size) < MIN_SIDE:
-                raise ImageError(f"it has {size[0]} x {size[1]} pixels, fewer than {MIN_SIDE} along a side")
+            size = _size(photo.path)
             if self.writing.crops and self.writing.crops.is_panorama(size):
                 self._cut(index, done)
             else:
@@ -80,7 +76,7 @@ class PhotoImages(torch.utils.data.Dataset):
         names = [self._name(index, None if heading is None else crop_heading, ".jpg", f"{number:02d}")
                  for number, crop_heading in enumerate(crops.headings)]
         if not all(map(os.path.exists, names)):
-            for path, crop in zip(names, crops.cut(open_rgb(photo.path), heading), strict=True):
+            for path, crop in zip(names, crops.cut(_open(photo.path), heading), strict=True):
                 if not os.path.exists(path):
                     _put(path, lambda temporary, crop=crop: crop.save(temporary, "JPEG", quality=_QUALITY))
                     done.made += 1
@@ -96,7 +92,7 @@ class PhotoImages(torch.utils.data.Dataset):
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         path = self._name(index, heading, ".jpg" if encode else extension)
         if not os.path.lexists(path):
-            image = open_rgb(photo.path)  # what is cut off does not come in
+            image = _open(photo.path)  # what is cut off does not come in
             if encode:
                 if square:
                     image = ImageOps.fit(image, (min(image.size),) * 2)
@@ -124,6 +120,30 @@ class PhotoImages(torch.utils.data.Dataset):
 
     def _relative(self, index, path):
         return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
+
+
+def _size(path):
+    """(width, height) of a photo once it is upright. Raises ImageError."""
+    return _phone_photo(path, lambda image: image.size) if path.lower().endswith(PHONE_EXTENSIONS) else read_size(path)
+
+
+def _open(path):
+    """As datasets.images.open_rgb, for what phones write too."""
+    return _phone_photo(path, open_rgb) if path.lower().endswith(PHONE_EXTENSIONS) else open_rgb(path, MIN_SIDE)
+
+
+def _phone_photo(path, use):
+    """use(PIL image) of a photo in HEIC or AVIF, which Pillow tells upright. Raises ImageError."""
+    try:
+        with open_header(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded")
+            image.load()
+            return use(image)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # plugins raise nearly anything on damaged files
+        raise ImageError(f"{type(error).__name__}: {error}") from error
 
 
 def _put(path, write):
