@@ -147,6 +147,25 @@ def test_positions_headings_and_times_of_exif(workdir):
     assert read_exif(save_photo("c.jpg", 37.75, -122.5, 10.0, xmp=XMP % b"271.5")).heading == 271.5  # the panorama's own comes first
 
 
+def test_damaged_exif_gives_a_position_or_a_reason(workdir):
+    save_photo("whole.jpg", -33.865, 151.21, 45.5, "M", "2021:05:03 12:30:00")
+    whole = bytearray(open("whole.jpg", "rb").read())
+    rng, read = np.random.default_rng(0), 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(20, 300, rng.integers(1, 6)):
+            damaged[place] = rng.integers(0, 256)
+        with open("damaged.jpg", "wb") as file:
+            file.write(damaged)
+        try:
+            photo = read_exif("damaged.jpg")
+            read += 1
+            assert -80 <= photo.latitude <= 84 and -180 <= photo.longitude <= 180 and (photo.heading is None or 0 <= photo.heading < 360)
+        except Unusable as error:
+            assert error.reason
+    assert 30 < read < 270
+
+
 def test_headings_are_empty_where_unknown_and_never_360(workdir, capsys):
     for index, direction in enumerate((None, 0, 359.999, 90)):
         save_photo(f"p/{index}.jpg", 55.7 + index / 1000, 13.19, direction, reference="M")

@@ -61,7 +61,7 @@ def _position(gps):
                                                                               (_GPS.GPSLongitude, _GPS.GPSLongitudeRef))]
     except KeyError:
         raise Unusable("a damaged GPS position in its EXIF", "no hemisphere") from None
-    except (ValueError, TypeError, ZeroDivisionError, AttributeError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise Unusable("a damaged GPS position in its EXIF", str(error)) from error
     return values
 
@@ -79,7 +79,7 @@ def _heading(gps, xmp):
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
             return float(match.group(1)) % 360, False
-    with contextlib.suppress(ValueError, TypeError, ZeroDivisionError, KeyError):
+    with contextlib.suppress(ValueError, TypeError, ArithmeticError, KeyError):
         heading = float(gps[_GPS.GPSImgDirection])
         if math.isfinite(heading) and 0 <= heading <= 360:
             return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
@@ -89,7 +89,7 @@ def _heading(gps, xmp):
 def _time(gps, details, exif):
     """When the photo was taken, in its own time zone; GPS's time is UTC, and comes last."""
     for text in (details.get(_BASE.DateTimeOriginal), exif.get(_BASE.DateTime), gps.get(_GPS.GPSDateStamp)):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, ArithmeticError):
             if time := parse_time(str(text or "").strip("\0 ").replace("0000:00:00 00:00:00", "")):
                 return time
     return ""
