@@ -17,7 +17,8 @@ from datasets.prepare.records import Rejected
 from datasets.workers import make_workers_loader
 from model.errors import UserError
 from model.files import replacing
-from retrieval.locks import FileLock
+from model.json_files import read_object
+from model.locks import FileLock
 
 MADE_BY = "python -m datasets.prepare"
 SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"
@@ -131,13 +132,12 @@ def write_csv(path, header, rows):
 def _read_settings(folder):
     """The settings of a folder that was made here, None of any other."""
     try:
-        with open(os.path.join(folder, SETTINGS_FILE), encoding="utf-8") as file:
-            found = json.load(file)
+        found = read_object(os.path.join(folder, SETTINGS_FILE))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-    return found if isinstance(found, dict) and found.get("made_by") == MADE_BY else None
+    return found if found.get("made_by") == MADE_BY else None
 
 
 def _write_settings(folder, stored):
