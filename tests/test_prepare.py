@@ -403,6 +403,10 @@ def test_other_folders_are_not_touched(photos, capsys):
     open("mine/file", "w").close()
     assert "mine is not empty and was not made by" in fails(capsys, "--photos", "p", "--output", "mine", "--all_to", "db")
     assert os.listdir("mine") == ["file"]
+    for content, problem in (("{", "was not made by"), ('{"made_by": "python -m datasets.prepare", "counts": 7}', "is damaged")):
+        with open("mine/prepare.json", "w") as file:
+            file.write(content)
+        assert problem in fails(capsys, "--photos", "p", "--output", "mine", "--all_to", "db")
 
 
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):

@@ -83,7 +83,9 @@ def _finished(output, stored):
     found = _read_settings(output)
     if found is None:
         raise UserError(f"{output} is not empty and was not made by {MADE_BY}; give --output a new folder")
-    counts = found.pop("counts", {})
+    counts = found.pop("counts", None)
+    if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
+        raise UserError(f"{os.path.join(output, SETTINGS_FILE)} is damaged; give --output a new folder")
     _compare(output, found, stored, "give --output a new folder")
     rejected = []
     with contextlib.suppress(FileNotFoundError), open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file:
