@@ -28,7 +28,8 @@ from datasets.image_names import ImageNames, split_lines
 from datasets.images import ImageError, open_rgb, read_size
 from datasets.names import EAST, HEADING, NORTH, parse_fields, write_images_list
 from datasets.npy import npy_header, open_npy
-from datasets.prepare import read_gps
+from datasets.prepare.exif import read_exif
+from datasets.prepare.records import Unusable
 from model.checkpoints import load_network, load_run_state
 from model.errors import UserError
 from model.files import read_tensors
@@ -352,11 +353,11 @@ def gps():
     return exif.tobytes()
 
 
-def test_a_photo_without_a_compass_heads_north(tmp_path):
+def test_a_photo_without_a_compass_has_no_heading(tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (37.0, 46.0, 12.5), 3: "W", 4: (122.0, 25.0, 3.0), 17: IFDRational(0, 0)})
     (tmp_path / "x.jpg").write_bytes(photo(exif.tobytes()))
-    assert read_gps(tmp_path / "x.jpg")[2] == 0
+    assert read_exif(str(tmp_path / "x.jpg")).heading is None
 
 
 @fuzz
@@ -364,12 +365,12 @@ def test_a_photo_without_a_compass_heads_north(tmp_path):
 def test_images(content):
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
         pathlib.Path(file.name).write_bytes(content)
-        for reader in (open_rgb, read_size, read_gps):
+        for reader in (open_rgb, read_size, read_exif):
             try:
                 found = reader(file.name)
                 if reader is open_rgb:
                     assert found.mode == "RGB" and found.size in ((40, 48), (48, 40)) or found.size
-                elif reader is read_gps:
-                    assert np.isfinite(found).all()
-            except ImageError as error:
+                elif reader is read_exif:
+                    assert np.isfinite((found.latitude, found.longitude, found.heading or 0)).all()
+            except (ImageError, Unusable) as error:
                 assert str(error)
