@@ -42,7 +42,8 @@ def evaluate(args, output_folder):
         raise UserError(f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one")
     networks = {name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()}
 
-    digests = {label: digest_tensors(network.state_dict()) for label, network in zip(("weights", "compared"), networks.values(), strict=False)}
+    digests = {label: digest_tensors(network.state_dict())
+               for label, network in zip(("weights", "compared_weights"), networks.values(), strict=False)}
     write_environment(output_folder, args, describe_environment(device), **digests)
 
     evaluations = []
