@@ -33,7 +33,7 @@ def evaluate(args, output_folder):
     if args.fda_queries or args.fda_database:
         swap_amplitudes(test_set, args.fda_queries, args.fda_database, args.fda_beta, seed)
     if args.resume_model:
-        network = load_network(args.resume_model, *args.expected_architecture)
+        network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     else:
         logging.warning("Without --resume_model the network is not trained: its last layer is random, "
                         f"and the weights of its backbone are {args.backbone_weights or 'too'}")

@@ -10,6 +10,7 @@ import sys
 
 from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
+from model import zoo
 from model.errors import UserError
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, canonical_backbone
@@ -110,7 +111,9 @@ def add_model_arguments(group, training_only):
         help="initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by torchvision), none "
         "(random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google Landmarks v2; its classifier is dropped")
     add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
-        "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
+        "model by its name (ResNet50_512, EigenPlaces_ResNet50_512), or from a model of --zoo by its name")
+    add("--zoo", metavar="FOLDER_OR_URL", help="a model zoo of your own, of files NAME.pth (default: the environment variable "
+        f"{zoo.VARIABLE}; else none); python -m model.zoo lists it")
     add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, at its epoch and in its "
         "folder")
 

@@ -127,7 +127,7 @@ class Ingredients:
         """(a network on the device, every ingredient's state_dict on the CPU)."""
         network, state_dicts = None, []
         for source in self.args.ingredients:
-            ingredient = load_network(source, *self.args.expected_architecture)
+            ingredient = load_network(source, *self.args.expected_architecture, zoo_location=self.args.zoo)
             network = network or ingredient
             (name, dim), (first_name, first_dim) = ((n.backbone_name, n.fc_output_dim) for n in (ingredient, network))
             if (name, dim) != (first_name, first_dim):

@@ -10,7 +10,7 @@ DEFAULTS = dict(
     augmentation_type="colorjitter", pseudo_target_folder=None, night_augmentation=None, night_probability=0.5, fda_beta=0.01,
     fda_queries=False, fda_database=False, target_dataset_folder=None,
     brightness=0.7, contrast=0.7, hue=0.5, saturation=0.7, random_resized_crop=0.5,
-    infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None,
+    infer_batch_size=16, positive_dist_threshold=25, resume_train=None, resume_model=None, zoo=None,
     backbone_weights="IMAGENET1K_V1", device="auto", seed=0, num_workers=8, num_preds_to_save=0, save_only_wrong_preds=False,
     queries_folder=None, database_folder=None, save_dir="default", keep_every=0, compile=False, tf32=False, profile=0,
     domain_adaptation=None, domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
