@@ -9,10 +9,12 @@ import torch
 import commons
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.test_sets import find_test_sets
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
 from retrieval import cache
+from tables import RecallTable
 from test import test
 from visualizations import save_predictions
 
@@ -23,15 +25,40 @@ def main(argv=None):
 
 
 def evaluate(args, output_folder):
-    """Extracts, searches, logs the recalls, draws predictions. Returns the TestResult."""
+    """Extracts, searches, logs the recalls, draws predictions. Returns the TestResult, or with --test_set_folders a list of them."""
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
+    resize = args.image_size if args.resize_test_imgs else None
+    if args.test_set_folders:
+        test_sets = [test_set for folder in args.test_set_folders for test_set in find_test_sets(folder, args.queries_folder)]
+        return _evaluate_all(test_sets, _load(args, device), args, device, seed, output_folder, resize)
     test_set = TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
-                           find_queries_folder(args.test_set_folder, args.queries_folder), args.positive_dist_threshold,
-                           args.image_size if args.resize_test_imgs else None)
-    logging.info(f"Test set: {test_set}")
+                           find_queries_folder(args.test_set_folder, args.queries_folder), args.positive_dist_threshold, resize)
+    _prepare(test_set, args, seed)
+    return test_and_report(test_set, _load(args, device), args, device, seed, output_folder)
+
+
+def _evaluate_all(test_sets, network, args, device, seed, output_folder, resize):
+    """Evaluates one test set after another; logs one table. Returns the TestResults."""
+    table, results = RecallTable(os.path.join(output_folder, "test_sets.csv"), args.resume_model), []
+    for number, test_set in enumerate(test_sets, 1):
+        dataset = test_set.open(args.positive_dist_threshold, resize)
+        _prepare(dataset, args, seed)
+        folder = os.path.join(output_folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
+        results.append(test_and_report(dataset, network, args, device, seed, folder))
+        table.add(test_set, dataset, results[-1])
+    logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
+    return results
+
+
+def _prepare(dataset, args, seed):
+    logging.info(f"Test set: {dataset}")
     if args.fda_queries or args.fda_database:
-        swap_amplitudes(test_set, args.fda_queries, args.fda_database, args.fda_beta, seed)
+        swap_amplitudes(dataset, args.fda_queries, args.fda_database, args.fda_beta, seed)
+
+
+def _load(args, device):
+    """The network to evaluate, on the device."""
     if args.resume_model:
         network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     else:
@@ -39,9 +66,7 @@ def evaluate(args, output_folder):
                         f"and the weights of its backbone are {args.backbone_weights or 'too'}")
         network = GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights)
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
-    network = network.to(device, memory_format=torch.channels_last)
-
-    return test_and_report(test_set, network, args, device, seed, output_folder)
+    return network.to(device, memory_format=torch.channels_last)
 
 
 def test_and_report(test_set, network, args, device, seed, output_folder):

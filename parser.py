@@ -39,7 +39,9 @@ def parse_with(parser, argv, needed, check=None):
         for name, value in vars(args).items():
             if value == "":  # as of a variable of the shell that is not set
                 raise UserError(f"--{name} is empty; give it a value or leave it out")
-        _resolve_folders(args, needed)
+        if args.test_set_folders and (args.test_set_folder or args.database_folder):
+            raise UserError("--test_set_folders finds database and queries itself: leave out --test_set_folder and --database_folder")
+        _resolve_folders(args, () if args.test_set_folders and needed == ("test",) else needed)
         if check:
             check(args)
         # what a checkpoint is expected to be: only what was asked for
@@ -89,11 +91,16 @@ def make_further_parser(prog, description, used):
 
 def add_paths_arguments(group, training_only):
     add = _adder(group)
+    evaluation_only = None if training_only else argparse.SUPPRESS
     add("--dataset_folder", help="folder with the folders train, val and test (default: the environment variable "
         f"{DATASET_VARIABLE})")
     add("--train_set_folder", help=training_only or "folder of training images (default: <dataset_folder>/train)")
     add("--val_set_folder", help=training_only or "folder with database and queries for validation (default: <dataset_folder>/val)")
     add("--test_set_folder", help="folder with database and queries for the test (default: <dataset_folder>/test)")
+    add("--test_set_folders", nargs="+", metavar="FOLDER", help=evaluation_only or "several test sets in one table: each the folder of a "
+        "test set, or of a benchmark data set (Pitts30k, Pitts250k, Tokyo 24/7, MSLS, St Lucia, SF-XL, Nordland, SVOX, AmsterTime) as "
+        "VPR-datasets-downloader makes it, with all its queries and queries_* unless --queries_folder names one; what is published of the "
+        "model stands beside")
     add("--queries_folder", help="folder of the test's queries, below the test set folder or a path (default: queries_v1 if it is there, "
         "else queries)")
     add("--database_folder", help="folder of the test's database, below the test set folder or a path (default: database)")

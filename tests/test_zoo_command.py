@@ -62,7 +62,7 @@ def test_addresses_are_the_published_ones():
         "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/VGG16_512_eigenplaces.pth"
     assert published.published_name("eigenplaces_resnet50_512") == "EigenPlaces_ResNet50_512"
     assert published.published_name("ResNet50_4096") is None and set(published.RECALLS) <= set(addresses)
-    with pytest.raises(UserError, match="neither a file, nor a published model; the published models are VGG16_64, "):
+    with pytest.raises(UserError, match="neither a file nor a published model; the published models are VGG16_64, "):
         load_network("ResNet50_4096")
     with pytest.raises(UserError, match="there is no file nowhere/x.pth; check the path"):
         load_network("nowhere/x.pth")

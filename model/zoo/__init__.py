@@ -89,10 +89,11 @@ def _find_own(name, known, location, check):
 def _unknown(name, location):
     if name.endswith((".pth", ".pt", ".tar")) or os.sep in name:
         return f"there is no file {name}; check the path"
-    own = f", nor in the zoo {location}" if location else ""
-    if location and (names := own_names(location)):
-        own += f" (which has {', '.join(names)})"
-    return f"{name!r} is neither a file{own}, nor a published model; the published models are {', '.join(published.addresses())}"
+    own = ""
+    if location:
+        names = ", ".join(own_names(location) or [])
+        own = f", nor in the zoo {location}{names and f' (which has {names})'},"
+    return f"{name!r} is neither a file{own} nor a published model; the published models are {', '.join(published.addresses())}"
 
 
 def _join(location, name):
