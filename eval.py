@@ -1,5 +1,6 @@
 """Computes the recalls of a network on a test set."""
 
+import functools
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from datasets.test_sets import find_test_sets
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
-from retrieval import cache
+from retrieval import cache, interchange
 from tables import RecallTable
 from test import test
 from visualizations import save_predictions
@@ -26,6 +27,8 @@ def main(argv=None):
 
 def evaluate(args, output_folder):
     """Extracts, searches, logs the recalls, draws predictions. Returns the TestResult, or with --test_set_folders a list of them."""
+    if "h5" in args.save_descriptors:
+        interchange.check_h5py()  # said before hours of extraction
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
     resize = args.image_size if args.resize_test_imgs else None
@@ -71,8 +74,10 @@ def _load(args, device):
 
 def test_and_report(test_set, network, args, device, seed, output_folder):
     """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
-    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
-                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe)
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, max(args.num_preds_to_save, args.save_pairs),
+                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe,
+                  functools.partial(interchange.save, test_set, output_folder, args.save_descriptors, args.save_pairs,
+                                    args.save_sfm_pairs, device))
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)

@@ -53,6 +53,7 @@ def parse_with(parser, argv, needed, check=None):
             raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
+        args.save_descriptors = tuple(args.save_descriptors) if args.save_descriptors != [] else ("npy",)
         head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
         if args.fda_queries and args.fda_database:
             raise UserError("give --fda_queries or --fda_database, not both")
@@ -234,6 +235,13 @@ def add_evaluation_arguments(group):
     add("--faiss_index", default="Flat", metavar="FACTORY", help="how the test searches the database: Flat is exact; any other string of "
         "faiss's index_factory, such as IVF4096,PQ64, is approximate, and its recall against exact search is logged (validation is exact)")
     add("--faiss_nprobe", type=_whole(1), metavar="N", help="cells that an IVF index searches a query (default: 16)")
+    add("--save_descriptors", nargs="*", choices=("npy", "h5"), default=(), help="write the test's descriptors into the output folder: npy "
+        "(also if none is named) as database_descriptors.npy and queries_descriptors.npy with names beside them, h5 as "
+        "global_descriptors.h5 for hloc (needs h5py)")
+    add("--save_pairs", type=_whole(0), default=0, metavar="N", help="write the N nearest database images of every query as "
+        "pairs_queries.txt, a list of pairs as hloc's")
+    add("--save_sfm_pairs", type=_whole(0), default=0, metavar="N", help="write every database image with its N nearest others as "
+        "pairs_sfm.txt, for structure from motion; takes time with the square of the database")
     add("--num_preds_to_save", type=_whole(0), default=0, help="draw each test query beside this many predictions, images")
     add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
 
