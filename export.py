@@ -54,7 +54,8 @@ def main(argv=None):
     parser.add_argument("--zoo", metavar="FOLDER_OR_URL", help="a model zoo of your own (default: the environment variable "
                         f"{VARIABLE}; else none)")
     parser.add_argument("--output", metavar="FILE", help="the file to write (default: the model's name with .onnx or .pt2, in this folder)")
-    parser.add_argument("--format", choices=tuple(SUFFIXES), default="onnx", help="default: %(default)s")
+    parser.add_argument("--format", choices=tuple(SUFFIXES), default="onnx", help="onnx, or torch_export, a program that torch.export.load "
+                        "reads (default: %(default)s)")
     parser.add_argument("--normalize", choices=tuple(INPUTS), default="none", help="what the file normalises itself: none, so that it "
                         "takes ImageNet-normalised images; float, images in 0..1; uint8, images of 8 bits (default: %(default)s)")
     args = parser.parse_args(argv)

@@ -26,7 +26,7 @@ class RecallTable:
         cells = [f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})" for n, (low, high)
                  in zip(result.recall_values, result.intervals, strict=True) if n in _SHOWN]
         self._rows.append([test_set.name, str(len(dataset.queries)), str(len(dataset.database)), str(result.num_without_positives), *cells,
-                           "" if published is None else f"{published:.1f}"])
+                           *(["" if published is None else f"{published:.1f}"] if self.model else [])])
         record = {"test_set": test_set.name, "database_folder": test_set.database_folder, "queries_folder": test_set.queries_folder,
                   "queries": len(dataset.queries), "database": len(dataset.database), "without_positives": result.num_without_positives}
         for n, recall, (low, high) in zip(result.recall_values, result.recalls, result.intervals, strict=True):
@@ -53,6 +53,6 @@ class RecallTable:
     def __str__(self):
         """Markdown."""
         head = ["test set", "queries", "database", "without positives", *(f"R@{n}" for n in _SHOWN),
-                f"published R@1{f' of {self.model}' if self.model else ''}"]
+                *([f"published R@1 of {self.model}"] if self.model else [])]
         rows = [head, ["---"] * len(head), *self._rows]
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
