@@ -32,7 +32,8 @@ class DomainImages:
         self.source_size = batch_size - self.target_size
 
     def read(self, group, k, size):
-        """Batch k of a group: (DomainBatch, [(name, reason)] of unreadable images that others replaced, "" or why there is no batch).
+        """Batch k of a group: (DomainBatch, its images' names, [(name, reason)] of unreadable images that others replaced, "" or
+        why there is no batch).
 
         size: (width, height) of its images in pixels; others are cut centrally to this shape and resized. An unreadable image is replaced
         by the next of its class, or of its folder.
@@ -45,7 +46,7 @@ class DomainImages:
                          "mend or remove them")
                 break
         is_target = torch.arange(len(rows.array)) >= self.source_size
-        return DomainBatch(to_tensor(rows.array), is_target), rows.unreadable, error
+        return DomainBatch(to_tensor(rows.array), is_target), rows.names, rows.unreadable, error
 
     def _source(self, draws):
         group = int(draws[0] * self.schedule.groups_num)
