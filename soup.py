@@ -19,7 +19,7 @@ from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_dam
 from parser import make_further_parser, parse_with
 from test import test
 
-USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim",
+USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim", "zoo",
         "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size", "device", "seed", "num_workers"}
 
 
