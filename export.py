@@ -19,7 +19,7 @@ from model.zoo import VARIABLE
 
 TOLERANCE = 1e-4  # the largest difference of a descriptor's entries
 # images, height and width (pixels), on which the file is compared with the network
-CHECKED_SIZES = ((1, 224, 224), (3, 97, 161), (2, 64, 128))
+CHECKED_SIZES = ((1, 224, 224), (3, 97, 161), (2, 64, 64))
 SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2"}
 INPUTS = {"none": "float32 RGB (batch, 3, height, width), ImageNet-normalised", "float": "float32 RGB (batch, 3, height, width) in 0..1",
           "uint8": "uint8 RGB (batch, 3, height, width)"}

@@ -99,6 +99,13 @@ def test_published_figures():
     assert set().union(*protocols.published.RECALLS.values()) <= names
 
 
+def test_every_protocol_is_documented():
+    text = open(os.path.join(os.path.dirname(protocols.__file__), "..", "docs", "test_sets.md")).read()
+    for protocol in protocols.PROTOCOLS:
+        for words in (protocol.name.split()[0], protocol.num_queries, protocol.num_database, protocol.queries_folder.removeprefix("queries")):
+            assert words in text, (protocol, words)
+
+
 def test_frames_within_ten_are_right():
     names = [f"image-{number:05d}" for number in range(40, 80)]
     database, queries = (ImageNames.from_strings([f"{name}.{kind}" for name in names]) for kind in ("png", "jpg"))
