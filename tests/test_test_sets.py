@@ -102,8 +102,8 @@ def test_published_figures():
 def test_every_protocol_is_documented():
     text = open(os.path.join(os.path.dirname(protocols.__file__), "..", "docs", "test_sets.md")).read()
     for protocol in protocols.PROTOCOLS:
-        for words in (protocol.name.split()[0], protocol.num_queries, protocol.num_database, protocol.queries_folder.removeprefix("queries")):
-            assert words in text, (protocol, words)
+        words = protocol.name.split()[0], protocol.num_queries, protocol.num_database, protocol.queries_folder.removeprefix("queries")
+        assert all(word in text for word in words), protocol
 
 
 def test_frames_within_ten_are_right():
