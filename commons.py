@@ -200,7 +200,7 @@ def _logging_to(handlers):
     before, level = logger.handlers[:], logger.level
     logger.handlers[:] = before + handlers
     logger.setLevel(logging.DEBUG)
-    logging.getLogger("PIL").setLevel(logging.INFO)  # it logs every chunk of every PNG
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs every chunk of every PNG, and each TIFF that it cannot read
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ import sys
 import torch
 
 import commons
+from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import find_test_sets
@@ -38,19 +39,24 @@ def evaluate(args, output_folder):
     test_set = TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
                            find_queries_folder(args.test_set_folder, args.queries_folder), args.positive_dist_threshold, resize)
     _prepare(test_set, args, seed)
-    return test_and_report(test_set, _load(args, device), args, device, seed, output_folder)
+    network = _load(args, device)
+    return test_and_report(test_set, network, args, device, seed, output_folder, BadImages(output_folder, args.max_bad_images))
 
 
 def _evaluate_all(test_sets, network, args, device, seed, output_folder, resize):
     """Evaluates one test set after another; logs one table. Returns the TestResults."""
     table, results = RecallTable(os.path.join(output_folder, "test_sets.csv"), args.resume_model), []
-    for number, test_set in enumerate(test_sets, 1):
-        dataset = test_set.open(args.positive_dist_threshold, resize)
-        _prepare(dataset, args, seed)
-        folder = os.path.join(output_folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
-        results.append(test_and_report(dataset, network, args, device, seed, folder))
-        table.add(test_set, dataset, results[-1])
-    logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
+    bad_images = BadImages(output_folder, args.max_bad_images)
+    try:
+        for number, test_set in enumerate(test_sets, 1):
+            dataset = test_set.open(args.positive_dist_threshold, resize)
+            _prepare(dataset, args, seed)
+            folder = os.path.join(output_folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
+            results.append(test_and_report(dataset, network, args, device, seed, folder, bad_images))
+            table.add(test_set, dataset, results[-1])
+    finally:
+        if results:
+            logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
     return results
 
 
@@ -72,8 +78,10 @@ def _load(args, device):
     return network.to(device, memory_format=torch.channels_last)
 
 
-def test_and_report(test_set, network, args, device, seed, output_folder):
-    """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
+def test_and_report(test_set, network, args, device, seed, output_folder, bad_images):
+    """Tests a network, logs the recalls, draws predictions if that is asked for, and lists bad images. Returns the TestResult. Raises
+    UserError when bad_images (BadImages) are too many, and the recalls are of another set than they seem: but they are logged by then.
+    """
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, max(args.num_preds_to_save, args.save_pairs),
                   getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe,
                   functools.partial(interchange.save, test_set, output_folder, args.save_descriptors, args.save_pairs,
@@ -85,6 +93,7 @@ def test_and_report(test_set, network, args, device, seed, output_folder):
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+    bad_images.take_test(test_set, result)
     return result
 
 

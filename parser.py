@@ -256,6 +256,8 @@ def add_running_arguments(group):
     add("--seed", type=_whole(-1, 2**63 - 1), default=0,
         help="seed of all that is random; -1 draws one, and allows nondeterministic kernels")
     add("--num_workers", type=_whole(0), default=8, help="processes that decode images; results do not depend on it")
+    add("--max_bad_images", type=_whole(0), metavar="N", help="the run ends with an error when more than N images cannot be read, after "
+        "the recalls if they are test images; bad_images.txt lists them (default: 10, or 0.1%% of the images read so far if that is more)")
 
 
 def expand_recipes(argv=None):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 import commons
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
+from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.night.augmentation import open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
@@ -121,7 +122,7 @@ def train(args, output_folder, problems=()):
 
     # Training
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch)
-    problems = ImageProblems(dataset.size)
+    problems = BadImages(output_folder, args.max_bad_images)
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
     loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
                          pin_memory=device.type == "cuda")
@@ -164,12 +165,13 @@ def train(args, output_folder, problems=()):
                         save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
                 checkpoints.save()
+            problems.take_test(val_set, result)
     del batches
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
     best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, best, args, device, seed, output_folder)
+    test_and_report(test_set, best, args, device, seed, output_folder, problems)
 
 
 @contextlib.contextmanager
@@ -298,29 +300,6 @@ def log_groups(groups, schedule):
                      f"{seen / classes:.1f} times an epoch")
     logging.info(f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
                  f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images")
-
-
-class ImageProblems:
-    """Counts and logs images that could not be read or had another size; raises UserError when training cannot go on."""
-
-    def __init__(self, size):
-        self.size, self.unreadable, self.resized = size, {}, set()
-
-    def take(self, batch):
-        for name, reason in batch.unreadable:
-            if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another is taken: {name!r}: {reason}")
-                self.unreadable[name] = reason
-        if batch.resized and not self.resized:
-            logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "
-                            "resized, and counted each epoch")
-        self.resized.update(batch.resized)
-        if batch.error:
-            raise UserError(batch.error)
-
-    def log_totals(self):
-        if self.unreadable or self.resized:
-            logging.info(f"So far {len(self.unreadable)} unreadable images were replaced and {len(self.resized)} resized")
 
 
 if __name__ == "__main__":

@@ -100,12 +100,21 @@ def _entries(path):
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 found.append(entry.name + "/")
             elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 found.append(entry.name)
     found.sort()
     return found
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:
+        if entry.is_symlink():  # in a circle, or to where one may not look: a bad image, if it is called one
+            return False
+        raise
 
 
 def _unchanged(folder, arrays):
