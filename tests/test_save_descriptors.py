@@ -95,7 +95,7 @@ def test_without_a_cache_and_in_16_bits(test_folder):
 
 
 def test_nothing_is_written_unless_asked_for(test_folder):
-    assert sorted(os.listdir(evaluate())) == ["debug.log", "info.log"]
+    assert sorted(os.listdir(evaluate())) == ["bad_images.txt", "debug.log", "info.log"]
 
 
 def test_several_test_sets_each_have_a_folder(test_folder):
