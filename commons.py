@@ -18,8 +18,9 @@ import torch
 
 from model.acceleration import set_tf32
 from model.errors import UserError
+from model.escaping import EscapingFormatter
 from model.files import remove_leftovers, replacing
-from retrieval.locks import FileLock
+from model.locks import NO_LOCKS, FileLock
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"
@@ -160,6 +161,9 @@ def _lock(folder):
             raise UserError(f"another run writes to {folder}: wait until it ends, or give another --save_dir")
         remove_leftovers(folder)
     except OSError as error:
+        if error.errno in NO_LOCKS:
+            logging.warning(f"{folder} is on a file system without locks ({error.strerror}): take care that no two runs write to it")
+            return lock
         raise UserError(f"the log folder {folder} cannot be written to: {error.strerror or error}") from error
     return lock
 
@@ -178,7 +182,7 @@ class _LogFile(logging.FileHandler):
 
 
 def _open_logs(folder):
-    plain = logging.Formatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.StreamHandler()]
     handlers[0].setLevel(logging.INFO)
     try:

@@ -4,6 +4,7 @@ One recipe serves both: each script accepts all flags, shows those that it uses 
 """
 
 import argparse
+import itertools
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
 from model import zoo
 from model.errors import UserError
+from model.escaping import escape
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, canonical_backbone
 
@@ -19,6 +21,7 @@ DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
 # flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
 DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("grl", "aada"), None), "grl_loss_weight": (("grl",), 0.1),
                    "aada_m": (("aada",), 0.5), "aada_gamma": (("aada",), 0.01)}
+_MAX_RECIPES, _MAX_RECIPE = 100, 1 << 16  # how many a command may lead to; characters of one
 
 
 def parse_arguments(is_training=True, argv=None):
@@ -62,8 +65,13 @@ def parse_with(parser, argv, needed, check=None):
     return args
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(escape(message))  # a recipe may be a stranger's
+
+
 def make_parser(is_training):
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="train.py" if is_training else "eval.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trains CosPlace." if is_training else "Computes the recalls of a network on a test set.",
         epilog="@FILE reads flags from a recipe: lines split as a shell would, # begins a comment.")
@@ -262,33 +270,44 @@ def add_running_arguments(group):
 
 def expand_recipes(argv=None):
     """Replaces every @FILE among arguments by the flags in that file, recipes in recipes too. Raises UserError when one cannot be
-    read, and on one that includes itself."""
-    return _expand(sys.argv[1:] if argv is None else [str(argument) for argument in argv], ())
+    read, on one that includes itself, and when there is no end to them."""
+    return _expand(sys.argv[1:] if argv is None else [str(argument) for argument in argv], (), itertools.count(1))
 
 
-def _expand(arguments, including):
+def _expand(arguments, including, opened):
+    """including: the recipes that these arguments stand in, outermost first; opened: counts recipes."""
     expanded = []
     for argument in arguments:
         if not argument.startswith("@"):
             expanded.append(argument)
             continue
         path = argument[1:]
-        if os.path.realpath(path) in including:
+        if next(opened) > _MAX_RECIPES:
+            raise UserError(f"the recipe {including[0] if including else path} leads to more than {_MAX_RECIPES} recipes")
+        lines, real = _read_recipe(path)
+        if real in including:
             raise UserError(f"the recipe {path} includes itself")
-        try:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-        except OSError as error:
-            raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UserError(f"the recipe {path} is not a text file") from error
         for number, line in enumerate(lines, 1):
             try:
                 words = shlex.split(_without_comment(line))
             except ValueError as error:
                 raise UserError(f"line {number} of the recipe {path} cannot be split into flags: {error}") from error
-            expanded += _expand(words, (*including, os.path.realpath(path)))
+            expanded += _expand(words, (*including, real), opened)
     return expanded
+
+
+def _read_recipe(path):
+    """(its lines, its real path)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_RECIPE + 1)
+        if len(text) > _MAX_RECIPE or "\0" in text:
+            raise ValueError
+        return text.splitlines(), os.path.realpath(path)
+    except OSError as error:
+        raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"the recipe {path} is not a text file of at most {_MAX_RECIPE} characters") from error
 
 
 def _without_comment(line):

@@ -106,7 +106,8 @@ def train(args, output_folder, problems=()):
     domain_optimizer = make_adam(domain, args.domain_lr, device) if domain else None
     environment = describe_environment(device)
     write_environment(output_folder, args, environment, split=groups.digest, initial_weights=digest_tensors(network.state_dict()))
-    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, seed=seed,
+    bad_images = BadImages(output_folder, args.max_bad_images)
+    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, seed=seed,
                    arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
                    split_digest=groups.digest, environment=environment)
     if state:
@@ -122,11 +123,10 @@ def train(args, output_folder, problems=()):
 
     # Training
     metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch)
-    problems = BadImages(output_folder, args.max_bad_images)
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
     loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
                          pin_memory=device.type == "cuda")
-    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
+    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images)
     first_epoch = run.epoch
     with checkpoint_at_the_end(checkpoints), explaining_lost_workers():
         for epoch in range(first_epoch, args.epochs_num):
@@ -144,7 +144,7 @@ def train(args, output_folder, problems=()):
             logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {group}, "
                          + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
                          + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""))
-            problems.log_totals()
+            bad_images.log_totals()
 
             # exact, and not kept: the next epoch's network is another
             result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
@@ -165,13 +165,13 @@ def train(args, output_folder, problems=()):
                         save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
                 checkpoints.save()
-            problems.take_test(val_set, result)
+            bad_images.take_test(val_set, result)
     del batches
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
     best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, best, args, device, seed, output_folder, problems)
+    test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
 
 
 @contextlib.contextmanager
@@ -190,11 +190,11 @@ def checkpoint_at_the_end(checkpoints):
         raise
 
 
-def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images):
     """Yields (step, the network's seed, images, labels, domain batch, names), the three before the last on the device: float32
     (B, 3, image_size, image_size) augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
     for batch in to_device(loader, augmentation_device):
-        problems.take(batch)
+        bad_images.take(batch)
         _, group, k = schedule.at(batch.step)
         images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
         images, domain = augment(images, schedule.augmentation_seed(group, k)).to(device), batch.domain

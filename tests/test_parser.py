@@ -18,6 +18,7 @@ DEFAULTS = dict(
     accept_changes=False, checkpoint_every=None,
     descriptors_dtype="float32", no_descriptors_cache=False, save_descriptors=(), save_pairs=0, save_sfm_pairs=0,
     descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None, max_bad_images=None,
+    accept_changes=False, checkpoint_every=None,
     expected_architecture=(None, None), save_dir_given=False)
 
 

@@ -1,6 +1,7 @@
 """Training that is interrupted and goes on ends as training that is not."""
 
 import csv
+import errno
 import glob
 import os
 import shutil
@@ -159,6 +160,20 @@ def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, mo
     last, = glob.glob("logs/*/*/last_checkpoint.pth")
     assert read_tensors(last)["iteration"] == 4
     assert_same_end(run(train, *flags, "--resume_train", last), whole)
+
+
+def test_bad_images_are_counted_on(tiny, workdir):
+    shutil.copytree(tiny, "copy")
+    for path in sorted(glob.glob("copy/train/**/*.jpg", recursive=True))[1::6]:
+        os.truncate(path, 400)
+    flags = ["--dataset_folder", "copy", *SHORT, "--iterations_per_epoch", "12", "--max_bad_images", "20"]
+    whole = run(train, *flags, "--save_dir", "whole")
+    run(train, *flags, "--epochs_num", 1)
+    last, = glob.glob("logs/default/*/last_checkpoint.pth")
+    folder = run(train, *flags, "--resume_train", last)
+    counts, expected = (read_tensors(f"{path}/last_checkpoint.pth")["bad_images"] for path in (folder, whole))
+    assert counts == expected and len(counts["unreadable"]) > 1
+    assert open(f"{folder}/bad_images.txt").read() == open(f"{whole}/bad_images.txt").read()
 
 
 # --- damaged and missing checkpoints
@@ -351,3 +366,12 @@ def test_environment(whole):
 def test_find_run_to_resume_needs_a_folder_of_runs(workdir):
     with pytest.raises(UserError, match="there is no file"):
         train.load_run_state("logs/x/last_checkpoint.pth")
+
+
+def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, caplog):
+    def acquire(*args, **kwargs):
+        raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(commons.FileLock, "acquire", acquire)
+    os.mkdir("folder")
+    commons._lock("folder").close()
+    assert "folder is on a file system without locks" in caplog.text
