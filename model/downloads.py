@@ -5,7 +5,6 @@ that no file is pieced together of two.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import json
@@ -19,6 +18,7 @@ import urllib.request
 from tqdm import tqdm
 
 from .errors import UserError
+from .locks import held_if_possible
 
 PART = ".part"
 _CHUNK = 1 << 20  # bytes
@@ -42,8 +42,10 @@ def fetch(address, path, what, check, hash_prefix=None):
     by_hand = f"download {address} by hand and put it at {path}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with _Part(path, address, what) as part:
-            if not os.path.exists(path):  # else another process was at work
+        with held_if_possible(path + ".lock", f"that fetches {what}"):
+            if os.path.exists(path):  # another process was at work
+                return
+            with _Part(path, address, what) as part:
                 _fetch_checked(part, check, hash_prefix)
     except _WrongFileError as error:
         raise UserError(f"what {address} sent is not {what}: {str(error).replace(path + PART, 'the download')}; or {by_hand}") from error
@@ -106,27 +108,18 @@ def _check(part, check, hash_prefix):
 
 
 class _Part:
-    """FILE.part, held by one process alone as long as the context lasts."""
+    """FILE.part, open as long as the context lasts: for one process at a time."""
 
     def __init__(self, final_path, address, what):
         self.final_path, self.path, self.address, self.what = final_path, final_path + PART, address, what
 
     def __enter__(self):
-        while True:
-            self.file = open(self.path, "a+b", buffering=0)  # noqa: SIM115
-            try:
-                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.info(f"Waiting for another process that fetches {self.what}")
-                fcntl.flock(self.file, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.exists(self.final_path) or os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):
-                    return self
-            self.file.close()  # who held it discarded it
+        self.file = open(self.path, "a+b", buffering=0)  # noqa: SIM115
+        return self
 
     def __exit__(self, *exception):
         with contextlib.suppress(FileNotFoundError):
-            if not os.stat(self.path).st_size or os.path.exists(self.final_path):
+            if not os.stat(self.path).st_size:
                 os.unlink(self.path)  # nothing to go on with
                 self._forget_version()
         self.file.close()

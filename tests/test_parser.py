@@ -15,7 +15,6 @@ DEFAULTS = dict(
     test_set_folders=None, queries_folder=None, database_folder=None,
     save_dir="default", keep_every=0, compile=False, tf32=False, profile=0,
     domain_adaptation=None, domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
-    accept_changes=False, checkpoint_every=None,
     descriptors_dtype="float32", no_descriptors_cache=False, save_descriptors=(), save_pairs=0, save_sfm_pairs=0,
     descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None, max_bad_images=None,
     accept_changes=False, checkpoint_every=None,
