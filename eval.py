@@ -1,5 +1,6 @@
 """Computes the recalls of a network on a test set."""
 
+import functools
 import logging
 import os
 import sys
@@ -10,16 +11,18 @@ import commons
 from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.test_sets import find_test_sets
 from model.checkpoints import load_network
 from model.environment import describe_environment, digest_tensors, write_environment
 from model.errors import UserError
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
-from retrieval import cache
+from retrieval import cache, interchange
 from retrieval.index import FLAT
 from retrieval.report.evaluation import Evaluation, write_report
 from retrieval.report.page import check_report
 from retrieval.report.training import beside_checkpoint, read_metrics
+from retrieval.tables import RecallTable
 from test import paired_difference, test
 from visualizations import save_predictions
 
@@ -30,18 +33,16 @@ def main(argv=None):
 
 
 def evaluate(args, output_folder):
-    """Extracts, searches, logs the recalls, draws predictions, compares, writes the page. Returns the TestResult of the first network on
-    the first queries."""
+    """Extracts, searches, logs the recalls, draws predictions, compares, writes tables and the page. Returns the TestResult of the first
+    network on the first queries, or with --test_set_folders a list of its results."""
     if args.report:
         check_report(args.report)
+    if "h5" in args.save_descriptors:
+        interchange.check_h5py()  # both are said before hours of extraction
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
-    test_sets = [open_test_set(args, queries, seed) for queries in (args.queries_folder, *args.further_queries)]
-    names = [test_set.name for test_set in test_sets]
-    if len(set(names)) < len(names):
-        raise UserError(f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one")
+    test_sets = open_test_sets(args, seed)
     networks = {name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()}
-
     digests = {label: digest_tensors(network.state_dict())
                for label, network in zip(("weights", "compared_weights"), networks.values(), strict=False)}
     write_environment(output_folder, args, describe_environment(device), **digests)
@@ -49,31 +50,58 @@ def evaluate(args, output_folder):
     evaluations = []
     for name, network in networks.items():
         logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors" + (f", {name}" if args.compare else ""))
-        for test_set in test_sets:
-            folder = os.path.join(output_folder, *(["compare"] if evaluations and name != evaluations[0].model else []),
-                                  *([test_set.name] if len(test_sets) > 1 else []))
-            result = test_and_report(test_set, network, args, device, seed, folder)
-            evaluations.append(Evaluation(test_set.name, name, test_set, result))
+        is_first = not evaluations or name == evaluations[0].model
+        results = evaluate_all(test_sets, name, network, args, device, seed, output_folder if is_first else os.path.join(output_folder,
+                                                                                                                        "compare"))
+        evaluations += [Evaluation(dataset.name, name, dataset, result) for (_, dataset), result in zip(test_sets, results, strict=True)]
     if args.compare:
         log_comparison(evaluations[:len(test_sets)], evaluations[len(test_sets):], seed)
     if args.report:
-        write_report(args.report, evaluations, report_settings(args, networks, test_sets), training_runs(args), seed)
+        datasets = [dataset for _, dataset in test_sets]
+        write_report(args.report, evaluations, report_settings(args, networks, datasets), training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
     bad_images = BadImages(output_folder, args.max_bad_images)
     for evaluation in evaluations:  # the last, since too many of them are an error
         bad_images.take_test(evaluation.dataset, evaluation.result)
-    return evaluations[0].result
+    results = [evaluation.result for evaluation in evaluations[:len(test_sets)]]
+    return results if args.test_set_folders else results[0]
 
 
-def open_test_set(args, queries_folder, seed):
-    """The TestDataset of a folder of queries."""
-    test_set = TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
-                           find_queries_folder(args.test_set_folder, queries_folder), args.positive_dist_threshold,
-                           args.image_size if args.resize_test_imgs else None)
-    logging.info(f"Test set: {test_set}")
-    if args.fda_queries or args.fda_database:
-        swap_amplitudes(test_set, args.fda_queries, args.fda_database, args.fda_beta, seed)
-    return test_set
+def evaluate_all(test_sets, name, network, args, device, seed, output_folder):
+    """The TestResults of a network on test sets, pairs of open_test_sets. With --test_set_folders they are logged, and written, as a table
+    too, whether all are reached or not. name: what the network is called."""
+    table, results = RecallTable(os.path.join(output_folder, "test_sets.csv"), name), []
+    try:
+        for number, (test_set, dataset) in enumerate(test_sets, 1):
+            below = [f"{number} {dataset.name}".replace("/", "-").replace(" ", "_")] if test_set else [dataset.name]
+            folder = os.path.join(output_folder, *(below if len(test_sets) > 1 or test_set else []))
+            results.append(test_and_report(dataset, network, args, device, seed, folder))
+            if test_set:
+                table.add(test_set, dataset, results[-1])
+    finally:
+        if results and args.test_set_folders:
+            logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
+    return results
+
+
+def open_test_sets(args, seed):
+    """[(TestSet, its TestDataset)] of --test_set_folders, or [(None, TestDataset)] of each folder of queries."""
+    resize = args.image_size if args.resize_test_imgs else None
+    if args.test_set_folders:
+        found = [test_set for folder in args.test_set_folders for test_set in find_test_sets(folder, args.queries_folder)]
+        pairs = [(test_set, test_set.open(args.positive_dist_threshold, resize)) for test_set in found]
+    else:
+        pairs = [(None, TestDataset(find_database_folder(args.test_set_folder, args.database_folder),
+                                    find_queries_folder(args.test_set_folder, queries), args.positive_dist_threshold, resize))
+                 for queries in (args.queries_folder, *args.further_queries)]
+    names = [dataset.name for _, dataset in pairs]
+    if len(set(names)) < len(names):
+        raise UserError(f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one")
+    for _, dataset in pairs:
+        logging.info(f"Test set: {dataset}")
+        if args.fda_queries or args.fda_database:
+            swap_amplitudes(dataset, args.fda_queries, args.fda_database, args.fda_beta, seed)
+    return pairs
 
 
 def load_networks(args):
@@ -81,12 +109,12 @@ def load_networks(args):
     if args.compare and args.resume_model and os.path.realpath(args.compare) == os.path.realpath(args.resume_model):
         raise UserError(f"--compare {args.compare} is --resume_model itself: name another network")
     if args.resume_model:
-        name, network = args.resume_model, load_network(args.resume_model, *args.expected_architecture)
+        name, network = args.resume_model, load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     else:
         logging.warning("Without --resume_model the network is not trained: its last layer is random, "
                         f"and the weights of its backbone are {args.backbone_weights or 'too'}")
         name, network = "untrained", GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights)
-    return {name: network} | ({args.compare: load_network(args.compare)} if args.compare else {})
+    return {name: network} | ({args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {})
 
 
 def log_comparison(evaluations, others, seed):
@@ -121,14 +149,15 @@ def training_runs(args):
             logging.warning(f"The report has no training curves of {checkpoint}: {error}")
     return runs
 
-
 def test_and_report(test_set, network, args, device, seed, output_folder, bad_images=None):
     """Tests a network, logs the recalls, draws predictions if that is asked for, and lists bad images. Returns the TestResult. Raises
     UserError when bad_images (BadImages, or None: the caller takes them) are too many, and the recalls are of another set than they seem:
     but they are logged by then.
     """
-    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
-                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe)
+    result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, max(args.num_preds_to_save, args.save_pairs),
+                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe,
+                  functools.partial(interchange.save, test_set, output_folder, args.save_descriptors, args.save_pairs,
+                                    args.save_sfm_pairs, device))
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)

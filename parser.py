@@ -11,6 +11,7 @@ import sys
 
 from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
+from model import zoo
 from model.errors import UserError
 from model.escaping import escape
 from model.heads import HEADS, head_options
@@ -41,7 +42,9 @@ def parse_with(parser, argv, needed, check=None):
         for name, value in vars(args).items():
             if value == "":  # as of a variable of the shell that is not set
                 raise UserError(f"--{name} is empty; give it a value or leave it out")
-        _resolve_folders(args, needed)
+        if args.test_set_folders and (args.test_set_folder or args.database_folder):
+            raise UserError("--test_set_folders finds database and queries itself: leave out --test_set_folder and --database_folder")
+        _resolve_folders(args, () if args.test_set_folders and needed == ("test",) else needed)
         if check:
             check(args)
         # what a checkpoint is expected to be: only what was asked for
@@ -53,6 +56,7 @@ def parse_with(parser, argv, needed, check=None):
             raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
         if args.resume_train and args.resume_model:
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
+        args.save_descriptors = tuple(args.save_descriptors) if args.save_descriptors != [] else ("npy",)
         head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
         if args.fda_queries and args.fda_database:
             raise UserError("give --fda_queries or --fda_database, not both")
@@ -97,11 +101,16 @@ def make_further_parser(prog, description, used):
 
 def add_paths_arguments(group, training_only):
     add = _adder(group)
+    evaluation_only = None if training_only else argparse.SUPPRESS
     add("--dataset_folder", help="folder with the folders train, val and test (default: the environment variable "
         f"{DATASET_VARIABLE})")
     add("--train_set_folder", help=training_only or "folder of training images (default: <dataset_folder>/train)")
     add("--val_set_folder", help=training_only or "folder with database and queries for validation (default: <dataset_folder>/val)")
     add("--test_set_folder", help="folder with database and queries for the test (default: <dataset_folder>/test)")
+    add("--test_set_folders", nargs="+", metavar="FOLDER", help=evaluation_only or "several test sets in one table: each the folder of a "
+        "test set, or of a benchmark data set (Pitts30k, Pitts250k, Tokyo 24/7, MSLS, St Lucia, SF-XL, Nordland, SVOX, AmsterTime) as "
+        "VPR-datasets-downloader makes it, with all its queries and queries_* unless --queries_folder names one; what is published of the "
+        "model stands beside")
     add("--queries_folder", help="folder of the test's queries, below the test set folder or a path (default: queries_v1 if it is there, "
         "else queries)")
     add("--database_folder", help="folder of the test's database, below the test set folder or a path (default: database)")
@@ -119,7 +128,9 @@ def add_model_arguments(group, training_only):
         help="initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by torchvision), none "
         "(random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google Landmarks v2; its classifier is dropped")
     add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
-        "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
+        "model by its name (ResNet50_512, EigenPlaces_ResNet50_512), or from a model of --zoo by its name")
+    add("--zoo", metavar="FOLDER_OR_URL", help="a model zoo of your own, of files NAME.pth (default: the environment variable "
+        f"{zoo.VARIABLE}; else none); python -m model.zoo lists it")
     add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, where it was and in its "
         "folder; auto: with the newest run of logs/<save_dir>, or a new one if there is none")
     add("--accept_changes", action="store_true", help=training_only or "resume with other arguments, though the results will be neither "
@@ -239,6 +250,13 @@ def add_evaluation_arguments(group):
     add("--faiss_index", default="Flat", metavar="FACTORY", help="how the test searches the database: Flat is exact; any other string of "
         "faiss's index_factory, such as IVF4096,PQ64, is approximate, and its recall against exact search is logged (validation is exact)")
     add("--faiss_nprobe", type=_whole(1), metavar="N", help="cells that an IVF index searches a query (default: 16)")
+    add("--save_descriptors", nargs="*", choices=("npy", "h5"), default=(), help="write the test's descriptors into the output folder: npy "
+        "(also if none is named) as database_descriptors.npy and queries_descriptors.npy with names beside them, h5 as "
+        "global_descriptors.h5 for hloc (needs h5py)")
+    add("--save_pairs", type=_whole(0), default=0, metavar="N", help="write the N nearest database images of every query as "
+        "pairs_queries.txt, a list of pairs as hloc's")
+    add("--save_sfm_pairs", type=_whole(0), default=0, metavar="N", help="write every database image with its N nearest others as "
+        "pairs_sfm.txt, for structure from motion; takes time with the square of the database")
     add("--num_preds_to_save", type=_whole(0), default=0, help="draw each test query beside this many predictions, images")
     add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
 

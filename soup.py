@@ -20,7 +20,7 @@ from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_dam
 from parser import make_further_parser, parse_with
 from test import test
 
-USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim",
+USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim", "zoo",
         "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size", "device", "seed", "num_workers"}
 
 
@@ -130,7 +130,7 @@ class Ingredients:
         """(a network on the device, every ingredient's state_dict on the CPU)."""
         network, state_dicts = None, []
         for source in self.args.ingredients:
-            ingredient = load_network(source, *self.args.expected_architecture)
+            ingredient = load_network(source, *self.args.expected_architecture, zoo_location=self.args.zoo)
             network = network or ingredient
             (name, dim), (first_name, first_dim) = ((n.backbone_name, n.fc_output_dim) for n in (ingredient, network))
             if (name, dim) != (first_name, first_dim):

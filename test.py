@@ -120,12 +120,13 @@ class TestResult:
 
 
 def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32, cache=None,
-         faiss_index=FLAT, faiss_nprobe=None):
+         faiss_index=FLAT, faiss_nprobe=None, use=None):
     """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Returns a TestResult,
     whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
 
     cache: the DescriptorCache that descriptors are kept in (default: they are not kept); faiss_index, faiss_nprobe: an approximate index
-    as in retrieval.index (default: exact search). An unreadable query counts as missed, an unreadable database image is never retrieved;
+    as in retrieval.index (default: exact search); use: called with the DescriptorStores of database and queries and the predictions, while
+    the stores are open. An unreadable query counts as missed, an unreadable database image is never retrieved;
     both are counted and logged. Raises UserError when no query or no database image can be read, or the disk or faiss refuses.
     """
     if faiss_index != FLAT:
@@ -144,6 +145,8 @@ def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, n
             distances, predictions = search(database.descriptors, queries.descriptors, k, *unreadable, device)
         else:
             distances, predictions = search_index(database, queries.descriptors, k, faiss_index, faiss_nprobe, *unreadable, seed)
+        if use:
+            use(database, queries, predictions)
     return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed,
                      distances)
 

@@ -240,7 +240,7 @@ def make_network(args, state):
     if state:
         return build_network(state["model_state_dict"], args.resume_train, *args.expected_architecture, args.train_all_layers)
     if args.resume_model:
-        return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers)
+        return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers, args.zoo)
     if args.backbone_weights is None and not args.train_all_layers:
         logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
                         "Give --backbone_weights, or --train_all_layers")

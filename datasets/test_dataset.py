@@ -17,18 +17,19 @@ class TestDataset:
     """A database and the queries to localize in it.
 
     database_folder, queries_folder: folders of `@`-named images; positive_dist_threshold: metres within which a database image counts
-    as right for a query; resize: pixels of the shorter side, or None for the images' own size.
-    Raises UserError when a folder is missing or empty, or a name has no position.
+    as right for a query; resize: pixels of the shorter side, or None for the images' own size; locate: the names of database and queries ->
+    their positions, where those are not in the names. Raises UserError when a folder is missing or empty, or a name has no position.
     """
 
     __test__ = False  # for pytest: this is no test
 
-    def __init__(self, database_folder, queries_folder, positive_dist_threshold=25, resize=None):
+    def __init__(self, database_folder, queries_folder, positive_dist_threshold=25, resize=None, locate=None):
         self.name = os.path.basename(os.path.normpath(queries_folder))
         self.database = ImageFolder(database_folder, resize)
         self.queries = ImageFolder(queries_folder, resize)
         self.positive_dist_threshold = positive_dist_threshold
-        self.database_utms, self.queries_utms = positions(self.database.names), positions(self.queries.names)  # float64 (n, 2), metres
+        names = self.database.names, self.queries.names
+        self.database_utms, self.queries_utms = locate(*names) if locate else map(positions, names)  # float64 (n, 2), metres
         self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
 
     def __str__(self):

@@ -11,7 +11,7 @@ from . import zoo
 from .errors import UserError
 from .files import check_sums, read_tensors, write_tensors
 from .network import BACKBONES, GeoLocalizationNet, canonical_backbone
-from .state_dicts import describe_differences, plain_names
+from .state_dicts import describe_differences, first_not_finite, plain_names
 
 BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"  # in a run's log folder
 # of the published last_checkpoint.pth; ours has more
@@ -19,23 +19,46 @@ RUN_STATE_KEYS = {"epoch_num": int, "model_state_dict": dict, "optimizer_state_d
                   "optimizers_state_dict": list, "best_val_recall1": float}
 
 
-def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False):
+def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False, zoo_location=None):
     """The network of a checkpoint, on the CPU.
 
     source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones too), or a name
-    of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it from the checkpoint.
-    Raises UserError when it cannot be read, or is of another architecture (naming the first entries that differ).
+    of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it from the checkpoint;
+    zoo_location: the user's own zoo, as in zoo.find. Raises UserError when it cannot be read, or is of another architecture (naming the
+    first entries that differ); if it is of the zoo, also when check_network refuses it.
     """
     if os.path.exists(source):
         return build_network(network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers)
+    published_name = zoo.published.published_name(source)
+    expected = zoo.published.architecture(published_name) if published_name else (None, None)  # a published model is what its name says
+    loaded = {}
 
-    def load(path):  # a published model is what its name says
-        return build_network(network_state(read_tensors(path), path), path, *zoo.architecture(source), train_all_layers)
-    network = load(zoo.fetch(source, check=load))
+    def load(path):
+        network = build_network(network_state(read_tensors(path), path), path, *expected, train_all_layers)
+        check_network(network, path)
+        loaded["network"] = network
+    path = zoo.find(source, load, zoo_location)
+    if not loaded:  # what was just fetched is not read twice
+        load(path)
+    network = loaded["network"]
     if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (None, network.fc_output_dim):
         raise UserError(f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: mend --backbone and "
                         "--fc_output_dim")
     return network
+
+
+@torch.no_grad()
+def check_network(network, source):
+    """Raises UserError, naming source and entry, if a network holds numbers that are not finite, or if the descriptor of a test image has
+    not unit length."""
+    if key := first_not_finite(network.state_dict()):
+        raise UserError(f"{source} holds numbers that are not finite ({key}): it is damaged, or its training diverged")
+    training = network.training
+    image = torch.linspace(-2, 2, 3 * 64 * 96).sin().view(1, 3, 64, 96)  # any that is not uniform
+    length = network.eval()(image).norm().item()
+    network.train(training)
+    if not abs(length - 1) < 1e-3:
+        raise UserError(f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: its weights are damaged")
 
 
 def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .errors import UserError
+from .state_dicts import first_not_finite
 
 
 def average(state_dicts):
@@ -23,9 +24,8 @@ def average(state_dicts):
 
 def refuse_damaged(state_dict, source):
     """Raises UserError, naming source and entry, if anything is NaN or infinite: it would spoil the whole soup."""
-    for key, value in state_dict.items():
-        if not torch.isfinite(value).all():
-            raise UserError(f"{source} holds numbers that are not finite ({key}): its training diverged; leave it out")
+    if key := first_not_finite(state_dict):
+        raise UserError(f"{source} holds numbers that are not finite ({key}): its training diverged; leave it out")
 
 
 class Trial(NamedTuple):

@@ -1,4 +1,6 @@
-"""Comparing and renaming the entries of state_dicts."""
+"""Comparing, renaming and judging the entries of state_dicts."""
+
+import torch
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
@@ -26,3 +28,8 @@ def describe_differences(state_dict, expected, limit=3):
             more = f" and {len(entries) - limit} more" if len(entries) > limit else ""
             parts.append(f"{label} {', '.join(entries[:limit])}{more}".strip())
     return "; ".join(parts)
+
+
+def first_not_finite(state_dict):
+    """The name of the first entry with a NaN or an infinity; None if all are finite."""
+    return next((key for key, value in state_dict.items() if not torch.isfinite(value).all()), None)

@@ -1,10 +1,7 @@
-import functools
-import http.server
 import io
 import os
 import pickle
 import sys
-import threading
 import types
 import zipfile
 
@@ -14,11 +11,11 @@ import torch
 from PIL import Image
 
 import hubconf
-from model import zoo
 from model.checkpoints import RUN_STATE_KEYS, infer_architecture, load_network, load_run_state, save_network
 from model.errors import UserError
 from model.files import read_tensors, replacing, write_tensors
 from model.network import BACKBONES, GeoLocalizationNet
+from tests.file_server import running_server
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +92,14 @@ def test_malicious_checkpoint_does_not_run(workdir, legacy):
 
 
 def test_allowance_is_exactly_numpys_float64(workdir):
-    before = torch.serialization.get_safe_globals()
+    before = set(torch.serialization.get_safe_globals())
     torch.save({"x": np.float64(3.5)}, "float.pth")
     assert read_tensors("float.pth")["x"] == 3.5
     for value in (np.zeros(3), np.float32(1), np.int64(1)):
         torch.save({"x": value}, "other.pth")
         with pytest.raises(UserError, match="holds objects other"):
             read_tensors("other.pth")
-    assert torch.serialization.get_safe_globals() == before
+    assert set(torch.serialization.get_safe_globals()) == before
 
 
 def test_damaged_files(workdir, network):
@@ -174,105 +171,17 @@ def test_run_states_that_are_none(workdir, network):
         load_run_state("last.pth")
 
 
-# --- the zoo
-
-
-def test_addresses_are_the_published_ones():
-    addresses = zoo.addresses()
-    assert len(addresses) == 43 and sum(name.startswith("EigenPlaces_") for name in addresses) == 13
-    assert addresses["ResNet50_2048"] == "https://github.com/gmberton/CosPlace/releases/download/v1.0/ResNet50_2048_cosplace.pth"
-    assert addresses["EigenPlaces_VGG16_512"] == \
-        "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/VGG16_512_eigenplaces.pth"
-    assert zoo.canonical_name("eigenplaces_resnet50_512") == "EigenPlaces_ResNet50_512"
-    with pytest.raises(UserError, match="neither a file nor a published model; the published models are VGG16_64, "):
-        zoo.canonical_name("ResNet50_4096")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        mode, body = self.server.mode, self.server.body
-        self.server.requests.append(self.path)
-        if mode == "404":
-            return self.send_error(404)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:len(body) // 2] if mode == "cut off" else body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server(workdir, monkeypatch):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.mode, server.body, server.requests = "whole", b"", []
-    monkeypatch.setattr(zoo, "COSPLACE", f"http://127.0.0.1:{server.server_port}/{{}}_cosplace.pth")
-    monkeypatch.setenv("no_proxy", "*")
-    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.02))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def serve(server, network):
-    buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
-    server.body = buffer.getvalue()
-
-
-def test_model_is_downloaded_once(server, network, workdir):
-    serve(server, network)
-    assert equal(load_network("ResNet18_512"), network) and equal(load_network("resnet18_512"), network)
-    assert server.requests == ["/ResNet18_512_cosplace.pth"]  # and no ImageNet weights
-    assert os.listdir(workdir / "torch_home/hub/checkpoints") == ["ResNet18_512_cosplace.pth"]
-
-
-@pytest.mark.parametrize(("mode", "problem"), [
-    ("404", "ResNet18_512 could not be fetched .HTTP Error 404"), ("cut off", "cut off or damaged"),
-    ("wrong", "is a ResNet18 with 32-D descriptors, not a ResNet18 with 512-D")])
-def test_bad_downloads_are_not_kept_and_say_how_to_do_it_by_hand(server, network, workdir, mode, problem):
-    serve(server, GeoLocalizationNet("ResNet18", 32) if mode == "wrong" else network)
-    server.mode = mode
-    with pytest.raises(UserError, match=problem) as error:
-        load_network("ResNet18_512")
-    place = workdir / "torch_home/hub/checkpoints/ResNet18_512_cosplace.pth"
-    assert f"ResNet18_512_cosplace.pth by hand and put it at {place}" in str(error.value) and "\n" not in str(error.value)
-    assert os.listdir(place.parent) == []
-    server.mode = "whole"
-    serve(server, network)
-    assert equal(load_network("ResNet18_512"), network)
-
-
-def test_offline(workdir, monkeypatch):
-    monkeypatch.setattr(zoo, "COSPLACE", "http://127.0.0.1:1/{}_cosplace.pth")
-    monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(UserError, match="ResNet50_512 could not be fetched .*Connection refused.*by hand and put it at"):
-        load_network("ResNet50_512")
-
-
-def test_a_file_put_there_by_hand_is_what_its_name_says(workdir, network):
-    os.makedirs("torch_home/hub/checkpoints")
-    save_network(network, "torch_home/hub/checkpoints/ResNet50_2048_cosplace.pth")
-    with pytest.raises(UserError, match="ResNet50_2048_cosplace.pth is a ResNet18 with 512-D descriptors, not a ResNet50 with 2048-D"):
-        load_network("ResNet50_2048")
-    save_network(network, "torch_home/hub/checkpoints/ResNet18_512_cosplace.pth")
-    with pytest.raises(UserError, match="ResNet18_512 is a ResNet18 with 512-D descriptors: mend --backbone"):
-        load_network("ResNet18_512", backbone="VGG16")
-
-
-def test_an_existing_path_wins(server, workdir, network):
-    save_network(network, "ResNet18_512")
-    assert equal(load_network("ResNet18_512"), network) and not server.requests
-
-
 # --- torch.hub
 
 
+@pytest.fixture
+def server(monkeypatch):
+    with running_server(monkeypatch) as server:
+        yield server
+
+
 def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monkeypatch):
-    serve(server, network)
+    server.put("/ResNet18_512_cosplace.pth", network)
     for name in [name for name in sys.modules if name.startswith("_cosplace_")]:
         monkeypatch.delitem(sys.modules, name)
     theirs = types.ModuleType("model")
@@ -280,8 +189,7 @@ def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monk
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "model", theirs)
     monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
-    private_zoo = hubconf._load("model.zoo")
-    monkeypatch.setattr(private_zoo, "COSPLACE", zoo.COSPLACE)
+    monkeypatch.setattr(hubconf._load("model.zoo").published, "COSPLACE", f"{server.address}/{{}}_cosplace.pth")
     loaded = hubconf.get_trained_model(backbone="ResNet18", fc_output_dim=512)
     assert equal(loaded, network) and not loaded.training and sys.modules["model"] is theirs
     Image.new("RGB", (60, 40), (255, 0, 0)).save("x.png")

@@ -1,0 +1,70 @@
+"""Test sets in the layouts that data sets come in: from a folder to databases and queries."""
+
+import os
+from typing import NamedTuple
+
+from datasets import protocols
+from datasets.test_dataset import TestDataset
+from model.errors import UserError
+
+# where below a data set's folder its test set may be; the val of MSLS is what papers report
+_PLACES = ("", "test", "images/test", "processed/test", "val", "images/val")
+_DATABASES = ("database", "gallery")  # gallery: SVOX, and older versions of others
+# Nordland and AmsterTime as they are published, whose names have no positions: folder -> (database, queries, positions)
+_UNNAMED = {"Nordland": ("summer", "winter", protocols.positions_of_frames), "AmsterTime": ("new", "old", protocols.positions_of_pairs)}
+_UNNAMED_PLACES = ("", "raw_data")
+
+
+class TestSet(NamedTuple):
+    """One set of queries and its database, found but not read yet."""
+
+    __test__ = False  # for pytest: this is no test
+
+    name: str  # the protocol's, or the folder's and the queries'
+    database_folder: str
+    queries_folder: str
+    protocol: protocols.Protocol | None
+    locate: object  # names -> positions, where names have none; else None
+
+    def open(self, threshold, resize):
+        """The TestDataset. Raises UserError as that does."""
+        dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate)
+        dataset.name = self.name
+        return dataset
+
+
+def find_test_sets(folder, queries_folder=None):
+    """The TestSets of a folder: one for each of its folders queries and queries_*, or for the one that is named.
+
+    folder: a test set's (with database, or gallery, and queries), or that of a data set which has one in test, images/test,
+    processed/test, or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what was looked for.
+    """
+    if not os.path.isdir(folder):
+        raise UserError(f"folder {folder} does not exist; check the path")
+    for place in _PLACES:
+        below = os.path.join(folder, place) if place else folder
+        database = next((name for name in _DATABASES if os.path.isdir(os.path.join(below, name))), None)
+        queries = [queries_folder] if queries_folder else _queries_folders(below)
+        if database and queries and all(os.path.isdir(os.path.join(below, name)) for name in queries):
+            return [_test_set(folder, below, database, name) for name in queries]
+    for name, (database, queries, locate) in _UNNAMED.items():
+        for place in _UNNAMED_PLACES:
+            paths = [os.path.join(folder, place, part) for part in (database, queries)]
+            if all(map(os.path.isdir, paths)):
+                return [TestSet(name, *paths, next(p for p in protocols.PROTOCOLS if p.name == name), locate)]
+    unnamed = ", ".join(f"{database} and {queries} ({name})" for name, (database, queries, _) in _UNNAMED.items())
+    raise UserError(f"{folder} is no test set: looked for {' or '.join(_DATABASES)} and {queries_folder or 'queries or queries_*'} in "
+                    f"{', '.join(place or '.' for place in _PLACES)}, and for {unnamed} in {', '.join(p or '.' for p in _UNNAMED_PLACES)}")
+
+
+def _queries_folders(folder):
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and (entry.name == "queries"
+                                                                                    or entry.name.startswith("queries_")))
+
+
+def _test_set(folder, below, database, queries):
+    protocol = protocols.recognise(below, queries)
+    name = protocol.name if protocol else os.path.join(os.path.normpath(folder), queries)
+    return TestSet(name, os.path.join(below, database), os.path.join(below, queries), protocol, None)

@@ -1,0 +1,171 @@
+"""Descriptors and image pairs in the formats of other tools.
+
+hloc (github.com/cvg/Hierarchical-Localization) reads global descriptors from an HDF5 file with a group for each image's name, which holds
+the array `global_descriptor`, and pairs from a text file with two names and a blank between them on each line. Names are relative to one
+folder (its image_dir) that all images lie below.
+"""
+
+import contextlib
+import logging
+import os
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from model.errors import UserError
+from model.files import replacing
+from retrieval.knn import search
+
+_BLOCK = 1 << 13  # images at a time
+
+
+class Described(NamedTuple):
+    """The images of a folder and their descriptors."""
+
+    images: object  # ImageFolder
+    descriptors: np.ndarray  # (n, dim), which may be memory-mapped; those of unreadable images are zero
+    unreadable: dict  # index -> reason
+
+
+def save(test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, database_store, queries_store, predictions):
+    """Writes what is asked for of a test into output_folder, and logs it.
+
+    test_set: TestDataset; formats: of descriptors, "npy" and "h5"; num_pairs: as save_query_pairs' count, 0 for none; num_sfm_pairs: as
+    save_sfm_pairs' count, 0 for none; stores: the DescriptorStores of database and queries; predictions: int (q, k), as in TestResult.
+    """
+    database, queries = (Described(images, store.descriptors, store.unreadable) for images, store in
+                         ((test_set.database, database_store), (test_set.queries, queries_store)))
+    root = os.path.commonpath([os.path.abspath(part.images.folder) for part in (database, queries)])
+    if formats or num_pairs or num_sfm_pairs:
+        os.makedirs(output_folder, exist_ok=True)
+    if "npy" in formats:
+        save_npy(database, os.path.join(output_folder, "database"))
+        save_npy(queries, os.path.join(output_folder, "queries"))
+        logging.info(f"Descriptors are in {output_folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them")
+    if "h5" in formats:
+        path = os.path.join(output_folder, "global_descriptors.h5")
+        save_h5((database, queries), root, path)
+        logging.info(f"Descriptors for hloc, whose image_dir is {root}, are in {path}")
+    if num_pairs:
+        path = os.path.join(output_folder, "pairs_queries.txt")
+        count = save_query_pairs(predictions, queries.images, database.images, root, path, num_pairs)
+        logging.info(f"{count} pairs of a query and a database image, named from {root}, are in {path}")
+    if num_sfm_pairs:
+        path = os.path.join(output_folder, "pairs_sfm.txt")
+        count = save_sfm_pairs(database, root, path, num_sfm_pairs, device)
+        logging.info(f"{count} pairs of database images, named from {root}, are in {path}")
+
+
+def save_npy(described, path_start):
+    """Writes <path_start>_descriptors.npy, an array (n, dim) as numpy.load(mmap_mode="r") opens it, and <path_start>_names.txt, the name of
+    each row's image relative to its folder. Rows of unreadable images are zero. Raises UserError when the disk refuses, or a name cannot
+    stand in a list."""
+    source = described.descriptors
+    with replacing(f"{path_start}_descriptors.npy") as temporary, open(temporary, "wb") as file:
+        header = {"descr": source.dtype.str, "fortran_order": False, "shape": source.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(0, len(source), _BLOCK):
+            file.write(np.ascontiguousarray(source[begin:begin + _BLOCK]))
+    with _writing_lines(f"{path_start}_names.txt") as write:
+        for name in described.images.names:
+            write(_line_of(name))
+
+
+def check_h5py():
+    """h5py. Raises UserError if it is not installed."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError("HDF5 files need h5py: pip install -r requirements-export.txt") from error
+    return h5py
+
+
+def save_h5(parts, root, path):
+    """Writes hloc's file of global descriptors, of all readable images of several Described.
+
+    root: what names are relative to. Raises UserError when the disk refuses or h5py is not installed.
+    """
+    h5py = check_h5py()
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file, \
+            tqdm(total=sum(len(part.descriptors) for part in parts), desc="HDF5", unit="img", leave=False, disable=None) as progress:
+        for part in parts:
+            for index, (name, descriptor) in enumerate(zip(_names(part.images, root), part.descriptors, strict=True)):
+                progress.update()
+                if index not in part.unreadable and name not in file:  # folders may be the same
+                    file.create_group(name).create_dataset("global_descriptor", data=descriptor)
+
+
+def save_query_pairs(predictions, queries, database, root, path, count):
+    """Writes the `count` nearest database images of every query, as hloc's pairs_from_retrieval: "query database" a line, queries in their
+    order, nearest first. Returns how many lines.
+
+    predictions: int (q, k), database indices, -1 for none; queries, database: ImageFolders; root: what names are relative to. Raises
+    UserError when the disk refuses, or a name has a blank.
+    """
+    database_names = list(_names(database, root))
+    written = 0
+    with _writing_lines(path) as write:
+        for query, nearest in zip(_names(queries, root), predictions[:, :count], strict=True):
+            for index in nearest[nearest >= 0]:
+                write(_pair(query, database_names[index]))
+                written += 1
+    return written
+
+
+def save_sfm_pairs(database, root, path, count, device="cpu"):
+    """Writes pairs of a database's images for structure from motion: every image with its `count` nearest others, each pair once. Returns
+    how many lines; database: Described; others as in save_query_pairs. Its time grows with the square of the database."""
+    names = list(_names(database.images, root))
+    readable = np.setdiff1d(np.arange(len(names)), list(database.unreadable))
+    nearest_of = np.full((len(names), count), -1)
+    with tqdm(total=len(readable), desc="SfM pairs", unit="img", leave=False, disable=None) as progress:
+        for begin in range(0, len(readable), _BLOCK):
+            rows = readable[begin:begin + _BLOCK]
+            _, nearest = search(database.descriptors, database.descriptors[rows], count + 1, database.unreadable, device=device)
+            nearest_of[rows] = _without(nearest, rows)
+            progress.update(len(rows))
+    written = 0
+    with _writing_lines(path) as write:
+        for image, nearest in enumerate(nearest_of):
+            for other in nearest[nearest >= 0]:
+                if other > image or image not in nearest_of[other]:  # else it stands there already
+                    write(_pair(names[image], names[other]))
+                    written += 1
+    return written
+
+
+def _without(nearest, rows):
+    """Each row of neighbours (n, k + 1) without the image itself, (n, k): without the last where it is not among them."""
+    itself = nearest == rows[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return nearest[~itself].reshape(len(nearest), -1)
+
+
+def _names(images, root):
+    """The images' paths relative to root, as bytes with / between folders."""
+    prefix = os.path.relpath(os.path.abspath(images.folder), root)
+    prefix = b"" if prefix == "." else os.fsencode(prefix) + b"/"
+    for name in images.names:
+        yield prefix + os.fsencode(name)
+
+
+def _pair(first, second):
+    for name in (first, second):
+        if b" " in name or b"\t" in name:
+            raise UserError(f"image name {os.fsdecode(name)!r} has a blank, which separates the names of a pair; rename the file")
+    return _line_of(first) + b" " + _line_of(second)
+
+
+def _line_of(name):
+    name = os.fsencode(name)
+    if b"\n" in name:
+        raise UserError(f"image name {os.fsdecode(name)!r} has a line break, and cannot stand in a list; rename the file")
+    return name
+
+
+@contextlib.contextmanager
+def _writing_lines(path):
+    """Yields a function that writes a line; the file is written beside and renamed."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        yield lambda line: file.write(line + b"\n")
