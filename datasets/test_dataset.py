@@ -48,7 +48,7 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         try:
-            image = open_rgb(self.path(index))
+            image = self.read(self.path(index))
         except ImageError as error:
             return index, None, str(error)
         if self.resize:
@@ -59,6 +59,11 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def path(self, index):
         return os.path.join(self.folder, self.names[index])
+
+    @staticmethod
+    def read(path):
+        """The image of a file: RGB, upright. Raises ImageError."""
+        return open_rgb(path)
 
 
 def find_queries_folder(test_set_folder, queries_folder=None):

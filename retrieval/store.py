@@ -107,7 +107,7 @@ class FolderStore(DescriptorStore):
 
     def __init__(self, folder):
         self.folder = folder
-        self.header = header = _read_header(folder)
+        self.header = header = read_header(folder)
         beginning = _npy_header(header["dtype"], header["num_images"], header["dim"])
         size = _data_size(header, beginning)
         path = os.path.join(folder, _DATA)
@@ -209,7 +209,8 @@ def _data_size(header, beginning):
     return len(beginning) + header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize
 
 
-def _read_header(folder):
+def read_header(folder):
+    """What the header.json of a store says, a dict. Raises OSError or ValueError (KeyError, TypeError) when it is missing or damaged."""
     with open(header_path(folder), "rb") as file:
         header = json.loads(file.read())
     if not isinstance(header, dict):

@@ -1,0 +1,201 @@
+"""How far to trust an estimate: its confidence, and radii that hold the truth with a given probability.
+
+An estimate is right (within `threshold` metres of the truth) or wrong. With the probability c of being right, given by a logistic
+regression on the neighbours' support and similarities, the error of an estimate is distributed as
+
+    F(r) = c N(r) + (1 - c) G(r),
+
+N being the errors of right estimates on the validation set, and G where else the truth may lie: at the neighbours that speak for another
+place, or anywhere in the database (position.far_distances). So what is wrong is as far off as this database is wide, not as the one of the
+validation was. The radius of level q is F^-1(q'), q' being q corrected by how the validation's errors lie in their predicted distributions
+(distributional conformal prediction, Chernozhukov, Wuethrich and Zhu 2021).
+"""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from model.errors import UserError
+from model.files import replacing
+from retrieval.position import FEATURES
+
+LEVELS = (0.68, 0.95)
+WINDOWS = ((0.63, 0.73), (0.90, 1.0))  # what coverage on unseen queries should be
+MIN_QUERIES = 30  # in each half
+_VERSION = 1
+_KIND = "calibration of positions"
+_NEAR = 20  # quantiles of right estimates' errors
+_PRIOR = 150  # queries that a correction weighs against: of few queries it is mostly noise
+_SAMPLE = 1024  # of a database's positions
+_LIST_LENGTHS = {"mean": len(FEATURES), "scale": len(FEATURES), "coefficients": len(FEATURES), "near": _NEAR, "levels": len(LEVELS)}
+
+
+class Calibration:
+    """What turns estimates into confidences and radii.
+
+    identity: plain values: of what network and settings the estimates are; threshold: metres; parameters: plain values, see fit().
+    """
+
+    def __init__(self, identity, threshold, parameters):
+        self.identity, self.threshold, self.parameters = identity, threshold, parameters
+
+    def confidence(self, estimates):
+        """The probability that each estimate is within the threshold of the truth: float64 (q,)."""
+        scaled = (estimates.features - self.parameters["mean"]) / np.asarray(self.parameters["scale"])
+        logits = scaled @ np.asarray(self.parameters["coefficients"]) + self.parameters["intercept"]
+        return 1 / (1 + np.exp(-logits))
+
+    def radii(self, estimates, far, levels=None):
+        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). far: of position.far_distances.
+        levels: others than the corrected ones, of the distribution as it is."""
+        levels = self.parameters["levels"] if levels is None else levels
+        return np.stack([np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, far)])
+
+    def ranks(self, estimates, far, errors):
+        """The share of its predicted distribution that lies below each error: float64 (q,), uniform where the prediction is right."""
+        return np.array([np.interp(error, distances, shares)
+                         for error, (distances, shares) in zip(errors, self._distributions(estimates, far), strict=True)])
+
+    def _distributions(self, estimates, far):
+        """Yields (distances, F at them) for each estimate."""
+        near = np.concatenate([[0], self.parameters["near"], [self.threshold]])
+        near_shares = np.concatenate([[0], _middles(_NEAR), [1]])
+        for c, distances, shares in zip(self.confidence(estimates), *far, strict=True):
+            yield np.concatenate([near, distances]), np.concatenate([c * near_shares, c + (1 - c) * shares])
+
+    def save(self, path, report):
+        """Writes a JSON file, beside and renamed. report: plain values, for people: what it was fitted and checked on."""
+        content = {"kind": _KIND, "version": _VERSION, "identity": self.identity, "threshold": self.threshold,
+                   "parameters": self.parameters, "report": report}
+        with replacing(path) as temporary, open(temporary, "w") as file:
+            json.dump(content, file, indent=1)
+
+
+def load(path, identity):
+    """The Calibration in a file. Raises UserError when it is missing, damaged, or of another network or other settings."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except OSError as error:
+        raise UserError(f"the calibration {path} cannot be read: {error.strerror}; make one with --calibrate") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged, or no calibration: make it anew with --calibrate") from error
+    if not isinstance(content, dict) or content.get("kind") != _KIND or content.get("version") != _VERSION or not _sound(content):
+        raise UserError(f"{path} is damaged, or no calibration of this version: make it anew with --calibrate")
+    if content["identity"] != identity:
+        differing = [name for name in sorted(identity) if not isinstance(content["identity"], dict)
+                     or content["identity"].get(name) != identity[name]] or ["settings"]
+        raise UserError(f"the calibration {path} is of another model or other settings (its {', '.join(differing)} differ): name the one "
+                        "of this model, or make it with --calibrate")
+    return Calibration(identity, content["threshold"], content["parameters"])
+
+
+def fit(estimates, far, errors, threshold, identity):
+    """The Calibration of a validation set's estimates; errors: float64 (q,), metres from the truth.
+
+    Raises UserError if there are fewer than MIN_QUERIES of them, or none is right.
+    """
+    right = errors <= threshold
+    if len(errors) < MIN_QUERIES or not right.any():
+        raise UserError(f"{len(errors)} validation queries, {right.sum()} of them within {threshold:g} m, are too few to calibrate on: "
+                        f"name a validation set with at least {MIN_QUERIES} in each half of its area")
+    scaler = StandardScaler().fit(estimates.features)
+    coefficients, intercept = [0.0] * len(FEATURES), math.log(len(errors) + 1)  # if all are right: the rule of succession
+    if not right.all():
+        regression = LogisticRegression().fit(scaler.transform(estimates.features), right)
+        coefficients, intercept = regression.coef_[0].tolist(), float(regression.intercept_[0])
+    parameters = {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist(), "coefficients": coefficients, "intercept": intercept,
+                  "near": np.quantile(errors[right], _middles(_NEAR)).tolist(), "levels": list(LEVELS)}
+    calibration = Calibration(identity, threshold, parameters)
+    ranks = calibration.ranks(estimates, far, errors)
+    corrected = np.quantile(ranks, LEVELS, method="weibull")  # the k-th of n ranks has the expectation k / (n + 1)
+    parameters["levels"] = ((len(errors) * corrected + _PRIOR * np.array(LEVELS)) / (len(errors) + _PRIOR)).tolist()
+    return calibration
+
+
+@dataclass
+class Checked:
+    """What a Calibration says of queries that it was not fitted on, and what is true of them; each float64 (q, ...)."""
+
+    errors: np.ndarray  # (q,) metres
+    confidence: np.ndarray  # (q,)
+    radii: np.ndarray  # (q, 2), of LEVELS
+    ranks: np.ndarray  # (q,), see Calibration.ranks
+
+    def coverage(self):
+        """The share of the radii that hold the truth: float64 (2,)."""
+        return (self.errors[:, None] <= self.radii).mean(axis=0)
+
+
+def fit_and_check(located, errors, truth, angle, threshold, identity):
+    """(the Calibration of one half of the queries, Checked on the other, a report in plain values).
+
+    located: estimates and far distances of the queries; errors: float64 (q,), metres; truth: float64 (q, 2), metres; angle: of the line
+    between the halves, radians from north. Raises UserError as fit does.
+    """
+    fitted_on = area_halves(truth, angle)
+    halves = [(located.estimates.of(rows), tuple(values[rows] for values in located.far), errors[rows]) for rows in (fitted_on, ~fitted_on)]
+    calibration = fit(*halves[0], threshold, identity)
+    estimates, far, errors = halves[1]
+    if len(errors) < MIN_QUERIES:
+        raise UserError(f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: choose another --split_angle, or a "
+                        "larger validation set")
+    checked = Checked(errors, calibration.confidence(estimates), calibration.radii(estimates, far),
+                      calibration.ranks(estimates, far, errors))
+    right = errors <= threshold
+    report = {"split_angle": float(np.degrees(angle)), "threshold": threshold, "fitted_on": int(fitted_on.sum()),
+              "checked_on": len(errors), "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)), "right": float(right.mean()),
+              "mean_confidence": float(checked.confidence.mean()), "median_error": float(np.median(errors)),
+              "median_radii": np.median(checked.radii, axis=0).tolist()}
+    return calibration, checked, report
+
+
+def describe_report(report):
+    """Lines for the log."""
+    yield (f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median error "
+           f"is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence is "
+           f"{report['mean_confidence']:.1%}")
+    for level, (low, high), radius in zip(LEVELS, WINDOWS, report["median_radii"], strict=True):
+        coverage = report["coverage"][str(level)]
+        noise = 1.96 * math.sqrt(level * (1 - level) / report["checked_on"])
+        verdict = "" if low <= coverage <= high else f": outside {low:.0%} to {high:.0%}"
+        yield (f"The {level:.0%} radii hold the truth of {coverage:.1%} (+- {noise:.1%} by chance alone; median radius {radius:.0f} m)"
+               f"{verdict}")
+
+
+def area_halves(positions, angle):
+    """bool (q,): whether each query lies on the one side of a line through the area, at `angle` radians from north, with as many on both
+    sides. positions: float64 (q, 2), metres."""
+    across = positions @ [math.cos(angle), -math.sin(angle)]
+    return across <= np.median(across)
+
+
+def sample_positions(positions):
+    """At most _SAMPLE of a database's positions, evenly spread over the rows: float64 (a, 2)."""
+    return positions[np.linspace(0, len(positions) - 1, min(len(positions), _SAMPLE)).astype(int)]
+
+
+def _middles(n):
+    return (np.arange(n) + 0.5) / n
+
+
+def _sound(content):
+    """Whether a file's values are such as fit() makes."""
+    parameters = content.get("parameters")
+    if not isinstance(parameters, dict) or not _is_number(content.get("threshold")) or not _is_number(parameters.get("intercept")):
+        return False
+    for name, length in _LIST_LENGTHS.items():
+        values = parameters.get(name)
+        if not isinstance(values, list) or len(values) != length or not all(map(_is_number, values)):
+            return False
+    near, levels = parameters["near"], parameters["levels"]
+    return (content["threshold"] > 0 and all(scale > 0 for scale in parameters["scale"]) and near == sorted(near)
+            and 0 <= near[0] and near[-1] <= content["threshold"] and 0 < levels[0] <= levels[1] < 1)
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
