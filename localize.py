@@ -57,12 +57,10 @@ def parse_localize_arguments(argv=None):
                        "(default: %(default)s)")
     group.add_argument("--output", metavar="FILE", help="where the result goes, written whole or not at all (default: standard output)")
     group.add_argument("--calibrate", nargs="?", const=True, metavar="VAL_SET", help="localize the queries of a validation set (default: "
-                       "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area, check "
-                       "them on the other, and write them beside the index, with a diagram")
-    group.add_argument("--calibration", metavar="FILE", help="the calibration to use, or to write (default: the one of this model and these "
-                       "settings beside the index)")
-    group.add_argument("--split_angle", type=float, default=0.0, metavar="DEGREES", help="direction of the line between the halves of "
-                       "--calibrate, clockwise from north (default: %(default)s)")
+                       "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area (in "
+                       "blocks, dealt out by --seed), check them on the other, and write them beside the index, with a diagram")
+    group.add_argument("--calibration", metavar="FILE", help="the calibration to use, or to write (default: the one of this model and "
+                       "these settings beside the index)")
     return parse_with(parser, argv, (), _check)
 
 
@@ -100,7 +98,7 @@ def run(args, output_folder):
     write(FORMATS[args.format](results), args.output)
     failed = [result for result in results if result.error]
     for result in failed:
-        logging.warning(f"{printable(result.photo)} is not localized: {result.error}")
+        logging.warning(f"{printable(result.photo)} is not localized: {printable(result.error)}")
     logging.info(f"{len(results) - len(failed)} of {len(results)} photos are localized" + (f": {args.output}" if args.output else ""))
     return failed
 
@@ -137,7 +135,7 @@ class Session:
             logging.info(f"{others} files whose names are of no image format are passed over")
         calibrated = self._calibration()
         images = ImageFolder(args.database_folder, self.resize) if args.database_folder and os.path.isdir(args.database_folder) else None
-        with self._index(images, args.database_folder) as index:
+        with self.open_index(images, args.database_folder) as index:
             photos = Photos(paths, self.resize)
             descriptors, unreadable = extract_descriptors(self.network, photos, args.infer_batch_size, self.device, args.num_workers,
                                                           "Photos", getattr(torch, args.infer_dtype))
@@ -155,13 +153,8 @@ class Session:
         dataset = TestDataset(find_database_folder(args.calibrate, args.database_folder), queries_folder, args.positive_dist_threshold,
                               self.resize)
         logging.info(f"Validation set: {dataset}")
-        with self._index(dataset.database, dataset.database.folder) as index, self._described(dataset.queries) as queries:
-            readable = np.setdiff1d(np.arange(len(dataset.queries)), list(queries.unreadable))
-            located = self._locate(index, queries.descriptors[readable])
-        truth = dataset.queries_utms[readable]
-        errors = np.linalg.norm(located.estimates.positions - truth, axis=1)
-        fitted, checked, report = calibration.fit_and_check(located, errors, truth, np.radians(args.split_angle),
-                                                            args.positive_dist_threshold, self.identity)
+        located, truth = self.locate_queries(dataset)
+        fitted, checked, report = calibration.fit_and_check(located, truth, args.positive_dist_threshold, self.identity, self.seed)
         for line in calibration.describe_report(report):
             logging.info(line)
         os.makedirs(os.path.dirname(self.calibration_path) or ".", exist_ok=True)
@@ -169,6 +162,12 @@ class Session:
         picture = os.path.splitext(self.calibration_path)[0] + ".png"
         draw_reliability(checked, args.positive_dist_threshold, picture)
         logging.info(f"The calibration is {self.calibration_path}, its reliability diagram {picture}")
+
+    def locate_queries(self, dataset):
+        """(Located, true positions float64 (q, 2) in metres) of the queries of a TestDataset that can be read."""
+        with self.open_index(dataset.database, dataset.database.folder) as index, self._described(dataset.queries) as queries:
+            readable = np.setdiff1d(np.arange(len(dataset.queries)), list(queries.unreadable))
+            return self._locate(index, queries.descriptors[readable]), dataset.queries_utms[readable]
 
     def _calibration(self):
         """The Calibration to use, None if there is none and none was named."""
@@ -178,7 +177,7 @@ class Session:
                         "localize.py --calibrate VAL_SET, and the same flags")
         return None
 
-    def _index(self, images, database_folder):
+    def open_index(self, images, database_folder):
         return open_index(self.folder, self.network, self.resize, images, database_folder, self.args.index_folder is not None,
                           lambda: self._described(images))
 

@@ -31,6 +31,7 @@ _KIND = "calibration of positions"
 _NEAR = 20  # quantiles of right estimates' errors
 _PRIOR = 150  # queries that a correction weighs against: of few queries it is mostly noise
 _SAMPLE = 1024  # of a database's positions
+_BLOCKS = 8
 _LIST_LENGTHS = {"mean": len(FEATURES), "scale": len(FEATURES), "coefficients": len(FEATURES), "near": _NEAR, "levels": len(LEVELS)}
 
 
@@ -131,34 +132,34 @@ class Checked:
         return (self.errors[:, None] <= self.radii).mean(axis=0)
 
 
-def fit_and_check(located, errors, truth, angle, threshold, identity):
+def fit_and_check(located, truth, threshold, identity, seed=0):
     """(the Calibration of one half of the queries, Checked on the other, a report in plain values).
 
-    located: estimates and far distances of the queries; errors: float64 (q,), metres; truth: float64 (q, 2), metres; angle: of the line
-    between the halves, radians from north. Raises UserError as fit does.
+    located: retrieval.localization.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves. Raises UserError
+    as fit does.
     """
-    fitted_on = area_halves(truth, angle)
+    errors = located.estimates.errors(truth)
+    fitted_on = area_halves(truth, threshold, seed)
     halves = [(located.estimates.of(rows), tuple(values[rows] for values in located.far), errors[rows]) for rows in (fitted_on, ~fitted_on)]
     calibration = fit(*halves[0], threshold, identity)
     estimates, far, errors = halves[1]
     if len(errors) < MIN_QUERIES:
-        raise UserError(f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: choose another --split_angle, or a "
-                        "larger validation set")
+        raise UserError(f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: name a larger validation set, or "
+                        "another --seed")
     checked = Checked(errors, calibration.confidence(estimates), calibration.radii(estimates, far),
                       calibration.ranks(estimates, far, errors))
-    right = errors <= threshold
-    report = {"split_angle": float(np.degrees(angle)), "threshold": threshold, "fitted_on": int(fitted_on.sum()),
-              "checked_on": len(errors), "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)), "right": float(right.mean()),
-              "mean_confidence": float(checked.confidence.mean()), "median_error": float(np.median(errors)),
-              "median_radii": np.median(checked.radii, axis=0).tolist()}
+    report = {"seed": seed, "threshold": threshold, "fitted_on": int(fitted_on.sum()),
+              "checked_on": len(errors), "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)),
+              "right": float((errors <= threshold).mean()), "mean_confidence": float(checked.confidence.mean()),
+              "median_error": float(np.median(errors)), "median_radii": np.median(checked.radii, axis=0).tolist()}
     return calibration, checked, report
 
 
 def describe_report(report):
     """Lines for the log."""
-    yield (f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median error "
-           f"is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence is "
-           f"{report['mean_confidence']:.1%}")
+    yield (f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median "
+           f"error is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence "
+           f"is {report['mean_confidence']:.1%}")
     for level, (low, high), radius in zip(LEVELS, WINDOWS, report["median_radii"], strict=True):
         coverage = report["coverage"][str(level)]
         noise = 1.96 * math.sqrt(level * (1 - level) / report["checked_on"])
@@ -167,11 +168,21 @@ def describe_report(report):
                f"{verdict}")
 
 
-def area_halves(positions, angle):
-    """bool (q,): whether each query lies on the one side of a line through the area, at `angle` radians from north, with as many on both
-    sides. positions: float64 (q, 2), metres."""
-    across = positions @ [math.cos(angle), -math.sin(angle)]
-    return across <= np.median(across)
+def area_halves(positions, threshold, seed=0):
+    """bool (q,): the half that each query belongs to, whole blocks of the area going to one of them, as in spatial block cross-validation
+    (Roberts et al. 2017): as many queries in both, as far as blocks allow.
+
+    positions: float64 (q, 2), metres; threshold: metres; seed: of the order of the blocks. Blocks are squares, _BLOCKS along the longer
+    side of the area, but not narrower than two thresholds, so that few queries share database images with the other half.
+    """
+    low = positions.min(axis=0)
+    side = max(2 * threshold, (positions.max(axis=0) - low).max() / _BLOCKS)
+    _, block, counts = np.unique((positions - low) // side, axis=0, return_inverse=True, return_counts=True)
+    halves, sizes = np.zeros(len(counts), bool), [0, 0]
+    for index in np.random.default_rng(seed).permutation(len(counts)):
+        halves[index] = sizes[1] < sizes[0]
+        sizes[int(halves[index])] += counts[index]
+    return ~halves[block.ravel()]
 
 
 def sample_positions(positions):

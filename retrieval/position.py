@@ -29,6 +29,10 @@ class Estimates:
     distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite where there is no neighbour
     features: np.ndarray  # float64 (q, 3): what tells right estimates from wrong ones, see FEATURES
 
+    def errors(self, truth):
+        """Metres between the estimates and the truth, float64 (q, 2): float64 (q,)."""
+        return np.linalg.norm(self.positions - truth, axis=1)
+
     def of(self, rows):
         """The Estimates of some of the photos."""
         return Estimates(*(getattr(self, field.name)[rows] for field in fields(self)))
