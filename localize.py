@@ -178,8 +178,8 @@ class Session:
         return None
 
     def open_index(self, images, database_folder):
-        return open_index(self.folder, self.network, self.resize, images, database_folder, self.args.index_folder is not None,
-                          lambda: self._described(images))
+        return open_index(self.folder, self.identity["weights"], self.resize, images, database_folder,
+                          self.args.index_folder is not None, lambda: self._described(images))
 
     @contextlib.contextmanager
     def _described(self, images):

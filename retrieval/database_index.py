@@ -14,7 +14,7 @@ import numpy as np
 from datasets.image_names import ImageNames
 from datasets.names import positions
 from model.errors import UserError
-from retrieval.identity import images_digest, weights_digest
+from retrieval.identity import images_digest
 from retrieval.locks import FileLock
 from retrieval.store import FolderStore, header_path, read_header
 
@@ -31,15 +31,16 @@ class DatabaseIndex:
 
 
 @contextlib.contextmanager
-def open_index(folder, network, resize, images=None, database_folder=None, strict=False, build=None):
+def open_index(folder, weights, resize, images=None, database_folder=None, strict=False, build=None):
     """The DatabaseIndex of a database, opened if it is in `folder`, else built.
 
-    folder: that holds indices, or one index; network: a GeoLocalizationNet; resize: pixels of the shorter side, or None; images: the
-    database's ImageFolder, None if the images are not there; database_folder: where they are or were, None for any; strict: do not build
-    a second index of this database for another network or size; build: a context manager without arguments that gives a complete store.
+    folder: that holds indices, or one index; weights: identity.weights_digest of the network; resize: pixels of the shorter side, or None;
+    images: the database's ImageFolder, None if the images are not there; database_folder: where they are or were, None for any; strict: do
+    not build a second index of this database for another network or size; build: a context manager without arguments that gives a complete
+    store.
     Raises UserError when there is no such index and it cannot be built, or may not.
     """
-    path = _find(folder, weights_digest(network), resize, images, database_folder, strict)
+    path = _find(folder, weights, resize, images, database_folder, strict)
     with contextlib.ExitStack() as stack:
         if path is None:
             store, names = stack.enter_context(build()), images.names
