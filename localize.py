@@ -70,6 +70,8 @@ def _check(args):
         raise UserError("give the network as --resume_model: a best_model.pth, or the name of a published model")
     if not 0 <= args.neighbours <= 50:
         raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to 50")
+    if not args.positive_dist_threshold:
+        raise UserError("--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near")
     if args.calibrate:
         if args.photos:
             raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")

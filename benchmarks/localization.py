@@ -111,7 +111,7 @@ def transfer(session, own):
     rows = []
     for title, city, name in _TEST_SETS:
         located, truth = queries(session, own.dataset_folder, city, name)
-        errors, radii = located.estimates.errors(truth), fitted.radii(located.estimates, located.far)
+        errors, radii = located.estimates.errors(truth), fitted.radii(located.estimates, located.database)
         rows.append({"test set": title, **{f"{level:.0%} radii hold": f"{share:.1%}" for level, share in
                                            zip(calibration.LEVELS, (errors[:, None] <= radii).mean(axis=0), strict=True)},
                      "median radii": " and ".join(f"{metres:.0f} m" for metres in np.median(radii, axis=0)),

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import UserError
 from model.files import replacing
-from retrieval.position import FEATURES
+from retrieval.position import FEATURES, far_distances
 
 LEVELS = (0.68, 0.95)
 WINDOWS = ((0.63, 0.73), (0.90, 1.0))  # what coverage on unseen queries should be
@@ -31,6 +31,7 @@ _KIND = "calibration of positions"
 _NEAR = 20  # quantiles of right estimates' errors
 _PRIOR = 150  # queries that a correction weighs against: of few queries it is mostly noise
 _SAMPLE = 1024  # of a database's positions
+_AT_ONCE = 512  # photos: their distances to the sample take 5 MB, several times
 _BLOCKS = 8
 _LIST_LENGTHS = {"mean": len(FEATURES), "scale": len(FEATURES), "coefficients": len(FEATURES), "near": _NEAR, "levels": len(LEVELS)}
 
@@ -50,23 +51,26 @@ class Calibration:
         logits = scaled @ np.asarray(self.parameters["coefficients"]) + self.parameters["intercept"]
         return 1 / (1 + np.exp(-logits))
 
-    def radii(self, estimates, far, levels=None):
-        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). far: of position.far_distances.
-        levels: others than the corrected ones, of the distribution as it is."""
+    def radii(self, estimates, database, levels=None):
+        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). database: float64 (n, 2), the positions of the
+        database; levels: others than the corrected ones, of the distribution as it is."""
         levels = self.parameters["levels"] if levels is None else levels
-        return np.stack([np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, far)])
+        return np.stack([np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, database)])
 
-    def ranks(self, estimates, far, errors):
+    def ranks(self, estimates, database, errors):
         """The share of its predicted distribution that lies below each error: float64 (q,), uniform where the prediction is right."""
         return np.array([np.interp(error, distances, shares)
-                         for error, (distances, shares) in zip(errors, self._distributions(estimates, far), strict=True)])
+                         for error, (distances, shares) in zip(errors, self._distributions(estimates, database), strict=True)])
 
-    def _distributions(self, estimates, far):
+    def _distributions(self, estimates, database):
         """Yields (distances, F at them) for each estimate."""
         near = np.concatenate([[0], self.parameters["near"], [self.threshold]])
         near_shares = np.concatenate([[0], _middles(_NEAR), [1]])
-        for c, distances, shares in zip(self.confidence(estimates), *far, strict=True):
-            yield np.concatenate([near, distances]), np.concatenate([c * near_shares, c + (1 - c) * shares])
+        database = database[np.linspace(0, len(database) - 1, min(len(database), _SAMPLE)).astype(int)]  # evenly spread over the rows
+        for begin in range(0, len(estimates.positions), _AT_ONCE):
+            part = estimates.of(slice(begin, begin + _AT_ONCE))
+            for c, distances, shares in zip(self.confidence(part), *far_distances(part, database, self.threshold), strict=True):
+                yield np.concatenate([near, distances]), np.concatenate([c * near_shares, c + (1 - c) * shares])
 
     def save(self, path, report):
         """Writes a JSON file, beside and renamed. report: plain values, for people: what it was fitted and checked on."""
@@ -95,8 +99,8 @@ def load(path, identity):
     return Calibration(identity, content["threshold"], content["parameters"])
 
 
-def fit(estimates, far, errors, threshold, identity):
-    """The Calibration of a validation set's estimates; errors: float64 (q,), metres from the truth.
+def fit(estimates, database, errors, threshold, identity):
+    """The Calibration of a validation set's estimates; database: as in Calibration.radii; errors: float64 (q,), metres from the truth.
 
     Raises UserError if there are fewer than MIN_QUERIES of them, or none is right.
     """
@@ -112,7 +116,7 @@ def fit(estimates, far, errors, threshold, identity):
     parameters = {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist(), "coefficients": coefficients, "intercept": intercept,
                   "near": np.quantile(errors[right], _middles(_NEAR)).tolist(), "levels": list(LEVELS)}
     calibration = Calibration(identity, threshold, parameters)
-    ranks = calibration.ranks(estimates, far, errors)
+    ranks = calibration.ranks(estimates, database, errors)
     corrected = np.quantile(ranks, LEVELS, method="weibull")  # the k-th of n ranks has the expectation k / (n + 1)
     parameters["levels"] = ((len(errors) * corrected + _PRIOR * np.array(LEVELS)) / (len(errors) + _PRIOR)).tolist()
     return calibration
@@ -140,14 +144,13 @@ def fit_and_check(located, truth, threshold, identity, seed=0):
     """
     errors = located.estimates.errors(truth)
     fitted_on = area_halves(truth, threshold, seed)
-    halves = [(located.estimates.of(rows), tuple(values[rows] for values in located.far), errors[rows]) for rows in (fitted_on, ~fitted_on)]
-    calibration = fit(*halves[0], threshold, identity)
-    estimates, far, errors = halves[1]
+    calibration = fit(located.estimates.of(fitted_on), located.database, errors[fitted_on], threshold, identity)
+    estimates, errors = located.estimates.of(~fitted_on), errors[~fitted_on]
     if len(errors) < MIN_QUERIES:
         raise UserError(f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: name a larger validation set, or "
                         "another --seed")
-    checked = Checked(errors, calibration.confidence(estimates), calibration.radii(estimates, far),
-                      calibration.ranks(estimates, far, errors))
+    checked = Checked(errors, calibration.confidence(estimates), calibration.radii(estimates, located.database),
+                      calibration.ranks(estimates, located.database, errors))
     report = {"seed": seed, "threshold": threshold, "fitted_on": int(fitted_on.sum()),
               "checked_on": len(errors), "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)),
               "right": float((errors <= threshold).mean()), "mean_confidence": float(checked.confidence.mean()),
@@ -183,11 +186,6 @@ def area_halves(positions, threshold, seed=0):
         halves[index] = sizes[1] < sizes[0]
         sizes[int(halves[index])] += counts[index]
     return ~halves[block.ravel()]
-
-
-def sample_positions(positions):
-    """At most _SAMPLE of a database's positions, evenly spread over the rows: float64 (a, 2)."""
-    return positions[np.linspace(0, len(positions) - 1, min(len(positions), _SAMPLE)).astype(int)]
 
 
 def _middles(n):

@@ -7,10 +7,9 @@ import numpy as np
 from datasets.photos import distance, read_position
 from datasets.zones import to_latlon
 from model.errors import UserError
-from retrieval.calibration import sample_positions
 from retrieval.index import FLAT, search_index
 from retrieval.knn import search
-from retrieval.position import NEIGHBOURS, estimate_positions, far_distances
+from retrieval.position import NEIGHBOURS, estimate_positions
 
 
 @dataclass
@@ -50,8 +49,8 @@ class Located:
     """Estimates of descriptors in a DatabaseIndex, and all that they come from.
 
     descriptors: float32 (q, dim), of unit length; method, threshold: as in estimate_positions; faiss_index, faiss_nprobe, seed: as in
-    search_index. neighbours: int (q, k), -1 where there is none; similarities: float (q, k), -inf there; estimates: Estimates; far: of
-    far_distances.
+    search_index. neighbours: int (q, k), -1 where there is none; similarities: float (q, k), -inf there; estimates: Estimates;
+    database: float64 (n, 2), the positions of the database.
     """
 
     def __init__(self, index, descriptors, method, threshold, device="cpu", faiss_index=FLAT, faiss_nprobe=None, seed=0):
@@ -64,7 +63,7 @@ class Located:
                 raise UserError(f"--faiss_index {faiss_index} finds no neighbour of a photo: probe more cells with --faiss_nprobe")
         self.similarities = np.where(self.neighbours < 0, -np.inf, 1 - squared / 2)  # of unit vectors
         self.estimates = estimate_positions(index.positions[self.neighbours], self.similarities, method, threshold)
-        self.far = far_distances(self.estimates, sample_positions(index.positions), threshold)
+        self.database = index.positions
 
 
 def describe(photos, unreadable, index, located, calibration, shown):
@@ -76,7 +75,7 @@ def describe(photos, unreadable, index, located, calibration, shown):
     readable = [row for row in range(len(photos)) if row not in unreadable]
     results = [Localization(photos.path(row), unreadable.get(row, "")) for row in range(len(photos))]
     if readable and calibration:
-        confidences, radii = calibration.confidence(located.estimates), calibration.radii(located.estimates, located.far)
+        confidences, radii = calibration.confidence(located.estimates), calibration.radii(located.estimates, index.positions)
     for query, row in enumerate(readable):
         result, estimates = results[row], located.estimates
         result.utm_east, result.utm_north = estimates.positions[query].tolist()

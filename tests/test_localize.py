@@ -170,6 +170,7 @@ def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, caps
 @pytest.mark.parametrize(("flags", "problem"), [
     ([], "give photos, or folders of photos"), (["a.jpg"], "as --database_folder, or its index as --index_folder"),
     (["a.jpg", "--calibrate", "val"], "takes no photos"), (["--calibrate"], "needs a validation set"),
+    (["a.jpg", "--database_folder", "d", "--positive_dist_threshold", "0"], "must be more"),
     (["a.jpg", "--database_folder", "d", "--neighbours", "51"], "--neighbours is 51"),
     (["a.jpg", "--database_folder", "d", "--output", "no/where.csv"], "there is no folder no"),
     (["a.jpg", "--database_folder", "d", "--resume_model="], "--resume_model is empty"),

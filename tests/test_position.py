@@ -112,11 +112,11 @@ class MadeUp:
         positions = np.where(right[:, None], near, rng.uniform(0, side, (queries, 2)))
         features = np.stack([support, rng.uniform(0, 1, queries), rng.normal(0, 0.1, queries)], axis=1)
         self.estimates = Estimates(positions, np.zeros(queries, int), np.ones((queries, 1)), np.zeros((queries, 1)), features)
-        self.far = far_distances(self.estimates, rng.uniform(0, side, (300, 2)), 25)
+        self.database = rng.uniform(0, side, (300, 2))
         self.errors = self.estimates.errors(self.truth)
 
     def fit(self, identity=None):
-        return calibration.fit(self.estimates, self.far, self.errors, 25, identity or {"weights": "w"})
+        return calibration.fit(self.estimates, self.database, self.errors, 25, identity or {"weights": "w"})
 
 
 def test_coverage_on_the_other_half_is_as_asked_for():
@@ -141,17 +141,18 @@ def test_confidence_is_the_logistic_regression_and_radii_invert_the_distribution
     scaled = StandardScaler().fit_transform(made.estimates.features)
     np.testing.assert_allclose(fitted.confidence(made.estimates), LogisticRegression().fit(scaled, right).predict_proba(scaled)[:, 1])
     levels = [0.3, 0.68, 0.9]
-    radii = fitted.radii(made.estimates, made.far, levels)
+    radii = fitted.radii(made.estimates, made.database, levels)
     for column, level in enumerate(levels):
-        np.testing.assert_allclose(fitted.ranks(made.estimates, made.far, radii[:, column]), level, atol=1e-6)
+        np.testing.assert_allclose(fitted.ranks(made.estimates, made.database, radii[:, column]), level, atol=1e-6)
     sure = fitted.confidence(made.estimates) > 0.75
-    assert np.median(fitted.radii(made.estimates, made.far)[sure, 0]) < 25 < np.median(fitted.radii(made.estimates, made.far)[~sure, 0])
+    radii = fitted.radii(made.estimates, made.database)[:, 0]
+    assert np.median(radii[sure]) < 25 < np.median(radii[~sure])
 
 
 def test_radii_grow_with_the_database_that_a_wrong_estimate_may_lie_in():
     fitted, small, large = MadeUp(500).fit(), MadeUp(300, 1), MadeUp(300, 1, side=4000.0)
-    assert np.median(fitted.radii(large.estimates, large.far)[:, 1]) > 5 * np.median(fitted.radii(small.estimates, small.far)[:, 1])
-    assert (large.errors[:, None] <= fitted.radii(large.estimates, large.far)).mean(axis=0)[1] > 0.9
+    in_small, in_large = (fitted.radii(made.estimates, made.database)[:, 1] for made in (small, large))
+    assert np.median(in_large) > 5 * np.median(in_small) and (large.errors <= in_large).mean() > 0.9
 
 
 def test_all_right_and_too_few():
@@ -187,7 +188,7 @@ def test_a_calibration_is_read_back_and_checked(workdir):
     fitted = made.fit({"weights": "a", "resize": None})
     fitted.save("c.json", {"fitted_on": 200})
     again = calibration.load("c.json", {"weights": "a", "resize": None})
-    np.testing.assert_array_equal(again.radii(made.estimates, made.far), fitted.radii(made.estimates, made.far))
+    np.testing.assert_array_equal(again.radii(made.estimates, made.database), fitted.radii(made.estimates, made.database))
     with pytest.raises(UserError, match=r"c.json is of another model or other settings \(its weights differ\)"):
         calibration.load("c.json", {"weights": "b", "resize": None})
     with pytest.raises(UserError, match="cannot be read: No such file.*--calibrate"):
