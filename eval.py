@@ -7,6 +7,7 @@ import sys
 import torch
 
 import commons
+from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from model.checkpoints import load_network
@@ -41,11 +42,14 @@ def evaluate(args, output_folder):
     logging.info(f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors")
     network = network.to(device, memory_format=torch.channels_last)
 
-    return test_and_report(test_set, network, args, device, seed, output_folder)
+    bad_images = BadImages(output_folder, args.max_bad_images)
+    return test_and_report(test_set, network, args, device, seed, output_folder, bad_images)
 
 
-def test_and_report(test_set, network, args, device, seed, output_folder):
-    """Tests a network, logs the recalls, and draws predictions if that is asked for. Returns the TestResult."""
+def test_and_report(test_set, network, args, device, seed, output_folder, bad_images):
+    """Tests a network, logs the recalls, draws predictions if that is asked for, and lists bad images. Returns the TestResult. Raises
+    UserError when bad_images (BadImages) are too many, and the recalls are of another set than they seem: but they are logged by then.
+    """
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, args.num_preds_to_save,
                   getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe)
     logging.info(f"{test_set}: {result}")
@@ -55,6 +59,7 @@ def test_and_report(test_set, network, args, device, seed, output_folder):
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+    bad_images.take_test(test_set, result)
     return result
 
 

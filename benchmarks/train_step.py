@@ -18,6 +18,7 @@ from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
 from benchmarks import published
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
+from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
@@ -145,7 +146,7 @@ def end_to_end_ours(args, mode, device, folder, groups):
     dataset = TrainDataset(folder, groups, schedule)
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(args.size, scale=(0.5, 1)))
     loader = make_loader(dataset, 0, args.num_workers, device.type == "cuda")
-    batches = train.prepare_batches(loader, augment, None, schedule, device, device, train.ImageProblems(dataset.size))
+    batches = train.prepare_batches(loader, augment, None, schedule, device, device, BadImages(folder))
     row = timed(args, device, None, lambda steps: ours.run(itertools.islice(batches, steps)))
     batches.close()
     return row

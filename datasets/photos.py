@@ -4,18 +4,17 @@ import math
 import os
 import warnings
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 from sklearn.metrics.pairwise import haversine_distances
 
-from datasets.images import ImageError, open_rgb
+from datasets.images import MIN_SIDE, ImageError, open_rgb
 from datasets.prepare import read_gps
 from datasets.test_dataset import ImageFolder
 from model.errors import UserError
 
 MAX_PIXELS = 1 << 21  # of what the network sees; larger photos are reduced to so many: a VGG-16 takes 2 GB for them
-MAX_JPEG_PIXELS = 1 << 28  # libjpeg reduces while it decodes, but holds all coefficients of a progressive file: 1.5 GB for so many
 _EARTH = 6_371_008.8  # metres, mean radius
-_HEIC = (".heic", ".heif", ".avif")  # formats of phones that Pillow may not open: named, not passed over
+_HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: named, not passed over
 
 
 class Photos(ImageFolder):
@@ -60,34 +59,11 @@ def find_photos(paths):
 
 
 def open_photo(path):
-    """As datasets.images.open_rgb, in bounded memory: an RGB image of at most MAX_PIXELS, upright. Raises ImageError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # up to Pillow's own limit all is decoded
-        image = open_rgb(_reduced_jpeg(path) or path)
+    """As datasets.images.open_rgb, an image of at most MAX_PIXELS; raises ImageError. JPEGs are reduced while they are decoded."""
+    image = open_rgb(path, MIN_SIDE, MAX_PIXELS)
     if image.width * image.height > MAX_PIXELS:
         scale = (MAX_PIXELS / (image.width * image.height)) ** 0.5
         image = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR)
-    return image
-
-
-def _reduced_jpeg(path):
-    """A large JPEG, to be decoded at 1/2, 1/4 or 1/8 of its size, but to no less than MAX_PIXELS; None for all else.
-
-    Opened by its own class, since Image.open refuses 200-megapixel photos by their full size.
-    """
-    try:
-        image = JpegImagePlugin.JpegImageFile(path)
-    except Exception:  # no JPEG, or a damaged one: open_rgb says what is wrong
-        return None
-    pixels = image.width * image.height
-    if pixels > MAX_JPEG_PIXELS:
-        image.close()
-        raise ImageError(f"it has {pixels / 1e6:.0f} megapixels, more than {MAX_JPEG_PIXELS / 1e6:.0f}; reduce it first")
-    if pixels <= MAX_PIXELS:
-        image.close()
-        return None
-    scale = (MAX_PIXELS / pixels) ** 0.5
-    image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
     return image
 
 
@@ -97,7 +73,7 @@ def read_position(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return read_gps(path)[:2]
-    except (ImageError, Image.DecompressionBombError):
+    except ImageError:
         return None
 
 

@@ -1,6 +1,7 @@
 """Makes an `@`-named data set of photos whose EXIF holds a GPS position: `python -m datasets.prepare --help`."""
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -112,13 +113,18 @@ def read_gps(path):
             gps = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
+    except Exception as error:  # Pillow raises nearly anything on damaged files
+        raise ImageError(f"{type(error).__name__}: {error}") from error
     try:
         latitude = _degrees(gps[_GPS.GPSLatitude]) * (-1 if gps[_GPS.GPSLatitudeRef].upper().startswith("S") else 1)
         longitude = _degrees(gps[_GPS.GPSLongitude]) * (-1 if gps[_GPS.GPSLongitudeRef].upper().startswith("W") else 1)
-        return latitude, longitude, float(gps.get(_GPS.GPSImgDirection, 0)) % 360
+        heading = float(gps.get(_GPS.GPSImgDirection, 0)) % 360
+        if not (math.isfinite(latitude) and math.isfinite(longitude)):
+            raise ValueError("no number")
+        return latitude, longitude, heading if math.isfinite(heading) else 0.0  # 0/0: without a compass
     except KeyError as error:
         raise ImageError("its EXIF has no GPS position") from error
-    except (ValueError, TypeError, ZeroDivisionError, AttributeError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise ImageError(f"its EXIF GPS position is damaged ({error})") from error
 
 

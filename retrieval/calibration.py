@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.errors import UserError
 from model.files import replacing
+from model.json_files import read_object
 from retrieval.position import FEATURES, far_distances
 
 LEVELS = (0.68, 0.95)
@@ -83,13 +84,12 @@ class Calibration:
 def load(path, identity):
     """The Calibration in a file. Raises UserError when it is missing, damaged, or of another network or other settings."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = read_object(path)
     except OSError as error:
         raise UserError(f"the calibration {path} cannot be read: {error.strerror}; make one with --calibrate") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged, or no calibration: make it anew with --calibrate") from error
-    if not isinstance(content, dict) or content.get("kind") != _KIND or content.get("version") != _VERSION or not _sound(content):
+    if content.get("kind") != _KIND or content.get("version") != _VERSION or not _sound(content):
         raise UserError(f"{path} is damaged, or no calibration of this version: make it anew with --calibrate")
     if content["identity"] != identity:
         differing = [name for name in sorted(identity) if not isinstance(content["identity"], dict)

@@ -14,8 +14,8 @@ import numpy as np
 from datasets.image_names import ImageNames
 from datasets.names import positions
 from model.errors import UserError
+from model.locks import FileLock
 from retrieval.identity import images_digest
-from retrieval.locks import FileLock
 from retrieval.store import FolderStore, header_path, read_header
 
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # as damaged JSON has it
