@@ -125,7 +125,7 @@ class Session:
         self.identity = {"weights": weights_digest(network), "resize": self.resize, "estimate": args.estimate,
                          "threshold": args.positive_dist_threshold}
         limit = None if args.index_folder else round(args.descriptors_cache_size * 1e9)
-        kept = os.path.dirname(os.path.normpath(self.folder)) if holds_index(self.folder) else self.folder
+        kept = os.path.dirname(os.path.abspath(self.folder)) if holds_index(self.folder) else self.folder
         self.cache = cache.DescriptorCache(kept, limit, args.descriptors_dtype)
         self.calibration_path = args.calibration or os.path.join(kept, f"calibration_{identity_key(self.identity)}.json")
 
@@ -180,6 +180,7 @@ class Session:
         return None
 
     def open_index(self, images, database_folder):
+        """As retrieval.database_index.open_index; an index that is not there is built."""
         return open_index(self.folder, self.identity["weights"], self.resize, images, database_folder,
                           self.args.index_folder is not None, lambda: self._described(images))
 
