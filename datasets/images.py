@@ -31,16 +31,20 @@ class ImageError(Exception):
     """An image that cannot be read, and why, in a few words; the caller knows its path."""
 
 
-def open_rgb(source, min_side=1):
+def open_rgb(source, min_side=1, enough_pixels=None):
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
     EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8, of several frames
-    the first is taken. Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse than
-    none), and, before any pixel is decoded, for what has more than MAX_PIXELS, fewer than min_side along a side, or is no regular file.
+    the first is taken. enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no fewer. Raises ImageError for whatever
+    cannot be decoded to its end (truncated files too: a half-gray photo is worse than none), and, before any pixel is decoded, for what
+    has more than MAX_PIXELS, fewer than min_side along a side, or is no regular file.
     """
     with _opened(source) as image:
         if min(image.size) < min_side:
             raise ImageError(f"it has {image.width} x {image.height} pixels, fewer than {min_side} along a side")
+        if enough_pixels and image.width * image.height > enough_pixels:
+            scale = (enough_pixels / (image.width * image.height)) ** 0.5
+            image.draft("RGB", (round(image.width * scale), round(image.height * scale)))  # other formats pass over it
         image.load()
         return _upright(_to_rgb(image), image)
 

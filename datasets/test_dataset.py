@@ -48,7 +48,7 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         try:
-            image = open_rgb(self.path(index), MIN_SIDE)
+            image = self.read(self.path(index))
             if self.resize:
                 image = resize_shorter_side(image, self.resize)
         except ImageError as error:
@@ -57,6 +57,11 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def path(self, index):
         return os.path.join(self.folder, self.names[index])
+
+    @staticmethod
+    def read(path):
+        """The image of a file: RGB, upright. Raises ImageError."""
+        return open_rgb(path, MIN_SIDE)
 
 
 def find_queries_folder(test_set_folder, queries_folder=None):

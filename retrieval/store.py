@@ -109,7 +109,7 @@ class FolderStore(DescriptorStore):
 
     def __init__(self, folder):
         self.folder = folder
-        self.header = header = _read_header(folder)
+        self.header = header = read_header(folder)
         beginning = npy_header(header["dtype"], (header["num_images"], header["dim"]))
         size = _data_size(header, beginning)
         path = os.path.join(folder, _DATA)
@@ -211,7 +211,8 @@ def _data_size(header, beginning):
     return len(beginning) + header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize
 
 
-def _read_header(folder):
+def read_header(folder):
+    """What the header.json of a store says, a dict. Raises OSError or ValueError when it is missing or damaged."""
     header = read_object(header_path(folder), _LARGEST_HEADER)
     if header.get("version") != VERSION:
         raise ValueError(f"its version is {str(header.get('version'))[:20]}, not {VERSION}")

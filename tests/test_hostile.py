@@ -129,7 +129,7 @@ def test_malicious_weights_do_not_run(tiny, workdir, capsys, monkeypatch, kind):
     with running_server(monkeypatch) as server:
         monkeypatch.setattr(published, "COSPLACE", server.address + "/{}_cosplace.pth")
         with open("bad.pth", "rb") as file:
-            server.put("/ResNet18_512_cosplace.pth", file.read())
+            server.files["/ResNet18_512_cosplace.pth"] = file.read()
         with pytest.raises(UserError, match="the download (holds objects|is cut off)"):
             load_network("ResNet18_512")
     assert not glob.glob("torch_home/hub/checkpoints/*.pth")

@@ -189,7 +189,7 @@ def flip(path, position):
 
 
 def change_header(folder, **values):
-    header = store._read_header(folder)
+    header = store.read_header(folder)
     store._write_header(folder, {**header, **values})
 
 

@@ -1,0 +1,123 @@
+"""From a photo's neighbours to where it was taken: the mean of the densest cluster of the neighbours, weighted by similarity.
+
+Neighbours vote: the weight of the i-th most similar is exp(SHARPNESS (s_i - s_1) / (s_1 - s_k)), normalised. The scale s_1 - s_k is the
+photo's own, since similarities differ between networks, and between day and night. The estimate is a mode of the votes' density, by mean
+shift (Comaniciu and Meer 2002) with a Gaussian kernel of KERNEL metres from the neighbour where the density is largest: neighbours far
+from it have no part in it, however many they are.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+METHODS = ("cluster", "nearest")
+NEIGHBOURS = 50  # that vote
+KERNEL = 15.0  # metres, the standard deviation
+SHARPNESS = 3.0
+_CONVERGED = 0.01  # metres
+_STEPS = 100
+_AT_ONCE = 512  # photos: (512, 50, 50) distances take 10 MB
+
+
+@dataclass
+class Estimates:
+    """Where photos were taken, in the metres of the database. The arrays' first axis is photos, q; k: neighbours."""
+
+    positions: np.ndarray  # float64 (q, 2), metres
+    anchors: np.ndarray  # int (q,): the neighbour, of k, from which the estimate began
+    weights: np.ndarray  # float64 (q, k), sum 1; 0 where there is no neighbour
+    distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite where there is no neighbour
+    features: np.ndarray  # float64 (q, 3): what tells right estimates from wrong ones, see FEATURES
+
+    def errors(self, truth):
+        """Metres between the estimates and the truth, float64 (q, 2): float64 (q,)."""
+        return np.linalg.norm(self.positions - truth, axis=1)
+
+    def of(self, rows):
+        """The Estimates of some of the photos."""
+        return Estimates(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+FEATURES = ("support", "similarity", "lead")
+
+
+def estimate_positions(positions, similarities, method="cluster", radius=25.0):
+    """The Estimates of photos from their neighbours.
+
+    positions: float64 (q, k, 2), metres, the most similar first; similarities: (q, k), cosines, -inf where there is no neighbour (the first
+    is always there); method: "cluster", or "nearest": the first neighbour's position, as published; radius: metres round the estimate
+    within which a neighbour supports it. Features: the weight of the neighbours that support the estimate; the best similarity among them;
+    how much that is above the best similarity of the others (of the last neighbour if there are no others).
+    """
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}")
+    similarities = np.asarray(similarities, np.float64)
+    there = np.isfinite(similarities)
+    weights = vote_weights(similarities)
+    if method == "nearest":
+        estimates, anchors = positions[:, 0].copy(), np.zeros(len(positions), int)
+    else:
+        estimates, anchors = np.empty((len(positions), 2)), np.empty(len(positions), int)
+        for begin in range(0, len(positions), _AT_ONCE):
+            part = slice(begin, begin + _AT_ONCE)
+            estimates[part], anchors[part] = _densest(positions[part], weights[part])
+    distances = np.where(there, np.linalg.norm(positions - estimates[:, None], axis=2), np.inf)
+    supporting = distances <= radius
+    last = np.min(similarities, axis=1, where=there, initial=np.inf)
+    best, best_other = (np.max(similarities, axis=1, where=chosen, initial=-np.inf) for chosen in (supporting, there & ~supporting))
+    best = np.where(np.isfinite(best), best, last)  # a mean of neighbours may be near none of them
+    features = np.stack([(weights * supporting).sum(axis=1), best, best - np.where(np.isfinite(best_other), best_other, last)], axis=1)
+    return Estimates(estimates, anchors, weights, distances, features)
+
+
+def vote_weights(similarities):
+    """float64 (q, k) from similarities (q, k), descending, -inf where there is no neighbour: each row sums to 1."""
+    there = np.isfinite(similarities)
+    first = similarities[:, :1]
+    scale = first - np.min(similarities, axis=1, where=there, initial=np.inf, keepdims=True)
+    below = np.where(there, similarities - first, 0) / np.where(scale > 0, scale, 1)  # from 0 down to -1
+    weights = np.where(there, np.exp(SHARPNESS * below), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _densest(positions, weights):
+    """(modes float64 (q, 2), the neighbours that they began from int (q,)) of weighted points (q, k, 2)."""
+    between = ((positions[:, :, None] - positions[:, None]) ** 2).sum(axis=-1)  # (q, k, k)
+    density = np.where(weights > 0, (_kernel(between) * weights[:, None]).sum(axis=-1), -1)
+    anchors = density.argmax(axis=1)
+    modes = positions[np.arange(len(positions)), anchors]
+    for _ in range(_STEPS):
+        pull = weights * _kernel(((positions - modes[:, None]) ** 2).sum(axis=-1))
+        moved = (pull[:, :, None] * positions).sum(axis=1) / pull.sum(axis=1, keepdims=True)
+        step, modes = np.abs(moved - modes).max(initial=0), moved
+        if step < _CONVERGED:
+            break
+    return modes, anchors
+
+
+def _kernel(squared):
+    return np.exp(-squared / (2 * KERNEL**2))
+
+
+def far_distances(estimates, database, radius):
+    """How far the truth may lie if it is not within `radius` metres of the estimate: (distances float64 (q, a), ascending, their
+    cumulative weights (q, a)).
+
+    Half of the weight is that of the neighbours' votes beyond the radius, half that of the database's images beyond it, all alike; either
+    alone if there are no others. database: float64 (n, 2), the positions of the database, or of a sample of it. Where nothing lies beyond
+    the radius all distances are the radius.
+    """
+    spread = np.linalg.norm(database[None] - estimates.positions[:, None], axis=2)
+    distances = np.concatenate([np.where(np.isfinite(estimates.distances), estimates.distances, 0), spread], axis=1)
+    votes = _share(estimates.weights * (estimates.distances > radius))
+    anywhere = _share((spread > radius).astype(float))
+    weights = _share(np.concatenate([votes, anywhere], axis=1))
+    order = np.where(weights > 0, distances, radius).argsort(axis=1, kind="stable")
+    distances, weights = (np.take_along_axis(values, order, axis=1) for values in (np.where(weights > 0, distances, radius), weights))
+    return distances, np.cumsum(weights, axis=1)
+
+
+def _share(weights):
+    """Rows divided by their sums; rows of zeros stay so."""
+    total = weights.sum(axis=1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
