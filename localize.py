@@ -30,7 +30,7 @@ from retrieval.report.page import check_report
 
 USED = {"help", "dataset_folder", "val_set_folder", "queries_folder", "database_folder", "save_dir", "resume_model", "zoo", "backbone",
         "fc_output_dim", "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size",
-        "descriptors_dtype", "descriptors_cache_size", "faiss_index", "faiss_nprobe", "device", "seed", "num_workers"}
+        "descriptors_dtype", "descriptors_cache_size", "report", "faiss_index", "faiss_nprobe", "device", "seed", "num_workers"}
 
 
 def main(argv=None):
@@ -46,7 +46,9 @@ def main(argv=None):
 def parse_localize_arguments(argv=None):
     """The arguments as a Namespace, as parser.parse_with."""
     parser = make_further_parser("localize.py", "Says where photos were taken: position, error radius, confidence and the most similar "
-                                 "database images. Exit code 1: a photo could not be read, the others are localized.", USED)
+                                 "database images. Exit code 1: a photo could not be read, the others are localized.", USED,
+                                 report="write an HTML page too: each photo beside its neighbours, with a map (needs "
+                                 "requirements-report.txt)")
     group = parser.add_argument_group("localization")
     group.add_argument("photos", nargs="*", metavar="PHOTO", help="photos of any format that Pillow opens, or folders of them, searched "
                        f"through; those of more than {MAX_PIXELS / 1e6:.1f} megapixels are reduced to so many (names that begin with @: "
@@ -59,8 +61,6 @@ def parse_localize_arguments(argv=None):
                        "%(default)s)")
     group.add_argument("--format", choices=tuple(FORMATS), default="table", help="for people: table; for programs: jsonl, csv, geojson "
                        "(default: %(default)s)")
-    group.add_argument("--report", metavar="FILE", help="an HTML page as well: each photo beside its neighbours, with a map (needs "
-                       "requirements-report.txt)")
     group.add_argument("--output", metavar="FILE", help="where the result goes, written whole or not at all (default: standard output)")
     group.add_argument("--calibrate", nargs="?", const=True, metavar="VAL_SET", help="localize the queries of a validation set (default: "
                        "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area (in "

@@ -89,13 +89,13 @@ def make_parser(is_training):
     return parser
 
 
-def make_further_parser(prog, description, used):
-    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and passes over the others."""
+def make_further_parser(prog, description, used, **helps):
+    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and passes over the others.
+    helps: {flag: what it means here}."""
     parser = make_parser(is_training=True)
     parser.prog, parser.description = prog, description
     for action in parser._actions:
-        if action.dest not in used:
-            action.help = argparse.SUPPRESS
+        action.help = helps.get(action.dest, action.help) if action.dest in used else argparse.SUPPRESS
     return parser
 
 
