@@ -9,9 +9,13 @@ import os
 import re
 import socket
 import time
+import weakref
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems without flock
 _NAMING = 0.05  # seconds within which who has just taken a lock has written its name
+
+
+_held = weakref.WeakSet()  # the FileLocks of this process that are held
 
 
 class FileLock:
@@ -41,6 +45,8 @@ class FileLock:
                     fcntl.flock(handle, mode)
                 if _is_file(handle, self.path):  # else who held it removed it, and another process may hold a new one
                     self._handle, handle, self.alone = handle, None, exclusive
+                    _leave_to_the_parent()
+                    _held.add(self)
                     self._name_holder()
                     return True
             finally:
@@ -59,9 +65,13 @@ class FileLock:
             if remove and self.alone:
                 with contextlib.suppress(OSError):  # a lock file too many does no harm
                     os.unlink(self.path)
-            fcntl.flock(self._handle, fcntl.LOCK_UN)  # closing it alone would leave it to forked workers
-            os.close(self._handle)
-            self._handle, self.alone = None, False
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+            self._close()
+
+    def _close(self):
+        os.close(self._handle)
+        self._handle, self.alone = None, False
+        _held.discard(self)
 
     def _name_holder(self):
         with contextlib.suppress(OSError):  # a full disk: those who wait are told less
@@ -69,6 +79,15 @@ class FileLock:
             if self.alone:
                 with open(self._handle, "wb", closefd=False) as file:
                     file.write(f"{os.getpid()} {socket.gethostname()}\n".encode())
+
+
+@functools.cache
+def _leave_to_the_parent():
+    """From now on a forked child has no part in its parent's locks: they end with the parent, though the child may live on for a moment."""
+    def close_all():
+        for lock in list(_held):
+            lock._close()
+    os.register_at_fork(after_in_child=close_all)
 
 
 @contextlib.contextmanager

@@ -190,3 +190,24 @@ def test_a_lock_writes_through_no_link(workdir):
     with held_if_possible("l", "") as held:
         assert not held
     assert open("precious").read() == "all"
+
+
+def test_a_forked_child_has_no_part_in_its_parents_locks(tmp_path):
+    path = str(tmp_path / "lock")
+    lock = FileLock(path)
+    assert lock.acquire(exclusive=True)
+    (reading, writing), (begun, begins) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        os.write(begins, b"1")
+        os.read(reading, 1)  # lives on until the parent lets it go
+        os._exit(0)
+    os.read(begun, 1)
+    try:
+        assert not FileLock(path).acquire(exclusive=True, wait=False)
+        lock._close()  # as the end of this process would: without letting go
+        assert FileLock(path).acquire(exclusive=True, wait=False)
+    finally:
+        os.close(writing)
+        os.waitpid(child, 0)
