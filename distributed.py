@@ -95,9 +95,15 @@ def local_device(kind):
 
 
 def share(count, of=None):
-    """The slice of `count` things that is this rank's (or rank `of`'s): contiguous, in the order of ranks, sizes that differ by 1 at most."""
+    """The slice of `count` things that is this rank's (or rank `of`'s): contiguous, in the order of ranks, lengths differ by at most 1."""
     of = rank() if of is None else of
     return slice(count * of // size(), count * (of + 1) // size())
+
+
+def length(count, of=None):
+    """The length of share(count, of)."""
+    part = share(count, of)
+    return part.stop - part.start
 
 
 def all_reduce(tensor, what, maximum=False):
@@ -106,6 +112,24 @@ def all_reduce(tensor, what, maximum=False):
         traffic[what] += tensor.nbytes
         dist.all_reduce(tensor, dist.ReduceOp.MAX if maximum else dist.ReduceOp.SUM)
     return tensor
+
+
+def mean(value, count, what):
+    """The mean of a scalar over ranks, each with its weight `count`. Its gradient is that of this rank's part: gradients are summed."""
+    return value if size() == 1 else _Mean.apply(value, count, what)
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value, count, what):
+        weighted = value.detach() * count if count else torch.zeros_like(value)  # the mean of nothing is no number
+        total = all_reduce(torch.stack([weighted, torch.full_like(value, count)]), what)
+        ctx.weight = count / total[1]
+        return total[0] / total[1]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.weight, None, None
 
 
 def sum_flat(tensors, what):

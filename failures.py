@@ -1,7 +1,7 @@
 """Which rank failed first, and who says so: a noticeboard that all ranks read, and a pulse by which the dead are told.
 
-A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that was killed cannot do so:
-the others see that its process is gone (on the same machine) or that its pulse stopped, and put it on the board in its name.
+A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that was killed cannot do
+so: the others see that its process is gone (on the same machine) or that its pulse stopped, and put it on the board in its name.
 """
 
 import datetime

@@ -95,7 +95,8 @@ class TestResult:
 def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32, cache=None,
          faiss_index=FLAT, faiss_nprobe=None):
     """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Of many ranks each extracts and searches its share
-    of the database, and all have the result. Returns a TestResult, whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
+    of the database, and all have the result. Returns a TestResult, whose predictions are the nearest max(RECALL_VALUES), or num_predictions
+    if that is more.
 
     cache: the DescriptorCache that descriptors are kept in (default: they are not kept); faiss_index, faiss_nprobe: an approximate index
     as in retrieval.index (default: exact search). An unreadable query counts as missed, an unreadable database image is never retrieved;

@@ -4,6 +4,8 @@ Every draw is a function of counters, never of what was drawn before: results do
 be the first of a resumed run.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from model.errors import UserError
@@ -12,6 +14,21 @@ from model.errors import UserError
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
 _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
 _NIGHT_ROWS, _NIGHT = range(20, 22)
+
+
+class Share(NamedTuple):
+    """Some rows of a batch. What is drawn for a batch is drawn for all its rows, whichever process has them."""
+
+    count: int  # the batch's rows
+    rows: slice | np.ndarray  # which of them
+
+    @classmethod
+    def whole(cls, count):
+        return cls(count, slice(0, count))
+
+    def of(self, parameters):
+        """These rows of a named tuple of tensors, of whose fields the first dimension is the batch; None for None."""
+        return parameters and type(parameters)(*(field[self.rows] for field in parameters))
 
 
 class Schedule:

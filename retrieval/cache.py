@@ -29,8 +29,8 @@ class DescriptorCache:
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
     def store(self, network, images, batch_size, device, dtype):
-        """A context manager of the store for the descriptors of an ImageFolder, of many ranks a sharded one. As long as the context lasts no
-        other process removes it or writes to it.
+        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as the context lasts
+        no other process removes it or writes to it.
 
         network, batch_size, device, dtype: as in extract_descriptors. Raises UserError when the disk refuses.
         """

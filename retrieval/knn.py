@@ -14,8 +14,8 @@ _GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances t
 
 
 def search(database, queries, k, exclude_database=(), exclude_queries=(), device="cpu"):
-    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by matrix product and top-k
-    in float32. The order does not depend on how the database is divided into blocks or among ranks.
+    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by matrix product and
+    top-k in float32. The order does not depend on how the database is divided into blocks or among ranks.
 
     database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32; exclude_database:
     indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing. Returns (distances, neighbours): squared
@@ -38,7 +38,7 @@ def nearest(distances, neighbours, k):
 
 
 def _distances(database, queries, candidates):
-    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), a pair's computed alone: in matrix products the last
+    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), each pair's alone: in a matrix product the last
     bits depend on what a row stands beside, and equal images get different distances."""
     distances = np.full(candidates.shape, np.inf, np.float32)
     rows = max(1, _PAIRS_BYTES // (8 * candidates.shape[1] * queries.shape[1]))

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import socket
 import sys
 import traceback
@@ -13,8 +14,8 @@ LIMIT = 120  # seconds, on a machine that does much else
 
 
 def run_ranks(number, function, *arguments):
-    """Calls function(*arguments) in `number` processes that are each other's ranks. Returns (results in the order of ranks, None of one that
-    did not return; exit codes; what each wrote to stderr)."""
+    """Calls function(*arguments) in `number` processes that are each other's ranks. Returns (results in the order of ranks, None of one
+    that did not return; exit codes; what each wrote to stderr)."""
     context = multiprocessing.get_context("fork")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -31,7 +32,7 @@ def run_ranks(number, function, *arguments):
         results.append(None)
         with contextlib.suppress(EOFError):
             if receiver.poll(LIMIT):
-                results[-1] = receiver.recv()
+                results[-1] = pickle.loads(receiver.recv_bytes())
         process.join(LIMIT)
         process.kill()
         codes.append(process.exitcode)
@@ -53,7 +54,7 @@ def _rank(sender, rank, number, port, function, arguments):
     sys.stderr = open(f"stderr{rank}.txt", "w", buffering=1)  # noqa: SIM115
     try:
         with distributed.joined():
-            sender.send(function(*arguments))
+            sender.send_bytes(pickle.dumps(function(*arguments)))  # `send` would leave tensors in memory that ends with this process
     except SystemExit:
         raise
     except BaseException:
