@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
 from datasets.schedule import Share
 from model.normalization import normalize_, to_float
@@ -116,20 +115,19 @@ class FixedColors:
     methods."""
 
     def __init__(self, brightness=1.0, contrast=1.0, saturation=1.0):
-        self.operations = [(adjust, factor) for adjust, factor in ((adjust_brightness, brightness), (adjust_contrast, contrast),
-                                                                   (adjust_saturation, saturation)) if factor != 1]
+        self.factors = {operation: factor for operation, factor in enumerate((brightness, contrast, saturation)) if factor != 1}
 
     def sample_parameters(self, batch_size, generator=None):
         return None  # there is nothing to draw
 
     def apply(self, images, parameters=None):
-        """images: float (B, 3, H, W) in [0, 1] -> the same with other colours; the input is left as it is."""
-        for adjust, factor in self.operations:
-            images = adjust(images, factor)
+        """images: float (B, 3, H, W) in [0, 1], planar -> the same tensor, its colours changed in place."""
+        for operation, factor in self.factors.items():
+            _OPERATIONS[operation](images, torch.tensor(factor, device=images.device), factor > 1)
         return images
 
     def __call__(self, images, generator=None):
-        return self.apply(images)
+        return self.apply(images.clone(memory_format=torch.contiguous_format))
 
 
 _FIXED = {"none": {}, "brightness": {"brightness": 0.65}, "contrast": {"contrast": 1.15}, "saturation": {"saturation": 0.85},

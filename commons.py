@@ -18,26 +18,30 @@ import torch
 
 from model.acceleration import set_tf32
 from model.errors import UserError
-from model.files import replacing
+from model.files import remove_leftovers, replacing
+from retrieval.locks import FileLock
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"
+_ENDINGS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGUSR1: "told to end by SIGUSR1"}
 
 
 def run_experiment(body, args, output_folder=None):
     """Runs body(args, output_folder) with its logs in output_folder (default: a new one below logs/<args.save_dir>).
 
-    The last line of the log says whether all went well. A UserError ends as one line and exit code 2, SIGINT and SIGTERM as 128 + signal,
-    anything else keeps its traceback, in the logs too, and exits with 1. Returns 0.
+    No two runs write to one folder at the same time. The last line of the log says whether all went well. A UserError ends as one line and
+    exit code 2, SIGINT, SIGTERM and SIGUSR1 as 128 + signal, anything else keeps its traceback, in the logs too, and exits with 1.
+    Returns 0.
     """
     try:
         output_folder = output_folder or make_log_folder(args.save_dir)
+        lock = _lock(output_folder)
         handlers = _open_logs(output_folder)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     set_tf32(False)  # float32 is float32, unless the script asks for less
-    with _logging_to(handlers), _terminating():
+    with _logging_to(handlers), _Signals(), contextlib.closing(lock):
         logging.debug(" ".join(sys.argv))
         logging.info(f"Arguments: {vars(args)}")
         logging.info(f"The outputs are being saved in {output_folder}")
@@ -49,9 +53,9 @@ def run_experiment(body, args, output_folder=None):
             logging.error(f"error: {error}")
             code = 2
         except KeyboardInterrupt as interrupt:
-            terminated = isinstance(interrupt, Terminated)
-            logging.error(f"error: {'terminated' if terminated else 'interrupted'}")
-            code = 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+            number = getattr(interrupt, "number", signal.SIGINT)
+            logging.error(f"error: {_ENDINGS[number]}")
+            code = 128 + number
         except Exception:
             logging.critical(traceback.format_exc())
         logging.info(FAILED if code else FINISHED)
@@ -60,24 +64,69 @@ def run_experiment(body, args, output_folder=None):
     return 0
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as batch systems send it."""
+class Interrupted(KeyboardInterrupt):
+    """SIGINT, SIGTERM, as batch systems send it, or SIGUSR1, with which Slurm warns before a job's time is up; number: which."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+class _Signals:
+    """Within it the first of these signals raises Interrupted in the main thread, or when the last block of deferred_signals() ends; the
+    second ends the process at once."""
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+    def __init__(self):
+        self.received, self.deferring = None, 0
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # only it may set handlers
+            self._before = {number: signal.signal(number, self._receive) for number in self.NUMBERS}
+            _signals.append(self)
+        return self
+
+    def __exit__(self, *_):
+        if self in _signals:
+            _signals.remove(self)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number, frame):
+        name = signal.Signals(number).name
+        if self.received is not None:
+            os.write(2, f"\n{name} again: ending at once\n".encode())
+            os._exit(128 + number)
+        self.received = number
+        os.write(2, f"\n{name}: ending as soon as nothing is lost by it; a second signal ends the run at once\n".encode())
+        if not self.deferring:
+            raise Interrupted(number)
+
+
+_signals = []  # the _Signals of the run that goes on
 
 
 @contextlib.contextmanager
-def _terminating():
-    """Within it SIGTERM raises Terminated in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def terminate(number, frame):
-        raise Terminated
-    before = signal.signal(signal.SIGTERM, terminate)
+def deferred_signals():
+    """A block that no signal interrupts: Interrupted is raised where it ends, if it ends well."""
+    signals = _signals[-1] if _signals else _Signals()
+    signals.deferring += 1
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signals.deferring -= 1
+    if signals.received is not None and not signals.deferring:
+        raise Interrupted(signals.received)
+
+
+@contextlib.contextmanager
+def tolerating_full_disks(what_then):
+    """A UserError of the block is logged, and the run goes on; what_then: what becomes of what was to be written."""
+    try:
+        yield
+    except UserError as error:
+        logging.error(f"error: {error}; the run goes on, {what_then}")
 
 
 def make_log_folder(save_dir, root="logs"):
@@ -97,13 +146,44 @@ def make_log_folder(save_dir, root="logs"):
                 from error
 
 
+class _FolderLock(FileLock):
+    def close(self):
+        self.release(remove=True)
+
+
+def _lock(folder):
+    """Holds a folder alone, until it is closed or the process ends, and clears what a killed run left half-written there. Raises UserError
+    if another run holds it."""
+    lock = _FolderLock(os.path.join(folder, ".lock"))
+    try:
+        if not lock.acquire(exclusive=True, wait=False):
+            raise UserError(f"another run writes to {folder}: wait until it ends, or give another --save_dir")
+        remove_leftovers(folder)
+    except OSError as error:
+        raise UserError(f"the log folder {folder} cannot be written to: {error.strerror or error}") from error
+    return lock
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk does not end: what cannot be written is on the terminal all the same."""
+
+    def handleError(self, record):  # noqa: N802
+        if not getattr(self, "_told", False):
+            self._told = True
+            print(f"error: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on", file=sys.stderr)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def _open_logs(folder):
     plain = logging.Formatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.StreamHandler()]
     handlers[0].setLevel(logging.INFO)
     try:
         for name, level in (("info.log", logging.INFO), ("debug.log", logging.DEBUG)):
-            handler = logging.FileHandler(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace")
+            handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace")
             handler.setLevel(level)
             handlers.append(handler)
     except OSError as error:

@@ -39,13 +39,14 @@ def main(argv=None):
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])
     seconds = {"render": time.monotonic() - start}
     args = parse_arguments(argv=[f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest])
-    return commons.run_experiment(lambda args, folder: run(args, folder, own.folder, own.preds, seconds), args, train.resumed_folder(args))
+    resumed_folder, problems = train.find_run_to_resume(args)
+    return commons.run_experiment(lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems), args, resumed_folder)
 
 
-def run(args, output_folder, demo_folder, num_preds, seconds):
+def run(args, output_folder, demo_folder, num_preds, seconds, problems=()):
     """Trains, evaluates, and writes results.md. seconds: of the phases so far."""
     start = time.monotonic()
-    train.train(args, output_folder)
+    train.train(args, output_folder, problems)
     seconds["train"] = time.monotonic() - start
 
     start = time.monotonic()

@@ -111,8 +111,10 @@ def add_model_arguments(group, training_only):
         "(random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google Landmarks v2; its classifier is dropped")
     add("--resume_model", metavar="FILE", help="start from the network of a best_model.pth or last_checkpoint.pth, or from a published "
         "model by its name (ResNet50_512, EigenPlaces_ResNet50_512)")
-    add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, at its epoch and in its "
-        "folder")
+    add("--resume_train", metavar="FILE", help=training_only or "go on with the run of this last_checkpoint.pth, where it was and in its "
+        "folder; auto: with the newest run of logs/<save_dir>, or a new one if there is none")
+    add("--accept_changes", action="store_true", help=training_only or "resume with other arguments, though the results will be neither "
+        "run's")
 
 
 def add_groups_arguments(group, training_only):
@@ -140,6 +142,8 @@ def add_training_arguments(group, training_only):
     add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
     add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
+    add("--checkpoint_every", type=_whole(0), metavar="N", help=training_only or "write last_checkpoint.pth every N iterations too, "
+        "and not only after each epoch; 0 does not (default: about every 10 minutes)")
     add("--keep_every", type=_whole(0), default=0, help=training_only or "keep the network of every this many epochs as epoch_<n>.pth, "
         "for curves and soups; 0 keeps the best alone")
     add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")

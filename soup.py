@@ -11,6 +11,7 @@ from tqdm import tqdm
 import commons
 from datasets.calibration_dataset import CalibrationImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.workers import make_workers_loader
 from model.checkpoints import load_network, save_network
 from model.errors import UserError
 from model.normalization import normalize
@@ -153,7 +154,7 @@ class Ingredients:
         return result.recall(1)
 
     def _calibration_batches(self):
-        loader = torch.utils.data.DataLoader(self.calibration, batch_size=None, num_workers=self.args.num_workers)
+        loader = make_workers_loader(self.calibration, self.args.num_workers, batch_size=None)
         seen, unreadable = 0, []
         for images, problems in tqdm(loader, desc="Batch norm", unit="batch", leave=False, disable=None):
             unreadable += problems

@@ -5,9 +5,7 @@ import datetime
 import functools
 import itertools
 import logging
-import math
 import os
-import shutil
 import sys
 import time
 
@@ -24,34 +22,42 @@ from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
 from datasets.transfer import to_device
+from datasets.workers import explaining_lost_workers
 from eval import descriptor_cache, test_and_report
 from model.acceleration import compiled, set_tf32, traced
-from model.checkpoints import build_network, load_network, load_run_state, save_network, save_run_state
+from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
 from model.domain_adaptation import make_domain_module
+from model.environment import describe_changes, describe_environment, digest_tensors, write_environment
 from model.errors import UserError
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, GeoLocalizationNet
 from model.objective import Objective
-from model.run_state import restore, restore_domain
+from model.optimizers import MixedPrecision, lr_factor, make_adam, on_device
+from model.run_checkpoints import Checkpoints, keep_best_model
+from model.run_state import RunState, head_differences
+from model.step_monitor import DivergedError
 from parser import parse_arguments
 from test import test
 
-# what a run's results depend on: a resumed run with others is warned of
+# what a run's results depend on: a resumed run with others is refused
 RESULT_ARGUMENTS = (
     "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
-    "batch_size", "iterations_per_epoch", "lr_schedule", "image_size", "augmentation_type", "brightness", "contrast", "hue", "saturation",
-    "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability", "fda_beta", "target_dataset_folder",
-    "resize_test_imgs", "infer_dtype", "positive_dist_threshold",
-    "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
+    "batch_size", "iterations_per_epoch", "lr", "classifiers_lr", "lr_schedule", "image_size", "augmentation_type", "brightness",
+    "contrast", "hue", "saturation", "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability",
+    "fda_beta", "target_dataset_folder", "resize_test_imgs", "infer_dtype", "positive_dist_threshold", "domain_adaptation",
+    "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
 
 
 def main(argv=None):
     args = parse_arguments(is_training=True, argv=argv)
-    return commons.run_experiment(train, args, resumed_folder(args))
+    folder, problems = find_run_to_resume(args)
+    return commons.run_experiment(functools.partial(train, problems=problems), args, folder)
 
 
-def train(args, output_folder):
-    """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model."""
+def train(args, output_folder, problems=()):
+    """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model. problems: to be logged."""
+    for problem in problems:
+        logging.warning(f"{problem}. It is passed over")
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
@@ -97,69 +103,94 @@ def train(args, output_folder):
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
     domain = make_domain(args, network, schedule.domain_seed(), device)
     domain_optimizer = make_adam(domain, args.domain_lr, device) if domain else None
-    first_epoch, best_recall1 = 0, -1.0
+    environment = describe_environment(device)
+    write_environment(output_folder, args, environment, split=groups.digest, initial_weights=digest_tensors(network.state_dict()))
+    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, seed=seed,
+                   arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
+                   split_digest=groups.digest, environment=environment)
     if state:
-        warn_of_other_arguments(state, args)
-        restore(state, args.resume_train, heads, optimizer, head_optimizers, amp.scaler, groups.published_order)
-        if domain:
-            restore_domain(state, args.resume_train, domain, domain_optimizer)
-        first_epoch = state["epoch_num"]
-        best_recall1 = keep_best_model(args.resume_train, output_folder, network, state["best_val_recall1"])
-        logging.info(f"Resuming at epoch {first_epoch} of {args.epochs_num}, best R@1 so far {best_recall1:.1f}")
+        check_arguments_of_the_resumed_run(state, args, heads[0], groups.digest)
+        for change in describe_changes(state.get("environment", {}), environment):
+            logging.warning(f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly")
+        run.load(state, args.resume_train, groups.published_order)
+        run.iteration = min(run.iteration, args.iterations_per_epoch)
+        run.best_recall1 = keep_best_model(args.resume_train, output_folder, network, run.best_recall1)
+        logging.info(f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of {args.iterations_per_epoch}, "
+                     f"best R@1 so far {run.best_recall1:.1f}")
         del state
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), first_epoch)
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch)
     problems = ImageProblems(dataset.size)
-    loader = make_loader(dataset, first_epoch * args.iterations_per_epoch, args.num_workers, pin_memory=device.type == "cuda")
+    checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
+    loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
+                         pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems)
-    best_path, last_path = os.path.join(output_folder, "best_model.pth"), os.path.join(output_folder, "last_checkpoint.pth")
-    for epoch in range(first_epoch, args.epochs_num):
-        start = time.monotonic()
-        _, group, _ = schedule.at(epoch * args.iterations_per_epoch)
-        with on_device(heads[group], head_optimizers[group], device):
-            epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch), total=args.iterations_per_epoch, leave=False,
-                                 desc=f"Epoch {epoch:02d}", unit="it", disable=None)
-            if args.profile and epoch == first_epoch:
-                epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
-            optimizers = [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])]
-            losses = train_one_epoch(epoch_batches, network, Objective(trained, heads[group], domain), optimizers, amp,
-                                     functools.partial(lr_factor, args.lr_schedule, schedule.steps))
-        seconds = time.monotonic() - start
-        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, group {group}, "
-                     + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items()))
-        problems.log_totals()
+    first_epoch = run.epoch
+    with checkpoint_at_the_end(checkpoints), explaining_lost_workers():
+        for epoch in range(first_epoch, args.epochs_num):
+            _, group, _ = schedule.at(epoch * args.iterations_per_epoch)
+            with on_device(heads[group], head_optimizers[group], device):
+                epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch - run.iteration), initial=run.iteration,
+                                     total=args.iterations_per_epoch, leave=False, desc=f"Epoch {epoch:02d}", unit="it", disable=None)
+                if args.profile and epoch == first_epoch:
+                    epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
+                optimizers = [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])]
+                train_one_epoch(epoch_batches, run, Objective(trained, heads[group], domain), optimizers, amp,
+                                functools.partial(lr_factor, args.lr_schedule, schedule.steps), checkpoints)
+            sums, start = run.monitor.sums, time.monotonic()
+            losses = sums.means()
+            logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {group}, "
+                         + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
+                         + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""))
+            problems.log_totals()
 
-        # exact, and not kept: the next epoch's network is another
-        result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
-                      cache=descriptor_cache(args, keep=False))
-        logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(time.monotonic() - start))}, {val_set}: {result}")
-        if result.recall(1) > best_recall1:
-            best_recall1 = result.recall(1)
-            save_network(network, best_path)
-        if args.keep_every and (epoch + 1) % args.keep_every == 0:
-            save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
-        metrics.add(epoch=epoch, group=group, **losses, **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
-                    seconds=time.monotonic() - start, images_per_second=args.iterations_per_epoch * args.batch_size / seconds)
-        save_run_state({
-            "epoch_num": epoch + 1, "model_state_dict": network.state_dict(), "optimizer_state_dict": optimizer.state_dict(),
-            "classifiers_state_dict": [head.state_dict() for head in heads],
-            "optimizers_state_dict": [head_optimizer.state_dict() for head_optimizer in head_optimizers],
-            "best_val_recall1": best_recall1, "scaler_state_dict": amp.scaler.state_dict(), "seed": seed,
-            "head_settings": heads[0].settings(), "arguments": {name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
-            **({"domain_state_dict": domain.state_dict(), "domain_optimizer_state_dict": domain_optimizer.state_dict()} if domain else {}),
-        }, last_path)
+            # exact, and not kept: the next epoch's network is another
+            result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
+                          cache=descriptor_cache(args, keep=False))
+            with commons.deferred_signals():
+                seconds = sums.seconds + time.monotonic() - start
+                logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, {val_set}: {result}")
+                if result.recall(1) > run.best_recall1:
+                    run.best_recall1 = result.recall(1)
+                    checkpoints.keep_best()
+                with commons.tolerating_full_disks("and writes the row or the network that is missing with the next one"):
+                    metrics.add(epoch=epoch, group=group, **losses,
+                                **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
+                                seconds=seconds, images_per_second=args.iterations_per_epoch * args.batch_size / sums.seconds,
+                                **({"skipped_steps": sums.skipped_steps} if amp.scaler.is_enabled() else {}),
+                                images_crc32=sums.images_crc32)
+                    if args.keep_every and (epoch + 1) % args.keep_every == 0:
+                        save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
+                run.end_epoch()
+                checkpoints.save()
     del batches
 
     # Test of the best model
-    logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {best_recall1:.1f}")
-    network = load_network(best_path).to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, network, args, device, seed, output_folder)
+    logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
+    best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
+    test_and_report(test_set, best, args, device, seed, output_folder)
+
+
+@contextlib.contextmanager
+def checkpoint_at_the_end(checkpoints):
+    """When the training in the block ends early, by a signal or by what a user can mend, nothing of it is lost."""
+    try:
+        yield
+    except DivergedError:
+        raise
+    except (commons.Interrupted, UserError):
+        if checkpoints.run.is_whole:
+            with commons.deferred_signals():
+                if checkpoints.save():
+                    logging.info(f"A checkpoint of epoch {checkpoints.run.epoch}, iteration {checkpoints.run.iteration} is written: "
+                                 f"go on with --resume_train {checkpoints.last_path}")
+        raise
 
 
 def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems):
-    """Yields (step, the network's seed, images, labels, domain batch), the last three on the device: float32 (B, 3, image_size, image_size)
-    augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
+    """Yields (step, the network's seed, images, labels, domain batch, names), the three before the last on the device: float32
+    (B, 3, image_size, image_size) augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
     for batch in to_device(loader, augmentation_device):
         problems.take(batch)
         _, group, k = schedule.at(batch.step)
@@ -168,55 +199,36 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
         if domain:
             domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k))
             domain = DomainBatch(domain_images.to(device), domain.is_target.to(device))
-        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain
+        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain, batch.names
 
 
-def train_one_epoch(batches, network, objective, optimizers, amp, lr_factor):
-    """One pass over the epoch's batches; optimizers: the network's, then those of what else the objective trains.
+def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpoints):
+    """The epoch's batches that are left; optimizers: the network's, then those of what else the objective trains.
 
-    Returns the means of the loss and, where it is a sum of several terms, of these: {"loss": ..., "loss_<term>": ...}.
+    The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
     """
-    network.train()
-    history = []
-    for step, seed, images, labels, domain in batches:
-        torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        for parameters in optimizers[0].param_groups:  # the network's alone: a head that comes late in the run has as much to learn
-            parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
-        with amp.autocast():
-            terms = objective(images, labels, domain)
-        loss = sum(terms.values())
-        amp.scaler.scale(loss).backward()
-        for optimizer in optimizers:
-            amp.scaler.step(optimizer)
-        amp.scaler.update()
-        parts = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
-        history.append({name: value.detach() for name, value in {"loss": loss, **parts}.items()})
-    return {name: torch.stack([values[name] for values in history]).mean().item() for name in history[0]}
-
-
-def lr_factor(name, steps, step):
-    """What the network's learning rate is multiplied by at a step: 1 (constant, published), or a linear warm-up over the first twentieth of
-    the run and then half a cosine down to 0."""
-    if name == "constant":
-        return 1.0
-    warmup = max(1, steps // 20)
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
-
-
-class MixedPrecision:
-    """Autocast and gradient scaling, or neither: one loop serves both."""
-
-    def __init__(self, enabled, dtype, device):
-        if dtype == "auto":
-            dtype = "bfloat16" if device.type == "cpu" else "float16"
-        self.enabled, self.dtype, self.device = enabled, getattr(torch, dtype), device
-        # bfloat16 has float32's range: its gradients need no scaling
-        self.scaler = torch.amp.GradScaler(device.type, enabled=enabled and dtype == "float16")
-
-    def autocast(self):
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
+    run.network.train()
+    run.monitor.begin()
+    start = time.monotonic() - run.monitor.sums.seconds
+    for step, seed, images, labels, domain, names in batches:
+        with commons.deferred_signals():
+            with run.stepping():
+                torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
+                for optimizer in optimizers:
+                    optimizer.zero_grad(set_to_none=True)
+                for parameters in optimizers[0].param_groups:  # the network's alone: a head that comes late has as much to learn
+                    parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
+                with amp.autocast():
+                    terms = objective(images, labels, domain)
+                amp.scaler.scale(sum(terms.values())).backward()
+                for optimizer in optimizers:
+                    amp.scaler.step(optimizer)
+                amp.scaler.update()
+                run.monitor.add(step, terms, names, [optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+            run.monitor.sums.seconds = time.monotonic() - start
+            if checkpoints.is_due():
+                checkpoints.save()
+    run.monitor.flush()
 
 
 def make_network(args, state):
@@ -246,57 +258,37 @@ def make_domain(args, network, seed, device):
     return make_domain_module(args.domain_adaptation, channels, seed, **options[args.domain_adaptation]).to(device)
 
 
-def make_adam(module, lr, device):
-    optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
-    for parameters in optimizer.param_groups:
-        parameters["initial_lr"] = lr
-    return optimizer
-
-
-@contextlib.contextmanager
-def on_device(head, optimizer, device):
-    """A head and its optimizer's state are on the device only while their group is trained."""
-    def move(device):
-        head.to(device)
-        for state in optimizer.state.values():
-            for key, value in state.items():
-                if isinstance(value, torch.Tensor) and (key != "step" or optimizer.defaults["fused"]):
-                    state[key] = value.to(device)
-    move(device)
-    yield
-    optimizer.zero_grad(set_to_none=True)
-    move("cpu")
-
-
-def resumed_folder(args):
-    """The folder that a resumed run goes on in: its own, unless another --save_dir is asked for. None: a new one."""
+def find_run_to_resume(args):
+    """Resolves --resume_train auto. Returns (the folder that a resumed run goes on in, or None for a new one, what to log of damaged
+    checkpoints). A run goes on in its own folder, unless another --save_dir is asked for."""
+    problems = []
+    if args.resume_train == "auto":
+        args.resume_train, problems = find_newest_run(os.path.join("logs", args.save_dir))
+        args.resume_train = args.resume_train and os.path.relpath(args.resume_train)
     if not args.resume_train:
-        return None
+        return None, problems
     folder = os.path.dirname(os.path.abspath(args.resume_train))
     same = not args.save_dir_given or os.path.dirname(folder) == os.path.abspath(os.path.join("logs", args.save_dir))
-    return os.path.relpath(folder) if same and os.path.exists(os.path.join(folder, "info.log")) else None
+    return os.path.relpath(folder) if same and os.path.exists(os.path.join(folder, "info.log")) else None, problems
 
 
-def warn_of_other_arguments(state, args):
-    epochs = state.get("arguments", {}).get("epochs_num", args.epochs_num)
+def check_arguments_of_the_resumed_run(state, args, head, split_digest):
+    """Raises UserError if a resumed run would not end as the uninterrupted one, naming every difference; with --accept_changes it is
+    warned of them."""
+    before = state.get("arguments", {})
+    changes = [f"--{name} {before[name]}, now {getattr(args, name)}"
+               for name in RESULT_ARGUMENTS if name in before and before[name] != getattr(args, name)]
+    epochs = before.get("epochs_num", args.epochs_num)
     if args.lr_schedule != "constant" and epochs != args.epochs_num:
-        logging.warning(f"The resumed run had --epochs_num {epochs}, now {args.epochs_num}: another --lr_schedule {args.lr_schedule}")
-    for name, before in state.get("arguments", {}).items():
-        if name in RESULT_ARGUMENTS and before != getattr(args, name):
-            logging.warning(f"The resumed run had --{name} {before}, now {getattr(args, name)}: results will be neither run's")
-
-
-def keep_best_model(checkpoint, output_folder, network, best_recall1):
-    """Brings the best model so far beside the resumed run's outputs, and returns its R@1. Without one, the network itself is the best
-    until the next validation."""
-    source, target = (os.path.join(folder, "best_model.pth") for folder in (os.path.dirname(checkpoint), output_folder))
-    if not os.path.exists(source):
-        logging.warning(f"There is no best_model.pth beside {checkpoint}: the best from here on will be kept")
-        save_network(network, target)
-        return -1.0
-    if not (os.path.exists(target) and os.path.samefile(source, target)):
-        shutil.copyfile(source, target)
-    return best_recall1
+        changes.append(f"--epochs_num {epochs}, now {args.epochs_num}, which changes --lr_schedule {args.lr_schedule}")
+    changes += head_differences(head.settings(), state.get("head_settings"))
+    if state.get("split_digest", split_digest) != split_digest:
+        changes.append(f"the images of {args.train_set_folder} or their split into groups")
+    if changes and not args.accept_changes:
+        raise UserError(f"the run of {args.resume_train} had other arguments: {'; '.join(changes)}. Its results would be neither run's: "
+                        "give the arguments of that run, or --accept_changes")
+    for change in changes:
+        logging.warning(f"The resumed run had {change}: results will be neither run's")
 
 
 def log_groups(groups, schedule):

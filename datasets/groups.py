@@ -4,6 +4,8 @@ An image at (east, north, heading) has the class (east // M * M, north // M * M,
 that are N cells apart in both directions, or L heading bins apart, so that no two of its classes see the same place.
 """
 
+import hashlib
+import json
 import logging
 import os
 
@@ -35,6 +37,13 @@ class Groups:
     def __reduce__(self):
         # a worker that is not forked opens the same cache, instead of receiving a copy of all names
         return (_reopen, self._origin) if self._origin else (Groups, tuple(self.arrays().values()))
+
+    @property
+    def digest(self):
+        """SHA-256 (hexadecimal) of the image list and the parameters of the split, wherever the images lie; None for groups in memory."""
+        if self._origin is None:
+            return None
+        return hashlib.sha256(json.dumps({**self._origin[1], "folder": None}, sort_keys=True).encode()).hexdigest()
 
     @property
     def num_groups(self):

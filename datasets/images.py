@@ -53,6 +53,7 @@ class ImageRows:
     def __init__(self, count, size):
         self.size = size
         self.array = np.empty((count, size[1], size[0], 3), np.uint8)
+        self.names = [""] * count  # of the images that were read
         self.unreadable = []  # (name, reason) of candidates that others replaced
         self.resized = []  # names of images that had another size
 
@@ -73,7 +74,7 @@ class ImageRows:
             elif image.size != self.size:
                 self.resized.append(name)
                 image = image.resize(self.size, Image.Resampling.BILINEAR)
-            self.array[row] = to_array(image)
+            self.array[row], self.names[row] = to_array(image), name
             return True
         return False
 

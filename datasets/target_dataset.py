@@ -37,7 +37,8 @@ class DomainImages:
                                                        rows[self.source_size:][share(self.target_size)]]))
 
     def read(self, group, k, size):
-        """Batch k of a group: (DomainBatch, [(name, reason)] of unreadable images that others replaced, "" or why there is no batch).
+        """Batch k of a group: (DomainBatch, its images' names, [(name, reason)] of unreadable images that others replaced, "" or
+        why there is no batch).
 
         size: (width, height) of its images in pixels; others are cut centrally to this shape and resized. An unreadable image is replaced
         by the next of its class, or of its folder.
@@ -52,7 +53,7 @@ class DomainImages:
                          "mend or remove them")
                 break
         is_target = torch.from_numpy(self.share.rows >= self.source_size)
-        return DomainBatch(to_tensor(images.array), is_target), images.unreadable, error
+        return DomainBatch(to_tensor(images.array), is_target), images.names, images.unreadable, error
 
     def _source(self, draws):
         group = int(draws[0] * self.schedule.groups_num)

@@ -11,6 +11,7 @@ from datasets.night.augmentation import NightRows
 from datasets.night.pseudo_targets import num_day_rows
 from datasets.schedule import Share, round_from
 from datasets.target_dataset import DomainBatch
+from datasets.workers import make_workers_loader
 from model.errors import UserError
 from model.normalization import to_tensor
 
@@ -21,6 +22,7 @@ class TrainBatch(NamedTuple):
     step: int
     images: torch.Tensor  # uint8 (b, 3, H, W), channels_last: the share's rows of the batch
     labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch
+    names: list  # of the images, those of a domain batch after them
     unreadable: list  # (name, reason) of images that others replaced
     resized: list  # names of images that had another size than their fellows
     error: str  # why training cannot go on; "" if it can
@@ -66,15 +68,18 @@ class TrainDataset(torch.utils.data.Dataset):
                          f"{images.unreadable[-1][1]}); mend or remove them in {folder}")
                 break
         domain = night = None
+        names = images.names
         if self.domain and not error:
-            domain, unreadable, error = self.domain.read(group, k, self.size)
+            domain, domain_names, unreadable, error = self.domain.read(group, k, self.size)
+            names = names + domain_names
             images.unreadable += unreadable
-        if self.night:
+        if self.night and not error:
             try:
                 night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, images.unreadable, self.share)
             except ImageError as problem:
-                error = error or str(problem)
-        return TrainBatch(step, to_tensor(images.array), torch.from_numpy(labels), images.unreadable, images.resized, error, domain, night)
+                error = str(problem)
+        return TrainBatch(step, to_tensor(images.array), torch.from_numpy(labels), names, images.unreadable, images.resized, error, domain,
+                          night)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""
@@ -94,8 +99,8 @@ class TrainDataset(torch.utils.data.Dataset):
 
 def make_loader(dataset, first_step, num_workers, pin_memory):
     """A DataLoader over the batches from first_step to the run's end, one for the whole run, so that no epoch starts with a wait."""
-    return torch.utils.data.DataLoader(dataset, batch_size=None, sampler=range(first_step, len(dataset)), num_workers=num_workers,
-                                       collate_fn=_unchanged, pin_memory=pin_memory)
+    return make_workers_loader(dataset, num_workers, batch_size=None, sampler=range(first_step, len(dataset)), collate_fn=_unchanged,
+                               pin_memory=pin_memory)
 
 
 def _unchanged(batch):

@@ -1,38 +1,102 @@
-"""Putting a run's state back into heads, optimizers and gradient scaler, whoever wrote it."""
+"""All that a training run is made of: as one value to be kept, and put back from it, whoever wrote it."""
 
+import contextlib
 import logging
 
 import torch
 
 from .errors import UserError
 from .state_dicts import describe_differences
+from .step_monitor import EpochSums, StepMonitor, check_finite
 
 PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do not say
 
 
-def restore(state, source, heads, optimizer, head_optimizers, scaler, published_order):
-    """Loads what checkpoints.load_run_state read, but for the network.
+class RunState:
+    """network, heads: modules; optimizer, head_optimizers: theirs; scaler: the GradScaler; domain, domain_optimizer: what domain adaptation
+    adds, or None; facts: {name: plain value}, kept along.
 
-    source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head its row here.
-    Learning rates stay those of the optimizers. Raises UserError when the state is of other groups.
+    epoch: how many are done, validation included; iteration: steps of this epoch that are done; best_recall1: percent, -1 before the first
+    validation; monitor: the StepMonitor, whose sums are this epoch's.
     """
-    if len(state["classifiers_state_dict"]) != len(heads) or len(state["optimizers_state_dict"]) != len(heads):
-        raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(heads)}: mend --groups_num")
-    _check_head_settings(heads[0].settings(), state.get("head_settings", PUBLISHED_HEAD), source)
-    for group, (head, head_state) in enumerate(zip(heads, state["classifiers_state_dict"], strict=True)):
-        shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
-        if shape != tuple(head.weight.shape):
-            raise UserError(f"group {group} of {source} has a head of {shape}, and of this training set {tuple(head.weight.shape)} "
-                            "(classes, dimension): resume with the data set and the parameters of that run")
-        head.load_state_dict(head_state)
-    for target, saved in zip([optimizer, *head_optimizers], [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
-        _restore_optimizer(target, saved, source)
-    if "arguments" not in state:  # ours have them
-        logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
-        for group, (head, head_optimizer) in enumerate(zip(heads, head_optimizers, strict=True)):
-            _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
-    if state.get("scaler_state_dict") and scaler.is_enabled():
-        scaler.load_state_dict(state["scaler_state_dict"])
+
+    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, **facts):
+        self.network, self.optimizer, self.heads, self.head_optimizers = network, optimizer, heads, head_optimizers
+        self.scaler, self.domain, self.domain_optimizer, self.facts = scaler, domain, domain_optimizer, facts
+        self.epoch, self.iteration, self.best_recall1 = 0, 0, -1.0
+        self.monitor, self.is_whole = StepMonitor(scaler), True
+
+    @contextlib.contextmanager
+    def stepping(self):
+        """A step: if it fails in the middle, is_whole tells that the state is of no moment that a run can go on from."""
+        self.is_whole = False
+        yield
+        self.iteration += 1
+        self.is_whole = True
+
+    def end_epoch(self):
+        self.epoch, self.iteration, self.monitor.sums = self.epoch + 1, 0, EpochSums()
+
+    def state_dict(self):
+        """What checkpoints.save_run_state writes. Raises DivergedError when any weight is not finite."""
+        self.monitor.flush()
+        for module in (self.network, *self.heads, *([self.domain] if self.domain else [])):
+            check_finite(module.state_dict(), self.epoch, self.iteration)
+        domain = {"domain_state_dict": self.domain.state_dict(),
+                  "domain_optimizer_state_dict": self.domain_optimizer.state_dict()} if self.domain else {}
+        return {
+            "epoch_num": self.epoch, "iteration": self.iteration, "epoch_sums": self.monitor.sums.state_dict(),
+            "model_state_dict": self.network.state_dict(), "optimizer_state_dict": self.optimizer.state_dict(),
+            "classifiers_state_dict": [head.state_dict() for head in self.heads],
+            "optimizers_state_dict": [optimizer.state_dict() for optimizer in self.head_optimizers],
+            "best_val_recall1": self.best_recall1, "scaler_state_dict": self.scaler.state_dict(), "random_state": _random_state(),
+            "head_settings": self.heads[0].settings(), **domain, **self.facts,
+        }
+
+    def load(self, state, source, published_order):
+        """Puts back what checkpoints.load_run_state read, but for the network.
+
+        source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head its row here.
+        Learning rates stay those of the optimizers. Raises UserError when the state is of other groups or of another head.
+        """
+        if len(state["classifiers_state_dict"]) != len(self.heads) or len(state["optimizers_state_dict"]) != len(self.heads):
+            raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: mend "
+                            "--groups_num")
+        for group, (head, head_state) in enumerate(zip(self.heads, state["classifiers_state_dict"], strict=True)):
+            shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
+            if shape != tuple(head.weight.shape):
+                raise UserError(f"group {group} of {source} has a head of {shape}, and of this training set {tuple(head.weight.shape)} "
+                                "(classes, dimension): resume with the data set and the parameters of that run")
+            head.load_state_dict(head_state)
+        for target, saved in zip([self.optimizer, *self.head_optimizers],
+                                 [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
+            _restore_optimizer(target, saved, source)
+        if "arguments" not in state:  # ours have them
+            logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
+            for group, (head, head_optimizer) in enumerate(zip(self.heads, self.head_optimizers, strict=True)):
+                _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
+        if state.get("scaler_state_dict") and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler_state_dict"])
+        if self.domain:
+            restore_domain(state, source, self.domain, self.domain_optimizer)
+        self.epoch, self.best_recall1 = state["epoch_num"], state["best_val_recall1"]
+        try:
+            self.iteration, self.monitor.sums = int(state.get("iteration", 0)), EpochSums(**state.get("epoch_sums", {}))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{source} is damaged: where in the epoch it was made does not read ({error})") from error
+        _restore_random_state(state.get("random_state", {}))
+
+
+def head_differences(now, before):
+    """["--loss_m 0.4, now 0.5", ...] of a head's settings. before: None for a published head. Raises UserError if the head is of another
+    kind."""
+    before = PUBLISHED_HEAD if before is None else before
+    if not isinstance(before, dict) or before.get("loss") != now["loss"]:
+        before = before.get("loss") if isinstance(before, dict) else before
+        raise UserError(f"the run to resume was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
+                        "network alone with --resume_model")
+    return [f"--{'emms_l' if name == 'l' else f'loss_{name}'} {before.get(name)}, now {value}"
+            for name, value in now.items() if before.get(name) != value]
 
 
 def restore_domain(state, source, domain, optimizer):
@@ -45,17 +109,6 @@ def restore_domain(state, source, domain, optimizer):
         raise UserError(f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation")
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
-
-
-def _check_head_settings(now, before, source):
-    if not isinstance(before, dict) or before.get("loss") != now["loss"]:
-        before = before.get("loss") if isinstance(before, dict) else before
-        raise UserError(f"{source} was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
-                        "network alone with --resume_model")
-    for name, value in now.items():
-        if before.get(name) != value:
-            flag = "emms_l" if name == "l" else f"loss_{name}"
-            logging.warning(f"The resumed run had --{flag} {before.get(name)}, now {value}: results will be neither run's")
 
 
 def _restore_optimizer(target, saved, source):
@@ -82,3 +135,15 @@ def _reorder_classes(head, optimizer, order):
     for key in ("exp_avg", "exp_avg_sq"):
         for entry in optimizer.state.values():
             entry[key] = entry[key][order]
+
+
+def _random_state():
+    return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random_state(state):
+    """Each step seeds what is random in it, so that this matters to nothing yet but to what somebody adds."""
+    if "torch" in state:
+        torch.set_rng_state(state["torch"])
+    if state.get("cuda") and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 import distributed
+from datasets.workers import explaining_lost_workers, make_workers_loader
 from model.errors import UserError
 from model.inference import Describer
 from retrieval.store import block_size, temporary_store
@@ -28,11 +29,12 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
     pending = store.pending()
     if pending:
         device = torch.device(device)
-        loader = torch.utils.data.DataLoader(images, batch_size=batch_size, num_workers=num_workers, collate_fn=list,
-                                             sampler=itertools.chain.from_iterable(map(store.rows, pending)))
+        loader = make_workers_loader(images, num_workers, batch_size=batch_size, collate_fn=list,
+                                     sampler=itertools.chain.from_iterable(map(store.rows, pending)))
         describe = Describer(network, device, dtype)
         total = sum(len(store.rows(block)) for block in pending)
-        with tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as progress:
+        with explaining_lost_workers(), tqdm(total=total, desc=description, unit="img", leave=False,
+                                             disable=distributed.quiet()) as progress:
             items = itertools.chain.from_iterable(loader)
             for block in pending:
                 store.write(block, *_extract_block(describe, images, items, store.rows(block), batch_size, progress))

@@ -9,7 +9,6 @@ import torch
 BLOCK_BYTES = 1 << 27  # of database descriptors as float32, searched at a time
 _SLACK = 8  # further candidates, whose distances by matrix product may be off by some bits
 _PAIRS_BYTES = 1 << 23  # of the differences between queries and candidates, at a time
-_TILE = 8192  # database descriptors of one matrix product in faiss (1,024 by default: its threads then wait for each other all the time)
 _GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances take 0.5 GB
 
 
@@ -69,22 +68,11 @@ def usable_blocks(database, usable):
 
 def _search_cpu(database, queries, k, usable, device):
     heap = faiss.ResultHeap(len(queries), k)
-    with _tiles(_TILE):
-        for indices, block in usable_blocks(database, usable):
-            distances, neighbours = faiss.knn(queries, block, min(k, len(block)))
-            heap.add_result(*_pad(distances, indices[neighbours], k))
+    for indices, block in usable_blocks(database, usable):
+        distances, neighbours = faiss.knn(queries, block, min(k, len(block)))
+        heap.add_result(*_pad(distances, indices[neighbours], k))
     heap.finalize()
     return heap.D, heap.I
-
-
-@contextlib.contextmanager
-def _tiles(size):
-    before = faiss.cvar.distance_compute_blas_database_bs
-    faiss.cvar.distance_compute_blas_database_bs = size
-    try:
-        yield
-    finally:
-        faiss.cvar.distance_compute_blas_database_bs = before
 
 
 def _pad(distances, neighbours, k):

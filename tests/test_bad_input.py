@@ -108,10 +108,11 @@ def test_checkpoint_of_another_architecture(copy, capsys):
 def test_resuming_on_other_groups(copy, capsys):
     train.main(["--dataset_folder", copy, *FLAGS, "--epochs_num", "1", "--iterations_per_epoch", "1"])
     capsys.readouterr()
+    changed = ["--dataset_folder", copy, *FLAGS, "--accept_changes", "--resume_train"]
     last = glob.glob("logs/*/*/last_checkpoint.pth")[0]
-    line = fails(train, capsys, "--dataset_folder", copy, *FLAGS, "--resume_train", last, "--groups_num", 1)
+    line = fails(train, capsys, *changed, last, "--groups_num", 1)
     assert "was trained on 2 groups, not on 1" in line
-    line = fails(train, capsys, "--dataset_folder", copy, *FLAGS, "--resume_train", last, "--alpha", 60)
+    line = fails(train, capsys, *changed, last, "--alpha", 60)
     assert "has a head of (12, 32), and of this training set (6, 32)" in line
 
 
@@ -162,7 +163,8 @@ def test_unknown_model(copy, capsys):
     assert "there is no file logs/x.pth" in fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "logs/x.pth")
 
 
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"),
+                                               (signal.SIGUSR1, "told to end by SIGUSR1")])
 def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
     command = [sys.executable, os.path.join(ROOT, "train.py"), "--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "100000",
                "--num_workers", "1"]

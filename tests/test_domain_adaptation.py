@@ -298,14 +298,16 @@ def test_on_a_gpu(tiny, target, workdir, kind):
 
 def test_resuming_with_and_without_domain_adaptation(tiny, target, adapted, workdir, capsys):
     last = {kind: shutil.copytree(folder, kind) + "/last_checkpoint.pth" for kind, folder in adapted.items()}
-    plain = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", last["grl"], "--save_dir", "plain")
+    plain = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", last["grl"], "--save_dir", "plain",
+                "--accept_changes")
     assert "The resumed run had --domain_adaptation grl, now None" in open(f"{plain}/info.log").read()
     assert "domain_state_dict" not in read_tensors(f"{plain}/last_checkpoint.pth")
     with_it = run(train, *flags_of(tiny, target, KINDS["grl"]), "--epochs_num", 3, "--resume_train", f"{plain}/last_checkpoint.pth",
-                  "--save_dir", "grl_again")
+                  "--save_dir", "grl_again", "--accept_changes")
     assert "is of a run without domain adaptation: what that adds starts untrained" in open(f"{with_it}/info.log").read()
     shutil.rmtree("logs")
-    line = fails(train, capsys, *flags_of(tiny, target, KINDS["grl"]), "--resume_train", last["aada"], "--save_dir", "x")
+    line = fails(train, capsys, *flags_of(tiny, target, KINDS["grl"]), "--resume_train", last["aada"], "--save_dir", "x",
+                 "--accept_changes")
     assert "is of another kind or backbone: it lacks layers.0.weight" in line and "mend --domain_adaptation" in line
 
 

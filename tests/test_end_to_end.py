@@ -15,6 +15,7 @@ import eval as eval_script
 import train
 from model.checkpoints import RUN_STATE_KEYS, load_network
 from model.files import read_tensors, write_tensors
+from model.optimizers import lr_factor
 from tests.tiny import FLAGS
 
 
@@ -45,7 +46,8 @@ def trained(tiny, tmp_path_factory):
 
 def test_outputs_of_a_run(trained):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", os.path.basename(trained))
-    assert set(os.listdir(trained)) == {"info.log", "debug.log", "metrics.csv", "best_model.pth", "last_checkpoint.pth", "preds"}
+    assert set(os.listdir(trained)) == {"info.log", "debug.log", "metrics.csv", "best_model.pth", "last_checkpoint.pth",
+                                        "last_checkpoint.previous.pth", "environment.json", "preds"}
     log = open(os.path.join(trained, "info.log")).read()
     assert log.splitlines()[-1].endswith("Experiment finished (without any errors)")
     assert "Group 0: 12 classes, 36 images; each class is seen 1.0 times an epoch" in log
@@ -139,7 +141,7 @@ def test_resuming_with_other_arguments_warns_and_a_drawn_seed_stays(tiny, workdi
     flags = ["--dataset_folder", tiny, *FLAGS, "--seed", -1]
     folder = run(train, *flags, "--epochs_num", 1)
     seed = read_tensors(f"{folder}/last_checkpoint.pth")["seed"]
-    run(train, *flags, "--epochs_num", 2, "--batch_size", 5, "--resume_train", f"{folder}/last_checkpoint.pth")
+    run(train, *flags, "--epochs_num", 2, "--batch_size", 5, "--accept_changes", "--resume_train", f"{folder}/last_checkpoint.pth")
     assert read_tensors(f"{folder}/last_checkpoint.pth")["seed"] == seed
     log = open(f"{folder}/info.log").read()
     assert "The resumed run had --batch_size 4, now 5" in log and "had --seed" not in log
@@ -157,7 +159,7 @@ def test_resuming_a_published_run_state_on_a_gpu(tiny, workdir):
 
 def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, workdir):
     folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--resume_train", f"{trained}/last_checkpoint.pth",
-                 "--save_dir", "again", "--lr", 1e-6)
+                 "--save_dir", "again", "--lr", 1e-6, "--accept_changes")
     assert folder.startswith("logs/again/")
     assert_equal(weights(folder, "best_model.pth"), weights(trained, "best_model.pth"))
     assert "learning rate was 1e-05; going on with 1e-06" in open(f"{folder}/info.log").read()
@@ -165,21 +167,21 @@ def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, w
 
 def test_learning_rates_of_a_resumed_run_are_those_of_the_command_line(tiny, trained, workdir):
     folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 5, "--resume_train", f"{trained}/last_checkpoint.pth",
-                 "--save_dir", "again", "--lr", 1e-6, "--classifiers_lr", 0.002)
+                 "--save_dir", "again", "--lr", 1e-6, "--classifiers_lr", 0.002, "--accept_changes")
     state = read_tensors(f"{folder}/last_checkpoint.pth")
     rates = [optimizer["param_groups"][0]["lr"] for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]]
     assert rates == [1e-6, 0.002, 0.002]
 
 
 def test_cosine_schedule(tiny, workdir):
-    factors = [train.lr_factor("cosine", 100, step) for step in range(100)]
+    factors = [lr_factor("cosine", 100, step) for step in range(100)]
     assert factors[0] == 0.2 and max(factors) == factors[5] == 1 and factors[99] < 0.001
     assert factors[52] == pytest.approx(0.5, abs=0.01) and factors[5:] == sorted(factors[5:], reverse=True)
-    assert train.lr_factor("constant", 100, 99) == 1
+    assert lr_factor("constant", 100, 99) == 1
     flags = ["--dataset_folder", tiny, *FLAGS, "--lr_schedule", "cosine"]
     whole = run(train, *flags)
     state = read_tensors(f"{whole}/last_checkpoint.pth")
-    assert state["optimizer_state_dict"]["param_groups"][0]["lr"] == pytest.approx(1e-5 * train.lr_factor("cosine", 6, 5))
+    assert state["optimizer_state_dict"]["param_groups"][0]["lr"] == pytest.approx(1e-5 * lr_factor("cosine", 6, 5))
     # resumed, the schedule goes on from the rates that were asked for
     state |= {"epoch_num": 1}
     write_tensors(state, f"{whole}/last_checkpoint.pth")

@@ -12,6 +12,7 @@ from datasets.demo_city import photos, render
 from datasets.demo_city.plan import random_for
 from datasets.demo_city.scene import Pictures, Scene
 from datasets.names import images_list_path, write_images_list
+from datasets.workers import end_with_parent
 from model.errors import UserError
 
 SETTINGS_FILE = "demo_city.json"
@@ -66,6 +67,7 @@ _worker = {}
 
 
 def _start_worker(settings, folder):
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _worker["renderer"], _worker["folder"] = Renderer(settings), folder
 

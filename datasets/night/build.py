@@ -19,6 +19,7 @@ from datasets.night.augmentation import needs_target
 from datasets.night.fourier import window
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
+from datasets.workers import make_workers_loader
 from model.errors import UserError
 from model.files import replacing
 
@@ -78,7 +79,7 @@ def build(settings, num_workers=0, batch_size=8):
     if targets:
         _warn_of_small_window(settings.source, names[0], settings.fda_beta)
     chunks = _Chunks(settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size)
-    loader = torch.utils.data.DataLoader(chunks, batch_size=None, num_workers=num_workers, collate_fn=_unchanged)
+    loader = make_workers_loader(chunks, num_workers, batch_size=None, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the images share the cores, not the parts of one; the loader's workers do so anyway

@@ -1,0 +1,353 @@
+"""Training that is interrupted and goes on ends as training that is not."""
+
+import csv
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import commons
+import train
+from model.checkpoints import find_newest_run, previous_path
+from model.errors import UserError
+from model.files import read_tensors
+from tests.test_end_to_end import assert_equal, run, weights
+from tests.tiny import FLAGS
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHORT = [*FLAGS, "--iterations_per_epoch", "4", "--lr", "0.001"]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The log folder of an uninterrupted run."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("whole"))
+    try:
+        return os.path.abspath(run(train, "--dataset_folder", tiny, *SHORT))
+    finally:
+        os.chdir(before)
+
+
+def rows(folder):
+    with open(os.path.join(folder, "metrics.csv")) as file:
+        return [{key: value for key, value in row.items() if key not in ("seconds", "images_per_second")} for row in csv.DictReader(file)]
+
+
+def assert_same_end(folder, whole):
+    assert_equal(weights(folder), weights(whole))
+    assert_equal(weights(folder, "best_model.pth"), weights(whole, "best_model.pth"))
+    assert rows(folder) == rows(whole)
+    ours, theirs = (read_tensors(f"{path}/last_checkpoint.pth") for path in (folder, whole))
+    for a, b in zip([ours["optimizer_state_dict"], *ours["optimizers_state_dict"]],
+                    [theirs["optimizer_state_dict"], *theirs["optimizers_state_dict"]], strict=True):
+        assert all(torch.equal(a["state"][key]["exp_avg"], b["state"][key]["exp_avg"]) for key in b["state"])
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing of ours catches it."""
+
+
+def killed_at(monkeypatch, place, count):
+    """Raises Killed when a function is called for the count-th time."""
+    module, name = place.rsplit(".", 1)
+    original, calls = getattr(sys.modules[module], name), []
+
+    def counting(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == count:
+            raise Killed
+        return original(*args, **kwargs)
+    monkeypatch.setattr(sys.modules[module], name, counting)
+
+
+@pytest.mark.parametrize(("place", "count"), [
+    ("torch.manual_seed", 9),  # in an iteration of the second epoch (set_seed and three modules come before)
+    ("train.test", 2),  # in the second validation
+    ("model.run_checkpoints.save_run_state", 3)])  # between best_model.pth and the checkpoint
+@pytest.mark.parametrize("flags", [["--checkpoint_every", "1"], ["--checkpoint_every", "3", "--num_workers", "1"]])
+def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, whole, workdir, monkeypatch, place, count, flags):
+    flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", *flags]
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        killed_at(context, place, count)
+        train.main(flags)
+    folder = run(train, *flags)
+    assert len(glob.glob("logs/*/*")) == 1 and "Resuming at epoch" in open(f"{folder}/info.log").read()
+    assert_same_end(folder, whole)
+
+
+def start(*flags, **options):
+    command = [sys.executable, os.path.join(ROOT, "train.py"), *map(str, flags)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(process, text):
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"ended with {process.wait()} before {text!r}")
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_sigkill_leaves_no_worker_and_the_run_goes_on(tiny, whole, workdir):
+    flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", 1, "--num_workers", 2, "--resume_train", "auto"]
+    process = start(*flags)
+    try:
+        wait_for(process, "Epoch 00 in 0:00:0")  # the line after training; validation comes next
+        workers = children(process.pid)
+        assert workers
+    finally:
+        process.kill()
+    process.wait()
+    for worker in workers:
+        for _ in range(100):
+            if not os.path.exists(f"/proc/{worker}") or open(f"/proc/{worker}/stat").read().split()[2] == "Z":
+                break
+            signal.sigtimedwait([], 0.05)
+        else:
+            raise AssertionError("a worker outlives its parent")
+    assert_same_end(run(train, *flags), whole)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals to a process group with workers")
+def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
+    process = start("--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2, start_new_session=True)
+    try:
+        wait_for(process, "test set")
+        signal.sigtimedwait([], 3)
+        os.killpg(process.pid, signal.SIGUSR1)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGUSR1 and "SIGUSR1: ending" in errors
+    assert "is written: go on with --resume_train logs/default/" in errors and "Traceback" not in errors
+    folder, = glob.glob("logs/*/*")
+    state = read_tensors(f"{folder}/last_checkpoint.pth")
+    assert (state["epoch_num"], state["iteration"] > 0) == (0, True)
+
+
+def test_a_second_signal_ends_at_once(tiny, workdir):
+    code = ("import commons, os, signal, time, argparse\n"
+            "def body(args, folder):\n"
+            "    with commons.deferred_signals():\n"
+            "        os.kill(os.getpid(), signal.SIGTERM)\n"
+            "        os.kill(os.getpid(), signal.SIGINT)\n"
+            "        time.sleep(60)\n"
+            "commons.run_experiment(body, argparse.Namespace(save_dir='x'))")
+    ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 128 + signal.SIGINT and "SIGINT again: ending at once" in ended.stderr
+
+
+def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, monkeypatch):
+    flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "0"]
+    with monkeypatch.context() as context:
+        original = train.test
+        context.setattr(train, "test", lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGTERM), original(*args, **kwargs)))
+        with pytest.raises(SystemExit) as exit_:
+            train.main(flags)
+    assert exit_.value.code == 128 + signal.SIGTERM
+    last, = glob.glob("logs/*/*/last_checkpoint.pth")
+    assert read_tensors(last)["iteration"] == 4
+    assert_same_end(run(train, *flags, "--resume_train", last), whole)
+
+
+# --- damaged and missing checkpoints
+
+def flip(path, position):
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte[0] ^ 4]))
+
+
+def test_a_flipped_bit_is_named_and_the_checkpoint_before_is_used(tiny, whole, workdir, capsys):
+    shutil.copytree(whole, "logs/default/1")
+    last = "logs/default/1/last_checkpoint.pth"
+    flip(last, os.path.getsize(last) // 2)
+    flags = ["--dataset_folder", tiny, *SHORT, "--resume_train"]
+    folder = run(train, *flags, last)
+    log = open(f"{folder}/info.log").read()
+    assert "last_checkpoint.pth is damaged (the checksum of its entry" in log and "Resuming at epoch 1 of 2" in log
+    assert_same_end(folder, whole)
+    for path in (last, previous_path(last)):
+        flip(path, os.path.getsize(path) // 2)
+    with pytest.raises(SystemExit) as exit_:
+        train.main([*flags, last])
+    assert exit_.value.code == 2 and "is damaged" in capsys.readouterr().err
+    folder = run(train, *flags, "auto")  # none is sound: a new run, which says why
+    assert folder != "logs/default/1" and "is damaged" in open(f"{folder}/info.log").read()
+    assert_same_end(folder, whole)
+
+
+def test_auto_takes_the_newest_sound_run(whole, workdir):
+    for number, age in (("1", 100), ("2", 50), ("3", 0)):
+        shutil.copytree(whole, f"logs/x/{number}")
+        for path in glob.glob(f"logs/x/{number}/*.pth"):
+            os.utime(path, (1e9 - age, 1e9 - age))
+    assert find_newest_run("logs/x") == ("logs/x/3/last_checkpoint.pth", [])
+    for path in glob.glob("logs/x/3/last_checkpoint*"):
+        os.truncate(path, 1000)
+    found, problems = find_newest_run("logs/x")
+    assert found == "logs/x/2/last_checkpoint.pth" and len(problems) == 2 and all("logs/x/3" in problem for problem in problems)
+    os.unlink(found)  # the one before it is there
+    assert find_newest_run("logs/x")[0] == found
+    assert find_newest_run("logs/none") == (None, [])
+
+
+def test_resuming_lists_all_differences_and_refuses_them(tiny, whole, workdir, capsys):
+    flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", f"{whole}/last_checkpoint.pth", "--save_dir", "other"]
+    with pytest.raises(SystemExit) as exit_:
+        train.main([*flags, "--lr", "0.1", "--loss_m", "0.2", "--hue", "0.1"])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2 and "--accept_changes" in error
+    assert all(change in error for change in ("--lr 0.001, now 0.1", "--loss_m 0.4, now 0.2", "--hue 0.5, now 0.1"))
+    shutil.copytree(tiny, "changed")
+    name = sorted(glob.glob("changed/train/**/*.jpg", recursive=True))[0]
+    os.rename(name, name.replace("pano0", "panoX"))
+    with pytest.raises(SystemExit):
+        train.main([*flags, "--dataset_folder", "changed"])
+    assert "the images of changed/train or their split into groups" in capsys.readouterr().err
+
+
+def test_another_machine_is_warned_of(tiny, whole, workdir, monkeypatch):
+    original = train.describe_environment
+    monkeypatch.setattr(train, "describe_environment", lambda device: {**original(device), "instructions": "AVX9"})
+    folder = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", f"{whole}/last_checkpoint.pth",
+                 "--save_dir", "x")
+    assert f"The resumed run had instructions {torch.backends.cpu.get_cpu_capability()}, now AVX9" in open(f"{folder}/info.log").read()
+
+
+def test_two_runs_never_share_a_log_folder(tiny, whole, workdir, capsys):
+    shutil.copytree(whole, "logs/default/1")
+    lock = commons._lock("logs/default/1")
+    flags = ["--dataset_folder", tiny, *SHORT, "--epochs_num", "3", "--resume_train", "auto"]
+    with pytest.raises(SystemExit) as exit_:
+        train.main(flags)
+    assert exit_.value.code == 2 and "another run writes to logs/default/1" in capsys.readouterr().err
+    lock.close()
+    assert run(train, *flags) == "logs/default/1"
+
+
+# --- numbers that are none
+
+def diverging(monkeypatch, step, change):
+    """Changes the images that the network gets at a step."""
+    original = train.prepare_batches
+
+    def prepare(*args):
+        for item in original(*args):
+            yield (item[0], item[1], change(item[2]) if item[0] == step else item[2], *item[3:])
+    monkeypatch.setattr(train, "prepare_batches", prepare)
+
+
+def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatch, capsys):
+    diverging(monkeypatch, 5, lambda images: images * float("nan"))
+    with pytest.raises(SystemExit) as exit_:
+        train.main(["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "1"])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2 and "the loss of iteration 5 is nan, at the learning rates network 0.001, head 0.01" in error
+    assert "Images of iteration 5: 'sub/@" in error
+    state = read_tensors(glob.glob("logs/*/*/last_checkpoint.pth")[0])
+    assert (state["epoch_num"], state["iteration"]) == (1, 1)
+    assert all(torch.isfinite(value).all() for value in state["model_state_dict"].values())
+
+
+def test_weights_that_are_none_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
+    original = train.RunState.end_epoch
+
+    def end_epoch(run):
+        with torch.no_grad():
+            next(run.network.parameters())[0] = float("inf")
+        original(run)
+    monkeypatch.setattr(train.RunState, "end_epoch", end_epoch)
+    with pytest.raises(SystemExit):
+        train.main(["--dataset_folder", tiny, *SHORT])
+    assert "backbone.0.weight is not finite" in capsys.readouterr().err
+    assert not glob.glob("logs/*/*/last_checkpoint.pth")
+
+
+class Steep(torch.autograd.Function):
+    """What it is given, with a gradient that is not finite."""
+
+    @staticmethod
+    def forward(context, images):
+        return images.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * float("inf")
+
+
+@pytest.mark.parametrize(("limit", "steps"), [(25, 4), (3, 3)])
+def test_skipped_steps_are_counted_and_many_stop_the_run(tiny, workdir, monkeypatch, capsys, limit, steps):
+    monkeypatch.setattr("model.step_monitor.MAX_SKIPPED_IN_A_ROW", limit)
+    original = train.Objective.__call__
+    monkeypatch.setattr(train.Objective, "__call__", lambda self, *args: {name: Steep.apply(term)
+                                                                          for name, term in original(self, *args).items()})
+    flags = ["--dataset_folder", tiny, *SHORT, "--epochs_num", "1", "--use_amp16", "--amp_dtype", "float16"]
+    if limit > 4:
+        folder = run(train, *flags)
+        assert rows(folder)[0]["skipped_steps"] == "4" and "4 steps skipped" in open(f"{folder}/info.log").read()
+        return
+    with pytest.raises(SystemExit):
+        train.main(flags)
+    assert "the gradients of the last 3 iterations, up to 2, are not finite" in capsys.readouterr().err
+
+
+# --- disks and workers that fail
+
+def test_a_full_disk_keeps_the_checkpoint_before_and_the_run_goes_on(tiny, whole, workdir, monkeypatch):
+    original, calls = torch.save, []
+
+    def save(value, path):
+        calls.append(path)
+        if 2 <= len(calls) <= 4:
+            raise OSError(28, "No space left on device")
+        original(value, path)
+    monkeypatch.setattr(torch, "save", save)
+    folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "1")
+    log = open(f"{folder}/info.log").read()
+    assert log.count("No space left on device; the checkpoint of before stays, and the run goes on") == 3
+    assert_same_end(folder, whole)
+
+
+@pytest.mark.parametrize(("number", "advice"), [(signal.SIGKILL, "ran out of memory"), (signal.SIGBUS, "/dev/shm"),
+                                                (signal.SIGSEGV, "crashed")])
+def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys, number, advice):
+    original = train.TrainDataset.__getitem__
+    parent = os.getpid()
+
+    def getitem(dataset, step):
+        if step == 3 and os.getpid() != parent:
+            signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
+            os.kill(os.getpid(), number)
+        return original(dataset, step)
+    monkeypatch.setattr(train.TrainDataset, "__getitem__", getitem)
+    with pytest.raises(SystemExit) as exit_:
+        train.main(["--dataset_folder", tiny, *SHORT, "--num_workers", "1"])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2 and advice in error and "--num_workers" in error and "Traceback" not in error
+
+
+def test_environment(whole):
+    import json
+    with open(f"{whole}/environment.json") as file:
+        environment = json.load(file)
+    assert environment["torch"] == torch.__version__.split("+")[0] and environment["arguments"]["lr"] == 0.001
+    assert len(environment["digests"]["split"]) == len(environment["digests"]["initial_weights"]) == 64 and environment["resumed"] == []
+
+
+def test_find_run_to_resume_needs_a_folder_of_runs(workdir):
+    with pytest.raises(UserError, match="there is no file"):
+        train.load_run_state("logs/x/last_checkpoint.pth")
