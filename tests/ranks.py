@@ -28,11 +28,12 @@ def run_ranks(number, function, *arguments):
         sender.close()
         started.append((process, receiver))
     results, codes, errors = [], [], []
-    for rank, (process, receiver) in enumerate(started):
+    for _, receiver in started:
         results.append(None)
         with contextlib.suppress(EOFError):
             if receiver.poll(LIMIT):
                 results[-1] = pickle.loads(receiver.recv_bytes())
+    for rank, (process, _) in enumerate(started):
         process.join(LIMIT)
         process.kill()
         codes.append(process.exitcode)
