@@ -8,6 +8,7 @@ numbers and JSON, no pickles. How a rank's end reaches the others is failures.py
 import collections
 import contextlib
 import datetime
+import io
 import json
 import os
 
@@ -67,10 +68,10 @@ def joined():
         yield
         _watch.stop()
         barrier()
+        dist.destroy_process_group()
     finally:
         _watch.stop()
         _watch = None
-        dist.destroy_process_group()
 
 
 def settle(code, message, error=None):
@@ -79,6 +80,12 @@ def settle(code, message, error=None):
     code, message: this rank's own end; error: the exception behind it. The first rank that failed decides for all, and rank 0 logs.
     """
     return _watch.settle(code, message, error) if _watch else (code, message)
+
+
+def relay(signals):
+    """From now on what one rank's commons._Signals receives is told to all."""
+    if _watch:
+        _watch.relay(signals)
 
 
 def local_device(kind):
@@ -186,6 +193,26 @@ def check_same(value, what):
     for other, theirs in enumerate(values):
         if theirs != values[0]:
             raise UserError(f"ranks 0 and {other} have different {what} ({values[0]} and {theirs}): give all machines the same files")
+
+
+def on_main(function, *arguments):
+    """What the function returns on rank 0, on every rank: plain, for JSON."""
+    return from_main(function(*arguments) if is_main() else None)
+
+
+def broadcast_tensors(value, source):
+    """A state of plain values and tensors, of rank `source`, on every rank, on the CPU."""
+    if size() == 1:
+        return value
+    buffer = io.BytesIO()
+    if rank() == source:
+        torch.save(value, buffer)
+    length = torch.tensor([buffer.tell()])
+    dist.broadcast(length, source)
+    data = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if rank() == source else \
+        torch.empty(int(length), dtype=torch.uint8)
+    dist.broadcast(data, source)
+    return value if rank() == source else torch.load(io.BytesIO(data.numpy().tobytes()), map_location="cpu", weights_only=True)
 
 
 def barrier():

@@ -7,6 +7,7 @@ import sys
 import torch
 
 import commons
+import distributed
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from model.checkpoints import load_network
@@ -18,8 +19,9 @@ from visualizations import save_predictions
 
 
 def main(argv=None):
-    args = parse_arguments(is_training=False, argv=argv)
-    return commons.run_experiment(evaluate, args)
+    with distributed.joined():
+        args = parse_arguments(is_training=False, argv=argv)
+        return commons.run_experiment(evaluate, args)
 
 
 def evaluate(args, output_folder):
@@ -51,7 +53,7 @@ def test_and_report(test_set, network, args, device, seed, output_folder):
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)
-    if args.num_preds_to_save:
+    if args.num_preds_to_save and distributed.is_main():
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")

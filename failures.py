@@ -28,11 +28,16 @@ class RankWatch:
     def __init__(self, store, rank, size):
         self.store, self.rank = store, rank
         self._stopping, self._settling = threading.Event(), threading.Event()
+        self._signals = None
         self._pulses = {}  # rank -> (its last pulse, when that was seen)
         store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid()]))
         self._places = {other: json.loads(store.get(f"place/{other}")) for other in range(size) if other != rank}
         store.set_timeout(datetime.timedelta(seconds=SILENCE))
         threading.Thread(target=self._run, daemon=True).start()
+
+    def relay(self, signals):
+        """From now on a signal that any rank got is told to all. signals: with received, a number or None, and relayed(number)."""
+        self._signals = signals
 
     def stop(self):
         """To be called before the group is left."""
@@ -61,13 +66,14 @@ class RankWatch:
             pulse += 1
             try:
                 self.store.set(f"pulse/{self.rank}", str(pulse))
+                self._relay_signals()
                 # rank 0 watches over all, and the others over rank 0
                 self._find_dead([other for other in self._places if 0 in (self.rank, other)])
                 first = self._first()
                 if first and noticed is None and not self._stopping.is_set():
                     noticed = time.monotonic()
                     if self.rank == 0:
-                        _log(self._to_log(first[0], first[2]))
+                        log_end(self._to_log(first[0], first[2]))
                 # a rank that waits for the failed one in NCCL, or works on its own for long, does not end by itself
                 if noticed and time.monotonic() - noticed > GRACE and not self._settling.is_set():
                     _end(first[1], self._to_log(first[0], first[2]))
@@ -75,6 +81,15 @@ class RankWatch:
                 if not (self._stopping.is_set() or self._settling.is_set()):
                     _end(1, f"the machine of torchrun's rendezvous is gone ({str(lost).splitlines()[0]})")
                 return
+
+    def _relay_signals(self):
+        signals = self._signals
+        if signals is None:
+            return
+        if signals.received is not None:
+            self.store.set("signal", str(int(signals.received)))
+        elif self.store.check(["signal"]):
+            signals.relayed(int(self.store.get("signal")))
 
     def _find_dead(self, others, patience=0):
         """Puts dead ranks on the board; looks for up to `patience` seconds until something is on it."""
@@ -120,13 +135,14 @@ class RankWatch:
         return message if first == self.rank or message == own or message.startswith("rank ") else f"on rank {first}: {message}"
 
 
-def _log(message):
+def log_end(message):
+    """Logs why a script ends; nothing for None."""
     if message:
-        logging.error(f"error: {message}")
+        logging.error(message if message.startswith("Traceback") else f"error: {message}")
 
 
 def _end(code, message):
-    _log(message)
+    log_end(message)
     logging.shutdown()
     os._exit(code)
 

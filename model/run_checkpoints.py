@@ -16,11 +16,11 @@ class Checkpoints:
     """Writes a run's best_model.pth and last_checkpoint.pth, so that what is on the disk always fits together.
 
     folder: where; every: iterations between two within an epoch, 0 for none, None for about ten minutes' worth. A disk that refuses is
-    logged, and asked again the next time.
+    logged, and asked again the next time. writes: whether this process is the one of all that train together that writes.
     """
 
-    def __init__(self, run, folder, every):
-        self.run, self.every = run, every
+    def __init__(self, run, folder, every, writes=True):
+        self.run, self.every, self.writes = run, every, writes
         self.best_path, self.last_path = (os.path.join(folder, name) for name in (BEST_MODEL, LAST_CHECKPOINT))
         self._unsaved_best, self._written_at = None, time.monotonic()
 
@@ -33,6 +33,8 @@ class Checkpoints:
         """Returns whether it was written. Raises DivergedError when a weight is not finite."""
         state = self.run.state_dict()
         self._written_at = time.monotonic()
+        if not self.writes:
+            return True
         try:
             self._write_best()  # first: no checkpoint may speak of a best model that is not there
             save_run_state(state, self.last_path)
@@ -46,7 +48,7 @@ class Checkpoints:
         self._unsaved_best = {name: value.clone() for name, value in portable(self.run.network.state_dict()).items()}
 
     def _write_best(self):
-        if self._unsaved_best is not None:
+        if self._unsaved_best is not None and self.writes:
             write_tensors(self._unsaved_best, self.best_path)
             self._unsaved_best = None
 

@@ -25,6 +25,8 @@ def search(database, queries, k, exclude_database=(), exclude_queries=(), device
     usable[list(exclude_database)] = False
     device = torch.device(device)
     search_blocks = _search_gpu if device.type == "cuda" else _search_cpu
+    if not len(database):  # a rank's share may be
+        return np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), -1)
     _, candidates = search_blocks(database, queries, k + _SLACK, usable, device)
     return exclude(*nearest(_distances(database, queries, candidates), candidates, k), exclude_queries)
 
