@@ -51,7 +51,7 @@ def write_tensors(value, path, previous=None):
         try:
             torch.save(value, temporary)
         except RuntimeError as error:  # torch's zip writer reports a full disk so
-            raise UserError(f"{path} cannot be written: {(str(error).splitlines() or ['?'])[0]}; is the disk full?") from error
+            raise UserError(f"{path} cannot be written: is the disk full?") from error
         _forget_pages(temporary)
         try:
             check_sums(temporary)

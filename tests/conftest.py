@@ -15,6 +15,14 @@ def tiny(tmp_path_factory):
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(autouse=True)
+def _back_in_the_project():
+    """After a test, whose folder goes then, the next one begins where this one did."""
+    folder = os.getcwd()
+    yield
+    os.chdir(folder)
+
+
 @pytest.fixture
 def workdir(tmp_path, monkeypatch):
     """An empty working folder, for logs/ and cache/."""
