@@ -57,10 +57,12 @@ def joined():
         yield
         return
     try:
-        store, this, number = next(dist.rendezvous("env://", timeout=JOINING))
+        # a connection for each: one may wait while the other looks; the launcher's store outlives the ranks that it starts again
+        (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
-                                store=dist.PrefixStore("group", store), rank=this, world_size=number)
-        _watch = RankWatch(next(dist.rendezvous("env://"))[0], this, number)  # a connection of its own: those of `store` may be waiting
+                                store=dist.PrefixStore(f"group/{attempt}", store), rank=this, world_size=number)
+        _watch = RankWatch(dist.PrefixStore(f"watch/{attempt}", board), this, number)
     except (RuntimeError, ValueError) as error:  # torch.distributed's errors are RuntimeErrors
         raise UserError(f"the {os.environ.get('WORLD_SIZE')} processes cannot join: {str(error).splitlines()[0]}; start them with "
                         "torchrun") from error

@@ -55,7 +55,11 @@ class RankWatch:
             until = time.monotonic() + GRACE
             while self.rank and not self.store.check(["logged"]) and time.monotonic() < until and self._how_dead(0) is None:
                 time.sleep(PULSE / 20)
-            return code, self._to_log(first, decided, message)
+            message = self._to_log(first, decided, message)
+            until = time.monotonic() + 2 * PULSE  # the store may be rank 0's own: the others read there that it has logged
+            while self.rank == 0 and time.monotonic() < until and not self.store.check([f"end/{other}" for other in self._places]):
+                time.sleep(PULSE / 20)
+            return code, message
         except RuntimeError as lost:  # the board went with the machine that it was on
             logging.debug(f"The ranks' noticeboard is gone: {lost}")
             return code, message

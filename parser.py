@@ -160,14 +160,14 @@ def add_training_arguments(group, training_only):
         "and not only after each epoch; 0 does not (default: about every 10 minutes)")
     add("--parallel", choices=("data", "groups"), default="data", help=training_only or "what torchrun's processes do: data, each a share "
         "of every batch, as one process would train; groups, a group each, whose networks are averaged every --local_steps")
-    add("--group_schedule", choices=("epoch", "iteration"), default="epoch", help=training_only or "which group is trained: epoch, one "
-        "an epoch in turn (published); iteration, the next every --local_steps")
-    add("--local_steps", type=_whole(1), metavar="J", help=training_only or "steps on one group at a time, of --parallel groups (default: 100) "
-        "and --group_schedule iteration (default: 1)")
-    add("--local_moments", choices=("keep", "average", "reset"), default="average", help=training_only or "what becomes of the network's "
-        "Adam moments when --parallel groups averages the networks: each process keeps its own, they are averaged, or begin anew")
-    add("--freeze_bn", action="store_true", help=training_only or "batch norms use their running statistics in training too, and leave them "
-        "as they are")
+    add("--group_schedule", choices=("epoch", "iteration"), default="epoch", help=training_only or "which group is trained: "
+        "epoch, one an epoch in turn (published); iteration, the next every --local_steps")
+    add("--local_steps", type=_whole(1), metavar="J", help=training_only or "steps on one group at a time, of --parallel groups "
+        "(default: 100) and --group_schedule iteration (default: 1)")
+    add("--local_moments", choices=("keep", "average", "reset"), default="average", help=training_only or "what becomes of the "
+        "network's Adam moments when --parallel groups averages the networks: each process keeps its own, they are averaged, or begin anew")
+    add("--freeze_bn", action="store_true", help=training_only or "batch norms use their running statistics in training too, and leave "
+        "them as they are")
     add("--sync_bn", action="store_true", help=training_only or "batch norms normalise by the statistics of the whole batch, over all "
         "processes; on NVIDIA GPUs")
     add("--keep_every", type=_whole(0), default=0, help=training_only or "keep the network of every this many epochs as epoch_<n>.pth, "

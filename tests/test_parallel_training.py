@@ -60,7 +60,7 @@ def assert_equal(a, b):
         assert a == b or a != a
 
 
-FIFTY = [*FLAGS, "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32", "--freeze_bn"]
+FIFTY = [*FLAGS, "--backbone", "MobileNet_V2", "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32", "--freeze_bn"]
 
 
 @pytest.mark.parametrize("number", [2, 3])
@@ -76,7 +76,7 @@ def test_many_processes_follow_the_trajectory_of_one(tiny, number):
     assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
 
 
-FEW = [*FLAGS, "--image_size", "32", "--iterations_per_epoch", "4"]
+FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
 
 
 def plain_sgd(module, lr, device):
@@ -104,7 +104,7 @@ def test_groups_averaged_at_every_step_descend_their_mean_gradient(tiny):
     first, second, both = (trained(name)[1]["model_state_dict"] for name in ("group0", "group1", "both"))
     assert max((first[key] - second[key]).abs().max() for key in first) > 1e-3
     for key, value in both.items():
-        torch.testing.assert_close(value.double(), (first[key].double() + second[key].double()) / 2, rtol=0, atol=1e-6)
+        torch.testing.assert_close(value.double(), (first[key].double() + second[key].double()) / 2, rtol=1e-6, atol=1e-6)
 
 
 def record_averages(*flags):
@@ -175,7 +175,7 @@ def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
     folder, state, _ = trained("stopped")
     assert codes == [128 + signal.SIGUSR1] * 2 and (state["epoch_num"], state["iteration"]) == (1, 2)
     log = open(f"{folder}/info.log").read()
-    assert log.count("error: told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
+    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
     all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
     _, whole, rows = trained("whole")
     _, state, other_rows = trained("stopped")
