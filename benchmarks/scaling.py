@@ -23,7 +23,8 @@ from model.run_state import RunState
 from parallel import Parallel
 
 # (bytes/s each way, seconds a hop, source); latencies are assumptions
-LINKS = {"NVLink 4": (450e9, 5e-6, "NVIDIA H100: 900 GB/s both ways together"), "PCIe 4.0 x16": (31.5e9, 10e-6, "PCI-SIG: 16 GT/s, 128b/130b"),
+LINKS = {"NVLink 4": (450e9, 5e-6, "NVIDIA H100: 900 GB/s both ways together"),
+         "PCIe 4.0 x16": (31.5e9, 10e-6, "PCI-SIG: 16 GT/s, 128b/130b"),
          "100 Gbit/s": (12.5e9, 30e-6, "IEEE 802.3ba"), "25 Gbit/s": (3.125e9, 30e-6, "IEEE 802.3by")}
 GPUS = (1, 2, 4, 8, 16, 32, 64)
 _SIZES = (1 << 12, 1 << 20, 1 << 23)  # bytes, of the all-reduces that bandwidth and latency are measured with

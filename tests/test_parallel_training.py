@@ -60,7 +60,8 @@ def assert_equal(a, b):
         assert a == b or a != a
 
 
-FIFTY = [*FLAGS, "--backbone", "MobileNet_V2", "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32", "--freeze_bn"]
+FIFTY = [*FLAGS, "--backbone", "MobileNet_V2", "--freeze_bn",
+         "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32"]
 
 
 @pytest.mark.parametrize("number", [2, 3])
