@@ -20,8 +20,9 @@ import distributed
 from failures import log_end
 from model.acceleration import set_tf32
 from model.errors import UserError
+from model.escaping import EscapingFormatter
 from model.files import remove_leftovers, replacing
-from retrieval.locks import FileLock
+from model.locks import NO_LOCKS, FileLock
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"
@@ -185,6 +186,9 @@ def _lock(folder):
             raise UserError(f"another run writes to {folder}: wait until it ends, or give another --save_dir")
         remove_leftovers(folder)
     except OSError as error:
+        if error.errno in NO_LOCKS:
+            logging.warning(f"{folder} is on a file system without locks ({error.strerror}): take care that no two runs write to it")
+            return lock
         raise UserError(f"the log folder {folder} cannot be written to: {error.strerror or error}") from error
     return lock
 
@@ -203,7 +207,7 @@ class _LogFile(logging.FileHandler):
 
 
 def _open_logs(folder):
-    plain = logging.Formatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers, files = [logging.StreamHandler()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
     handlers[0].setLevel(logging.INFO)
     if not distributed.is_main():
@@ -227,7 +231,7 @@ def _logging_to(handlers):
     before, level = logger.handlers[:], logger.level
     logger.handlers[:] = before + handlers
     logger.setLevel(logging.DEBUG)
-    logging.getLogger("PIL").setLevel(logging.INFO)  # it logs every chunk of every PNG
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs every chunk of every PNG, and each TIFF that it cannot read
     try:
         yield
     finally:
@@ -240,23 +244,47 @@ def _logging_to(handlers):
 class Metrics:
     """metrics.csv: a CSV file that grows by a row an epoch, rewritten whole each time, beside and renamed.
 
-    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped.
+    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped; tensorboard: numbers go to event files
+    in tensorboard/ beside it too, at step `epoch`. Raises UserError if tensorboard is asked for and not installed.
     """
 
-    def __init__(self, path, first_epoch=0):
-        self.path, self.rows = path, []
+    def __init__(self, path, first_epoch=0, tensorboard=False):
+        self.path, self.rows, self._num_written = path, [], 0
+        self.events = _open_events(os.path.join(os.path.dirname(path), "tensorboard"), first_epoch) if tensorboard else None
         if first_epoch and os.path.exists(path):
             with open(path, newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch]
+            self._num_written = len(self.rows)
 
     def add(self, **values):
         """Appends a row; numbers are written with the digits that they need."""
         self.rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in values.items()})
+        if self.events:
+            for key, value in values.items():
+                if key != "epoch" and isinstance(value, (int, float)):
+                    self.events.add_scalar(key, value, values["epoch"])
+            self.events.flush()
+        self.write()
+
+    def write(self):
+        """Writes the rows that a full disk has refused, if there are any. Raises UserError if it still does."""
+        if len(self.rows) == self._num_written:
+            return
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
         with replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+        self._num_written = len(self.rows)
+
+
+def _open_events(folder, first_epoch):
+    """A writer of event files, in which steps from first_epoch on that an interrupted run left are passed over."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("--tensorboard needs tensorboard, which is not installed: pip install -r requirements-report.txt") from error
+    return SummaryWriter(folder, purge_step=first_epoch)
 
 
 def select_device(name, flag="--device"):

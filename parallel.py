@@ -15,6 +15,7 @@ import torch
 
 import commons
 import distributed
+from datasets.bad_images import count_images
 from datasets.schedule import Share
 from model.errors import UserError
 from model.sharded_head import ShardedHead
@@ -79,13 +80,14 @@ class Parallel:
     # --- a step
 
     def merge_reports(self, batch):
-        """A TrainBatch that tells the names and problems of all ranks' images."""
+        """(a TrainBatch that tells the names and problems of all ranks' images, how many images they have read)."""
         if not self.by_data:
-            return batch
+            return batch, count_images(batch)
         fields = ("names", "unreadable", "resized")
-        reports = distributed.gather([*(getattr(batch, field) for field in fields), batch.error])
+        reports = distributed.gather([*(getattr(batch, field) for field in fields), count_images(batch), batch.error])
         merged = {field: [item for report in reports for item in report[number]] for number, field in enumerate(fields)}
-        return batch._replace(**merged, error=next((report[-1] for report in reports if report[-1]), ""))
+        batch = batch._replace(**merged, error=next((report[-1] for report in reports if report[-1]), ""))
+        return batch, sum(report[-2] for report in reports)
 
     def sum_gradients(self, run, head):
         """After backward: every rank gets the whole batch's gradients, and the mean of the batch norms' running statistics."""
@@ -107,7 +109,7 @@ class Parallel:
             if run.iteration % self.local_steps:
                 return
             self._average_networks(run)
-        due, number = checkpoints.is_due(), 0
+        due, number = checkpoints is not None and checkpoints.is_due(), 0
         if distributed.size() > 1:
             due, number = distributed.all_reduce(torch.tensor([due and distributed.is_main(), commons.pending_signal()]), "agreement",
                                                  maximum=True).tolist()
@@ -126,6 +128,11 @@ class Parallel:
         """Between an epoch's steps and its validation, which ranks leave each by itself on a signal: so nothing is lost by that."""
         if distributed.size() > 1:
             checkpoints.save()
+
+    def finish(self, checkpoints):
+        """Checkpoints.finish() on all ranks."""
+        checkpoints.is_behind = distributed.from_main(checkpoints.is_behind)
+        checkpoints.finish()
 
     def _average_networks(self, run):
         _average([parameter.data for parameter in _parameters(run) if parameter.requires_grad], "networks")
@@ -190,6 +197,9 @@ class Parallel:
         crc32 = zlib.crc32(" ".join(str(part.images_crc32) for part in parts).encode())
         return EpochSums(totals, sum(part.steps for part in parts), sum(part.skipped_steps for part in parts), 0, crc32,
                          max(part.seconds for part in parts))
+
+
+ALONE = Parallel()
 
 
 def _parameters(run):

@@ -4,6 +4,7 @@ One recipe serves both: each script accepts all flags, shows those that it uses 
 """
 
 import argparse
+import itertools
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ import distributed
 from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
 from model.errors import UserError
+from model.escaping import escape
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, canonical_backbone
 
@@ -19,6 +21,7 @@ DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
 # flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
 DOMAIN_DEFAULTS = {"domain_batch_size": (("grl", "aada"), 24), "domain_lr": (("grl", "aada"), None), "grl_loss_weight": (("grl",), 0.1),
                    "aada_m": (("aada",), 0.5), "aada_gamma": (("aada",), 0.01)}
+_MAX_RECIPES, _MAX_RECIPE = 100, 1 << 16  # how many a command may lead to; characters of one
 
 
 def parse_arguments(is_training=True, argv=None):
@@ -59,6 +62,11 @@ def parse_with(parser, argv, needed, check=None):
     return args
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(escape(message))  # a recipe may be a stranger's
+
+
 def make_parser(is_training):
     parser = _Parser(
         prog="train.py" if is_training else "eval.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,6 +81,7 @@ def make_parser(is_training):
     add_domain_arguments(parser.add_argument_group("target domain"), training_only)
     add_night_arguments(parser.add_argument_group("night"), training_only)
     add_evaluation_arguments(parser.add_argument_group("validation and test"))
+    add_report_arguments(parser.add_argument_group("report"), training_only)
     add_running_arguments(parser.add_argument_group("running"))
     return parser
 
@@ -153,6 +162,8 @@ def add_training_arguments(group, training_only):
         "faster, results differ a little")
     add("--profile", type=_whole(0), default=0, metavar="N", help=training_only or "write a trace of N steps, after 10 to warm up, to "
         "trace.json in the output folder, for chrome://tracing or ui.perfetto.dev")
+    add("--tensorboard", action="store_true", help=training_only or "write what metrics.csv holds as TensorBoard event files too, in the "
+        "output folder's tensorboard/ (needs tensorboard)")
     add("--batch_size", type=_whole(2), default=32, help=training_only or "training images a step")
     add("--epochs_num", type=_whole(1), default=50, help=training_only or "epochs, each of one group")
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
@@ -258,43 +269,67 @@ def add_evaluation_arguments(group):
     add("--save_only_wrong_preds", action="store_true", help="draw only the queries whose first prediction is wrong")
 
 
+def add_report_arguments(group, training_only):
+    add = _adder(group)
+    evaluation_only = None if training_only else argparse.SUPPRESS
+    add("--report", metavar="FILE", help=evaluation_only or "write a page on the test, one HTML file that needs no network: recalls, "
+        "errors, a map, misses, and the training's curves if metrics.csv lies beside --resume_model")
+    add("--compare", metavar="FILE", help=evaluation_only or "test this network too, named as for --resume_model, and compare the two "
+        "on the same queries by paired bootstrap")
+    add("--further_queries", nargs="+", default=[], metavar="FOLDER", help=evaluation_only or "test these folders of queries too, named as "
+        "for --queries_folder, in the same database (queries_night beside queries_v1)")
+
+
 def add_running_arguments(group):
     add = _adder(group)
     add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="where to compute; auto: CUDA, else MPS, else the CPU")
     add("--seed", type=_whole(-1, 2**63 - 1), default=0,
         help="seed of all that is random; -1 draws one, and allows nondeterministic kernels")
     add("--num_workers", type=_whole(0), default=8, help="processes that decode images; results do not depend on it")
+    add("--max_bad_images", type=_whole(0), metavar="N", help="the run ends with an error when more than N images cannot be read, after "
+        "the recalls if they are test images; bad_images.txt lists them (default: 10, or 0.1%% of the images read so far if that is more)")
 
 
 def expand_recipes(argv=None):
     """Replaces every @FILE among arguments by the flags in that file, recipes in recipes too. Raises UserError when one cannot be
-    read, and on one that includes itself."""
-    return _expand(sys.argv[1:] if argv is None else [str(argument) for argument in argv], ())
+    read, on one that includes itself, and when there is no end to them."""
+    return _expand(sys.argv[1:] if argv is None else [str(argument) for argument in argv], (), itertools.count(1))
 
 
-def _expand(arguments, including):
+def _expand(arguments, including, opened):
+    """including: the recipes that these arguments stand in, outermost first; opened: counts recipes."""
     expanded = []
     for argument in arguments:
         if not argument.startswith("@"):
             expanded.append(argument)
             continue
         path = argument[1:]
-        if os.path.realpath(path) in including:
+        if next(opened) > _MAX_RECIPES:
+            raise UserError(f"the recipe {including[0] if including else path} leads to more than {_MAX_RECIPES} recipes")
+        lines, real = _read_recipe(path)
+        if real in including:
             raise UserError(f"the recipe {path} includes itself")
-        try:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-        except OSError as error:
-            raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UserError(f"the recipe {path} is not a text file") from error
         for number, line in enumerate(lines, 1):
             try:
                 words = shlex.split(_without_comment(line))
             except ValueError as error:
                 raise UserError(f"line {number} of the recipe {path} cannot be split into flags: {error}") from error
-            expanded += _expand(words, (*including, os.path.realpath(path)))
+            expanded += _expand(words, (*including, real), opened)
     return expanded
+
+
+def _read_recipe(path):
+    """(its lines, its real path)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_RECIPE + 1)
+        if len(text) > _MAX_RECIPE or "\0" in text:
+            raise ValueError
+        return text.splitlines(), os.path.realpath(path)
+    except OSError as error:
+        raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"the recipe {path} is not a text file of at most {_MAX_RECIPE} characters") from error
 
 
 def _without_comment(line):

@@ -13,6 +13,7 @@ from datasets.calibration_dataset import CalibrationImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.workers import make_workers_loader
 from model.checkpoints import load_network, save_network
+from model.environment import describe_environment, digest_tensors, write_environment
 from model.errors import UserError
 from model.normalization import normalize
 from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_damaged
@@ -86,6 +87,7 @@ def is_test_set(folder, test_set_folder):
 def make_soup(args, output_folder):
     """Loads, averages, evaluates, writes the soup and the table."""
     ingredients = Ingredients(args)
+    write_environment(output_folder, args, describe_environment(ingredients.device), **ingredients.digests())
     everything = list(range(len(args.ingredients)))
     if ingredients.val_set:
         recalls = [ingredients.recall([index]) for index in everything]
@@ -137,6 +139,10 @@ class Ingredients:
             refuse_damaged(ingredient.state_dict(), source)
             state_dicts.append({key: value.clone() for key, value in ingredient.state_dict().items()})
         return network.to(self.device, memory_format=torch.channels_last), state_dicts
+
+    def digests(self):
+        """{ingredient: SHA-256 of its weights}."""
+        return {source: digest_tensors(state_dict) for source, state_dict in zip(self.args.ingredients, self.state_dicts, strict=True)}
 
     def average(self, indices):
         """The network that is the average of these ingredients; a single one is as it is."""

@@ -60,6 +60,33 @@ def bootstrap_intervals(found, seed=0):
 
 
 @dataclass
+class Difference:
+    """How one network's recalls differ from another's on the same queries, in percent of all queries."""
+
+    values: np.ndarray  # (n,) the first's recall less the other's
+    intervals: np.ndarray  # (n, 2) 95%
+    won: np.ndarray  # (n,) queries that the first alone finds
+    lost: np.ndarray  # (n,) queries that the other alone finds
+
+
+def paired_difference(found, other_found, seed=0):
+    """The Difference of two networks, by paired bootstrap: each resample draws queries, and takes both networks' results on them.
+
+    found, other_found: bool (q, n), of the same queries. The queries won, lost and equal of a resample are multinomial, so that they are
+    drawn as such. Raises ValueError when the shapes differ.
+    """
+    if found.shape != other_found.shape:
+        raise ValueError(f"paired results have one shape, not {found.shape} and {other_found.shape}")
+    queries = len(found)
+    won, lost = (found & ~other_found).sum(axis=0), (other_found & ~found).sum(axis=0)
+    rng = np.random.default_rng(seed)
+    shares = np.stack([won, lost, queries - won - lost], axis=1) / queries  # (n, 3)
+    resamples = rng.multinomial(queries, shares, size=(_BOOTSTRAP_RESAMPLES, len(shares)))  # (resamples, n, 3)
+    differences = 100 * (resamples[..., 0] - resamples[..., 1]) / queries
+    return Difference(100 * (won - lost) / queries, np.percentile(differences, [2.5, 97.5], axis=0).T, won, lost)
+
+
+@dataclass
 class TestResult:
     """What one evaluation gave. Percentages are of all queries, unless named otherwise."""
 
@@ -75,6 +102,7 @@ class TestResult:
     unreadable_queries: dict  # index -> reason
     unreadable_database: dict
     recall_values: tuple = RECALL_VALUES
+    distances: np.ndarray | None = None  # float32 (q, k) squared L2 to the predictions, infinite for none; None if not known
 
     def recall(self, n):
         return float(self.recalls[self.recall_values.index(n)])
@@ -115,12 +143,13 @@ def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, n
         database, queries = stores["database"], stores["queries"]
         k = max(*RECALL_VALUES, num_predictions)
         if faiss_index == FLAT:
-            _, predictions = search(database, queries, k, device)
+            distances, predictions = search(database, queries, k, device)
         else:
             descriptors, unreadable = gather_descriptors(queries), (database.unreadable, queries.unreadable)
-            predictions = from_main_alone(functools.partial(search_index, database, descriptors, k, faiss_index, faiss_nprobe, *unreadable,
-                                                            seed), database)
-    return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed)
+            distances, predictions = from_main_alone(functools.partial(search_index, database, descriptors, k, faiss_index, faiss_nprobe,
+                                                                       *unreadable, seed), database)
+    return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed,
+                     distances)
 
 
 def _report_unreadable(images, unreadable, effect):
@@ -136,7 +165,8 @@ def _report_unreadable(images, unreadable, effect):
 test.__test__ = False  # for pytest: this is no test
 
 
-def summarize(predictions, positives_per_query, num_database, unreadable_queries=None, unreadable_database=None, seed=0):
+def summarize(predictions, positives_per_query, num_database, unreadable_queries=None, unreadable_database=None, seed=0,
+              distances=None):
     """The TestResult of given predictions."""
     found = found_at(predictions, positives_per_query)
     has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
@@ -144,4 +174,4 @@ def summarize(predictions, positives_per_query, num_database, unreadable_queries
     return TestResult(recalls=_percent(found), intervals=bootstrap_intervals(found, seed), recalls_with_positives=with_positives,
                       predictions=predictions, found=found, num_database=num_database,
                       num_without_positives=int((~has_positives).sum()), unreadable_queries=unreadable_queries or {},
-                      unreadable_database=unreadable_database or {})
+                      unreadable_database=unreadable_database or {}, distances=distances)

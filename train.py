@@ -15,6 +15,7 @@ from tqdm import tqdm
 import commons
 import distributed
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
+from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.night.augmentation import open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
@@ -37,7 +38,7 @@ from model.optimizers import MixedPrecision, lr_factor, make_adam, on_device
 from model.run_checkpoints import Checkpoints, keep_best_model
 from model.run_state import RunState, head_differences
 from model.step_monitor import DivergedError
-from parallel import Parallel
+from parallel import ALONE, Parallel
 from parser import parse_arguments
 from test import test
 
@@ -117,8 +118,9 @@ def train(args, output_folder, problems=()):
     distributed.check_same(facts, "training images or initial weights")
     if distributed.is_main():
         write_environment(output_folder, args, environment, **facts)
-    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, seed=seed,
-                   gather=parallel.gather_state, own=parallel.own_state,
+    bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
+    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, parallel.gather_state,
+                   parallel.own_state, seed=seed,
                    arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
                    split_digest=groups.digest, environment=environment, processes=distributed.size())
     if state:
@@ -136,12 +138,11 @@ def train(args, output_folder, problems=()):
     parallel.cut_heads(run)
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch)
-    problems = ImageProblems(dataset.size)
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and distributed.is_main())
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every, writes=distributed.is_main())
     loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
                          pin_memory=device.type == "cuda")
-    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems, parallel)
+    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel)
     first_epoch = run.epoch
     with checkpoint_at_the_end(checkpoints), explaining_lost_workers():
         for epoch in range(first_epoch, args.epochs_num):
@@ -168,7 +169,7 @@ def train(args, output_folder, problems=()):
             logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {names}, "
                          + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
                          + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""))
-            problems.log_totals()
+            bad_images.log_totals()
 
             # exact, and not kept: the next epoch's network is another
             result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
@@ -189,6 +190,7 @@ def train(args, output_folder, problems=()):
                         if args.keep_every and (epoch + 1) % args.keep_every == 0:
                             save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
+                bad_images.take_test(val_set, result)
                 checkpoints.save()
     del batches
 
@@ -196,7 +198,9 @@ def train(args, output_folder, problems=()):
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
     distributed.barrier()  # the best model is rank 0's to write
     best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, best, args, device, seed, output_folder)
+    test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
+    metrics.write()  # what a full disk has refused so far
+    parallel.finish(checkpoints)
 
 
 @contextlib.contextmanager
@@ -216,14 +220,14 @@ def checkpoint_at_the_end(checkpoints):
         raise
 
 
-def prepare_batches(loader, augment, night, schedule, augmentation_device, device, problems, parallel):
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel):
     """Yields (step, group, the network's seed, images, labels, domain batch, names), the three before the last on the device: float32
     (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation a
     DomainBatch of such images, else None."""
     dataset = loader.dataset
     for batch in to_device(loader, augmentation_device):
-        batch = parallel.merge_reports(batch)
-        problems.take(batch)
+        batch, num_images = parallel.merge_reports(batch)
+        bad_images.take(batch, num_images)
         _, group, k = schedule.at(batch.step)
         images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
         images, domain = augment(images, schedule.augmentation_seed(group, k), dataset.share).to(device), batch.domain
@@ -233,7 +237,7 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
         yield batch.step, group, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain, batch.names
 
 
-def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints, parallel):
+def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE):
     """The epoch's batches that are left; objectives: {group: (Objective, optimizers: the network's, then those of what else it trains)}.
 
     The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
@@ -330,29 +334,6 @@ def log_groups(groups, schedule):
                      f"{seen / classes:.1f} times an epoch")
     logging.info(f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
                  f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images")
-
-
-class ImageProblems:
-    """Counts and logs images that could not be read or had another size; raises UserError when training cannot go on."""
-
-    def __init__(self, size):
-        self.size, self.unreadable, self.resized = size, {}, set()
-
-    def take(self, batch):
-        for name, reason in batch.unreadable:
-            if name not in self.unreadable:
-                logging.warning(f"Unreadable image, another is taken: {name!r}: {reason}")
-                self.unreadable[name] = reason
-        if batch.resized and not self.resized:
-            logging.warning(f"{batch.resized[0]!r} is not of {self.size[0]} x {self.size[1]} pixels as most images are: such images are "
-                            "resized, and counted each epoch")
-        self.resized.update(batch.resized)
-        if batch.error:
-            raise UserError(batch.error)
-
-    def log_totals(self):
-        if self.unreadable or self.resized:
-            logging.info(f"So far {len(self.unreadable)} unreadable images were replaced and {len(self.resized)} resized")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,15 @@ from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
 from benchmarks import published
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
+from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
 from model.acceleration import compiled, set_tf32
 from model.network import GeoLocalizationNet
 from model.objective import Objective
+from model.optimizers import MixedPrecision, make_adam
+from model.run_state import RunState
 
 # name -> (--use_amp16, --amp_dtype, --tf32, --compile)
 OURS = {"float32": (False, "auto", False, False), "tf32": (False, "auto", True, False), "bfloat16": (True, "bfloat16", False, False),
@@ -64,14 +67,17 @@ class Ours:
         torch.manual_seed(0)
         network = GeoLocalizationNet(args.backbone, 512).to(device, memory_format=torch.channels_last)
         self.head = published.CosFace(512, _CLASSES).to(device)
-        self.optimizers = train.make_adam(network, 1e-5, device), train.make_adam(self.head, 0.01, device)
-        self.amp = train.MixedPrecision(amp16, dtype, device)
-        self.network = network
+        self.optimizers = make_adam(network, 1e-5, device), make_adam(self.head, 0.01, device)
+        self.amp = MixedPrecision(amp16, dtype, device)
+        self.state = RunState(network, self.optimizers[0], [self.head], [self.optimizers[1]], self.amp.scaler)
         self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 
     def run(self, batches):
         """Trains on the batches; returns their mean loss."""
-        return train.train_one_epoch(batches, self.network, self.objective, self.optimizers, self.amp, lambda step: 1.0)["loss"]
+        train.train_one_epoch(batches, self.state, {0: (self.objective, self.optimizers)}, self.amp, lambda step: 1.0)
+        loss = self.state.monitor.sums.means()["loss"]
+        self.state.end_epoch()
+        return loss
 
 
 def from_memory(args, device):
@@ -99,7 +105,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, step, augment(images, step), labels, None)]) if ours else published_step(step))
+            losses.append(ours.run([(step, 0, step, augment(images, step), labels, None, [])]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses
@@ -145,7 +151,7 @@ def end_to_end_ours(args, mode, device, folder, groups):
     dataset = TrainDataset(folder, groups, schedule)
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(args.size, scale=(0.5, 1)))
     loader = make_loader(dataset, 0, args.num_workers, device.type == "cuda")
-    batches = train.prepare_batches(loader, augment, None, schedule, device, device, train.ImageProblems(dataset.size))
+    batches = train.prepare_batches(loader, augment, None, schedule, device, device, BadImages(folder))
     row = timed(args, device, None, lambda steps: ours.run(itertools.islice(batches, steps)))
     batches.close()
     return row
@@ -156,7 +162,7 @@ def network_alone(args, mode, device):
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(args.batch_size, device=device) % _CLASSES
-    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None) for step in range(steps)))["images/s"]
+    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None, []) for step in range(steps)))["images/s"]
 
 
 _WARM_UP = 5

@@ -11,13 +11,14 @@ import os
 
 import numpy as np
 
-from datasets import array_cache
+from datasets import array_cache, image_names
 from datasets.image_names import ImageNames
 from datasets.names import EAST, HEADING, NORTH, ListFile, find_listing, parse_chunks
 from model.errors import UserError
 
 _VERSION = 2  # of the cache's layout: another one is built anew
-_ARRAYS = ("class_ids", "group_offsets", "class_offsets", "image_index", "name_blob", "name_starts", "name_ends")
+_ARRAYS = {"class_ids": (("int64",), (3,)), "group_offsets": (("int64",), ()), "class_offsets": (("int64",), ()),
+           "image_index": (("int32", "int64"), ()), **image_names.layout("name")}
 _BLOCK = 1 << 20  # images that are ordered at a time: bounds the temporary arrays
 
 
@@ -145,16 +146,20 @@ def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_fo
     identity = {"kind": "groups", "folder": os.path.realpath(train_set_folder), **parameters}
     path = array_cache.cache_path(cache_folder, train_set_folder, identity)
     expected = {"version": _VERSION, **identity}
-    groups = _open_unchanged(path, expected, listing)
-    if groups is None:
+
+    def build():
         names = listing.read()
         logging.info(f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})")
         built = build_groups(names, **parameters)
-        expected["list_digest"] = array_cache.digest(names.blob)  # of what was read, should the list have changed meanwhile
-        array_cache.save(path, expected | {"list_stamp": listing.stamp}, built.arrays())
-        groups = _load(path, expected)
+        # the digest of what was read, should the list have changed meanwhile
+        found = expected | {"list_digest": array_cache.digest(names.blob)}
+        array_cache.save(path, found | {"list_stamp": listing.stamp}, built.arrays())
+        groups = _load(path, found)
         if groups is None:
             raise UserError(f"the cache {path} changed while it was written; is another run building it with another image list?")
+        return groups
+
+    groups = array_cache.open_or_build(path, lambda: _open_unchanged(path, expected, listing), build)
     groups.names.source = listing.source
     return groups
 
@@ -164,7 +169,7 @@ def _open_unchanged(path, expected, listing):
     loaded = array_cache.load(path, expected, _ARRAYS, _check)
     if loaded is None:
         return None
-    header, _ = loaded
+    header, arrays = loaded
     if listing.stamp is None or header.get("list_stamp") != listing.stamp:
         if header.get("list_digest") != listing.digest():
             logging.info(f"The cache {path} is of another image list; building it anew")
@@ -172,11 +177,14 @@ def _open_unchanged(path, expected, listing):
         logging.debug(f"The digest of {listing.source} shows that it is the list of {path}")
         if header.get("list_stamp") != listing.stamp:
             array_cache.update_header(path, header | {"list_stamp": listing.stamp})
-    groups = _load(path, expected | {"list_digest": header.get("list_digest")})
-    if groups is not None:
-        logging.debug(f"Opened the groups of {len(groups.names)} images from {path}")
-        if isinstance(listing, ListFile):
+    groups = Groups(**arrays)
+    groups._origin = path, expected | {"list_digest": header.get("list_digest")}
+    if isinstance(listing, ListFile):
+        try:
             listing.check_first(groups.names)
+        except UserError:  # who builds reads the list itself, and knows which of the two is wrong
+            return None
+    logging.debug(f"Opened the groups of {len(groups.names)} images from {path}")
     return groups
 
 
@@ -260,8 +268,10 @@ def _group_keys(class_ids, M, alpha, N, L):
 
 def _check(arrays):
     """Raises ValueError unless the arrays fit together: a cut-off or mixed-up cache is never trained on."""
-    group_offsets, class_offsets = arrays["group_offsets"], arrays["class_offsets"]
-    if not (group_offsets[0] == 0 and group_offsets[-1] == len(arrays["class_ids"]) == len(class_offsets) - 1
-            and class_offsets[-1] == len(arrays["image_index"]) and len(arrays["name_starts"]) == len(arrays["name_ends"])
-            and len(arrays["name_ends"]) and arrays["name_ends"][-1] <= len(arrays["name_blob"])):
+    group_offsets, class_offsets, image_index = (arrays[name] for name in ("group_offsets", "class_offsets", "image_index"))
+    image_names.check_arrays(*(arrays[name] for name in image_names.layout("name")))
+    for offsets, end in ((group_offsets, len(arrays["class_ids"])), (class_offsets, len(image_index))):
+        if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 1).any():
+            raise ValueError("its arrays do not fit together")
+    if len(class_offsets) - 1 != len(arrays["class_ids"]) or image_index.min() < 0 or image_index.max() >= len(arrays["name_starts"]):
         raise ValueError("its arrays do not fit together")

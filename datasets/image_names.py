@@ -8,9 +8,10 @@ import numpy as np
 from model.errors import UserError
 
 _BLOCK = 1 << 23  # bytes of a list that are looked at at a time; bounds the temporary arrays
+_LONGEST = 1 << 24  # bytes of a line
 _NEWLINE, _DOT, _SLASH = b"\n./"
 _BLANK = np.isin(np.arange(256), [9, 13, 32])
-_PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole component of a path
+_PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole component of a path, or between blanks
 
 
 class ImageNames:
@@ -35,7 +36,11 @@ class ImageNames:
         return len(self.starts)
 
     def __getitem__(self, index):
-        return os.fsdecode(self.blob[self.starts[index]:self.ends[index]].tobytes())
+        """Raises UserError on a name that leads out of the folder, which only a damaged cache has."""
+        name = self.blob[self.starts[index]:self.ends[index]].tobytes()
+        if _leads_out(name):
+            raise UserError(f"{self.source} names {os.fsdecode(name)!r}, which leads out of the folder; remove the cache it is from")
+        return os.fsdecode(name)
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -49,6 +54,26 @@ def offset_dtype(num_bytes):
     return np.uint32 if num_bytes < 2**32 else np.int64
 
 
+def layout(kind):
+    """The arrays of ImageNames in a cache (datasets.array_cache): blob, starts and ends, their names beginning with `kind`."""
+    offsets = ("uint32", "int64"), ()
+    return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
+
+
+def check_arrays(blob, starts, ends):
+    """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no name."""
+    if not 0 < len(starts) == len(ends):
+        raise ValueError("its names' offsets are of different numbers")
+    previous = 0
+    for begin in range(0, len(starts), _BLOCK):
+        firsts, lasts = starts[begin:begin + _BLOCK], ends[begin:begin + _BLOCK]
+        if firsts[0] < previous or (lasts < firsts).any() or (firsts[1:] < lasts[:-1]).any():
+            raise ValueError("its names' offsets do not ascend")
+        previous = lasts[-1]
+    if previous > len(blob):
+        raise ValueError("its names lie outside of what there is")
+
+
 def split_lines(data, source):
     """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed over.
 
@@ -57,7 +82,7 @@ def split_lines(data, source):
     num_lines = sum(np.count_nonzero(data[begin:begin + _BLOCK] == _NEWLINE) for begin in range(0, len(data), _BLOCK)) + 1
     starts, ends = (np.empty(num_lines, offset_dtype(len(data))) for _ in range(2))
     count = 0
-    for begin, block, line_ends in _blocks_of_lines(data):
+    for begin, block, line_ends in _blocks_of_lines(data, source):
         line_starts = np.concatenate([[0], line_ends[:-1] + 1])
         line_starts, line_ends = _strip(block, line_starts, line_ends)
         kept = line_ends > line_starts
@@ -72,7 +97,7 @@ def split_lines(data, source):
     return ImageNames(data, starts[:count], ends[:count], source)
 
 
-def _blocks_of_lines(data):
+def _blocks_of_lines(data, source):
     """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline is thought there."""
     begin, size = 0, _BLOCK
     while begin < len(data):
@@ -81,6 +106,8 @@ def _blocks_of_lines(data):
         if begin + size >= len(data) and (not len(newlines) or newlines[-1] + 1 < len(block)):
             newlines = np.append(newlines, len(block))
         if not len(newlines):
+            if size >= _LONGEST:
+                raise UserError(f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it anew")
             size *= 2  # a line longer than the block
             continue
         yield begin, block[:newlines[-1]], newlines
@@ -106,9 +133,11 @@ def _refuse_unsafe(block, starts, ends, count, source):
     """count: the names before this block."""
     bad = np.flatnonzero(block[starts] == _SLASH)[:1].tolist() if len(starts) else []
     dots = block == _DOT
-    match = _PARENT.search(block) if (dots[1:] & dots[:-1]).any() else None
-    if match:
-        bad.append(int(np.searchsorted(starts, match.start(), side="right")) - 1)
+    for match in _PARENT.finditer(block) if (dots[1:] & dots[:-1]).any() else ():
+        index = int(np.searchsorted(starts, match.start(), side="right")) - 1
+        if _leads_out(block[starts[index]:ends[index]].tobytes()):  # and no blanks around the dots
+            bad.append(index)
+            break
     if len(block) and not block.min():
         bad.append(int(np.searchsorted(starts, block.argmin(), side="right")) - 1)
     if bad:
@@ -116,6 +145,10 @@ def _refuse_unsafe(block, starts, ends, count, source):
         name = os.fsdecode(block[starts[index]:ends[index]].tobytes())
         raise UserError(f"{source} names {name!r} (image {count + index + 1}), which leads out of the folder; "
                         "names must be relative paths below it")
+
+
+def _leads_out(name):
+    return name.startswith(b"/") or (b".." in name and b".." in name.split(b"/"))
 
 
 def _portable(array):

@@ -1,13 +1,25 @@
-"""The one decoder: any file that Pillow opens, as an upright RGB image of 8 bits a channel.
+"""The one decoder: a photo of any usual format as an upright RGB image of 8 bits a channel.
 
 It imports nothing of this project, so that hubconf.py can load it beside a user's own package called `datasets`.
 """
 
+import contextlib
+import io
 import os
+import stat
+import threading
+import warnings
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+# pixels along a side, the fewest of a test image: what every backbone reduces to at least one feature
+MIN_SIDE = 32
+# panoramas of 200 megapixels are real, and Pillow stops at 179; so many, at 4 bytes each, take 1 GiB of a worker's memory
+MAX_PIXELS = 2**28
+# of photos; Pillow knows others, for some of which it runs other programs (EPS)
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
+_BEGINNING = 16  # bytes that tell the format
 # EXIF orientation -> what makes the image upright
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -19,24 +31,18 @@ class ImageError(Exception):
     """An image that cannot be read, and why, in a few words; the caller knows its path."""
 
 
-def open_rgb(source):
+def open_rgb(source, min_side=1):
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
-    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8.
-    Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse than none).
+    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8, of several frames
+    the first is taken. Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse than
+    none), and, before any pixel is decoded, for what has more than MAX_PIXELS, fewer than min_side along a side, or is no regular file.
     """
-    try:
-        if isinstance(source, Image.Image):
-            return _upright(_to_rgb(source), source)
-        with Image.open(source) as image:
-            image.load()
-            return _upright(_to_rgb(image), image)
-    except OSError as error:
-        raise ImageError(error.strerror or str(error).replace(f" {source!r}", "")) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
-        raise ImageError(f"{type(error).__name__}: {error}") from error
+    with _opened(source) as image:
+        if min(image.size) < min_side:
+            raise ImageError(f"it has {image.width} x {image.height} pixels, fewer than {min_side} along a side")
+        image.load()
+        return _upright(_to_rgb(image), image)
 
 
 def to_array(image):
@@ -54,25 +60,27 @@ class ImageRows:
         self.size = size
         self.array = np.empty((count, size[1], size[0], 3), np.uint8)
         self.names = [""] * count  # of the images that were read
-        self.unreadable = []  # (name, reason) of candidates that others replaced
-        self.resized = []  # names of images that had another size
+        self.unreadable = []  # (path, reason) of candidates that others replaced
+        self.resized = []  # paths of images that had another size
 
     def fill(self, row, folder, names, crop=False):
         """Decodes the first of `names` below `folder` that can be read into a row; False if none can.
 
         An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted as resized:
-        for images that are not meant to be of one size.
+        for images that are not meant to be of one size. One of fewer than MIN_SIDE pixels along a side, where this size has more, counts
+        as unreadable.
         """
         for name in names:
+            path = os.path.join(folder, name)
             try:
-                image = open_rgb(os.path.join(folder, name))
+                image = open_rgb(path, min(MIN_SIDE, *self.size))
             except ImageError as problem:
-                self.unreadable.append((name, str(problem)))
+                self.unreadable.append((path, str(problem)))
                 continue
             if image.size != self.size and crop:
                 image = ImageOps.fit(image, self.size, Image.Resampling.BILINEAR)
             elif image.size != self.size:
-                self.resized.append(name)
+                self.resized.append(path)
                 image = image.resize(self.size, Image.Resampling.BILINEAR)
             self.array[row], self.names[row] = to_array(image), name
             return True
@@ -80,33 +88,92 @@ class ImageRows:
 
 
 def resize_shorter_side(image, size):
-    """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept."""
+    """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept. Raises ImageError for
+    a strip that would have more than MAX_PIXELS then."""
     width, height = image.size
     shorter, longer = sorted((width, height))
     if shorter == size:
         return image
     longer = int(size * longer / shorter)
+    if size * longer > MAX_PIXELS:
+        raise ImageError(f"it has {width} x {height} pixels, and would have {size} x {longer}")
     return image.resize((size, longer) if width <= height else (longer, size), Image.Resampling.BILINEAR)
 
 
 def read_size(path):
     """(width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
+    with _opened(path) as image:
+        width, height = image.size
+        if image.format == "TIFF":  # whose size Pillow tells upright, in later versions
+            width, height = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+@contextlib.contextmanager
+def _opened(source):
+    """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its owner has let its size
+    pass. What goes wrong within becomes an ImageError."""
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_without_warnings())
+            if isinstance(source, Image.Image):
+                yield source
+                return
+            is_path = isinstance(source, str | bytes | os.PathLike)
+            image = _identify(stack.enter_context(_open_regular(source)) if is_path else source)
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded")
+            yield stack.enter_context(image)
+    except (ImageError, MemoryError):
+        raise
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         raise ImageError(f"{type(error).__name__}: {error}") from error
+
+
+def _open_regular(path):
+    """A regular file, opened. A FIFO is not waited for."""
+    file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ImageError("it is no regular file")
+    return file
+
+
+def _identify(file):
+    """Image.open, but with these formats alone, and without its limit of pixels, which belongs to the whole process."""
+    try:
+        file.seek(0)
+    except (AttributeError, io.UnsupportedOperation):  # as a connection's
+        file = io.BytesIO(file.read())
+    beginning = file.read(_BEGINNING)
+    file.seek(0)
+    for name in _FORMATS:
+        for load_plugins in (Image.preinit, Image.init):
+            if name not in Image.OPEN:
+                load_plugins()
+        factory, accept = Image.OPEN[name]
+        if accept(beginning) is True:
+            return factory(file, "")
+    raise ImageError("cannot identify image file: it " + (f"begins with {beginning!r}" if beginning else "is empty"))
+
+
+def _without_warnings():
+    """Without those of Pillow, on EXIF and the like. Filters are the process's: only its main thread may change them, as it is the one that
+    decodes in workers."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return warnings.catch_warnings(action="ignore") if is_main else contextlib.nullcontext()
 
 
 def _to_rgb(image):
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16 bits a channel; Pillow's own conversion would clip at 255
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         return Image.fromarray((values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ImageError("its pixels are floating-point numbers, whose range is not known")
     return image.convert("RGB")
 
 

@@ -120,7 +120,7 @@ class ListFile:
 
     def check_first(self, names):
         """Raises UserError if the first name of the list is not in the folder."""
-        if not os.path.exists(os.path.join(self.folder, names[0])):
+        if not os.path.lexists(os.path.join(self.folder, names[0])):
             raise UserError(f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it anew")
 
 

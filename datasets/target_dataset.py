@@ -1,6 +1,5 @@
 """Domain batches: training images (source) beside unlabelled images of another domain (target), which no classification loss sees."""
 
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +36,7 @@ class DomainImages:
                                                        rows[self.source_size:][share(self.target_size)]]))
 
     def read(self, group, k, size):
-        """Batch k of a group: (DomainBatch, its images' names, [(name, reason)] of unreadable images that others replaced, "" or
+        """Batch k of a group: (DomainBatch, its images' names, [(path, reason)] of unreadable images that others replaced, "" or
         why there is no batch).
 
         size: (width, height) of its images in pixels; others are cut centrally to this shape and resized. An unreadable image is replaced
@@ -63,8 +62,7 @@ class DomainImages:
 
     def _target(self, draws):
         folder, names = self.targets[int(draws[0] * len(self.targets))]
-        # whole paths: in logs, they tell target images from training images of the same name
-        return folder, "", (os.path.join(folder, name) for name in round_from(names, draws[1]))
+        return folder, folder, round_from(names, draws[1])
 
     def __str__(self):
         return ", ".join(f"{len(names)} images of {folder}" for folder, names in self.targets)

@@ -4,13 +4,12 @@ import os
 
 import torch
 
-from datasets.images import ImageError, open_rgb, resize_shorter_side, to_array
+from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array
 from datasets.names import list_images, positions
 from datasets.positives import find_positives
 from model.errors import UserError
 from model.normalization import to_tensor
 
-MIN_SIDE = 32  # pixels: what every backbone reduces to at least one feature
 DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
 
 
@@ -48,13 +47,11 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         try:
-            image = open_rgb(self.path(index))
+            image = open_rgb(self.path(index), MIN_SIDE)
+            if self.resize:
+                image = resize_shorter_side(image, self.resize)
         except ImageError as error:
             return index, None, str(error)
-        if self.resize:
-            image = resize_shorter_side(image, self.resize)
-        if min(image.size) < MIN_SIDE:
-            return index, None, f"it has {image.width} x {image.height} pixels, fewer than {MIN_SIDE} along a side"
         return index, to_tensor(to_array(image)), ""
 
     def path(self, index):

@@ -23,8 +23,8 @@ class TrainBatch(NamedTuple):
     images: torch.Tensor  # uint8 (b, 3, H, W), channels_last: the share's rows of the batch
     labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch
     names: list  # of the images, those of a domain batch after them
-    unreadable: list  # (name, reason) of images that others replaced
-    resized: list  # names of images that had another size than their fellows
+    unreadable: list  # (path, reason) of images that others replaced
+    resized: list  # paths of images that had another size than their fellows
     error: str  # why training cannot go on; "" if it can
     domain: DomainBatch | None = None  # of a run with domain adaptation
     night: NightRows | None = None  # the images that NightAugmentation is to make night

@@ -7,14 +7,15 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from datasets import array_cache
+from datasets import array_cache, image_names
 from datasets.image_names import ImageNames, offset_dtype
 from model.errors import UserError
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _VERSION = 1  # of the cache's layout
-_NAMES = ("name_blob", "name_starts", "name_ends")
-_DIRECTORIES = ("directory_blob", "directory_starts", "directory_ends", "directory_mtimes")
+_NAMES = image_names.layout("name")
+_DIRECTORIES = image_names.layout("directory") | {"directory_mtimes": (("int64",), ())}
+_LAYOUT = _NAMES | _DIRECTORIES
 _UNSETTLED = -1  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
 
 
@@ -28,8 +29,12 @@ def walk(folder, cache_folder):
     """
     expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
     path = array_cache.cache_path(cache_folder, folder, expected)
-    cached = array_cache.load(path, expected, _NAMES + _DIRECTORIES, _check)
-    if cached is None or not _unchanged(folder, cached[1]):
+
+    def open_cache():
+        cached = array_cache.load(path, expected, _LAYOUT, _check)
+        return cached if cached and isinstance(cached[0].get("digest"), str) and _unchanged(folder, cached[1]) else None
+
+    def build():
         arrays = _walk(folder)
         header = expected | {"digest": array_cache.digest(arrays["name_blob"])}
         logging.info(f"Found the {len(arrays['name_starts'])} images of {folder} (cached in {path})")
@@ -37,10 +42,11 @@ def walk(folder, cache_folder):
             array_cache.save(path, header, arrays)
         except UserError as error:
             logging.warning(f"{folder} will be walked again the next time: {error}")
-            cached = header, arrays
-        else:  # mapped, unless another process has walked another state of the folder
-            cached = array_cache.load(path, header, _NAMES + _DIRECTORIES, _check) or (header, arrays)
-    header, arrays = cached
+            return header, arrays
+        # mapped, unless another process has walked another state of the folder
+        return array_cache.load(path, header, _LAYOUT, _check) or (header, arrays)
+
+    header, arrays = array_cache.open_or_build(path, open_cache, build)
     return ImageNames(*(arrays[name] for name in _NAMES), source=folder), header["digest"]
 
 
@@ -90,7 +96,7 @@ def _walk(folder):
     dtype = offset_dtype(len(blob))
     values = (np.frombuffer(blob, np.uint8), starts.astype(dtype), ends.astype(dtype),
               entered.blob, entered.starts, entered.ends, np.array(mtimes, np.int64))
-    return dict(zip(_NAMES + _DIRECTORIES, values, strict=True))
+    return dict(zip(_LAYOUT, values, strict=True))
 
 
 def _entries(path):
@@ -100,7 +106,7 @@ def _entries(path):
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 found.append(entry.name + "/")
             elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 found.append(entry.name)
@@ -108,19 +114,26 @@ def _entries(path):
     return found
 
 
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:
+        if entry.is_symlink():  # in a circle, or to where one may not look: a bad image, if it is called one
+            return False
+        raise
+
+
 def _unchanged(folder, arrays):
     *names, mtimes = (arrays[name] for name in _DIRECTORIES)
     try:
         return all(os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
                    for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True))
-    except OSError:  # one that is gone
+    except (OSError, ValueError, UserError):  # one that is gone, or never was
         return False
 
 
 def _check(arrays):
     for kind in ("name", "directory"):
-        blob, starts, ends = (arrays[f"{kind}_{part}"] for part in ("blob", "starts", "ends"))
-        if not (0 < len(starts) == len(ends) and ends[-1] <= len(blob)):
-            raise ValueError("its arrays do not fit together")
+        image_names.check_arrays(*(arrays[name] for name in image_names.layout(kind)))
     if len(arrays["directory_mtimes"]) != len(arrays["directory_starts"]):
         raise ValueError("its arrays do not fit together")

@@ -19,7 +19,7 @@ _ADVICE = (
      "--ipc=host), or give fewer --num_workers (0 needs none)"),
     (r"Killed", "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, or the job more memory"),
     (r"Segmentation fault|Aborted|Illegal instruction", "it crashed while it decoded an image: run with --num_workers 0 to see where"),
-    ("", "give fewer --num_workers, or 0 to see what happens in the main process"),
+    ("", "most likely the system ran out of memory: give fewer --num_workers, or 0 to see what happens in the main process"),
 )
 
 
@@ -36,7 +36,14 @@ def begin_worker(worker_id=None):
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    sys.excepthook = _pass_over_lost_parent
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE))  # SIGALRM ends a process
+
+
+def _pass_over_lost_parent(kind, error, traceback):
+    """A parent that ends no longer fetches what its workers have made: no reason for a traceback in the terminal."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, traceback)
 
 
 def end_with_parent():
@@ -54,7 +61,7 @@ def explaining_lost_workers():
     try:
         yield
     except RuntimeError as error:
-        message = " ".join(str(error).split())
+        message = " ".join(f"{error} {error.__cause__ or ''}".split())
         if not re.search(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory",
                          message):
             raise

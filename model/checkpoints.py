@@ -132,7 +132,8 @@ def _load_run_state(path):
         lacking = sorted(RUN_STATE_KEYS.keys() - (state.keys() if isinstance(state, dict) else set()))
         raise UserError(f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
                         "to start from a network's weights alone use --resume_model")
-    state["best_val_recall1"] = float(state["best_val_recall1"])
+    if isinstance(state["best_val_recall1"], int | float):  # numpy's too, as published
+        state["best_val_recall1"] = float(state["best_val_recall1"])
     for key, kind in RUN_STATE_KEYS.items():
         if not isinstance(state[key], kind):
             raise UserError(f"{path} is damaged: its {key} is of type {type(state[key]).__name__}, not {kind.__name__}")

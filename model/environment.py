@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ import sys
 
 import torch
 
+from .errors import UserError
 from .files import replacing
 
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "pillow")
@@ -58,10 +60,10 @@ def _commit():
     return commit.strip() + ("+" if changes else "")
 
 
-def write_environment(folder, args, environment, **digests):
+def write_environment(folder, args, environment, /, **digests):
     """Writes environment.json: how and on what the run was started, and in "resumed" how each time that it went on.
 
-    args: the Namespace; environment: of describe_environment; digests: {name: hexadecimal}. Raises UserError when the disk refuses.
+    args: the Namespace; environment: of describe_environment; digests: {name: hexadecimal}. A disk that refuses is logged, and no more.
     """
     path = os.path.join(folder, "environment.json")
     entry = {"command": [os.path.basename(sys.argv[0]), *sys.argv[1:]], "arguments": vars(args), "digests": digests, **environment}
@@ -71,5 +73,8 @@ def write_environment(folder, args, environment, **digests):
         first["resumed"].append(entry)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or damaged
         first = {**entry, "resumed": []}
-    with replacing(path) as temporary, open(temporary, "w") as file:
-        json.dump(first, file, indent=1, default=str)
+    try:
+        with replacing(path) as temporary, open(temporary, "w") as file:
+            json.dump(first, file, indent=1, default=str)
+    except UserError as error:
+        logging.error(f"error: {error}; the run goes on without it")

@@ -14,17 +14,18 @@ PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do 
 
 class RunState:
     """network, heads: modules; optimizer, head_optimizers: theirs; scaler: the GradScaler; domain, domain_optimizer: what domain adaptation
-    adds, or None; gather, own: from this process's state to that of all that train together, and back; facts: {name: plain value}, kept
-    along.
+    adds, or None; bad_images: with state() and restore(state), or None; gather, own: from this process's state to that of all that train
+    together, and back; facts: {name: plain value}, kept along.
 
     epoch: how many are done, validation included; iteration: steps of this epoch that are done; best_recall1: percent, -1 before the first
     validation; monitor: the StepMonitor, whose sums are this epoch's.
     """
 
-    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, gather=None, own=None,
-                 **facts):
+    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, bad_images=None, gather=None,
+                 own=None, **facts):
         self.network, self.optimizer, self.heads, self.head_optimizers = network, optimizer, heads, head_optimizers
-        self.scaler, self.domain, self.domain_optimizer, self.facts = scaler, domain, domain_optimizer, facts
+        self.scaler, self.domain, self.domain_optimizer = scaler, domain, domain_optimizer
+        self.bad_images, self.facts = bad_images, facts
         self._gather, self._own = gather or _unchanged, own or _unchanged
         self.epoch, self.iteration, self.best_recall1 = 0, 0, -1.0
         self.monitor, self.is_whole = StepMonitor(scaler), True
@@ -54,6 +55,7 @@ class RunState:
             "optimizers_state_dict": [optimizer.state_dict() for optimizer in self.head_optimizers],
             "best_val_recall1": self.best_recall1, "scaler_state_dict": self.scaler.state_dict(), "random_state": _random_state(),
             "head_settings": self.heads[0].settings(), **domain, **self.facts,
+            **({"bad_images": self.bad_images.state()} if self.bad_images else {}),
         })
 
     def load(self, state, source, published_order):
@@ -88,6 +90,8 @@ class RunState:
             self.iteration, self.monitor.sums = int(state.get("iteration", 0)), EpochSums(**state.get("epoch_sums", {}))
         except (TypeError, ValueError) as error:
             raise UserError(f"{source} is damaged: where in the epoch it was made does not read ({error})") from error
+        if self.bad_images and "bad_images" in state:
+            self.bad_images.restore(state["bad_images"])
         _restore_random_state(state.get("random_state", {}))
 
 

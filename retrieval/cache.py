@@ -1,6 +1,7 @@
 """Descriptors kept between runs: one store for each network, image list and settings, within a size."""
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -9,13 +10,14 @@ import numpy as np
 
 import distributed
 from model.errors import UserError
+from model.locks import NO_LOCKS, FileLock
 from retrieval.identity import identify, identity_key
-from retrieval.locks import FileLock
 from retrieval.sharded import shared_store
 from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
 
 FOLDER = os.path.join("cache", "descriptors")
 _LOCK, _BUILDING, _REMOVED = ".lock", ".building", ".removed"
+_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # what need not stop a run that has a cache by default
 
 
 class DescriptorCache:
@@ -55,11 +57,11 @@ class DescriptorCache:
                 try:
                     yield store
                 finally:
-                    if not store.complete and not store.done:
+                    if store.folder and not store.complete and not store.done:
                         _remove(store.folder)  # nothing to go on with
                     self._make_room(0)  # an index may have come beside it
         finally:
-            lock.release()
+            lock.release(remove=not os.path.isdir(os.path.join(self.folder, name)))
 
     def _may_hold(self, size, folder):
         if self.limit is None or size <= self.limit:
@@ -69,7 +71,8 @@ class DescriptorCache:
         return False
 
     def _open(self, name, lock, header, images):
-        """The store of that name, under its lock: shared as soon as it is complete, until then held alone."""
+        """The store of that name, under its lock: shared as soon as it is complete, until then held alone. A temporary one where none can
+        be had."""
         path, reason = os.path.join(self.folder, name), f"that computes the descriptors of {images.folder}"
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -81,6 +84,9 @@ class DescriptorCache:
                 store.close()
             lock.acquire(exclusive=True, reason=reason)
         except OSError as error:
+            if error.errno in _NOT_KEPT:
+                logging.warning(f"The descriptors of {images.folder} are not kept: {self.folder} cannot be used ({error.strerror})")
+                return temporary_store(*(header[key] for key in ("num_images", "dim", "dtype", "block_size")))
             raise UserError(f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; mend it, or give "
                             "--no_descriptors_cache") from error
         store, problem = _load(path, header)
@@ -114,10 +120,13 @@ class DescriptorCache:
     def _kept(self):
         """(when last used, bytes, name) of every store; what processes that were killed left behind goes on the way."""
         for entry in list(os.scandir(self.folder)):
+            name, end = os.path.splitext(entry.name)
             if not entry.is_dir(follow_symlinks=False):
+                if end == _LOCK and not os.path.isdir(os.path.join(self.folder, name)):
+                    self._remove_unused(name)
                 continue
             if entry.name.endswith((_BUILDING, _REMOVED)):
-                self._remove_unused(os.path.splitext(entry.name)[0], entry.name)
+                self._remove_unused(name, entry.name)
                 continue
             with contextlib.suppress(FileNotFoundError):  # removed this moment by another process
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
@@ -128,7 +137,8 @@ class DescriptorCache:
         try:
             if not lock.acquire(exclusive=True, wait=False):
                 return False
-            _remove(os.path.join(self.folder, folder or name))
+            if os.path.isdir(path := os.path.join(self.folder, folder or name)):
+                _remove(path)
             lock.release(remove=True)
             return True
         except (OSError, UserError):
@@ -156,8 +166,8 @@ def _load(path, header):
         return None, ""
     try:
         store = FolderStore(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # as damaged JSON has it
-        return None, str(error) or type(error).__name__
+    except (OSError, ValueError) as error:
+        return None, str(error)
     if any(store.header.get(key) != value for key, value in header.items()):
         store.close()
         return None, "they are of something else"

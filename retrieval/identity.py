@@ -7,7 +7,7 @@ import os
 import PIL
 import torch
 
-_EXTRACTION = 1  # of what happens between a file and its descriptor: raise it when that changes descriptors
+_EXTRACTION = 2  # of what happens between a file and its descriptor: raise it when that changes descriptors
 
 
 def identify(network, images, batch_size, device, dtype):

@@ -12,8 +12,9 @@ import numpy as np
 
 from model.errors import UserError
 from model.files import replacing
+from model.json_files import read_object
+from model.locks import FileLock
 from retrieval import knn
-from retrieval.locks import FileLock
 
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16
@@ -91,7 +92,7 @@ def _open_or_build(store, factory, usable, seed):
             _write(index, path, header)
         return index
     finally:
-        lock.release()
+        lock.release(remove=True)
 
 
 def _build(store, factory, usable, seed):
@@ -114,21 +115,38 @@ def _build(store, factory, usable, seed):
 def _read(path, header):
     """The index kept at path, or None if there is none; one that is not whole is never given to faiss."""
     try:
-        with open(path + ".json") as file:
-            kept = json.load(file)
+        kept = read_object(path + ".json")
         digest = kept.pop("sha256", None)
         if kept != header:
             raise ValueError("its header is of something else")
         if digest != _file_digest(path + ".faiss"):
             raise ValueError("its digest is another")
-        index = faiss.read_index(path + ".faiss")
+        with _allocating_at_most(os.path.getsize(path + ".faiss")):
+            index = faiss.read_index(path + ".faiss")
+        if (index.d, index.ntotal, index.is_trained) != (header["dim"], header["num_vectors"], True):
+            raise ValueError(f"it has {index.ntotal} vectors of {index.d} dimensions")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # as damaged JSON and faiss have it
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # as JSON and faiss have it
         logging.warning(f"The index {path}.faiss cannot be used ({error}): building it anew")
         return None
     logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")
     return index
+
+
+@contextlib.contextmanager
+def _allocating_at_most(size):
+    """Within it faiss believes no file that claims a vector of more bytes than that, or loops as long."""
+    names = ("vector_byte_limit", "loop_limit")
+    names = [name for name in names if hasattr(faiss, f"set_deserialization_{name}")]  # faiss 1.14
+    before = [getattr(faiss, f"get_deserialization_{name}")() for name in names]
+    for name in names:
+        getattr(faiss, f"set_deserialization_{name}")(size)
+    try:
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            getattr(faiss, f"set_deserialization_{name}")(value)
 
 
 def _write(index, path, header):

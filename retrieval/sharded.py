@@ -71,13 +71,11 @@ def gather_descriptors(store):
 
 
 def from_main_alone(search, database):
-    """Of a search that only rank 0 can do, in a kept store, the predictions int64 (q, k) on every rank."""
+    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on every rank."""
     if not database.sharded:
-        return search()[1]
+        return search()
     if database.folder is None:
         raise UserError("--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
                         "--no_descriptors_cache, and run where all machines see cache/descriptors")
-    predictions = search()[1] if distributed.is_main() else None
-    shape = distributed.from_main(predictions.shape if distributed.is_main() else None)
-    tensors = [torch.from_numpy(predictions) if distributed.is_main() else torch.zeros(shape, dtype=torch.int64)]
-    return next(distributed.each_in_turn(tensors))[0].numpy()
+    found = [torch.from_numpy(values) for values in search()] if distributed.is_main() else None
+    return tuple(tensor.numpy() for tensor in distributed.broadcast_tensors(found, 0))

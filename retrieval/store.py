@@ -12,7 +12,6 @@ import contextlib
 import errno
 import glob
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -23,14 +22,17 @@ import numpy as np
 
 import distributed
 from datasets.image_names import ImageNames
+from datasets.npy import npy_header
 from model.errors import UserError
 from model.files import replacing
+from model.json_files import parse_object, read_object
 
 VERSION = 1
 DTYPES = ("float32", "float16")
 _DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
 _MAX_BLOCK = 1024  # images
 _MIN_BLOCKS, _MIN_BATCHES = 64, 4  # so many blocks that ranks have equal shares, so many batches that those of mixed sizes are full
+_LARGEST_HEADER = 1 << 27  # bytes: a million unreadable images with reasons
 
 
 def block_size(batch_size, num_images):
@@ -130,7 +132,7 @@ class FolderStore(DescriptorStore):
     def __init__(self, folder):
         self.folder = folder
         self.header = header = _read_header(folder)
-        beginning = _npy_header(header["dtype"], header["num_images"], header["dim"])
+        beginning = npy_header(header["dtype"], (header["num_images"], header["dim"]))
         size = _data_size(header, beginning)
         path = os.path.join(folder, _DATA)
         file = open(path, "rb" if header["complete"] else "r+b", buffering=0)  # noqa: SIM115
@@ -141,7 +143,7 @@ class FolderStore(DescriptorStore):
                 raise ValueError(f"{_DATA} does not begin as it should")
             super().__init__(file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning))
             self.complete = header["complete"]
-            self.unreadable = {int(index): reason for index, reason in header["unreadable"].items()}
+            self.unreadable = _unreadable(header, range(self.num_images))
             for record in () if self.complete else self._records():
                 self._read_blocks(record)
         except BaseException:
@@ -194,8 +196,8 @@ class FolderStore(DescriptorStore):
                 whole += len(line)
                 rows = self.rows(entry["block"])
                 if zlib.crc32(self.descriptors[rows.start:rows.stop]) == entry["crc32"]:
+                    self.unreadable.update(_unreadable(entry, rows))
                     self.done.add(entry["block"])
-                    self.unreadable.update({int(index): reason for index, reason in entry["unreadable"].items()})
 
 
 def create_store(folder, names, header):
@@ -206,7 +208,7 @@ def create_store(folder, names, header):
     """
     building = folder + ".building"
     shutil.rmtree(building, ignore_errors=True)
-    beginning = _npy_header(header["dtype"], header["num_images"], header["dim"])
+    beginning = npy_header(header["dtype"], (header["num_images"], header["dim"]))
     try:
         with _refusing(folder):
             os.makedirs(building)
@@ -236,18 +238,17 @@ def _data_size(header, beginning):
 
 
 def _read_header(folder):
-    with open(header_path(folder), "rb") as file:
-        header = json.loads(file.read())
-    if not isinstance(header, dict):
-        raise ValueError("header.json is damaged")
+    header = read_object(header_path(folder), _LARGEST_HEADER)
     if header.get("version") != VERSION:
-        raise ValueError(f"its version is {header.get('version')!r}, not {VERSION}")
+        raise ValueError(f"its version is {str(header.get('version'))[:20]}, not {VERSION}")
     if header.pop("digest", None) != _digest(header):
         raise ValueError("header.json is damaged")
     # with the digest right these can only be wrong in a header that another program wrote
-    if header["dtype"] not in DTYPES or not all(isinstance(header[key], int) and header[key] > 0
-                                                for key in ("num_images", "dim", "block_size")):
+    if header.get("dtype") not in DTYPES or not all(type(header.get(key)) is int and header[key] > 0
+                                                    for key in ("num_images", "dim", "block_size")):
         raise ValueError("header.json has impossible sizes")
+    if not isinstance(header.get("complete"), bool) or not isinstance(header.get("names"), str):
+        raise ValueError("header.json is damaged")
     return header
 
 
@@ -260,17 +261,26 @@ def _digest(header):
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
-def _npy_header(dtype, num_images, dim):
-    """The first bytes of descriptors.npy."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (num_images, dim)})
-    return buffer.getvalue()
-
-
 def _parse_line(line):
-    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole."""
+    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole. Raises ValueError if it is, and of another program."""
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
-    return json.loads(text) if line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text) else None
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    entry = parse_object(text)
+    if not all(isinstance(entry.get(key), int) for key in ("block", "crc32")):
+        raise ValueError(f"{_BLOCKS} is damaged")
+    return entry
+
+
+def _unreadable(entry, rows):
+    """{index: reason} of a header or a line. Raises ValueError unless all are of these rows."""
+    try:
+        unreadable = {int(index): reason for index, reason in entry["unreadable"].items()}
+    except (KeyError, AttributeError) as error:
+        raise ValueError("its unreadable images are damaged") from error
+    if not all(index in rows and isinstance(reason, str) for index, reason in unreadable.items()):
+        raise ValueError("its unreadable images are none of its images")
+    return unreadable
 
 
 def _unescape(name):

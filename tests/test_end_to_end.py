@@ -257,7 +257,7 @@ def test_bad_images_are_replaced_missed_and_logged(tiny, workdir):
         os.truncate(sorted(glob.glob(f"copy/{part}/**/*.jpg", recursive=True))[2], 400)
     folder = run(train, "--dataset_folder", "copy", *FLAGS, "--iterations_per_epoch", 12)
     log = open(f"{folder}/info.log").read()
-    assert "Unreadable image, another is taken" in log and "So far 1 unreadable images were replaced and 0 resized" in log
+    assert "Unreadable image, another is taken" in log and " images read so far: 0 resized, 1 unreadable (" in log
     assert "1 of 24 images of copy/val/database cannot be read and are never retrieved" in log
     assert "1 of 12 images of copy/test/queries_v1 cannot be read and are counted as missed" in log
 

@@ -11,7 +11,7 @@ from model.errors import UserError
 from model.network import GeoLocalizationNet
 from retrieval import knn
 from retrieval.descriptors import extract_descriptors
-from test import bootstrap_intervals, compute_recalls, summarize, test
+from test import bootstrap_intervals, compute_recalls, paired_difference, summarize, test
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions
 
@@ -43,6 +43,23 @@ def test_bootstrap_intervals_are_those_of_resampled_queries():
     resampled = np.array([found[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
     np.testing.assert_allclose(bootstrap_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
     np.testing.assert_array_equal(bootstrap_intervals(found, 3), bootstrap_intervals(found, 3))
+
+
+def test_paired_difference_is_that_of_resampled_queries():
+    rng = np.random.default_rng(0)
+    first = rng.random((300, 2)) < [0.7, 0.9]
+    other = np.where(rng.random((300, 2)) < 0.8, first, rng.random((300, 2)) < 0.4)
+    difference = paired_difference(first, other)
+    resampled = []
+    for _ in range(4000):
+        rows = rng.integers(0, 300, 300)
+        resampled.append(100 * (first[rows].mean(axis=0) - other[rows].mean(axis=0)))
+    np.testing.assert_allclose(difference.intervals, np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
+    np.testing.assert_allclose(difference.values, 100 * (first.mean(axis=0) - other.mean(axis=0)))
+    np.testing.assert_array_equal(difference.won, [(first[:, n] & ~other[:, n]).sum() for n in range(2)])
+    assert (difference.values == 100 * (difference.won - difference.lost) / 300).all()
+    with pytest.raises(ValueError, match="one shape"):
+        paired_difference(first, other[1:])
 
 
 # --- nearest neighbours

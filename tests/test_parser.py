@@ -15,7 +15,8 @@ DEFAULTS = dict(
     queries_folder=None, database_folder=None, save_dir="default", keep_every=0, compile=False, tf32=False, profile=0,
     domain_adaptation=None, domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
     descriptors_dtype="float32", no_descriptors_cache=False,
-    descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None,
+    descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None, max_bad_images=None,
+    accept_changes=False, checkpoint_every=None, report=None, compare=None, further_queries=[], tensorboard=False,
     expected_architecture=(None, None), save_dir_given=False)
 
 

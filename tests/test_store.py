@@ -16,10 +16,10 @@ from torch import nn
 
 from datasets.test_dataset import ImageFolder
 from model.errors import UserError
+from model.locks import FileLock
 from retrieval import descriptors, identity, store
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
-from retrieval.locks import FileLock
 from retrieval.store import FolderStore, block_size, create_store, temporary_store
 
 IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full

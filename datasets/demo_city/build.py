@@ -98,7 +98,7 @@ def prepare_folder(folder, settings):
             found = json.load(file)
     except OSError as error:
         raise UserError(f"folder {folder} cannot be used: {error.strerror}; choose another with --folder") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; delete the folder {folder} and start again") from error
     if not isinstance(found, dict) or found.get("made_by") != MADE_BY:
         raise UserError(f"{path} was not written by {MADE_BY}; give --folder a new or empty folder")

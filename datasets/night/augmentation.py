@@ -53,7 +53,7 @@ class NightAugmentation:
         """The NightRows of a Share of a batch whose first rows are images by day.
 
         draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width, height); unreadable:
-        a list that gets (name, reason). Raises ImageError when no target can be read.
+        a list that gets (path, reason). Raises ImageError when no target can be read.
         """
         all_rows = np.flatnonzero(draws[0] < self.probability)
         mine = np.flatnonzero((all_rows >= share.rows.start) & (all_rows < share.rows.stop))

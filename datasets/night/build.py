@@ -192,7 +192,7 @@ def _check_settings(output, path, stored):
     except FileNotFoundError:
         raise UserError(f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); give --output a new or empty "
                         "folder") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; delete it and the folder {output}, and start again") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} was not written by {MADE_BY}; give --output a new or empty folder")

@@ -5,7 +5,7 @@ import os
 
 from PIL import Image
 
-from datasets.images import ImageError, open_rgb, to_array
+from datasets.images import MIN_SIDE, ImageError, open_rgb, to_array
 from datasets.names import list_images
 
 
@@ -33,16 +33,16 @@ class TargetImages:
     def read(self, index, size, unreadable=None):
         """Image `index`, or the next that can be read, as uint8 (H, W, 3) resized to `size` (width, height).
 
-        unreadable: a list that gets (name, reason) of the images passed over. Raises ImageError when none can be read.
+        unreadable: a list that gets (path, reason) of the images passed over. Raises ImageError when none can be read.
         """
         for offset in range(len(self)):
-            name = self.names[(index + offset) % len(self)]
+            path = os.path.join(self.folder, self.names[(index + offset) % len(self)])
             try:
-                image = open_rgb(os.path.join(self.folder, name))
+                image = open_rgb(path, min(MIN_SIDE, *size))
             except ImageError as error:
                 reason = str(error)
                 if unreadable is not None:
-                    unreadable.append((name, reason))
+                    unreadable.append((path, reason))
                 continue
             return to_array(image if image.size == tuple(size) else image.resize(size, Image.Resampling.BILINEAR))
         raise ImageError(f"none of the {len(self)} images of {self.folder} can be read ({reason})")

@@ -1,0 +1,126 @@
+"""The images that a run could not read: listed in its folder, and too many of them stop it."""
+
+import logging
+import os
+import re
+
+from model.errors import UserError
+from model.files import replacing
+
+FILE = "bad_images.txt"
+# what a run bears unless it is told otherwise: a few in any data set, and so large a share of a large one
+_FEW, _ONE_IN = 10, 1000
+_LISTED_AT_ONCE = 100  # further ones are listed when there are 1% more: so the list is not rewritten for each of many
+_ESCAPED = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
+
+
+class BadImages:
+    """Counts the images that a run reads, and lists those that cannot be read in <output_folder>/bad_images.txt, a line each: path, TAB,
+    reason, both escaped (as in Python's strings, but that letters stay letters).
+
+    limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is in the folder
+    already, of the same run before it was interrupted, goes on. writes: whether this process is the one of a run that lists. Raises UserError when it cannot be read.
+    """
+
+    def __init__(self, output_folder, limit=None, writes=True):
+        self.path, self.limit, self.writes = os.path.join(output_folder, FILE), limit, writes
+        self.num_read = self.num_resized = 0
+        self.unreadable = self._read_list()  # path -> reason
+        self._num_listed, self._warned = len(self.unreadable), False
+
+    def take(self, batch, num_images=None):
+        """Takes what a TrainBatch tells; num_images: of those that share the batch, if it is not its own. Raises UserError when training cannot go on."""
+        for path, reason in dict(batch.unreadable).items():
+            if path not in self.unreadable:
+                logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
+        if batch.resized and not self.num_resized:
+            height, width = batch.images.shape[-2:]
+            logging.warning(f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: such images are resized, and "
+                            "counted each epoch")
+        self.num_resized += len(batch.resized)
+        self._add(batch.unreadable, len(batch.unreadable) + (count_images(batch) if num_images is None else num_images))
+        if batch.error:
+            self.write()
+            raise UserError(batch.error)
+
+    def take_test(self, dataset, result):
+        """Takes the unreadable images of a TestDataset, by its TestResult. Raises UserError when the run has too many: to be called when
+        nothing is lost by that."""
+        parts = (dataset.database, result.unreadable_database), (dataset.queries, result.unreadable_queries)
+        unreadable = [(images.path(index), reason) for images, reasons in parts for index, reason in reasons.items()]
+        self._add(unreadable, sum(len(images) for images, _ in parts))
+
+    def log_totals(self):
+        """Logs what there is to tell, and brings the list up to date."""
+        if self.unreadable or self.num_resized:
+            listed = f" (listed in {self.path})" if self.unreadable else ""
+            logging.info(f"{self.num_read} images read so far: {self.num_resized} resized, {len(self.unreadable)} unreadable{listed}")
+        self.write()
+
+    def state(self):
+        """All that a resumed run needs to count on from here: plain values for a checkpoint."""
+        self.write()  # what a checkpoint counts is listed
+        return {"num_read": self.num_read, "num_resized": self.num_resized, "unreadable": list(map(list, self.unreadable.items()))}
+
+    def restore(self, state):
+        """Goes on from a state(), in the same folder or in another."""
+        self.num_read, self.num_resized = state["num_read"], state["num_resized"]
+        self.unreadable = {path: reason for path, reason in state["unreadable"]} | self.unreadable
+        self.write()
+
+    def write(self):
+        """Brings the list up to date. A disk that refuses is warned of once, and tried again the next time."""
+        if len(self.unreadable) == self._num_listed or not self.writes:
+            return
+        try:
+            with replacing(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                file.writelines(f"{escape(path)}\t{escape(reason)}\n" for path, reason in self.unreadable.items())
+            self._num_listed, self._warned = len(self.unreadable), False
+        except UserError as error:
+            if not self._warned:
+                logging.warning(f"{error}; the run goes on, and lists its {len(self.unreadable)} unreadable images when it can")
+            self._warned = True
+
+    def _add(self, unreadable, num_read):
+        """Counts images read, of which these, [(path, reason)], cannot be. Raises UserError when new ones make them too many."""
+        self.num_read += num_read
+        known = len(self.unreadable)
+        for path, reason in unreadable:
+            self.unreadable.setdefault(path, reason)
+        if len(self.unreadable) == known:
+            return
+        allowed = max(_FEW, self.num_read // _ONE_IN) if self.limit is None else self.limit
+        too_many = len(self.unreadable) > allowed
+        if too_many or len(self.unreadable) - self._num_listed > self._num_listed / _LISTED_AT_ONCE:
+            self.write()
+        if too_many:
+            path, reason = next(reversed(self.unreadable.items()))
+            raise UserError(f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, and {allowed} may be (see "
+                            f"{self.path}; the last is {path!r}: {escape(reason)}); mend or remove them, or allow so many with "
+                            "--max_bad_images")
+
+    def _read_list(self):
+        try:
+            with open(self.path, encoding="utf-8", errors="backslashreplace") as file:
+                lines = [line.rstrip("\n").partition("\t") for line in file]
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read: {error.strerror}; mend or remove it") from error
+        return {unescape(path): unescape(reason) for path, _, reason in lines if path}
+
+
+def count_images(batch):
+    """The images of a TrainBatch that were read."""
+    images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
+    return sum(len(part) for part in images if part is not None)
+
+
+def escape(text):
+    """A text in which what is no printable character, and a backslash, is written as in a Python string: one line, no TAB."""
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+
+
+def unescape(text):
+    """The text of which escape() made this."""
+    return _ESCAPED.sub(lambda match: match[0].encode().decode("unicode_escape"), text)

@@ -1,0 +1,59 @@
+"""Which image folders a data set has."""
+
+import os
+from dataclasses import dataclass
+
+from model.errors import UserError
+
+TRAIN, DATABASE, QUERIES = "train", "database", "queries"
+
+
+@dataclass(frozen=True)
+class Part:
+    """name: below the data set, for messages; role: TRAIN, DATABASE or QUERIES; test_set: the name of the folder that database and queries
+    share, "" for the data set itself, None for training images and for one folder of images."""
+
+    name: str
+    path: str
+    role: str
+    test_set: str | None = None
+
+
+def find_parts(folder):
+    """([Part], [what is missing for training or evaluation]) of a data set (train, val, test), a test set (database, queries...) or one
+    folder of images: training images, unless it is called database or queries. Raises UserError when there is no such folder."""
+    if not os.path.isdir(folder):
+        raise UserError(f"folder {folder} does not exist; check the path")
+    inside = _folders(folder)
+    if not set(inside) & {"train", "val", "test"}:
+        if DATABASE in inside or any(name.startswith(QUERIES) for name in inside):
+            return _test_set(folder, "")
+        name = os.path.basename(os.path.realpath(folder))
+        role = DATABASE if name == DATABASE else QUERIES if name.startswith(QUERIES) else TRAIN
+        return [Part(name, folder, role)], []
+    parts, missing = [], []
+    if "train" in inside:
+        parts.append(Part("train", os.path.join(folder, "train"), TRAIN))
+    for name in ("val", "test"):
+        if name in inside:
+            found, lacking = _test_set(os.path.join(folder, name), name)
+            parts, missing = parts + found, missing + lacking
+        elif "train" in inside:
+            missing.append(f"there is no folder {name}, and training needs train, val and test")
+    return parts, missing
+
+
+def _test_set(folder, name):
+    inside = _folders(folder)
+    found = {DATABASE: [entry for entry in inside if entry == DATABASE], QUERIES: [entry for entry in inside if entry.startswith(QUERIES)]}
+    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name)
+             for role, entries in found.items() for entry in entries]
+    return parts, [f"{folder} has no folder {role}" for role, entries in found.items() if not entries]
+
+
+def _folders(folder):
+    """The names of the folders in a folder, sorted."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError as error:
+        raise UserError(f"folder {folder} cannot be read: {error.strerror}") from error

@@ -1,0 +1,74 @@
+"""What the names of a folder's images say, and which of them say it wrongly."""
+
+import collections
+import contextlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.image_names import ImageNames
+from datasets.names import EAST, FIELDS, HEADING, NORTH, parse_fields
+from model.errors import UserError
+
+HEADING_BINS = 12  # of the histogram, 30 degrees each
+_CHUNK = 1 << 12
+_ZONE, _LETTER = FIELDS.index("UTM_zone_number"), FIELDS.index("UTM_zone_letter")
+
+
+@dataclass
+class ScannedNames:
+    """points: UTM east and north, metres, NaN where a name has none: float64 (n, 2); headings: degrees, NaN where empty or wrong: float64
+    (n,); bad: {index: why it does not parse}; zones: {"33U": count}, "" where it is not said."""
+
+    names: ImageNames
+    points: np.ndarray
+    headings: np.ndarray
+    bad: dict = field(default_factory=dict)
+    zones: collections.Counter = field(default_factory=collections.Counter)
+
+    def good(self):
+        """The indices of the names that parse: int64 (m,)."""
+        return np.flatnonzero(np.isfinite(self.points[:, 0]))
+
+    def histogram(self):
+        """Images in each HEADING_BINS-th of the circle, from north on: a list of int."""
+        known = self.headings[np.isfinite(self.headings)] % 360
+        return np.bincount((known * HEADING_BINS // 360).astype(int), minlength=HEADING_BINS).tolist()
+
+    def select(self, indices):
+        """The names at some indices, as ImageNames."""
+        return ImageNames(self.names.blob, np.asarray(self.names.starts)[indices], np.asarray(self.names.ends)[indices], self.names.source)
+
+
+def scan_names(names, need_heading):
+    """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number (an empty
+    one is not wrong)."""
+    scanned = ScannedNames(names, np.full((len(names), 2), np.nan), np.full(len(names), np.nan))
+    for begin in tqdm(range(0, len(names), _CHUNK), desc=f"Names of {names.source}", leave=False, delay=2, disable=None):
+        part = range(begin, min(begin + _CHUNK, len(names)))
+        try:
+            _fill(scanned, part, need_heading)
+        except UserError:  # of one of them: each on its own
+            for index in part:
+                try:
+                    _fill(scanned, range(index, index + 1), need_heading)
+                except UserError as error:
+                    scanned.bad[index] = _reason(error)
+    return scanned
+
+
+def _fill(scanned, part, need_heading):
+    fields = (EAST, NORTH, HEADING) if need_heading else (EAST, NORTH)
+    indices = np.arange(part.start, part.stop)
+    scanned.points[indices] = parse_fields(scanned.select(indices), fields, empty_as_zero=(HEADING,))[:, :2]
+    for index in part:
+        texts = scanned.names[index].split("@")
+        scanned.zones["".join(texts[_ZONE:_LETTER + 1]) if len(texts) > _LETTER else ""] += 1
+        with contextlib.suppress(ValueError, IndexError):
+            scanned.headings[index] = float(texts[HEADING])
+
+
+def _reason(error):
+    """Of parse_fields' one line: what is wrong, without the name and how names are made."""
+    return str(error).partition(") ")[2].partition("; names are ")[0]

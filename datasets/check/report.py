@@ -1,0 +1,66 @@
+"""The findings for people: a few lines a folder, then what is wrong."""
+
+from datasets.check.layout import TRAIN
+from datasets.check.names import HEADING_BINS
+
+_BAR = 40  # characters of the longest bar
+
+
+def lines(report):
+    """Yields the lines of what datasets.check.parts.check found."""
+    for name, part in report["parts"].items():
+        yield f"{name}: {part['images']} images over {part['extent'][0]:.0f} m x {part['extent'][1]:.0f} m" + _zones(part["utm_zones"])
+        yield f"  sizes: {_sizes(part)}" + ("" if part["decoded"] == part["images"] else f" ({part['decoded']} images decoded)")
+        yield from _headings(part)
+    for name, test_set in report["test_sets"].items():
+        yield (f"{name}: {test_set['queries']} queries, {test_set['without_positives']} without positives within {test_set['radius']:g} m; "
+               f"in the median {test_set['median_positives']:g} of {test_set['database']} database images are right (chance R@1 "
+               f"{test_set['chance_recall_at_1']:.1f})")
+    if "groups" in report:
+        yield from _groups(report["groups"])
+    for kind in ("warnings", "problems"):
+        if report[kind]:
+            yield f"\n{kind.capitalize()}:"
+            yield from (f"- {line}" for line in report[kind])
+    if report.get("suggestions"):
+        yield "\nParameters nearest to these that would give usable groups:"
+        yield from (f"- {suggestion['flags']} ({suggestion['classes']} classes, {suggestion['images']} images)"
+                    for suggestion in report["suggestions"])
+    elif "suggestions" in report:
+        yield "\nNo parameters that were tried give usable groups: there are too few images of a place"
+    yield "\n" + (f"{report['folder']} cannot be used as it is" if report["problems"] else f"{report['folder']} can be used")
+
+
+def _zones(zones):
+    known = [f"{zone} {count}" for zone, count in zones.items() if zone]
+    return f", UTM zone {known[0].split()[0]}" if len(known) == 1 and "" not in zones else \
+        f", UTM zones: {', '.join(known)}" if known else ""
+
+
+def _sizes(part):
+    text = ", ".join(f"{width} x {height}: {count}" for width, height, count in part["sizes"]) or "none was read"
+    more = part["number_of_sizes"] - len(part["sizes"])
+    return text + (f" and {more} other sizes" if more > 0 else "")
+
+
+def _headings(part):
+    """The histogram in one line, of training images with a bar for each 30 degrees."""
+    step = 360 // HEADING_BINS
+    none = f"; {part['without_heading']} names have none" if part["without_heading"] else ""
+    if not any(part["headings"]):
+        yield f"  headings: none of {part['without_heading']} names has one"
+        return
+    if part["role"] != TRAIN:
+        yield f"  headings, {step} degrees each: {' '.join(map(str, part['headings']))}{none}"
+        return
+    yield f"  headings{none}:"
+    for index, count in enumerate(part["headings"]):
+        bar = "#" * round(_BAR * count / max(part["headings"]))
+        yield f"  {index * step:5d} to {(index + 1) * step:3d}: {count:7d} {bar}".rstrip()
+
+
+def _groups(groups):
+    yield (f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, with {sum(groups['classes'])} classes and "
+           f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)")
+    yield from (f"  group {number}: {classes} classes, {images} images"
+                for number, (classes, images) in enumerate(zip(groups["classes"], groups["images"], strict=True)))

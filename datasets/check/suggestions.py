@@ -1,0 +1,95 @@
+"""Which M, alpha, N, L and min_images_per_class would split a training set into groups that can be trained: tried, not guessed."""
+
+import itertools
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+_TRIED = {"M": (5, 10, 15, 20, 25, 30, 50), "alpha": (30, 60, 90, 360), "N": (5, 4, 3, 2, 1), "L": (2, 1),
+          "min_images_per_class": (10, 5, 3, 2), "batch_size": (32, 16, 8, 4)}
+_UNUSED = 2.0  # what halving the images that are trained on weighs, against doubling or halving one parameter
+
+
+@dataclass(frozen=True)
+class Parameters:
+    M: int
+    alpha: int
+    N: int
+    L: int
+    min_images_per_class: int
+    groups_num: int
+    batch_size: int
+
+    def flags(self):
+        return " ".join(f"--{name} {value}" for name, value in asdict(self).items())
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """parameters; classes and images: of the groups that would be trained; cost: how far it is from what was asked for."""
+
+    parameters: Parameters
+    classes: int
+    images: int
+    cost: float
+
+
+def suggest(points, headings, wanted, count=3):
+    """The Suggestions nearest to `wanted` (Parameters) that can be trained, at most `count`.
+
+    points: float64 (n, 2), metres; headings: float64 (n,), degrees, NaN where unknown (then alpha is 360). In each, every group that would
+    be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to the wanted one, and 2 log2 of the ratio of
+    all images to those of the trained groups.
+    """
+    tried = {name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()}
+    tried["batch_size"] = [value for value in tried["batch_size"] if value <= wanted.batch_size]
+    unknown = not np.isfinite(headings).all()
+    if unknown:
+        tried["alpha"] = [360]
+    found = []
+    for M, alpha in tqdm(list(itertools.product(tried["M"], tried["alpha"])), desc="Trying parameters", leave=False, delay=2, disable=None):
+        classes, first, counts = _classes(points, np.nan_to_num(headings), M, alpha)
+        for minimum in tried["min_images_per_class"]:
+            kept = counts >= minimum
+            if not kept.any():
+                continue
+            for N, L in itertools.product(tried["N"], tried["L"]):
+                if 360 % (alpha * L):
+                    continue  # bins of one group would meet at north
+                sizes, images = _groups(classes[kept], first[kept], counts[kept], M, alpha, N, L)
+                for batch_size in tried["batch_size"]:
+                    usable = int(np.argmax(np.append(sizes < batch_size, True)))  # leading groups that fill a batch
+                    usable = min(usable, wanted.groups_num)
+                    if usable:
+                        parameters = Parameters(M, alpha, N, L, minimum, usable, batch_size)
+                        trained = int(images[:usable].sum())
+                        found.append(Suggestion(parameters, int(sizes[:usable].sum()), trained,
+                                                _cost(parameters, wanted, unknown) + _UNUSED * np.log2(len(points) / trained)))
+    return sorted(found, key=lambda suggestion: (round(suggestion.cost, 6), suggestion.parameters.M))[:count]
+
+
+def _cost(parameters, wanted, alpha_given):
+    """Reducing groups_num alone costs nothing here: images that are not trained on do."""
+    ratios = [getattr(parameters, name) / getattr(wanted, name) for name in _TRIED if not (alpha_given and name == "alpha")]
+    return float(np.abs(np.log2(ratios)).sum())
+
+
+def _classes(points, headings, M, alpha):
+    """(class ids (K, 3), the first image of each, images in each), as datasets.groups has them."""
+    cells = np.stack([points[:, 0] // M * M, points[:, 1] // M * M, headings // alpha * alpha], axis=1).astype(np.int64)
+    low = cells.min(axis=0)
+    extent = np.ptp(cells, axis=0) + 1
+    keys = ((cells[:, 0] - low[0]) * extent[1] + cells[:, 1] - low[1]) * extent[2] + cells[:, 2] - low[2]
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    return cells[first], first, counts
+
+
+def _groups(classes, first, counts, M, alpha, N, L):
+    """(classes, images) of each group, the groups in the order of their first image."""
+    keys = (classes[:, 0] % (M * N) // M * N + classes[:, 1] % (M * N) // M) * L + classes[:, 2] % (alpha * L) // alpha
+    _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    begins = np.full(len(sizes), np.iinfo(np.int64).max)
+    np.minimum.at(begins, group, first)
+    order = np.argsort(begins)
+    return sizes[order], np.bincount(group, weights=counts)[order]

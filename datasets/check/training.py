@@ -1,0 +1,66 @@
+"""Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
+
+import numpy as np
+
+from datasets.check.suggestions import suggest
+from datasets.groups import build_groups
+from model.errors import UserError
+
+
+def check_training(part, scanned, pictures, parameters, report):
+    """Adds "groups", and if training would fail "suggestions", problems and warnings to the report.
+
+    part: the datasets.check.layout.Part of training images; scanned: its ScannedNames; pictures: its Pictures; parameters: Parameters.
+    """
+    good = scanned.good()
+    if not len(good):
+        return
+    fails = False
+    try:
+        groups = build_groups(scanned.select(good), parameters.M, parameters.alpha, parameters.N, parameters.L,
+                              parameters.min_images_per_class)
+        trained = range(min(groups.num_groups, parameters.groups_num))
+        classes, images = ([count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images))
+        report["groups"] = {"groups": groups.num_groups, "classes": classes, "images": images, "of_images": len(good),
+                            "trained_share": sum(images) / len(good)}
+        fails = _refuse_groups(groups.num_groups, classes, parameters, part, report)
+        _refuse_lost_classes(groups, good, set(pictures.unreadable), trained, part, report)
+    except UserError as error:
+        report["problems"].append(f"{part.name}: {_without_headings(scanned, parameters) or error}")
+        fails = True
+    if fails:
+        suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
+        report["suggestions"] = [{"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
+                                 for suggestion in suggestions]
+
+
+def _refuse_groups(num_groups, classes, parameters, part, report):
+    """Whether training would fail on the number of groups or of classes, as train.py does."""
+    if parameters.groups_num > num_groups:
+        report["problems"].append(f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}")
+    small = [(group, count) for group, count in enumerate(classes) if count < parameters.batch_size]
+    if small:
+        report["problems"].append(f"{part.name}: {len(small)} of {len(classes)} groups have fewer classes than a batch of "
+                                  f"{parameters.batch_size} (group {small[0][0]} has {small[0][1]})")
+    return parameters.groups_num > num_groups or bool(small)
+
+
+def _refuse_lost_classes(groups, good, unreadable, trained, part, report):
+    """Classes without one readable image: training ends when it comes to one."""
+    if not unreadable:
+        return
+    readable = np.array([index not in unreadable for index in good.tolist()])
+    for group in trained:
+        for row in range(groups.num_classes(group)):
+            indices = groups.image_indices(group, row)
+            if not readable[indices].any():
+                report["problems"].append(f"{part.name}: none of the {len(indices)} images of class "
+                                          f"{tuple(groups.class_ids(group)[row].tolist())} can be read")
+
+
+def _without_headings(scanned, parameters):
+    """Why a set with names without headings cannot be split by headings, "" if it can."""
+    without = int((~np.isfinite(scanned.headings[scanned.good()])).sum())
+    if not without or parameters.alpha >= 360:
+        return ""
+    return f"{without} of {len(scanned.good())} names have no heading (field 9), and need --alpha 360 --L 1"

@@ -1,0 +1,187 @@
+"""Writes a data set: beside its place, and renamed when it is whole. An interrupted run goes on where it stopped."""
+
+import collections
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+
+from tqdm import tqdm
+
+from datasets.names import write_images_list
+from datasets.prepare.images import PhotoImages
+from datasets.prepare.records import Rejected
+from datasets.workers import make_workers_loader
+from model.errors import UserError
+from model.files import replacing
+from model.json_files import read_object
+from model.locks import FileLock
+
+MADE_BY = "python -m datasets.prepare"
+SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"
+_FORMAT = 1  # to be raised whenever the same settings give other images or names
+
+
+@dataclasses.dataclass
+class Built:
+    """counts: {folder: number of images}; rejected: all that is left out; made: images written by this run; there: images that were there;
+    panoramic: photos of 2:1 that were not cut."""
+
+    counts: dict
+    rejected: list
+    made: int = 0
+    there: int = 0
+    panoramic: int = 0
+
+
+def build(photos, points, zone, folders, rejected, output, writing, settings, num_workers=0):
+    """Makes the data set; returns what was Built.
+
+    photos: [Photo]; points: float64 (n, 2), metres of zone (number, letter); folders: of each photo, below output; rejected: [Rejected]
+    before; settings: plain values that the choice of folders depends on, by which a further run knows that it is of the same data set.
+    Raises UserError when output is something else, or the disk refuses.
+    """
+    output = os.path.abspath(output)
+    stored = {"made_by": MADE_BY, "format": _FORMAT, **settings, **dataclasses.asdict(writing), "zone": "{}{}".format(*zone),
+              "photos": _digest(photos)}
+    stored = json.loads(json.dumps(stored))  # as it will be read
+    if (done := _finished(output, stored)) is not None:
+        return done
+    building = os.path.join(os.path.dirname(output), f".{os.path.basename(output)}.unfinished")
+    with _alone(building):
+        _begin(building, stored)
+        images, built = _write_images(PhotoImages(photos, points, zone, folders, building, writing), num_workers)
+        built.rejected[:0] = rejected
+        _finish(building, output, images, built, stored)
+    return built
+
+
+def _write_images(dataset, num_workers):
+    """({folder: {name: source}}, Built) of what lies below dataset.building then."""
+    images, built = collections.defaultdict(dict), Built({}, [])
+    loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
+    for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
+        if done.error:
+            raise UserError(done.error)
+        if done.rejected:
+            built.rejected.append(done.rejected)
+        for name in done.names:
+            images[dataset.folders[index]][name] = dataset.photos[index].path
+        built.made, built.there = built.made + done.made, built.there + len(done.names) - done.made
+        built.panoramic += done.panoramic
+    built.counts = {folder: len(images[folder]) for folder in dict.fromkeys(dataset.folders)}
+    return images, built
+
+
+def _finished(output, stored):
+    """What was Built by an earlier run of the same settings, None if there is none. Raises UserError on anything else in its place."""
+    if not os.path.exists(output) or os.path.isdir(output) and not os.listdir(output):
+        return None
+    found = _read_settings(output)
+    if found is None:
+        raise UserError(f"{output} is not empty and was not made by {MADE_BY}; give --output a new folder")
+    counts = found.pop("counts", None)
+    if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
+        raise UserError(f"{os.path.join(output, SETTINGS_FILE)} is damaged; give --output a new folder")
+    _compare(output, found, stored, "give --output a new folder")
+    rejected = []
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file:
+        rejected = [Rejected(*row) for row in list(csv.reader(file))[1:] if len(row) == len(dataclasses.fields(Rejected))]
+    return Built(counts, rejected, there=sum(counts.values()))
+
+
+def _begin(building, stored):
+    """Makes the unfinished folder, or checks that it was begun with the same settings."""
+    found = _read_settings(building)
+    if found is not None:
+        _compare(f"the unfinished {building}", found, stored, "remove it")
+        return
+    os.makedirs(building, exist_ok=True)
+    _write_settings(building, stored)
+
+
+def _finish(building, output, images, built, stored):
+    if not built.counts or not all(built.counts.values()):
+        empty = [folder for folder, count in built.counts.items() if not count]
+        shutil.rmtree(building)  # nothing to go on with
+        raise UserError(f"no image is left for {' and '.join(empty) or 'the data set'}"
+                        + (f"; {built.rejected[-1].path!r}: {built.rejected[-1].detail}" if built.rejected else ""))
+    for folder, names in images.items():
+        write_images_list(os.path.join(building, folder), sorted(names))
+    write_csv(os.path.join(building, REJECTED_FILE), ("source", "path", "reason", "detail"), map(dataclasses.astuple, built.rejected))
+    write_csv(os.path.join(building, SOURCES_FILE), ("image", "photo"),
+              ((f"{folder}/{name}", source) for folder, names in images.items() for name, source in sorted(names.items())))
+    _write_settings(building, stored | {"counts": built.counts})
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(output)
+        os.rename(building, output)
+    except OSError as error:
+        raise UserError(f"{building} is complete and cannot be renamed to {output}: {error.strerror}") from error
+
+
+def write_csv(path, header, rows):
+    """A CSV file, beside and renamed."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _read_settings(folder):
+    """The settings of a folder that was made here, None of any other."""
+    try:
+        found = read_object(os.path.join(folder, SETTINGS_FILE))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
+    return found if found.get("made_by") == MADE_BY else None
+
+
+def _write_settings(folder, stored):
+    with replacing(os.path.join(folder, SETTINGS_FILE)) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(stored, file, indent=1)
+
+
+def _compare(place, found, stored, remedy):
+    differing = [key for key in dict.fromkeys([*stored, *found]) if found.get(key) != stored.get(key)]
+    if differing == ["photos"]:
+        raise UserError(f"{place} was made of other photos: some have been added, changed or removed since; {remedy}")
+    if differing:
+        raise UserError(f"{place} was made with other settings: "
+                        + ", ".join(f"{key} {found.get(key)} (now {stored.get(key)})" for key in differing if key != "photos")
+                        + f"; run with those, or {remedy}")
+
+
+def _digest(photos):
+    """Of all that is known of the photos, and of their files' sizes and times."""
+    value = hashlib.sha256()
+    for photo in photos:
+        status = os.stat(photo.path)
+        value.update(repr((dataclasses.astuple(photo), os.path.realpath(photo.path), status.st_size, status.st_mtime_ns)).encode(
+            "utf-8", "surrogateescape"))
+    return value.hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(building):
+    """One process at a time makes a data set."""
+    lock = FileLock(building + ".lock")
+    try:
+        os.makedirs(os.path.dirname(building), exist_ok=True)
+        if not lock.acquire(exclusive=True, wait=False):
+            raise UserError(f"another process is making {building}; wait for it, or end it")
+    except OSError as error:
+        raise UserError(f"{building} cannot be made: {error.strerror}; choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
+
+
+def _unchanged(item):
+    return item

@@ -1,0 +1,155 @@
+"""The images of a data set, each made of a photo: copied, linked, resized, or cut out of a panorama, under its `@` name."""
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+
+import torch
+from PIL import ImageOps
+
+from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side
+from datasets.names import format_name
+from datasets.prepare.exif import PHONE_EXTENSIONS, open_header
+from datasets.prepare.panoramas import Crops, looks_panoramic
+from datasets.prepare.records import Rejected
+from datasets.walk import IMAGE_EXTENSIONS
+
+METHODS = ("copy", "link", "hardlink")
+_QUALITY = 95  # of JPEGs that are written
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How photos become images. method: one of METHODS; resize: pixels of the shorter side that larger photos are brought to, None for
+    none; square: whether they are first cut centrally to squares; crops: how panoramas are cut, None for not; heading_offset: degrees added
+    to every photo's heading."""
+
+    method: str = "copy"
+    resize: int | None = None
+    square: bool = False
+    crops: Crops | None = None
+    heading_offset: float = 0.0
+
+
+@dataclass
+class Done:
+    """What became of one photo."""
+
+    names: list = field(default_factory=list)
+    made: int = 0
+    panoramic: bool = False
+    rejected: Rejected | None = None
+    error: str = ""  # why it cannot go on
+
+
+class PhotoImages(torch.utils.data.Dataset):
+    """To read item i is to make what is missing of the images of photo i; the item is what was Done."""
+
+    def __init__(self, photos, points, zone, folders, building, writing):
+        self.photos, self.points, self.zone, self.folders = photos, points, zone, folders
+        self.building, self.writing = building, writing
+
+    def __len__(self):
+        return len(self.photos)
+
+    def __getitem__(self, index):
+        photo, done = self.photos[index], Done()
+        try:
+            size = _size(photo.path)
+            if self.writing.crops and self.writing.crops.is_panorama(size):
+                self._cut(index, done)
+            else:
+                done.panoramic = not self.writing.crops and looks_panoramic(size)
+                self._copy(index, done)
+        except ImageError as error:
+            done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
+        except OSError as error:  # a loader's worker would wrap it in a traceback
+            done.error = (f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; make room "
+                          "or rights, and run the same command again to go on")
+        return done
+
+    def _cut(self, index, done):
+        photo, crops = self.photos[index], self.writing.crops
+        heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
+        names = [self._name(index, None if heading is None else crop_heading, ".jpg", f"{number:02d}")
+                 for number, crop_heading in enumerate(crops.headings)]
+        if not all(map(os.path.exists, names)):
+            for path, crop in zip(names, crops.cut(_open(photo.path), heading), strict=True):
+                if not os.path.exists(path):
+                    _put(path, lambda temporary, crop=crop: crop.save(temporary, "JPEG", quality=_QUALITY))
+                    done.made += 1
+        done.names = [self._relative(index, path) for path in names]
+
+    def _copy(self, index, done):
+        photo, method, resize, square = self.photos[index], self.writing.method, self.writing.resize, self.writing.square
+        extension = os.path.splitext(photo.path)[1].lower()
+        encode = resize or square or extension not in IMAGE_EXTENSIONS
+        if encode and method != "copy":
+            raise ImageError(f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; --images copy "
+                             "makes a JPEG of it")
+        heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
+        path = self._name(index, heading, ".jpg" if encode else extension)
+        if not os.path.lexists(path):
+            image = _open(photo.path)  # what is cut off does not come in
+            if encode:
+                if square:
+                    image = ImageOps.fit(image, (min(image.size),) * 2)
+                if resize and min(image.size) > resize:
+                    image = resize_shorter_side(image, resize)
+                _put(path, lambda temporary: image.save(temporary, "JPEG", quality=_QUALITY))
+            elif method == "copy":
+                _put(path, lambda temporary: shutil.copyfile(photo.path, temporary))
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                (os.symlink if method == "link" else os.link)(os.path.realpath(photo.path), path)
+            done.made = 1
+        done.names = [self._relative(index, path)]
+
+    def _name(self, index, heading, extension, tile=""):
+        """The path of an image. The key's digest makes photos of one place, time and file name differ; folders are a hundredth of a degree
+        of latitude high, as SF-XL's."""
+        photo, (east, north) = self.photos[index], self.points[index]
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", os.path.splitext(os.path.basename(photo.key))[0])[:40]
+        pano_id = f"{stem}-{hashlib.sha256(photo.key.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
+        heading = None if heading is None else round(heading % 360, 2) % 360  # never 360.00, which would be a bin of its own
+        name = format_name(east, north, *self.zone, photo.latitude, photo.longitude, pano_id, tile, heading, timestamp=photo.time,
+                           extension=extension)
+        return os.path.join(self.building, self.folders[index], f"{photo.latitude:.2f}", name)
+
+    def _relative(self, index, path):
+        return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
+
+
+def _size(path):
+    """(width, height) of a photo once it is upright. Raises ImageError."""
+    return _phone_photo(path, lambda image: image.size) if path.lower().endswith(PHONE_EXTENSIONS) else read_size(path)
+
+
+def _open(path):
+    """As datasets.images.open_rgb, for what phones write too."""
+    return _phone_photo(path, open_rgb) if path.lower().endswith(PHONE_EXTENSIONS) else open_rgb(path, MIN_SIDE)
+
+
+def _phone_photo(path, use):
+    """use(PIL image) of a photo in HEIC or AVIF, which Pillow tells upright. Raises ImageError."""
+    try:
+        with open_header(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded")
+            image.load()
+            return use(image)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # plugins raise nearly anything on damaged files
+        raise ImageError(f"{type(error).__name__}: {error}") from error
+
+
+def _put(path, write):
+    """write(temporary), renamed to path."""
+    folder, base = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{base[-200:]}.tmp")  # hidden: no walk takes it for an image
+    write(temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,91 @@
+"""From degrees to metres: which positions are possible, and one UTM zone for a whole set."""
+
+import collections
+import math
+import re
+
+import numpy as np
+import utm
+
+from datasets.prepare.records import Rejected, Unusable
+from model.errors import UserError
+
+_NULL_ISLAND = 1e-6  # degrees, a tenth of a metre: what devices without a fix write
+_NEAR = 1.0  # degrees: a set's photos lie so near to their median, and swapped coordinates come so near to it
+MAX_FROM_MERIDIAN = 9.0  # degrees from the zone's central meridian, 3 within the zone: beyond it UTM stretches distances by over 1 %
+
+
+def check_degrees(latitude, longitude):
+    """Raises Unusable unless latitude and longitude are a position that UTM can hold."""
+    place = f"latitude {latitude:g}, longitude {longitude:g}"
+    if not (math.isfinite(latitude) and math.isfinite(longitude)):
+        raise Unusable("a latitude or longitude that is no number", place)
+    if abs(latitude) > 90 and abs(longitude) <= 90 and abs(latitude) <= 180:
+        raise Unusable("latitude and longitude seem swapped", f"{place}: swapped they are a position")
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise Unusable("a latitude or longitude out of range", place)
+    if max(abs(latitude), abs(longitude)) < _NULL_ISLAND:
+        raise Unusable("position 0, 0, which devices write that know none", place)
+    if not -80 <= latitude <= 84:
+        raise Unusable("a latitude beyond UTM's 80 S to 84 N", place)
+
+
+def seem_swapped(latitudes, longitudes):
+    """Which positions are far from the set's median, and near to it once latitude and longitude are swapped: bool (n,)."""
+    latitude, longitude = np.median(latitudes), np.median(longitudes)
+    far = np.maximum(abs(latitudes - latitude), abs(longitudes - longitude)) > _NEAR
+    return far & (np.maximum(abs(longitudes - latitude), abs(latitudes - longitude)) <= _NEAR)
+
+
+def parse_zone(text):
+    """(number, letter) of "33U". Raises UserError."""
+    match = re.fullmatch(r"(\d{1,2})([C-HJ-NP-X])", text.strip().upper())
+    if not match or not 1 <= int(match.group(1)) <= 60:
+        raise UserError(f"--utm_zone {text} is not a zone such as 33U: a number from 1 to 60 and a letter from C to X")
+    return int(match.group(1)), match.group(2)
+
+
+def choose_zone(latitudes, longitudes):
+    """The UTM zone, (number, letter), that most positions lie in."""
+    zones = collections.Counter((utm.latlon_to_zone_number(latitude, longitude), utm.latitude_to_zone_letter(latitude))
+                                for latitude, longitude in zip(latitudes.tolist(), longitudes.tolist(), strict=True))
+    return max(sorted(zones), key=zones.get)
+
+
+def degrees_from_meridian(longitudes, zone_number):
+    """How far each longitude is from the zone's central meridian, the shorter way round: float64 (n,)."""
+    return abs((longitudes - (zone_number * 6 - 183) + 180) % 360 - 180)
+
+
+def project(latitudes, longitudes, zone):
+    """UTM east and north, in metres of the one zone: float64 (n, 2). Positions of other zones and hemispheres continue it."""
+    east, north, *_ = utm.from_latlon(latitudes, longitudes, *zone)
+    return np.stack([east, north], axis=1)
+
+
+def place_photos(photos, zone=None):
+    """Positions in metres of one UTM zone: (photos that have one, their points, (zone number, letter), [Rejected]).
+
+    photos: [Photo], with degrees that check_degrees lets pass; zone: as of parse_zone, None for the one that most lie in. points: float64
+    (n, 2). Left out are photos with latitude and longitude swapped, as far as the others tell, and those too far from the zone.
+    """
+    rejected = []
+
+    def leave_out(which, reason, describe):
+        pairs = list(zip(photos, which.tolist(), strict=True))
+        rejected.extend(Rejected(photo.source, photo.path, reason, describe(photo)) for photo, out in pairs if out)
+        return [photo for photo, out in pairs if not out]
+
+    photos = leave_out(seem_swapped(*_degrees(photos)), "latitude and longitude seem swapped",
+                       lambda photo: f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: swapped they would be near the others")
+    zone = zone or choose_zone(*_degrees(photos))
+    far = degrees_from_meridian(_degrees(photos)[1], zone[0]) > MAX_FROM_MERIDIAN
+    photos = leave_out(far, f"too far from UTM zone {zone[0]}{zone[1]}, in whose metres the set is",
+                       lambda photo: f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: make a set of its own of such photos")
+    if not photos:
+        raise UserError(f"no photo is near UTM zone {zone[0]}{zone[1]}; mend --utm_zone, or leave it out")
+    return photos, project(*_degrees(photos), zone), zone, rejected
+
+
+def _degrees(photos):
+    return (np.array([photo.latitude for photo in photos]), np.array([photo.longitude for photo in photos]))

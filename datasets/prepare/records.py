@@ -1,0 +1,105 @@
+"""What is known of a photo before it becomes an image of a data set, and how numbers and times are read from text."""
+
+import datetime
+import math
+import re
+from dataclasses import dataclass
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+# as exiftool writes them: 55 deg 41' 53.40" N
+_SEXAGESIMAL = re.compile(r"(\d+(?:\.\d+)?)\s*(?:deg|°)\s*(?:(\d+(?:\.\d+)?)\s*['′])?\s*(?:(\d+(?:\.\d+)?)\s*[\"″])?\s*([NSEWnsew]?)")
+_HEMISPHERE = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([NSEWnsew])")
+_EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
+
+
+@dataclass(frozen=True)
+class Photo:
+    """path: the file; key: its name in the source, which does not depend on where the source lies; source: where it was read, for
+    messages; latitude, longitude: degrees, WGS 84; heading: of the image's centre, degrees clockwise from north, or None; time: the digits
+    of YYYYMMDDhhmmss that are known, "" if none; magnetic: whether the heading is of magnetic north."""
+
+    path: str
+    key: str
+    source: str
+    latitude: float
+    longitude: float
+    heading: float | None = None
+    time: str = ""
+    magnetic: bool = False
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A photo or row that cannot be used. reason: in general terms, by which it is counted; detail: of this one."""
+
+    source: str
+    path: str
+    reason: str
+    detail: str = ""
+
+
+class Unusable(Exception):
+    """Why a row cannot be used: (reason, detail) as of Rejected."""
+
+    def __init__(self, reason, detail=""):
+        super().__init__(f"{reason} ({detail})" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+def parse_number(text):
+    """The number in a field of a table, in degrees: decimals with a point or a comma (55,70), with a hemisphere (122.4 W), or degrees,
+    minutes and seconds as exiftool writes them. Raises ValueError on anything else."""
+    text = str(text).strip()
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    if match := _SEXAGESIMAL.fullmatch(text):
+        degrees, minutes, seconds = (float(part or 0) for part in match.group(1, 2, 3))
+        value, hemisphere = degrees + minutes / 60 + seconds / 3600, match.group(4)
+    elif match := _HEMISPHERE.fullmatch(text):
+        value, hemisphere = float(match.group(1).replace(",", ".")), match.group(2)
+    else:
+        return float(text)
+    return -value if hemisphere.upper() in ("S", "W") and hemisphere else value
+
+
+def parse_heading(text):
+    """Degrees in [0, 360), None for an empty field. Raises Unusable."""
+    if text is None or not str(text).strip():
+        return None
+    try:
+        value = parse_number(text)
+    except ValueError:
+        value = math.nan
+    if not -360 <= value <= 360:
+        raise Unusable("a heading that is no number from -360 to 360", str(text))
+    return value % 360
+
+
+def parse_time(text):
+    """The digits of YYYYMMDDhhmmss that a field of a table gives, "" for an empty field. Raises ValueError on what is no time.
+
+    Understood are seconds and milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is brought to UTC), and
+    EXIF's YYYY:MM:DD hh:mm:ss.
+    """
+    text = "" if text is None else str(text).strip()
+    if not text:
+        return ""
+    if re.fullmatch(r"(19|20)\d\d((0[1-9]|1[0-2])([0-3]\d)?)?", text):
+        return text
+    if re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", text):
+        return text.replace("-", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        # EXIF separates a date's parts by colons
+        moment = datetime.datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text))
+        if moment.tzinfo:
+            moment = moment.astimezone(datetime.UTC)
+        return moment.strftime("%Y%m%d%H%M%S" if len(text) > len("YYYY-MM-DD") else "%Y%m%d")
+    if re.fullmatch(r"(19|20)\d{12}", text):
+        datetime.datetime.strptime(text, "%Y%m%d%H%M%S")
+        return text
+    seconds = seconds if seconds < _EPOCH[1] else seconds / 1000
+    if not _EPOCH[0] <= seconds < _EPOCH[1]:
+        raise ValueError(f"{text} is no time")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y%m%d%H%M%S")

@@ -1,0 +1,104 @@
+"""Signals outside the training loop, and processes that end with their parent."""
+
+import ast
+import glob
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import eval as eval_script
+import train
+from datasets import array_cache
+from retrieval import store
+from tests.test_end_to_end import run
+from tests.test_resume import ROOT, SHORT, assert_all_end, children
+
+EVAL = ["--backbone_weights", "none", "--fc_output_dim", "32", "--num_workers", "0", "--infer_batch_size", "1", "--device", "cpu"]
+
+
+def signalled_at(monkeypatch, owner, name, count, number):
+    """Sends this process a signal in the middle of the count-th call of a function."""
+    original, calls = getattr(owner, name), []
+
+    def signalled(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == count:
+            os.kill(os.getpid(), number)
+        return original(*args, **kwargs)
+    monkeypatch.setattr(owner, name, signalled)
+
+
+def ended_by(main, flags):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(flag) for flag in flags])
+    return exit_.value.code
+
+
+def test_an_extraction_goes_on_where_it_was_terminated(tiny, workdir, monkeypatch, capsys):
+    monkeypatch.setattr(store, "_MIN_BLOCK", 8)
+    flags = ["--dataset_folder", tiny, *EVAL]
+    with monkeypatch.context() as context:
+        signalled_at(context, store, "_write_at", 7, signal.SIGTERM)  # one for the file's beginning, and two a block
+        assert ended_by(eval_script.main, flags) == 143
+    assert "error: terminated" in capsys.readouterr().err
+    folder = run(eval_script, *flags)
+    whole = run(eval_script, *flags, "--no_descriptors_cache", "--save_dir", "whole")
+    logs = [open(f"{path}/info.log").read() for path in (folder, whole)]
+    assert "2 of 3 blocks are there" in logs[0]
+    recalls = [[line.partition("   ")[2] for line in log.splitlines() if "R@" in line] for log in logs]
+    assert recalls[0] == recalls[1] and len(recalls[0]) > 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_while_groups_are_cached_leaves_nothing(tiny, workdir, monkeypatch, number):
+    with monkeypatch.context() as context:
+        signalled_at(context, array_cache.np, "save", 10, number)  # in the second cache
+        assert ended_by(train.main, ["--dataset_folder", tiny, *SHORT]) == 128 + number
+    assert len(os.listdir("cache")) == 1 and not glob.glob("cache/.*")
+
+
+def test_every_process_that_is_started_ends_with_its_parent():
+    """Loaders are made by datasets.workers alone, and pools have an initializer that does as its workers do."""
+    pools = 0
+    for path in pathlib.Path(ROOT).rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if {".venv", "tests", "benchmarks"} & set(parts):
+            continue
+        source = path.read_text()
+        for call in [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]:
+            name = ast.unparse(call.func).rpartition(".")[2]
+            assert name != "DataLoader" or parts == ("datasets", "workers.py"), path
+            assert name not in ("Process", "ProcessPoolExecutor", "fork"), path
+            if name == "Pool":
+                pools += 1
+                assert "end_with_parent()" in source or "begin_worker" in ast.unparse(call), path
+    assert pools
+
+
+POOL = """
+import sys, time
+sys.path.insert(0, {root!r})
+from datasets.workers import begin_worker
+import multiprocessing
+
+if __name__ == "__main__":
+    pool = multiprocessing.get_context("spawn").Pool(2, begin_worker)
+    print(pool.map(abs, [-1, -2]), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_pool_ends_with_its_parent(workdir):
+    (workdir / "pool.py").write_text(POOL.format(root=ROOT))
+    with subprocess.Popen([sys.executable, "pool.py"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "[1, 2]\n"
+        workers = children(process.pid)
+        process.kill()
+        process.wait()
+        assert len(workers) >= 2
+        assert_all_end(workers)
