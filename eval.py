@@ -34,7 +34,7 @@ def main(argv=None):
 def evaluate(args, output_folder):
     """Extracts, searches, logs the recalls, draws predictions, compares, writes the page. Returns the TestResult of the first network on
     the first queries."""
-    if args.report:
+    if args.report and distributed.is_main():
         check_report(args.report)
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
@@ -46,7 +46,9 @@ def evaluate(args, output_folder):
 
     digests = {label: digest_tensors(network.state_dict())
                for label, network in zip(("weights", "compared_weights"), networks.values(), strict=False)}
-    write_environment(output_folder, args, describe_environment(device), **digests)
+    distributed.check_same(digests, "weights")
+    if distributed.is_main():
+        write_environment(output_folder, args, describe_environment(device), **digests)
 
     evaluations = []
     for name, network in networks.items():
@@ -58,10 +60,10 @@ def evaluate(args, output_folder):
             evaluations.append(Evaluation(test_set.name, name, test_set, result))
     if args.compare:
         log_comparison(evaluations[:len(test_sets)], evaluations[len(test_sets):], seed)
-    if args.report:
+    if args.report and distributed.is_main():
         write_report(args.report, evaluations, report_settings(args, networks, test_sets), training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
-    bad_images = BadImages(output_folder, args.max_bad_images)
+    bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # the last, since too many of them are an error
         bad_images.take_test(evaluation.dataset, evaluation.result)
     return evaluations[0].result

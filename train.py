@@ -220,10 +220,10 @@ def checkpoint_at_the_end(checkpoints):
         raise
 
 
-def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel):
-    """Yields (step, group, the network's seed, images, labels, domain batch, names), the three before the last on the device: float32
-    (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation a
-    DomainBatch of such images, else None."""
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel=ALONE):
+    """Yields (step, the network's seed, images, labels, domain batch, names, group), those from images to domain batch on the device:
+    float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation
+    a DomainBatch of such images, else None."""
     dataset = loader.dataset
     for batch in to_device(loader, augmentation_device):
         batch, num_images = parallel.merge_reports(batch)
@@ -234,7 +234,8 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
         if domain:
             domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k), dataset.domain.share)
             domain = DomainBatch(domain_images.to(device), domain.is_target.to(device))
-        yield batch.step, group, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain, batch.names
+        labels = batch.labels.to(device, non_blocking=True)
+        yield batch.step, schedule.network_seed(group, k), images, labels, domain, batch.names, group
 
 
 def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE):
@@ -245,7 +246,7 @@ def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, 
     run.network.train()
     run.monitor.begin()
     start = time.monotonic() - run.monitor.sums.seconds
-    for step, group, seed, images, labels, domain, names in batches:
+    for step, seed, images, labels, domain, names, group in batches:
         objective, optimizers = objectives[group]
         with commons.deferred_signals():
             with run.stepping():

@@ -105,7 +105,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, 0, step, augment(images, step), labels, None, [])]) if ours else published_step(step))
+            losses.append(ours.run([(step, step, augment(images, step), labels, None, [], 0)]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses

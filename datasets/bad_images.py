@@ -19,7 +19,8 @@ class BadImages:
     reason, both escaped (as in Python's strings, but that letters stay letters).
 
     limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is in the folder
-    already, of the same run before it was interrupted, goes on. writes: whether this process is the one of a run that lists. Raises UserError when it cannot be read.
+    already, of the same run before it was interrupted, goes on. writes: whether this process of a run is the one that lists.
+    Raises UserError when it cannot be read.
     """
 
     def __init__(self, output_folder, limit=None, writes=True):
@@ -29,7 +30,7 @@ class BadImages:
         self._num_listed, self._warned = len(self.unreadable), False
 
     def take(self, batch, num_images=None):
-        """Takes what a TrainBatch tells; num_images: of those that share the batch, if it is not its own. Raises UserError when training cannot go on."""
+        """Takes what a TrainBatch tells; num_images: how many it has been read with, if not its own alone. Raises UserError when training cannot go on."""
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
                 logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")

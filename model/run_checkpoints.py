@@ -16,7 +16,7 @@ class Checkpoints:
     """Writes a run's best_model.pth and last_checkpoint.pth, so that what is on the disk always fits together.
 
     folder: where; every: iterations between two within an epoch, 0 for none, None for about ten minutes' worth. A disk that refuses is
-    logged, and asked again the next time, and is_behind tells so. writes: whether this process is the one of all that train together that writes.
+    logged, and asked again the next time, and is_behind tells so. writes: whether this process is the one of a run that writes.
     """
 
     def __init__(self, run, folder, every, writes=True):
