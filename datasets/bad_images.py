@@ -30,7 +30,8 @@ class BadImages:
         self._num_listed, self._warned = len(self.unreadable), False
 
     def take(self, batch, num_images=None):
-        """Takes what a TrainBatch tells; num_images: how many it has been read with, if not its own alone. Raises UserError when training cannot go on."""
+        """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises UserError when training
+        cannot go on."""
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
                 logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")

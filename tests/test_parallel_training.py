@@ -207,7 +207,8 @@ def test_bad_images_are_counted_over_ranks(tiny):
     flags = ["--dataset_folder", "copy", *FEW]
     run(*flags, "--save_dir", "one")
     all_ranks(2, run, *flags, "--save_dir", "two")
-    counts = [re.findall(r"\d+ images read so far: \d+ resized, \d+ unreadable", open(f"{trained(name)[0]}/info.log").read()) for name in ("one", "two")]
+    logs = [open(f"{trained(name)[0]}/info.log").read() for name in ("one", "two")]
+    counts = [re.findall(r"\d+ images read so far: \d+ resized, \d+ unreadable", log) for log in logs]
     assert counts[0] and counts[0] == counts[1]
 
 
