@@ -62,11 +62,6 @@ def parse_with(parser, argv, needed, check=None):
     return args
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        super().error(escape(message))  # a recipe may be a stranger's
-
-
 def make_parser(is_training):
     parser = _Parser(
         prog="train.py" if is_training else "eval.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -92,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         if distributed.settle(2, message)[1] is None:
             raise SystemExit(2)
-        super().error(message)
+        super().error(escape(message))  # a recipe may be a stranger's
 
     def print_help(self, file=None):
         if distributed.is_main():
