@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from datasets.schedule import Share
 from model.normalization import normalize_, to_float
 
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
@@ -147,28 +148,24 @@ class TrainAugmentation:
     def __init__(self, jitter, crop):
         self.jitter, self.crop = jitter, crop
 
-    def __call__(self, images, seed):
+    def __call__(self, images, seed, share=None):
         """images: (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 3, h, w), normalised, channels_last; the same for the same seed
-        on every device.
+        on every device. share: the datasets.schedule.Share of a batch that the images are (default: a whole batch).
 
         A GPU computes the whole batch at once. A CPU computes image by image, which gives the same: an image stays in the cache.
         """
         generator = torch.Generator().manual_seed(seed)
-        jitter, crop = (part.sample_parameters(len(images), generator) for part in (self.jitter, self.crop))
+        share = share or Share.whole(len(images))
+        jitter, crop = (share.of(part.sample_parameters(share.count, generator)) for part in (self.jitter, self.crop))
         output = torch.empty((len(images), 3, *self.crop.size), device=images.device, memory_format=torch.channels_last)
         for rows in torch.arange(len(images)).split(1 if images.device.type == "cpu" else len(images)):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
             # planar: operations over channels are slow on channels_last
             planar = to_float(images[part].clone(memory_format=torch.contiguous_format))
-            planar = self.jitter.apply(planar, _rows(jitter, part))
-            planar = self.crop.apply(planar, _rows(crop, part))
+            planar = self.jitter.apply(planar, share._replace(rows=part).of(jitter))
+            planar = self.crop.apply(planar, share._replace(rows=part).of(crop))
             output[part] = normalize_(planar)
         return output
-
-
-def _rows(parameters, part):
-    """The parameters of some images of a batch; None for None."""
-    return parameters and type(parameters)(*(field[part] for field in parameters))
 
 
 def _blend_(images, other, factors, brightens):

@@ -16,6 +16,8 @@ import traceback
 import numpy as np
 import torch
 
+import distributed
+from distributed.failures import log_end
 from model.acceleration import set_tf32
 from model.errors import UserError
 from model.escaping import EscapingFormatter
@@ -35,34 +37,45 @@ def run_experiment(body, args, output_folder=None):
     Returns 0.
     """
     try:
-        output_folder = output_folder or make_log_folder(args.save_dir)
-        lock = _lock(output_folder)
+        lock = contextlib.nullcontext()
+        if distributed.is_main():
+            output_folder = output_folder or make_log_folder(args.save_dir)
+            lock = contextlib.closing(_lock(output_folder))
+        output_folder = distributed.from_main(output_folder)
         handlers = _open_logs(output_folder)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if (message := distributed.settle(2, str(error))[1]) is not None:
+            print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
     set_tf32(False)  # float32 is float32, unless the script asks for less
-    with _logging_to(handlers), _Signals(), contextlib.closing(lock):
+    with _logging_to(handlers), _Signals() as signals, lock:
+        distributed.relay(signals)
         logging.debug(" ".join(sys.argv))
         logging.info(f"Arguments: {vars(args)}")
         logging.info(f"The outputs are being saved in {output_folder}")
-        code = 1
-        try:
-            body(args, output_folder)
-            code = 0
-        except UserError as error:
-            logging.error(f"error: {error}")
-            code = 2
-        except KeyboardInterrupt as interrupt:
-            number = getattr(interrupt, "number", signal.SIGINT)
-            logging.error(f"error: {_ENDINGS[number]}")
-            code = 128 + number
-        except Exception:
-            logging.critical(traceback.format_exc())
+        code = _run(body, args, output_folder)
         logging.info(FAILED if code else FINISHED)
     if code:
         raise SystemExit(code)
     return 0
+
+
+def _run(body, args, output_folder):
+    """The exit code of the body; logs why it ends early, on one rank alone."""
+    try:
+        body(args, output_folder)
+        return 0
+    except UserError as error:
+        end = 2, str(error)
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "number", signal.SIGINT)
+        end = 128 + number, _ENDINGS[number]
+    except Exception as error:
+        end = 1, traceback.format_exc(), error
+        logging.debug(end[1])
+    code, message = distributed.settle(*end)
+    log_end(message)
+    return code
 
 
 class Interrupted(KeyboardInterrupt):
@@ -80,7 +93,7 @@ class _Signals:
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self):
-        self.received, self.deferring = None, 0
+        self.received, self.deferring, self._is_relayed = None, 0, False
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():  # only it may set handlers
@@ -94,8 +107,15 @@ class _Signals:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
+    def relayed(self, number):
+        """Another rank got a signal, which this process is to get too: it takes effect where a block of deferred_signals() ends."""
+        self.received, self._is_relayed = number, True
+
     def _receive(self, number, frame):
         name = signal.Signals(number).name
+        if self._is_relayed:
+            self._is_relayed = False
+            return
         if self.received is not None:
             os.write(2, f"\n{name} again: ending at once\n".encode())
             os._exit(128 + number)
@@ -119,6 +139,11 @@ def deferred_signals():
         signals.deferring -= 1
     if signals.received is not None and not signals.deferring:
         raise Interrupted(signals.received)
+
+
+def pending_signal():
+    """The number of the signal that waits for the end of a block of deferred_signals(), or 0."""
+    return int(_signals[-1].received or 0) if _signals else 0
 
 
 @contextlib.contextmanager
@@ -183,10 +208,12 @@ class _LogFile(logging.FileHandler):
 
 def _open_logs(folder):
     plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
-    handlers = [logging.StreamHandler()]
+    handlers, files = [logging.StreamHandler()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
     handlers[0].setLevel(logging.INFO)
+    if not distributed.is_main():
+        handlers, files = [], ((f"debug_rank{distributed.rank()}.log", logging.DEBUG),)
     try:
-        for name, level in (("info.log", logging.INFO), ("debug.log", logging.DEBUG)):
+        for name, level in files:
             handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace")
             handler.setLevel(level)
             handlers.append(handler)
@@ -268,14 +295,14 @@ def select_device(name, flag="--device"):
         name = next(device for device, there in available.items() if there)
     if not available[name]:
         raise UserError(f"{flag} {name}: PyTorch finds no such device here; it has {', '.join(d for d in available if available[d])}")
-    return torch.device(name)
+    return distributed.local_device(name)
 
 
 def set_seed(seed):
     """Seeds all generators and returns the seed; -1 draws one, and allows kernels whose results vary from run to run."""
     drawn = seed == -1
     if drawn:
-        seed = secrets.randbelow(2**31)
+        seed = distributed.from_main(secrets.randbelow(2**31))
         logging.info(f"Seed: {seed} (drawn)")
     torch.backends.cudnn.benchmark = drawn
     if not drawn:

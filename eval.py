@@ -8,6 +8,7 @@ import sys
 import torch
 
 import commons
+import distributed
 from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
@@ -28,15 +29,18 @@ from visualizations import save_predictions
 
 
 def main(argv=None):
-    args = parse_arguments(is_training=False, argv=argv)
-    return commons.run_experiment(evaluate, args)
+    with distributed.joined():
+        args = parse_arguments(is_training=False, argv=argv)
+        return commons.run_experiment(evaluate, args)
 
 
 def evaluate(args, output_folder):
     """Extracts, searches, logs the recalls, draws predictions, compares, writes tables and the page. Returns the TestResult of the first
     network on the first queries, or with --test_set_folders a list of its results."""
-    if args.report:
+    if args.report and distributed.is_main():
         check_report(args.report)
+    if distributed.size() > 1 and (args.save_descriptors or args.save_pairs or args.save_sfm_pairs):
+        raise UserError("--save_descriptors, --save_pairs and --save_sfm_pairs need one process with all descriptors: run without torchrun")
     if "h5" in args.save_descriptors:
         interchange.check_h5py()  # both are said before hours of extraction
     device = commons.select_device(args.device)
@@ -45,7 +49,9 @@ def evaluate(args, output_folder):
     networks = {name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()}
     digests = {label: digest_tensors(network.state_dict())
                for label, network in zip(("weights", "compared_weights"), networks.values(), strict=False)}
-    write_environment(output_folder, args, describe_environment(device), **digests)
+    distributed.check_same(digests, "weights")
+    if distributed.is_main():
+        write_environment(output_folder, args, describe_environment(device), **digests)
 
     evaluations = []
     for name, network in networks.items():
@@ -56,11 +62,11 @@ def evaluate(args, output_folder):
         evaluations += [Evaluation(dataset.name, name, dataset, result) for (_, dataset), result in zip(test_sets, results, strict=True)]
     if args.compare:
         log_comparison(evaluations[:len(test_sets)], evaluations[len(test_sets):], seed)
-    if args.report:
+    if args.report and distributed.is_main():
         datasets = [dataset for _, dataset in test_sets]
         write_report(args.report, evaluations, report_settings(args, networks, datasets), training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
-    bad_images = BadImages(output_folder, args.max_bad_images)
+    bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # the last, since too many of them are an error
         bad_images.take_test(evaluation.dataset, evaluation.result)
     results = [evaluation.result for evaluation in evaluations[:len(test_sets)]]
@@ -76,10 +82,10 @@ def evaluate_all(test_sets, name, network, args, device, seed, output_folder):
             below = [f"{number} {dataset.name}".replace("/", "-").replace(" ", "_")] if test_set else [dataset.name]
             folder = os.path.join(output_folder, *(below if len(test_sets) > 1 or test_set else []))
             results.append(test_and_report(dataset, network, args, device, seed, folder))
-            if test_set:
+            if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])
     finally:
-        if results and args.test_set_folders:
+        if results and args.test_set_folders and distributed.is_main():
             logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
     return results
 
@@ -161,7 +167,7 @@ def test_and_report(test_set, network, args, device, seed, output_folder, bad_im
     logging.info(f"{test_set}: {result}")
     for line in result.details():
         logging.info(line)
-    if args.num_preds_to_save:
+    if args.num_preds_to_save and distributed.is_main():
         folder = os.path.join(output_folder, "preds")
         drawn = save_predictions(test_set, result, folder, args.num_preds_to_save, args.save_only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")

@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 
+import distributed
 from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
 from model import zoo
@@ -65,11 +66,6 @@ def parse_with(parser, argv, needed, check=None):
     return args
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        super().error(escape(message))  # a recipe may be a stranger's
-
-
 def make_parser(is_training):
     parser = _Parser(
         prog="train.py" if is_training else "eval.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,6 +83,19 @@ def make_parser(is_training):
     add_report_arguments(parser.add_argument_group("report"), training_only)
     add_running_arguments(parser.add_argument_group("running"))
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Of many ranks one prints."""
+
+    def error(self, message):
+        if distributed.settle(2, message)[1] is None:
+            raise SystemExit(2)
+        super().error(escape(message))  # a recipe may be a stranger's
+
+    def print_help(self, file=None):
+        if distributed.is_main():
+            super().print_help(file)
 
 
 def make_further_parser(prog, description, used, **helps):
@@ -166,6 +175,18 @@ def add_training_arguments(group, training_only):
     add("--iterations_per_epoch", type=_whole(1), default=10_000, help=training_only or "steps an epoch")
     add("--checkpoint_every", type=_whole(0), metavar="N", help=training_only or "write last_checkpoint.pth every N iterations too, "
         "and not only after each epoch; 0 does not (default: about every 10 minutes)")
+    add("--parallel", choices=("data", "groups"), default="data", help=training_only or "what torchrun's processes do: data, each a share "
+        "of every batch, as one process would train; groups, a group each, whose networks are averaged every --local_steps")
+    add("--group_schedule", choices=("epoch", "iteration"), default="epoch", help=training_only or "which group is trained: "
+        "epoch, one an epoch in turn (published); iteration, the next every --local_steps")
+    add("--local_steps", type=_whole(1), metavar="J", help=training_only or "steps on one group at a time, of --parallel groups "
+        "(default: 100) and --group_schedule iteration (default: 1)")
+    add("--local_moments", choices=("keep", "average", "reset"), default="average", help=training_only or "what becomes of the "
+        "network's Adam moments when --parallel groups averages the networks: each process keeps its own, they are averaged, or begin anew")
+    add("--freeze_bn", action="store_true", help=training_only or "batch norms use their running statistics in training too, and leave "
+        "them as they are")
+    add("--sync_bn", action="store_true", help=training_only or "batch norms normalise by the statistics of the whole batch, over all "
+        "processes; on NVIDIA GPUs")
     add("--keep_every", type=_whole(0), default=0, help=training_only or "keep the network of every this many epochs as epoch_<n>.pth, "
         "for curves and soups; 0 keeps the best alone")
     add("--lr", type=_number(0), default=1e-5, help=training_only or "learning rate of the network (Adam)")
@@ -358,6 +379,7 @@ def _check_training(args):
     """What does not go together in training alone: eval.py passes over it."""
     _resolve_domain(args)
     _check_night(args)
+    _resolve_local_steps(args)
     if args.resume_model and args.backbone_weights and os.path.basename(args.backbone_weights) != args.backbone_weights:
         raise UserError(f"--resume_model and --backbone_weights {args.backbone_weights} both are weights of the backbone: give one of them")
 
@@ -373,6 +395,22 @@ def _resolve_domain(args):
     if args.domain_adaptation and args.target_dataset_folder is None:
         raise UserError(f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the target "
                         "domain")
+
+
+def _resolve_local_steps(args):
+    """Fills in --local_steps: an epoch, unless groups take turns within it."""
+    takes_turns = args.parallel == "groups" or args.group_schedule == "iteration"
+    if args.local_steps and not takes_turns:
+        raise UserError("--local_steps is for --parallel groups or --group_schedule iteration")
+    if args.parallel == "groups" and args.group_schedule == "iteration":
+        raise UserError("--parallel groups has a schedule of its own: leave out --group_schedule iteration")
+    default = min({"groups": 100, "data": 1}[args.parallel], args.iterations_per_epoch) if takes_turns else args.iterations_per_epoch
+    args.local_steps = args.local_steps or default
+    if args.parallel == "groups" and args.iterations_per_epoch % args.local_steps:
+        raise UserError(f"--local_steps {args.local_steps} does not divide --iterations_per_epoch {args.iterations_per_epoch}: checkpoints "
+                        "and validations are made where the networks are averaged")
+    if args.freeze_bn and args.sync_bn:
+        raise UserError("give --freeze_bn or --sync_bn, not both: frozen statistics are the same everywhere")
 
 
 def _check_night(args):

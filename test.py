@@ -1,6 +1,7 @@
 """From descriptors to recalls: the evaluation protocol, in one place."""
 
 import contextlib
+import functools
 import logging
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from model.errors import UserError
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import FLAT, check_index, search_index
-from retrieval.knn import search
+from retrieval.sharded import from_main_alone, gather_descriptors, search
 
 RECALL_VALUES = (1, 5, 10, 20, 100)
 _BOOTSTRAP_RESAMPLES = 10_000
@@ -121,8 +122,9 @@ class TestResult:
 
 def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, num_predictions=0, dtype=torch.float32, cache=None,
          faiss_index=FLAT, faiss_nprobe=None, use=None):
-    """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Returns a TestResult,
-    whose predictions are the nearest max(RECALL_VALUES), or num_predictions if that is more.
+    """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Of many ranks each extracts and searches its share
+    of the database, and all have the result. Returns a TestResult, whose predictions are the nearest max(RECALL_VALUES), or num_predictions
+    if that is more.
 
     cache: the DescriptorCache that descriptors are kept in (default: they are not kept); faiss_index, faiss_nprobe: an approximate index
     as in retrieval.index (default: exact search); use: called with the DescriptorStores of database and queries and the predictions, while
@@ -140,11 +142,13 @@ def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, n
             extract_descriptors(network, images, batch_size, device, num_workers, f"{dataset.name}: {part}", dtype, store)
             _report_unreadable(images, store.unreadable, "counted as missed" if part == "queries" else "never retrieved")
         database, queries = stores["database"], stores["queries"]
-        k, unreadable = max(*RECALL_VALUES, num_predictions), (database.unreadable, queries.unreadable)
+        k = max(*RECALL_VALUES, num_predictions)
         if faiss_index == FLAT:
-            distances, predictions = search(database.descriptors, queries.descriptors, k, *unreadable, device)
+            distances, predictions = search(database, queries, k, device)
         else:
-            distances, predictions = search_index(database, queries.descriptors, k, faiss_index, faiss_nprobe, *unreadable, seed)
+            descriptors, unreadable = gather_descriptors(queries), (database.unreadable, queries.unreadable)
+            distances, predictions = from_main_alone(functools.partial(search_index, database, descriptors, k, faiss_index, faiss_nprobe,
+                                                                       *unreadable, seed), database)
         if use:
             use(database, queries, predictions)
     return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed,

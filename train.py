@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 import commons
+import distributed
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.bad_images import BadImages
 from datasets.groups import open_groups
@@ -24,6 +25,7 @@ from datasets.test_dataset import TestDataset, find_database_folder, find_querie
 from datasets.train_dataset import TrainDataset, make_loader
 from datasets.transfer import to_device
 from datasets.workers import explaining_lost_workers
+from distributed.parallel import ALONE, Parallel
 from eval import descriptor_cache, test_and_report
 from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
@@ -46,13 +48,15 @@ RESULT_ARGUMENTS = (
     "batch_size", "iterations_per_epoch", "lr", "classifiers_lr", "lr_schedule", "image_size", "augmentation_type", "brightness",
     "contrast", "hue", "saturation", "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability",
     "fda_beta", "target_dataset_folder", "resize_test_imgs", "infer_dtype", "positive_dist_threshold", "domain_adaptation",
-    "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed")
+    "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed",
+    "parallel", "group_schedule", "local_steps", "local_moments", "freeze_bn", "sync_bn")
 
 
 def main(argv=None):
-    args = parse_arguments(is_training=True, argv=argv)
-    folder, problems = find_run_to_resume(args)
-    return commons.run_experiment(functools.partial(train, problems=problems), args, folder)
+    with distributed.joined():
+        args = parse_arguments(is_training=True, argv=argv)
+        folder, problems = find_run_to_resume(args)
+        return commons.run_experiment(functools.partial(train, problems=problems), args, folder)
 
 
 def train(args, output_folder, problems=()):
@@ -72,8 +76,10 @@ def train(args, output_folder, problems=()):
     if args.groups_num > groups.num_groups:
         raise UserError(f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
                         f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}")
+    parallel = Parallel(args.parallel, args.local_steps, args.local_moments)
     schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
-                        args.epochs_num, seed)
+                        args.epochs_num, seed, args.local_steps, parallel.places())
+    parallel.check(args, schedule.classes_per_group)
     log_groups(groups, schedule)
     pseudo_targets = open_pseudo_targets(args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L)
     night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
@@ -81,9 +87,10 @@ def train(args, output_folder, problems=()):
     if args.domain_adaptation:
         # images that were made night are of the target domain too
         target_folders = [folder for folder in (args.target_dataset_folder, args.pseudo_target_folder) if folder]
-        domain_images = DomainImages(args.train_set_folder, groups, schedule, target_folders, args.domain_batch_size)
+        domain_images = DomainImages(args.train_set_folder, groups, schedule, target_folders, args.domain_batch_size, parallel.share)
         logging.info(f"Target domain: {domain_images}")
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night)
+    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night,
+                           parallel.batch_share(args.batch_size))
     resize = args.image_size if args.resize_test_imgs else None
     val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
                                      args.positive_dist_threshold, resize)
@@ -95,6 +102,8 @@ def train(args, output_folder, problems=()):
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
+    network.batch_norm_frozen = args.freeze_bn
+    network = parallel.synchronised(network, device) if args.sync_bn else network
     trained = compiled(network, device) if args.compile else network  # the same parameters
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
     heads = [make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
@@ -105,43 +114,59 @@ def train(args, output_folder, problems=()):
     domain = make_domain(args, network, schedule.domain_seed(), device)
     domain_optimizer = make_adam(domain, args.domain_lr, device) if domain else None
     environment = describe_environment(device)
-    write_environment(output_folder, args, environment, split=groups.digest, initial_weights=digest_tensors(network.state_dict()))
-    bad_images = BadImages(output_folder, args.max_bad_images)
-    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, seed=seed,
+    facts = {"split": groups.digest, "initial_weights": digest_tensors(network.state_dict())}
+    distributed.check_same(facts, "training images or initial weights")
+    if distributed.is_main():
+        write_environment(output_folder, args, environment, **facts)
+    bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
+    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, parallel.gather_state,
+                   parallel.own_state, seed=seed,
                    arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
-                   split_digest=groups.digest, environment=environment)
+                   split_digest=groups.digest, environment=environment, processes=distributed.size())
     if state:
         check_arguments_of_the_resumed_run(state, args, heads[0], groups.digest)
         for change in describe_changes(state.get("environment", {}), environment):
             logging.warning(f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly")
+        if state.get("processes", distributed.size()) != distributed.size():
+            logging.warning(f"The resumed run had {state['processes']} processes, now {distributed.size()}: {parallel.another_number()}")
         run.load(state, args.resume_train, groups.published_order)
         run.iteration = min(run.iteration, args.iterations_per_epoch)
-        run.best_recall1 = keep_best_model(args.resume_train, output_folder, network, run.best_recall1)
+        run.best_recall1 = distributed.on_main(keep_best_model, args.resume_train, output_folder, network, run.best_recall1)
         logging.info(f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of {args.iterations_per_epoch}, "
                      f"best R@1 so far {run.best_recall1:.1f}")
         del state
+    parallel.cut_heads(run)
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard)
-    checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
+    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and distributed.is_main())
+    checkpoints = Checkpoints(run, output_folder, args.checkpoint_every, writes=distributed.is_main())
     loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
                          pin_memory=device.type == "cuda")
-    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images)
+    batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel)
     first_epoch = run.epoch
     with checkpoint_at_the_end(checkpoints), explaining_lost_workers():
         for epoch in range(first_epoch, args.epochs_num):
-            _, group, _ = schedule.at(epoch * args.iterations_per_epoch)
-            with on_device(heads[group], head_optimizers[group], device):
+            trained_groups = schedule.groups_of(epoch)
+            with contextlib.ExitStack() as stack:
+                objectives = {}
+                for group in trained_groups:
+                    stack.enter_context(on_device(heads[group], head_optimizers[group], device))
+                    head = parallel.loss_of(heads[group], schedule.classes_per_group[group])
+                    objectives[group] = (Objective(trained, head, domain, **parallel.objective_options()),
+                                         [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])])
                 epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch - run.iteration), initial=run.iteration,
-                                     total=args.iterations_per_epoch, leave=False, desc=f"Epoch {epoch:02d}", unit="it", disable=None)
-                if args.profile and epoch == first_epoch:
+                                     total=args.iterations_per_epoch, leave=False, desc=f"Epoch {epoch:02d}", unit="it",
+                                     disable=distributed.quiet())
+                if args.profile and epoch == first_epoch and distributed.is_main():
                     epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
-                optimizers = [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])]
-                train_one_epoch(epoch_batches, run, Objective(trained, heads[group], domain), optimizers, amp,
-                                functools.partial(lr_factor, args.lr_schedule, schedule.steps), checkpoints)
-            sums, start = run.monitor.sums, time.monotonic()
+                with parallel.ending_together():
+                    train_one_epoch(epoch_batches, run, objectives, amp, functools.partial(lr_factor, args.lr_schedule, schedule.steps),
+                                    checkpoints, parallel)
+                    parallel.end_training(checkpoints)
+            sums, start = parallel.epoch_sums(run.monitor.sums), time.monotonic()
             losses = sums.means()
-            logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {group}, "
+            names = parallel.names_of(trained_groups)
+            logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {names}, "
                          + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
                          + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""))
             bad_images.log_totals()
@@ -155,14 +180,15 @@ def train(args, output_folder, problems=()):
                 if result.recall(1) > run.best_recall1:
                     run.best_recall1 = result.recall(1)
                     checkpoints.keep_best()
-                with commons.tolerating_full_disks("and writes the row or the network that is missing with the next one"):
-                    metrics.add(epoch=epoch, group=group, **losses,
-                                **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
-                                seconds=seconds, images_per_second=args.iterations_per_epoch * args.batch_size / sums.seconds,
-                                **({"skipped_steps": sums.skipped_steps} if amp.scaler.is_enabled() else {}),
-                                images_crc32=sums.images_crc32)
-                    if args.keep_every and (epoch + 1) % args.keep_every == 0:
-                        save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
+                if distributed.is_main():
+                    with commons.tolerating_full_disks("and writes the row or the network that is missing with the next one"):
+                        metrics.add(epoch=epoch, group=names, **losses,
+                                    **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
+                                    seconds=seconds, images_per_second=sums.steps * args.batch_size / sums.seconds,
+                                    **({"skipped_steps": sums.skipped_steps} if amp.scaler.is_enabled() else {}),
+                                    images_crc32=sums.images_crc32)
+                        if args.keep_every and (epoch + 1) % args.keep_every == 0:
+                            save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
                 bad_images.take_test(val_set, result)
                 checkpoints.save()
@@ -170,10 +196,11 @@ def train(args, output_folder, problems=()):
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
+    distributed.barrier()  # the best model is rank 0's to write
     best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
     test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
     metrics.write()  # what a full disk has refused so far
-    checkpoints.finish()
+    parallel.finish(checkpoints)
 
 
 @contextlib.contextmanager
@@ -183,8 +210,9 @@ def checkpoint_at_the_end(checkpoints):
         yield
     except DivergedError:
         raise
-    except (commons.Interrupted, UserError):
-        if checkpoints.run.is_whole:
+    except (commons.Interrupted, UserError) as error:
+        # of many ranks all must be here
+        if checkpoints.run.is_whole and (distributed.size() == 1 or getattr(error, "on_all_ranks", False)):
             with commons.deferred_signals():
                 if checkpoints.save():
                     logging.info(f"A checkpoint of epoch {checkpoints.run.epoch}, iteration {checkpoints.run.iteration} is written: "
@@ -192,29 +220,34 @@ def checkpoint_at_the_end(checkpoints):
         raise
 
 
-def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images):
-    """Yields (step, the network's seed, images, labels, domain batch, names), the three before the last on the device: float32
-    (B, 3, image_size, image_size) augmented, int64 (B,), and with domain adaptation a DomainBatch of such images, else None."""
+def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel=ALONE):
+    """Yields (step, the network's seed, images, labels, domain batch, names, group), those from images to domain batch on the device:
+    float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation
+    a DomainBatch of such images, else None."""
+    dataset = loader.dataset
     for batch in to_device(loader, augmentation_device):
-        bad_images.take(batch)
+        batch, num_images = parallel.merge_reports(batch)
+        bad_images.take(batch, num_images)
         _, group, k = schedule.at(batch.step)
         images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
-        images, domain = augment(images, schedule.augmentation_seed(group, k)).to(device), batch.domain
+        images, domain = augment(images, schedule.augmentation_seed(group, k), dataset.share).to(device), batch.domain
         if domain:
-            domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k))
+            domain_images = augment(domain.images, schedule.domain_augmentation_seed(group, k), dataset.domain.share)
             domain = DomainBatch(domain_images.to(device), domain.is_target.to(device))
-        yield batch.step, schedule.network_seed(group, k), images, batch.labels.to(device, non_blocking=True), domain, batch.names
+        labels = batch.labels.to(device, non_blocking=True)
+        yield batch.step, schedule.network_seed(group, k), images, labels, domain, batch.names, group
 
 
-def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpoints=None):
-    """The epoch's batches that are left; optimizers: the network's, then those of what else the objective trains.
+def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE):
+    """The epoch's batches that are left; objectives: {group: (Objective, optimizers: the network's, then those of what else it trains)}.
 
     The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
     """
     run.network.train()
     run.monitor.begin()
     start = time.monotonic() - run.monitor.sums.seconds
-    for step, seed, images, labels, domain, names in batches:
+    for step, seed, images, labels, domain, names, group in batches:
+        objective, optimizers = objectives[group]
         with commons.deferred_signals():
             with run.stepping():
                 torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
@@ -225,13 +258,13 @@ def train_one_epoch(batches, run, objective, optimizers, amp, lr_factor, checkpo
                 with amp.autocast():
                     terms = objective(images, labels, domain)
                 amp.scaler.scale(sum(terms.values())).backward()
+                parallel.sum_gradients(run, run.heads[group])
                 for optimizer in optimizers:
                     amp.scaler.step(optimizer)
                 amp.scaler.update()
                 run.monitor.add(step, terms, names, [optimizer.param_groups[0]["lr"] for optimizer in optimizers])
             run.monitor.sums.seconds = time.monotonic() - start
-            if checkpoints and checkpoints.is_due():
-                checkpoints.save()
+            parallel.end_step(run, checkpoints)
     run.monitor.flush()
 
 
@@ -267,7 +300,7 @@ def find_run_to_resume(args):
     checkpoints). A run goes on in its own folder, unless another --save_dir is asked for."""
     problems = []
     if args.resume_train == "auto":
-        args.resume_train, problems = find_newest_run(os.path.join("logs", args.save_dir))
+        args.resume_train, problems = distributed.on_main(find_newest_run, os.path.join("logs", args.save_dir))
         args.resume_train = args.resume_train and os.path.relpath(args.resume_train)
     if not args.resume_train:
         return None, problems

@@ -74,7 +74,7 @@ class Ours:
 
     def run(self, batches):
         """Trains on the batches; returns their mean loss."""
-        train.train_one_epoch(batches, self.state, self.objective, self.optimizers, self.amp, lambda step: 1.0)
+        train.train_one_epoch(batches, self.state, {0: (self.objective, self.optimizers)}, self.amp, lambda step: 1.0)
         loss = self.state.monitor.sums.means()["loss"]
         self.state.end_epoch()
         return loss
@@ -105,7 +105,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, step, augment(images, step), labels, None, [])]) if ours else published_step(step))
+            losses.append(ours.run([(step, step, augment(images, step), labels, None, [], 0)]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses

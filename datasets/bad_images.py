@@ -19,17 +19,19 @@ class BadImages:
     reason, both escaped (as in Python's strings, but that letters stay letters).
 
     limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is in the folder
-    already, of the same run before it was interrupted, goes on. Raises UserError when it cannot be read.
+    already, of the same run before it was interrupted, goes on. writes: whether this process of a run is the one that lists.
+    Raises UserError when it cannot be read.
     """
 
-    def __init__(self, output_folder, limit=None):
-        self.path, self.limit = os.path.join(output_folder, FILE), limit
+    def __init__(self, output_folder, limit=None, writes=True):
+        self.path, self.limit, self.writes = os.path.join(output_folder, FILE), limit, writes
         self.num_read = self.num_resized = 0
         self.unreadable = self._read_list()  # path -> reason
         self._num_listed, self._warned = len(self.unreadable), False
 
-    def take(self, batch):
-        """Takes what a TrainBatch tells. Raises UserError when training cannot go on."""
+    def take(self, batch, num_images=None):
+        """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises UserError when training
+        cannot go on."""
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
                 logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
@@ -38,8 +40,7 @@ class BadImages:
             logging.warning(f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: such images are resized, and "
                             "counted each epoch")
         self.num_resized += len(batch.resized)
-        images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
-        self._add(batch.unreadable, len(batch.unreadable) + sum(len(part) for part in images if part is not None))
+        self._add(batch.unreadable, len(batch.unreadable) + (count_images(batch) if num_images is None else num_images))
         if batch.error:
             self.write()
             raise UserError(batch.error)
@@ -71,7 +72,7 @@ class BadImages:
 
     def write(self):
         """Brings the list up to date. A disk that refuses is warned of once, and tried again the next time."""
-        if len(self.unreadable) == self._num_listed:
+        if len(self.unreadable) == self._num_listed or not self.writes:
             return
         try:
             with replacing(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -109,6 +110,12 @@ class BadImages:
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}; mend or remove it") from error
         return {unescape(path): unescape(reason) for path, _, reason in lines if path}
+
+
+def count_images(batch):
+    """The images of a TrainBatch that were read."""
+    images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
+    return sum(len(part) for part in images if part is not None)
 
 
 def escape(text):

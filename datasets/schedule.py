@@ -4,6 +4,8 @@ Every draw is a function of counters, never of what was drawn before: results do
 be the first of a resumed run.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from model.errors import UserError
@@ -14,15 +16,32 @@ _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
 _NIGHT_ROWS, _NIGHT = range(20, 22)
 
 
-class Schedule:
-    """One group an epoch in turn (the published schedule): epoch e trains group e mod groups_num.
+class Share(NamedTuple):
+    """Some rows of a batch. What is drawn for a batch is drawn for all its rows, whichever process has them."""
 
-    classes_per_group: the number of classes of each group that is trained. Raises UserError when a group cannot fill a batch.
+    count: int  # the batch's rows
+    rows: slice | np.ndarray  # which of them
+
+    @classmethod
+    def whole(cls, count):
+        return cls(count, slice(0, count))
+
+    def of(self, parameters):
+        """These rows of a named tuple of tensors, of whose fields the first dimension is the batch; None for None."""
+        return parameters and type(parameters)(*(field[self.rows] for field in parameters))
+
+
+class Schedule:
+    """Groups in turn, `local_steps` steps each; by default an epoch each, as published: epoch e trains group e mod groups_num.
+
+    classes_per_group: the number of classes of each group that is trained; places: (this rank, how many ranks) that train a group each at
+    the same time: of turn r rank k trains group (r * ranks + k) mod groups_num. Raises UserError when a group cannot fill a batch.
     """
 
-    def __init__(self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed):
+    def __init__(self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed, local_steps=None, places=(0, 1)):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
         self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = batch_size, iterations_per_epoch, epochs_num, seed
+        self.local_steps, (self.place, self.num_places) = local_steps or iterations_per_epoch, places
         for group, classes in enumerate(self.classes_per_group):
             if classes < batch_size:
                 raise UserError(f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, or change "
@@ -39,9 +58,15 @@ class Schedule:
 
     def at(self, step):
         """(epoch, group, k) of a step; k: how many batches the group has had before."""
-        epoch, iteration = divmod(step, self.iterations_per_epoch)
-        turn, group = divmod(epoch, self.groups_num)
-        return epoch, group, turn * self.iterations_per_epoch + iteration
+        turn, iteration = divmod(step, self.local_steps)
+        turn, group = divmod(turn * self.num_places + self.place, self.groups_num)
+        return step // self.iterations_per_epoch, group, turn * self.local_steps + iteration
+
+    def groups_of(self, epoch):
+        """The groups that an epoch trains here, in the order of their first steps."""
+        first, last = epoch * self.iterations_per_epoch, (epoch + 1) * self.iterations_per_epoch
+        turns = range(first // self.local_steps, -(-last // self.local_steps))[:self.groups_num]
+        return list(dict.fromkeys(self.at(turn * self.local_steps)[1] for turn in turns))
 
     def batch(self, group, k):
         """The classes of batch k of a group, without replacement within a pass over the group: int64 (batch_size,)."""

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from datasets.images import ImageRows
 from datasets.names import list_images
-from datasets.schedule import round_from
+from datasets.schedule import Share, round_from
 from model.normalization import to_tensor
 
 
@@ -21,14 +22,18 @@ class DomainImages:
     A source image is drawn as the classification's are: a group that is trained, one of its classes, one of that class's images. A target
     image: one of the target folders, each as likely, and one of its images; so a pseudo-target set is one more target folder.
     train_folder: where the groups' images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; target_folders: their
-    images need no `@` fields and may have any sizes; batch_size: images, at least 3. Raises UserError when a folder is missing or empty.
+    images need no `@` fields and may have any sizes; batch_size: images, at least 3; share: from a number of images to the slice of them
+    that is read, of source and target images each (default: all). Raises UserError when a folder is missing or empty.
     """
 
-    def __init__(self, train_folder, groups, schedule, target_folders, batch_size):
+    def __init__(self, train_folder, groups, schedule, target_folders, batch_size, share=lambda count: slice(0, count)):
         self.train_folder, self.groups, self.schedule = train_folder, groups, schedule
         self.targets = [(folder, list_images(folder)) for folder in target_folders]
         self.target_size = batch_size // 3
         self.source_size = batch_size - self.target_size
+        rows = np.arange(batch_size)
+        self.share = Share(batch_size, np.concatenate([rows[:self.source_size][share(self.source_size)],
+                                                       rows[self.source_size:][share(self.target_size)]]))
 
     def read(self, group, k, size):
         """Batch k of a group: (DomainBatch, its images' names, [(path, reason)] of unreadable images that others replaced, "" or
@@ -37,15 +42,17 @@ class DomainImages:
         size: (width, height) of its images in pixels; others are cut centrally to this shape and resized. An unreadable image is replaced
         by the next of its class, or of its folder.
         """
-        rows, error = ImageRows(self.source_size + self.target_size, size), ""
-        for row, draws in enumerate(self.schedule.domain_draws(group, k, len(rows.array))):
+        images, error = ImageRows(len(self.share.rows), size), ""
+        all_draws = self.schedule.domain_draws(group, k, self.share.count)
+        for number, row in enumerate(self.share.rows):
+            draws = all_draws[row]
             where, folder, names = self._source(draws) if row < self.source_size else self._target(draws)
-            if not rows.fill(row, folder, names, crop=True):
-                error = (f"none of the images of {where} can be read ({rows.unreadable[-1][0]!r}: {rows.unreadable[-1][1]}); "
+            if not images.fill(number, folder, names, crop=True):
+                error = (f"none of the images of {where} can be read ({images.unreadable[-1][0]!r}: {images.unreadable[-1][1]}); "
                          "mend or remove them")
                 break
-        is_target = torch.arange(len(rows.array)) >= self.source_size
-        return DomainBatch(to_tensor(rows.array), is_target), rows.names, rows.unreadable, error
+        is_target = torch.from_numpy(self.share.rows >= self.source_size)
+        return DomainBatch(to_tensor(images.array), is_target), images.names, images.unreadable, error
 
     def _source(self, draws):
         group = int(draws[0] * self.schedule.groups_num)

@@ -9,7 +9,7 @@ import torch
 from datasets.images import ImageError, ImageRows, read_size
 from datasets.night.augmentation import NightRows
 from datasets.night.pseudo_targets import num_day_rows
-from datasets.schedule import round_from
+from datasets.schedule import Share, round_from
 from datasets.target_dataset import DomainBatch
 from datasets.workers import make_workers_loader
 from model.errors import UserError
@@ -20,8 +20,8 @@ _SIZE_SAMPLES = 32
 
 class TrainBatch(NamedTuple):
     step: int
-    images: torch.Tensor  # uint8 (B, 3, H, W), channels_last
-    labels: torch.Tensor  # int64 (B,), rows of the group's class_ids
+    images: torch.Tensor  # uint8 (b, 3, H, W), channels_last: the share's rows of the batch
+    labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch
     names: list  # of the images, those of a domain batch after them
     unreadable: list  # (path, reason) of images that others replaced
     resized: list  # paths of images that had another size than their fellows
@@ -35,13 +35,15 @@ class TrainDataset(torch.utils.data.Dataset):
 
     folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; domain: the
     datasets.target_dataset.DomainImages whose batches come along; pseudo_targets: PseudoTargets, which give the images of half of each
-    batch's classes; night: a NightAugmentation, which makes night of others. All images are brought to the size that most of the training
+    batch's classes; night: a NightAugmentation, which makes night of others; share: the Share of each batch whose images are read (default:
+    all). All images are brought to the size that most of the training
     images have. Raises UserError when no image can be read.
     """
 
-    def __init__(self, folder, groups, schedule, domain=None, pseudo_targets=None, night=None):
+    def __init__(self, folder, groups, schedule, domain=None, pseudo_targets=None, night=None, share=None):
         self.folder, self.groups, self.schedule, self.domain = folder, groups, schedule, domain
         self.pseudo_targets, self.night = pseudo_targets, night
+        self.share = share or Share.whole(schedule.batch_size)
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self):
@@ -50,31 +52,34 @@ class TrainDataset(torch.utils.data.Dataset):
     def __getitem__(self, step):
         _, group, k = self.schedule.at(step)
         labels = self.schedule.batch(group, k)
-        rows, error = ImageRows(len(labels), self.size), ""
+        mine = range(len(labels))[self.share.rows]
+        images, error = ImageRows(len(mine), self.size), ""
         days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
-        for row, (label, draw) in enumerate(zip(labels, self.schedule.image_draws(group, k), strict=True)):
-            folder, groups, place = self.folder, self.groups, (group, label)
+        draws = self.schedule.image_draws(group, k)
+        for number, row in enumerate(mine):
+            folder, groups, place = self.folder, self.groups, (group, labels[row])
             if row >= days:
-                folder, groups, place = self.pseudo_targets.folder, self.pseudo_targets.groups, self.pseudo_targets.place(group, label)
+                folder, groups, place = self.pseudo_targets.folder, self.pseudo_targets.groups, self.pseudo_targets.place(*place)
             candidates = groups.image_indices(*place)
             # an unreadable image is replaced by the next of its class
-            if not rows.fill(row, folder, map(groups.image_name, round_from(candidates, draw))):
-                class_id = tuple(self.groups.class_ids(group)[label].tolist())
-                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({rows.unreadable[-1][0]!r}: "
-                         f"{rows.unreadable[-1][1]}); mend or remove them in {folder}")
+            if not images.fill(number, folder, map(groups.image_name, round_from(candidates, draws[row]))):
+                class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
+                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({images.unreadable[-1][0]!r}: "
+                         f"{images.unreadable[-1][1]}); mend or remove them in {folder}")
                 break
         domain = night = None
-        names = rows.names
+        names = images.names
         if self.domain and not error:
             domain, domain_names, unreadable, error = self.domain.read(group, k, self.size)
             names = names + domain_names
-            rows.unreadable += unreadable
+            images.unreadable += unreadable
         if self.night and not error:
             try:
-                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, rows.unreadable)
+                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, images.unreadable, self.share)
             except ImageError as problem:
                 error = str(problem)
-        return TrainBatch(step, to_tensor(rows.array), torch.from_numpy(labels), names, rows.unreadable, rows.resized, error, domain, night)
+        return TrainBatch(step, to_tensor(images.array), torch.from_numpy(labels), names, images.unreadable, images.resized, error, domain,
+                          night)
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""

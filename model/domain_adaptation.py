@@ -8,6 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 
+def _of_one(value, count, what):
+    return value
+
+
 class DomainClassifier(nn.Module):
     """Gradient reversal (Ganin and Lempitsky, ICML 2015): a classifier learns to tell the domains apart, and through a layer that reverses
     its gradient the backbone learns that it cannot.
@@ -21,10 +25,10 @@ class DomainClassifier(nn.Module):
         self.loss_weight = loss_weight
         self.layers = nn.Sequential(nn.Linear(channels, 50), nn.ReLU(), nn.Linear(50, 20), nn.ReLU(), nn.Linear(20, 2))
 
-    def terms(self, features, is_target):
-        """{"domain_classifier": alpha * cross-entropy}."""
+    def terms(self, features, is_target, mean=_of_one):
+        """{"domain_classifier": alpha * cross-entropy}; mean: over processes that share the batch, as distributed.mean."""
         logits = self.layers(_GradientReversal.apply(features))  # (D, 2)
-        return {"domain_classifier": self.loss_weight * F.cross_entropy(logits, is_target.long())}
+        return {"domain_classifier": self.loss_weight * mean(F.cross_entropy(logits, is_target.long()), len(logits), "domain")}
 
 
 class DomainAutoencoder(nn.Module):
@@ -41,13 +45,13 @@ class DomainAutoencoder(nn.Module):
         self.autoencoder = nn.Sequential(nn.Linear(channels, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(),
                                          nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, channels))
 
-    def terms(self, features, is_target):
+    def terms(self, features, is_target, mean=_of_one):
         """{"autoencoder": E(f_source) + max(0, m - E(f_target)), for A alone (features detached);
-        "target_error": gamma * E(f_target), for the backbone alone (A frozen)}."""
+        "target_error": gamma * E(f_target), for the backbone alone (A frozen)}; mean: as above."""
         source, target = features[~is_target], features[is_target]
-        error_source, error_target = (self._error(self.autoencoder, f.detach()) for f in (source, target))
+        error_source, error_target = (mean(self._error(self.autoencoder, f.detach()), len(f), "domain") for f in (source, target))
         weights = {name: parameter.detach() for name, parameter in self.autoencoder.named_parameters()}
-        frozen_error = self._error(lambda f: torch.func.functional_call(self.autoencoder, weights, f), target)
+        frozen_error = mean(self._error(lambda f: torch.func.functional_call(self.autoencoder, weights, f), target), len(target), "domain")
         return {"autoencoder": error_source + F.relu(self.m - error_target), "target_error": self.gamma * frozen_error}
 
     @staticmethod

@@ -29,7 +29,7 @@ class _CosineHead(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, descriptors, labels):
-        """descriptors: (B, in_features); labels: int64 (B,) -> float32 logits (B, out_features).
+        """descriptors: (B, in_features); labels: int64 (B,), -1 for a class that is not here -> float32 logits (B, out_features).
 
         Float32 (float64 for float64 input) under mixed precision too: bfloat16 would round s * cos by up to 0.06.
         """
@@ -37,11 +37,13 @@ class _CosineHead(nn.Module):
             descriptors = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
             cosine = F.linear(F.normalize(descriptors), F.normalize(self.weight))  # (B, classes)
             column = labels.unsqueeze(1)  # (B, 1)
-            return self.s * cosine.scatter(1, column, self._with_margin(cosine.gather(1, column)))
+            right = cosine.gather(1, column.clamp(min=0))
+            right = torch.where(column < 0, right, self._with_margin(right))
+            return self.s * cosine.scatter(1, column.clamp(min=0), right)
 
-    def loss(self, descriptors, labels):
-        """The mean cross-entropy of the batch, a scalar."""
-        return F.cross_entropy(self(descriptors, labels), labels)
+    def loss(self, descriptors, labels, cross_entropy=F.cross_entropy):
+        """The mean cross-entropy of the batch, a scalar; cross_entropy: another way to compute it from (logits, labels)."""
+        return cross_entropy(self(descriptors, labels), labels)
 
     def settings(self):
         """What the head's loss depends on, as plain values."""
@@ -111,11 +113,11 @@ class EMMS(CosFace):
         super().__init__(in_features, out_features, s, m)
         self.l = l  # noqa: E741
 
-    def loss(self, descriptors, labels):
+    def loss(self, descriptors, labels, cross_entropy=F.cross_entropy):
         """The sum of both cross-entropies, each averaged over the batch, a scalar. (forward gives CosFace's logits alone.)"""
         with full_precision(descriptors.device.type):
             plain = F.linear(descriptors.to(torch.promote_types(descriptors.dtype, torch.float32)), self.weight)
-            return super().loss(descriptors, labels) + self.l * F.cross_entropy(plain, labels)
+            return super().loss(descriptors, labels, cross_entropy) + self.l * cross_entropy(plain, labels)
 
     def settings(self):
         return {**super().settings(), "l": self.l}

@@ -36,8 +36,11 @@ class GeoLocalizationNet(nn.Module):
 
     backbone: a name of BACKBONES, in any case; fc_output_dim: the descriptors' dimension; train_all_layers: freeze nothing;
     weights: the backbone's initial weights: None (random), "IMAGENET1K_V1", "IMAGENET1K_V2" (downloaded by torchvision) or the
-    path of a file. Raises UserError on an unknown backbone or weights that do not fit or cannot be fetched.
+    path of a file. batch_norm_frozen (an attribute, False at first): batch norms use their running statistics in training too, which stay
+    as they are; factors and offsets are trained. Raises UserError on an unknown backbone or weights that do not fit or cannot be fetched.
     """
+
+    batch_norm_frozen = False
 
     def __init__(self, backbone, fc_output_dim, train_all_layers=False, weights=None):
         super().__init__()
@@ -51,6 +54,15 @@ class GeoLocalizationNet(nn.Module):
                 child.requires_grad_(False)
             logging.debug(f"Training the {self.backbone_name} from child {first_trained} on; frozen before")
         self.aggregation = nn.Sequential(L2Norm(), GeM(), nn.Flatten(), nn.Linear(channels, fc_output_dim), L2Norm())
+
+    def train(self, mode=True):
+        """As of any module; with batch_norm_frozen, batch norms stay in evaluation mode."""
+        super().train(mode)
+        if self.batch_norm_frozen:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, images):
         """images: normalised float (B, 3, H, W), at least 32 x 32 pixels -> float32 descriptors (B, fc_output_dim).

@@ -16,13 +16,13 @@ class Checkpoints:
     """Writes a run's best_model.pth and last_checkpoint.pth, so that what is on the disk always fits together.
 
     folder: where; every: iterations between two within an epoch, 0 for none, None for about ten minutes' worth. A disk that refuses is
-    logged, and asked again the next time.
+    logged, and asked again the next time, and is_behind tells so. writes: whether this process is the one of a run that writes.
     """
 
-    def __init__(self, run, folder, every):
-        self.run, self.every = run, every
+    def __init__(self, run, folder, every, writes=True):
+        self.run, self.every, self.writes = run, every, writes
         self.best_path, self.last_path = (os.path.join(folder, name) for name in (BEST_MODEL, LAST_CHECKPOINT))
-        self._unsaved_best, self._is_behind, self._written_at = None, False, time.monotonic()
+        self._unsaved_best, self.is_behind, self._written_at = None, False, time.monotonic()
 
     def is_due(self):
         if self.every is None:
@@ -33,29 +33,32 @@ class Checkpoints:
         """Returns whether it was written. Raises DivergedError when a weight is not finite."""
         state = self.run.state_dict()
         self._written_at = time.monotonic()
+        if not self.writes:
+            return True
         try:
             self._write(state)
         except UserError as error:
             logging.error(f"error: {error}; the checkpoint of before stays, and the run goes on")
-            self._is_behind = True
-        return not self._is_behind
+            self.is_behind = True
+        return not self.is_behind
 
     def finish(self):
         """Writes what the disk has refused the last time. Raises UserError if it still does."""
-        if self._is_behind:
+        if self.is_behind:
             self._write(self.run.state_dict())
 
     def _write(self, state):
         self._write_best()  # first: no checkpoint may speak of a best model that is not there
-        save_run_state(state, self.last_path)
-        self._is_behind = False
+        if self.writes:
+            save_run_state(state, self.last_path)
+        self.is_behind = False
 
     def keep_best(self):
         """The network as it is now is the best."""
         self._unsaved_best = {name: value.clone() for name, value in portable(self.run.network.state_dict()).items()}
 
     def _write_best(self):
-        if self._unsaved_best is not None:
+        if self._unsaved_best is not None and self.writes:
             write_tensors(self._unsaved_best, self.best_path)
             self._unsaved_best = None
 

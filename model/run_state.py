@@ -14,17 +14,19 @@ PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do 
 
 class RunState:
     """network, heads: modules; optimizer, head_optimizers: theirs; scaler: the GradScaler; domain, domain_optimizer: what domain adaptation
-    adds, or None; bad_images: with state() and restore(state), or None; facts: {name: plain value}, kept along.
+    adds, or None; bad_images: with state() and restore(state), or None; gather, own: from this process's state to that of all that train
+    together, and back; facts: {name: plain value}, kept along.
 
     epoch: how many are done, validation included; iteration: steps of this epoch that are done; best_recall1: percent, -1 before the first
     validation; monitor: the StepMonitor, whose sums are this epoch's.
     """
 
-    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, bad_images=None,
-                 **facts):
+    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, bad_images=None, gather=None,
+                 own=None, **facts):
         self.network, self.optimizer, self.heads, self.head_optimizers = network, optimizer, heads, head_optimizers
         self.scaler, self.domain, self.domain_optimizer = scaler, domain, domain_optimizer
         self.bad_images, self.facts = bad_images, facts
+        self._gather, self._own = gather or _unchanged, own or _unchanged
         self.epoch, self.iteration, self.best_recall1 = 0, 0, -1.0
         self.monitor, self.is_whole = StepMonitor(scaler), True
 
@@ -46,7 +48,7 @@ class RunState:
             check_finite(module.state_dict(), self.epoch, self.iteration)
         domain = {"domain_state_dict": self.domain.state_dict(),
                   "domain_optimizer_state_dict": self.domain_optimizer.state_dict()} if self.domain else {}
-        return {
+        return self._gather({
             "epoch_num": self.epoch, "iteration": self.iteration, "epoch_sums": self.monitor.sums.state_dict(),
             "model_state_dict": self.network.state_dict(), "optimizer_state_dict": self.optimizer.state_dict(),
             "classifiers_state_dict": [head.state_dict() for head in self.heads],
@@ -54,7 +56,7 @@ class RunState:
             "best_val_recall1": self.best_recall1, "scaler_state_dict": self.scaler.state_dict(), "random_state": _random_state(),
             "head_settings": self.heads[0].settings(), **domain, **self.facts,
             **({"bad_images": self.bad_images.state()} if self.bad_images else {}),
-        }
+        })
 
     def load(self, state, source, published_order):
         """Puts back what checkpoints.load_run_state read, but for the network.
@@ -62,6 +64,7 @@ class RunState:
         source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head its row here.
         Learning rates stay those of the optimizers. Raises UserError when the state is of other groups or of another head.
         """
+        state = self._own(state)
         if len(state["classifiers_state_dict"]) != len(self.heads) or len(state["optimizers_state_dict"]) != len(self.heads):
             raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: mend "
                             "--groups_num")
@@ -140,6 +143,10 @@ def _reorder_classes(head, optimizer, order):
     for key in ("exp_avg", "exp_avg_sq"):
         for entry in optimizer.state.values():
             entry[key] = entry[key][order]
+
+
+def _unchanged(state):
+    return state
 
 
 def _random_state():

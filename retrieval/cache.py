@@ -8,9 +8,11 @@ import shutil
 
 import numpy as np
 
+import distributed
 from model.errors import UserError
 from model.locks import NO_LOCKS, FileLock
 from retrieval.identity import identify, identity_key
+from retrieval.sharded import shared_store
 from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
 
 FOLDER = os.path.join("cache", "descriptors")
@@ -28,16 +30,22 @@ class DescriptorCache:
     def __init__(self, folder=None, limit=None, dtype="float32"):
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
-    @contextlib.contextmanager
     def store(self, network, images, batch_size, device, dtype):
-        """The store for the descriptors of an ImageFolder. As long as the context lasts no other process removes it or writes to it.
+        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as the context lasts
+        no other process removes it or writes to it.
 
         network, batch_size, device, dtype: as in extract_descriptors. Raises UserError when the disk refuses.
         """
-        block, dim = block_size(batch_size), network.fc_output_dim
+        block, dim = block_size(batch_size, len(images)), network.fc_output_dim
+        whole = self._whole_store(network, images, batch_size, device, dtype, block)
+        return shared_store(whole, len(images), dim, self.dtype, block)
+
+    @contextlib.contextmanager
+    def _whole_store(self, network, images, batch_size, device, dtype, block):
+        dim = network.fc_output_dim
         size = len(images) * dim * np.dtype(self.dtype).itemsize
         if self.folder is None or not self._may_hold(size, images.folder):
-            with contextlib.closing(temporary_store(len(images), dim, self.dtype, block)) as store:
+            with contextlib.closing(temporary_store(len(images), dim, self.dtype, block, sharded=distributed.size() > 1)) as store:
                 yield store
             return
         header = {"dtype": self.dtype, "num_images": len(images), "dim": dim, "block_size": block,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import distributed
 from datasets.workers import explaining_lost_workers, make_workers_loader
 from model.errors import UserError
 from model.inference import Describer
@@ -23,7 +24,7 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
     Raises UserError if a descriptor is not finite, or the disk refuses.
     """
     if store is None:
-        with contextlib.closing(temporary_store(len(images), network.fc_output_dim, block=block_size(batch_size))) as store:
+        with contextlib.closing(temporary_store(len(images), network.fc_output_dim, block=block_size(batch_size, len(images)))) as store:
             return extract_descriptors(network, images, batch_size, device, num_workers, description, dtype, store)
     pending = store.pending()
     if pending:
@@ -32,7 +33,8 @@ def extract_descriptors(network, images, batch_size=16, device="cpu", num_worker
                                      sampler=itertools.chain.from_iterable(map(store.rows, pending)))
         describe = Describer(network, device, dtype)
         total = sum(len(store.rows(block)) for block in pending)
-        with explaining_lost_workers(), tqdm(total=total, desc=description, unit="img", leave=False, disable=None) as progress:
+        with explaining_lost_workers(), tqdm(total=total, desc=description, unit="img", leave=False,
+                                             disable=distributed.quiet()) as progress:
             items = itertools.chain.from_iterable(loader)
             for block in pending:
                 store.write(block, *_extract_block(describe, images, items, store.rows(block), batch_size, progress))

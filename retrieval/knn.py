@@ -7,11 +7,14 @@ import numpy as np
 import torch
 
 BLOCK_BYTES = 1 << 27  # of database descriptors as float32, searched at a time
+_SLACK = 8  # further candidates, whose distances by matrix product may be off by some bits
+_PAIRS_BYTES = 1 << 23  # of the differences between queries and candidates, at a time
 _GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances take 0.5 GB
 
 
 def search(database, queries, k, exclude_database=(), exclude_queries=(), device="cpu"):
-    """The k nearest database descriptors of every query, nearest first; on a CUDA device by matrix product and top-k in float32.
+    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by matrix product and
+    top-k in float32. The order does not depend on how the database is divided into blocks or among ranks.
 
     database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32; exclude_database:
     indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing. Returns (distances, neighbours): squared
@@ -22,8 +25,29 @@ def search(database, queries, k, exclude_database=(), exclude_queries=(), device
     usable[list(exclude_database)] = False
     device = torch.device(device)
     search_blocks = _search_gpu if device.type == "cuda" else _search_cpu
-    distances, neighbours = search_blocks(database, queries, k, usable, device)
-    return exclude(distances, neighbours, exclude_queries)
+    if not len(database):  # a rank's share may be
+        return np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), -1)
+    _, candidates = search_blocks(database, queries, k + _SLACK, usable, device)
+    return exclude(*nearest(_distances(database, queries, candidates), candidates, k), exclude_queries)
+
+
+def nearest(distances, neighbours, k):
+    """Of candidates (q, c), -1 with distance infinity where there is none, the k nearest in order, of equals those of the lowest index:
+    (distances, neighbours), each (q, k)."""
+    order = np.lexsort((np.where(neighbours < 0, np.iinfo(np.int64).max, neighbours), distances), axis=1)[:, :k]
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(neighbours, order, 1)
+
+
+def _distances(database, queries, candidates):
+    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), each pair's alone: in a matrix product the last
+    bits depend on what a row stands beside, and equal images get different distances."""
+    distances = np.full(candidates.shape, np.inf, np.float32)
+    rows = max(1, _PAIRS_BYTES // (8 * candidates.shape[1] * queries.shape[1]))
+    for begin in range(0, len(queries), rows):
+        found = candidates[begin:begin + rows]
+        differences = database[np.maximum(found, 0)].astype(np.float64) - queries[begin:begin + rows, None]  # (rows, c, dim)
+        distances[begin:begin + rows][found >= 0] = np.einsum("qcd,qcd->qc", differences, differences)[found >= 0]
+    return distances
 
 
 def exclude(distances, neighbours, queries):

@@ -5,11 +5,12 @@ A store is a folder with
 - names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
 - header.json: version, type and sizes, what the descriptors are a function of (identity), unreadable images with reasons, whether it is
   complete, and a digest of all that;
-- blocks.jsonl, until it is complete: a line for each block of rows that is written, with checksums of the line and of the rows.
+- blocks_<rank>.jsonl, until it is complete: a line for each block of rows that the rank wrote, with checksums of the line and of the rows.
 """
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import zlib
 
 import numpy as np
 
+import distributed
 from datasets.image_names import ImageNames
 from datasets.npy import npy_header
 from model.errors import UserError
@@ -27,25 +29,27 @@ from model.json_files import parse_object, read_object
 
 VERSION = 1
 DTYPES = ("float32", "float16")
-_DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks.jsonl"
-_MIN_BLOCK = 1024  # images
+_DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
+_MAX_BLOCK = 1024  # images
+_MIN_BLOCKS, _MIN_BATCHES = 64, 4  # so many blocks that ranks have equal shares, so many batches that those of mixed sizes are full
 _LARGEST_HEADER = 1 << 27  # bytes: a million unreadable images with reasons
 
 
-def block_size(batch_size):
+def block_size(batch_size, num_images):
     """Images a block: whole batches, so that images of one size lose nothing. Blocks are extracted each on its own, which is why a resumed
-    extraction gives the same bits."""
-    return -(-max(_MIN_BLOCK, 8 * batch_size) // batch_size) * batch_size
+    extraction, and one by many ranks, gives the same bits."""
+    return -(-max(min(_MAX_BLOCK, num_images // _MIN_BLOCKS), _MIN_BATCHES * batch_size) // batch_size) * batch_size
 
 
 class DescriptorStore:
     """Descriptors in one file, written by blocks of `block_size` rows and read as `descriptors`.
 
     descriptors: read-only memory map (n, dim), float32 or float16; unreadable: {index: reason}; done: the blocks that are written;
-    folder: where it is kept, None for a temporary one; complete: whether all is there.
+    folder: where it is kept, None for a temporary one; complete: whether all is there. Of a sharded store each rank writes its share of the
+    blocks, and of a temporary one reads no others.
     """
 
-    folder = None
+    folder, sharded = None, False
 
     def __init__(self, file, path, num_images, dim, dtype, block, offset=0):
         self._file, self._path, self._offset = file, path, offset
@@ -58,9 +62,18 @@ class DescriptorStore:
         """The range of images of a block."""
         return range(block * self.block_size, min((block + 1) * self.block_size, self.num_images))
 
+    def blocks(self, rank=None):
+        """The range of this rank's (or another's) share of the blocks; all blocks, unless the store is sharded."""
+        return range(self.num_blocks)[distributed.share(self.num_blocks, rank)] if self.sharded else range(self.num_blocks)
+
+    def part(self, rank=None):
+        """The slice of these blocks' rows."""
+        blocks = self.blocks(rank)
+        return slice(blocks.start * self.block_size, min(blocks.stop * self.block_size, self.num_images))
+
     def pending(self):
-        """The blocks that are not written yet, ascending."""
-        return [] if self.complete else [block for block in range(self.num_blocks) if block not in self.done]
+        """The blocks that this rank has to write yet, ascending."""
+        return [] if self.complete else [block for block in self.blocks() if block not in self.done]
 
     def write(self, block, descriptors, unreadable):
         """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images. Raises UserError when the disk refuses."""
@@ -75,9 +88,11 @@ class DescriptorStore:
         self.done.add(block)
 
     def finish(self):
-        """To be called when all blocks are written."""
+        """To be called when all blocks are written, by every rank of a sharded store."""
         if self.pending():
             raise ValueError(f"{len(self.pending())} blocks are not written")
+        if self.sharded:
+            self.unreadable = {index: reason for part in distributed.gather(list(self.unreadable.items())) for index, reason in part}
         self.complete = True
 
     def close(self):
@@ -88,12 +103,19 @@ class DescriptorStore:
         pass
 
 
-def temporary_store(num_images, dim, dtype="float32", block=_MIN_BLOCK):
-    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives the process."""
+def temporary_store(num_images, dim, dtype="float32", block=_MAX_BLOCK, sharded=False):
+    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives the process.
+
+    sharded: of this rank's share alone; the rest of the file takes no space.
+    """
     with _refusing(f"a temporary file in {tempfile.gettempdir()}", "set TMPDIR to where there is more"):
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        _allocate(file, num_images * dim * np.dtype(dtype).itemsize)
-        return DescriptorStore(file, f"a temporary file in {tempfile.gettempdir()}", num_images, dim, dtype, block)
+        row_size = dim * np.dtype(dtype).itemsize
+        os.truncate(file.fileno(), num_images * row_size)
+        store = DescriptorStore(file, f"a temporary file in {tempfile.gettempdir()}", num_images, dim, dtype, block)
+        store.sharded, part = sharded, store.part()
+        _allocate(file, (part.stop - part.start) * row_size, part.start * row_size)
+        return store
 
 
 class FolderStore(DescriptorStore):
@@ -122,8 +144,8 @@ class FolderStore(DescriptorStore):
             super().__init__(file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning))
             self.complete = header["complete"]
             self.unreadable = _unreadable(header, range(self.num_images))
-            if not self.complete:
-                self._read_blocks()
+            for record in () if self.complete else self._records():
+                self._read_blocks(record)
         except BaseException:
             file.close()
             raise
@@ -142,26 +164,30 @@ class FolderStore(DescriptorStore):
 
     def finish(self):
         """Marks the store as complete, once it is on the disk."""
-        super().finish()
         with _refusing(self._path):
             os.fsync(self._file.fileno())
-        unreadable = {str(index): self.unreadable[index] for index in sorted(self.unreadable)}
-        self.header = {**self.header, "complete": True, "unreadable": unreadable}
-        _write_header(self.folder, self.header)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.folder, _BLOCKS))
-        self.when_complete()
+        super().finish()
+        if not self.sharded or distributed.is_main():
+            unreadable = {str(index): self.unreadable[index] for index in sorted(self.unreadable)}
+            self.header = {**self.header, "complete": True, "unreadable": unreadable}
+            _write_header(self.folder, self.header)
+            for path in self._records():
+                os.unlink(path)
+            self.when_complete()
 
     def _record(self, block, data, unreadable):
         line = json.dumps({"block": block, "crc32": zlib.crc32(data), "unreadable": {str(i): reason for i, reason in unreadable.items()}})
-        with open(os.path.join(self.folder, _BLOCKS), "ab", buffering=0) as file:
+        with open(os.path.join(self.folder, _BLOCKS.format(distributed.rank())), "ab", buffering=0) as file:
             _write_at(file, b"%08x %b\n" % (zlib.crc32(line.encode()), line.encode()))
 
-    def _read_blocks(self):
+    def _records(self):
+        """The paths of what ranks have written down of their blocks."""
+        return sorted(glob.glob(os.path.join(glob.escape(self.folder), _BLOCKS.format("*"))))
+
+    def _read_blocks(self, path):
         """Which blocks are done: those with a whole line, whose rows have its checksum. What follows a broken line is cut off."""
-        path = os.path.join(self.folder, _BLOCKS)
         whole = 0
-        with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        with open(path, "r+b") as file:
             for line in file:
                 entry = _parse_line(line)
                 if entry is None or not 0 <= entry["block"] < self.num_blocks:
@@ -237,7 +263,7 @@ def _digest(header):
 
 
 def _parse_line(line):
-    """The entry of a line of blocks.jsonl, or None if it is not whole. Raises ValueError if it is, and of another program."""
+    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole. Raises ValueError if it is, and of another program."""
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
         return None
@@ -262,14 +288,14 @@ def _unescape(name):
     return "\\".join(part.replace("\\n", "\n") for part in name.split("\\\\"))
 
 
-def _allocate(file, size):
-    """Takes the disk space now, so that a disk that is too small is known before hours of extraction."""
+def _allocate(file, size, offset=0):
+    """Takes the disk space of some bytes now, so that a disk that is too small is known before hours of extraction."""
     try:
-        os.posix_fallocate(file.fileno(), 0, size)
+        os.posix_fallocate(file.fileno(), offset, size)
     except (AttributeError, OSError) as error:  # not on every system, nor on every file system
         if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EINVAL):
             raise
-        os.truncate(file.fileno(), size)
+        os.truncate(file.fileno(), max(offset + size, os.fstat(file.fileno()).st_size))
 
 
 def _write_at(file, data, offset=None):

@@ -244,7 +244,7 @@ def test_stores(stores, data):
         header = header | {data.draw(st.sampled_from(sorted(header))): data.draw(JSON)}
         del header["digest"]
         content = json.dumps(header | {"digest": _digest(header)}).encode()
-    elif name == "blocks.jsonl" and data.draw(st.booleans()):
+    elif name == "blocks_0.jsonl" and data.draw(st.booleans()):
         entry = {"block": 0, "crc32": 1, "unreadable": {}} | {data.draw(st.sampled_from(["block", "crc32", "unreadable"])): data.draw(JSON)}
         line = json.dumps(entry).encode()
         content = b"%08x %b\n" % (zlib.crc32(line), line)

@@ -257,7 +257,7 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
     """Its checksum is right."""
     with pytest.raises(KeyboardInterrupt):
         extract(cache, images, SmallNetwork(fail_after=20))
-    path = pathlib.Path("kept", *kept(cache), "blocks.jsonl")
+    path = pathlib.Path("kept", *kept(cache), "blocks_0.jsonl")
     line = entry.replace("CRC", str(json.loads(path.read_bytes().split(b" ", 1)[1])["crc32"])).encode()
     path.write_bytes(b"%08x %b\n" % (store.zlib.crc32(line), line))
     np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])

@@ -48,7 +48,7 @@ class SmallNetwork(nn.Module):
 
 @pytest.fixture
 def images(workdir, monkeypatch):
-    monkeypatch.setattr(store, "_MIN_BLOCK", 1)
+    monkeypatch.setattr(store, "_MIN_BATCHES", 8)
     make_images("f")
     return ImageFolder("f")
 
@@ -161,7 +161,7 @@ def test_killed_while_another_waits(images, cache):
         seen.put(extract(cache, images, network)[2])
     first, second = context.Process(target=work, args=(100,)), context.Process(target=work, args=(0,))
     first.start()
-    wait_for(lambda: os.path.exists("kept") and any(os.path.exists(f"kept/{name}/blocks.jsonl") for name in os.listdir("kept")))
+    wait_for(lambda: os.path.exists("kept") and any(os.path.exists(f"kept/{name}/blocks_0.jsonl") for name in os.listdir("kept")))
     second.start()
     time.sleep(0.2)
     assert second.is_alive() and seen.empty()
@@ -223,9 +223,9 @@ def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
 
 
 @pytest.mark.parametrize(("damage", "blocks"), [
-    (lambda folder: os.truncate(f"{folder}/blocks.jsonl", os.path.getsize(f"{folder}/blocks.jsonl") - 1), 1),
-    (lambda folder: open(f"{folder}/blocks.jsonl", "ab").write(b'0badbeef {"blo'), 2),
-    (lambda folder: flip(f"{folder}/blocks.jsonl", 15), 0),
+    (lambda folder: os.truncate(f"{folder}/blocks_0.jsonl", os.path.getsize(f"{folder}/blocks_0.jsonl") - 1), 1),
+    (lambda folder: open(f"{folder}/blocks_0.jsonl", "ab").write(b'0badbeef {"blo'), 2),
+    (lambda folder: flip(f"{folder}/blocks_0.jsonl", 15), 0),
     (lambda folder: flip(f"{folder}/descriptors.npy", 150), 1),
 ])
 def test_only_whole_blocks_are_gone_on_with(images, cache, damage, blocks):
@@ -383,7 +383,8 @@ def test_disks_without_allocation(images, cache, monkeypatch):
 
 
 def test_blocks_are_whole_batches():
-    assert [block_size(size) for size in (1, 16, 32, 100, 300)] == [1024, 1024, 1024, 1100, 2400]
+    assert [block_size(size, 10**6) for size in (1, 16, 32, 100, 300)] == [1024, 1024, 1024, 1100, 1200]
+    assert [block_size(16, number) for number in (1, 5000, 8015, 10**5)] == [64, 80, 128, 1024]
 
 
 def test_memory_does_not_grow_with_the_database(workdir, monkeypatch):

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from datasets.night.fourier import fda
-from datasets.night.post_processing import post_process
+from datasets.night.post_processing import PostProcessing
 from datasets.night.target_images import TargetImages
+from datasets.schedule import Share
 from model.normalization import to_float, to_tensor
 
 METHODS = ("fda", "pp", "fda_pp")
@@ -18,12 +19,12 @@ def needs_target(method):
     return method in ("fda", "fda_pp")
 
 
-def make_night(images, method, take_colors, generator):
+def make_night(images, method, take_colors, generator, share=None):
     """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their FDA (not called for
-    pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA."""
+    pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA; share: as in PostProcessing."""
     if needs_target(method):
         images = take_colors(images)
-    return images if method == "fda" else post_process(images, generator, after_fda=method == "fda_pp")
+    return images if method == "fda" else PostProcessing(after_fda=method == "fda_pp")(images, generator, share)
 
 
 def open_night(method, probability, beta, target_folder):
@@ -36,6 +37,7 @@ class NightRows(NamedTuple):
 
     rows: torch.Tensor  # int64 (n,): the images that become night
     targets: torch.Tensor | None  # uint8 (n, 3, H, W): FDA's target of each, of the batch's size
+    share: Share | None = None  # of all of the batch that become night
 
 
 class NightAugmentation:
@@ -47,20 +49,22 @@ class NightAugmentation:
     def __init__(self, method, probability, beta, targets=None):
         self.method, self.probability, self.beta, self.targets = method, probability, beta, targets
 
-    def prepare(self, draws, size, unreadable):
-        """The NightRows of a batch whose first rows are images by day.
+    def prepare(self, draws, size, unreadable, share):
+        """The NightRows of a Share of a batch whose first rows are images by day.
 
         draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width, height); unreadable:
         a list that gets (path, reason). Raises ImageError when no target can be read.
         """
-        rows = np.flatnonzero(draws[0] < self.probability)
+        all_rows = np.flatnonzero(draws[0] < self.probability)
+        mine = np.flatnonzero((all_rows >= share.rows.start) & (all_rows < share.rows.stop))
+        rows = all_rows[mine]
         targets = None
         if needs_target(self.method):
             targets = np.empty((len(rows), size[1], size[0], 3), np.uint8)
             for target, draw in zip(targets, draws[1, rows], strict=True):
                 target[:] = self.targets.read(self.targets.index(draw), size, unreadable)
             targets = to_tensor(targets)
-        return NightRows(torch.from_numpy(rows), targets)
+        return NightRows(torch.from_numpy(rows - share.rows.start), targets, Share(len(all_rows), mine))
 
     def __call__(self, images, night, seed):
         """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night; the same for the
@@ -70,5 +74,5 @@ class NightAugmentation:
             rows = night.rows.to(images.device)
             targets = None if night.targets is None else to_float(night.targets.to(images.device, non_blocking=True).contiguous())
             generator = torch.Generator().manual_seed(seed)
-            images[rows] = make_night(images[rows], self.method, lambda day: fda(day, targets, self.beta), generator)
+            images[rows] = make_night(images[rows], self.method, lambda day: fda(day, targets, self.beta), generator, night.share)
         return images

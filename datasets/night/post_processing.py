@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from datasets.night.noise import gaussian_noise, sample_keys
+from datasets.schedule import Share
 from model.layers import full_precision
 
 CIRCLES = 8
@@ -57,8 +58,10 @@ class PostProcessing:
             images.mul_(_light(circles.to(images.dtype), *images.shape[-2:]))
             return images.add_(gaussian_noise(keys, images.shape[1:]), alpha=NOISE_DEVIATION).clamp_(0, 1)
 
-    def __call__(self, images, generator=None):
-        return self.apply(images, self.sample_parameters(len(images), generator))
+    def __call__(self, images, generator=None, share=None):
+        """As post_process; share: the datasets.schedule.Share of a batch that the images are (default: a whole batch)."""
+        share = share or Share.whole(len(images))
+        return self.apply(images, share.of(self.sample_parameters(share.count, generator)))
 
 
 def post_process(images, generator=None, after_fda=False):

@@ -1,0 +1,234 @@
+"""Many processes as one: ranks, shares of the work, reductions.
+
+torchrun starts the processes and tells each its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
+A process on its own is rank 0 of 1: it joins nothing, and every function here then returns what it was given. What ranks tell each other is
+numbers and JSON, no pickles. How a rank's end reaches the others is distributed/failures.py's.
+"""
+
+import collections
+import contextlib
+import datetime
+import io
+import json
+import os
+
+import torch
+import torch.distributed as dist
+
+from model.errors import UserError
+
+from .failures import RankWatch
+
+JOINING = datetime.timedelta(minutes=10)  # until all ranks are there
+WAITING = datetime.timedelta(hours=6)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch
+
+traffic = collections.Counter()  # bytes that this rank has put into reductions and gathers, by what they were
+_watch = None
+
+
+def rank():
+    """This process's number, 0 to size() - 1."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size():
+    """How many processes run together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main():
+    """Whether this is the process that logs, draws and writes what there is one of."""
+    return rank() == 0
+
+
+def quiet():
+    """tqdm's `disable`: True but on rank 0, whose terminal decides (None)."""
+    return None if is_main() else True
+
+
+@contextlib.contextmanager
+def joined():
+    """Within it the processes that torchrun started are ranks of one group: gloo for tensors on CPUs, NCCL for those on GPUs.
+
+    Without torchrun, or with one process, nothing is done. The ranks leave together, unless one of them leaves with an exception. Raises
+    UserError when the others do not come.
+    """
+    global _watch
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
+        yield
+        return
+    try:
+        # a connection for each: one may wait while the other looks; the launcher's store outlives the ranks that it starts again
+        (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
+                                store=dist.PrefixStore(f"group/{attempt}", store), rank=this, world_size=number)
+        _watch = RankWatch(dist.PrefixStore(f"watch/{attempt}", board), this, number)
+    except (RuntimeError, ValueError) as error:  # torch.distributed's errors are RuntimeErrors
+        raise UserError(f"the {os.environ.get('WORLD_SIZE')} processes cannot join: {str(error).splitlines()[0]}; start them with "
+                        "torchrun") from error
+    try:
+        yield
+        _watch.stop()
+        barrier()
+        dist.destroy_process_group()
+    finally:
+        _watch.stop()
+        _watch = None
+
+
+def settle(code, message, error=None):
+    """How a script ends on every rank: (exit code, what this rank is to log; None if another rank does).
+
+    code, message: this rank's own end; error: the exception behind it. The first rank that failed decides for all, and rank 0 logs.
+    """
+    return _watch.settle(code, message, error) if _watch else (code, message)
+
+
+def relay(signals):
+    """From now on what one rank's commons._Signals receives is told to all."""
+    if _watch:
+        _watch.relay(signals)
+
+
+def local_device(kind):
+    """torch.device of "cuda" or another kind: with many ranks each has the GPU of its number on its machine. Raises UserError when there
+    are fewer GPUs than ranks."""
+    if kind != "cuda" or size() == 1:
+        return torch.device(kind)
+    local = int(os.environ["LOCAL_RANK"])
+    if local >= torch.cuda.device_count():
+        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs for {os.environ.get('LOCAL_WORLD_SIZE', local + 1)} processes: "
+                        "lower torchrun's --nproc_per_node")
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
+def share(count, of=None):
+    """The slice of `count` things that is this rank's (or rank `of`'s): contiguous, in the order of ranks, lengths differ by at most 1."""
+    of = rank() if of is None else of
+    return slice(count * of // size(), count * (of + 1) // size())
+
+
+def length(count, of=None):
+    """The length of share(count, of)."""
+    part = share(count, of)
+    return part.stop - part.start
+
+
+def all_reduce(tensor, what, maximum=False):
+    """The sum (or the maximum) over ranks, in place and to the same bits on every rank. what: its name in `traffic`."""
+    if size() > 1:
+        traffic[what] += tensor.nbytes
+        dist.all_reduce(tensor, dist.ReduceOp.MAX if maximum else dist.ReduceOp.SUM)
+    return tensor
+
+
+def mean(value, count, what):
+    """The mean of a scalar over ranks, each with its weight `count`. Its gradient is that of this rank's part: gradients are summed."""
+    return value if size() == 1 else _Mean.apply(value, count, what)
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value, count, what):
+        weighted = value.detach() * count if count else torch.zeros_like(value)  # the mean of nothing is no number
+        total = all_reduce(torch.stack([weighted, torch.full_like(value, count)]), what)
+        ctx.weight = count / total[1]
+        return total[0] / total[1]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.weight, None, None
+
+
+def sum_flat(tensors, what):
+    """all_reduce of many float32 tensors of one device, in place, as one."""
+    if size() > 1 and tensors:
+        flat = all_reduce(torch.cat([tensor.reshape(-1) for tensor in tensors]), what)
+        for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+
+def gather_rows(rows, lengths, what):
+    """rows: (n, ...) of this rank -> (sum of lengths, ...) of all ranks, in their order, on every rank. lengths: each rank's n."""
+    if size() == 1:
+        return rows
+    padded = rows.new_zeros((max(lengths), *rows.shape[1:]))
+    padded[:len(rows)] = rows
+    traffic[what] += padded.nbytes
+    parts = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
+
+def each_in_turn(tensors):
+    """Yields every rank's tensors, of equal shapes and types, one rank after another: memory holds one rank's at a time."""
+    for source in range(size()):
+        theirs = [tensor.clone() for tensor in tensors]
+        for tensor in theirs if size() > 1 else ():
+            dist.broadcast(tensor, source)
+        yield theirs
+
+
+def gather(value):
+    """A list of every rank's value, on every rank. value: plain, for JSON."""
+    if size() == 1:
+        return [value]
+    data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+    lengths = [torch.empty(1, dtype=torch.int64) for _ in range(size())]
+    dist.all_gather(lengths, torch.tensor([len(data)]))
+    padded = torch.zeros(int(max(lengths)), dtype=torch.uint8)
+    padded[:len(data)] = data
+    parts = [torch.empty_like(padded) for _ in range(size())]
+    dist.all_gather(parts, padded)
+    return [json.loads(part[:int(length)].numpy().tobytes()) for part, length in zip(parts, lengths, strict=True)]
+
+
+def from_main(value=None):
+    """Rank 0's value, on every rank. value: plain, for JSON; that of the others does not matter."""
+    return gather(value if is_main() else None)[0]
+
+
+def check_same(value, what):
+    """Raises UserError if ranks have different values. value: plain, for JSON; what: what it is, for the message."""
+    values = gather(value)
+    for other, theirs in enumerate(values):
+        if theirs != values[0]:
+            raise UserError(f"ranks 0 and {other} have different {what} ({values[0]} and {theirs}): give all machines the same files")
+
+
+def on_main(function, *arguments):
+    """What the function returns on rank 0, on every rank: plain, for JSON."""
+    return from_main(function(*arguments) if is_main() else None)
+
+
+def broadcast_tensors(value, source):
+    """A state of plain values and tensors, of rank `source`, on every rank, on the CPU."""
+    if size() == 1:
+        return value
+    buffer = io.BytesIO()
+    if rank() == source:
+        torch.save(value, buffer)
+    length = torch.tensor([buffer.tell()])
+    dist.broadcast(length, source)
+    data = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if rank() == source else \
+        torch.empty(int(length), dtype=torch.uint8)
+    dist.broadcast(data, source)
+    return value if rank() == source else torch.load(io.BytesIO(data.numpy().tobytes()), map_location="cpu", weights_only=True)
+
+
+def barrier():
+    """Waits until all ranks are here."""
+    if size() > 1:
+        dist.all_reduce(torch.zeros(1))  # dist.barrier would take the GPU's group
+
+
+@contextlib.contextmanager
+def main_first():
+    """The block runs on rank 0, and then on the others, which find what it has left in caches."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()

@@ -1,0 +1,159 @@
+"""Which rank failed first, and who says so: a noticeboard that all ranks read, and a pulse by which the dead are told.
+
+A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that was killed cannot do
+so: the others see that its process is gone (on the same machine) or that its pulse stopped, and put it on the board in its name.
+"""
+
+import datetime
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+
+PULSE = 1.0  # seconds between two looks
+SILENCE = 20.0  # seconds without a pulse, after which a rank counts as dead
+GRACE = 10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
+_CONSEQUENCE = re.compile("peer|time|connection|gloo|nccl|store|pipe", re.IGNORECASE)
+
+
+class RankWatch:
+    """Watches over the ranks of a group, in a thread.
+
+    store: a torch.distributed Store, empty but for other attempts' prefixes; rank, size: as torchrun counts.
+    """
+
+    def __init__(self, store, rank, size):
+        self.store, self.rank = store, rank
+        self._stopping, self._settling = threading.Event(), threading.Event()
+        self._signals = None
+        self._pulses = {}  # rank -> (its last pulse, when that was seen)
+        store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid()]))
+        self._places = {other: json.loads(store.get(f"place/{other}")) for other in range(size) if other != rank}
+        store.set_timeout(datetime.timedelta(seconds=SILENCE))
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def relay(self, signals):
+        """From now on a signal that any rank got is told to all. signals: with received, a number or None, and relayed(number)."""
+        self._signals = signals
+
+    def stop(self):
+        """To be called before the group is left."""
+        self._stopping.set()
+
+    def settle(self, code, message, error=None):
+        """As distributed.settle."""
+        self._settling.set()
+        try:
+            # what a collective raises when another rank is gone is no cause
+            patience = SILENCE + 2 * PULSE if isinstance(error, RuntimeError) and _CONSEQUENCE.search(str(error)) else 0
+            self._find_dead(self._places, patience)
+            self._post(self.rank, code, message)
+            first, code, decided = self._first()
+            until = time.monotonic() + GRACE
+            while self.rank and not self.store.check(["logged"]) and time.monotonic() < until and self._how_dead(0) is None:
+                time.sleep(PULSE / 20)
+            message = self._to_log(first, decided, message)
+            until = time.monotonic() + 2 * PULSE  # the store may be rank 0's own: the others read there that it has logged
+            while self.rank == 0 and time.monotonic() < until and not self.store.check([f"end/{other}" for other in self._places]):
+                time.sleep(PULSE / 20)
+            return code, message
+        except RuntimeError as lost:  # the board went with the machine that it was on
+            logging.debug(f"The ranks' noticeboard is gone: {lost}")
+            return code, message
+
+    def _run(self):
+        pulse, noticed = 0, None
+        while not self._stopping.wait(PULSE):
+            pulse += 1
+            try:
+                self.store.set(f"pulse/{self.rank}", str(pulse))
+                self._relay_signals()
+                # rank 0 watches over all, and the others over rank 0
+                self._find_dead([other for other in self._places if 0 in (self.rank, other)])
+                first = self._first()
+                if first and noticed is None and not self._stopping.is_set():
+                    noticed = time.monotonic()
+                    if self.rank == 0:
+                        log_end(self._to_log(first[0], first[2]))
+                # a rank that waits for the failed one in NCCL, or works on its own for long, does not end by itself
+                if noticed and time.monotonic() - noticed > GRACE and not self._settling.is_set():
+                    _end(first[1], self._to_log(first[0], first[2]))
+            except RuntimeError as lost:
+                if not (self._stopping.is_set() or self._settling.is_set()):
+                    _end(1, f"the machine of torchrun's rendezvous is gone ({str(lost).splitlines()[0]})")
+                return
+
+    def _relay_signals(self):
+        signals = self._signals
+        if signals is None:
+            return
+        if signals.received is not None:
+            self.store.set("signal", str(int(signals.received)))
+        elif self.store.check(["signal"]):
+            signals.relayed(int(self.store.get("signal")))
+
+    def _find_dead(self, others, patience=0):
+        """Puts dead ranks on the board; looks for up to `patience` seconds until something is on it."""
+        until = time.monotonic() + patience
+        while True:
+            for other in others:
+                how = self._how_dead(other)
+                if how and not self.store.check([f"end/{other}"]):
+                    host, pid = self._places[other]
+                    self._post(other, 1, f"rank {other} (process {pid} on {host}) {how}")
+            if self._first() or time.monotonic() >= until:
+                return
+            time.sleep(PULSE / 4)
+
+    def _how_dead(self, other):
+        """How a rank ended, as far as can be told from here; None if it lives."""
+        host, pid = self._places[other]
+        if host == socket.gethostname() and not _is_alive(pid):
+            return "was killed, or ended without a word"
+        if self.store.check([f"pulse/{other}"]):
+            pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
+            before, since = self._pulses.get(other, (None, now))
+            self._pulses[other] = pulse, since if pulse == before else now
+            if now - self._pulses[other][1] > SILENCE:
+                return f"has not been heard of for {SILENCE:.0f} s: it was killed, or its machine is gone"
+        return None
+
+    def _post(self, rank, code, message):
+        self.store.set(f"end/{rank}", json.dumps([rank, code, message]))
+        if self.store.add("ends", 1) == 1:
+            self.store.set("first", str(rank))
+
+    def _first(self):
+        """(rank, code, message) of the rank that failed first; None while none has."""
+        if not self.store.check(["ends"]):
+            return None
+        return tuple(json.loads(self.store.get(f"end/{int(self.store.get('first'))}")))
+
+    def _to_log(self, first, message, own=None):
+        """What this rank is to log of the first failure: None if another rank has."""
+        if self.store.add("logged", 1) > 1:
+            return None
+        return message if first == self.rank or message == own or message.startswith("rank ") else f"on rank {first}: {message}"
+
+
+def log_end(message):
+    """Logs why a script ends; nothing for None."""
+    if message:
+        logging.error(message if message.startswith("Traceback") else f"error: {message}")
+
+
+def _end(code, message):
+    log_end(message)
+    logging.shutdown()
+    os._exit(code)
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"  # a zombie has ended
+    except OSError:
+        return not os.path.isdir("/proc/self")

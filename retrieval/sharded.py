@@ -1,0 +1,81 @@
+"""One evaluation on many ranks: each extracts and searches its own share of a store's blocks, and the best are merged."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+import distributed
+from model.errors import UserError
+from retrieval import knn
+from retrieval.store import FolderStore, temporary_store
+
+
+@contextlib.contextmanager
+def shared_store(whole, num_images, dim, dtype, block):
+    """The sharded store of all ranks for num_images descriptors; with one process `whole`'s.
+
+    whole: a context manager that gives rank 0's kept store, which the others open under its locks, or a temporary one. Where a store is not
+    kept, or lies on a disk that not all ranks see, each rank has a temporary store of its own share.
+    """
+    if distributed.size() == 1:
+        with whole as store:
+            yield store
+        return
+    with whole if distributed.is_main() else contextlib.nullcontext() as kept:
+        folder = distributed.from_main(kept.folder if kept else None)
+        store = kept if distributed.is_main() else _open(folder)
+        if not all(distributed.gather(store is not None and store.folder is not None)):
+            if store is not None:
+                store.close()
+            store = temporary_store(num_images, dim, dtype, block, sharded=True)
+        store.sharded = True
+        with contextlib.closing(store):
+            yield store
+            distributed.barrier()  # rank 0 lets go of the locks only now
+
+
+def _open(folder):
+    if folder is None:
+        return None
+    try:
+        return FolderStore(folder)
+    except (OSError, ValueError):  # another machine's disk
+        return None
+
+
+def search(database, queries, k, device="cpu"):
+    """knn.search in the DescriptorStore of a database, which may be sharded as that of the queries: the same on every rank as one process
+    gives. A rank holds all queries' descriptors, and two lists of neighbours."""
+    everything = gather_descriptors(queries)
+    if not database.sharded:
+        return knn.search(database.descriptors, everything, k, database.unreadable, queries.unreadable, device)
+    part = database.part()
+    excluded = [index - part.start for index in database.unreadable if part.start <= index < part.stop]
+    distances, neighbours = knn.search(database.descriptors[part], everything, k, excluded, queries.unreadable, device)
+    neighbours[neighbours >= 0] += part.start
+    best = None
+    for theirs in distributed.each_in_turn([torch.from_numpy(distances), torch.from_numpy(neighbours)]):
+        theirs = [tensor.numpy() for tensor in theirs]
+        best = theirs if best is None else knn.nearest(*(np.concatenate(pair, axis=1) for pair in zip(best, theirs, strict=True)), k)
+    return best
+
+
+def gather_descriptors(store):
+    """All descriptors of a store, on every rank: float32 (n, dim), memory-mapped where one process has them all."""
+    if not store.sharded:
+        return store.descriptors
+    lengths = [part.stop - part.start for part in map(store.part, range(distributed.size()))]
+    rows = torch.from_numpy(np.array(store.descriptors[store.part()]))
+    return distributed.gather_rows(rows, lengths, "queries").numpy()
+
+
+def from_main_alone(search, database):
+    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on every rank."""
+    if not database.sharded:
+        return search()
+    if database.folder is None:
+        raise UserError("--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
+                        "--no_descriptors_cache, and run where all machines see cache/descriptors")
+    found = [torch.from_numpy(values) for values in search()] if distributed.is_main() else None
+    return tuple(tensor.numpy() for tensor in distributed.broadcast_tensors(found, 0))

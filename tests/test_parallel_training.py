@@ -1,0 +1,241 @@
+"""train.py with many ranks against one process."""
+
+import csv
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from parallel import Parallel
+
+import distributed
+import train
+from datasets.schedule import Schedule
+from model.environment import digest_tensors
+from model.files import read_tensors
+from tests.ranks import all_ranks, run_ranks
+from tests.tiny import FLAGS
+
+
+@pytest.fixture(autouse=True)
+def _in_workdir(workdir):
+    """Ranks leave files."""
+
+
+def run(*flags):
+    train.main([str(flag) for flag in flags])
+
+
+def trained(save_dir):
+    """(log folder, the state of last_checkpoint.pth, metrics.csv's rows)."""
+    (folder,) = glob.glob(f"logs/{save_dir}/*")
+    with open(f"{folder}/metrics.csv") as file:
+        return folder, read_tensors(f"{folder}/last_checkpoint.pth"), list(csv.DictReader(file))
+
+
+def largest_difference(state, expected):
+    """Of all weights of network and heads."""
+    pairs = [(state["model_state_dict"], expected["model_state_dict"]),
+             *zip(state["classifiers_state_dict"], expected["classifiers_state_dict"], strict=True)]
+    return max((a[key].double() - b[key].double()).abs().max().item() for a, b in pairs for key in b)
+
+
+def assert_equal(a, b):
+    """Two states, bit by bit, wherever they have tensors."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a.keys() - {"seconds", "environment", "random_state"}:
+            assert_equal(a[key], b[key])
+    elif isinstance(a, list):
+        for one, other in zip(a, b, strict=True):
+            assert_equal(one, other)
+    else:
+        assert a == b or a != a
+
+
+FIFTY = [*FLAGS, "--backbone", "MobileNet_V2", "--freeze_bn",
+         "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32"]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_many_processes_follow_the_trajectory_of_one(tiny, number):
+    flags = ["--dataset_folder", tiny, *FIFTY]
+    run(*flags, "--save_dir", "one")
+    all_ranks(number, run, *flags, "--save_dir", "many")
+    (_, one, rows), (folder, many, other_rows) = trained("one"), trained("many")
+    assert largest_difference(many, one) < 1e-4
+    for row, other in zip(rows, other_rows, strict=True):
+        assert row["images_crc32"] == other["images_crc32"] and row["R@1"] == other["R@1"]
+        assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-4)
+    assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
+
+
+FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
+
+
+def plain_sgd(module, lr, device):
+    optimizer = torch.optim.SGD(module.parameters(), lr=lr)
+    for parameters in optimizer.param_groups:
+        parameters["initial_lr"] = lr
+    return optimizer
+
+
+def run_with_sgd(*flags, place=None):
+    """train.py with plain gradient descent; place: of two ranks that train a group each, but alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "make_adam", plain_sgd)
+        if place is not None:
+            patch.setattr(Parallel, "places", lambda parallel: (place, 2))
+        run(*flags)
+
+
+def test_groups_averaged_at_every_step_descend_their_mean_gradient(tiny):
+    flags = ["--dataset_folder", tiny, *FEW, "--parallel", "groups", "--local_steps", 1, "--iterations_per_epoch", 1, "--epochs_num", 1,
+             "--freeze_bn", "--lr", 0.1]
+    all_ranks(2, run_with_sgd, *flags, "--save_dir", "both")
+    for place in range(2):
+        run_with_sgd(*flags, "--save_dir", f"group{place}", place=place)
+    first, second, both = (trained(name)[1]["model_state_dict"] for name in ("group0", "group1", "both"))
+    assert max((first[key] - second[key]).abs().max() for key in first) > 1e-3
+    for key, value in both.items():
+        torch.testing.assert_close(value.double(), (first[key].double() + second[key].double()) / 2, rtol=1e-6, atol=1e-6)
+
+
+def record_averages(*flags):
+    """The digests of this rank's network and moments wherever the networks have been averaged."""
+    digests = []
+    with pytest.MonkeyPatch.context() as patch:
+        average = Parallel._average_networks
+
+        def recorded(parallel, run):
+            average(parallel, run)
+            moments = [entry["exp_avg"] for entry in run.optimizer.state.values()]
+            digests.append((digest_tensors(run.network.state_dict()), digest_tensors(dict(enumerate(moments)))))
+        patch.setattr(Parallel, "_average_networks", recorded)
+        run(*flags)
+    return digests
+
+
+@pytest.mark.parametrize("moments", ["keep", "average", "reset"])
+def test_networks_are_bit_equal_after_each_average(tiny, moments):
+    first, second = all_ranks(2, record_averages, "--dataset_folder", tiny, *FEW, "--parallel", "groups", "--local_steps", 2, "--save_dir",
+                              "groups", "--epochs_num", 1, "--local_moments", moments)
+    assert len(first) == 2 and first[0] != first[1]
+    for (network, moment), (other_network, other_moment) in zip(first, second, strict=True):
+        assert network == other_network and (moment == other_moment) == (moments != "keep")
+    _, state, rows = trained("groups")
+    assert rows[0]["group"] == "0+1" and len(state["optimizers_state_dict"]) == 2
+    assert all(optimizer["state"] for optimizer in state["optimizers_state_dict"])  # of both ranks' heads
+
+
+def test_one_process_with_an_epoch_a_turn_is_the_published_schedule(tiny):
+    run("--dataset_folder", tiny, *FEW, "--save_dir", "published")
+    for name, flags in (("groups", ["--parallel", "groups"]), ("turns", ["--group_schedule", "iteration"])):
+        run("--dataset_folder", tiny, *FEW, *flags, "--local_steps", 4, "--save_dir", name)
+        _, expected, rows = trained("published")
+        _, state, other_rows = trained(name)
+        assert largest_difference(state, expected) == 0 and [row["loss"] for row in rows] == [row["loss"] for row in other_rows]
+
+
+def test_groups_in_turn():
+    joint = Schedule([9, 9, 9], 4, 6, 2, 0, local_steps=2)
+    assert [joint.at(step)[1:] for step in range(8)] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (0, 2), (0, 3)]
+    assert joint.groups_of(0) == [0, 1, 2] and joint.at(7)[0] == 1
+    ranks = [Schedule([9] * 4, 4, 4, 2, 0, 2, (rank, 2)) for rank in range(2)]
+    assert [[schedule.at(step)[1] for step in range(8)] for schedule in ranks] == [[0, 0, 2, 2, 0, 0, 2, 2], [1, 1, 3, 3, 1, 1, 3, 3]]
+    assert ranks[1].groups_of(0) == [1, 3] and ranks[1].at(6) == (1, 3, 2)
+    published = Schedule([9] * 3, 4, 5, 7, 0)
+    assert published.groups_of(4) == [1] and published.at(23) == (4, 1, 8)
+
+
+def run_and_stop(step, number, *flags):
+    """train.py, in which at an iteration rank 1 alone gets a signal."""
+    with pytest.MonkeyPatch.context() as patch:
+        factor = train.lr_factor
+
+        def stopping(name, steps, at):
+            if at == step and distributed.rank() == 1:
+                os.kill(os.getpid(), number)
+            return factor(name, steps, at)
+        patch.setattr(train, "lr_factor", stopping)
+        run(*flags)
+
+
+@pytest.mark.parametrize("flags", [[], ["--parallel", "groups", "--local_steps", "2", "--local_moments", "keep"]])
+def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
+    flags = ["--dataset_folder", tiny, *FEW, *flags]
+    all_ranks(2, run, *flags, "--save_dir", "whole")
+    _, codes, _ = run_ranks(2, run_and_stop, 4 + 1, signal.SIGUSR1, *flags, "--save_dir", "stopped")
+    folder, state, _ = trained("stopped")
+    assert codes == [128 + signal.SIGUSR1] * 2 and (state["epoch_num"], state["iteration"]) == (1, 2)
+    log = open(f"{folder}/info.log").read()
+    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
+    all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
+    _, whole, rows = trained("whole")
+    _, state, other_rows = trained("stopped")
+    for key in ("model_state_dict", "optimizer_state_dict", "classifiers_state_dict", "optimizers_state_dict"):
+        assert_equal(state[key], whole[key])
+    assert [[row[key] for key in ("loss", "images_crc32", "R@1")] for row in rows] == \
+        [[row[key] for key in ("loss", "images_crc32", "R@1")] for row in other_rows]
+
+
+def test_a_killed_rank_stops_the_others_with_one_message(tiny):
+    _, codes, errors = run_ranks(2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "killed")
+    assert codes == [1, -signal.SIGKILL]
+    (log,) = glob.glob("logs/killed/*/info.log")
+    lines = [line for line in open(log).read().splitlines() if "error: " in line]
+    assert len(lines) == 1 and "rank 1 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in errors[0]
+
+
+@pytest.mark.parametrize("flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]])
+def test_a_users_error_is_printed_once(tiny, flags):
+    _, codes, errors = run_ranks(2, run, "--dataset_folder", tiny, *FEW, *flags)
+    assert codes == [2, 2] and "".join(errors).count("error: ") == 1 and "Traceback" not in "".join(errors)
+
+
+def test_bad_images_are_counted_over_ranks(tiny):
+    shutil.copytree(tiny, "copy")
+    for name in sorted(glob.glob("copy/train/**/*.jpg", recursive=True))[::5]:
+        os.truncate(name, 400)
+    flags = ["--dataset_folder", "copy", *FEW]
+    run(*flags, "--save_dir", "one")
+    all_ranks(2, run, *flags, "--save_dir", "two")
+    logs = [open(f"{trained(name)[0]}/info.log").read() for name in ("one", "two")]
+    counts = [re.findall(r"\d+ images read so far: \d+ resized, \d+ unreadable", log) for log in logs]
+    assert counts[0] and counts[0] == counts[1]
+
+
+_SCRIPT = """
+import os, sys
+sys.path.insert(0, {root!r})
+import distributed, train
+factor = train.lr_factor
+
+def dying(name, steps, at):
+    if at == 5 and distributed.rank() == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), 9)
+    return factor(name, steps, at)
+train.lr_factor = dying
+train.main()
+"""
+
+
+def test_torchrun_restarts_from_the_newest_checkpoint(tiny):
+    flags = [str(flag) for flag in ["--dataset_folder", tiny, *FEW, "--checkpoint_every", 1]]
+    all_ranks(2, run, *flags, "--save_dir", "whole")
+    with open("script.py", "w") as file:
+        file.write(_SCRIPT.format(root=os.path.dirname(train.__file__)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--max_restarts", "1", "script.py",
+               *flags, "--save_dir", "killed", "--resume_train", "auto"]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300)
+    (_, whole, _), (folder, state, _) = trained("whole"), trained("killed")
+    log = open(f"{folder}/info.log").read()
+    assert "rank 1 (process" in log and "Resuming at epoch 1 of 2, iteration 1 of 4" in log
+    assert largest_difference(state, whole) == 0

@@ -1,0 +1,95 @@
+"""A head shared out among ranks against the whole head, and domain terms against those of one process."""
+
+import pytest
+import torch
+
+import distributed
+from model.domain_adaptation import make_domain_module
+from model.heads import HEADS
+from model.sharded_head import ShardedHead
+from tests.ranks import all_ranks
+
+B, DIM, CLASSES = 7, 8, 11
+
+
+@pytest.fixture(autouse=True)
+def _in_workdir(workdir):
+    """Ranks leave files."""
+
+
+def batch(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    return (torch.randn(B, DIM, generator=generator, dtype=dtype), torch.randint(CLASSES, (B,), generator=generator),
+            torch.randn(CLASSES, DIM, generator=generator, dtype=dtype))
+
+
+def make(loss, weight):
+    head = HEADS[loss](DIM, len(weight)).to(weight.dtype)
+    head.weight.data.copy_(weight)
+    return head
+
+
+def sharded_losses():
+    """{head: (loss, gradient of this rank's descriptors, gradient of its classes)}."""
+    descriptors, labels, weight = batch()
+    found = {}
+    for loss in HEADS:
+        part, classes = distributed.share(B), distributed.share(CLASSES)
+        head, mine = make(loss, weight[classes]), descriptors[part].clone().requires_grad_()
+        value = ShardedHead(head, classes, distributed).loss(mine, labels)
+        value.backward()
+        found[loss] = value.item(), mine.grad.tolist(), head.weight.grad.tolist()
+    return found
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_sharded_head_is_the_whole_head(number):
+    results = all_ranks(number, sharded_losses)
+    for loss in HEADS:
+        descriptors, labels, weight = batch()
+        head = make(loss, weight)
+        descriptors.requires_grad_()
+        expected = head.loss(descriptors, labels)
+        expected.backward()
+        for value, _, _ in (result[loss] for result in results):
+            assert value == pytest.approx(expected.item(), rel=1e-12)
+        torch.testing.assert_close(torch.tensor([row for result in results for row in result[loss][1]], dtype=torch.float64),
+                                   descriptors.grad, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(torch.tensor([row for result in results for row in result[loss][2]], dtype=torch.float64),
+                                   head.weight.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", HEADS)
+def test_a_class_that_is_not_here_has_no_margin(loss):
+    descriptors, labels, weight = batch()
+    head = make(loss, weight)
+    without = head(descriptors, torch.full_like(labels, -1))
+    columns = torch.arange(CLASSES) != labels.unsqueeze(1)
+    torch.testing.assert_close(without[columns], head(descriptors, labels)[columns])
+    torch.testing.assert_close(without, head.s * torch.nn.functional.normalize(descriptors) @ torch.nn.functional.normalize(weight).T)
+
+
+def domain_terms():
+    """{kind: (terms, gradient of this rank's features, that of the module summed over ranks)}; the targets are the last rank's alone."""
+    features = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    is_target = torch.arange(6) >= 4
+    found = {}
+    for kind in ("grl", "aada"):
+        module = make_domain_module(kind, 5, 0).double()
+        part = distributed.share(6)
+        mine = features[part].clone().requires_grad_()
+        terms = module.terms(mine, is_target[part], **({"mean": distributed.mean} if distributed.size() > 1 else {}))
+        sum(terms.values()).backward()
+        gradients = [parameter.grad for parameter in module.parameters()]
+        distributed.sum_flat(gradients, "gradients")
+        found[kind] = {name: term.item() for name, term in terms.items()}, mine.grad, gradients
+    return found
+
+
+def test_domain_terms_are_those_of_one_process():
+    alone, results = domain_terms(), all_ranks(3, domain_terms)
+    for kind, (terms, features, gradients) in alone.items():
+        for result in results:
+            assert result[kind][0] == pytest.approx(terms, rel=1e-12)
+            torch.testing.assert_close(result[kind][2], gradients, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(torch.cat([result[kind][1] for result in results]), features, rtol=1e-10, atol=1e-12)
