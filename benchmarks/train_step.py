@@ -162,7 +162,7 @@ def network_alone(args, mode, device):
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(args.batch_size, device=device) % _CLASSES
-    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None, []) for step in range(steps)))["images/s"]
+    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None, [], 0) for step in range(steps)))["images/s"]
 
 
 _WARM_UP = 5

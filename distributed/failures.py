@@ -46,23 +46,25 @@ class RankWatch:
     def settle(self, code, message, error=None):
         """As distributed.settle."""
         self._settling.set()
+        posted = False
         try:
             # what a collective raises when another rank is gone is no cause
             patience = SILENCE + 2 * PULSE if isinstance(error, RuntimeError) and _CONSEQUENCE.search(str(error)) else 0
             self._find_dead(self._places, patience)
             self._post(self.rank, code, message)
+            posted = True
             first, code, decided = self._first()
             until = time.monotonic() + GRACE
             while self.rank and not self.store.check(["logged"]) and time.monotonic() < until and self._how_dead(0) is None:
                 time.sleep(PULSE / 20)
             message = self._to_log(first, decided, message)
-            until = time.monotonic() + 2 * PULSE  # the store may be rank 0's own: the others read there that it has logged
+            until = time.monotonic() + GRACE  # the store may be rank 0's own: the others read there that it has logged
             while self.rank == 0 and time.monotonic() < until and not self.store.check([f"end/{other}" for other in self._places]):
                 time.sleep(PULSE / 20)
             return code, message
         except RuntimeError as lost:  # the board went with the machine that it was on
             logging.debug(f"The ranks' noticeboard is gone: {lost}")
-            return code, message
+            return code, None if posted and self.rank else message  # rank 0, which has it, waited for what was posted
 
     def _run(self):
         pulse, noticed = 0, None

@@ -184,9 +184,10 @@ class Parallel:
         return state
 
     def names_of(self, groups):
-        """The groups that an epoch has trained on all ranks, for logs: "0", or "0+1"."""
+        """The groups that an epoch has trained on all ranks, for logs: 0, or "0+1"."""
         parts = distributed.gather(groups) if self.by_groups else [groups]
-        return "+".join(map(str, sorted({group for part in parts for group in part})))
+        names = sorted({group for part in parts for group in part})
+        return names[0] if len(names) == 1 else "+".join(map(str, names))
 
     def epoch_sums(self, sums):
         """The EpochSums of all ranks in one."""

@@ -1,3 +1,5 @@
+import urllib.request
+
 import pytest
 import torch
 import torchvision
@@ -71,7 +73,7 @@ def test_failed_download_says_how_to_do_it_by_hand(tmp_path, monkeypatch):
     def refuse(url, *args, **kwargs):
         raise OSError("no network")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
     with pytest.raises(UserError, match=rf"no network.*download https://.*resnet18.*\.pth by hand and put it at {tmp_path}"):
         GeoLocalizationNet("ResNet18", 8, weights="IMAGENET1K_V1")
 

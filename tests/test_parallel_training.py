@@ -11,11 +11,11 @@ import sys
 
 import pytest
 import torch
-from parallel import Parallel
 
 import distributed
 import train
 from datasets.schedule import Schedule
+from distributed.parallel import Parallel
 from model.environment import digest_tensors
 from model.files import read_tensors
 from tests.ranks import all_ranks, run_ranks
@@ -60,7 +60,7 @@ def assert_equal(a, b):
         assert a == b or a != a
 
 
-FIFTY = [*FLAGS, "--backbone", "MobileNet_V2", "--freeze_bn",
+FIFTY = [*FLAGS, "--freeze_bn",
          "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32"]
 
 
@@ -197,7 +197,8 @@ def test_a_killed_rank_stops_the_others_with_one_message(tiny):
 @pytest.mark.parametrize("flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]])
 def test_a_users_error_is_printed_once(tiny, flags):
     _, codes, errors = run_ranks(2, run, "--dataset_folder", tiny, *FEW, *flags)
-    assert codes == [2, 2] and "".join(errors).count("error: ") == 1 and "Traceback" not in "".join(errors)
+    assert codes == [2, 2] and [line for text in errors for line in text.splitlines() if "Traceback" in line] == []
+    assert len([line for text in errors for line in text.splitlines() if "error: " in line]) == 1, errors
 
 
 def test_bad_images_are_counted_over_ranks(tiny):
@@ -237,5 +238,6 @@ def test_torchrun_restarts_from_the_newest_checkpoint(tiny):
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300)
     (_, whole, _), (folder, state, _) = trained("whole"), trained("killed")
     log = open(f"{folder}/info.log").read()
-    assert "rank 1 (process" in log and "Resuming at epoch 1 of 2, iteration 1 of 4" in log
+    # torchrun ends rank 0 at once, and names the killed one itself
+    assert "Resuming at epoch 1 of 2, iteration 1 of 4" in log
     assert largest_difference(state, whole) == 0

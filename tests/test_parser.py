@@ -17,7 +17,8 @@ DEFAULTS = dict(
     domain_adaptation=None, domain_batch_size=None, domain_lr=None, grl_loss_weight=None, aada_m=None, aada_gamma=None,
     descriptors_dtype="float32", no_descriptors_cache=False, save_descriptors=(), save_pairs=0, save_sfm_pairs=0,
     descriptors_cache_size=50, faiss_index="Flat", faiss_nprobe=None, max_bad_images=None,
-    accept_changes=False, checkpoint_every=None, report=None, compare=None, further_queries=[], tensorboard=False,
+    accept_changes=False, checkpoint_every=None, freeze_bn=False, sync_bn=False, parallel="data", group_schedule="epoch",
+    local_steps=10_000, local_moments="average", report=None, compare=None, further_queries=[], tensorboard=False,
     expected_architecture=(None, None), save_dir_given=False)
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -104,9 +105,11 @@ def test_training_writes_event_files(tiny, workdir):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train.main(["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "1", "--epochs_num", "1", "--tensorboard"])
     folder = glob.glob("logs/default/*")[0]
+    time.sleep(1.1)  # event files are named after the second, and read in the order of their names
     resumed = commons.Metrics(f"{folder}/metrics.csv", 1, tensorboard=True)
     for epoch in (1, 2, 3):
         resumed.add(epoch=epoch, group=0, loss=4.5 - epoch, **{"R@1": 50.0 + epoch})
+    time.sleep(1.1)
     commons.Metrics(f"{folder}/metrics.csv", 3, tensorboard=True).add(epoch=3, group=1, loss=0.25, **{"R@1": 60.0})
     metrics = read_metrics(f"{folder}/metrics.csv")
     events = accumulator.EventAccumulator(f"{folder}/tensorboard").Reload()

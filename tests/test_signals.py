@@ -39,7 +39,7 @@ def ended_by(main, flags):
 
 
 def test_an_extraction_goes_on_where_it_was_terminated(tiny, workdir, monkeypatch, capsys):
-    monkeypatch.setattr(store, "_MIN_BLOCK", 8)
+    monkeypatch.setattr(store, "_MIN_BATCHES", 8)
     flags = ["--dataset_folder", tiny, *EVAL]
     with monkeypatch.context() as context:
         signalled_at(context, store, "_write_at", 7, signal.SIGTERM)  # one for the file's beginning, and two a block
