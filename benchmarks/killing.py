@@ -12,6 +12,8 @@ import sys
 import time
 from typing import NamedTuple
 
+import torch
+
 from benchmarks.measure import ROOT
 
 _PATIENCE = 20  # seconds that processes of a killed run may take to end
@@ -62,7 +64,8 @@ def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
 def run_process(script, flags, folder, seconds):
     """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output, or never (None)."""
     command = [sys.executable, os.path.join(ROOT, script.__name__ + ".py"), *flags]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bits depend on their number
+    with subprocess.Popen(command, cwd=folder, env={**os.environ, **threads}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         process.stderr.readline()
         with contextlib.suppress(subprocess.TimeoutExpired):  # its output is little enough for the pipe
             process.wait(seconds)
