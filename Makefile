@@ -8,14 +8,14 @@ BIN := $(VENV)/bin
 help:
 	@echo "make install   a virtual environment in $(VENV) with all requirements"
 	@echo "make demo      renders a city, trains and tests on it (under 10 minutes on 2 cores)"
-	@echo "make test      the tests (about 2 minutes on 2 cores)"
+	@echo "make test      the tests (about 6 minutes on 2 cores)"
 	@echo "make lint      the linter"
 	@echo "make bench     the benchmarks on a CPU (under 10 minutes on 2 cores that do nothing else)"
 
 install: $(VENV)/installed
 
 # made anew only when a list of requirements changes
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-report.txt requirements-export.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, and $(PYTHON) is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt

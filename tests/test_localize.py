@@ -181,6 +181,7 @@ def test_usage_errors(workdir, capsys, flags, problem):
 
 
 def test_calibrated_on_one_half_checked_on_the_other_and_used(folder, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (requirements-report.txt)")
     err = run(capsys, "--calibrate", "val").err
     assert "of one half, checked on the" in err and err.count("radii hold the truth of") == 2
     files = sorted(name for name in os.listdir("cache/descriptors") if name.startswith("calibration"))
