@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 import torch
 
@@ -21,6 +22,8 @@ _ADVICE = (
     (r"Segmentation fault|Aborted|Illegal instruction", "it crashed while it decoded an image: run with --num_workers 0 to see where"),
     ("", "most likely the system ran out of memory: give fewer --num_workers, or 0 to see what happens in the main process"),
 )
+
+_LOST = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory")
 
 
 def make_workers_loader(dataset, num_workers, **options):
@@ -60,11 +63,29 @@ def explaining_lost_workers():
     """What PyTorch raises when a worker has died, as a UserError that says what helps."""
     try:
         yield
+    except (ConnectionError, EOFError) as error:  # a worker's end of a pipe is gone
+        raise _explanation(_cause_of_the_end() or error) from error
     except RuntimeError as error:
-        message = " ".join(f"{error} {error.__cause__ or ''}".split())
-        if not re.search(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory",
-                         message):
+        if not _LOST.search(_message(error)):
             raise
-        how = re.search(r"(killed by signal: [\w ]+|exited unexpectedly[^.]*|shared memory)", message)
-        advice = next(advice for pattern, advice in _ADVICE if re.search(pattern, message))
-        raise UserError(f"a worker process that reads images ended ({how.group(1).strip() if how else message}): {advice}") from error
+        raise _explanation(error) from error
+
+
+def _cause_of_the_end():
+    """What PyTorch's handler of SIGCHLD raises when it learns of a worker's end, which a broken pipe may precede; None if it does not."""
+    try:
+        time.sleep(1)
+    except RuntimeError as error:
+        return error
+    return None
+
+
+def _explanation(error):
+    message = _message(error)
+    how = re.search(r"(killed by signal: [\w ]+|exited unexpectedly[^.]*|shared memory)", message)
+    advice = next(advice for pattern, advice in _ADVICE if re.search(pattern, message))
+    return UserError(f"a worker process that reads images ended ({how.group(1).strip() if how else message}): {advice}")
+
+
+def _message(error):
+    return " ".join(f"{error} {error.__cause__ or ''}".split())

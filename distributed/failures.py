@@ -84,6 +84,9 @@ class RankWatch:
                 if noticed and time.monotonic() - noticed > GRACE and not self._settling.is_set():
                     _end(first[1], self._to_log(first[0], first[2]))
             except RuntimeError as lost:
+                received = self._signals.received if self._signals else None
+                if received is not None and not self._settling.wait(GRACE):  # this rank was slower to end than the one with the store
+                    _end(128 + int(received), None)
                 if not (self._stopping.is_set() or self._settling.is_set()):
                     _end(1, f"the machine of torchrun's rendezvous is gone ({str(lost).splitlines()[0]})")
                 return

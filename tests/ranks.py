@@ -8,6 +8,8 @@ import socket
 import sys
 import traceback
 
+import torch
+
 import distributed
 
 LIMIT = 120  # seconds, on a machine that does much else
@@ -27,6 +29,7 @@ def run_ranks(number, function, *arguments):
         process.start()
         sender.close()
         started.append((process, receiver))
+    store = torch.distributed.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)  # torchrun's is not rank 0's either
     results, codes, errors = [], [], []
     for _, receiver in started:
         results.append(None)
@@ -39,6 +42,7 @@ def run_ranks(number, function, *arguments):
         codes.append(process.exitcode)
         with open(f"stderr{rank}.txt") as file:
             errors.append(file.read())
+    del store
     return results, codes, errors
 
 
@@ -51,7 +55,7 @@ def all_ranks(number, function, *arguments):
 
 def _rank(sender, rank, number, port, function, arguments):
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number),
-                   "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+                   "TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     sys.stderr = open(f"stderr{rank}.txt", "w", buffering=1)  # noqa: SIM115
     try:
         with distributed.joined():

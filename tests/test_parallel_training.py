@@ -172,9 +172,10 @@ def run_and_stop(step, number, *flags):
 def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
     flags = ["--dataset_folder", tiny, *FEW, *flags]
     all_ranks(2, run, *flags, "--save_dir", "whole")
-    _, codes, _ = run_ranks(2, run_and_stop, 4 + 1, signal.SIGUSR1, *flags, "--save_dir", "stopped")
+    _, codes, errors = run_ranks(2, run_and_stop, 4 + 1, signal.SIGUSR1, *flags, "--save_dir", "stopped")
     folder, state, _ = trained("stopped")
-    assert codes == [128 + signal.SIGUSR1] * 2 and (state["epoch_num"], state["iteration"]) == (1, 2)
+    assert codes == [128 + signal.SIGUSR1] * 2, "\n".join(errors)
+    assert (state["epoch_num"], state["iteration"]) == (1, 2)
     log = open(f"{folder}/info.log").read()
     assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
     all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
