@@ -3,13 +3,12 @@
 import contextlib
 import json
 import logging
-import sys
 
 from datasets.check.parts import check
 from datasets.check.report import lines
 from datasets.check.suggestions import Parameters
 from datasets.workers import explaining_lost_workers
-from model.errors import UserError
+from model.errors import ending_in_one_line
 from parser import make_further_parser, parse_with
 
 _USED = {"help", "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "batch_size", "positive_dist_threshold", "num_workers"}
@@ -36,16 +35,10 @@ def parse_check_arguments(argv=None):
 def main(argv=None):
     args = parse_check_arguments(argv)
     logging.basicConfig(format="%(message)s")
-    try:
+    with ending_in_one_line():
         with explaining_lost_workers():
             report = check(args.folder, Parameters(*(getattr(args, name) for name in _PARAMETERS)), args.positive_dist_threshold,
                            args.num_workers, args.sample, not args.no_groups)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        raise SystemExit(130) from None
     with contextlib.suppress(BrokenPipeError):
         if args.json:
             print(json.dumps(report, indent=1))

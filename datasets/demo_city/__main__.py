@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from datasets.demo_city import photos
 from datasets.demo_city.build import build
 from datasets.demo_city.sheet import write_sheet
-from model.errors import UserError
+from model.errors import UserError, ending_in_one_line
 
 _LARGEST = {"train_metres": 50000, "val_metres": 50000, "test_metres": 50000, "pixels": 2048, "queries": 100000, "target_night": 100000}
 
@@ -67,7 +67,7 @@ def _check(settings, args):
 
 def main(argv=None):
     folder = "the folder"
-    try:
+    with ending_in_one_line(f"; run the same command again to go on in {folder}"):
         settings, folder, sheet, sheet_pixels, processes = parse_arguments(argv)
         if sheet:
             write_sheet(sheet, settings, sheet_pixels)
@@ -77,12 +77,6 @@ def main(argv=None):
         for sub, count in counts.items():
             print(f"{count:6d} images in {os.path.join(folder, sub)}")
         print(f"{written} images written, {before} were there")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; run the same command again to go on in {folder}", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import sys
 
 from datasets.night.augmentation import METHODS
 from datasets.night.build import Settings, build
 from datasets.night.fourier import check_beta
 from datasets.night.sheet import write_sheet
 from datasets.night.target_images import TargetImages
-from model.errors import UserError
+from model.errors import UserError, ending_in_one_line
 
 
 def make_parser():
@@ -38,7 +37,7 @@ def make_parser():
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
-    try:
+    with ending_in_one_line("; run the same command again to go on"):
         _check(args)
         if args.sheet:
             targets = TargetImages(args.target) if args.target else None
@@ -47,12 +46,6 @@ def main(argv=None):
             return
         settings = Settings(args.source, args.output, args.method, args.target, args.fda_beta, args.seed, args.jpeg_quality)
         made, there, unreadable = build(settings, args.num_workers, args.batch_size)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
     for name, reason in unreadable.items():
         print(f"left out: {name!r}: {reason}")
     print(f"{args.output}: {made} images made, {there} were there; {len(unreadable)} left out")

@@ -3,7 +3,6 @@
 import argparse
 import collections
 import os
-import sys
 
 from datasets.prepare.areas import BUFFER_REASON, FOLDERS, assign_folders
 from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, build
@@ -14,7 +13,7 @@ from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from datasets.workers import explaining_lost_workers
-from model.errors import UserError
+from model.errors import UserError, ending_in_one_line
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
@@ -80,16 +79,10 @@ def make_parser():
 def main(argv=None):
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    with ending_in_one_line("; run the same command again to go on"):
         _check(args)
         with explaining_lost_workers():
             report = prepare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
     for line in report:
         print(line)
 
