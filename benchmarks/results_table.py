@@ -1,4 +1,5 @@
-"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table.
+"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table, and beside it
+results_table.csv with all recalls of all seeds.
 
 A row is recipes/<row>.txt after a base recipe; all rows start from the same weights. Every finished model and evaluation is kept in the
 work folder, so that a run that was stopped goes on where it was. Differences to CosFace are tested by a paired bootstrap over queries.
@@ -16,41 +17,27 @@ import sys
 
 import numpy as np
 
-import commons
-import eval as evaluation
 import soup
 import train
+from benchmarks.comparison import RECALLS, add_flags, cell, evaluate, test_set, write_between
 from benchmarks.measure import table
 from benchmarks.results_rows import PUBLISHED_SETS, ROWS
 from model.errors import UserError
 from model.files import replacing
-from parser import expand_recipes, parse_arguments
-from test import RECALL_VALUES
+from parser import expand_recipes
 
-DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",
-                  "City 2, day=city2/test/database:city2/test/queries_v1")
-BEGIN, END = "<!-- results table -->", "<!-- end of the results table -->"
-_RECALLS = (1, 5, 10)
-_RESAMPLES = 10_000
+MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results_table", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)")
-    add("--base", default="recipes/demo_finetune.txt", metavar="RECIPE", help="flags of every row: the training set, the start, the length "
-        "(default: %(default)s)")
+    add_flags(parser, "recipes/demo_finetune.txt", "logs/results_table", MARKS)
     add("--flags", default="", metavar="FLAGS", help="further flags of train.py, eval.py and soup.py for every row, in one string, as "
         "--flags='--dataset_folder sf_xs --target_dataset_folder night' (default: none)")
     add("--recipes", default="recipes", metavar="FOLDER", help="where the rows' recipes are (default: %(default)s)")
-    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
     add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {', '.join(ROWS)} (default: all)")
-    add("--test_sets", nargs="+", default=DEMO_TEST_SETS, metavar="TITLE=DATABASE:QUERIES", help="below the dataset folder (default: the "
-        "demo's city 1 by day and by night, and city 2 by day)")
-    add("--work_folder", default="logs/results_table", metavar="FOLDER", help="models and evaluations (default: %(default)s)")
-    add("--output", default="recipes/RESULTS.md", metavar="FILE", help=f"where the table goes: between its lines {BEGIN} and {END}, if it "
-        "has them; results_table.csv beside it has all recalls of all seeds (default: %(default)s)")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -60,8 +47,8 @@ def main(argv=None):
 
 
 def run(args):
-    test_sets = dict(_test_set(text, args.dataset_folder) for text in args.test_sets)
-    found, missing = {}, {}  # (row, seed) -> {test set: float (q, len(_RECALLS))}; row -> why it was not run
+    test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
+    found, missing = {}, {}  # (row, seed) -> {test set: float (q, len(RECALLS))}; row -> why it was not run
     for row in order(args.rows):
         for seed in args.seeds:
             try:
@@ -83,7 +70,7 @@ def order(rows):
 
 
 def results(args, row, seed, test_sets):
-    """{test set: whether each query is found at each of _RECALLS, bool (q, 3)}, from the work folder or measured."""
+    """{test set: whether each query is found at each of RECALLS, bool (q, 3)}, from the work folder or measured."""
     trained = ROWS[row].kind if ROWS[row].kind in ROWS else row
     model = make_model(args, trained, seed)
     values = {}
@@ -99,14 +86,6 @@ def results(args, row, seed, test_sets):
         values[title] = np.array(_read_json(kept)["found"], bool)
         logging.info(f"{row}, seed {seed}, {title}: R@1 {100 * values[title][:, 0].mean():.1f}")
     return values
-
-
-def evaluate(flags, save_dir):
-    """bool (q, 3): whether eval.py with these flags finds each query at each of _RECALLS."""
-    results = []
-    parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
-    commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
-    return results[0].found[:, [RECALL_VALUES.index(n) for n in _RECALLS]]
 
 
 def make_model(args, row, seed):
@@ -171,61 +150,17 @@ def write(args, test_sets, found, missing):
                                 if row != "cosface" and "cosface" in found else None) if row in found else f"not run {missing[row]}"
             for seed, values in zip(args.seeds, found.get(row, []), strict=False):
                 lines.append({"row": row, "test_set": title, "seed": seed,
-                              **{f"R@{n}": f"{100 * r:.1f}" for n, r in zip(_RECALLS, values[title].mean(axis=0), strict=True)}})
+                              **{f"R@{n}": f"{100 * r:.1f}" for n, r in zip(RECALLS, values[title].mean(axis=0), strict=True)}})
         rows.append(entry)
     text = (f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
             "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
             + table(rows, list(rows[0])) + "\n")
-    folder = os.path.dirname(args.output) or "."
-    os.makedirs(folder, exist_ok=True)
-    with replacing(args.output) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(_between_marks(args.output, text))
-    with replacing(os.path.join(folder, "results_table.csv")) as temporary, open(temporary, "w", newline="") as file:
+    write_between(args.output, MARKS, text)
+    with replacing(os.path.join(os.path.dirname(args.output), "results_table.csv")) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]) if lines else ["row"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
     print(text)
-
-
-def cell(found, reference):
-    """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
-    recalls = [100 * values.mean() for values in found]
-    low, high = interval(np.mean(found, axis=0))
-    text = f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
-    if reference is not None:
-        difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
-        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
-    return text
-
-
-def interval(share, seed=0):
-    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a query."""
-    return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
-
-
-def paired_bootstrap(share, reference, seed=0):
-    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both models' alike.
-
-    share, reference: float (q,), the share of seeds that find each query.
-    """
-    differences = 100 * (share - reference)
-    means = _resampled_means(differences, seed)
-    # the share of resamples on the other side of 0, counting one more so that it is never 0
-    p = 2 * (1 + min((means <= 0).sum(), (means >= 0).sum())) / (1 + len(means))
-    return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
-
-
-def _resampled_means(values, seed):
-    rng = np.random.default_rng(seed)
-    return np.concatenate([values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)])
-
-
-def _test_set(text, folder):
-    title, _, paths = text.partition("=")
-    database, _, queries = paths.partition(":")
-    if not (title and database and queries):
-        raise UserError(f"--test_sets {text}: give TITLE=DATABASE:QUERIES")
-    return title, (os.path.join(folder, database), os.path.join(folder, queries))
 
 
 def _base(args):
@@ -259,17 +194,6 @@ def _read_json(path):
 def _write_json(path, value):
     with replacing(path) as temporary, open(temporary, "w") as file:
         json.dump(value, file)
-
-
-def _between_marks(path, text):
-    """What the file at `path` holds, with the text between its marks; the text alone if it has none."""
-    before, marked, rest = "", "", ""
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            before, marked, rest = file.read().partition(BEGIN)
-    if END not in rest:
-        return text
-    return f"{before}{marked}\n{text}{END}{rest.split(END, 1)[1]}"
 
 
 if __name__ == "__main__":

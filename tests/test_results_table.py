@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks import results_table
+from benchmarks.comparison import interval, paired_bootstrap
 from benchmarks.measure import ROOT
 from benchmarks.results_rows import ROWS
-from benchmarks.results_table import interval, order, paired_bootstrap, soup_ingredients
+from benchmarks.results_table import order, soup_ingredients
 from parser import expand_recipes, parse_arguments
 from soup import parse_soup_arguments
 from tests.tiny import FLAGS, make_tiny
@@ -65,8 +66,8 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
     assert all(path.stat().st_mtime_ns == before for path, before in models.items())
     output = capsys.readouterr().out
     assert "not run without its weights, absent/places.pth" in output and "; +" in output or "; -" in output
-    assert (workdir / "recipes" / "RESULTS.md").read_text().startswith("R@1 in percent")
-    (workdir / "recipes" / "RESULTS.md").write_text(f"Before.\n{results_table.BEGIN}\nold\n{results_table.END}\nAfter.\n")
+    assert (workdir / "recipes" / "RESULTS.md").read_text().startswith("<!-- results table -->\nR@1 in percent")
+    (workdir / "recipes" / "RESULTS.md").write_text("Before.\n{}\nold\n{}\nAfter.\n".format(*results_table.MARKS))
     with open("recipes/results_table.csv") as file:
         assert [line["row"] for line in csv.DictReader(file)] == ["cosface", "arcface", "soup_face", "fda_on_test"]
     (workdir / "recipes" / "arcface.txt").write_text("--loss arcface --loss_m 0.2")  # another recipe: trained anew

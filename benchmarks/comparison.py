@@ -1,0 +1,98 @@
+"""What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table in a page."""
+
+import os
+
+import numpy as np
+
+import commons
+import eval as evaluation
+from model.errors import UserError
+from model.files import replacing
+from parser import parse_arguments
+from test import RECALL_VALUES
+
+DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",
+                  "City 2, day=city2/test/database:city2/test/queries_v1")
+RECALLS = (1, 5, 10)
+_RESAMPLES = 10_000
+
+
+def add_flags(parser, base, work_folder, marks):
+    """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes between."""
+    add = parser.add_argument
+    add("--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)")
+    add("--base", default=base, metavar="RECIPE", help="flags of every run: the training set, the start, the length (default: %(default)s)")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
+    add("--test_sets", nargs="+", default=DEMO_TEST_SETS, metavar="TITLE=DATABASE:QUERIES", help="below the dataset folder (default: the "
+        "demo's city 1 by day and by night, and city 2 by day)")
+    add("--work_folder", default=work_folder, metavar="FOLDER", help="models and evaluations (default: %(default)s)")
+    add("--output", default="recipes/RESULTS.md", metavar="FILE", help=f"the table goes between its lines {marks[0]} and {marks[1]} "
+        "(default: %(default)s)")
+
+
+def test_set(text, folder):
+    """TITLE=DATABASE:QUERIES -> (title, (database folder, queries folder)). Raises UserError."""
+    title, _, paths = text.partition("=")
+    database, _, queries = paths.partition(":")
+    if not (title and database and queries):
+        raise UserError(f"--test_sets {text}: give TITLE=DATABASE:QUERIES")
+    return title, (os.path.join(folder, database), os.path.join(folder, queries))
+
+
+test_set.__test__ = False  # for pytest: this is no test
+
+
+def evaluate(flags, save_dir):
+    """bool (q, 3): whether eval.py with these flags finds each query at each of _RECALLS."""
+    results = []
+    parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
+    commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
+    return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
+
+
+def cell(found, reference):
+    """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
+    recalls = [100 * values.mean() for values in found]
+    low, high = interval(np.mean(found, axis=0))
+    text = f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
+    if reference is not None:
+        difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
+        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+    return text
+
+
+def interval(share, seed=0):
+    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a query."""
+    return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
+
+
+def paired_bootstrap(share, reference, seed=0):
+    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both models' alike.
+
+    share, reference: float (q,), the share of seeds that find each query.
+    """
+    differences = 100 * (share - reference)
+    means = _resampled_means(differences, seed)
+    # the share of resamples on the other side of 0, counting one more so that it is never 0
+    p = 2 * (1 + min((means <= 0).sum(), (means >= 0).sum())) / (1 + len(means))
+    return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
+
+
+def _resampled_means(values, seed):
+    rng = np.random.default_rng(seed)
+    return np.concatenate([values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)])
+
+
+def write_between(path, marks, text):
+    """Puts a text between the two lines `marks` of a file, which it adds at the end of a file without them."""
+    begin, end = marks
+    whole = ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            whole = file.read()
+    if end not in whole.partition(begin)[2]:
+        whole += f"{begin}\n{end}\n"
+    before, _, rest = whole.partition(begin)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
