@@ -12,7 +12,7 @@ from model.errors import UserError
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import FLAT, check_index, search_index
-from retrieval.sharded import from_main_alone, gather_descriptors, search
+from retrieval.sharded import all_descriptors, from_main_alone, search
 
 RECALL_VALUES = (1, 5, 10, 20, 100)
 _BOOTSTRAP_RESAMPLES = 10_000
@@ -146,9 +146,10 @@ def test(dataset, network, batch_size=16, device="cpu", num_workers=0, seed=0, n
         if faiss_index == FLAT:
             distances, predictions = search(database, queries, k, device)
         else:
-            descriptors, unreadable = gather_descriptors(queries), (database.unreadable, queries.unreadable)
-            distances, predictions = from_main_alone(functools.partial(search_index, database, descriptors, k, faiss_index, faiss_nprobe,
-                                                                       *unreadable, seed), database)
+            with all_descriptors(queries) as descriptors:
+                alone = functools.partial(search_index, database, descriptors, k, faiss_index, faiss_nprobe, database.unreadable,
+                                          queries.unreadable, seed)
+                distances, predictions = from_main_alone(alone, database, (len(dataset.queries), k))
         if use:
             use(database, queries, predictions)
     return summarize(predictions, dataset.positives_per_query, len(dataset.database), queries.unreadable, database.unreadable, seed,

@@ -148,11 +148,11 @@ def train(args, output_folder, problems=()):
         for epoch in range(first_epoch, args.epochs_num):
             trained_groups = schedule.groups_of(epoch)
             with contextlib.ExitStack() as stack:
-                objectives = {}
+                objectives, options = {}, parallel.objective_options(dataset.share, domain_images and domain_images.share)
                 for group in trained_groups:
                     stack.enter_context(on_device(heads[group], head_optimizers[group], device))
                     head = parallel.loss_of(heads[group], schedule.classes_per_group[group])
-                    objectives[group] = (Objective(trained, head, domain, **parallel.objective_options()),
+                    objectives[group] = (Objective(trained, head, domain, **options),
                                          [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])])
                 epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch - run.iteration), initial=run.iteration,
                                      total=args.iterations_per_epoch, leave=False, desc=f"Epoch {epoch:02d}", unit="it",

@@ -162,13 +162,32 @@ def gather_rows(rows, lengths, what):
     return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
 
 
+def rows_to_main(rows, what):
+    """As gather_rows, of tensors on the CPU of lengths that only their ranks know, on rank 0; the others get their own rows back."""
+    lengths = gather(len(rows))
+    if is_main():
+        everyones = rows.new_empty((sum(lengths), *rows.shape[1:]))
+        for source, part in enumerate(everyones.split(lengths)):
+            part.copy_(rows) if source == 0 else dist.recv(part, source)
+        return everyones
+    traffic[what] += rows.nbytes
+    dist.send(rows.contiguous(), 0)
+    return rows
+
+
+def broadcast(tensor, source, what):
+    """Rank `source`'s tensor, in the place of the others' of that shape and type."""
+    if size() > 1:
+        traffic[what] += tensor.nbytes if rank() == source else 0
+        dist.broadcast(tensor, source)
+    return tensor
+
+
 def each_in_turn(tensors):
     """Yields every rank's tensors, of equal shapes and types, one rank after another: memory holds one rank's at a time."""
     for source in range(size()):
         theirs = [tensor.clone() for tensor in tensors]
-        for tensor in theirs if size() > 1 else ():
-            dist.broadcast(tensor, source)
-        yield theirs
+        yield [broadcast(tensor, source, "neighbours") for tensor in theirs]
 
 
 def gather(value):
@@ -203,19 +222,22 @@ def on_main(function, *arguments):
     return from_main(function(*arguments) if is_main() else None)
 
 
-def broadcast_tensors(value, source):
-    """A state of plain values and tensors, of rank `source`, on every rank, on the CPU."""
-    if size() == 1:
+def tensors_to_main(value, source):
+    """A state of plain values and tensors: that of rank `source` on rank 0, on the CPU; on the others their own."""
+    if source == 0 or rank() not in (0, source):
         return value
-    buffer = io.BytesIO()
     if rank() == source:
+        buffer = io.BytesIO()
         torch.save(value, buffer)
-    length = torch.tensor([buffer.tell()])
-    dist.broadcast(length, source)
-    data = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if rank() == source else \
-        torch.empty(int(length), dtype=torch.uint8)
-    dist.broadcast(data, source)
-    return value if rank() == source else torch.load(io.BytesIO(data.numpy().tobytes()), map_location="cpu", weights_only=True)
+        data = torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8)
+        dist.send(torch.tensor([len(data)]), 0)
+        dist.send(data, 0)
+        return value
+    length = torch.empty(1, dtype=torch.int64)
+    dist.recv(length, source)
+    data = torch.empty(int(length), dtype=torch.uint8)
+    dist.recv(data, source)
+    return torch.load(io.BytesIO(memoryview(data.numpy())), map_location="cpu", weights_only=True)
 
 
 def barrier():

@@ -29,7 +29,8 @@ class Parallel:
     "keep" (each rank its own), "average", or "reset" (the optimizer begins anew). With one process nothing is communicated."""
 
     def __init__(self, kind="data", local_steps=None, moments="average"):
-        self.by_groups, self.local_steps, self.moments = kind == "groups" and distributed.size() > 1, local_steps, moments
+        self.kind, self.local_steps, self.moments = kind, local_steps, moments
+        self.by_groups = kind == "groups" and distributed.size() > 1
         self.by_data = kind == "data" and distributed.size() > 1
 
     def check(self, args, classes_per_group):
@@ -63,8 +64,14 @@ class Parallel:
     # --- heads
 
     def cut_heads(self, run):
-        """Leaves to this rank its share of each head's classes, of weights and moments. Each step's softmax is over all of them."""
-        for head, optimizer in zip(run.heads, run.head_optimizers, strict=True) if self.by_data else ():
+        """Leaves to this rank its own: of its groups' heads all, and where ranks share batches, of each head its share of the classes, of
+        weights and moments. Each step's softmax is then over all of them."""
+        for group, (head, optimizer) in enumerate(zip(run.heads, run.head_optimizers, strict=True)):
+            if self.by_groups and self._owner(group) != distributed.rank():
+                head.weight.data = head.weight.data.new_empty((0, head.weight.shape[1]))
+                optimizer.state.clear()
+            if not self.by_data:
+                continue
             classes = distributed.share(len(head.weight))
             head.weight.data = head.weight.data[classes].clone()
             for entry in optimizer.state.values():
@@ -74,8 +81,9 @@ class Parallel:
         """What Objective is to call as its head."""
         return ShardedHead(head, distributed.share(num_classes), distributed) if self.by_data else head
 
-    def objective_options(self):
-        return {"mean": distributed.mean} if self.by_data else {}
+    def objective_options(self, share, domain_share=None):
+        """What Objective is to know of the rows that this rank has; share, domain_share: of a batch and of a domain batch, or None."""
+        return {"share": share, "domain_share": domain_share, "mean": distributed.mean} if self.by_data else {}
 
     # --- a step
 
@@ -148,15 +156,18 @@ class Parallel:
 
     def another_number(self):
         """What a resumed run with another number of processes means."""
-        if self.by_groups or self.local_steps is None:
+        if self.kind == "groups":
             return "groups take turns from this step on as if there had always been so many, and all begin from the mean of the moments"
         return ("the same batches, and with --freeze_bn or --sync_bn the same weights up to rounding; else batch norms see shares of "
                 "another size")
 
     # --- the run's state, which is that of one process whatever the number of ranks
 
+    def _owner(self, group):
+        return group % distributed.size()
+
     def gather_state(self, state):
-        """RunState.state_dict()'s of all ranks in one, on every rank."""
+        """RunState.state_dict()'s of all ranks in one, on rank 0, who writes it; on the others it keeps to what is their own."""
         heads, optimizers = state["classifiers_state_dict"], state["optimizers_state_dict"]
         for group in range(len(heads)):
             if self.by_data:
@@ -165,12 +176,11 @@ class Parallel:
                            for number, entry in optimizers[group]["state"].items()}
                 optimizers[group] = {**optimizers[group], "state": entries}
             if self.by_groups:
-                heads[group], optimizers[group] = distributed.broadcast_tensors([heads[group], optimizers[group]],
-                                                                               group % distributed.size())
+                heads[group], optimizers[group] = distributed.tensors_to_main([heads[group], optimizers[group]], self._owner(group))
         if self.by_groups:
             state["ranks"] = {"sums": distributed.gather(state["epoch_sums"])}
             if self.moments == "keep":
-                state["ranks"]["optimizers"] = [distributed.broadcast_tensors(state["optimizer_state_dict"], rank)
+                state["ranks"]["optimizers"] = [distributed.tensors_to_main(state["optimizer_state_dict"], rank)
                                                 for rank in range(distributed.size())]
         return state
 
@@ -220,6 +230,5 @@ def _average(tensors, what):
 
 
 def _rows(tensor):
-    """The rows of all ranks, on the CPU."""
-    lengths = distributed.gather(len(tensor))
-    return distributed.gather_rows(tensor.detach().cpu(), lengths, "checkpoints")
+    """The rows of all ranks, on the CPU of rank 0."""
+    return distributed.rows_to_main(tensor.detach().cpu(), "checkpoints")

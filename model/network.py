@@ -8,6 +8,7 @@ from torch import nn
 from .errors import UserError
 from .layers import GeM, L2Norm, full_precision
 from .pretrained import load_initial_weights
+from .stochastic_depth import replace_stochastic_depth
 
 # name -> (channels of the last feature map, first trained child). Before that child all is frozen unless train_all_layers:
 # ResNets from layer3 and EfficientNets from block 5, as published; the others from where their features reach a stride of 16
@@ -79,6 +80,7 @@ def _make_backbone(name, weights):
     network = getattr(torchvision.models, name.lower())(weights=None)
     if weights is not None:
         load_initial_weights(network, name, weights)
+    replace_stochastic_depth(network)
     if name.startswith("ResNet"):  # conv1 ... layer4, without avgpool and fc
         backbone = nn.Sequential(*list(network.children())[:-2])
     elif name == "VGG16":  # without the last ReLU and the last max pooling

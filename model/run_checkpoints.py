@@ -23,11 +23,17 @@ class Checkpoints:
         self.run, self.every, self.writes = run, every, writes
         self.best_path, self.last_path = (os.path.join(folder, name) for name in (BEST_MODEL, LAST_CHECKPOINT))
         self._unsaved_best, self.is_behind, self._written_at = None, False, time.monotonic()
+        self._reached = self._multiple()
 
     def is_due(self):
         if self.every is None:
             return time.monotonic() - self._written_at >= _SECONDS_BETWEEN
-        return self.every > 0 and self.run.iteration % self.every == 0
+        before, self._reached = self._reached, self._multiple()
+        return self._reached > max(before, (self.run.epoch, 0))
+
+    def _multiple(self):
+        """(epoch, the last multiple of `every` iterations that is reached in it): not every iteration may be one to stop at."""
+        return self.run.epoch, self.run.iteration // self.every if self.every else 0
 
     def save(self):
         """Returns whether it was written. Raises DivergedError when a weight is not finite."""

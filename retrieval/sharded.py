@@ -46,13 +46,13 @@ def _open(folder):
 
 def search(database, queries, k, device="cpu"):
     """knn.search in the DescriptorStore of a database, which may be sharded as that of the queries: the same on every rank as one process
-    gives. A rank holds all queries' descriptors, and two lists of neighbours."""
-    everything = gather_descriptors(queries)
-    if not database.sharded:
-        return knn.search(database.descriptors, everything, k, database.unreadable, queries.unreadable, device)
-    part = database.part()
-    excluded = [index - part.start for index in database.unreadable if part.start <= index < part.stop]
-    distances, neighbours = knn.search(database.descriptors[part], everything, k, excluded, queries.unreadable, device)
+    gives. A rank maps all queries' descriptors, and holds two lists of neighbours."""
+    with all_descriptors(queries) as everything:
+        if not database.sharded:
+            return knn.search(database.descriptors, everything, k, database.unreadable, queries.unreadable, device)
+        part = database.part()
+        excluded = [index - part.start for index in database.unreadable if part.start <= index < part.stop]
+        distances, neighbours = knn.search(database.descriptors[part], everything, k, excluded, queries.unreadable, device)
     neighbours[neighbours >= 0] += part.start
     best = None
     for theirs in distributed.each_in_turn([torch.from_numpy(distances), torch.from_numpy(neighbours)]):
@@ -61,21 +61,28 @@ def search(database, queries, k, device="cpu"):
     return best
 
 
-def gather_descriptors(store):
-    """All descriptors of a store, on every rank: float32 (n, dim), memory-mapped where one process has them all."""
-    if not store.sharded:
-        return store.descriptors
-    lengths = [part.stop - part.start for part in map(store.part, range(distributed.size()))]
-    rows = torch.from_numpy(np.array(store.descriptors[store.part()]))
-    return distributed.gather_rows(rows, lengths, "queries").numpy()
+@contextlib.contextmanager
+def all_descriptors(store):
+    """All descriptors of a store, on every rank: (n, dim), memory-mapped."""
+    if not store.sharded:  # even a kept one is not read where others wrote: a disk of many machines may show them old pages
+        yield store.descriptors
+        return
+    with contextlib.closing(temporary_store(store.num_images, store.dim, store.dtype, store.block_size)) as whole:
+        for rank in range(distributed.size()):
+            for block in store.blocks(rank):
+                rows = whole.rows(block)
+                mine = np.array(store.descriptors[rows.start:rows.stop])
+                whole.write(block, distributed.broadcast(torch.from_numpy(mine), rank, "queries").numpy(), {})
+        yield whole.descriptors
 
 
-def from_main_alone(search, database):
-    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on every rank."""
+def from_main_alone(search, database, shape):
+    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on every rank. shape:
+    (q, k)."""
     if not database.sharded:
         return search()
     if database.folder is None:
         raise UserError("--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
                         "--no_descriptors_cache, and run where all machines see cache/descriptors")
-    found = [torch.from_numpy(values) for values in search()] if distributed.is_main() else None
-    return tuple(tensor.numpy() for tensor in distributed.broadcast_tensors(found, 0))
+    found = search() if distributed.is_main() else (np.empty(shape, np.float32), np.empty(shape, np.int64))
+    return tuple(distributed.broadcast(torch.from_numpy(values), 0, "neighbours").numpy() for values in found)

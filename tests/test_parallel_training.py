@@ -18,6 +18,7 @@ from datasets.schedule import Schedule
 from distributed.parallel import Parallel
 from model.environment import digest_tensors
 from model.files import read_tensors
+from model.network import GeoLocalizationNet
 from tests.ranks import all_ranks, run_ranks
 from tests.tiny import FLAGS
 
@@ -64,17 +65,85 @@ FIFTY = [*FLAGS, "--freeze_bn",
          "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25", "--image_size", "32"]
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_many_processes_follow_the_trajectory_of_one(tiny, number):
-    flags = ["--dataset_folder", tiny, *FIFTY]
-    run(*flags, "--save_dir", "one")
-    all_ranks(number, run, *flags, "--save_dir", "many")
-    (_, one, rows), (folder, many, other_rows) = trained("one"), trained("many")
+def assert_same_trajectory(one, many, rows, other_rows):
+    """One process and many: their states, and metrics.csv's rows."""
     assert largest_difference(many, one) < 1e-4
     for row, other in zip(rows, other_rows, strict=True):
         assert row["images_crc32"] == other["images_crc32"] and row["R@1"] == other["R@1"]
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-4)
-    assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
+
+
+def test_many_processes_follow_the_trajectory_of_one(tiny):
+    flags = ["--dataset_folder", tiny, *FIFTY]
+    run(*flags, "--save_dir", "one")
+    _, one, rows = trained("one")
+    for number in (2, 3):
+        all_ranks(number, run, *flags, "--save_dir", f"many{number}")
+        folder, many, other_rows = trained(f"many{number}")
+        assert_same_trajectory(one, many, rows, other_rows)
+        assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
+    assert all(name in open(f"{folder}/info.log").read() for name in ("Epoch 01", "R@1"))
+
+
+def record_traffic(*flags):
+    """The bytes of each kind that this rank has told the others in all of train.py."""
+    run(*flags)
+    return dict(distributed.traffic)
+
+
+def test_frozen_parameters_are_never_communicated(tiny):
+    flags = [flag for flag in FEW if flag != "--train_all_layers"]
+    (traffic, _) = all_ranks(2, record_traffic, "--dataset_folder", tiny, *flags, "--epochs_num", 1, "--save_dir", "frozen")
+    network = GeoLocalizationNet("MobileNet_V2", 32)
+    trained_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    assert traffic["gradients"] == 4 * 4 * trained_parameters < 4 * 4 * sum(parameter.numel() for parameter in network.parameters())
+    assert traffic["descriptors"] == 4 * 4 * 2 * 32  # two of four images; the head's gradient is not there
+
+
+def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny):
+    """With stochastic depth, whose draws are the whole batch's."""
+    shutil.copytree(f"{tiny}/train", "pseudo")
+    shutil.copytree(f"{tiny}/val/database", "target")
+    flags = ["--dataset_folder", tiny, *FLAGS, "--freeze_bn", "--backbone", "EfficientNet_B0", "--image_size", "32", "--batch_size", "5",
+             "--iterations_per_epoch", "4", "--groups_num", "1", "--pseudo_target_folder", "pseudo", "--target_dataset_folder", "target",
+             "--domain_adaptation", "aada", "--domain_batch_size", "5", "--aada_m", "300", "--domain_lr", "1e-3"]
+    run(*flags, "--save_dir", "one")
+    all_ranks(3, run, *flags, "--save_dir", "many")
+    (_, one, rows), (_, many, other_rows) = trained("one"), trained("many")
+    assert largest_difference(many, one) < 1e-4 and float(rows[0]["loss"]) > 0
+    for key, value in one["domain_state_dict"].items():
+        # a gradient of nearly zero may have either sign, and Adam makes the same step of it
+        assert (many["domain_state_dict"][key] - value).abs().mean() < 5e-5, key  # of 8 steps of 1e-3
+    for row, other in zip(rows, other_rows, strict=True):
+        for key in (key for key in row if key.startswith("loss")):
+            assert float(row[key]) == pytest.approx(float(other[key]), rel=1e-3), key
+
+
+def test_another_number_of_processes_goes_on_with_the_trajectory(tiny):
+    flags = ["--dataset_folder", tiny, *FEW, "--freeze_bn", "--image_size", "64"]
+    run(*flags, "--save_dir", "one")
+    _, codes, errors = run_ranks(3, run_and_stop, 4 + 2, signal.SIGTERM, *flags, "--save_dir", "many")
+    assert codes == [128 + signal.SIGTERM] * 3, "\n".join(errors)
+    all_ranks(2, run, *flags, "--save_dir", "many", "--resume_train", "auto")
+    (_, one, rows), (folder, many, other_rows) = trained("one"), trained("many")
+    assert_same_trajectory(one, many, rows, other_rows)
+    assert "The resumed run had 3 processes, now 2: the same batches" in open(f"{folder}/info.log").read()
+
+
+def test_groups_go_on_with_another_number_of_processes(tiny):
+    flags = ["--dataset_folder", tiny, *FEW, "--iterations_per_epoch", 6, "--parallel", "groups", "--local_steps", 2]
+    _, codes, errors = run_ranks(2, run_and_stop, 6 + 3, signal.SIGTERM, *flags, "--save_dir", "groups")
+    assert codes == [128 + signal.SIGTERM] * 2, "\n".join(errors)
+    before = trained("groups")[1]
+    run(*flags, "--save_dir", "groups", "--resume_train", "auto")
+    folder, state, rows = trained("groups")
+    assert state["epoch_num"] == 2 and [row["group"] for row in rows] == ["0+1", "0+1"]
+    assert "The resumed run had 2 processes, now 1: groups take turns from this step on" in open(f"{folder}/info.log").read()
+    for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True):
+        assert old["weight"].shape == new["weight"].shape == (12, 32)
+    moved = [not torch.equal(old["weight"], new["weight"])
+             for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True)]
+    assert moved == [False, True]  # by the last two steps, which are turn 5 of one process
 
 
 FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
@@ -170,14 +239,14 @@ def run_and_stop(step, number, *flags):
 
 @pytest.mark.parametrize("flags", [[], ["--parallel", "groups", "--local_steps", "2", "--local_moments", "keep"]])
 def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
-    flags = ["--dataset_folder", tiny, *FEW, *flags]
+    flags = ["--dataset_folder", tiny, *FEW, "--iterations_per_epoch", 6, *flags]
     all_ranks(2, run, *flags, "--save_dir", "whole")
-    _, codes, errors = run_ranks(2, run_and_stop, 4 + 1, signal.SIGUSR1, *flags, "--save_dir", "stopped")
+    _, codes, errors = run_ranks(2, run_and_stop, 6 + 3, signal.SIGUSR1, *flags, "--save_dir", "stopped")
     folder, state, _ = trained("stopped")
     assert codes == [128 + signal.SIGUSR1] * 2, "\n".join(errors)
-    assert (state["epoch_num"], state["iteration"]) == (1, 2)
+    assert (state["epoch_num"], state["iteration"]) == (1, 4)
     log = open(f"{folder}/info.log").read()
-    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
+    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 4 is written") == 1
     all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
     _, whole, rows = trained("whole")
     _, state, other_rows = trained("stopped")
