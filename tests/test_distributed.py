@@ -1,6 +1,8 @@
 """Many ranks against one process: shares, evaluation, training, and what happens when one of them fails."""
 
+import glob
 import os
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 import distributed
+import eval
 from datasets.test_dataset import TestDataset
 from retrieval import knn
 from retrieval.cache import DescriptorCache
@@ -118,6 +121,32 @@ def test_a_sharded_evaluation_is_that_of_one_process(places, number):
     for result in all_ranks(number, evaluation, "kept"):
         assert_same(result, alone)
         assert result[4] == 0
+
+
+def run_eval(*flags):
+    """eval.main's recalls and predictions on this rank."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eval, "evaluate", lambda args, folder, evaluate=eval.evaluate: found.append(evaluate(args, folder)))
+        code = eval.main([str(flag) for flag in flags])
+    return code, found[0].predictions, found[0].recalls
+
+
+def test_eval_writes_and_says_once_what_one_process_does(tiny, workdir, monkeypatch):
+    flags = ["--test_set_folder", f"{tiny}/test", "--backbone", "MobileNet_V2", "--backbone_weights", "none",
+             "--fc_output_dim", 32, "--device", "cpu", "--num_workers", 0, "--num_preds_to_save", 2, "--report", "report.html"]
+    _, predictions, recalls = run_eval(*flags, "--save_dir", "one")
+    os.rename("report.html", "expected.html")
+    shutil.rmtree("cache")
+    for code, theirs, their_recalls in all_ranks(2, run_eval, *flags, "--save_dir", "two"):
+        assert not code
+        np.testing.assert_array_equal(theirs, predictions)
+        np.testing.assert_array_equal(their_recalls, recalls)
+    logs = [open(glob.glob(f"logs/{name}/*/info.log")[0]).read() for name in ("one", "two")]
+    lines = [re.findall(r"R@\d+: [\d.]+ \(95%.*|Predictions of \d+ queries|The report is in .*|Experiment finished.*", log) for log in logs]
+    assert lines[0] and lines[0] == lines[1]
+    pictures = [sorted(os.path.basename(name) for name in glob.glob(f"logs/{name}/*/preds/*")) for name in ("one", "two")]
+    assert pictures[0] and pictures[0] == pictures[1] and os.path.getsize("report.html") == os.path.getsize("expected.html")
 
 
 def test_another_number_of_ranks_goes_on_with_an_extraction(places):

@@ -264,6 +264,18 @@ def test_a_killed_rank_stops_the_others_with_one_message(tiny):
     assert len(lines) == 1 and "rank 1 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in errors[0]
 
 
+def test_a_rank_on_another_machine_that_falls_silent_is_named(tiny, monkeypatch):
+    monkeypatch.setattr("distributed.failures.SILENCE", 2.0)
+    monkeypatch.setattr("distributed.failures.PULSE", 0.2)
+    # whose processes cannot be seen from here
+    monkeypatch.setattr("socket.gethostname", lambda: f"machine{os.environ.get('RANK')}")
+    _, codes, errors = run_ranks(2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "silent")
+    assert codes == [1, -signal.SIGKILL]
+    (log,) = glob.glob("logs/silent/*/info.log")
+    lines = [line for line in open(log).read().splitlines() if "error: " in line]
+    assert len(lines) == 1 and "on machine1) has not been heard of for 2 s" in lines[0] and "Traceback" not in errors[0]
+
+
 @pytest.mark.parametrize("flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]])
 def test_a_users_error_is_printed_once(tiny, flags):
     _, codes, errors = run_ranks(2, run, "--dataset_folder", tiny, *FEW, *flags)
