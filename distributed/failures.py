@@ -14,7 +14,7 @@ import threading
 import time
 
 PULSE = 1.0  # seconds between two looks
-SILENCE = 20.0  # seconds without a pulse, after which a rank counts as dead
+SILENCE = 30.0  # seconds without a pulse, after which a rank on another machine counts as dead
 GRACE = 10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
 _CONSEQUENCE = re.compile("peer|time|connection|gloo|nccl|store|pipe", re.IGNORECASE)
 
@@ -67,9 +67,12 @@ class RankWatch:
             return code, None if posted and self.rank else message  # rank 0, which has it, waited for what was posted
 
     def _run(self):
-        pulse, noticed = 0, None
+        pulse, noticed, before = 0, None, time.monotonic()
         while not self._stopping.wait(PULSE):
             pulse += 1
+            if time.monotonic() - before > SILENCE / 2:  # this process has stood still: it cannot tell who else has
+                self._pulses.clear()
+            before = time.monotonic()
             try:
                 self.store.set(f"pulse/{self.rank}", str(pulse))
                 self._relay_signals()
@@ -116,8 +119,8 @@ class RankWatch:
     def _how_dead(self, other):
         """How a rank ended, as far as can be told from here; None if it lives."""
         host, pid = self._places[other]
-        if host == socket.gethostname() and not _is_alive(pid):
-            return "was killed, or ended without a word"
+        if host == socket.gethostname():
+            return None if _is_alive(pid) else "was killed, or ended without a word"
         if self.store.check([f"pulse/{other}"]):
             pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
             before, since = self._pulses.get(other, (None, now))
