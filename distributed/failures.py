@@ -30,7 +30,7 @@ class RankWatch:
         self._stopping, self._settling = threading.Event(), threading.Event()
         self._signals = None
         self._pulses = {}  # rank -> (its last pulse, when that was seen)
-        store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid()]))
+        store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid(), _namespace()]))
         self._places = {other: json.loads(store.get(f"place/{other}")) for other in range(size) if other != rank}
         store.set_timeout(datetime.timedelta(seconds=SILENCE))
         threading.Thread(target=self._run, daemon=True).start()
@@ -110,7 +110,7 @@ class RankWatch:
             for other in others:
                 how = self._how_dead(other)
                 if how and not self.store.check([f"end/{other}"]):
-                    host, pid = self._places[other]
+                    host, pid, _ = self._places[other]
                     self._post(other, 1, f"rank {other} (process {pid} on {host}) {how}")
             if self._first() or time.monotonic() >= until:
                 return
@@ -118,8 +118,8 @@ class RankWatch:
 
     def _how_dead(self, other):
         """How a rank ended, as far as can be told from here; None if it lives."""
-        host, pid = self._places[other]
-        if host == socket.gethostname():
+        host, pid, namespace = self._places[other]
+        if host == socket.gethostname() and namespace == _namespace():
             return None if _is_alive(pid) else "was killed, or ended without a word"
         if self.store.check([f"pulse/{other}"]):
             pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
@@ -157,6 +157,14 @@ def _end(code, message):
     log_end(message)
     logging.shutdown()
     os._exit(code)
+
+
+def _namespace():
+    """Where process numbers mean the same: two containers may have one host name."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _is_alive(pid):
