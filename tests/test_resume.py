@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ import train
 from model.checkpoints import find_newest_run, previous_path
 from model.errors import UserError
 from model.files import read_tensors
+from model.run_checkpoints import Checkpoints
 from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS
 
@@ -372,3 +374,14 @@ def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, ca
     os.mkdir("folder")
     commons._lock("folder").close()
     assert "folder is on a file system without locks" in caplog.text
+
+
+def test_checkpoints_are_due_at_the_first_stop_after_every_so_many_iterations(tmp_path):
+    """Group-parallel runs can stop where networks are averaged alone."""
+    run = SimpleNamespace(epoch=1, iteration=4)
+    checkpoints = Checkpoints(run, tmp_path, 3)
+    due = []
+    for run.epoch, run.iteration in ((1, 5), (1, 6), (1, 8), (1, 10), (1, 12), (2, 2), (2, 4), (2, 6)):
+        due += [(run.epoch, run.iteration)] if checkpoints.is_due() else []
+    assert due == [(1, 6), (1, 10), (1, 12), (2, 4), (2, 6)]
+    assert not Checkpoints(run, tmp_path, 0).is_due()
