@@ -55,7 +55,7 @@ def _fold(module):
     """Folds, in place, every batch norm that follows a convolution among a module's children; returns how many."""
     count, previous = 0, (None, None)
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(previous[1], nn.Conv2d):
+        if isinstance(child, nn.BatchNorm2d | nn.SyncBatchNorm) and isinstance(previous[1], nn.Conv2d):
             setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
             setattr(module, name, nn.Identity())
             count += 1

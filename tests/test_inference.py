@@ -35,6 +35,15 @@ def test_every_batch_norm_is_folded_and_descriptors_stay(backbone, remaining):
     assert batch_norms(folded) == remaining and not folded.training
 
 
+def test_batch_norms_over_all_ranks_are_folded_too():
+    plain = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network())
+    folded = fold_batch_norm(plain)
+    images = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(images), plain.eval()(images), rtol=0, atol=FOLDING_TOLERANCE)
+    assert not any(isinstance(module, torch.nn.SyncBatchNorm) for module in folded.modules())
+
+
 def test_folding_that_changes_descriptors_is_not_done(monkeypatch):
     plain = network()
     monkeypatch.setattr("model.inference.FOLDING_TOLERANCE", 1e-12)
