@@ -2,7 +2,8 @@
 
 torchrun starts the processes and tells each its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
 A process on its own is rank 0 of 1: it joins nothing, and every function here then returns what it was given. What ranks tell each other is
-numbers and JSON, no pickles. How a rank's end reaches the others is distributed/failures.py's.
+numbers and JSON, no pickles. How ranks find each other is distributed/joining.py's, and how a rank's end reaches the others
+distributed/failures.py's.
 """
 
 import collections
@@ -10,16 +11,18 @@ import contextlib
 import datetime
 import io
 import json
+import logging
 import os
 
 import torch
 import torch.distributed as dist
 
-from model.errors import UserError
+from model.errors import UserError, ending_in_one_line
 
 from .failures import RankWatch
+from .joining import agree
 
-JOINING = datetime.timedelta(minutes=10)  # until all ranks are there
+JOINING = datetime.timedelta(minutes=10)  # until all ranks are there, and then until they are connected
 WAITING = datetime.timedelta(hours=6)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch
 
 traffic = collections.Counter()  # bytes that this rank has put into reductions and gathers, by what they were
@@ -48,33 +51,48 @@ def quiet():
 
 @contextlib.contextmanager
 def joined():
-    """Within it the processes that torchrun started are ranks of one group: gloo for tensors on CPUs, NCCL for those on GPUs.
+    """Within it the processes that torchrun started are ranks of one group: gloo for tensors on CPUs, NCCL for those on GPUs. Python's
+    warnings are printed by rank 0 alone; those of the others go to their logs.
 
-    Without torchrun, or with one process, nothing is done. The ranks leave together, unless one of them leaves with an exception. Raises
-    UserError when the others do not come.
+    Without torchrun, or with one process, nothing is done. The ranks leave together, unless one of them leaves with an exception. A rank
+    that cannot join the others ends with one line and exit code 2.
     """
     global _watch
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
+    if os.environ.get("WORLD_SIZE", "1") == "1" or dist.is_initialized():
         yield
         return
+    logging.captureWarnings(os.environ.get("RANK") != "0")
     try:
-        # a connection for each: one may wait while the other looks; the launcher's store outlives the ranks that it starts again
-        (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
-                                store=dist.PrefixStore(f"group/{attempt}", store), rank=this, world_size=number)
-        _watch = RankWatch(dist.PrefixStore(f"watch/{attempt}", board), this, number)
-    except (RuntimeError, ValueError) as error:  # torch.distributed's errors are RuntimeErrors
-        raise UserError(f"the {os.environ.get('WORLD_SIZE')} processes cannot join: {str(error).splitlines()[0]}; start them with "
-                        "torchrun") from error
-    try:
+        with ending_in_one_line(" before all ranks had joined"):
+            _watch = _join()
         yield
         _watch.stop()
         barrier()
         dist.destroy_process_group()
     finally:
-        _watch.stop()
+        if _watch:
+            _watch.stop()
         _watch = None
+        logging.captureWarnings(False)
+
+
+def _join():
+    """Makes the group; returns what watches over it. Raises UserError."""
+    try:
+        # a connection for each: one may wait while the other looks
+        (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
+        token = agree(store, this, number, JOINING.total_seconds())
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=JOINING,
+                                store=dist.PrefixStore(f"group/{token}", store), rank=this, world_size=number)
+        watch = RankWatch(dist.PrefixStore(f"watch/{token}", board), this, number)
+        # gloo has its connections now; NCCL makes them in its first collective, to which ranks may come as late as to any other
+        set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout  # its name until it was public
+        set_timeout(WAITING)
+        store.set_timeout(WAITING)
+        return watch
+    except (RuntimeError, ValueError, OSError) as error:  # torch.distributed's errors are RuntimeErrors
+        raise UserError(f"rank {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']} cannot join the others: "
+                        f"{str(error).splitlines()[0]}; start them with torchrun") from error
 
 
 def settle(code, message, error=None):
