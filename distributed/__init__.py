@@ -64,7 +64,7 @@ def joined():
     logging.captureWarnings(os.environ.get("RANK") != "0")
     try:
         with ending_in_one_line(" before all ranks had joined"):
-            _watch = _join()
+            _join()
         yield
         _watch.stop()
         barrier()
@@ -77,19 +77,20 @@ def joined():
 
 
 def _join():
-    """Makes the group; returns what watches over it. Raises UserError."""
+    """Makes the group and what watches over it. Raises UserError."""
+    global _watch
     try:
         # a connection for each: one may wait while the other looks
         (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
         token = agree(store, this, number, JOINING.total_seconds())
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=JOINING,
+        # a group waits for its connections as long as for anything: whether a firewall swallows them is tried with less patience; the
+        # trial's stay open until the group has its own, when all ranks have got through the trial
+        trial = dist.ProcessGroupGloo(dist.PrefixStore(f"trial/{token}", store), this, number, JOINING)
+        _watch = RankWatch(dist.PrefixStore(f"watch/{token}", board), this, number)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
                                 store=dist.PrefixStore(f"group/{token}", store), rank=this, world_size=number)
-        watch = RankWatch(dist.PrefixStore(f"watch/{token}", board), this, number)
-        # gloo has its connections now; NCCL makes them in its first collective, to which ranks may come as late as to any other
-        set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout  # its name until it was public
-        set_timeout(WAITING)
-        store.set_timeout(WAITING)
-        return watch
+        store.set_timeout(WAITING)  # NCCL meets here in its first collective, to which a rank may come as late as to any other
+        del trial
     except (RuntimeError, ValueError, OSError) as error:  # torch.distributed's errors are RuntimeErrors
         raise UserError(f"rank {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']} cannot join the others: "
                         f"{str(error).splitlines()[0]}; start them with torchrun") from error

@@ -15,9 +15,9 @@ import distributed
 LIMIT = 120  # seconds, on a machine that does much else
 
 
-def run_ranks(number, function, *arguments):
-    """Calls function(*arguments) in `number` processes that are each other's ranks. Returns (results in the order of ranks, None of one
-    that did not return; exit codes; what each wrote to stderr)."""
+def run_ranks(number, function, *arguments, variables=None):
+    """Calls function(*arguments) in `number` processes that are each other's ranks. variables: {rank: its further environment variables}.
+    Returns (results in the order of ranks, None of one that did not return; exit codes; what each wrote to stderr)."""
     context = multiprocessing.get_context("fork")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -25,7 +25,7 @@ def run_ranks(number, function, *arguments):
     started = []
     for rank in range(number):
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_rank, args=(sender, rank, number, port, function, arguments))
+        process = context.Process(target=_rank, args=(sender, rank, number, port, (variables or {}).get(rank, {}), function, arguments))
         process.start()
         sender.close()
         started.append((process, receiver))
@@ -53,9 +53,9 @@ def all_ranks(number, function, *arguments):
     return results
 
 
-def _rank(sender, rank, number, port, function, arguments):
+def _rank(sender, rank, number, port, variables, function, arguments):
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number),
-                   "TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+                   "TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **variables}
     sys.stderr = open(f"stderr{rank}.txt", "w", buffering=1)  # noqa: SIM115
     try:
         with distributed.joined():
