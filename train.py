@@ -19,6 +19,7 @@ from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.night.augmentation import open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
+from datasets.same_lists import check_same_lists
 from datasets.schedule import Schedule
 from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
@@ -97,6 +98,9 @@ def train(args, output_folder, problems=()):
                          for folder, database, queries in ((args.val_set_folder, None, None),
                                                            (args.test_set_folder, args.database_folder, args.queries_folder)))
     logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    target_lists = [*(domain_images.targets if domain_images else ()),
+                    *((source.folder, source.names) for source in (night and night.targets, pseudo_targets) if source)]
+    check_same_lists([val_set, test_set], target_lists)
     augment = TrainAugmentation(color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue),
                                 RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
 
@@ -196,8 +200,9 @@ def train(args, output_folder, problems=()):
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
-    distributed.barrier()  # the best model is rank 0's to write
-    best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
+    # rank 0 alone writes and reads it: the others' disk may still show the one before
+    best = checkpoints.load_best() if distributed.is_main() else GeoLocalizationNet(network.backbone_name, network.fc_output_dim)
+    best = distributed.broadcast_state(best, "best model").to(device, memory_format=torch.channels_last)
     test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
     metrics.write()  # what a full disk has refused so far
     parallel.finish(checkpoints)
