@@ -126,6 +126,7 @@ def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny)
         # a gradient of nearly zero may have either sign, and Adam makes the same step of it
         assert (many["domain_state_dict"][key] - value).abs().mean() < 5e-5, key  # of 8 steps of 1e-3
     for row, other in zip(rows, other_rows, strict=True):
+        assert row["images_crc32"] == other["images_crc32"]
         for key in (key for key in row if key.startswith("loss")):
             assert float(row[key]) == pytest.approx(float(other[key]), rel=1e-3), key
 
