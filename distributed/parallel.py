@@ -31,7 +31,7 @@ class Parallel:
 
     def __init__(self, kind="data", local_steps=None, moments="average"):
         self.kind, self.local_steps, self.moments = kind, local_steps, moments
-        self._untold = []  # batches of this rank since the last average, for BadImages
+        self._untold, self._last = [], None  # what BadImages has not been told since the last average, and the last batch
         self.by_groups = kind == "groups" and distributed.size() > 1
         self.by_data = kind == "data" and distributed.size() > 1
 
@@ -93,23 +93,24 @@ class Parallel:
         """Tells BadImages of all ranks' images; where ranks train groups of their own, at the next average. rows: this rank's, of the
         batch and, after it, of the domain batch. Returns the batch with the names of all. Raises UserError, on all ranks at the same step,
         as BadImages does."""
+        report = [batch.unreadable, batch.resized, count_images(batch)]
         if self.by_groups and not batch.error:
-            self._untold.append(batch)
+            self._untold.append(report)
+            self._last = batch
             return batch
-        reports = distributed.gather([_report(batch), batch.error, list(zip(rows, batch.names, strict=False))]) if self.by_data else \
-            [[_report(batch), batch.error, list(zip(rows, batch.names, strict=False))]]
-        reports, errors, names = zip(*reports, strict=True)
+        mine = [report, batch.error, list(zip(rows, batch.names, strict=False))]
+        reports, errors, names = zip(*(distributed.gather(mine) if self.by_data else [mine]), strict=True)
         batch = batch._replace(error=next(filter(None, errors), ""), names=[name for _, name in sorted(itertools.chain(*names))])
         self._take(bad_images, batch, reports)
         return batch
 
     def _take_untold(self, bad_images):
         """What all ranks have read since the last average."""
-        batches, self._untold = self._untold, []
-        self._take(bad_images, batches[-1], [report for reports in distributed.gather([_report(batch) for batch in batches])
-                                             for report in reports])
+        untold, self._untold = self._untold, []
+        self._take(bad_images, self._last, itertools.chain(*distributed.gather(untold)))
 
     def _take(self, bad_images, batch, reports):
+        """reports: [unreadable, resized, how many images were read] of ranks and steps; batch: the last of them, which tells the rest."""
         unreadable, resized, counts = zip(*reports, strict=True)
         batch = batch._replace(unreadable=list(itertools.chain(*unreadable)), resized=list(itertools.chain(*resized)))
         try:
@@ -274,11 +275,6 @@ def _average(tensors, what):
     for tensor in tensors:
         tensor.div_(distributed.size())
     distributed.sum_flat(tensors, what)
-
-
-def _report(batch):
-    """What BadImages is told of a TrainBatch: unreadable and resized images, and how many were read."""
-    return [batch.unreadable, batch.resized, count_images(batch)]
 
 
 def _rows(tensor):
