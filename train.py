@@ -110,7 +110,7 @@ def train(args, output_folder, problems=()):
     network = parallel.synchronised(network, device) if args.sync_bn else network
     trained = compiled(network, device) if args.compile else network  # the same parameters
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
-    heads = [make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
+    heads = [parallel.empty_unless_own(g, make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options))
              for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
@@ -230,9 +230,11 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
     float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation
     a DomainBatch of such images, else None."""
     dataset = loader.dataset
+    rows = [*range(dataset.share.count)[dataset.share.rows]]
+    if dataset.domain:
+        rows += [dataset.share.count + int(row) for row in dataset.domain.share.rows]
     for batch in to_device(loader, augmentation_device):
-        batch, num_images = parallel.merge_reports(batch)
-        bad_images.take(batch, num_images)
+        batch = parallel.take(bad_images, batch, rows)
         _, group, k = schedule.at(batch.step)
         images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
         images, domain = augment(images, schedule.augmentation_seed(group, k), dataset.share).to(device), batch.domain
