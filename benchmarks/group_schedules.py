@@ -77,7 +77,8 @@ def results(args, way, seed, test_sets):
             kept = json.load(file)
         if kept["flags"] == settings:
             return {title: np.array(values, bool) for title, values in kept["found"].items()}
-    model = train(flags, "group_schedules_" + os.path.basename(path).removesuffix(".json"), GROUPS if way in _PARALLEL else 1)
+    save_dir = os.path.join(os.path.basename(args.work_folder), os.path.basename(path).removesuffix(".json"))
+    model = train(flags, save_dir, GROUPS if way in _PARALLEL else 1)
     found = {}
     for title, (database, queries) in test_sets.items():
         found[title] = evaluate([f"@{args.base}", "--resume_model", model, "--database_folder", database, "--queries_folder", queries,
