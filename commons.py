@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import datetime
+import functools
 import logging
 import os
 import random
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 import distributed
-from distributed.failures import log_end
+from distributed.failures import FOR_ALL, log_end
 from model.acceleration import set_tf32
 from model.errors import UserError
 from model.escaping import EscapingFormatter
@@ -116,11 +117,12 @@ class _Signals:
         if self._is_relayed:
             self._is_relayed = False
             return
+        tell = functools.partial(os.write, 2) if distributed.is_main() else len  # one of all ranks
         if self.received is not None:
-            os.write(2, f"\n{name} again: ending at once\n".encode())
+            tell(f"\n{name} again: ending at once\n".encode())
             os._exit(128 + number)
         self.received = number
-        os.write(2, f"\n{name}: ending as soon as nothing is lost by it; a second signal ends the run at once\n".encode())
+        tell(f"\n{name}: ending as soon as nothing is lost by it; a second signal ends the run at once\n".encode())
         if not self.deferring:
             raise Interrupted(number)
 
@@ -210,18 +212,25 @@ def _open_logs(folder):
     plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers, files = [logging.StreamHandler()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
     handlers[0].setLevel(logging.INFO)
-    if not distributed.is_main():
-        handlers, files = [], ((f"debug_rank{distributed.rank()}.log", logging.DEBUG),)
+    if not distributed.is_main():  # the others log what rank 0, which is gone, cannot
+        handlers[0].addFilter(_is_for_all)
+        files = ("info.log", logging.INFO), (f"debug_rank{distributed.rank()}.log", logging.DEBUG)
     try:
         for name, level in files:
-            handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace")
+            handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace", delay=name == "info.log")
             handler.setLevel(level)
+            if name == "info.log" and not distributed.is_main():
+                handler.addFilter(_is_for_all)
             handlers.append(handler)
     except OSError as error:
         raise UserError(f"the log folder {folder} cannot be written to: {error.strerror}") from error
     for handler in handlers:
         handler.setFormatter(plain)
     return handlers
+
+
+def _is_for_all(record):
+    return getattr(record, FOR_ALL, False)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import commons
 import distributed
 from datasets.bad_images import BadImages
 from datasets.night.fda_images import swap_amplitudes
+from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import find_test_sets
 from model.checkpoints import load_network
@@ -103,6 +104,7 @@ def open_test_sets(args, seed):
     names = [dataset.name for _, dataset in pairs]
     if len(set(names)) < len(names):
         raise UserError(f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one")
+    check_same_lists([dataset for _, dataset in pairs])
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")
         if args.fda_queries or args.fda_database:

@@ -55,7 +55,7 @@ def parse_with(parser, argv, needed, check=None):
         args.save_dir = args.save_dir or "default"
         if args.faiss_nprobe is not None and args.faiss_index == "Flat":
             raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
-        if args.resume_train and args.resume_model:
+        if args.resume_train and args.resume_train != "auto" and args.resume_model:  # auto may find none, and begin from that network
             raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
         args.save_descriptors = tuple(args.save_descriptors) if args.save_descriptors != [] else ("npy",)
         head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)

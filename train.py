@@ -19,6 +19,7 @@ from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.night.augmentation import open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
+from datasets.same_lists import check_same_lists
 from datasets.schedule import Schedule
 from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
@@ -97,6 +98,9 @@ def train(args, output_folder, problems=()):
                          for folder, database, queries in ((args.val_set_folder, None, None),
                                                            (args.test_set_folder, args.database_folder, args.queries_folder)))
     logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    target_lists = [*(domain_images.targets if domain_images else ()),
+                    *((source.folder, source.names) for source in (night and night.targets, pseudo_targets) if source)]
+    check_same_lists([val_set, test_set], target_lists)
     augment = TrainAugmentation(color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue),
                                 RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
 
@@ -106,7 +110,7 @@ def train(args, output_folder, problems=()):
     network = parallel.synchronised(network, device) if args.sync_bn else network
     trained = compiled(network, device) if args.compile else network  # the same parameters
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
-    heads = [make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
+    heads = [parallel.empty_unless_own(g, make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options))
              for g, classes in enumerate(schedule.classes_per_group)]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
@@ -196,8 +200,9 @@ def train(args, output_folder, problems=()):
 
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
-    distributed.barrier()  # the best model is rank 0's to write
-    best = checkpoints.load_best().to(device, memory_format=torch.channels_last)
+    # rank 0 alone writes and reads it: the others' disk may still show the one before
+    best = checkpoints.load_best() if distributed.is_main() else GeoLocalizationNet(network.backbone_name, network.fc_output_dim)
+    best = distributed.broadcast_state(best, "best model").to(device, memory_format=torch.channels_last)
     test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
     metrics.write()  # what a full disk has refused so far
     parallel.finish(checkpoints)
@@ -225,9 +230,11 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
     float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation
     a DomainBatch of such images, else None."""
     dataset = loader.dataset
+    rows = [*range(dataset.share.count)[dataset.share.rows]]
+    if dataset.domain:
+        rows += [dataset.share.count + int(row) for row in dataset.domain.share.rows]
     for batch in to_device(loader, augmentation_device):
-        batch, num_images = parallel.merge_reports(batch)
-        bad_images.take(batch, num_images)
+        batch = parallel.take(bad_images, batch, rows)
         _, group, k = schedule.at(batch.step)
         images = night(batch.images, batch.night, schedule.night_seed(group, k)) if night else batch.images
         images, domain = augment(images, schedule.augmentation_seed(group, k), dataset.share).to(device), batch.domain

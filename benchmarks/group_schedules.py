@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.comparison import add_flags, cell, evaluate, test_set, write_between
 from benchmarks.measure import ROOT, table
-from commons import FINISHED
 from model.errors import UserError
 from model.files import replacing
 from parser import expand_recipes
@@ -77,7 +76,8 @@ def results(args, way, seed, test_sets):
             kept = json.load(file)
         if kept["flags"] == settings:
             return {title: np.array(values, bool) for title, values in kept["found"].items()}
-    model = train(flags, "group_schedules_" + os.path.basename(path).removesuffix(".json"), GROUPS if way in _PARALLEL else 1)
+    save_dir = os.path.join(os.path.basename(args.work_folder), os.path.basename(path).removesuffix(".json"))
+    model = train(flags, save_dir, GROUPS if way in _PARALLEL else 1)
     found = {}
     for title, (database, queries) in test_sets.items():
         found[title] = evaluate([f"@{args.base}", "--resume_model", model, "--database_folder", database, "--queries_folder", queries,
@@ -94,10 +94,9 @@ def train(flags, save_dir, processes):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
     command = [sys.executable, *launcher, os.path.join(ROOT, "train.py"), *flags, "--save_dir", save_dir, "--resume_train", "auto"]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    folder = max(glob.glob(os.path.join("logs", save_dir, "*")), key=os.path.getmtime, default="")
-    with open(os.path.join(folder, "info.log")) as file:
-        if ended.returncode or FINISHED not in file.read().splitlines()[-1]:
-            raise UserError(f"{' '.join(command)} failed: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")
+    if ended.returncode:
+        raise UserError(f"{' '.join(command)} failed: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")
+    folder = max(glob.glob(os.path.join("logs", save_dir, "*")), key=os.path.getmtime)
     return os.path.join(folder, "last_checkpoint.pth")  # the best of different numbers of validations would favour the many
 
 

@@ -202,6 +202,13 @@ def broadcast(tensor, source, what):
     return tensor
 
 
+def broadcast_state(module, what):
+    """A module on the CPU, whose parameters and buffers become rank 0's; the others' has the same architecture. Returns it."""
+    for tensor in module.state_dict().values():
+        broadcast(tensor, 0, what)
+    return module
+
+
 def each_in_turn(tensors):
     """Yields every rank's tensors, of equal shapes and types, one rank after another: memory holds one rank's at a time."""
     for source in range(size()):

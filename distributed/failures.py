@@ -13,9 +13,13 @@ import socket
 import threading
 import time
 
+import torch
+import torch.distributed as dist
+
 PULSE = 1.0  # seconds between two looks
 SILENCE = 30.0  # seconds without a pulse, after which a rank on another machine counts as dead
 GRACE = 10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
+FOR_ALL = "for_all"  # of a log record: that it belongs into the run's log, even from a rank other than 0
 _CONSEQUENCE = re.compile("peer|time|connection|gloo|nccl|store|pipe", re.IGNORECASE)
 
 
@@ -30,7 +34,7 @@ class RankWatch:
         self._stopping, self._settling = threading.Event(), threading.Event()
         self._signals = None
         self._pulses = {}  # rank -> (its last pulse, when that was seen)
-        store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid(), _namespace()]))
+        store.set(f"place/{rank}", json.dumps([socket.gethostname(), os.getpid(), _machine()]))
         self._places = {other: json.loads(store.get(f"place/{other}")) for other in range(size) if other != rank}
         store.set_timeout(datetime.timedelta(seconds=SILENCE))
         threading.Thread(target=self._run, daemon=True).start()
@@ -44,7 +48,7 @@ class RankWatch:
         self._stopping.set()
 
     def settle(self, code, message, error=None):
-        """As distributed.settle."""
+        """As distributed.settle; what goes through the ranks' connections ends with it."""
         self._settling.set()
         posted = False
         try:
@@ -53,6 +57,7 @@ class RankWatch:
             self._find_dead(self._places, patience)
             self._post(self.rank, code, message)
             posted = True
+            _hang_up()
             first, code, decided = self._first()
             until = time.monotonic() + GRACE
             while self.rank and not self.store.check(["logged"]) and time.monotonic() < until and self._how_dead(0) is None:
@@ -118,8 +123,8 @@ class RankWatch:
 
     def _how_dead(self, other):
         """How a rank ended, as far as can be told from here; None if it lives."""
-        host, pid, namespace = self._places[other]
-        if host == socket.gethostname() and namespace == _namespace():
+        _, pid, machine = self._places[other]
+        if machine == _machine():
             return None if _is_alive(pid) else "was killed, or ended without a word"
         if self.store.check([f"pulse/{other}"]):
             pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
@@ -148,9 +153,16 @@ class RankWatch:
 
 
 def log_end(message):
-    """Logs why a script ends; nothing for None."""
+    """Logs why a script ends, for all ranks; nothing for None."""
     if message:
-        logging.error(message if message.startswith("Traceback") else f"error: {message}")
+        logging.error(message if message.startswith("Traceback") else f"error: {message}", extra={FOR_ALL: True})
+
+
+def _hang_up():
+    """Ranks that wait in a collective for this one, which has failed, find its connections closed. Not with NCCL, whose end may wait for
+    them in turn: there they wait for GRACE."""
+    if dist.is_initialized() and not torch.cuda.is_available():
+        dist.destroy_process_group()
 
 
 def _end(code, message):
@@ -159,12 +171,13 @@ def _end(code, message):
     os._exit(code)
 
 
-def _namespace():
-    """Where process numbers mean the same: two containers may have one host name."""
+def _machine():
+    """Where process numbers mean the same: containers, or machines that are all called localhost, may have one host name."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
-        return ""
+        return socket.gethostname()
 
 
 def _is_alive(pid):

@@ -9,6 +9,7 @@ its next group. A group's head and its optimizer belong to one rank and are neve
 """
 
 import contextlib
+import itertools
 import zlib
 
 import torch
@@ -30,6 +31,7 @@ class Parallel:
 
     def __init__(self, kind="data", local_steps=None, moments="average"):
         self.kind, self.local_steps, self.moments = kind, local_steps, moments
+        self._untold, self._last = [], None  # what BadImages has not been told since the last average, and the last batch
         self.by_groups = kind == "groups" and distributed.size() > 1
         self.by_data = kind == "data" and distributed.size() > 1
 
@@ -63,15 +65,15 @@ class Parallel:
 
     # --- heads
 
+    def empty_unless_own(self, group, head):
+        """The head of a group; without classes where another rank trains it."""
+        if self.by_groups and self._owner(group) != distributed.rank():
+            head.weight.data = head.weight.data.new_empty((0, head.weight.shape[1]))
+        return head
+
     def cut_heads(self, run):
-        """Leaves to this rank its own: of its groups' heads all, and where ranks share batches, of each head its share of the classes, of
-        weights and moments. Each step's softmax is then over all of them."""
-        for group, (head, optimizer) in enumerate(zip(run.heads, run.head_optimizers, strict=True)):
-            if self.by_groups and self._owner(group) != distributed.rank():
-                head.weight.data = head.weight.data.new_empty((0, head.weight.shape[1]))
-                optimizer.state.clear()
-            if not self.by_data:
-                continue
+        """Leaves to this rank its share of each head's classes, of weights and moments. Each step's softmax is over all of them."""
+        for head, optimizer in zip(run.heads, run.head_optimizers, strict=True) if self.by_data else ():
             classes = distributed.share(len(head.weight))
             head.weight.data = head.weight.data[classes].clone()
             for entry in optimizer.state.values():
@@ -87,15 +89,35 @@ class Parallel:
 
     # --- a step
 
-    def merge_reports(self, batch):
-        """(a TrainBatch that tells the names and problems of all ranks' images, how many images they have read)."""
-        if not self.by_data:
-            return batch, count_images(batch)
-        fields = ("names", "unreadable", "resized")
-        reports = distributed.gather([*(getattr(batch, field) for field in fields), count_images(batch), batch.error])
-        merged = {field: [item for report in reports for item in report[number]] for number, field in enumerate(fields)}
-        batch = batch._replace(**merged, error=next((report[-1] for report in reports if report[-1]), ""))
-        return batch, sum(report[-2] for report in reports)
+    def take(self, bad_images, batch, rows):
+        """Tells BadImages of all ranks' images; where ranks train groups of their own, at the next average. rows: this rank's, of the
+        batch and, after it, of the domain batch. Returns the batch with the names of all. Raises UserError, on all ranks at the same step,
+        as BadImages does."""
+        report = [batch.unreadable, batch.resized, count_images(batch)]
+        if self.by_groups and not batch.error:
+            self._untold.append(report)
+            self._last = batch
+            return batch
+        mine = [report, batch.error, list(zip(rows, batch.names, strict=False))]
+        reports, errors, names = zip(*(distributed.gather(mine) if self.by_data else [mine]), strict=True)
+        batch = batch._replace(error=next(filter(None, errors), ""), names=[name for _, name in sorted(itertools.chain(*names))])
+        self._take(bad_images, batch, reports)
+        return batch
+
+    def _take_untold(self, bad_images):
+        """What all ranks have read since the last average."""
+        untold, self._untold = self._untold, []
+        self._take(bad_images, self._last, itertools.chain(*distributed.gather(untold)))
+
+    def _take(self, bad_images, batch, reports):
+        """reports: [unreadable, resized, how many images were read] of ranks and steps; batch: the last of them, which tells the rest."""
+        unreadable, resized, counts = zip(*reports, strict=True)
+        batch = batch._replace(unreadable=list(itertools.chain(*unreadable)), resized=list(itertools.chain(*resized)))
+        try:
+            bad_images.take(batch, sum(counts))
+        except UserError as error:
+            error.on_all_ranks = not (self.by_groups and batch.error)
+            raise
 
     def sum_gradients(self, run, head):
         """After backward: every rank gets the whole batch's gradients, and the mean of the batch norms' running statistics."""
@@ -117,6 +139,7 @@ class Parallel:
             if run.iteration % self.local_steps:
                 return
             self._average_networks(run)
+            self._take_untold(run.bad_images)
         due, number = checkpoints is not None and checkpoints.is_due(), 0
         if distributed.size() > 1:
             due, number = distributed.all_reduce(torch.tensor([due and distributed.is_main(), commons.pending_signal()]), "agreement",
@@ -151,8 +174,10 @@ class Parallel:
             elif self.moments == "reset":
                 optimizer.state.clear()
         if run.scaler.is_enabled():
+            run.monitor.flush()
             scales = distributed.gather(run.scaler.state_dict())
             run.scaler.load_state_dict(min(scales, key=lambda state: state["scale"]))
+            run.monitor.begin()  # a lower scale from another rank is no step that was skipped here
 
     def another_number(self):
         """What a resumed run with another number of processes means."""
@@ -179,14 +204,25 @@ class Parallel:
                 heads[group], optimizers[group] = distributed.tensors_to_main([heads[group], optimizers[group]], self._owner(group))
         if self.by_groups:
             state["ranks"] = {"sums": distributed.gather(state["epoch_sums"])}
+            state["epoch_sums"] = _merged(state["ranks"]["sums"]).state_dict()
             if self.moments == "keep":
-                state["ranks"]["optimizers"] = [distributed.tensors_to_main(state["optimizer_state_dict"], rank)
-                                                for rank in range(distributed.size())]
+                optimizers = [distributed.tensors_to_main(state["optimizer_state_dict"], rank) for rank in range(distributed.size())]
+                state["ranks"]["optimizers"] = optimizers
+                state["optimizer_state_dict"] = _mean_optimizer(optimizers)
         return state
 
     def own_state(self, state):
-        """Of a state that ranks have gathered, what this rank goes on from. A state of another number of ranks gives all the same."""
+        """Of a state that ranks have gathered, what this rank goes on from. Of another number of ranks all get the mean of the moments, and
+        rank 0 the sums."""
         ranks = state.get("ranks", {})
+        if self.by_groups:
+            own = [self._owner(group) == distributed.rank() for group in range(len(state["classifiers_state_dict"]))]
+            heads = [head if mine else {**head, "weight": head["weight"][:0]}
+                     for mine, head in zip(own, state["classifiers_state_dict"], strict=True)]
+            optimizers = [optimizer if mine else {**optimizer, "state": {}}
+                          for mine, optimizer in zip(own, state["optimizers_state_dict"], strict=False)]
+            state = {**state, "classifiers_state_dict": heads, "optimizers_state_dict": optimizers,
+                     "epoch_sums": state.get("epoch_sums", {}) if distributed.is_main() else {}}
         if self.by_groups and len(ranks.get("sums", ())) == distributed.size():
             state = {**state, "epoch_sums": ranks["sums"][distributed.rank()]}
             if self.moments == "keep" and "optimizers" in ranks:
@@ -203,14 +239,26 @@ class Parallel:
         """The EpochSums of all ranks in one."""
         if not self.by_groups:
             return sums
-        parts = [EpochSums(**part) for part in distributed.gather(sums.state_dict())]
-        totals = {name: sum(part.totals[name] for part in parts) for name in sums.totals}
-        crc32 = zlib.crc32(" ".join(str(part.images_crc32) for part in parts).encode())
-        return EpochSums(totals, sum(part.steps for part in parts), sum(part.skipped_steps for part in parts), 0, crc32,
-                         max(part.seconds for part in parts))
+        return _merged(distributed.gather(sums.state_dict()))
 
 
 ALONE = Parallel()
+
+
+def _merged(parts):
+    """The EpochSums of ranks, of their state_dict()s, in one."""
+    parts = [EpochSums(**part) for part in parts]
+    names = dict.fromkeys(name for part in parts for name in part.totals)
+    crc32 = zlib.crc32(" ".join(str(part.images_crc32) for part in parts).encode())
+    return EpochSums({name: sum(part.totals.get(name, 0.0) for part in parts) for name in names}, sum(part.steps for part in parts),
+                     sum(part.skipped_steps for part in parts), 0, crc32, max(part.seconds for part in parts))
+
+
+def _mean_optimizer(states):
+    """Adam's state_dict with the mean of the moments."""
+    entries = {number: {**entry, **{key: torch.stack([state["state"][number][key].cpu() for state in states]).mean(dim=0)
+                                    for key in _MOMENTS}} for number, entry in states[0]["state"].items()}
+    return {**states[0], "state": entries}
 
 
 def _parameters(run):

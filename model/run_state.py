@@ -80,7 +80,8 @@ class RunState:
         if "arguments" not in state:  # ours have them
             logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
             for group, (head, head_optimizer) in enumerate(zip(self.heads, self.head_optimizers, strict=True)):
-                _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
+                if len(head.weight):  # another process may have it
+                    _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
         if state.get("scaler_state_dict") and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler_state_dict"])
         if self.domain:

@@ -10,13 +10,15 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=logs/slurm_%j.out
-# 120 s before the time is up, or the job is preempted, its scripts are told (the ranks write a checkpoint and end within 30 s)
+# 120 s before the time is up, or the job is preempted, its scripts are told: the ranks have 100 s (TORCH_ELASTIC_SHUTDOWN_TIMEOUT, which
+# torchrun without it takes for 30) to end their iteration, or with --parallel groups their --local_steps, and to write a checkpoint
 #SBATCH --signal=B:USR1@120
 
 set -euo pipefail
 
 gpus=${SLURM_GPUS_ON_NODE:-1}
-export MASTER_ADDR MASTER_PORT OMP_NUM_THREADS
+export MASTER_ADDR MASTER_PORT OMP_NUM_THREADS TORCH_ELASTIC_SHUTDOWN_TIMEOUT=100
+# where a machine's name leads to 127.0.1.1: export GLOO_SOCKET_IFNAME=eth0 NCCL_SOCKET_IFNAME=eth0 (your interface)
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 OMP_NUM_THREADS=$((${SLURM_CPUS_PER_TASK:-1} / gpus > 0 ? ${SLURM_CPUS_PER_TASK:-1} / gpus : 1))

@@ -1,6 +1,8 @@
 """One evaluation on many ranks: each extracts and searches its own share of a store's blocks, and the best are merged."""
 
 import contextlib
+import logging
+import os
 
 import numpy as np
 import torch
@@ -16,31 +18,66 @@ def shared_store(whole, num_images, dim, dtype, block):
     """The sharded store of all ranks for num_images descriptors; with one process `whole`'s.
 
     whole: a context manager that gives rank 0's kept store, which the others open under its locks, or a temporary one. Where a store is not
-    kept, or lies on a disk that not all ranks see, each rank has a temporary store of its own share.
+    kept, or lies on a disk that not all ranks see alike, each rank has a temporary store of its own share.
     """
     if distributed.size() == 1:
         with whole as store:
             yield store
         return
     with whole if distributed.is_main() else contextlib.nullcontext() as kept:
-        folder = distributed.from_main(kept.folder if kept else None)
-        store = kept if distributed.is_main() else _open(folder)
-        if not all(distributed.gather(store is not None and store.folder is not None)):
-            if store is not None:
-                store.close()
-            store = temporary_store(num_images, dim, dtype, block, sharded=True)
+        store = _open_together(kept) or temporary_store(num_images, dim, dtype, block, sharded=True)
         store.sharded = True
         with contextlib.closing(store):
             yield store
             distributed.barrier()  # rank 0 lets go of the locks only now
 
 
-def _open(folder):
-    if folder is None:
+def _open_together(kept):
+    """Rank 0's kept store on every rank, or None on every rank where not all see it alike. kept: on rank 0 that store, which is closed if
+    None is returned, or a temporary one; None on the others."""
+    mark = _leave_mark(kept.folder) if kept is not None and kept.folder else None
+    try:
+        path = distributed.from_main(mark)
+        store = kept if distributed.is_main() else _open_marked(path)
+        # whether it is complete too: where a network disk shows an old header, ranks would not meet in completing it
+        seen = distributed.gather(store.complete if path and store is not None else None)
+    finally:
+        if mark:
+            with contextlib.suppress(OSError):
+                os.unlink(mark)
+    if None not in seen and len(set(seen)) == 1:
+        return store
+    if path:
+        other = next(rank for rank, complete in enumerate(seen) if complete != seen[0])
+        logging.info(f"{os.path.dirname(path)} is not used: rank {other} does not see there what rank 0 does")
+    if store is not None:
+        store.close()
+    return None
+
+
+def _leave_mark(folder):
+    """The path of a new file in rank 0's folder, by which the others know it from one on a disk of their own, which may have that name and
+    a store of the same descriptors too; None where the disk refuses.
+
+    Its name is new, since of a known one a network disk may show what was there before; it is empty, since a full disk has room for that.
+    What a killed process leaves of it is in nobody's way.
+    """
+    path = os.path.join(folder, f"rank0_{os.urandom(16).hex()}")
+    try:
+        open(path, "x").close()
+    except OSError as error:
+        logging.info(f"{folder} is not used: many processes need a folder that can be written to ({error.strerror})")
+        return None
+    return path
+
+
+def _open_marked(path):
+    """The store in the folder of a mark; None if the mark is not there, as on another machine's disk."""
+    if not path or not os.path.exists(path):
         return None
     try:
-        return FolderStore(folder)
-    except (OSError, ValueError):  # another machine's disk
+        return FolderStore(os.path.dirname(path))
+    except (OSError, ValueError):  # a network disk that is behind
         return None
 
 

@@ -5,7 +5,8 @@ A store is a folder with
 - names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
 - header.json: version, type and sizes, what the descriptors are a function of (identity), unreadable images with reasons, whether it is
   complete, and a digest of all that;
-- blocks_<rank>.jsonl, until it is complete: a line for each block of rows that the rank wrote, with checksums of the line and of the rows.
+- blocks_<rank>.jsonl, until it is complete: a line for each block of rows that the rank wrote, with checksums of the line and of the rows;
+- rank0_<32 hexadecimal digits>, empty, while many ranks open it: by it they know the folder from one on a disk of their own.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """train.py with many ranks against one process."""
 
 import csv
+import functools
 import glob
 import os
 import re
@@ -8,15 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import commons
 import distributed
 import train
 from datasets.schedule import Schedule
 from distributed.parallel import Parallel
 from model.environment import digest_tensors
+from model.errors import UserError
 from model.files import read_tensors
 from model.network import GeoLocalizationNet
 from tests.ranks import all_ranks, run_ranks
@@ -37,6 +42,12 @@ def trained(save_dir):
     (folder,) = glob.glob(f"logs/{save_dir}/*")
     with open(f"{folder}/metrics.csv") as file:
         return folder, read_tensors(f"{folder}/last_checkpoint.pth"), list(csv.DictReader(file))
+
+
+def trained_so_far(save_dir):
+    """As trained, of a run that may have no metrics yet."""
+    (folder,) = glob.glob(f"logs/{save_dir}/*")
+    return folder, read_tensors(f"{folder}/last_checkpoint.pth"), []
 
 
 def largest_difference(state, expected):
@@ -115,6 +126,7 @@ def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny)
         # a gradient of nearly zero may have either sign, and Adam makes the same step of it
         assert (many["domain_state_dict"][key] - value).abs().mean() < 5e-5, key  # of 8 steps of 1e-3
     for row, other in zip(rows, other_rows, strict=True):
+        assert row["images_crc32"] == other["images_crc32"]
         for key in (key for key in row if key.startswith("loss")):
             assert float(row[key]) == pytest.approx(float(other[key]), rel=1e-3), key
 
@@ -224,13 +236,13 @@ def test_groups_in_turn():
     assert published.groups_of(4) == [1] and published.at(23) == (4, 1, 8)
 
 
-def run_and_stop(step, number, *flags):
-    """train.py, in which at an iteration rank 1 alone gets a signal."""
+def run_and_stop(step, number, *flags, rank=1):
+    """train.py, in which at an iteration one rank alone gets a signal."""
     with pytest.MonkeyPatch.context() as patch:
         factor = train.lr_factor
 
         def stopping(name, steps, at):
-            if at == step and distributed.rank() == 1:
+            if at == step and distributed.rank() == rank:
                 os.kill(os.getpid(), number)
             return factor(name, steps, at)
         patch.setattr(train, "lr_factor", stopping)
@@ -264,16 +276,46 @@ def test_a_killed_rank_stops_the_others_with_one_message(tiny):
     assert len(lines) == 1 and "rank 1 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in errors[0]
 
 
+def test_that_rank_0_was_killed_is_said_by_another(tiny):
+    kill_rank_0 = functools.partial(run_and_stop, rank=0)
+    _, codes, errors = run_ranks(3, kill_rank_0, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--freeze_bn", "--save_dir", "killed")
+    assert codes == [-signal.SIGKILL, 1, 1]
+    (log,) = glob.glob("logs/killed/*/info.log")
+    for text in (open(log).read(), "".join(errors)):
+        lines = [line for line in text.splitlines() if "error: " in line]
+        assert len(lines) == 1 and "rank 0 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in text
+
+
+def fail_alone(seconds):
+    """A body of run_experiment that fails on rank 0 while the others wait for it in a collective; how long this rank took to end."""
+    def body(args, folder):
+        if distributed.is_main():
+            raise UserError("mend it")
+        distributed.barrier()
+    start = time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        commons.run_experiment(body, SimpleNamespace(save_dir="alone"))
+    with open(f"seconds{os.environ['RANK']}", "w") as file:
+        file.write(f"{time.monotonic() - start}")
+    raise SystemExit(ended.value.code)
+
+
+def test_ranks_that_wait_for_one_that_has_failed_end_at_once(tiny):
+    _, codes, errors = run_ranks(3, fail_alone, 5)
+    assert codes == [2, 2, 2] and "".join(errors).count("error: mend it") == 1
+    assert max(float(open(f"seconds{rank}").read()) for rank in range(3)) < 8  # and not GRACE's 10
+
+
 def test_a_rank_on_another_machine_that_falls_silent_is_named(tiny, monkeypatch):
     monkeypatch.setattr("distributed.failures.SILENCE", 2.0)
     monkeypatch.setattr("distributed.failures.PULSE", 0.2)
     # whose processes cannot be seen from here
-    monkeypatch.setattr("socket.gethostname", lambda: f"machine{os.environ.get('RANK')}")
+    monkeypatch.setattr("distributed.failures._machine", lambda: os.environ.get("RANK"))
     _, codes, errors = run_ranks(2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "silent")
     assert codes == [1, -signal.SIGKILL]
     (log,) = glob.glob("logs/silent/*/info.log")
     lines = [line for line in open(log).read().splitlines() if "error: " in line]
-    assert len(lines) == 1 and "on machine1) has not been heard of for 2 s" in lines[0] and "Traceback" not in errors[0]
+    assert len(lines) == 1 and re.search(r"rank 1 \(process .* has not been heard of for 2 s", lines[0]) and "Traceback" not in errors[0]
 
 
 @pytest.mark.parametrize("flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]])
@@ -283,16 +325,39 @@ def test_a_users_error_is_printed_once(tiny, flags):
     assert len([line for text in errors for line in text.splitlines() if "error: " in line]) == 1, errors
 
 
-def test_bad_images_are_counted_over_ranks(tiny):
+@pytest.fixture
+def damaged(tiny):
+    """The data set with every fifth training image cut off."""
     shutil.copytree(tiny, "copy")
     for name in sorted(glob.glob("copy/train/**/*.jpg", recursive=True))[::5]:
         os.truncate(name, 400)
-    flags = ["--dataset_folder", "copy", *FEW]
-    run(*flags, "--save_dir", "one")
-    all_ranks(2, run, *flags, "--save_dir", "two")
-    logs = [open(f"{trained(name)[0]}/info.log").read() for name in ("one", "two")]
-    counts = [re.findall(r"\d+ images read so far: \d+ resized, \d+ unreadable", log) for log in logs]
-    assert counts[0] and counts[0] == counts[1]
+    return ["--dataset_folder", "copy", *FEW]
+
+
+def test_bad_images_are_counted_over_ranks(damaged):
+    groups = ["--parallel", "groups", "--local_steps", 2]
+    run(*damaged, "--save_dir", "one")
+    all_ranks(2, run, *damaged, "--save_dir", "two")
+    all_ranks(2, run, *damaged, *groups, "--save_dir", "groups")
+    logs = [open(f"{trained(name)[0]}/info.log").read() for name in ("one", "two", "groups")]
+    counts = [re.findall(r"(\d+) images read so far: \d+ resized, (\d+) unreadable", log) for log in logs]
+    assert len(counts[0]) == 2 and counts[0] == counts[1]
+    # two groups at a time read twice as many, and find what one process finds in both of its epochs
+    read = [int(count) for count, _ in counts[2]]
+    assert read[0] == int(counts[0][1][0]) - 36 and set(bad_images("one")) <= set(bad_images("groups"))
+
+
+def bad_images(save_dir):
+    return open(f"{trained(save_dir)[0]}/bad_images.txt").read().splitlines()
+
+
+@pytest.mark.parametrize("flags", [[], ["--parallel", "groups", "--local_steps", "2"]])
+def test_too_many_bad_images_end_all_ranks_with_a_checkpoint(damaged, flags):
+    _, codes, errors = run_ranks(2, run, *damaged, "--max_bad_images", "1", *flags, "--save_dir", "bad")
+    assert codes == [2, 2], "\n".join(errors)
+    folder, state, _ = trained_so_far("bad")
+    assert sum(line.count("error: ") for text in errors for line in text.splitlines()) == 1
+    assert "A checkpoint of epoch" in open(f"{folder}/info.log").read() and state["classifiers_state_dict"][1]["weight"].shape == (12, 32)
 
 
 _SCRIPT = """

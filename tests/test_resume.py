@@ -376,6 +376,15 @@ def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, ca
     assert "folder is on a file system without locks" in caplog.text
 
 
+def test_auto_begins_from_a_given_network_and_goes_on_with_its_run(tiny, workdir):
+    start = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 1, "--save_dir", "start")
+    flags = ["--dataset_folder", tiny, *SHORT, "--resume_model", f"{start}/best_model.pth", "--resume_train", "auto", "--save_dir", "tuned"]
+    folder = run(train, *flags, "--epochs_num", 1, "--lr", 0)
+    assert torch.equal(weights(folder)["aggregation.3.weight"], weights(start, "best_model.pth")["aggregation.3.weight"])
+    assert run(train, *flags, "--epochs_num", 2, "--lr", 0, "--accept_changes") == folder
+    assert "Resuming at epoch 1 of 2" in open(f"{folder}/info.log").read()
+
+
 def test_checkpoints_are_due_at_the_first_stop_after_every_so_many_iterations(tmp_path):
     """Group-parallel runs can stop where networks are averaged alone."""
     run = SimpleNamespace(epoch=1, iteration=4)

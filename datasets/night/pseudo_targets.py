@@ -44,6 +44,11 @@ class PseudoTargets:
             logging.info(f"{len(places) - len(trained)} of the {len(places)} classes of {folder} are not trained and not used")
         self._places = np.split(places[found], np.cumsum([train_groups.num_classes(group) for group in range(groups_num)])[:-1])
 
+    @property
+    def names(self):
+        """ImageNames of all images in the folder."""
+        return self.groups.names
+
     def place(self, group, class_row):
         """Where a class of the training set is in `self.groups`: (group, row)."""
         return tuple(self._places[group][class_row].tolist())
