@@ -20,7 +20,7 @@ import torch.distributed as dist
 from model.errors import UserError, ending_in_one_line
 
 from .failures import RankWatch
-from .joining import agree
+from .joining import agree, connect
 
 JOINING = datetime.timedelta(minutes=10)  # until all ranks are there, and then until they are connected
 WAITING = datetime.timedelta(hours=6)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch
@@ -82,10 +82,10 @@ def _join():
     try:
         # a connection for each: one may wait while the other looks
         (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
-        token = agree(store, this, number, JOINING.total_seconds())
-        # a group waits for its connections as long as for anything: whether a firewall swallows them is tried with less patience; the
-        # trial's stay open until the group has its own, when all ranks have got through the trial
-        trial = dist.ProcessGroupGloo(dist.PrefixStore(f"trial/{token}", store), this, number, JOINING)
+        token = agree(store, this, number, JOINING)
+        # a group waits for its connections as long as for anything, so they are tried with less patience first; those of the trial stay
+        # open until the group has its own, when all ranks have got through the trial
+        trial = connect(dist.PrefixStore(f"trial/{token}", store), this, number, JOINING)
         _watch = RankWatch(dist.PrefixStore(f"watch/{token}", board), this, number)
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
                                 store=dist.PrefixStore(f"group/{token}", store), rank=this, world_size=number)

@@ -1,4 +1,4 @@
-"""How ranks find each other in a store that outlives them: they agree on a token, under which this attempt has its keys.
+"""How ranks find each other in a store that outlives them: they agree on a token, under which this attempt has its keys, and connect.
 
 torchrun's store keeps the keys of ranks that were killed and started again, and nothing that torchrun tells its ranks names the attempt: of
 several agents each counts its own restarts (TORCHELASTIC_RESTART_COUNT; pytorch's issue 135712). So every process draws a name. It says
@@ -11,16 +11,18 @@ import time
 
 import torch.distributed as dist
 
+from model.errors import UserError
+
 PAUSE = 0.02  # seconds between two looks
 
 
 def agree(store, rank, size, patience):
     """A token, 32 hexadecimal digits, that these ranks have in common with no process before them.
 
-    store: a torch.distributed Store, with whatever earlier attempts have left there, of whatever size; patience: seconds to wait for the
-    others. Raises TimeoutError, which names the missing ranks on rank 0.
+    store: a torch.distributed Store, with whatever earlier attempts have left there, of whatever size; patience: how long to wait for the
+    others, a timedelta. Raises TimeoutError, which names the missing ranks on rank 0.
     """
-    store, name, until = dist.PrefixStore("joining", store), secrets.token_hex(16), time.monotonic() + patience
+    store, name, until = dist.PrefixStore("joining", store), secrets.token_hex(16), time.monotonic() + patience.total_seconds()
     store.set(f"hello/{rank}", name)
     while True:
         if rank:
@@ -35,8 +37,20 @@ def agree(store, rank, size, patience):
                 return name
             lack = f"no word from {'rank' if len(missing) == 1 else 'ranks'} {', '.join(map(str, missing))}"
         if time.monotonic() > until:
-            raise TimeoutError(f"{lack} within {patience:.0f} s")
+            raise TimeoutError(f"{lack} within {patience.total_seconds():.0f} s")
         time.sleep(PAUSE)
+
+
+def connect(store, rank, size, patience):
+    """Gloo's connections between all these ranks, open for as long as what is returned is kept.
+
+    store: for this alone; patience: as for agree. Raises UserError if they cannot be made, as through a firewall.
+    """
+    try:
+        return dist.ProcessGroupGloo(store, rank, size, patience)
+    except RuntimeError as error:
+        raise UserError(f"rank {rank} of {size} does not reach the others, or they it ({str(error).splitlines()[0]}): the machines must "
+                        "reach each other at all ports; GLOO_SOCKET_IFNAME names the network interface") from error
 
 
 def _call(store, token, others):
