@@ -249,16 +249,16 @@ def run_and_stop(step, number, *flags, rank=1):
         run(*flags)
 
 
-@pytest.mark.parametrize("flags", [[], ["--parallel", "groups", "--local_steps", "2", "--local_moments", "keep"]])
+@pytest.mark.parametrize("flags", [[], ["--parallel", "groups", "--local_steps", "1", "--local_moments", "keep"]])
 def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
-    flags = ["--dataset_folder", tiny, *FEW, "--iterations_per_epoch", 6, *flags]
+    flags = ["--dataset_folder", tiny, *FEW, *flags]
     all_ranks(2, run, *flags, "--save_dir", "whole")
-    _, codes, errors = run_ranks(2, run_and_stop, 6 + 3, signal.SIGUSR1, *flags, "--save_dir", "stopped")
+    _, codes, errors = run_ranks(2, run_and_stop, 4 + 1, signal.SIGUSR1, *flags, "--save_dir", "stopped")
     folder, state, _ = trained("stopped")
     assert codes == [128 + signal.SIGUSR1] * 2, "\n".join(errors)
-    assert (state["epoch_num"], state["iteration"]) == (1, 4)
+    assert (state["epoch_num"], state["iteration"]) == (1, 2)
     log = open(f"{folder}/info.log").read()
-    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 4 is written") == 1
+    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
     all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
     _, whole, rows = trained("whole")
     _, state, other_rows = trained("stopped")
@@ -338,7 +338,7 @@ def test_bad_images_are_counted_over_ranks(damaged):
     groups = ["--parallel", "groups", "--local_steps", 2]
     run(*damaged, "--save_dir", "one")
     all_ranks(2, run, *damaged, "--save_dir", "two")
-    all_ranks(2, run, *damaged, *groups, "--save_dir", "groups")
+    all_ranks(2, run, *damaged, *groups, "--epochs_num", 1, "--save_dir", "groups")
     logs = [open(f"{trained(name)[0]}/info.log").read() for name in ("one", "two", "groups")]
     counts = [re.findall(r"(\d+) images read so far: \d+ resized, (\d+) unreadable", log) for log in logs]
     assert len(counts[0]) == 2 and counts[0] == counts[1]
