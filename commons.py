@@ -213,17 +213,16 @@ def _open_logs(folder):
     handlers, files = [logging.StreamHandler()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
     handlers[0].setLevel(logging.INFO)
     if not distributed.is_main():  # the others log what rank 0, which is gone, cannot
-        handlers[0].addFilter(_is_for_all)
         files = ("info.log", logging.INFO), (f"debug_rank{distributed.rank()}.log", logging.DEBUG)
     try:
         for name, level in files:
             handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace", delay=name == "info.log")
             handler.setLevel(level)
-            if name == "info.log" and not distributed.is_main():
-                handler.addFilter(_is_for_all)
             handlers.append(handler)
     except OSError as error:
         raise UserError(f"the log folder {folder} cannot be written to: {error.strerror}") from error
+    for handler in () if distributed.is_main() else handlers[:2]:  # the terminal and info.log are rank 0's
+        handler.addFilter(_is_for_all)
     for handler in handlers:
         handler.setFormatter(plain)
     return handlers

@@ -1,5 +1,6 @@
 """What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table in a page."""
 
+import logging
 import os
 
 import numpy as np
@@ -30,6 +31,16 @@ def add_flags(parser, base, work_folder, marks):
         "(default: %(default)s)")
 
 
+def parse_and_run(parser, run, argv, level=logging.INFO):
+    """run(args), whose UserErrors are the parser's; level: from which on messages are shown."""
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=level, format="%(message)s")
+    try:
+        run(args)
+    except UserError as error:
+        parser.error(str(error))
+
+
 def test_set(text, folder):
     """TITLE=DATABASE:QUERIES -> (title, (database folder, queries folder)). Raises UserError."""
     title, _, paths = text.partition("=")
@@ -43,7 +54,7 @@ test_set.__test__ = False  # for pytest: this is no test
 
 
 def evaluate(flags, save_dir):
-    """bool (q, 3): whether eval.py with these flags finds each query at each of _RECALLS."""
+    """bool (q, 3): whether eval.py with these flags finds each query at each of RECALLS."""
     results = []
     parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
     commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)

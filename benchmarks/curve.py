@@ -11,6 +11,7 @@ import sys
 import torch
 
 import commons
+from benchmarks.comparison import parse_and_run
 from benchmarks.measure import table
 from datasets.test_dataset import TestDataset
 from demo import TEST_SETS
@@ -31,12 +32,7 @@ def main(argv=None):
     add("--image_size", type=int, default=96, help="shorter side of test images, pixels (default: %(default)s)")
     add("--infer_dtype", choices=("float32", "bfloat16"), default="bfloat16", help="(default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"), help="(default: %(default)s)")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        run(args)
-    except UserError as error:
-        parser.error(str(error))
+    parse_and_run(parser, run, argv, logging.WARNING)
 
 
 def run(args):

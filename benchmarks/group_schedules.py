@@ -14,8 +14,8 @@ import sys
 
 import numpy as np
 
-from benchmarks.comparison import add_flags, cell, evaluate, test_set, write_between
-from benchmarks.measure import ROOT, table
+from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
+from benchmarks.measure import ROOT, launcher, table
 from model.errors import UserError
 from model.files import replacing
 from parser import expand_recipes
@@ -35,12 +35,7 @@ def main(argv=None):
     add("--rounds", type=int, default=2, help=f"epochs of each of the {GROUPS} groups (default: %(default)s)")
     add("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=f"of {', '.join(WAYS)} (default: all)")
     add("--moments", default="average", choices=("keep", "average", "reset"), help="--local_moments (default: %(default)s)")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        run(args)
-    except UserError as error:
-        parser.error(str(error))
+    parse_and_run(parser, run, argv)
 
 
 def run(args):
@@ -91,8 +86,8 @@ def results(args, way, seed, test_sets):
 
 def train(flags, save_dir, processes):
     """The path of the last network of a run, which goes on where it was stopped. Raises UserError if it fails."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
-    command = [sys.executable, *launcher, os.path.join(ROOT, "train.py"), *flags, "--save_dir", save_dir, "--resume_train", "auto"]
+    command = [sys.executable, *launcher(processes), os.path.join(ROOT, "train.py"), *flags, "--save_dir", save_dir, "--resume_train",
+               "auto"]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if ended.returncode:
         raise UserError(f"{' '.join(command)} failed: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")

@@ -1,4 +1,5 @@
-"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `interleaved()` and `table()`.
+"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `launcher()`, `interleaved()` and
+`table()`.
 
 Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count. In a
 forked worker it counts what is still shared with the parent, and does not see a page being copied: `private_dirty()` does.
@@ -91,6 +92,11 @@ def child(module, *arguments):
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
     return json.loads(output.splitlines()[-1]), peak.bytes
+
+
+def launcher(processes):
+    """What goes between Python and a module or script that many processes run: torchrun; nothing for one."""
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
 
 
 def interleaved(functions, repeats=5, warm_up=1):

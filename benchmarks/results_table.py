@@ -19,7 +19,7 @@ import numpy as np
 
 import soup
 import train
-from benchmarks.comparison import RECALLS, add_flags, cell, evaluate, test_set, write_between
+from benchmarks.comparison import RECALLS, add_flags, cell, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import table
 from benchmarks.results_rows import PUBLISHED_SETS, ROWS
 from model.errors import UserError
@@ -38,12 +38,7 @@ def main(argv=None):
         "--flags='--dataset_folder sf_xs --target_dataset_folder night' (default: none)")
     add("--recipes", default="recipes", metavar="FOLDER", help="where the rows' recipes are (default: %(default)s)")
     add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {', '.join(ROWS)} (default: all)")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        run(args)
-    except UserError as error:
-        parser.error(str(error))
+    parse_and_run(parser, run, argv)
 
 
 def run(args):

@@ -14,7 +14,7 @@ import time
 import torch
 
 import distributed
-from benchmarks.measure import ROOT, machine, table
+from benchmarks.measure import ROOT, launcher, machine, table
 from distributed.parallel import Parallel
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
@@ -162,10 +162,8 @@ def _timed_reduction(size):
 
 def run_ranks(args, ranks, batch, kind="data"):
     """measure_rank's JSON of so many processes with a thread each."""
-    command = ["-m", "benchmarks.scaling", "--measure_rank", kind, "--batch_size", batch, "--backbone", args.backbone, "--dim", args.dim,
-               "--steps", args.steps, "--image_size", args.image_size, "--check_classes", args.check_classes]
-    if ranks > 1:
-        command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", ranks, *command]
+    command = [*launcher(ranks), "-m", "benchmarks.scaling", "--measure_rank", kind, "--batch_size", batch, "--backbone", args.backbone,
+               "--dim", args.dim, "--steps", args.steps, "--image_size", args.image_size, "--check_classes", args.check_classes]
     output = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True, text=True, capture_output=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1"}).stdout
     return json.loads(output.splitlines()[-1])

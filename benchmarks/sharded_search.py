@@ -16,7 +16,7 @@ import numpy as np
 
 import distributed
 from benchmarks.knn import unit_vectors
-from benchmarks.measure import ROOT, machine, peak_rss_anon, table
+from benchmarks.measure import ROOT, launcher, machine, peak_rss_anon, table
 from retrieval.sharded import search
 from retrieval.store import temporary_store
 
@@ -52,8 +52,7 @@ def main(argv=None):
 def run_ranks(args, processes):
     """measure_rank's values of each of so many processes."""
     flags = [f"--{name}={getattr(args, name)}" for name in ("vectors", "queries", "dim", "k")]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
-    command = [sys.executable, *launcher, "-m", "benchmarks.sharded_search", "--measure_rank", *flags]
+    command = [sys.executable, *launcher(processes), "-m", "benchmarks.sharded_search", "--measure_rank", *flags]
     output = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return json.loads(output.stdout.splitlines()[-1])
 

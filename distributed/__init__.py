@@ -171,14 +171,18 @@ def sum_flat(tensors, what):
 
 def gather_rows(rows, lengths, what):
     """rows: (n, ...) of this rank -> (sum of lengths, ...) of all ranks, in their order, on every rank. lengths: each rank's n."""
-    if size() == 1:
-        return rows
+    return rows if size() == 1 else torch.cat(_gather_parts(rows, lengths, what))
+
+
+def _gather_parts(rows, lengths, what=None):
+    """gather_rows' rows of each rank; with no name they are not in `traffic`."""
     padded = rows.new_zeros((max(lengths), *rows.shape[1:]))
     padded[:len(rows)] = rows
-    traffic[what] += padded.nbytes
+    if what:
+        traffic[what] += padded.nbytes
     parts = [torch.empty_like(padded) for _ in lengths]
     dist.all_gather(parts, padded)
-    return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+    return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
 
 def rows_to_main(rows, what):
@@ -223,11 +227,7 @@ def gather(value):
     data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
     lengths = [torch.empty(1, dtype=torch.int64) for _ in range(size())]
     dist.all_gather(lengths, torch.tensor([len(data)]))
-    padded = torch.zeros(int(max(lengths)), dtype=torch.uint8)
-    padded[:len(data)] = data
-    parts = [torch.empty_like(padded) for _ in range(size())]
-    dist.all_gather(parts, padded)
-    return [json.loads(part[:int(length)].numpy().tobytes()) for part, length in zip(parts, lengths, strict=True)]
+    return [json.loads(part.numpy().tobytes()) for part in _gather_parts(data, list(map(int, lengths)))]
 
 
 def from_main(value=None):

@@ -3,7 +3,7 @@
 from torch import nn
 
 from .layers import full_precision
-from .stochastic_depth import set_share
+from .stochastic_depth import stochastic_depths
 
 
 class Objective:
@@ -20,7 +20,7 @@ class Objective:
 
     def __init__(self, network, head, domain: nn.Module | None = None, share=None, domain_share=None, **options):
         self.network, self.head, self.domain, self.options = network, head, domain, options
-        self.share, self.domain_share = share, domain_share
+        self.share, self.domain_share, self._depths = share, domain_share, stochastic_depths(network)
 
     def __call__(self, images, labels, domain_batch=None):
         """{name: scalar}, weighted, to be summed and differentiated.
@@ -29,12 +29,16 @@ class Objective:
         (D, 3, H, W) and bool (D,), needed with domain adaptation. Processes that share a batch have some of its images each, and all
         labels.
         """
-        set_share(self.network, self.share)
+        self._set_share(self.share)
         terms = {"classification": self.head.loss(self.network(images), labels)}
         if self.domain is not None:
             domain_images, is_target = domain_batch
-            set_share(self.network, self.domain_share)
+            self._set_share(self.domain_share)
             features = self.network.backbone(domain_images)  # (D, C, h, w)
             with full_precision(features.device.type):
                 terms |= self.domain.terms(features.float().mean(dim=(-2, -1)), is_target, **self.options)
         return terms
+
+    def _set_share(self, share):
+        for depth in self._depths:
+            depth.share = share

@@ -27,8 +27,6 @@ def replace_stochastic_depth(network):
                 setattr(module, name, StochasticDepth(child.p, child.mode))
 
 
-def set_share(network: nn.Module, share):
-    """The next inputs of a network are these rows of a batch; None for all."""
-    for module in network.modules():
-        if isinstance(module, StochasticDepth):
-            module.share = share
+def stochastic_depths(network: nn.Module):
+    """All StochasticDepth of a network."""
+    return [module for module in network.modules() if isinstance(module, StochasticDepth)]

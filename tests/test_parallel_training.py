@@ -39,15 +39,15 @@ def run(*flags):
 
 def trained(save_dir):
     """(log folder, the state of last_checkpoint.pth, metrics.csv's rows)."""
-    (folder,) = glob.glob(f"logs/{save_dir}/*")
+    folder, state = trained_so_far(save_dir)
     with open(f"{folder}/metrics.csv") as file:
-        return folder, read_tensors(f"{folder}/last_checkpoint.pth"), list(csv.DictReader(file))
+        return folder, state, list(csv.DictReader(file))
 
 
 def trained_so_far(save_dir):
     """As trained, of a run that may have no metrics yet."""
     (folder,) = glob.glob(f"logs/{save_dir}/*")
-    return folder, read_tensors(f"{folder}/last_checkpoint.pth"), []
+    return folder, read_tensors(f"{folder}/last_checkpoint.pth")
 
 
 def largest_difference(state, expected):
@@ -355,7 +355,7 @@ def bad_images(save_dir):
 def test_too_many_bad_images_end_all_ranks_with_a_checkpoint(damaged, flags):
     _, codes, errors = run_ranks(2, run, *damaged, "--max_bad_images", "1", *flags, "--save_dir", "bad")
     assert codes == [2, 2], "\n".join(errors)
-    folder, state, _ = trained_so_far("bad")
+    folder, state = trained_so_far("bad")
     assert sum(line.count("error: ") for text in errors for line in text.splitlines()) == 1
     assert "A checkpoint of epoch" in open(f"{folder}/info.log").read() and state["classifiers_state_dict"][1]["weight"].shape == (12, 32)
 
