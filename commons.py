@@ -16,6 +16,7 @@ import traceback
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 import distributed
 from distributed.failures import FOR_ALL, log_end
@@ -195,6 +196,14 @@ def _lock(folder):
     return lock
 
 
+class _Terminal(logging.StreamHandler):
+    """Writes lines above the progress bars that are on the terminal, and not into them."""
+
+    def emit(self, record):
+        with tqdm.external_write_mode(self.stream):
+            super().emit(record)
+
+
 class _LogFile(logging.FileHandler):
     """A log that a full disk does not end: what cannot be written is on the terminal all the same."""
 
@@ -210,7 +219,7 @@ class _LogFile(logging.FileHandler):
 
 def _open_logs(folder):
     plain = EscapingFormatter("%(asctime)s   %(message)s", "%Y-%m-%d %H:%M:%S")
-    handlers, files = [logging.StreamHandler()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
+    handlers, files = [_Terminal()], (("info.log", logging.INFO), ("debug.log", logging.DEBUG))
     handlers[0].setLevel(logging.INFO)
     if not distributed.is_main():  # the others log what rank 0, which is gone, cannot
         files = ("info.log", logging.INFO), (f"debug_rank{distributed.rank()}.log", logging.DEBUG)

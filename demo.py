@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import statistics
 import sys
 import time
 
@@ -13,15 +14,25 @@ import train
 from datasets.demo_city import __main__ as demo_city
 from datasets.test_dataset import TestDataset
 from eval import descriptor_cache
-from model.checkpoints import load_network
+from model.checkpoints import load_network, load_run_state
 from model.files import replacing
 from model.network import GeoLocalizationNet
+from model.objective import Objective
+from model.optimizers import MixedPrecision, make_adam
+from model.precision import infer_dtype, name_of, training_dtype
+from model.run_state import RunState
 from parser import parse_arguments
+from support.processor import processor_name
+from support.progress import describe_seconds
 from test import chance_recall, test
 from visualizations import save_predictions
 
 # seconds on 2 cores
 BUDGETS = {"render": 100, "train": 460, "evaluate": 40}
+# where the recipe's epochs take longer than the budget, the demo trains the most of these that do not
+SHORTER = (12, 8, 6, 4, 2)
+_WARM_UP, _TIMED = 2, 4  # steps
+_BESIDE_STEPS = 1.1  # reading images, validation and checkpoints, as a factor on the time of the steps
 _DRAWN = 40  # queries of each test set whose predictions are drawn
 TEST_SETS = (("City 1, by day", "city1/test", "queries_v1"), ("City 1, by night", "city1/test", "queries_night"),
              ("City 2, by day", "city2/test", "queries_v1"), ("City 2, by night", "city2/test", "queries_night"))
@@ -29,22 +40,70 @@ TEST_SETS = (("City 1, by day", "city1/test", "queries_v1"), ("City 1, by night"
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False, description=__doc__, epilog="All other flags go to train.py, "
-                                     "after those of the recipe.")
+                                     "after those of the recipe. With --epochs_num, no number of epochs is "
+                                     "chosen.")
     parser.add_argument("--folder", default="data/demo", help="where the cities are, or are rendered to (default: %(default)s)")
     parser.add_argument("--recipe", default="recipes/demo.txt", help="flags of train.py (default: %(default)s)")
     parser.add_argument("--city_flags", default="", help="flags of python -m datasets.demo_city, in one string (default: none)")
     parser.add_argument("--preds", type=int, default=3, metavar="N", help="images drawn beside each query (default: %(default)s)")
     own, rest = parser.parse_known_args(argv)
+    flags = [f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest]
+    args = parse_arguments(argv=flags)
+    resumed_folder, problems = train.find_run_to_resume(args)
+    is_given = any(flag.split("=")[0] == "--epochs_num" for flag in rest)
+    args.epochs_num, plan = choose_epochs(args, is_given)
+    print(plan, flush=True)
     start = time.monotonic()
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])
     seconds = {"render": time.monotonic() - start}
-    args = parse_arguments(argv=[f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest])
-    resumed_folder, problems = train.find_run_to_resume(args)
-    return commons.run_experiment(lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems), args, resumed_folder)
+    return commons.run_experiment(lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems, plan), args,
+                                  resumed_folder)
 
 
-def run(args, output_folder, demo_folder, num_preds, seconds, problems=()):
-    """Trains, evaluates, and writes results.md. seconds: of the phases so far."""
+def choose_epochs(args, is_given):
+    """How long to train on this machine: (the number of epochs, a line that says so). A few steps are timed, and the most epochs of a short
+    list taken that fit the budget, so that the same choice gives the same numbers; a resumed run keeps its number. is_given: whether the
+    number is the user's own."""
+    if args.resume_train:
+        kept = load_run_state(args.resume_train).get("arguments", {}).get("epochs_num", args.epochs_num)
+        return args.epochs_num if is_given else kept, f"The demo goes on with {args.resume_train}"
+    a_step = seconds_a_step(args)
+    epoch = a_step * args.iterations_per_epoch * _BESIDE_STEPS
+    choices = (args.epochs_num, *(epochs for epochs in SHORTER if epochs < args.epochs_num))
+    epochs = args.epochs_num if is_given else next((n for n in choices if n * epoch <= BUDGETS["train"]), choices[-1])
+    less = f"of the recipe's {args.epochs_num}, which would take {describe_seconds(args.epochs_num * epoch)} on this machine" \
+        if epochs < args.epochs_num else "as in the recipe"
+    return epochs, (f"A training step takes {1000 * a_step:.0f} ms here. The demo trains {epochs} epochs, {less}: about "
+                    f"{describe_seconds(epochs * epoch)}, after up to {BUDGETS['render']} s of rendering")
+
+
+def seconds_a_step(args):
+    """The median time of some training steps on random images."""
+    device = commons.select_device(args.device)
+    network = train.make_network(args, None).to(device, memory_format=torch.channels_last)
+    head = train.make_head(args.loss, network.fc_output_dim, 500, seed=0).to(device)
+    amp = MixedPrecision(training_dtype(args.use_amp16, args.amp_dtype, network, device)[0], device)
+    optimizers = [make_adam(network, args.lr, device), make_adam(head, args.classifiers_lr, device)]
+    state = RunState(network, optimizers[0], [head], [optimizers[1]], amp.scaler)
+    images = torch.rand(args.batch_size, 3, args.image_size, args.image_size, device=device)
+    images, labels = images.contiguous(memory_format=torch.channels_last), torch.arange(args.batch_size, device=device) % 500
+    seconds = []
+    for step in range(_WARM_UP + _TIMED):
+        start = time.monotonic()
+        batch = step, step, images, labels, None, [], 0
+        train.train_one_epoch([batch], state, {0: (Objective(network, head), optimizers)}, amp, lambda step: 1.0)
+        seconds.append(time.monotonic() - start)
+    return statistics.median(seconds[_WARM_UP:])
+
+
+def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=""):
+    """Trains, evaluates, and writes results.md.
+
+    args: of train.py; output_folder: of the run; demo_folder: of the cities; num_preds: images drawn beside each query; seconds: of the
+    phases so far; problems: with checkpoints, to be logged; plan: how long is trained, to be logged.
+    """
+    if plan:
+        logging.info(plan)
     start = time.monotonic()
     train.train(args, output_folder, problems)
     seconds["train"] = time.monotonic() - start
@@ -54,20 +113,22 @@ def run(args, output_folder, demo_folder, num_preds, seconds, problems=()):
     trained = load_network(os.path.join(output_folder, "best_model.pth"))
     commons.set_seed(args.seed)
     untrained = GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
+    amp_name = name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
+    dtype, _ = infer_dtype(args.infer_dtype, trained, device)
     rows = []
     for title, folder, queries in TEST_SETS:
         dataset = TestDataset(os.path.join(demo_folder, folder, "database"), os.path.join(demo_folder, folder, queries),
                               args.positive_dist_threshold, args.image_size if args.resize_test_imgs else None)
         before, after = (test(dataset, network.to(device, memory_format=torch.channels_last), args.infer_batch_size, device,
-                              args.num_workers, args.seed, dtype=getattr(torch, args.infer_dtype), cache=descriptor_cache(args))
-                         for network in (untrained, trained))
+                              args.num_workers, args.seed, dtype=dtype, cache=descriptor_cache(args)) for network in (untrained, trained))
         rows.append(table_row(title, dataset, before, after))
         if num_preds:
             name = title.lower().replace(",", "").replace(" ", "_")
             save_predictions(dataset, after, os.path.join(output_folder, "preds", name), num_preds, limit=_DRAWN)
     seconds["evaluate"] = time.monotonic() - start
 
-    table = "\n".join([*TABLE_HEAD, *rows, "", "| phase | seconds | budget |", "|---|---|---|",
+    trained_on = f"{args.epochs_num} epochs of {args.iterations_per_epoch * args.batch_size} images, in {amp_name}, on {processor_name()}"
+    table = "\n".join([*TABLE_HEAD, *rows, "", f"Trained for {trained_on}.", "", "| phase | seconds | budget |", "|---|---|---|",
                        *(f"| {phase} | {spent:.0f} | {BUDGETS[phase]} |" for phase, spent in seconds.items())])
     with replacing(os.path.join(output_folder, "results.md")) as temporary, open(temporary, "w") as file:
         file.write(table + "\n")

@@ -18,6 +18,7 @@ from model.checkpoints import load_network
 from model.environment import describe_environment, digest_tensors, write_environment
 from model.errors import UserError
 from model.network import GeoLocalizationNet
+from model.precision import chosen_infer_dtype, infer_dtype, name_of
 from parser import parse_arguments
 from retrieval import cache, interchange
 from retrieval.index import FLAT
@@ -51,8 +52,10 @@ def evaluate(args, output_folder):
     digests = {label: digest_tensors(network.state_dict())
                for label, network in zip(("weights", "compared_weights"), networks.values(), strict=False)}
     distributed.check_same(digests, "weights")
+    precision = {name: name_of(chosen_infer_dtype(args.infer_dtype, network, device)) for name, network in networks.items()}
+    distributed.check_same(precision, "kinds of numbers", "name --infer_dtype, for processors choose differently")
     if distributed.is_main():
-        write_environment(output_folder, args, describe_environment(device), **digests)
+        write_environment(output_folder, args, {**describe_environment(device), "precision": precision}, **digests)
 
     evaluations = []
     for name, network in networks.items():
@@ -65,7 +68,7 @@ def evaluate(args, output_folder):
         log_comparison(evaluations[:len(test_sets)], evaluations[len(test_sets):], seed)
     if args.report and distributed.is_main():
         datasets = [dataset for _, dataset in test_sets]
-        write_report(args.report, evaluations, report_settings(args, networks, datasets), training_runs(args), seed)
+        write_report(args.report, evaluations, report_settings(args, networks, datasets, precision), training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
     bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # the last, since too many of them are an error
@@ -136,13 +139,13 @@ def log_comparison(evaluations, others, seed):
                          f"{difference.lost[row]} by the other")
 
 
-def report_settings(args, networks, test_sets):
+def report_settings(args, networks, test_sets, precision):
     """What the page says of how its numbers were made: pairs (label, value)."""
     yield from (("Network", f"{name}: {network.backbone_name}, {network.fc_output_dim}-D") for name, network in networks.items())
     yield "Database", test_sets[0].database.folder
     yield from (("Queries", test_set.queries.folder) for test_set in test_sets)
     yield "Images", f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
-    yield "Descriptors", f"computed in {args.infer_dtype}"
+    yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
 
 
@@ -163,7 +166,7 @@ def test_and_report(test_set, network, args, device, seed, output_folder, bad_im
     but they are logged by then.
     """
     result = test(test_set, network, args.infer_batch_size, device, args.num_workers, seed, max(args.num_preds_to_save, args.save_pairs),
-                  getattr(torch, args.infer_dtype), descriptor_cache(args), args.faiss_index, args.faiss_nprobe,
+                  infer_dtype(args.infer_dtype, network, device)[0], descriptor_cache(args), args.faiss_index, args.faiss_nprobe,
                   functools.partial(interchange.save, test_set, output_folder, args.save_descriptors, args.save_pairs,
                                     args.save_sfm_pairs, device))
     logging.info(f"{test_set}: {result}")

@@ -16,6 +16,7 @@ from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder
 from model.checkpoints import load_network
 from model.errors import UserError
 from model.files import replacing
+from model.precision import chosen_infer_dtype
 from parser import make_further_parser, parse_with
 from retrieval import cache, calibration
 from retrieval.database_index import holds_index, open_index
@@ -150,6 +151,7 @@ class Session:
 
     def __init__(self, args, network, device, seed):
         self.args, self.network, self.device, self.seed = args, network, device, seed
+        self.infer_dtype = chosen_infer_dtype(args.infer_dtype, network, device)
         self.resize = args.image_size if args.resize_test_imgs else None
         self.folder = args.index_folder or cache.FOLDER
         self.identity = {"weights": weights_digest(network), "resize": self.resize, "estimate": args.estimate,
@@ -170,7 +172,7 @@ class Session:
         with self.open_index(images, args.database_folder) as index:
             photos = Photos(paths, self.resize)
             descriptors, unreadable = extract_descriptors(self.network, photos, args.infer_batch_size, self.device, args.num_workers,
-                                                          "Photos", getattr(torch, args.infer_dtype))
+                                                          "Photos", self.infer_dtype)
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
             located = self._locate(index, descriptors[readable]) if len(readable) else None
             results = describe(photos, unreadable, index, located, calibrated, args.neighbours)
@@ -217,7 +219,7 @@ class Session:
     @contextlib.contextmanager
     def _described(self, images):
         """The complete store of an ImageFolder's descriptors."""
-        args, dtype = self.args, getattr(torch, self.args.infer_dtype)
+        args, dtype = self.args, self.infer_dtype
         with self.cache.store(self.network, images, args.infer_batch_size, self.device, dtype) as store:
             extract_descriptors(self.network, images, args.infer_batch_size, self.device, args.num_workers,
                                 os.path.basename(os.path.normpath(images.folder)), dtype, store)

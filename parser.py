@@ -161,7 +161,8 @@ def add_training_arguments(group, training_only):
     add = _adder(group)
     add("--use_amp16", action="store_true", help=training_only or "mixed precision: faster, results differ a little")
     add("--amp_dtype", choices=("auto", "float16", "bfloat16"), default="auto", help=training_only or "the 16-bit type of --use_amp16; "
-        "auto is bfloat16 on a CPU, else float16 with gradient scaling")
+        "auto is float16 with gradient scaling on a GPU; on a CPU bfloat16 if the processor has AVX-512-bf16, AMX or ARM's bf16 and the "
+        "network no depthwise convolutions, else float32 after all")
     add("--compile", action="store_true", help=training_only or "compile the network with torch.compile: faster after minutes, results "
         "differ a little")
     add("--tf32", action="store_true", help=training_only or "on NVIDIA GPUs, let float32 products round their factors to TF32's 10 bits: "
@@ -256,8 +257,9 @@ def add_night_arguments(group, training_only):
 def add_evaluation_arguments(group):
     add = _adder(group)
     add("--infer_batch_size", type=_whole(1), default=16, help="images a batch, those of one size")
-    add("--infer_dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="what the backbone computes descriptors in; "
-        "16 bits are faster and differ a little")
+    add("--infer_dtype", choices=("auto", "float32", "bfloat16", "float16"), default="float32", help="what the backbone computes "
+        "descriptors in; 16 bits differ a little and are faster where the device has them, which is where auto takes them: bfloat16 "
+        "(float16 on GPUs older than Ampere), on a CPU by the rule of --amp_dtype")
     add("--positive_dist_threshold", type=_number(0), default=25, help="a database image this near to a query is right, metres")
     add("--resize_test_imgs", action="store_true", help="resize database images and queries along their shorter side to --image_size "
         "(else they keep their size)")

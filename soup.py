@@ -16,6 +16,7 @@ from model.checkpoints import load_network, save_network
 from model.environment import describe_environment, digest_tensors, write_environment
 from model.errors import UserError
 from model.normalization import normalize
+from model.precision import chosen_infer_dtype, name_of
 from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_damaged
 from parser import make_further_parser, parse_with
 from test import test
@@ -87,7 +88,8 @@ def is_test_set(folder, test_set_folder):
 def make_soup(args, output_folder):
     """Loads, averages, evaluates, writes the soup and the table."""
     ingredients = Ingredients(args)
-    write_environment(output_folder, args, describe_environment(ingredients.device), **ingredients.digests())
+    environment = {**describe_environment(ingredients.device), "precision": {"descriptors": name_of(ingredients.infer_dtype)}}
+    write_environment(output_folder, args, environment, **ingredients.digests())
     everything = list(range(len(args.ingredients)))
     if ingredients.val_set:
         recalls = [ingredients.recall([index]) for index in everything]
@@ -116,6 +118,7 @@ class Ingredients:
         self.calibration = CalibrationImages(args.train_set_folder, args.recalibrate_bn, args.image_size, self.seed) \
             if args.recalibrate_bn else None
         self.network, self.state_dicts = self._load()
+        self.infer_dtype = chosen_infer_dtype(args.infer_dtype, self.network, self.device)
         self.table = commons.Metrics(args.output + ".csv")
 
     def _open_val_set(self):
@@ -155,7 +158,7 @@ class Ingredients:
         """R@1 of the average of these ingredients on the validation set, percent."""
         args = self.args
         result = test(self.val_set, self.average(indices), args.infer_batch_size, self.device, args.num_workers, self.seed,
-                      dtype=getattr(torch, args.infer_dtype))
+                      dtype=self.infer_dtype)
         logging.debug(f"{self.name(indices)}: {result}")
         return result.recall(1)
 

@@ -37,18 +37,20 @@ from model.heads import HEADS, head_options
 from model.network import BACKBONES, GeoLocalizationNet
 from model.objective import Objective
 from model.optimizers import MixedPrecision, lr_factor, make_adam, on_device
+from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
 from model.run_checkpoints import Checkpoints, keep_best_model
-from model.run_state import RunState, head_differences
+from model.run_state import RunState, describe_precision_changes, head_differences
 from model.step_monitor import DivergedError
 from parser import parse_arguments
+from support.progress import Progress
 from test import test
 
 # what a run's results depend on: a resumed run with others is refused
 RESULT_ARGUMENTS = (
-    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "use_amp16", "amp_dtype", "compile", "tf32",
+    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "compile", "tf32",
     "batch_size", "iterations_per_epoch", "lr", "classifiers_lr", "lr_schedule", "image_size", "augmentation_type", "brightness",
     "contrast", "hue", "saturation", "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability",
-    "fda_beta", "target_dataset_folder", "resize_test_imgs", "infer_dtype", "positive_dist_threshold", "domain_adaptation",
+    "fda_beta", "target_dataset_folder", "resize_test_imgs", "positive_dist_threshold", "domain_adaptation",
     "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed",
     "parallel", "group_schedule", "local_steps", "local_moments", "freeze_bn", "sync_bn")
 
@@ -66,9 +68,7 @@ def train(args, output_folder, problems=()):
         logging.warning(f"{problem}. It is passed over")
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
-    amp = MixedPrecision(args.use_amp16, args.amp_dtype, device)
     set_tf32(args.tf32)
-    infer_dtype = getattr(torch, args.infer_dtype)
     state = load_run_state(args.resume_train) if args.resume_train else None
     seed = commons.set_seed(state["seed"] if args.seed == -1 and state and "seed" in state else args.seed)
 
@@ -107,6 +107,12 @@ def train(args, output_folder, problems=()):
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
     network.batch_norm_frozen = args.freeze_bn
+    amp_dtype, reason = training_dtype(args.use_amp16, args.amp_dtype, network, device)
+    log_dtype("Training", amp_dtype, reason, device)
+    infer_dtype = chosen_infer_dtype(args.infer_dtype, network, device)
+    precision = {"training": name_of(amp_dtype), "descriptors": name_of(infer_dtype)}
+    distributed.check_same(precision, "kinds of numbers", "name --amp_dtype and --infer_dtype, for processors choose differently")
+    amp = MixedPrecision(amp_dtype, device)
     network = parallel.synchronised(network, device) if args.sync_bn else network
     trained = compiled(network, device) if args.compile else network  # the same parameters
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
@@ -117,7 +123,7 @@ def train(args, output_folder, problems=()):
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
     domain = make_domain(args, network, schedule.domain_seed(), device)
     domain_optimizer = make_adam(domain, args.domain_lr, device) if domain else None
-    environment = describe_environment(device)
+    environment = {**describe_environment(device), "precision": precision}
     facts = {"split": groups.digest, "initial_weights": digest_tensors(network.state_dict())}
     distributed.check_same(facts, "training images or initial weights")
     if distributed.is_main():
@@ -126,9 +132,9 @@ def train(args, output_folder, problems=()):
     run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, parallel.gather_state,
                    parallel.own_state, seed=seed,
                    arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
-                   split_digest=groups.digest, environment=environment, processes=distributed.size())
+                   precision=precision, split_digest=groups.digest, environment=environment, processes=distributed.size())
     if state:
-        check_arguments_of_the_resumed_run(state, args, heads[0], groups.digest)
+        check_arguments_of_the_resumed_run(state, args, heads[0], groups.digest, precision)
         for change in describe_changes(state.get("environment", {}), environment):
             logging.warning(f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly")
         if state.get("processes", distributed.size()) != distributed.size():
@@ -148,6 +154,7 @@ def train(args, output_folder, problems=()):
                          pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel)
     first_epoch = run.epoch
+    progress = Progress(schedule.steps, first_epoch * args.iterations_per_epoch + run.iteration)
     with checkpoint_at_the_end(checkpoints), explaining_lost_workers():
         for epoch in range(first_epoch, args.epochs_num):
             trained_groups = schedule.groups_of(epoch)
@@ -165,7 +172,7 @@ def train(args, output_folder, problems=()):
                     epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
                 with parallel.ending_together():
                     train_one_epoch(epoch_batches, run, objectives, amp, functools.partial(lr_factor, args.lr_schedule, schedule.steps),
-                                    checkpoints, parallel)
+                                    checkpoints, parallel, progress)
                     parallel.end_training(checkpoints)
             sums, start = parallel.epoch_sums(run.monitor.sums), time.monotonic()
             losses = sums.means()
@@ -245,8 +252,9 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
         yield batch.step, schedule.network_seed(group, k), images, labels, domain, batch.names, group
 
 
-def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE):
+def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE, progress=None):
     """The epoch's batches that are left; objectives: {group: (Objective, optimizers: the network's, then those of what else it trains)}.
+    progress: the support.progress.Progress of the whole run.
 
     The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
     """
@@ -271,8 +279,16 @@ def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, 
                 amp.scaler.update()
                 run.monitor.add(step, terms, names, [optimizer.param_groups[0]["lr"] for optimizer in optimizers])
             run.monitor.sums.seconds = time.monotonic() - start
+            if progress and progress.is_due():
+                log_progress(progress, run, step + 1)
             parallel.end_step(run, checkpoints)
     run.monitor.flush()
+
+
+def log_progress(progress, run, steps_done):
+    sums = run.monitor.sums
+    loss = f"loss {sums.means()['loss']:.4f}, " if sums.steps else ""
+    logging.info(f"Epoch {run.epoch:02d}, iteration {run.iteration}: {loss}about {progress.left(steps_done)} to the end of the training")
 
 
 def make_network(args, state):
@@ -316,7 +332,7 @@ def find_run_to_resume(args):
     return os.path.relpath(folder) if same and os.path.exists(os.path.join(folder, "info.log")) else None, problems
 
 
-def check_arguments_of_the_resumed_run(state, args, head, split_digest):
+def check_arguments_of_the_resumed_run(state, args, head, split_digest, precision):
     """Raises UserError if a resumed run would not end as the uninterrupted one, naming every difference; with --accept_changes it is
     warned of them."""
     before = state.get("arguments", {})
@@ -325,6 +341,7 @@ def check_arguments_of_the_resumed_run(state, args, head, split_digest):
     epochs = before.get("epochs_num", args.epochs_num)
     if args.lr_schedule != "constant" and epochs != args.epochs_num:
         changes.append(f"--epochs_num {epochs}, now {args.epochs_num}, which changes --lr_schedule {args.lr_schedule}")
+    changes += describe_precision_changes(state, precision)
     changes += head_differences(head.settings(), state.get("head_settings"))
     if state.get("split_digest", split_digest) != split_digest:
         changes.append(f"the images of {args.train_set_folder} or their split into groups")

@@ -19,6 +19,7 @@ from model.acceleration import set_tf32
 from model.checkpoints import load_network
 from model.errors import UserError
 from model.network import GeoLocalizationNet
+from model.precision import chosen_infer_dtype
 from test import test
 
 
@@ -30,7 +31,7 @@ def main(argv=None):
     add("--batch_size", type=int, default=64, help="the run's training images a step (default: %(default)s)")
     add("--iterations_per_epoch", type=int, default=108, help="the run's (default: %(default)s)")
     add("--image_size", type=int, default=96, help="shorter side of test images, pixels (default: %(default)s)")
-    add("--infer_dtype", choices=("float32", "bfloat16"), default="bfloat16", help="(default: %(default)s)")
+    add("--infer_dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="as eval.py's (default: %(default)s)")
     add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"), help="(default: %(default)s)")
     parse_and_run(parser, run, argv, logging.WARNING)
 
@@ -48,6 +49,7 @@ def run(args):
     test_sets = {title: TestDataset(os.path.join(args.folder, folder, "database"), os.path.join(args.folder, folder, queries),
                                     resize=args.image_size) for title, folder, queries in TEST_SETS}
     trained = load_network(kept[max(kept)])
+    dtype = chosen_infer_dtype(args.infer_dtype, trained, device)
     rows = []
     for epoch in [0, *sorted(kept)]:
         network = load_network(kept[epoch]) if epoch else GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
@@ -55,7 +57,7 @@ def run(args):
         row = {"images seen": f"{epoch * args.batch_size * args.iterations_per_epoch:,}", "validation":
                f"{validation[epoch]:.1f}" if epoch in validation else ""}
         for title, dataset in test_sets.items():
-            row[title] = f"{test(dataset, network, 64, device, 2, dtype=getattr(torch, args.infer_dtype)).recall(1):.1f}"
+            row[title] = f"{test(dataset, network, 64, device, 2, dtype=dtype).recall(1):.1f}"
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
     print(table(rows, list(rows[0])))

@@ -15,19 +15,28 @@ import sys
 import threading
 import time
 
+import torch
+
+from support.processor import arithmetic_of, processor_name
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def machine():
-    """One line: CPU model, cores, and the versions of Python and the libraries that matter for speed."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
+    """One line: CPU model, cores, its arithmetic, and the versions of Python and the libraries that matter for speed."""
     versions = [f"Python {platform.python_version()}"]
     for package in ("torch", "faiss-cpu", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
-    return f"{model}, {len(os.sched_getaffinity(0))} cores; {', '.join(versions)}"
+    return f"{processor_name()}; {', '.join(versions)}"
+
+
+def sixteen_bits(device):
+    """["bfloat16"] where the device has arithmetic for it; else [], with a line that says so: imitated, it takes minutes."""
+    if device.type != "cpu" or arithmetic_of(torch.bfloat16):
+        return ["bfloat16"]
+    print("bfloat16 is left out: this processor has no arithmetic for it\n")
+    return []
 
 
 def rss_anon(pid="self"):

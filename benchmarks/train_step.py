@@ -16,7 +16,7 @@ import torch
 import train
 from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
 from benchmarks import published
-from benchmarks.measure import machine, table
+from benchmarks.measure import machine, sixteen_bits, table
 from benchmarks.pictures import make_pictures
 from datasets.bad_images import BadImages
 from datasets.groups import open_groups
@@ -28,10 +28,10 @@ from model.objective import Objective
 from model.optimizers import MixedPrecision, make_adam
 from model.run_state import RunState
 
-# name -> (--use_amp16, --amp_dtype, --tf32, --compile)
-OURS = {"float32": (False, "auto", False, False), "tf32": (False, "auto", True, False), "bfloat16": (True, "bfloat16", False, False),
-        "float16": (True, "float16", False, False), "bfloat16, compiled": (True, "bfloat16", False, True),
-        "float16, compiled": (True, "float16", False, True)}
+# name -> (what the backbone computes in, --tf32, --compile)
+OURS = {"float32": (torch.float32, False, False), "tf32": (torch.float32, True, False), "bfloat16": (torch.bfloat16, False, False),
+        "float16": (torch.float16, False, False), "bfloat16, compiled": (torch.bfloat16, False, True),
+        "float16, compiled": (torch.float16, False, True)}
 _CLASSES = 1000
 
 
@@ -44,12 +44,13 @@ def main(argv=None):
     add("--batch_size", type=int, default=16, help="images (default: %(default)s)")
     add("--size", type=int, default=512, help="side of the images and crops, pixels (default: %(default)s)")
     add("--steps", type=int, default=20, help="steps timed; from memory their losses are compared too (default: %(default)s)")
-    add("--modes", nargs="+", choices=OURS, default=["float32", "bfloat16"], help="ours, to be measured (default: float32 bfloat16)")
+    add("--modes", nargs="+", choices=OURS, help="ours, to be measured (default: float32, and bfloat16 where the device has it)")
     add("--files", action="store_true", help="from JPEG files, with workers")
     add("--pictures", type=int, default=512, help="JPEG files made for --files (default: %(default)s)")
     add("--num_workers", type=int, default=2, help="with --files (default: %(default)s)")
     args = parser.parse_args(argv)
     device = torch.device(args.device)
+    args.modes = args.modes or ["float32", *sixteen_bits(device)]
     print(machine())
     print(f"{args.backbone}, 512-D, {args.batch_size} images of {args.size} px a step, {_CLASSES} classes, on "
           f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, {'from JPEG files' if args.files else 'from memory'}\n",
@@ -62,13 +63,13 @@ class Ours:
     """Network, head, optimizers and precision as train.py makes them; `step` takes what train.prepare_batches yields."""
 
     def __init__(self, args, mode, device):
-        amp16, dtype, tf32, compile_it = OURS[mode]
+        dtype, tf32, compile_it = OURS[mode]
         set_tf32(tf32)
         torch.manual_seed(0)
         network = GeoLocalizationNet(args.backbone, 512).to(device, memory_format=torch.channels_last)
         self.head = published.CosFace(512, _CLASSES).to(device)
         self.optimizers = make_adam(network, 1e-5, device), make_adam(self.head, 0.01, device)
-        self.amp = MixedPrecision(amp16, dtype, device)
+        self.amp = MixedPrecision(dtype, device)
         self.state = RunState(network, self.optimizers[0], [self.head], [self.optimizers[1]], self.amp.scaler)
         self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 

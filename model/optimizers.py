@@ -23,14 +23,15 @@ def lr_factor(name, steps, step):
 
 
 class MixedPrecision:
-    """Autocast and gradient scaling, or neither: one loop serves both."""
+    """Autocast and gradient scaling, or neither (float32): one loop serves both.
 
-    def __init__(self, enabled, dtype, device):
-        if dtype == "auto":
-            dtype = "bfloat16" if device.type == "cpu" else "float16"
-        self.enabled, self.dtype, self.device = enabled, getattr(torch, dtype), device
+    dtype: torch.float32, or the 16-bit type that model.precision chose; device: torch.device.
+    """
+
+    def __init__(self, dtype, device):
+        self.enabled, self.dtype, self.device = dtype != torch.float32, dtype, device
         # bfloat16 has float32's range: its gradients need no scaling
-        self.scaler = torch.amp.GradScaler(device.type, enabled=enabled and dtype == "float16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
     def autocast(self):
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)

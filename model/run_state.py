@@ -108,6 +108,29 @@ def head_differences(now, before):
             for name, value in now.items() if before.get(name) != value]
 
 
+def describe_precision_changes(state, precision):
+    """["training in bfloat16, now float32 (--use_amp16, --amp_dtype)", ...]: which numbers a run computed in, and computes in now.
+
+    state: the run's; precision: {"training": name, "descriptors": name}.
+    """
+    before = state.get("precision")
+    if not isinstance(before, dict):
+        before = _precision_of_arguments(state.get("arguments", {}), state.get("environment", {}))
+    flags = {"training": "--use_amp16, --amp_dtype", "descriptors": "--infer_dtype"}
+    return [f"{what} in {before[what]}, now {name} ({flags[what]})" for what, name in precision.items()
+            if before.get(what, name) != name]
+
+
+def _precision_of_arguments(arguments, environment):
+    """What the flags of a run meant before `auto` looked at the processor: bfloat16 on any CPU."""
+    if "use_amp16" not in arguments:
+        return {}
+    training = arguments.get("amp_dtype", "auto")
+    if training == "auto":
+        training = "bfloat16" if environment.get("device") == "cpu" else "float16"
+    return {"training": training if arguments["use_amp16"] else "float32", "descriptors": arguments.get("infer_dtype", "float32")}
+
+
 def restore_domain(state, source, domain, optimizer):
     """As restore, for what domain adaptation adds. A state of a run without it leaves the module as it is, and warns."""
     if "domain_state_dict" not in state:

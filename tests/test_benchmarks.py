@@ -5,6 +5,7 @@ import re
 import pytest
 
 from benchmarks import augmentation, curve, data_path, extraction, train_step
+from support import processor
 
 
 def ratios(output):
@@ -20,9 +21,19 @@ def ratios(output):
     (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
     (train_step.main, "--batch_size 4 --size 64 --steps 2 --files --pictures 16 --num_workers 0 --modes float32",
      {"published, float32", "float32"})])
-def test_benchmarks_run(workdir, capsys, main, flags, alternatives):
+def test_benchmarks_run(workdir, capsys, monkeypatch, main, flags, alternatives):
+    monkeypatch.setattr(processor, "processor_flags", lambda: {"avx512_bf16"})  # at this size bfloat16 is quick anywhere
     main(flags.split())
     assert ratios(capsys.readouterr().out).keys() == alternatives
+
+
+@pytest.mark.parametrize(("main", "flags"), [
+    (extraction.main, "--images 2 --size 64"), (train_step.main, "--batch_size 2 --size 64 --steps 1")])
+def test_benchmarks_leave_out_what_would_take_minutes(workdir, capsys, monkeypatch, main, flags):
+    monkeypatch.setattr(processor, "processor_flags", lambda: {"avx2"})
+    main(flags.split())
+    output = capsys.readouterr().out
+    assert "bfloat16 is left out" in output and "float32" in ratios(output) and "bfloat16" not in ratios(output)
 
 
 def test_training_losses_equal_the_published_ones(workdir, capsys):

@@ -8,6 +8,7 @@ import re
 import pytest
 
 import demo
+from parser import parse_arguments
 from test import chance_recall
 
 RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
@@ -45,10 +46,35 @@ def test_a_training_of_a_few_steps_lowers_the_loss(workdir):
     assert losses[-1] < losses[0] - 1
 
 
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.3, 18), (0.32, 12), (1.13, 4), (17.9, 2)])
+def test_a_slower_processor_trains_fewer_epochs(monkeypatch, seconds, epochs):
+    monkeypatch.setattr(demo, "seconds_a_step", lambda args: seconds)
+    args = parse_arguments(argv=[f"@{RECIPE}"])
+    assert args.iterations_per_epoch == 76
+    chosen, plan = demo.choose_epochs(args, is_given=False)
+    assert chosen == epochs and f"The demo trains {epochs} epochs" in plan
+    assert ("of the recipe's 18, which would take" in plan) == (epochs < 18)
+    assert demo.choose_epochs(args, is_given=True)[0] == 18
+
+
+def test_a_choice_is_kept_when_the_demo_goes_on(workdir, monkeypatch):
+    flags = [*SMALL, "--iterations_per_epoch", "1", "--preds", "0"]
+    monkeypatch.setattr(demo, "SHORTER", (1,))
+    with monkeypatch.context() as slow:
+        slow.setattr(demo, "seconds_a_step", lambda args: 1e3)
+        demo.main(flags)
+    folder, = glob.glob("logs/demo/*")
+    assert "Trained for 1 epochs of 4 images" in pathlib.Path(folder, "results.md").read_text()
+    demo.main([*flags, "--resume_train", "auto"])
+    assert glob.glob("logs/demo/*") == [folder]
+    log = pathlib.Path(folder, "info.log").read_text()
+    assert "The demo goes on with logs/demo" in log and "Resuming at epoch 1 of 1" in log
+
+
 @pytest.mark.parametrize(("flags", "problem"), [(["--train_metres", "0"], "--train_metres"), (["--pixels", "3"], "--pixels")])
 def test_bad_city_flags(workdir, capsys, flags, problem):
     with pytest.raises(SystemExit) as exit_:
-        demo.main(["--city_flags", " ".join(flags)])
+        demo.main(["--recipe", str(RECIPE), "--city_flags", " ".join(flags)])
     assert exit_.value.code == 2 and problem in capsys.readouterr().err
 
 

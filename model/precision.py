@@ -1,0 +1,76 @@
+"""Which numbers a network computes in: float32, or 16 bits where the device has arithmetic for them.
+
+The choice is a rule and not a clock, so that results do not depend on how busy a machine is.
+"""
+
+import logging
+
+import torch
+from torch import nn
+
+from support.processor import arithmetic_of
+
+_IMITATED = "it imitates them, which takes 5 to 25 times as long as float32"  # measured: benchmarks/RESULTS.md
+
+
+def training_dtype(use_amp16: bool, requested: str, network: nn.Module, device: torch.device) -> tuple[torch.dtype, str]:
+    """What the backbone is trained in, and why, in a line for the log.
+
+    use_amp16: whether 16 bits are asked for; requested: "auto", "float16" or "bfloat16"; network: whose backbone it is; device: where.
+    """
+    if not use_amp16:
+        return torch.float32, ""
+    if requested != "auto":
+        return getattr(torch, requested), ""
+    # published: float16 on a GPU
+    return _on_cpu(network, "--use_amp16") if device.type == "cpu" else (torch.float16, "")
+
+
+def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tuple[torch.dtype, str]:
+    """What the backbone computes descriptors in, and why, in a line for the log.
+
+    requested: "auto", "float32", "bfloat16" or "float16"; network: whose backbone it is; device: where.
+    """
+    if requested != "auto":
+        return getattr(torch, requested), ""
+    if device.type == "cpu":
+        return _on_cpu(network, "--infer_dtype auto")
+    if device.type == "cuda":
+        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        return (torch.bfloat16 if has_bfloat16 else torch.float16), ""
+    return torch.float32, "PyTorch's 16-bit arithmetic on this device is young"
+
+
+def log_dtype(what: str, dtype: torch.dtype, reason: str, device: torch.device) -> None:
+    """Logs what is computed in which numbers; warns where the device only imitates them. what: "Training" or "Descriptors"."""
+    name = name_of(dtype)
+    if dtype != torch.float32 and device.type == "cpu" and not arithmetic_of(dtype):
+        logging.warning(f"{what} in {name}, as asked for: this processor has no {name} arithmetic; {_IMITATED}")
+    else:
+        logging.info(f"{what} in {name}" + (f": {reason}" if reason else ""))
+
+
+def chosen_infer_dtype(requested: str, network: nn.Module, device: torch.device) -> torch.dtype:
+    """infer_dtype, logged."""
+    dtype, reason = infer_dtype(requested, network, device)
+    log_dtype("Descriptors", dtype, reason, device)
+    return dtype
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """torch.bfloat16 -> "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def is_depthwise(network: nn.Module) -> bool:
+    """Whether a network has convolutions of one channel each (MobileNet, EfficientNet, ConvNeXt)."""
+    return any(isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 for module in network.modules())
+
+
+def _on_cpu(network, flag):
+    arithmetic = arithmetic_of(torch.bfloat16)
+    if not arithmetic:
+        return torch.float32, f"{flag} takes 16 bits only where the processor has AVX-512-bf16, AMX or ARM's bf16, and this one has not"
+    if is_depthwise(network):
+        return torch.float32, f"{flag} takes 16 bits on a CPU only for networks without depthwise convolutions"
+    return torch.bfloat16, f"the processor has {arithmetic}"
