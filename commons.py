@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 import distributed
 from distributed.failures import FOR_ALL, log_end
-from model.acceleration import set_tf32
-from model.errors import UserError
-from model.escaping import EscapingFormatter
-from model.files import remove_leftovers, replacing
-from model.locks import NO_LOCKS, FileLock
+from support.errors import UserError
+from support.escaping import EscapingFormatter
+from support.files import remove_leftovers, replacing
+from support.locks import NO_LOCKS, FileLock
+from training.acceleration import set_tf32
 
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"

@@ -11,20 +11,20 @@ import torch
 
 import commons
 import train
-from datasets.demo_city import __main__ as demo_city
 from datasets.test_dataset import TestDataset
+from demo_city import __main__ as demo_city
 from eval import descriptor_cache
 from model.checkpoints import load_network, load_run_state
-from model.files import replacing
 from model.network import GeoLocalizationNet
-from model.objective import Objective
-from model.optimizers import MixedPrecision, make_adam
 from model.precision import infer_dtype, name_of, training_dtype
-from model.run_state import RunState
 from parser import parse_arguments
+from support.files import replacing
 from support.processor import processor_name
 from support.progress import describe_seconds
 from test import chance_recall, test
+from training.objective import Objective
+from training.optimizers import MixedPrecision, make_adam
+from training.run_state import RunState
 from visualizations import save_predictions
 
 # seconds on 2 cores
@@ -44,7 +44,7 @@ def main(argv=None):
                                      "chosen.")
     parser.add_argument("--folder", default="data/demo", help="where the cities are, or are rendered to (default: %(default)s)")
     parser.add_argument("--recipe", default="recipes/demo.txt", help="flags of train.py (default: %(default)s)")
-    parser.add_argument("--city_flags", default="", help="flags of python -m datasets.demo_city, in one string (default: none)")
+    parser.add_argument("--city_flags", default="", help="flags of python -m demo_city, in one string (default: none)")
     parser.add_argument("--preds", type=int, default=3, metavar="N", help="images drawn beside each query (default: %(default)s)")
     own, rest = parser.parse_known_args(argv)
     flags = [f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest]

@@ -15,18 +15,19 @@ from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import find_test_sets
 from model.checkpoints import load_network
-from model.environment import describe_environment, digest_tensors, write_environment
-from model.errors import UserError
 from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, infer_dtype, name_of
+from model.state_dicts import digest_tensors
 from parser import parse_arguments
+from report.evaluation import Evaluation, write_report
+from report.page import check_report
+from report.tables import RecallTable
+from report.training import beside_checkpoint, read_metrics
 from retrieval import cache, interchange
 from retrieval.index import FLAT
-from retrieval.report.evaluation import Evaluation, write_report
-from retrieval.report.page import check_report
-from retrieval.report.training import beside_checkpoint, read_metrics
-from retrieval.tables import RecallTable
+from support.errors import UserError
 from test import paired_difference, test
+from training.environment import describe_environment, write_environment
 from visualizations import save_predictions
 
 

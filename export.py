@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from model.checkpoints import load_network
-from model.errors import UserError
-from model.files import replacing
 from model.inference import fold_batch_norm
 from model.normalization import IMAGENET_MEAN, IMAGENET_STD
 from model.zoo import VARIABLE
+from support.errors import UserError
+from support.files import replacing
 
 TOLERANCE = 1e-4  # the largest difference of a descriptor's entries
 # images, height and width (pixels), on which the file is compared with the network

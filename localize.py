@@ -11,23 +11,25 @@ import torch
 
 import commons
 from datasets.names import latlon_to_utm
-from datasets.photos import MAX_PIXELS, Photos, find_photos
+from datasets.photos import find_photos
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
+from localization import calibration
+from localization.database_index import holds_index, open_index
+from localization.localization import Located, describe
+from localization.localization_formats import FORMATS, printable
+from localization.photos import MAX_PIXELS, Photos
+from localization.position import METHODS
+from localization.reliability import check_drawing, draw_reliability
 from model.checkpoints import load_network
-from model.errors import UserError
-from model.files import replacing
 from model.precision import chosen_infer_dtype
 from parser import make_further_parser, parse_with
-from retrieval import cache, calibration
-from retrieval.database_index import holds_index, open_index
+from report.localization import LocalizedPhoto, write_localization_report
+from report.page import check_report
+from retrieval import cache
 from retrieval.descriptors import extract_descriptors
 from retrieval.identity import identity_key, weights_digest
-from retrieval.localization import Located, describe
-from retrieval.localization_formats import FORMATS, printable
-from retrieval.position import METHODS
-from retrieval.reliability import check_drawing, draw_reliability
-from retrieval.report.localization import LocalizedPhoto, write_localization_report
-from retrieval.report.page import check_report
+from support.errors import UserError
+from support.files import replacing
 
 USED = {"help", "dataset_folder", "val_set_folder", "queries_folder", "database_folder", "save_dir", "resume_model", "zoo", "backbone",
         "fc_output_dim", "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size",
@@ -212,7 +214,7 @@ class Session:
         return None
 
     def open_index(self, images, database_folder):
-        """As retrieval.database_index.open_index; an index that is not there is built."""
+        """As localization.database_index.open_index; an index that is not there is built."""
         return open_index(self.folder, self.identity["weights"], self.resize, images, database_folder,
                           self.args.index_folder is not None, lambda: self._described(images))
 

@@ -13,10 +13,10 @@ import distributed
 from augmentations import AUGMENTATION_TYPES
 from datasets.night.augmentation import METHODS, needs_target
 from model import zoo
-from model.errors import UserError
-from model.escaping import escape
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, canonical_backbone
+from support.errors import UserError
+from support.escaping import escape
 
 DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"
 # flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr

@@ -11,15 +11,16 @@ from tqdm import tqdm
 import commons
 from datasets.calibration_dataset import CalibrationImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
-from datasets.workers import make_workers_loader
 from model.checkpoints import load_network, save_network
-from model.environment import describe_environment, digest_tensors, write_environment
-from model.errors import UserError
 from model.normalization import normalize
 from model.precision import chosen_infer_dtype, name_of
 from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_damaged
+from model.state_dicts import digest_tensors
 from parser import make_further_parser, parse_with
+from support.errors import UserError
+from support.workers import make_workers_loader
 from test import test
+from training.environment import describe_environment, write_environment
 
 USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim", "zoo",
         "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size", "device", "seed", "num_workers"}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model.errors import UserError
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import FLAT, check_index, search_index
 from retrieval.sharded import all_descriptors, from_main_alone, search
+from support.errors import UserError
 
 RECALL_VALUES = (1, 5, 10, 20, 100)
 _BOOTSTRAP_RESAMPLES = 10_000

@@ -24,26 +24,27 @@ from datasets.schedule import Schedule
 from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
-from datasets.transfer import to_device
-from datasets.workers import explaining_lost_workers
-from distributed.parallel import ALONE, Parallel
 from eval import descriptor_cache, test_and_report
-from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
 from model.domain_adaptation import make_domain_module
-from model.environment import describe_changes, describe_environment, digest_tensors, write_environment
-from model.errors import UserError
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, GeoLocalizationNet
-from model.objective import Objective
-from model.optimizers import MixedPrecision, lr_factor, make_adam, on_device
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
-from model.run_checkpoints import Checkpoints, keep_best_model
-from model.run_state import RunState, describe_precision_changes, head_differences
-from model.step_monitor import DivergedError
+from model.state_dicts import digest_tensors
 from parser import parse_arguments
+from support.errors import UserError
 from support.progress import Progress
+from support.workers import explaining_lost_workers
 from test import test
+from training.acceleration import compiled, set_tf32, traced
+from training.checkpoints import Checkpoints, keep_best_model
+from training.environment import describe_changes, describe_environment, write_environment
+from training.objective import Objective
+from training.optimizers import MixedPrecision, lr_factor, make_adam, on_device
+from training.parallel import ALONE, Parallel
+from training.run_state import RunState, describe_precision_changes, head_differences
+from training.step_monitor import DivergedError
+from training.transfer import to_device
 
 # what a run's results depend on: a resumed run with others is refused
 RESULT_ARGUMENTS = (

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from datasets.images import ImageError, open_rgb
-from model.files import replacing
+from support.files import replacing
 
 _HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
 _PER_ROW = 11  # panels; a JPEG can be no wider than 65,500 pixels

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from model.errors import UserError
+from support.errors import UserError
 
 _TIMING = ("seconds", "images_per_second")
 _DATA = "images_crc32"  # a running CRC-32 of the names of all images of an epoch, in their order

@@ -7,9 +7,9 @@ import numpy as np
 
 import commons
 import eval as evaluation
-from model.errors import UserError
-from model.files import replacing
 from parser import parse_arguments
+from support.errors import UserError
+from support.files import replacing
 from test import RECALL_VALUES
 
 DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",

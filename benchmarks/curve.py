@@ -15,12 +15,12 @@ from benchmarks.comparison import parse_and_run
 from benchmarks.measure import table
 from datasets.test_dataset import TestDataset
 from demo import TEST_SETS
-from model.acceleration import set_tf32
 from model.checkpoints import load_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype
+from support.errors import UserError
 from test import test
+from training.acceleration import set_tf32
 
 
 def main(argv=None):

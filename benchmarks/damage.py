@@ -7,8 +7,8 @@ import tempfile
 
 import torch
 
-from model.errors import UserError
-from model.files import read_tensors
+from support.errors import UserError
+from support.files import read_tensors
 
 _STRUCTURE = 1 << 16  # bytes at a file's end and beginning that hold more structure than numbers
 

@@ -15,9 +15,9 @@ from benchmarks import published
 from benchmarks.measure import machine, sixteen_bits, table
 from benchmarks.pictures import make_pictures
 from datasets.test_dataset import ImageFolder
-from model.acceleration import set_tf32
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import extract_descriptors
+from training.acceleration import set_tf32
 
 
 def main(argv=None):

@@ -26,22 +26,22 @@ from benchmarks.killing import Place, run, run_process
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
 from model.checkpoints import load_network
-from model.files import read_tensors
+from support.files import read_tensors
 
 FLAGS = ("--M 10 --alpha 30 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2 --fc_output_dim 32 "
          "--backbone_weights none --train_all_layers --image_size 32 --batch_size 8 --epochs_num 4 --iterations_per_epoch 5 --lr 0.001 "
          "--checkpoint_every 2 --resume_train auto --device cpu").split()
 # in the order in which a run comes by them
 STARTING = (
-    Place("the cache of a folder's walk", "datasets.array_cache:save", lambda path, header, arrays: header["kind"] == "listing"),
-    Place("the cache of the groups", "datasets.array_cache:save", lambda path, header, arrays: header["kind"] == "groups"),
+    Place("the cache of a folder's walk", "support.array_cache:save", lambda path, header, arrays: header["kind"] == "listing"),
+    Place("the cache of the groups", "support.array_cache:save", lambda path, header, arrays: header["kind"] == "groups"),
 )
 TRAINING = (
     Place("an iteration", "train:Objective.__call__"),
     Place("the write of a checkpoint", "model.checkpoints:write_tensors"),
-    Place("the reading back of a checkpoint", "model.files:check_sums", lambda path: path.endswith(".tmp")),
-    Place("the renaming of a checkpoint", "model.files:_keep_as"),
-    Place("the write of the best model", "model.run_checkpoints:write_tensors"),
+    Place("the reading back of a checkpoint", "support.files:check_sums", lambda path: path.endswith(".tmp")),
+    Place("the renaming of a checkpoint", "support.files:_keep_as"),
+    Place("the write of the best model", "training.checkpoints:write_tensors"),
     Place("the validation", "train:test"),
     Place("the validation's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is None),
     Place("the write of metrics.csv", "commons:Metrics.add"),

@@ -2,7 +2,7 @@
 
 Radius and confidence are fitted on one half of a validation set's area (blocks, dealt out by several seeds), and checked on the other. More
 queries make the check sharper: with 150 a share of 68% is measured to +- 7.5 points by chance alone, and neighbouring queries are alike.
-`python -m datasets.demo_city --folder FOLDER --seed 1 --train_metres 60 --val_metres 1000 --queries 1500 --target_night 1` renders a city
+`python -m demo_city --folder FOLDER --seed 1 --train_metres 60 --val_metres 1000 --queries 1500 --target_night 1` renders a city
 with more of them (in a minute), to be named as --further_cities.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 import commons
 from benchmarks.measure import machine, table
 from datasets.test_dataset import ImageFolder, TestDataset
+from localization import calibration
 from localize import Session, parse_localize_arguments
 from model.checkpoints import load_network
-from retrieval import calibration
 
 _RESAMPLES = 2000
 _TEST_SETS = (("City 1, day", "city1", "queries_v1"), ("City 1, night", "city1", "queries_night"), ("City 2, day", "city2", "queries_v1"),

@@ -24,7 +24,7 @@ _MIB = 2**20
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     add = parser.add_argument
-    add("--folder", default="data/demo/city1", help="the demo's city (python -m datasets.demo_city renders it; default: %(default)s)")
+    add("--folder", default="data/demo/city1", help="the demo's city (python -m demo_city renders it; default: %(default)s)")
     add("--iterations", type=int, default=5000, help="in all (default: %(default)s)")
     add("--validations", type=int, default=20, help="epochs, each with a validation (default: %(default)s)")
     add("--num_workers", type=int, default=2, help="processes that decode images (default: %(default)s)")

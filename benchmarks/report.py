@@ -19,7 +19,7 @@ from benchmarks.measure import interleaved, machine, table
 from benchmarks.pictures import make_pictures
 from datasets.names import format_name
 from datasets.test_dataset import ImageFolder, TestDataset
-from retrieval.report.evaluation import Evaluation, write_report
+from report.evaluation import Evaluation, write_report
 from test import summarize
 
 _PICTURES, _CITY, _RANKS = 32, 10_000, 100  # pictures in files, metres, predictions a query

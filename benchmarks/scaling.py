@@ -15,12 +15,12 @@ import torch
 
 import distributed
 from benchmarks.measure import ROOT, launcher, machine, table
-from distributed.parallel import Parallel
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
-from model.objective import Objective
-from model.optimizers import MixedPrecision, make_adam
-from model.run_state import RunState
+from training.objective import Objective
+from training.optimizers import MixedPrecision, make_adam
+from training.parallel import Parallel
+from training.run_state import RunState
 
 # (bytes/s each way, seconds a hop, source); latencies are assumptions
 LINKS = {"NVLink 4": (450e9, 5e-6, "NVIDIA H100: 900 GB/s both ways together"),

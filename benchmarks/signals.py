@@ -21,7 +21,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signals", description=__doc__)
     add = parser.add_argument
-    add("--folder", default="data/demo/city1", help="the demo's city (python -m datasets.demo_city renders it; default: %(default)s)")
+    add("--folder", default="data/demo/city1", help="the demo's city (python -m demo_city renders it; default: %(default)s)")
     add("--recipe", default="recipes/demo.txt", help="of the training (default: %(default)s)")
     add("--runs", type=int, default=6, help="trainings that get a signal, SIGTERM, SIGUSR1 and SIGINT in turn (default: %(default)s)")
     add("--seed", type=int, default=0, help="draws the moments (default: %(default)s)")

@@ -22,11 +22,11 @@ from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
-from model.acceleration import compiled, set_tf32
 from model.network import GeoLocalizationNet
-from model.objective import Objective
-from model.optimizers import MixedPrecision, make_adam
-from model.run_state import RunState
+from training.acceleration import compiled, set_tf32
+from training.objective import Objective
+from training.optimizers import MixedPrecision, make_adam
+from training.run_state import RunState
 
 # name -> (what the backbone computes in, --tf32, --compile)
 OURS = {"float32": (torch.float32, False, False), "tf32": (torch.float32, True, False), "bfloat16": (torch.bfloat16, False, False),

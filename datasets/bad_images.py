@@ -4,8 +4,8 @@ import logging
 import os
 import re
 
-from model.errors import UserError
-from model.files import replacing
+from support.errors import UserError
+from support.files import replacing
 
 FILE = "bad_images.txt"
 # what a run bears unless it is told otherwise: a few in any data set, and so large a share of a large one

@@ -11,10 +11,11 @@ import os
 
 import numpy as np
 
-from datasets import array_cache, image_names
+from datasets import image_names
 from datasets.image_names import ImageNames
 from datasets.names import EAST, HEADING, NORTH, ListFile, find_listing, parse_chunks
-from model.errors import UserError
+from support import array_cache
+from support.errors import UserError
 
 _VERSION = 2  # of the cache's layout: another one is built anew
 _ARRAYS = {"class_ids": (("int64",), (3,)), "group_offsets": (("int64",), ()), "class_offsets": (("int64",), ()),
@@ -138,7 +139,7 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
 def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_folder="cache"):
     """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
 
-    The cache (datasets.array_cache) records size and modification time of the image list, and its digest. While size and time are the
+    The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and time are the
     same, so is the list; else the digest decides whether the cache is built anew. Raises UserError as build_groups and list_images do.
     """
     parameters = {"M": int(M), "alpha": int(alpha), "N": int(N), "L": int(L), "min_images_per_class": int(min_images_per_class)}

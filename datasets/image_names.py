@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from model.errors import UserError
+from support.errors import UserError
 
 _BLOCK = 1 << 23  # bytes of a list that are looked at at a time; bounds the temporary arrays
 _LONGEST = 1 << 24  # bytes of a line
@@ -55,7 +55,7 @@ def offset_dtype(num_bytes):
 
 
 def layout(kind):
-    """The arrays of ImageNames in a cache (datasets.array_cache): blob, starts and ends, their names beginning with `kind`."""
+    """The arrays of ImageNames in a cache (support.array_cache): blob, starts and ends, their names beginning with `kind`."""
     offsets = ("uint32", "int64"), ()
     return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
 

@@ -1,7 +1,4 @@
-"""The one decoder: a photo of any usual format as an upright RGB image of 8 bits a channel.
-
-It imports nothing of this project, so that hubconf.py can load it beside a user's own package called `datasets`.
-"""
+"""The one decoder: a photo of any usual format as an upright RGB image of 8 bits a channel."""
 
 import contextlib
 import io

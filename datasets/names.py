@@ -13,11 +13,11 @@ import numpy as np
 import utm
 from tqdm import tqdm
 
-from datasets.array_cache import digest, settled
 from datasets.image_names import split_lines
 from datasets.walk import walk
-from model.errors import UserError
-from model.files import replacing
+from support.array_cache import digest, settled
+from support.errors import UserError
+from support.files import replacing
 
 FIELDS = ("", "UTM_east", "UTM_north", "UTM_zone_number", "UTM_zone_letter", "latitude", "longitude", "pano_id", "tile_num",
           "heading", "pitch", "roll", "height", "timestamp", "note", "extension")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.errors import UserError
 from model.zoo import published
+from support.errors import UserError
 
 THRESHOLD = 25  # metres, of every protocol here [EigenPlaces]
 

@@ -3,8 +3,8 @@
 import itertools
 
 import distributed
-from datasets import array_cache
-from model.errors import UserError
+from support import array_cache
+from support.errors import UserError
 
 _NONE = "no further folder", 0, ""
 

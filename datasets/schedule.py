@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.errors import UserError
+from support.errors import UserError
 
 # one independent stream of random numbers a purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)

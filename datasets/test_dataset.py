@@ -7,8 +7,8 @@ import torch
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array
 from datasets.names import list_images, positions
 from datasets.positives import find_positives
-from model.errors import UserError
 from model.normalization import to_tensor
+from support.errors import UserError
 
 DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
 

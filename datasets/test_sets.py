@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from datasets import protocols
 from datasets.test_dataset import TestDataset
-from model.errors import UserError
+from support.errors import UserError
 
 # where below a data set's folder its test set may be; the val of MSLS is what papers report
 _PLACES = ("", "test", "images/test", "processed/test", "val", "images/val")

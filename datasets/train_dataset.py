@@ -11,9 +11,9 @@ from datasets.night.augmentation import NightRows
 from datasets.night.pseudo_targets import num_day_rows
 from datasets.schedule import Share, round_from
 from datasets.target_dataset import DomainBatch
-from datasets.workers import make_workers_loader
-from model.errors import UserError
 from model.normalization import to_tensor
+from support.errors import UserError
+from support.workers import make_workers_loader
 
 _SIZE_SAMPLES = 32
 

@@ -7,9 +7,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from datasets import array_cache, image_names
+from datasets import image_names
 from datasets.image_names import ImageNames, offset_dtype
-from model.errors import UserError
+from support import array_cache
+from support.errors import UserError
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _VERSION = 1  # of the cache's layout

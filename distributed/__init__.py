@@ -17,10 +17,9 @@ import os
 import torch
 import torch.distributed as dist
 
-from model.errors import UserError, ending_in_one_line
-
-from .failures import RankWatch
-from .joining import agree, connect
+from distributed.failures import RankWatch
+from distributed.joining import agree, connect
+from support.errors import UserError, ending_in_one_line
 
 JOINING = datetime.timedelta(minutes=10)  # until all ranks are there, and then until they are connected
 WAITING = datetime.timedelta(hours=6)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch

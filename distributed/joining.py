@@ -11,7 +11,7 @@ import time
 
 import torch.distributed as dist
 
-from model.errors import UserError
+from support.errors import UserError
 
 PAUSE = 0.02  # seconds between two looks
 

@@ -1,1 +1,1 @@
-"""From batches to descriptors and losses. Imports inside this package are relative (hubconf.py loads it under another name)."""
+"""From batches to descriptors and losses."""

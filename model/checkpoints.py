@@ -7,11 +7,11 @@ import os
 
 import torch
 
-from . import zoo
-from .errors import UserError
-from .files import check_sums, read_tensors, write_tensors
-from .network import BACKBONES, GeoLocalizationNet, canonical_backbone
-from .state_dicts import describe_differences, first_not_finite, plain_names
+from model import zoo
+from model.network import BACKBONES, GeoLocalizationNet, canonical_backbone
+from model.state_dicts import describe_differences, first_not_finite, plain_names
+from support.errors import UserError
+from support.files import check_sums, read_tensors, write_tensors
 
 BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"  # in a run's log folder
 # of the published last_checkpoint.pth; ours has more

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .errors import UserError
-from .layers import full_precision
+from model.layers import full_precision
+from support.errors import UserError
 
 _ACOS_LIMIT = 1 - 1e-5  # acos has no derivative at +-1
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .normalization import normalize
+from model.normalization import normalize
 
 FOLDING_TOLERANCE = 1e-5  # the largest difference of a descriptor's entries
 _CACHED_PIXELS = 1 << 17  # a CPU thread's share of a pass, whose feature maps then stay in its cache

@@ -5,10 +5,10 @@ import logging
 import torchvision
 from torch import nn
 
-from .errors import UserError
-from .layers import GeM, L2Norm, full_precision
-from .pretrained import load_initial_weights
-from .stochastic_depth import replace_stochastic_depth
+from model.layers import GeM, L2Norm, full_precision
+from model.pretrained import load_initial_weights
+from model.stochastic_depth import replace_stochastic_depth
+from support.errors import UserError
 
 # name -> (channels of the last feature map, first trained child). Before that child all is frozen unless train_all_layers:
 # ResNets from layer3 and EfficientNets from block 5, as published; the others from where their features reach a stride of 16

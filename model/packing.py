@@ -10,9 +10,9 @@ import zipfile
 
 import torch
 
-from .checkpoints import load_network
-from .errors import UserError
-from .files import replacing, write_tensors
+from model.checkpoints import load_network
+from support.errors import UserError
+from support.files import replacing, write_tensors
 
 
 def pack(source, path):

@@ -6,10 +6,10 @@ import os
 import torch
 import torchvision
 
-from . import downloads
-from .errors import UserError
-from .files import read_tensors
-from .state_dicts import describe_differences, plain_names
+from model.state_dicts import describe_differences, plain_names
+from support import downloads
+from support.errors import UserError
+from support.files import read_tensors
 
 TORCHVISION_WEIGHTS = ("IMAGENET1K_V1", "IMAGENET1K_V2")
 # the entries that belong to the classifier, which is dropped: torchvision's and timm's

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .errors import UserError
-from .state_dicts import first_not_finite
+from model.state_dicts import first_not_finite
+from support.errors import UserError
 
 
 def average(state_dicts):

@@ -1,5 +1,7 @@
 """Comparing, renaming and judging the entries of state_dicts."""
 
+import hashlib
+
 import torch
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
@@ -33,3 +35,12 @@ def describe_differences(state_dict, expected, limit=3):
 def first_not_finite(state_dict):
     """The name of the first entry with a NaN or an infinity; None if all are finite."""
     return next((key for key, value in state_dict.items() if not torch.isfinite(value).all()), None)
+
+
+def digest_tensors(state_dict):
+    """SHA-256 (hexadecimal) of a state_dict: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in state_dict.items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

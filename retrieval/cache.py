@@ -9,11 +9,11 @@ import shutil
 import numpy as np
 
 import distributed
-from model.errors import UserError
-from model.locks import NO_LOCKS, FileLock
 from retrieval.identity import identify, identity_key
 from retrieval.sharded import shared_store
 from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
+from support.errors import UserError
+from support.locks import NO_LOCKS, FileLock
 
 FOLDER = os.path.join("cache", "descriptors")
 _LOCK, _BUILDING, _REMOVED = ".lock", ".building", ".removed"

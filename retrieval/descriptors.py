@@ -8,10 +8,10 @@ import torch
 from tqdm import tqdm
 
 import distributed
-from datasets.workers import explaining_lost_workers, make_workers_loader
-from model.errors import UserError
 from model.inference import Describer
 from retrieval.store import block_size, temporary_store
+from support.errors import UserError
+from support.workers import explaining_lost_workers, make_workers_loader
 
 
 def extract_descriptors(network, images, batch_size=16, device="cpu", num_workers=0, description="Descriptors",

@@ -10,11 +10,11 @@ import re
 import faiss
 import numpy as np
 
-from model.errors import UserError
-from model.files import replacing
-from model.json_files import read_object
-from model.locks import FileLock
 from retrieval import knn
+from support.errors import UserError
+from support.files import replacing
+from support.json_files import read_object
+from support.locks import FileLock
 
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16

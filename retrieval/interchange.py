@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from model.errors import UserError
-from model.files import replacing
 from retrieval.knn import search
+from support.errors import UserError
+from support.files import replacing
 
 _BLOCK = 1 << 13  # images at a time
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 import distributed
-from model.errors import UserError
 from retrieval import knn
 from retrieval.store import FolderStore, temporary_store
+from support.errors import UserError
 
 
 @contextlib.contextmanager

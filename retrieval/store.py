@@ -23,10 +23,10 @@ import numpy as np
 
 import distributed
 from datasets.image_names import ImageNames
-from datasets.npy import npy_header
-from model.errors import UserError
-from model.files import replacing
-from model.json_files import parse_object, read_object
+from support.errors import UserError
+from support.files import replacing
+from support.json_files import parse_object, read_object
+from support.npy import npy_header
 
 VERSION = 1
 DTYPES = ("float32", "float16")

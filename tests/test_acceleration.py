@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import train
-from datasets.transfer import to_device
 from model import packing
-from model.acceleration import compiled, set_tf32, traced
 from model.checkpoints import load_network, save_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
+from support.errors import UserError
 from tests.tiny import FLAGS, make_tiny
+from training.acceleration import compiled, set_tf32, traced
+from training.transfer import to_device
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 

@@ -24,9 +24,9 @@ from datasets.schedule import Schedule
 from datasets.target_dataset import DomainImages
 from datasets.test_dataset import TestDataset
 from datasets.train_dataset import TrainBatch, TrainDataset
-from model.errors import UserError
-from model.files import replacing
 from model.network import GeoLocalizationNet
+from support.errors import UserError
+from support.files import replacing
 from test import summarize, test
 from tests.test_bad_input import fails
 from tests.test_image_kinds import encoded, photo, save

@@ -1,3 +1,4 @@
+import importlib
 import io
 import os
 import pickle
@@ -12,9 +13,9 @@ from PIL import Image
 
 import hubconf
 from model.checkpoints import RUN_STATE_KEYS, infer_architecture, load_network, load_run_state, save_network
-from model.errors import UserError
-from model.files import read_tensors, replacing, write_tensors
 from model.network import BACKBONES, GeoLocalizationNet
+from support.errors import UserError
+from support.files import read_tensors, replacing, write_tensors
 from tests.file_server import running_server
 
 
@@ -182,14 +183,14 @@ def server(monkeypatch):
 
 def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monkeypatch):
     server.put("/ResNet18_512_cosplace.pth", network)
-    for name in [name for name in sys.modules if name.startswith("_cosplace_")]:
+    for name in [name for name in sys.modules if name.startswith("cosplace.")]:
         monkeypatch.delitem(sys.modules, name)
     theirs = types.ModuleType("model")
     for name in [name for name in sys.modules if name.split(".")[0] in ("model", "datasets")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "model", theirs)
     monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
-    monkeypatch.setattr(hubconf._load("model.zoo").published, "COSPLACE", f"{server.address}/{{}}_cosplace.pth")
+    monkeypatch.setattr(importlib.import_module("cosplace.model.zoo").published, "COSPLACE", f"{server.address}/{{}}_cosplace.pth")
     loaded = hubconf.get_trained_model(backbone="ResNet18", fc_output_dim=512)
     assert equal(loaded, network) and not loaded.training and sys.modules["model"] is theirs
     Image.new("RGB", (60, 40), (255, 0, 0)).save("x.png")

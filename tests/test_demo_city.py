@@ -10,10 +10,10 @@ import utm
 from PIL import Image
 
 from datasets import names
-from datasets.demo_city import __main__ as cli
-from datasets.demo_city import build, ground, photos, render, years
-from datasets.demo_city.plan import FRONT, STYLES, District
-from datasets.demo_city.scene import Pictures, Scene
+from demo_city import __main__ as cli
+from demo_city import build, ground, photos, render, years
+from demo_city.plan import FRONT, STYLES, District
+from demo_city.scene import Pictures, Scene
 
 FOLDERS = ["city1/train", "city1/val/database", "city1/val/queries", "city1/test/database", "city1/test/queries_v1",
            "city1/test/queries_night", "city2/test/database", "city2/test/queries_v1", "city2/test/queries_night", "target_night"]

@@ -18,14 +18,14 @@ from datasets.schedule import Schedule
 from datasets.target_dataset import DomainImages
 from datasets.train_dataset import TrainDataset, make_loader
 from model.domain_adaptation import DomainAutoencoder, DomainClassifier, make_domain_module
-from model.errors import UserError
-from model.files import read_tensors
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
-from model.objective import Objective
+from support.errors import UserError
+from support.files import read_tensors
 from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
 from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS, place_image
+from training.objective import Objective
 
 KINDS = {"grl": ["--domain_adaptation", "grl"], "aada": ["--domain_adaptation", "aada", "--aada_m", "300", "--domain_lr", "1e-3"]}
 SHORT = [*FLAGS, "--iterations_per_epoch", 2]

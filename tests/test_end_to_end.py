@@ -14,9 +14,9 @@ import torch
 import eval as eval_script
 import train
 from model.checkpoints import RUN_STATE_KEYS, load_network
-from model.files import read_tensors, write_tensors
-from model.optimizers import lr_factor
+from support.files import read_tensors, write_tensors
 from tests.tiny import FLAGS
+from training.optimizers import lr_factor
 
 
 def run(script, *flags):

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
-from model.errors import UserError
 from model.network import GeoLocalizationNet
 from retrieval import knn
 from retrieval.descriptors import extract_descriptors
+from support.errors import UserError
 from test import bootstrap_intervals, compute_recalls, paired_difference, summarize, test
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions

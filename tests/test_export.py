@@ -12,11 +12,11 @@ from torch import nn
 
 import export
 from model.checkpoints import save_network
-from model.errors import UserError
 from model.inference import Describer
 from model.layers import GeM, L2Norm
 from model.network import BACKBONES, GeoLocalizationNet
 from model.normalization import normalize, to_tensor
+from support.errors import UserError
 
 needs_onnx = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "onnxscript"))),
                                 reason="onnx, onnxruntime and onnxscript are not all installed (requirements-export.txt)")

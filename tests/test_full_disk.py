@@ -12,8 +12,8 @@ import pytest
 import commons
 import eval as eval_script
 import train
-from model.errors import UserError
-from model.files import read_tensors
+from support.errors import UserError
+from support.files import read_tensors
 from tests.test_end_to_end import run
 from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
 

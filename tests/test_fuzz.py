@@ -22,22 +22,23 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from datasets import array_cache, groups
+from datasets import groups
 from datasets.groups import build_groups, open_groups
 from datasets.image_names import ImageNames, split_lines
 from datasets.images import ImageError, open_rgb, read_size
 from datasets.names import EAST, HEADING, NORTH, parse_fields, write_images_list
-from datasets.npy import npy_header, open_npy
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from model.checkpoints import load_network, load_run_state
-from model.errors import UserError
-from model.files import read_tensors
-from model.json_files import parse_object
 from model.network import GeoLocalizationNet
 from model.pretrained import load_initial_weights
 from parser import expand_recipes, make_parser, parse_arguments
 from retrieval.store import FolderStore, _digest, create_store
+from support import array_cache
+from support.errors import UserError
+from support.files import read_tensors
+from support.json_files import parse_object
+from support.npy import npy_header, open_npy
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 fuzz = settings(max_examples=int(EXAMPLES or 40), derandomize=not EXAMPLES, database=None, deadline=None,

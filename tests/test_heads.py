@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.errors import UserError
 from model.heads import EMMS, HEADS, ArcFace, CosFace, SphereFace, head_options
+from support.errors import UserError
 
 ANGLES = torch.tensor([0.0, 40.0, 75.0, 180.0], dtype=torch.float64) * math.pi / 180  # of class weights
 DESCRIPTOR_ANGLES = torch.tensor([10.0, 100.0, 359.0], dtype=torch.float64) * math.pi / 180

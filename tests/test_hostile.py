@@ -24,18 +24,18 @@ from commons import _open_logs
 from datasets.groups import open_groups
 from datasets.image_names import ImageNames
 from datasets.names import list_images
-from datasets.npy import npy_header
-from model import files
 from model.checkpoints import load_network
-from model.errors import UserError
-from model.escaping import escape
-from model.json_files import read_object
 from model.network import GeoLocalizationNet
 from model.zoo import published
 from parser import expand_recipes, parse_arguments
 from retrieval import store
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import search_index
+from support import files
+from support.errors import UserError
+from support.escaping import escape
+from support.json_files import read_object
+from support.npy import npy_header
 from tests.file_server import running_server
 from tests.test_bad_input import fails
 from tests.test_knn import fill, unit_vectors
@@ -82,7 +82,7 @@ def test_no_source_can_run_what_it_reads():
         source = path.read_text()
         loads += len(re.findall(r"\btorch\.load\(|\bnp\.load\(", source))
         # pickle is there for the name of its error alone
-        assert dangers(source, allowed=("pickle",) if path.relative_to(ROOT) == pathlib.Path("model/files.py") else ()) == [], path
+        assert dangers(source, allowed=("pickle",) if path.relative_to(ROOT) == pathlib.Path("support/files.py") else ()) == [], path
     assert loads >= 2 and len(SOURCES) > 80
 
 

@@ -19,7 +19,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 import distributed
 import train
 from distributed.joining import agree
-from model.errors import UserError
+from support.errors import UserError
 from tests.ranks import LIMIT, all_ranks, run_ranks
 
 

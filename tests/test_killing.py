@@ -12,7 +12,7 @@ import torch
 from benchmarks import kill_test, memory
 from benchmarks.damage import damage
 from benchmarks.killing import Place, run
-from model.files import write_tensors
+from support.files import write_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux has them")
 
@@ -90,7 +90,7 @@ def test_damage_that_is_not_noticed_is_counted(workdir, monkeypatch):
         write_tensors({"weight": torch.arange(100_000.0)}, name)
     total = {name: sum(counts[name] for counts in damage(".", 40).values()) for name in ("number", "named", "missed")}
     assert total["number"] == 40 and total["named"] > 30 and total["missed"] == 0
-    monkeypatch.setattr("model.files.check_sums", lambda path: None)  # as torch.load alone
+    monkeypatch.setattr("support.files.check_sums", lambda path: None)  # as torch.load alone
     assert sum(counts["missed"] for counts in damage(".", 40).values()) > 5
 
 

@@ -13,11 +13,11 @@ import torch
 import eval as eval_script
 from benchmarks import knn as benchmark
 from model.checkpoints import save_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
 from retrieval import knn
 from retrieval.index import check_index, search_index
 from retrieval.store import create_store, temporary_store
+from support.errors import UserError
 from tests.test_store import flip
 
 DIM = 16

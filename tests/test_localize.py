@@ -11,15 +11,17 @@ from PIL import ExifTags, Image
 
 import localize
 from benchmarks import localization as benchmark
-from datasets import images, photos
+from datasets import images
 from datasets.images import ImageError
 from datasets.names import format_name
+from datasets.photos import find_photos
+from localization import photos
+from localization.database_index import open_index
+from localization.localization import Localization, Neighbour
+from localization.localization_formats import FORMATS, to_csv, to_table
 from model.checkpoints import save_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
-from retrieval.database_index import open_index
-from retrieval.localization import Localization, Neighbour
-from retrieval.localization_formats import FORMATS, to_csv, to_table
+from support.errors import UserError
 from tests.tiny import EAST, NORTH, place_image, save_place
 
 FLAGS = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0"]
@@ -308,7 +310,7 @@ def test_large_photos_are_reduced(workdir, monkeypatch):
 @pytest.mark.parametrize("extension", ["bmp", "gif", "jpg", "png", "ppm", "tiff", "webp"])
 def test_formats(workdir, extension):
     Image.new("RGB", (50, 40), (200, 100, 50)).save(f"x.{extension.upper()}")
-    found, others = photos.find_photos(["."])
+    found, others = find_photos(["."])
     assert found == [f"./x.{extension.upper()}"] and not others
     assert np.abs(np.asarray(photos.open_photo(found[0])).astype(int) - [200, 100, 50]).max() < 8
 

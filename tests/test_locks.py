@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from datasets import array_cache, groups, walk
+from datasets import groups, walk
 from datasets.names import list_images, write_images_list
-from model import locks
-from model.locks import FileLock, held_if_possible
 from retrieval.cache import DescriptorCache
+from support import array_cache, locks
+from support.locks import FileLock, held_if_possible
 from tests.test_store import SmallNetwork, extract, images, kept, wait_for  # noqa: F401
 from tests.test_walk_caches import NAMES, OLD, SETTINGS, age, touch
 

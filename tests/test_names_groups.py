@@ -16,8 +16,8 @@ from datasets.names import (
     utm_to_latlon,
     write_images_list,
 )
-from model.errors import UserError
-from model.files import current_umask
+from support.errors import UserError
+from support.files import current_umask
 
 EXAMPLE = "37.75/@0543256.96@4178906.70@10@S@037.75616@-122.50888@yIn0ZVVo@@030.00@@@@201311@@.jpg"
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchvision
 
-from model.errors import UserError
 from model.network import BACKBONES, GeoLocalizationNet, canonical_backbone
+from support.errors import UserError
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -12,7 +12,7 @@ from datasets.night import fda, fourier, post_process
 from datasets.night.augmentation import NightAugmentation, NightRows, make_night
 from datasets.night.noise import gaussian_noise, sample_keys
 from datasets.night.post_processing import NOISE_DEVIATION, PostProcessing, _mask
-from model.errors import UserError
+from support.errors import UserError
 
 
 def photos(batch=3, height=48, width=40, seed=3, dtype=torch.float32):

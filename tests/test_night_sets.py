@@ -26,8 +26,8 @@ from datasets.night.target_images import TargetImages
 from datasets.schedule import Schedule
 from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
-from model.errors import UserError
-from model.files import read_tensors
+from support.errors import UserError
+from support.files import read_tensors
 from tests.test_bad_input import fails
 from tests.tiny import FLAGS, place_image, save_place
 

@@ -15,15 +15,15 @@ import train
 from datasets.names import list_images
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset
-from model.environment import digest_tensors
-from model.errors import UserError
-from model.files import read_tensors
-from model.run_checkpoints import Checkpoints
+from model.state_dicts import digest_tensors
 from retrieval.store import FolderStore
+from support.errors import UserError
+from support.files import read_tensors
 from tests.ranks import all_ranks, run_ranks
 from tests.test_distributed import assert_same, evaluation, places  # noqa: F401
 from tests.test_parallel_training import FEW
 from tests.tiny import save_place
+from training.checkpoints import Checkpoints
 
 
 @pytest.fixture(autouse=True)

@@ -19,13 +19,13 @@ import commons
 import distributed
 import train
 from datasets.schedule import Schedule
-from distributed.parallel import Parallel
-from model.environment import digest_tensors
-from model.errors import UserError
-from model.files import read_tensors
 from model.network import GeoLocalizationNet
+from model.state_dicts import digest_tensors
+from support.errors import UserError
+from support.files import read_tensors
 from tests.ranks import all_ranks, run_ranks
 from tests.tiny import FLAGS
+from training.parallel import Parallel
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from datasets.names import format_name
-from datasets.zones import to_latlon
-from model.errors import UserError
-from retrieval import calibration
-from retrieval.position import KERNEL, SHARPNESS, Estimates, estimate_positions, far_distances, vote_weights
+from localization import calibration
+from localization.position import KERNEL, SHARPNESS, Estimates, estimate_positions, far_distances, vote_weights
+from localization.zones import to_latlon
+from support.errors import UserError
 
 # --- the estimate
 

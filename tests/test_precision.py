@@ -9,10 +9,10 @@ from torch import nn
 
 import eval as eval_script
 import train
-from model.files import read_tensors, write_tensors
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype, is_depthwise, log_dtype, training_dtype
 from support import processor
+from support.files import read_tensors, write_tensors
 from tests.ranks import run_ranks
 from tests.test_end_to_end import run
 from tests.tiny import FLAGS

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torchvision
 
-from model.errors import UserError
 from model.network import GeoLocalizationNet
+from support.errors import UserError
 
 PREFIXED = "module."
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from datasets.test_dataset import TestDataset
-from retrieval.report import curves
-from retrieval.report.evaluation import Evaluation, write_report
-from retrieval.report.localization import LocalizedPhoto, write_localization_report
-from retrieval.report.page import lettered
+from report import curves
+from report.evaluation import Evaluation, write_report
+from report.localization import LocalizedPhoto, write_localization_report
+from report.page import lettered
 from test import paired_difference, summarize
 from tests.pages import Page, browse, unpack
 from tests.tiny import EAST, NORTH, place_image, save_place

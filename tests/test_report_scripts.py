@@ -13,15 +13,15 @@ import torch
 
 import commons
 import eval as eval_script
-import retrieval.report.__main__ as curves_script
+import report.__main__ as curves_script
 import train
 from benchmarks import report as benchmark
 from model.checkpoints import save_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
-from retrieval.report.page import check_report
-from retrieval.report.thumbnails import thumbnail
-from retrieval.report.training import read_metrics
+from report.page import check_report
+from report.thumbnails import thumbnail
+from report.training import read_metrics
+from support.errors import UserError
 from tests.pages import Page
 from tests.test_bad_input import fails
 from tests.tiny import FLAGS, place_image

@@ -17,11 +17,11 @@ import torch
 import commons
 import train
 from model.checkpoints import find_newest_run, previous_path
-from model.errors import UserError
-from model.files import read_tensors
-from model.run_checkpoints import Checkpoints
+from support.errors import UserError
+from support.files import read_tensors
 from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS
+from training.checkpoints import Checkpoints
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # its checkpoints are a fifth of ResNet18's
@@ -75,7 +75,7 @@ def killed_at(monkeypatch, place, count):
     ("torch.manual_seed", 9, 1, 0),  # in an iteration of the second epoch (set_seed and three modules come before)
     ("torch.manual_seed", 9, 3, 1),  # with iterations since the last checkpoint
     ("train.test", 2, 3, 1),  # in the second validation
-    ("model.run_checkpoints.save_run_state", 3, 1, 0)])  # between best_model.pth and the checkpoint
+    ("training.checkpoints.save_run_state", 3, 1, 0)])  # between best_model.pth and the checkpoint
 def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, whole, workdir, monkeypatch, place, count, every, workers):
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", "--checkpoint_every", str(every), "--num_workers", str(workers)]
     with monkeypatch.context() as context, pytest.raises(Killed):
@@ -320,7 +320,7 @@ class Steep(torch.autograd.Function):
 
 @pytest.mark.parametrize(("limit", "steps"), [(25, 4), (3, 3)])
 def test_skipped_steps_are_counted_and_many_stop_the_run(tiny, workdir, monkeypatch, capsys, limit, steps):
-    monkeypatch.setattr("model.step_monitor.MAX_SKIPPED_IN_A_ROW", limit)
+    monkeypatch.setattr("training.step_monitor.MAX_SKIPPED_IN_A_ROW", limit)
     original = train.Objective.__call__
     monkeypatch.setattr(train.Objective, "__call__", lambda self, *args: {name: Steep.apply(term)
                                                                           for name, term in original(self, *args).items()})

@@ -7,9 +7,9 @@ import pytest
 
 import eval as eval_script
 from datasets.test_dataset import ImageFolder
-from model.errors import UserError
 from retrieval import descriptors, interchange
 from retrieval.interchange import Described
+from support.errors import UserError
 from tests.test_bad_input import fails
 from tests.tiny import save_place
 

@@ -10,7 +10,7 @@ from datasets.groups import build_groups
 from datasets.images import ImageError, open_rgb, read_size, resize_shorter_side, to_array
 from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
-from model.errors import UserError
+from support.errors import UserError
 
 # --- the schedule
 

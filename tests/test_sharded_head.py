@@ -6,8 +6,8 @@ import torch
 import distributed
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
-from model.sharded_head import ShardedHead
 from tests.ranks import all_ranks
+from training.sharded_head import ShardedHead
 
 B, DIM, CLASSES = 7, 8, 11
 

@@ -12,8 +12,8 @@ import pytest
 
 import eval as eval_script
 import train
-from datasets import array_cache
 from retrieval import store
+from support import array_cache
 from tests.test_end_to_end import run
 from tests.test_resume import ROOT, SHORT, assert_all_end, children
 
@@ -62,7 +62,7 @@ def test_a_signal_while_groups_are_cached_leaves_nothing(tiny, workdir, monkeypa
 
 
 def test_every_process_that_is_started_ends_with_its_parent():
-    """Loaders are made by datasets.workers alone, and pools have an initializer that does as its workers do."""
+    """Loaders are made by support.workers alone, and pools have an initializer that does as its workers do."""
     pools = 0
     for path in pathlib.Path(ROOT).rglob("*.py"):
         parts = path.relative_to(ROOT).parts
@@ -71,7 +71,7 @@ def test_every_process_that_is_started_ends_with_its_parent():
         source = path.read_text()
         for call in [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]:
             name = ast.unparse(call.func).rpartition(".")[2]
-            assert name != "DataLoader" or parts == ("datasets", "workers.py"), path
+            assert name != "DataLoader" or parts == ("support", "workers.py"), path
             assert name not in ("Process", "ProcessPoolExecutor", "fork"), path
             if name == "Pool":
                 pools += 1
@@ -82,7 +82,7 @@ def test_every_process_that_is_started_ends_with_its_parent():
 POOL = """
 import sys, time
 sys.path.insert(0, {root!r})
-from datasets.workers import begin_worker
+from support.workers import begin_worker
 import multiprocessing
 
 if __name__ == "__main__":

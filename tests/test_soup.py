@@ -16,11 +16,11 @@ from datasets.calibration_dataset import CalibrationImages
 from datasets.images import open_rgb, to_array
 from datasets.names import list_images
 from model.checkpoints import save_network
-from model.errors import UserError
-from model.files import read_tensors, write_tensors
 from model.network import GeoLocalizationNet
 from model.normalization import normalize
 from model.soups import Trial, average, greedy_soup, recalibrate_batch_norm, refuse_damaged
+from support.errors import UserError
+from support.files import read_tensors, write_tensors
 from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
 from tests.test_end_to_end import assert_equal, run
 

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import nn
 
 from datasets.test_dataset import ImageFolder
-from model.errors import UserError
-from model.locks import FileLock
 from retrieval import descriptors, identity, store
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import extract_descriptors
 from retrieval.store import FolderStore, block_size, create_store, temporary_store
+from support.errors import UserError
+from support.locks import FileLock
 
 IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full
 

@@ -13,8 +13,8 @@ from datasets.positives import find_positives
 from datasets.protocols import Protocol, differences, published_model, published_recall, recognise
 from datasets.test_sets import find_test_sets
 from model.checkpoints import save_network
-from model.errors import UserError
 from model.network import GeoLocalizationNet
+from support.errors import UserError
 from tests.test_bad_input import fails
 from tests.tiny import place_image, save_place
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from benchmarks import groups as benchmark
-from datasets import array_cache, groups, image_names, names
+from datasets import groups, image_names, names
 from datasets.groups import build_groups, open_groups
 from datasets.image_names import ImageNames, split_lines
 from datasets.names import format_name, images_list_path, list_images, parse_fields, read_images_list, write_images_list
-from model.errors import UserError
+from support import array_cache
+from support.errors import UserError
 
 NAMES = [f"s/@{551000 + 3 * i}@4181000@@@@@@@0@@@@@@.jpg" for i in range(20)]
 SETTINGS = 10, 30, 2, 1, 2

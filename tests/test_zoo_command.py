@@ -7,13 +7,14 @@ import pytest
 import torch
 
 import eval as eval_script
-from model import downloads, zoo
+from model import zoo
 from model.checkpoints import check_network, load_network, save_network
-from model.errors import UserError
-from model.files import write_tensors
 from model.network import GeoLocalizationNet
 from model.zoo import __main__ as command
 from model.zoo import published
+from support import downloads
+from support.errors import UserError
+from support.files import write_tensors
 from tests.file_server import running_server
 from tests.test_bad_input import fails
 

@@ -7,9 +7,9 @@ import logging
 from datasets.check.parts import check
 from datasets.check.report import lines
 from datasets.check.suggestions import Parameters
-from datasets.workers import explaining_lost_workers
-from model.errors import ending_in_one_line
 from parser import make_further_parser, parse_with
+from support.errors import ending_in_one_line
+from support.workers import explaining_lost_workers
 
 _USED = {"help", "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "batch_size", "positive_dist_threshold", "num_workers"}
 _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")

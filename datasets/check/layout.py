@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from model.errors import UserError
+from support.errors import UserError
 
 TRAIN, DATABASE, QUERIES = "train", "database", "queries"
 

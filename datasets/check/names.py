@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from datasets.image_names import ImageNames
 from datasets.names import EAST, FIELDS, HEADING, NORTH, parse_fields
-from model.errors import UserError
+from support.errors import UserError
 
 HEADING_BINS = 12  # of the histogram, 30 degrees each
 _CHUNK = 1 << 12

@@ -15,7 +15,7 @@ from datasets.check.training import check_training
 from datasets.names import images_list_path, list_images
 from datasets.positives import find_positives
 from datasets.walk import walk
-from model.errors import UserError
+from support.errors import UserError
 
 _EXAMPLES = 3  # names that a line gives
 _LARGEST_SIZES = 5

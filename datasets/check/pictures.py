@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from datasets.images import MIN_SIDE, ImageError, open_rgb
-from datasets.workers import make_workers_loader
+from support.workers import make_workers_loader
 
 
 @dataclass

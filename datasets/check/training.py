@@ -4,7 +4,7 @@ import numpy as np
 
 from datasets.check.suggestions import suggest
 from datasets.groups import build_groups
-from model.errors import UserError
+from support.errors import UserError
 
 
 def check_training(part, scanned, pictures, parameters, report):

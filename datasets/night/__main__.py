@@ -8,7 +8,7 @@ from datasets.night.build import Settings, build
 from datasets.night.fourier import check_beta
 from datasets.night.sheet import write_sheet
 from datasets.night.target_images import TargetImages
-from model.errors import UserError, ending_in_one_line
+from support.errors import UserError, ending_in_one_line
 
 
 def make_parser():

@@ -19,9 +19,9 @@ from datasets.night.augmentation import needs_target
 from datasets.night.fourier import window
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
-from datasets.workers import make_workers_loader
-from model.errors import UserError
-from model.files import replacing
+from support.errors import UserError
+from support.files import replacing
+from support.workers import make_workers_loader
 
 MADE_BY = "python -m datasets.night"
 FORMAT = 1  # to be raised whenever the same settings give other pictures

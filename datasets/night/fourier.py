@@ -11,8 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from model.errors import UserError
 from model.layers import full_precision
+from support.errors import UserError
 
 
 def fda(source, target, beta):

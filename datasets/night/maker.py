@@ -7,8 +7,8 @@ import torch
 from datasets.images import ImageError
 from datasets.night.augmentation import make_night, needs_target
 from datasets.night.fourier import amplitudes, replace_amplitudes, window
-from model.errors import UserError
 from model.normalization import to_float, to_tensor
+from support.errors import UserError
 
 _AMPLITUDES_KEPT = 1 << 26  # bytes, of targets: 2 kB each at beta 0.01 and 512 pixels
 

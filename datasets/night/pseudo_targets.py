@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from datasets.groups import open_groups
-from model.errors import UserError
+from support.errors import UserError
 
 
 def num_day_rows(batch_size):

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.images import ImageError, open_rgb, to_array
 from datasets.names import list_images
 from datasets.night.maker import NightMaker
-from model.errors import UserError
-from model.files import replacing
+from support.errors import UserError
+from support.files import replacing
 
 
 def write_sheet(path, source, targets, beta=0.01, seed=0, rows=6, pixels=256):

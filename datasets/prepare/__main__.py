@@ -12,8 +12,8 @@ from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Rejected
 from datasets.prepare.tables import COLUMNS, Table
-from datasets.workers import explaining_lost_workers
-from model.errors import UserError, ending_in_one_line
+from support.errors import UserError, ending_in_one_line
+from support.workers import explaining_lost_workers
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 

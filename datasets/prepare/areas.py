@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.neighbors import KDTree
 
-from model.errors import UserError
+from support.errors import UserError
 
 BUFFER = -1  # the area of photos between two areas
 FOLDERS = ("train", "val/database", "val/queries", "test/database", "test/queries")

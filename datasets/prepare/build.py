@@ -14,11 +14,11 @@ from tqdm import tqdm
 from datasets.names import write_images_list
 from datasets.prepare.images import PhotoImages
 from datasets.prepare.records import Rejected
-from datasets.workers import make_workers_loader
-from model.errors import UserError
-from model.files import replacing
-from model.json_files import read_object
-from model.locks import FileLock
+from support.errors import UserError
+from support.files import replacing
+from support.json_files import read_object
+from support.locks import FileLock
+from support.workers import make_workers_loader
 
 MADE_BY = "python -m datasets.prepare"
 SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"

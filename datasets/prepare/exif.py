@@ -14,8 +14,8 @@ from tqdm import tqdm
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
-from datasets.workers import make_workers_loader
-from model.errors import UserError
+from support.errors import UserError
+from support.workers import make_workers_loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 # HEIC, which needs the package pillow-heif, and AVIF are read here alone: images of a data set are of other formats

@@ -8,7 +8,7 @@ import numpy as np
 import utm
 
 from datasets.prepare.records import Rejected, Unusable
-from model.errors import UserError
+from support.errors import UserError
 
 _NULL_ISLAND = 1e-6  # degrees, a tenth of a metre: what devices without a fix write
 _NEAR = 1.0  # degrees: a set's photos lie so near to their median, and swapped coordinates come so near to it

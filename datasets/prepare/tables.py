@@ -7,7 +7,7 @@ import os
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
-from model.errors import UserError
+from support.errors import UserError
 
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything

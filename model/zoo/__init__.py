@@ -9,9 +9,9 @@ import re
 
 import torch
 
-from .. import downloads
-from ..errors import UserError
-from . import published
+from model.zoo import published
+from support import downloads
+from support.errors import UserError
 
 VARIABLE = "COSPLACE_ZOO"
 LIST = "models.txt"  # at a URL prefix: the names of its models, one a line

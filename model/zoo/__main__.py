@@ -12,11 +12,11 @@ import sys
 
 import torch
 
-from .. import downloads
-from ..checkpoints import load_network
-from ..errors import UserError
-from ..network import BACKBONES, GeoLocalizationNet
-from . import LIST, VARIABLE, local_path, own_location, own_names, published
+from model.checkpoints import load_network
+from model.network import BACKBONES, GeoLocalizationNet
+from model.zoo import LIST, VARIABLE, local_path, own_location, own_names, published
+from support import downloads
+from support.errors import UserError
 
 _HEAD = ("name", "dimension", "MB", "there", "R@1 as published")
 

@@ -1,0 +1,1 @@
+"""From neighbours to a position, its radius and its confidence."""

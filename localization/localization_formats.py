@@ -1,0 +1,85 @@
+"""Localizations as text: a table for people; JSON lines, CSV or GeoJSON for programs."""
+
+import csv
+import dataclasses
+import io
+import json
+
+from localization.localization import Localization
+
+_DECIMALS = {"latitude": 7, "longitude": 7, "gps_latitude": 7, "gps_longitude": 7, "similarity": 4, "confidence": 4}  # metres: 2
+_PLAIN = [field.name for field in dataclasses.fields(Localization) if field.name != "neighbours"]
+_IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
+_HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
+
+
+def to_table(results):
+    """Columns, and under each photo its neighbours: similarity, distance from the estimate, name."""
+    rows = [_HEAD, *(_row(result) for result in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
+    text = []
+    for row, result in zip(rows, [None, *results], strict=True):
+        text.append("  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+        if result:
+            text += [f"    {near.similarity:6.3f} {near.distance_m:8.1f} m  {printable(near.name)}" for near in result.neighbours]
+    return "\n".join(text) + "\n"
+
+
+def _row(result):
+    if result.error:
+        return (*["-"] * (len(_HEAD) - 1), f"{printable(result.photo)}: {printable(result.error)}")
+    utm = f"{result.utm_zone or ''} {result.utm_east:.1f} {result.utm_north:.1f}".strip()
+    return (_cell(result.latitude, ".6f"), _cell(result.longitude, ".6f"), utm, _cell(result.radius_m, ".0f", " m"),
+            _cell(result.radius95_m, ".0f", " m"), _cell(result.confidence, ".0%"), _cell(result.gps_distance_m, ".0f", " m"),
+            printable(result.photo))
+
+
+def _cell(value, form, unit=""):
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def to_jsonl(results):
+    """A JSON object a line."""
+    return "".join(json.dumps(_values(result)) + "\n" for result in results)
+
+
+def to_csv(results):
+    """A row a photo; each neighbour has three columns. Empty: not known. Characters that are not printable are escaped."""
+    shown = max((len(result.neighbours) for result in results), default=0)
+    columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        values = _values(result)
+        for rank, near in enumerate(values.pop("neighbours"), 1):
+            values |= {f"neighbour{rank}_{name}": near[name] for name in _IN_CSV}
+        writer.writerow({name: printable(value) if isinstance(value, str) else value for name, value in values.items()})
+    return file.getvalue()
+
+
+def to_geojson(results):
+    """A FeatureCollection (RFC 7946): a point a photo, without one (null) where latitude and longitude are not known."""
+    features = []
+    for result in results:
+        values = _values(result)
+        point = None if result.latitude is None else {"type": "Point", "coordinates": [values["longitude"], values["latitude"]]}
+        features.append({"type": "Feature", "geometry": point, "properties": values})
+    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
+
+
+def printable(text):
+    """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the like."""
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+
+
+def _values(result):
+    return _rounded(dataclasses.asdict(result))
+
+
+def _rounded(values):
+    return {name: round(value, _DECIMALS.get(name, 2)) if isinstance(value, float) else
+            [_rounded(item) for item in value] if isinstance(value, list) else value for name, value in values.items()}
+
+
+FORMATS = {"table": to_table, "jsonl": to_jsonl, "csv": to_csv, "geojson": to_geojson}

@@ -1,0 +1,69 @@
+"""The reliability diagram: predicted confidences and radii against what was observed on the half that they were not fitted on."""
+
+import numpy as np
+
+from localization.calibration import LEVELS, WINDOWS
+from support.errors import UserError
+from support.files import replacing
+
+_BINS = 6  # of equally many queries
+_CURVE = np.linspace(0.02, 0.98, 49)
+
+
+def check_drawing():
+    """Raises UserError if matplotlib is absent: said before the work, not after it."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError("the reliability diagram needs matplotlib: pip install -r requirements-report.txt") from error
+
+
+def draw_reliability(checked, threshold, path):
+    """Writes a PNG. checked: calibration.Checked; threshold: metres."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(11, 5.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    _draw_confidence(left, checked, threshold)
+    _draw_radii(right, checked)
+    figure.suptitle(f"Checked on the {len(checked.errors)} queries of the half that was not fitted on")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _draw_confidence(axes, checked, threshold):
+    right = checked.errors <= threshold
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
+    for rows in np.array_split(np.argsort(checked.confidence, kind="stable"), min(_BINS, len(right))):
+        low, high = _interval(right[rows])
+        axes.plot([checked.confidence[rows].mean()] * 2, [low, high], color="tab:blue", linewidth=1.2)
+        axes.plot(checked.confidence[rows].mean(), right[rows].mean(), "o", color="tab:blue")
+    axes.plot([], [], "o-", color="tab:blue", label=f"{_BINS} bins of as many queries, 95% interval")
+    axes.hist(checked.confidence, bins=np.linspace(0, 1, 21), weights=np.full(len(right), 0.5 / len(right)), color="0.85", zorder=0,
+              label="share of queries (half scale)")
+    axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="confidence", ylabel=f"share of estimates within {threshold:g} m", title="Confidence")
+    axes.legend(loc="upper left", fontsize=9)
+
+
+def _draw_radii(axes, checked):
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
+    axes.plot(_CURVE, [(checked.ranks <= level).mean() for level in _CURVE], color="tab:orange", label="predicted distribution of errors")
+    for level, window, radii in zip(LEVELS, WINDOWS, checked.radii.T, strict=True):
+        inside = checked.errors <= radii
+        axes.plot([level] * 2, _interval(inside), color="tab:green", linewidth=1.2)
+        axes.plot(level, inside.mean(), "s", color="tab:green")
+        axes.hlines(window, level - 0.02, level + 0.02, color="tab:red", linewidth=1)
+        axes.annotate(f"{level:.0%} radii hold {inside.mean():.1%},\nmedian {np.median(radii):.0f} m", (level, inside.mean()), (-16, 0),
+                      textcoords="offset points", ha="right", va="bottom", fontsize=9)
+    axes.plot([], [], "s-", color="tab:green", label="radii as given, 95% interval (red: the window aimed at)")
+    axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="probability that a radius is to hold the truth with",
+             ylabel="share of radii that hold the truth", title="Radii")
+    axes.legend(loc="lower right", fontsize=9)
+
+
+def _interval(successes):
+    """The 95% interval of Wilson of a share."""
+    n, share, z = len(successes), np.mean(successes), 1.96
+    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

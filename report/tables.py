@@ -1,0 +1,58 @@
+"""Recalls of several test sets in one table, beside what was published."""
+
+import csv
+import logging
+
+from datasets import protocols
+from support.files import replacing
+
+_SHOWN = (1, 5, 10, 20)  # recalls of the table; the CSV has all
+
+
+class RecallTable:
+    """A table that grows by a test set; its CSV is whole after each.
+
+    path: of the CSV; model: what --resume_model names, for the published figures.
+    """
+
+    def __init__(self, path, model=None):
+        self.path, self.model = path, protocols.published_model(model)
+        self._rows, self._records = [], []
+
+    def add(self, test_set, dataset, result):
+        """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test is not the published
+        one; then there is no published figure."""
+        published = self._published(test_set, dataset)
+        cells = [f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})" for n, (low, high)
+                 in zip(result.recall_values, result.intervals, strict=True) if n in _SHOWN]
+        self._rows.append([test_set.name, str(len(dataset.queries)), str(len(dataset.database)), str(result.num_without_positives), *cells,
+                           *(["" if published is None else f"{published:.1f}"] if self.model else [])])
+        record = {"test_set": test_set.name, "database_folder": test_set.database_folder, "queries_folder": test_set.queries_folder,
+                  "queries": len(dataset.queries), "database": len(dataset.database), "without_positives": result.num_without_positives}
+        for n, recall, (low, high) in zip(result.recall_values, result.recalls, result.intervals, strict=True):
+            record |= {f"R@{n}": f"{recall:.4f}", f"R@{n}_low": f"{low:.4f}", f"R@{n}_high": f"{high:.4f}"}
+        record |= {"published_model": self.model or "", "published_R@1": "" if published is None else published}
+        self._records.append(record)
+        with replacing(self.path) as temporary, open(temporary, "w", newline="", errors="backslashreplace") as file:
+            writer = csv.DictWriter(file, record, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._records)
+
+    def _published(self, test_set, dataset):
+        if test_set.protocol is None:
+            return None
+        different = protocols.differences(test_set.protocol, len(dataset.queries), len(dataset.database))
+        if dataset.positive_dist_threshold != protocols.THRESHOLD:
+            threshold = f"a threshold of {dataset.positive_dist_threshold:g} m instead of {protocols.THRESHOLD}"
+            different = f"{different} and {threshold}" if different else threshold
+        if different:
+            logging.warning(f"{test_set.name}: the test has {different}: its recalls cannot be compared with published ones")
+            return None
+        return protocols.published_recall(self.model, test_set.name)
+
+    def __str__(self):
+        """Markdown."""
+        head = ["test set", "queries", "database", "without positives", *(f"R@{n}" for n in _SHOWN),
+                *([f"published R@1 of {self.model}"] if self.model else [])]
+        rows = [head, ["---"] * len(head), *self._rows]
+        return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -1,0 +1,27 @@
+"""The one error class for what a user can mend."""
+
+import contextlib
+import sys
+
+from support.escaping import escape
+
+
+class UserError(Exception):
+    """What is wrong, where, and what to do, in one line. Scripts print it without a traceback and exit with code 2."""
+
+    def __str__(self):
+        return escape(super().__str__())  # it may quote a stranger's file
+
+
+@contextlib.contextmanager
+def ending_in_one_line(when_interrupted=""):
+    """Of a script without a log folder: a UserError ends it with one line and exit code 2, Ctrl-C with 130. when_interrupted: what to say
+    then, beyond that."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print(f"\ninterrupted{when_interrupted}", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,148 @@
+"""Reading and writing files of tensors: nothing read can run code, nothing written is ever half there."""
+
+import contextlib
+import os
+import pickle  # only its error
+import tempfile
+import zipfile
+
+import numpy as np
+import torch
+
+from support.errors import UserError
+
+
+def _published_numpy_float():
+    """What a numpy float64 in a published last_checkpoint.pth needs, under numpy's old and new module paths; nothing more."""
+    scalar = np._core.multiarray.scalar
+    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"),
+            (np.dtype, "numpy.dtype"), (np.dtypes.Float64DType, "numpy.dtypes.Float64DType")]
+
+
+def read_tensors(path):
+    """torch.load on the CPU with weights_only=True. Raises UserError when the file is missing, damaged (by a single bit: its checksums
+    tell), or holds more than tensors and plain values."""
+    try:
+        check_sums(path)
+        with torch.serialization.safe_globals(_published_numpy_float()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}; check the path") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        with open(path, "rb") as file:
+            is_pickle = file.read(1) in (b"\x80", b"P")  # a bare pickle, or one in a zip
+        if is_pickle:
+            raise UserError(f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
+                            "files can run code; ask its author for a plain state_dict") from error
+        raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
+    except Exception as error:  # torch's readers raise nearly anything on damaged files
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
+
+
+def write_tensors(value, path, previous=None):
+    """torch.save, beside, read back from the disk and renamed; previous: the path that the file of before goes on under.
+
+    Raises UserError when the disk refuses or what it holds is not what was written; all files are as before then.
+    """
+    with replacing(path, previous) as temporary:
+        try:
+            torch.save(value, temporary)
+        except RuntimeError as error:  # torch's zip writer reports a full disk so
+            raise UserError(f"{path} cannot be written: is the disk full?") from error
+        _forget_pages(temporary)
+        try:
+            check_sums(temporary)
+        except UserError as error:
+            raise UserError(f"{path} was written and read back damaged: is the disk failing?") from error
+
+
+def check_sums(path):
+    """Raises UserError unless all that a zip holds has its CRC-32: torch.load does not compare them. Files of older formats, which have no
+    checksums, pass."""
+    with open(path, "rb") as file:
+        beginning = file.read(2)
+    if beginning and beginning != b"PK" and not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except OSError:
+        raise
+    except Exception as error:  # zipfile raises many kinds on damaged headers
+        raise UserError(f"{path} is cut off or damaged ({error}); fetch or save it again") from error
+    if damaged:
+        raise UserError(f"{path} is damaged (the checksum of its entry {damaged!r} is wrong); fetch or save it again")
+
+
+def _forget_pages(path):
+    """Writes a file to the disk and drops it from memory, so that reading it reads the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def replacing(path, previous=None):
+    """Yields the path of a temporary file beside `path`, which takes its name when the block ends well and goes when not.
+
+    previous: the path that the file of before goes on under. The new file is on the disk (fsync) before it is renamed, and there is a file
+    at `path` at every moment if there was one before. Raises UserError on OSError.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path) or ".")
+        os.close(handle)
+        os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp's files are for their owner alone
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        if previous:
+            _keep_as(path, previous)
+        os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def remove_leftovers(folder):
+    """Deletes the temporary files of `replacing` that a killed process left in a folder, which no other process may be writing to."""
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(".tmp"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(folder, name))
+
+
+def _keep_as(path, previous):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(previous)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.link(path, previous)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            os.replace(path, previous)  # a file system without links: for a moment there is only this one
+
+
+def _sync_folder(folder):
+    """Renames are on the disk too; where a folder cannot be opened or synced (Windows, some network disks), they are soon."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def current_umask():
+    """The process's umask."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
