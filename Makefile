@@ -29,6 +29,7 @@ test: $(VENV)/installed
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.groups --images 500000

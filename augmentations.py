@@ -1,7 +1,7 @@
 """Augmentation of whole batches on any device, each image with parameters of its own.
 
-`sample_parameters(batch_size, generator)` draws on the CPU, `apply(images, parameters)` computes wherever the images are, so that
-one seed gives the same augmentation on every device.
+`sample_parameters(batch_size, generator)` draws on the CPU, `apply(images, parameters)` computes wherever the images
+are, so that one seed gives the same augmentation on every device.
 """
 
 import math
@@ -22,8 +22,9 @@ class JitterParameters(NamedTuple):
 
 
 class ColorJitter:
-    """torchvision's ColorJitter, image by image: brightness, contrast and saturation factors uniform in [max(0, 1 - x), 1 + x], hue
-    shift uniform in [-hue, hue], in a random order. A zero range leaves that operation out."""
+    """torchvision's ColorJitter, image by image: brightness, contrast and saturation factors uniform in [max(0, 1 - x),
+    1 + x], hue shift uniform in [-hue, hue], in a random order. A zero range leaves that operation out.
+    """
 
     def __init__(self, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
         self.ranges = [(max(0.0, 1 - value), 1 + value) for value in (brightness, contrast, saturation)] + [(-hue, hue)]
@@ -53,7 +54,9 @@ class ColorJitter:
         return images
 
     def __call__(self, images, generator=None):
-        return self.apply(images.clone(memory_format=torch.contiguous_format), self.sample_parameters(len(images), generator))
+        return self.apply(
+            images.clone(memory_format=torch.contiguous_format), self.sample_parameters(len(images), generator)
+        )
 
 
 class CropParameters(NamedTuple):
@@ -63,8 +66,8 @@ class CropParameters(NamedTuple):
 
 
 class RandomResizedCrop:
-    """torchvision's RandomResizedCrop, image by image: a box of random area and aspect ratio (ten tries, then the largest central
-    one), resized to `size` with antialiased bilinear interpolation.
+    """torchvision's RandomResizedCrop, image by image: a box of random area and aspect ratio (ten tries, then the
+    largest central one), resized to `size` with antialiased bilinear interpolation.
 
     size: pixels, one number or (height, width); scale: range of the area's share; ratio: range of width / height.
     """
@@ -80,11 +83,15 @@ class RandomResizedCrop:
         areas, ratios = torch.rand(2, batch_size, self._TRIES, generator=generator, dtype=torch.float64)
         positions = torch.rand(batch_size, 2, generator=generator, dtype=torch.float64)
         low, high = (math.log(value) for value in self.ratio)
-        return CropParameters(self.scale[0] + (self.scale[1] - self.scale[0]) * areas, torch.exp(low + (high - low) * ratios), positions)
+        return CropParameters(
+            self.scale[0] + (self.scale[1] - self.scale[0]) * areas, torch.exp(low + (high - low) * ratios), positions
+        )
 
     def boxes(self, parameters, height, width):
         """The crops in images of a size: a list of (top, left, height, width) in pixels."""
-        return [self._box(*values, height, width) for values in zip(*(field.tolist() for field in parameters), strict=True)]
+        return [
+            self._box(*values, height, width) for values in zip(*(field.tolist() for field in parameters), strict=True)
+        ]
 
     def _box(self, areas, ratios, position, height, width):
         for area, ratio in zip(areas, ratios, strict=True):
@@ -102,8 +109,13 @@ class RandomResizedCrop:
         for row, (top, left, height, width) in enumerate(self.boxes(parameters, *images.shape[-2:])):
             # where nothing shrinks, antialiasing changes nothing and costs much
             shrinks = height > self.size[0] or width > self.size[1]
-            output[row] = F.interpolate(images[row:row + 1, :, top:top + height, left:left + width], self.size,
-                                        mode="bilinear", align_corners=False, antialias=shrinks)[0]
+            output[row] = F.interpolate(
+                images[row : row + 1, :, top : top + height, left : left + width],
+                self.size,
+                mode="bilinear",
+                align_corners=False,
+                antialias=shrinks,
+            )[0]
         return output
 
     def __call__(self, images, generator=None):
@@ -111,11 +123,14 @@ class RandomResizedCrop:
 
 
 class FixedColors:
-    """The same brightness, contrast and saturation factors for every image, in this order; 1 changes nothing. It has ColorJitter's
-    methods."""
+    """The same brightness, contrast and saturation factors for every image, in this order; 1 changes nothing. It has
+    ColorJitter's methods.
+    """
 
     def __init__(self, brightness=1.0, contrast=1.0, saturation=1.0):
-        self.factors = {operation: factor for operation, factor in enumerate((brightness, contrast, saturation)) if factor != 1}
+        self.factors = {
+            operation: factor for operation, factor in enumerate((brightness, contrast, saturation)) if factor != 1
+        }
 
     def sample_parameters(self, batch_size, generator=None):
         return None  # there is nothing to draw
@@ -130,8 +145,13 @@ class FixedColors:
         return self.apply(images.clone(memory_format=torch.contiguous_format))
 
 
-_FIXED = {"none": {}, "brightness": {"brightness": 0.65}, "contrast": {"contrast": 1.15}, "saturation": {"saturation": 0.85},
-          "bcs": {"brightness": 0.65, "contrast": 1.15, "saturation": 0.85}}
+_FIXED = {
+    "none": {},
+    "brightness": {"brightness": 0.65},
+    "contrast": {"contrast": 1.15},
+    "saturation": {"saturation": 0.85},
+    "bcs": {"brightness": 0.65, "contrast": 1.15, "saturation": 0.85},
+}
 AUGMENTATION_TYPES = ("colorjitter", *_FIXED)
 
 
@@ -149,10 +169,12 @@ class TrainAugmentation:
         self.jitter, self.crop = jitter, crop
 
     def __call__(self, images, seed, share=None):
-        """images: (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 3, h, w), normalised, channels_last; the same for the same seed
-        on every device. share: the datasets.schedule.Share of a batch that the images are (default: a whole batch).
+        """images: (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 3, h, w), normalised, channels_last; the same
+        for the same seed on every device. share: the datasets.schedule.Share of a batch that the images are (default: a
+        whole batch).
 
-        A GPU computes the whole batch at once. A CPU computes image by image, which gives the same: an image stays in the cache.
+        A GPU computes the whole batch at once. A CPU computes image by image, which gives the same: an image stays in
+        the cache.
         """
         generator = torch.Generator().manual_seed(seed)
         share = share or Share.whole(len(images))
@@ -195,8 +217,9 @@ def _grayscale(red, green, blue):  # with torchvision's weights
 def _adjust_hue_(images, shifts, _):
     """Turns the hue by `shifts` (b, 1, 1, 1), in turns.
 
-    HSV and back in closed form. With the largest channel V, the smallest V - C and six times the hue h in [0, 6), HSV gives red
-    V - C + C clamp(|h - 3| - 1, 0, 1), and green and blue V - C + C clamp(2 - |h - n|, 0, 1) with n = 2 and 4.
+    HSV and back in closed form. With the largest channel V, the smallest V - C and six times the hue h in [0, 6), HSV
+    gives red V - C + C clamp(|h - 3| - 1, 0, 1), and green and blue V - C + C clamp(2 - |h - n|, 0, 1) with n = 2 and
+    4.
     """
     rows = images.shape[-2]
     if images.device.type == "cpu":  # as many rows at once as leave the dozen of temporaries in the cores' caches
@@ -222,4 +245,9 @@ def _adjust_hue_(images, shifts, _):
 _TINY = torch.finfo(torch.float32).tiny
 _CACHED_PIXELS = 32_768  # a thread's
 # each in place: (images (b, 3, H, W), factors (b, 1, 1, 1), whether a factor is above 1) -> images
-_OPERATIONS = {_BRIGHTNESS: _adjust_brightness_, _CONTRAST: _adjust_contrast_, _SATURATION: _adjust_saturation_, _HUE: _adjust_hue_}
+_OPERATIONS = {
+    _BRIGHTNESS: _adjust_brightness_,
+    _CONTRAST: _adjust_contrast_,
+    _SATURATION: _adjust_saturation_,
+    _HUE: _adjust_hue_,
+}

@@ -34,9 +34,9 @@ _ENDINGS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.S
 def run_experiment(body, args, output_folder=None):
     """Runs body(args, output_folder) with its logs in output_folder (default: a new one below logs/<args.save_dir>).
 
-    No two runs write to one folder at the same time. The last line of the log says whether all went well. A UserError ends as one line and
-    exit code 2, SIGINT, SIGTERM and SIGUSR1 as 128 + signal, anything else keeps its traceback, in the logs too, and exits with 1.
-    Returns 0.
+    No two runs write to one folder at the same time. The last line of the log says whether all went well. A UserError
+    ends as one line and exit code 2, SIGINT, SIGTERM and SIGUSR1 as 128 + signal, anything else keeps its traceback, in
+    the logs too, and exits with 1. Returns 0.
     """
     try:
         lock = contextlib.nullcontext()
@@ -81,7 +81,9 @@ def _run(body, args, output_folder):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT, SIGTERM, as batch systems send it, or SIGUSR1, with which Slurm warns before a job's time is up; number: which."""
+    """SIGINT, SIGTERM, as batch systems send it, or SIGUSR1, with which Slurm warns before a job's time is up; number:
+    which.
+    """
 
     def __init__(self, number):
         super().__init__(number)
@@ -89,8 +91,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _Signals:
-    """Within it the first of these signals raises Interrupted in the main thread, or when the last block of deferred_signals() ends; the
-    second ends the process at once."""
+    """Within it the first of these signals raises Interrupted in the main thread, or when the last block of
+    deferred_signals() ends; the second ends the process at once.
+    """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -110,7 +113,9 @@ class _Signals:
                 signal.signal(number, handler)
 
     def relayed(self, number):
-        """Another rank got a signal, which this process is to get too: it takes effect where a block of deferred_signals() ends."""
+        """Another rank got a signal, which this process is to get too: it takes effect where a block of
+        deferred_signals() ends.
+        """
         self.received, self._is_relayed = number, True
 
     def _receive(self, number, frame):
@@ -168,11 +173,14 @@ def make_log_folder(save_dir, root="logs"):
             return folder
         except FileExistsError:
             if not os.path.isdir(folder):
-                raise UserError(f"the log folder {os.path.dirname(folder)} cannot be made: a file is in its place") from None
+                raise UserError(
+                    f"the log folder {os.path.dirname(folder)} cannot be made: a file is in its place"
+                ) from None
             time.sleep(0.2)  # another run began in this very second
         except OSError as error:
-            raise UserError(f"the log folder {folder} cannot be made: {error.strerror}; run where you may write, or mend --save_dir") \
-                from error
+            raise UserError(
+                f"the log folder {folder} cannot be made: {error.strerror}; run where you may write, or mend --save_dir"
+            ) from error
 
 
 class _FolderLock(FileLock):
@@ -181,8 +189,9 @@ class _FolderLock(FileLock):
 
 
 def _lock(folder):
-    """Holds a folder alone, until it is closed or the process ends, and clears what a killed run left half-written there. Raises UserError
-    if another run holds it."""
+    """Holds a folder alone, until it is closed or the process ends, and clears what a killed run left half-written
+    there. Raises UserError if another run holds it.
+    """
     lock = _FolderLock(os.path.join(folder, ".lock"))
     try:
         if not lock.acquire(exclusive=True, wait=False):
@@ -190,7 +199,9 @@ def _lock(folder):
         remove_leftovers(folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
-            logging.warning(f"{folder} is on a file system without locks ({error.strerror}): take care that no two runs write to it")
+            logging.warning(
+                f"{folder} is on a file system without locks ({error.strerror}): take care that no two runs write to it"
+            )
             return lock
         raise UserError(f"the log folder {folder} cannot be written to: {error.strerror or error}") from error
     return lock
@@ -210,7 +221,9 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record):  # noqa: N802
         if not getattr(self, "_told", False):
             self._told = True
-            print(f"error: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on", file=sys.stderr)
+            print(
+                f"error: {self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on", file=sys.stderr
+            )
 
     def close(self):
         with contextlib.suppress(OSError):
@@ -225,7 +238,9 @@ def _open_logs(folder):
         files = ("info.log", logging.INFO), (f"debug_rank{distributed.rank()}.log", logging.DEBUG)
     try:
         for name, level in files:
-            handler = _LogFile(os.path.join(folder, name), encoding="utf-8", errors="backslashreplace", delay=name == "info.log")
+            handler = _LogFile(
+                os.path.join(folder, name), encoding="utf-8", errors="backslashreplace", delay=name == "info.log"
+            )
             handler.setLevel(level)
             handlers.append(handler)
     except OSError as error:
@@ -248,7 +263,9 @@ def _logging_to(handlers):
     before, level = logger.handlers[:], logger.level
     logger.handlers[:] = before + handlers
     logger.setLevel(logging.DEBUG)
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs every chunk of every PNG, and each TIFF that it cannot read
+    logging.getLogger("PIL").setLevel(
+        logging.CRITICAL
+    )  # it logs every chunk of every PNG, and each TIFF that it cannot read
     try:
         yield
     finally:
@@ -261,21 +278,30 @@ def _logging_to(handlers):
 class Metrics:
     """metrics.csv: a CSV file that grows by a row an epoch, rewritten whole each time, beside and renamed.
 
-    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped; tensorboard: numbers go to event files
-    in tensorboard/ beside it too, at step `epoch`. Raises UserError if tensorboard is asked for and not installed.
+    path: the file; first_epoch: rows of this epoch and later, of an interrupted run, are dropped; tensorboard: numbers
+    go to event files in tensorboard/ beside it too, at step `epoch`. Raises UserError if tensorboard is asked for and
+    not installed.
     """
 
     def __init__(self, path, first_epoch=0, tensorboard=False):
         self.path, self.rows, self._num_written = path, [], 0
-        self.events = _open_events(os.path.join(os.path.dirname(path), "tensorboard"), first_epoch) if tensorboard else None
+        self.events = (
+            _open_events(os.path.join(os.path.dirname(path), "tensorboard"), first_epoch) if tensorboard else None
+        )
         if first_epoch and os.path.exists(path):
             with open(path, newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch]
+                self.rows = [
+                    row
+                    for row in csv.DictReader(file)
+                    if (row.get("epoch") or "").isdigit() and int(row["epoch"]) < first_epoch
+                ]
             self._num_written = len(self.rows)
 
     def add(self, **values):
         """Appends a row; numbers are written with the digits that they need."""
-        self.rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in values.items()})
+        self.rows.append(
+            {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in values.items()}
+        )
         if self.events:
             for key, value in values.items():
                 if key != "epoch" and isinstance(value, (int, float)):
@@ -300,18 +326,23 @@ def _open_events(folder, first_epoch):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError("--tensorboard needs tensorboard, which is not installed: pip install -r requirements-report.txt") from error
+        raise UserError(
+            "--tensorboard needs tensorboard, which is not installed: pip install -r requirements-report.txt"
+        ) from error
     return SummaryWriter(folder, purge_step=first_epoch)
 
 
 def select_device(name, flag="--device"):
-    """torch.device of "auto" (CUDA, else MPS, else the CPU), "cuda", "mps" or "cpu". Raises UserError, naming the flag, if it is
-    absent."""
+    """torch.device of "auto" (CUDA, else MPS, else the CPU), "cuda", "mps" or "cpu". Raises UserError, naming the flag,
+    if it is absent.
+    """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)
     if not available[name]:
-        raise UserError(f"{flag} {name}: PyTorch finds no such device here; it has {', '.join(d for d in available if available[d])}")
+        raise UserError(
+            f"{flag} {name}: PyTorch finds no such device here; it has {', '.join(d for d in available if available[d])}"
+        )
     return distributed.local_device(name)
 
 

@@ -1,4 +1,6 @@
-"""The demo: renders the cities, trains on the first, and tests there by day and by night and in the second city. One table at the end."""
+"""The demo: renders the cities, trains on the first, and tests there by day and by night and in the second city. One
+table at the end.
+"""
 
 import argparse
 import logging
@@ -34,18 +36,31 @@ SHORTER = (15, 12, 10, 8, 6, 5, 4, 3, 2)
 _WARM_UP, _TIMED = 2, 4  # steps
 _BESIDE_STEPS = 1.25  # reading images, validation and checkpoints, as a factor on the time of the steps
 _DRAWN = 40  # queries of each test set whose predictions are drawn
-TEST_SETS = (("City 1, by day", "city1/test", "queries_v1"), ("City 1, by night", "city1/test", "queries_night"),
-             ("City 2, by day", "city2/test", "queries_v1"), ("City 2, by night", "city2/test", "queries_night"))
+TEST_SETS = (
+    ("City 1, by day", "city1/test", "queries_v1"),
+    ("City 1, by night", "city1/test", "queries_night"),
+    ("City 2, by day", "city2/test", "queries_v1"),
+    ("City 2, by night", "city2/test", "queries_night"),
+)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False, description=__doc__, epilog="All other flags go to train.py, "
-                                     "after those of the recipe. With --epochs_num, no number of epochs is "
-                                     "chosen.")
-    parser.add_argument("--folder", default="data/demo", help="where the cities are, or are rendered to (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="demo.py",
+        allow_abbrev=False,
+        description=__doc__,
+        epilog="All other flags go to train.py, "
+        "after those of the recipe. With --epochs_num, no number of epochs is "
+        "chosen.",
+    )
+    parser.add_argument(
+        "--folder", default="data/demo", help="where the cities are, or are rendered to (default: %(default)s)"
+    )
     parser.add_argument("--recipe", default="recipes/demo.txt", help="flags of train.py (default: %(default)s)")
     parser.add_argument("--city_flags", default="", help="flags of python -m demo_city, in one string (default: none)")
-    parser.add_argument("--preds", type=int, default=3, metavar="N", help="images drawn beside each query (default: %(default)s)")
+    parser.add_argument(
+        "--preds", type=int, default=3, metavar="N", help="images drawn beside each query (default: %(default)s)"
+    )
     own, rest = parser.parse_known_args(argv)
     flags = [f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest]
     args = parse_arguments(argv=flags)
@@ -56,14 +71,16 @@ def main(argv=None):
     start = time.monotonic()
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])
     seconds = {"render": time.monotonic() - start}
-    return commons.run_experiment(lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems, plan), args,
-                                  resumed_folder)
+    return commons.run_experiment(
+        lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems, plan), args, resumed_folder
+    )
 
 
 def choose_epochs(args, is_given):
-    """How long to train on this machine: (the number of epochs, a line that says so). A few steps are timed, and the most epochs of a short
-    list taken that fit the budget, so that the same choice gives the same numbers; a resumed run keeps its number. is_given: whether the
-    number is the user's own."""
+    """How long to train on this machine: (the number of epochs, a line that says so). A few steps are timed, and the
+    most epochs of a short list taken that fit the budget, so that the same choice gives the same numbers; a resumed run
+    keeps its number. is_given: whether the number is the user's own.
+    """
     if args.resume_train:
         kept = load_run_state(args.resume_train).get("arguments", {}).get("epochs_num", args.epochs_num)
         return args.epochs_num if is_given else kept, f"The demo goes on with {args.resume_train}"
@@ -71,10 +88,15 @@ def choose_epochs(args, is_given):
     epoch = a_step * args.iterations_per_epoch * _BESIDE_STEPS
     choices = (args.epochs_num, *(epochs for epochs in SHORTER if epochs < args.epochs_num))
     epochs = args.epochs_num if is_given else next((n for n in choices if n * epoch <= BUDGETS["train"]), choices[-1])
-    less = f"of the recipe's {args.epochs_num}, which would take {describe_seconds(args.epochs_num * epoch)} on this machine" \
-        if epochs < args.epochs_num else "as in the recipe"
-    return epochs, (f"A training step takes {1000 * a_step:.0f} ms here. The demo trains {epochs} epochs, {less}: about "
-                    f"{describe_seconds(epochs * epoch)}, after up to {BUDGETS['render']} s of rendering")
+    less = (
+        f"of the recipe's {args.epochs_num}, which would take {describe_seconds(args.epochs_num * epoch)} on this machine"
+        if epochs < args.epochs_num
+        else "as in the recipe"
+    )
+    return epochs, (
+        f"A training step takes {1000 * a_step:.0f} ms here. The demo trains {epochs} epochs, {less}: about "
+        f"{describe_seconds(epochs * epoch)}, after up to {BUDGETS['render']} s of rendering"
+    )
 
 
 def seconds_a_step(args):
@@ -86,7 +108,10 @@ def seconds_a_step(args):
     optimizers = [make_adam(network, args.lr, device), make_adam(head, args.classifiers_lr, device)]
     state = RunState(network, optimizers[0], [head], [optimizers[1]], amp.scaler)
     images = torch.rand(args.batch_size, 3, args.image_size, args.image_size, device=device)
-    images, labels = images.contiguous(memory_format=torch.channels_last), torch.arange(args.batch_size, device=device) % 500
+    images, labels = (
+        images.contiguous(memory_format=torch.channels_last),
+        torch.arange(args.batch_size, device=device) % 500,
+    )
     seconds = []
     for step in range(_WARM_UP + _TIMED):
         start = time.monotonic()
@@ -99,8 +124,8 @@ def seconds_a_step(args):
 def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=""):
     """Trains, evaluates, and writes results.md.
 
-    args: of train.py; output_folder: of the run; demo_folder: of the cities; num_preds: images drawn beside each query; seconds: of the
-    phases so far; problems: with checkpoints, to be logged; plan: how long is trained, to be logged.
+    args: of train.py; output_folder: of the run; demo_folder: of the cities; num_preds: images drawn beside each query;
+    seconds: of the phases so far; problems: with checkpoints, to be logged; plan: how long is trained, to be logged.
     """
     if plan:
         logging.info(plan)
@@ -117,10 +142,25 @@ def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=
     dtype, _ = infer_dtype(args.infer_dtype, trained, device)
     rows = []
     for title, folder, queries in TEST_SETS:
-        dataset = TestDataset(os.path.join(demo_folder, folder, "database"), os.path.join(demo_folder, folder, queries),
-                              args.positive_dist_threshold, args.image_size if args.resize_test_imgs else None)
-        before, after = (test(dataset, network.to(device, memory_format=torch.channels_last), args.infer_batch_size, device,
-                              args.num_workers, args.seed, dtype=dtype, cache=descriptor_cache(args)) for network in (untrained, trained))
+        dataset = TestDataset(
+            os.path.join(demo_folder, folder, "database"),
+            os.path.join(demo_folder, folder, queries),
+            args.positive_dist_threshold,
+            args.image_size if args.resize_test_imgs else None,
+        )
+        before, after = (
+            test(
+                dataset,
+                network.to(device, memory_format=torch.channels_last),
+                args.infer_batch_size,
+                device,
+                args.num_workers,
+                args.seed,
+                dtype=dtype,
+                cache=descriptor_cache(args),
+            )
+            for network in (untrained, trained)
+        )
         rows.append(table_row(title, dataset, before, after))
         if num_preds:
             name = title.lower().replace(",", "").replace(" ", "_")
@@ -128,25 +168,48 @@ def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=
     seconds["evaluate"] = time.monotonic() - start
 
     trained_on = f"{args.epochs_num} epochs of {args.iterations_per_epoch * args.batch_size} images, in {amp_name}, on {processor_name()}"
-    table = "\n".join([*TABLE_HEAD, *rows, "", f"Trained for {trained_on}.", "", "| phase | seconds | budget |", "|---|---|---|",
-                       *(f"| {phase} | {spent:.0f} | {BUDGETS[phase]} |" for phase, spent in seconds.items())])
+    table = "\n".join(
+        [
+            *TABLE_HEAD,
+            *rows,
+            "",
+            f"Trained for {trained_on}.",
+            "",
+            "| phase | seconds | budget |",
+            "|---|---|---|",
+            *(f"| {phase} | {spent:.0f} | {BUDGETS[phase]} |" for phase, spent in seconds.items()),
+        ]
+    )
     with replacing(os.path.join(output_folder, "results.md")) as temporary, open(temporary, "w") as file:
         file.write(table + "\n")
-    logging.info("Results, R@N in percent with 95% intervals (also in results.md; predictions are drawn in preds/):\n\n" + table + "\n")
+    logging.info(
+        "Results, R@N in percent with 95% intervals (also in results.md; predictions are drawn in preds/):\n\n"
+        + table
+        + "\n"
+    )
     over = [phase for phase, spent in seconds.items() if spent > BUDGETS[phase]]
     if over:
         logging.warning(f"Over the budget for 2 cores: {', '.join(over)}")
 
 
-TABLE_HEAD = ("| test set | queries / database | chance R@1 | untrained R@1 | R@1 | R@5 | R@10 |", "|---|---|---|---|---|---|---|")
+TABLE_HEAD = (
+    "| test set | queries / database | chance R@1 | untrained R@1 | R@1 | R@5 | R@10 |",
+    "|---|---|---|---|---|---|---|",
+)
 
 
 def table_row(title, dataset, untrained, trained):
     def cell(result, n):
         low, high = result.intervals[result.recall_values.index(n)]
         return f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
-    cells = [title, f"{len(dataset.queries)} / {len(dataset.database)}", f"{chance_recall(dataset):.1f}", cell(untrained, 1),
-             *(cell(trained, n) for n in (1, 5, 10))]
+
+    cells = [
+        title,
+        f"{len(dataset.queries)} / {len(dataset.database)}",
+        f"{chance_recall(dataset):.1f}",
+        cell(untrained, 1),
+        *(cell(trained, n) for n in (1, 5, 10)),
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

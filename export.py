@@ -21,8 +21,11 @@ TOLERANCE = 1e-4  # the largest difference of a descriptor's entries
 # images, height and width (pixels), on which the file is compared with the network
 CHECKED_SIZES = ((1, 224, 224), (3, 97, 161), (2, 64, 64))
 SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2"}
-INPUTS = {"none": "float32 RGB (batch, 3, height, width), ImageNet-normalised", "float": "float32 RGB (batch, 3, height, width) in 0..1",
-          "uint8": "uint8 RGB (batch, 3, height, width)"}
+INPUTS = {
+    "none": "float32 RGB (batch, 3, height, width), ImageNet-normalised",
+    "float": "float32 RGB (batch, 3, height, width) in 0..1",
+    "uint8": "uint8 RGB (batch, 3, height, width)",
+}
 EXAMPLE = """\
 # python example.py model.onnx query.jpg database1.jpg database2.jpg ...   (export.py --normalize uint8 made model.onnx)
 import sys
@@ -46,20 +49,48 @@ for index in np.argsort(-similarities):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        prog="export.py", allow_abbrev=False, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="export.py",
+        allow_abbrev=False,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The file is compared with the network before it gets its name. Batch, height and width are dynamic: at least 32 pixels a\n"
-        "side in ONNX, 64 in torch_export.\n\nUsing the file without this project:\n\n" + EXAMPLE)
-    parser.add_argument("--resume_model", required=True, metavar="FILE", help="best_model.pth, last_checkpoint.pth, or a model's name in "
-                        "the zoo (ResNet50_512)")
-    parser.add_argument("--zoo", metavar="FOLDER_OR_URL", help="a model zoo of your own (default: the environment variable "
-                        f"{VARIABLE}; else none)")
-    parser.add_argument("--output", metavar="FILE", help="the file to write (default: the model's name with .onnx or .pt2, in this folder)")
-    parser.add_argument("--format", choices=tuple(SUFFIXES), default="onnx", help="onnx, or torch_export, a program that torch.export.load "
-                        "reads (default: %(default)s)")
-    parser.add_argument("--normalize", choices=tuple(INPUTS), default="none", help="what the file normalises itself: none, so that it "
-                        "takes ImageNet-normalised images; float, images in 0..1; uint8, images of 8 bits (default: %(default)s)")
+        "side in ONNX, 64 in torch_export.\n\nUsing the file without this project:\n\n" + EXAMPLE,
+    )
+    parser.add_argument(
+        "--resume_model",
+        required=True,
+        metavar="FILE",
+        help="best_model.pth, last_checkpoint.pth, or a model's name in the zoo (ResNet50_512)",
+    )
+    parser.add_argument(
+        "--zoo",
+        metavar="FOLDER_OR_URL",
+        help=f"a model zoo of your own (default: the environment variable {VARIABLE}; else none)",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the file to write (default: the model's name with .onnx or .pt2, in this folder)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(SUFFIXES),
+        default="onnx",
+        help="onnx, or torch_export, a program that torch.export.load reads (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--normalize",
+        choices=tuple(INPUTS),
+        default="none",
+        help="what the file normalises itself: none, so that it "
+        "takes ImageNet-normalised images; float, images in 0..1; uint8, images of 8 bits (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
-    name = os.path.splitext(os.path.basename(args.resume_model))[0] if os.path.exists(args.resume_model) else args.resume_model
+    name = (
+        os.path.splitext(os.path.basename(args.resume_model))[0]
+        if os.path.exists(args.resume_model)
+        else args.resume_model
+    )
     output = args.output or name + SUFFIXES[args.format]
     try:
         if args.format == "onnx":
@@ -68,20 +99,28 @@ def main(argv=None):
         difference = export(network, output, args.format, args.normalize)
     except UserError as error:
         parser.error(str(error))
-    print(f"{output}: {os.path.getsize(output) / 1e6:.1f} MB, {INPUTS[args.normalize]} -> float32 (batch, {network.fc_output_dim}); "
-          f"differs from the network by at most {difference:.1e}")
+    print(
+        f"{output}: {os.path.getsize(output) / 1e6:.1f} MB, {INPUTS[args.normalize]} -> float32 (batch, {network.fc_output_dim}); "
+        f"differs from the network by at most {difference:.1e}"
+    )
 
 
 def export(network, path, file_format="onnx", normalize="none"):
-    """Writes a GeoLocalizationNet to a path, and returns by how much its descriptors' entries differ from the network's at most.
+    """Writes a GeoLocalizationNet to a path, and returns by how much its descriptors' entries differ from the network's
+    at most.
 
-    file_format: "onnx" or "torch_export"; normalize: one of INPUTS, what the file takes. Its input is called images, its output
-    descriptors. Raises UserError if the backbone cannot be exported, the file differs by more than TOLERANCE, or the disk refuses.
+    file_format: "onnx" or "torch_export"; normalize: one of INPUTS, what the file takes. Its input is called images,
+    its output descriptors. Raises UserError if the backbone cannot be exported, the file differs by more than
+    TOLERANCE, or the disk refuses.
     """
     network = network.cpu().float()
     module = ExportedNetwork(network, normalize).eval()
-    about = {"backbone": network.backbone_name, "fc_output_dim": str(network.fc_output_dim), "input": INPUTS[normalize],
-             "output": "descriptors of unit length"}
+    about = {
+        "backbone": network.backbone_name,
+        "fc_output_dim": str(network.fc_output_dim),
+        "input": INPUTS[normalize],
+        "output": "descriptors of unit length",
+    }
     with replacing(path) as temporary:
         try:
             with warnings.catch_warnings():
@@ -91,11 +130,15 @@ def export(network, path, file_format="onnx", normalize="none"):
             raise
         except Exception as error:  # exporters raise many kinds
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise UserError(f"a {network.backbone_name} cannot be written as {file_format} with this PyTorch: {reason}") from error
+            raise UserError(
+                f"a {network.backbone_name} cannot be written as {file_format} with this PyTorch: {reason}"
+            ) from error
         difference = max(_difference(run, network, module, size) for size in CHECKED_SIZES)
         if not difference <= TOLERANCE:
-            raise UserError(f"the exported {network.backbone_name} differs from the network by {difference:.1e}, more than "
-                            f"{TOLERANCE:.0e}: {path} was not written")
+            raise UserError(
+                f"the exported {network.backbone_name} differs from the network by {difference:.1e}, more than "
+                f"{TOLERANCE:.0e}: {path} was not written"
+            )
     return difference
 
 
@@ -133,7 +176,9 @@ def check_packages():
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UserError("--format onnx needs onnx, onnxruntime and onnxscript: pip install -r requirements-export.txt") from error
+        raise UserError(
+            "--format onnx needs onnx, onnxruntime and onnxscript: pip install -r requirements-export.txt"
+        ) from error
     return onnx, onnxruntime
 
 
@@ -141,8 +186,17 @@ def _write_onnx(module, about, path):
     """Writes an ONNX file, and returns what runs it: array -> array."""
     onnx, onnxruntime = check_packages()
     # two images, of two sides: an exporter takes a size of 1, or two equal ones, for constant
-    torch.onnx.export(module, (module.example(2, 96, 128),), path, input_names=["images"], output_names=["descriptors"], dynamo=True,
-                      dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}}, external_data=False, verbose=False)
+    torch.onnx.export(
+        module,
+        (module.example(2, 96, 128),),
+        path,
+        input_names=["images"],
+        output_names=["descriptors"],
+        dynamo=True,
+        dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}},
+        external_data=False,
+        verbose=False,
+    )
     model = onnx.load(path)
     onnx.helper.set_model_props(model, about)
     onnx.checker.check_model(model)
@@ -154,7 +208,9 @@ def _write_onnx(module, about, path):
 def _write_program(module, about, path):
     """As _write_onnx, for torch.export."""
     dynamic = torch.export.Dim.DYNAMIC
-    program = torch.export.export(module, (module.example(2, 96, 128),), dynamic_shapes={"images": {0: dynamic, 2: dynamic, 3: dynamic}})
+    program = torch.export.export(
+        module, (module.example(2, 96, 128),), dynamic_shapes={"images": {0: dynamic, 2: dynamic, 3: dynamic}}
+    )
     with open(path, "wb") as file:
         torch.export.save(program, file, extra_files={"about.json": json.dumps(about)})
     with open(path, "rb") as file:

@@ -31,13 +31,37 @@ from retrieval.identity import identity_key, weights_digest
 from support.errors import UserError
 from support.files import replacing
 
-USED = {"help", "dataset_folder", "val_set_folder", "queries_folder", "database_folder", "save_dir", "resume_model", "zoo", "backbone",
-        "fc_output_dim", "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size",
-        "descriptors_dtype", "descriptors_cache_size", "report", "faiss_index", "faiss_nprobe", "device", "seed", "num_workers"}
+USED = {
+    "help",
+    "dataset_folder",
+    "val_set_folder",
+    "queries_folder",
+    "database_folder",
+    "save_dir",
+    "resume_model",
+    "zoo",
+    "backbone",
+    "fc_output_dim",
+    "infer_batch_size",
+    "infer_dtype",
+    "positive_dist_threshold",
+    "resize_test_imgs",
+    "image_size",
+    "descriptors_dtype",
+    "descriptors_cache_size",
+    "report",
+    "faiss_index",
+    "faiss_nprobe",
+    "device",
+    "seed",
+    "num_workers",
+}
 
 
 def main(argv=None):
-    """Exits with 1 if a photo could not be read (the others are localized), or on a bug; with 2 on what the user can mend."""
+    """Exits with 1 if a photo could not be read (the others are localized), or on a bug; with 2 on what the user can
+    mend.
+    """
     args = parse_localize_arguments(argv)
     failed = []
     commons.run_experiment(lambda args, output_folder: failed.extend(run(args, output_folder)), args)
@@ -48,28 +72,65 @@ def main(argv=None):
 
 def parse_localize_arguments(argv=None):
     """The arguments as a Namespace, as parser.parse_with."""
-    parser = make_further_parser("localize.py", "Says where photos were taken: position, error radius, confidence and the most similar "
-                                 "database images. Exit code 1: a photo could not be read, the others are localized.", USED,
-                                 report="write an HTML page too: each photo beside its neighbours, with a map (needs "
-                                 "requirements-report.txt)")
+    parser = make_further_parser(
+        "localize.py",
+        "Says where photos were taken: position, error radius, confidence and the most similar "
+        "database images. Exit code 1: a photo could not be read, the others are localized.",
+        USED,
+        report="write an HTML page too: each photo beside its neighbours, with a map (needs requirements-report.txt)",
+    )
     group = parser.add_argument_group("localization")
-    group.add_argument("photos", nargs="*", metavar="PHOTO", help="photos of any format that Pillow opens, or folders of them, searched "
-                       f"through; those of more than {MAX_PIXELS / 1e6:.1f} megapixels are reduced to so many (names that begin with @: "
-                       "./@...)")
-    group.add_argument("--index_folder", metavar="FOLDER", help="where the database's descriptors are kept, or one index in it; with it "
-                       f"--database_folder may be absent, or left out (default: {cache.FOLDER})")
-    group.add_argument("--estimate", choices=METHODS, default=METHODS[0], help="cluster: the mean of the densest cluster of the "
-                       "neighbours, weighted by similarity; nearest: the most similar image's position (default: %(default)s)")
-    group.add_argument("--neighbours", type=int, default=5, metavar="N", help="most similar images listed of each photo, 0 to 50 (default: "
-                       "%(default)s)")
-    group.add_argument("--format", choices=tuple(FORMATS), default="table", help="for people: table; for programs: jsonl, csv, geojson "
-                       "(default: %(default)s)")
-    group.add_argument("--output", metavar="FILE", help="where the result goes, written whole or not at all (default: standard output)")
-    group.add_argument("--calibrate", nargs="?", const=True, metavar="VAL_SET", help="localize the queries of a validation set (default: "
-                       "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area (in "
-                       "blocks, dealt out by --seed), check them on the other, and write them beside the index, with a diagram")
-    group.add_argument("--calibration", metavar="FILE", help="the calibration to use, or to write (default: the one of this model and "
-                       "these settings beside the index)")
+    group.add_argument(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="photos of any format that Pillow opens, or folders of them, searched "
+        f"through; those of more than {MAX_PIXELS / 1e6:.1f} megapixels are reduced to so many (names that begin with @: "
+        "./@...)",
+    )
+    group.add_argument(
+        "--index_folder",
+        metavar="FOLDER",
+        help="where the database's descriptors are kept, or one index in it; with it "
+        f"--database_folder may be absent, or left out (default: {cache.FOLDER})",
+    )
+    group.add_argument(
+        "--estimate",
+        choices=METHODS,
+        default=METHODS[0],
+        help="cluster: the mean of the densest cluster of the "
+        "neighbours, weighted by similarity; nearest: the most similar image's position (default: %(default)s)",
+    )
+    group.add_argument(
+        "--neighbours",
+        type=int,
+        default=5,
+        metavar="N",
+        help="most similar images listed of each photo, 0 to 50 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="table",
+        help="for people: table; for programs: jsonl, csv, geojson (default: %(default)s)",
+    )
+    group.add_argument(
+        "--output", metavar="FILE", help="where the result goes, written whole or not at all (default: standard output)"
+    )
+    group.add_argument(
+        "--calibrate",
+        nargs="?",
+        const=True,
+        metavar="VAL_SET",
+        help="localize the queries of a validation set (default: "
+        "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area (in "
+        "blocks, dealt out by --seed), check them on the other, and write them beside the index, with a diagram",
+    )
+    group.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="the calibration to use, or to write (default: the one of this model and these settings beside the index)",
+    )
     return parse_with(parser, argv, (), _check)
 
 
@@ -80,13 +141,17 @@ def _check(args):
     if not 0 <= args.neighbours <= 50:
         raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to 50")
     if not args.positive_dist_threshold:
-        raise UserError("--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near")
+        raise UserError(
+            "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
+        )
     if args.calibrate:
         if args.photos:
             raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")
         args.calibrate = args.val_set_folder if args.calibrate is True else args.calibrate
         if args.calibrate is None:
-            raise UserError("--calibrate needs a validation set: --calibrate VAL_SET, --val_set_folder or --dataset_folder")
+            raise UserError(
+                "--calibrate needs a validation set: --calibrate VAL_SET, --val_set_folder or --dataset_folder"
+            )
     elif not args.photos:
         raise UserError("give photos, or folders of photos, to localize")
     elif not args.database_folder and not args.index_folder:
@@ -113,14 +178,23 @@ def run(args, output_folder):
     results = session.localize(args.photos)
     write(FORMATS[args.format](results), args.output)
     if args.report:
-        write_localization_report(args.report, [_pictured(result, args.database_folder) for result in results],
-                                  [("Network", args.resume_model), ("Database", args.database_folder or args.index_folder),
-                                   ("Estimate", args.estimate)])
+        write_localization_report(
+            args.report,
+            [_pictured(result, args.database_folder) for result in results],
+            [
+                ("Network", args.resume_model),
+                ("Database", args.database_folder or args.index_folder),
+                ("Estimate", args.estimate),
+            ],
+        )
         logging.info(f"The page is {args.report}")
     failed = [result for result in results if result.error]
     for result in failed:
         logging.warning(f"{printable(result.photo)} is not localized: {printable(result.error)}")
-    logging.info(f"{len(results) - len(failed)} of {len(results)} photos are localized" + (f": {args.output}" if args.output else ""))
+    logging.info(
+        f"{len(results) - len(failed)} of {len(results)} photos are localized"
+        + (f": {args.output}" if args.output else "")
+    )
     return failed
 
 
@@ -132,10 +206,27 @@ def _pictured(result, database_folder):
         with contextlib.suppress(UserError):  # at a pole
             east, north, _, _ = latlon_to_utm(result.gps_latitude, result.gps_longitude, int(zone[1]), zone[2] or None)
             own = result.gps_latitude, result.gps_longitude, east, north
-    neighbours = [(os.path.join(database_folder or "", neighbour.name), neighbour.similarity, neighbour.utm_east, neighbour.utm_north)
-                  for neighbour in result.neighbours]
-    return LocalizedPhoto(result.photo, result.latitude, result.longitude, result.utm_east, result.utm_north, result.radius_m,
-                          result.confidence, neighbours, own, result.error)
+    neighbours = [
+        (
+            os.path.join(database_folder or "", neighbour.name),
+            neighbour.similarity,
+            neighbour.utm_east,
+            neighbour.utm_north,
+        )
+        for neighbour in result.neighbours
+    ]
+    return LocalizedPhoto(
+        result.photo,
+        result.latitude,
+        result.longitude,
+        result.utm_east,
+        result.utm_north,
+        result.radius_m,
+        result.confidence,
+        neighbours,
+        own,
+        result.error,
+    )
 
 
 def write(text, path):
@@ -156,12 +247,18 @@ class Session:
         self.infer_dtype = chosen_infer_dtype(args.infer_dtype, network, device)
         self.resize = args.image_size if args.resize_test_imgs else None
         self.folder = args.index_folder or cache.FOLDER
-        self.identity = {"weights": weights_digest(network), "resize": self.resize, "estimate": args.estimate,
-                         "threshold": args.positive_dist_threshold}
+        self.identity = {
+            "weights": weights_digest(network),
+            "resize": self.resize,
+            "estimate": args.estimate,
+            "threshold": args.positive_dist_threshold,
+        }
         limit = None if args.index_folder else round(args.descriptors_cache_size * 1e9)
         kept = os.path.dirname(os.path.abspath(self.folder)) if holds_index(self.folder) else self.folder
         self.cache = cache.DescriptorCache(kept, limit, args.descriptors_dtype)
-        self.calibration_path = args.calibration or os.path.join(kept, f"calibration_{identity_key(self.identity)}.json")
+        self.calibration_path = args.calibration or os.path.join(
+            kept, f"calibration_{identity_key(self.identity)}.json"
+        )
 
     def localize(self, paths):
         """A list of Localization of the photos among files and folders."""
@@ -170,27 +267,40 @@ class Session:
         if others:
             logging.info(f"{others} files whose names are of no image format are passed over")
         calibrated = self._calibration()
-        images = ImageFolder(args.database_folder, self.resize) if args.database_folder and os.path.isdir(args.database_folder) else None
+        images = (
+            ImageFolder(args.database_folder, self.resize)
+            if args.database_folder and os.path.isdir(args.database_folder)
+            else None
+        )
         with self.open_index(images, args.database_folder) as index:
             photos = Photos(paths, self.resize)
-            descriptors, unreadable = extract_descriptors(self.network, photos, args.infer_batch_size, self.device, args.num_workers,
-                                                          "Photos", self.infer_dtype)
+            descriptors, unreadable = extract_descriptors(
+                self.network, photos, args.infer_batch_size, self.device, args.num_workers, "Photos", self.infer_dtype
+            )
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
             located = self._locate(index, descriptors[readable]) if len(readable) else None
             results = describe(photos, unreadable, index, located, calibrated, args.neighbours)
         if any(result.latitude is None for result in results if not result.error):
-            logging.warning("The names of the database say neither UTM zone nor latitude and longitude: positions are UTM metres alone")
+            logging.warning(
+                "The names of the database say neither UTM zone nor latitude and longitude: positions are UTM metres alone"
+            )
         return results
 
     def calibrate(self):
         """Fits a Calibration on one half of a validation set's area, checks it on the other, writes it and its diagram."""
         args = self.args
         queries_folder = find_queries_folder(args.calibrate, args.queries_folder)
-        dataset = TestDataset(find_database_folder(args.calibrate, args.database_folder), queries_folder, args.positive_dist_threshold,
-                              self.resize)
+        dataset = TestDataset(
+            find_database_folder(args.calibrate, args.database_folder),
+            queries_folder,
+            args.positive_dist_threshold,
+            self.resize,
+        )
         logging.info(f"Validation set: {dataset}")
         located, truth = self.locate_queries(dataset)
-        fitted, checked, report = calibration.fit_and_check(located, truth, args.positive_dist_threshold, self.identity, self.seed)
+        fitted, checked, report = calibration.fit_and_check(
+            located, truth, args.positive_dist_threshold, self.identity, self.seed
+        )
         for line in calibration.describe_report(report):
             logging.info(line)
         os.makedirs(os.path.dirname(self.calibration_path) or ".", exist_ok=True)
@@ -201,7 +311,10 @@ class Session:
 
     def locate_queries(self, dataset):
         """(Located, true positions float64 (q, 2) in metres) of the queries of a TestDataset that can be read."""
-        with self.open_index(dataset.database, dataset.database.folder) as index, self._described(dataset.queries) as queries:
+        with (
+            self.open_index(dataset.database, dataset.database.folder) as index,
+            self._described(dataset.queries) as queries,
+        ):
             readable = np.setdiff1d(np.arange(len(dataset.queries)), list(queries.unreadable))
             return self._locate(index, queries.descriptors[readable]), dataset.queries_utms[readable]
 
@@ -209,28 +322,53 @@ class Session:
         """The Calibration to use, None if there is none and none was named."""
         if self.args.calibration or os.path.exists(self.calibration_path):
             return calibration.load(self.calibration_path, self.identity)
-        logging.warning("Without a calibration of this model and these settings there is neither radius nor confidence: make one with "
-                        "localize.py --calibrate VAL_SET, and the same flags")
+        logging.warning(
+            "Without a calibration of this model and these settings there is neither radius nor confidence: make one with "
+            "localize.py --calibrate VAL_SET, and the same flags"
+        )
         return None
 
     def open_index(self, images, database_folder):
         """As localization.database_index.open_index; an index that is not there is built."""
-        return open_index(self.folder, self.identity["weights"], self.resize, images, database_folder,
-                          self.args.index_folder is not None, lambda: self._described(images))
+        return open_index(
+            self.folder,
+            self.identity["weights"],
+            self.resize,
+            images,
+            database_folder,
+            self.args.index_folder is not None,
+            lambda: self._described(images),
+        )
 
     @contextlib.contextmanager
     def _described(self, images):
         """The complete store of an ImageFolder's descriptors."""
         args, dtype = self.args, self.infer_dtype
         with self.cache.store(self.network, images, args.infer_batch_size, self.device, dtype) as store:
-            extract_descriptors(self.network, images, args.infer_batch_size, self.device, args.num_workers,
-                                os.path.basename(os.path.normpath(images.folder)), dtype, store)
+            extract_descriptors(
+                self.network,
+                images,
+                args.infer_batch_size,
+                self.device,
+                args.num_workers,
+                os.path.basename(os.path.normpath(images.folder)),
+                dtype,
+                store,
+            )
             yield store
 
     def _locate(self, index, descriptors):
         args = self.args
-        return Located(index, descriptors, args.estimate, args.positive_dist_threshold, self.device, args.faiss_index, args.faiss_nprobe,
-                       self.seed)
+        return Located(
+            index,
+            descriptors,
+            args.estimate,
+            args.positive_dist_threshold,
+            self.device,
+            args.faiss_index,
+            args.faiss_nprobe,
+            self.seed,
+        )
 
 
 if __name__ == "__main__":

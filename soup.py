@@ -22,8 +22,25 @@ from support.workers import make_workers_loader
 from test import test
 from training.environment import describe_environment, write_environment
 
-USED = {"help", "dataset_folder", "train_set_folder", "val_set_folder", "test_set_folder", "save_dir", "backbone", "fc_output_dim", "zoo",
-        "infer_batch_size", "infer_dtype", "positive_dist_threshold", "resize_test_imgs", "image_size", "device", "seed", "num_workers"}
+USED = {
+    "help",
+    "dataset_folder",
+    "train_set_folder",
+    "val_set_folder",
+    "test_set_folder",
+    "save_dir",
+    "backbone",
+    "fc_output_dim",
+    "zoo",
+    "infer_batch_size",
+    "infer_dtype",
+    "positive_dist_threshold",
+    "resize_test_imgs",
+    "image_size",
+    "device",
+    "seed",
+    "num_workers",
+}
 
 
 def main(argv=None):
@@ -32,20 +49,47 @@ def main(argv=None):
 
 def parse_soup_arguments(argv=None):
     """The arguments as a Namespace, as parser.parse_with."""
-    parser = make_further_parser("soup.py", "Averages networks of one architecture into one (a model soup), by choice those alone that "
-                                 "raise R@1 on the validation set.", USED)
+    parser = make_further_parser(
+        "soup.py",
+        "Averages networks of one architecture into one (a model soup), by choice those alone that "
+        "raise R@1 on the validation set.",
+        USED,
+    )
     group = parser.add_argument_group("soup")
-    group.add_argument("--ingredients", nargs="+", required=True, metavar="FILE", help="two or more best_model.pth, last_checkpoint.pth or "
-                       "names of published models, of one architecture")
-    group.add_argument("--ingredients_folder", metavar="FOLDER", help="where relative paths of ingredients begin (default: the working "
-                       "folder)")
-    group.add_argument("--method", choices=("uniform", "greedy"), default="uniform", help="uniform: the mean of all; greedy: from the best "
-                       "on, each that does not lower R@1 on the validation set (default: %(default)s)")
-    group.add_argument("--output", required=True, metavar="FILE", help="the soup, a bare state_dict; the table of what was tried is "
-                       "FILE.csv")
-    group.add_argument("--recalibrate_bn", type=int, default=0, metavar="N", help="estimate each soup's batch-norm statistics anew on this "
-                       "many training images, drawn by --seed, in squares of --image_size, not augmented; 0 averages those of the "
-                       "ingredients (default: %(default)s)")
+    group.add_argument(
+        "--ingredients",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="two or more best_model.pth, last_checkpoint.pth or names of published models, of one architecture",
+    )
+    group.add_argument(
+        "--ingredients_folder",
+        metavar="FOLDER",
+        help="where relative paths of ingredients begin (default: the working folder)",
+    )
+    group.add_argument(
+        "--method",
+        choices=("uniform", "greedy"),
+        default="uniform",
+        help="uniform: the mean of all; greedy: from the best "
+        "on, each that does not lower R@1 on the validation set (default: %(default)s)",
+    )
+    group.add_argument(
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="the soup, a bare state_dict; the table of what was tried is FILE.csv",
+    )
+    group.add_argument(
+        "--recalibrate_bn",
+        type=int,
+        default=0,
+        metavar="N",
+        help="estimate each soup's batch-norm statistics anew on this "
+        "many training images, drawn by --seed, in squares of --image_size, not augmented; 0 averages those of the "
+        "ingredients (default: %(default)s)",
+    )
     return parse_with(parser, argv, (), check_soup)
 
 
@@ -55,22 +99,30 @@ def check_soup(args):
         raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
     if args.ingredients_folder:
         inside = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
-        args.ingredients = [path if os.path.exists(path) or os.sep in name else name  # else a published model's
-                            for path, name in zip(inside, args.ingredients, strict=True)]
+        args.ingredients = [
+            path if os.path.exists(path) or os.sep in name else name  # else a published model's
+            for path, name in zip(inside, args.ingredients, strict=True)
+        ]
     if len(set(map(os.path.realpath, args.ingredients))) < len(args.ingredients):
         raise UserError("one of the --ingredients is named twice: each counts once")
     if args.recalibrate_bn < 0 or args.recalibrate_bn == 1:
         raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images, 2 or more, or 0")
-    for needed, flag, why in ((args.method == "greedy", "val_set_folder", "--method greedy"),
-                              (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn")):
+    for needed, flag, why in (
+        (args.method == "greedy", "val_set_folder", "--method greedy"),
+        (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn"),
+    ):
         if needed and getattr(args, flag) is None:
             raise UserError(f"{why} needs --dataset_folder or --{flag}")
     if args.recalibrate_bn and is_test_set(args.train_set_folder, args.test_set_folder):
-        raise UserError(f"--train_set_folder {args.train_set_folder} is a test set, whose images may not enter a network: name training "
-                        "images")
+        raise UserError(
+            f"--train_set_folder {args.train_set_folder} is a test set, whose images may not enter a network: name training "
+            "images"
+        )
     if args.val_set_folder and is_test_set(args.val_set_folder, args.test_set_folder):
-        raise UserError(f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; name a "
-                        "validation set")
+        raise UserError(
+            f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; name a "
+            "validation set"
+        )
     if os.path.realpath(args.output) in map(os.path.realpath, args.ingredients):
         raise UserError(f"--output {args.output} is one of the ingredients, and would be lost; name another file")
     if not os.path.isdir(os.path.dirname(args.output) or "."):
@@ -82,14 +134,18 @@ def is_test_set(folder, test_set_folder):
     real = os.path.realpath(folder)
     names = os.path.basename(os.path.normpath(folder)), os.path.basename(real)
     test_set = os.path.realpath(test_set_folder) if test_set_folder else None
-    return (test_set is not None and os.path.commonpath([real, test_set]) == test_set) or \
-        any(re.match("test(?![a-z])", name, re.IGNORECASE) for name in names)
+    return (test_set is not None and os.path.commonpath([real, test_set]) == test_set) or any(
+        re.match("test(?![a-z])", name, re.IGNORECASE) for name in names
+    )
 
 
 def make_soup(args, output_folder):
     """Loads, averages, evaluates, writes the soup and the table."""
     ingredients = Ingredients(args)
-    environment = {**describe_environment(ingredients.device), "precision": {"descriptors": name_of(ingredients.infer_dtype)}}
+    environment = {
+        **describe_environment(ingredients.device),
+        "precision": {"descriptors": name_of(ingredients.infer_dtype)},
+    }
     write_environment(output_folder, args, environment, **ingredients.digests())
     everything = list(range(len(args.ingredients)))
     if ingredients.val_set:
@@ -107,7 +163,9 @@ def make_soup(args, output_folder):
         soup = everything
         ingredients.log(soup, ingredients.recall(soup) if ingredients.val_set else None, "kept")
     save_network(ingredients.average(soup), args.output)
-    logging.info(f"The soup of {len(soup)} of {len(everything)} ingredients is {args.output}, the table {ingredients.table.path}")
+    logging.info(
+        f"The soup of {len(soup)} of {len(everything)} ingredients is {args.output}, the table {ingredients.table.path}"
+    )
 
 
 class Ingredients:
@@ -116,8 +174,11 @@ class Ingredients:
     def __init__(self, args):
         self.args, self.device, self.seed = args, commons.select_device(args.device), commons.set_seed(args.seed)
         self.val_set = self._open_val_set()
-        self.calibration = CalibrationImages(args.train_set_folder, args.recalibrate_bn, args.image_size, self.seed) \
-            if args.recalibrate_bn else None
+        self.calibration = (
+            CalibrationImages(args.train_set_folder, args.recalibrate_bn, args.image_size, self.seed)
+            if args.recalibrate_bn
+            else None
+        )
         self.network, self.state_dicts = self._load()
         self.infer_dtype = chosen_infer_dtype(args.infer_dtype, self.network, self.device)
         self.table = commons.Metrics(args.output + ".csv")
@@ -127,8 +188,12 @@ class Ingredients:
         if folder is None or (args.method == "uniform" and not os.path.isdir(folder)):
             logging.info("Without a validation set the soup is not evaluated")
             return None
-        return TestDataset(find_database_folder(folder), find_queries_folder(folder), args.positive_dist_threshold,
-                           args.image_size if args.resize_test_imgs else None)
+        return TestDataset(
+            find_database_folder(folder),
+            find_queries_folder(folder),
+            args.positive_dist_threshold,
+            args.image_size if args.resize_test_imgs else None,
+        )
 
     def _load(self):
         """(a network on the device, every ingredient's state_dict on the CPU)."""
@@ -138,15 +203,20 @@ class Ingredients:
             network = network or ingredient
             (name, dim), (first_name, first_dim) = ((n.backbone_name, n.fc_output_dim) for n in (ingredient, network))
             if (name, dim) != (first_name, first_dim):
-                raise UserError(f"{source} is a {name} with {dim}-D descriptors, and {self.args.ingredients[0]} a {first_name} with "
-                                f"{first_dim}-D: the ingredients of a soup have one architecture")
+                raise UserError(
+                    f"{source} is a {name} with {dim}-D descriptors, and {self.args.ingredients[0]} a {first_name} with "
+                    f"{first_dim}-D: the ingredients of a soup have one architecture"
+                )
             refuse_damaged(ingredient.state_dict(), source)
             state_dicts.append({key: value.clone() for key, value in ingredient.state_dict().items()})
         return network.to(self.device, memory_format=torch.channels_last), state_dicts
 
     def digests(self):
         """{ingredient: SHA-256 of its weights}."""
-        return {source: digest_tensors(state_dict) for source, state_dict in zip(self.args.ingredients, self.state_dicts, strict=True)}
+        return {
+            source: digest_tensors(state_dict)
+            for source, state_dict in zip(self.args.ingredients, self.state_dicts, strict=True)
+        }
 
     def average(self, indices):
         """The network that is the average of these ingredients; a single one is as it is."""
@@ -158,8 +228,15 @@ class Ingredients:
     def recall(self, indices):
         """R@1 of the average of these ingredients on the validation set, percent."""
         args = self.args
-        result = test(self.val_set, self.average(indices), args.infer_batch_size, self.device, args.num_workers, self.seed,
-                      dtype=self.infer_dtype)
+        result = test(
+            self.val_set,
+            self.average(indices),
+            args.infer_batch_size,
+            self.device,
+            args.num_workers,
+            self.seed,
+            dtype=self.infer_dtype,
+        )
         logging.debug(f"{self.name(indices)}: {result}")
         return result.recall(1)
 
@@ -185,7 +262,12 @@ class Ingredients:
         """A row of the table, in the log and in the file."""
         shown = "not measured" if recall is None else f"R@1 {recall:5.1f}"
         logging.info(f"{shown}  {decision:10}  {self.name(indices)}")
-        self.table.add(networks=self.name(indices), count=len(indices), **{"R@1": "" if recall is None else recall}, decision=decision)
+        self.table.add(
+            networks=self.name(indices),
+            count=len(indices),
+            **{"R@1": "" if recall is None else recall},
+            decision=decision,
+        )
 
 
 if __name__ == "__main__":

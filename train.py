@@ -48,12 +48,48 @@ from training.transfer import to_device
 
 # what a run's results depend on: a resumed run with others is refused
 RESULT_ARGUMENTS = (
-    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "compile", "tf32",
-    "batch_size", "iterations_per_epoch", "lr", "classifiers_lr", "lr_schedule", "image_size", "augmentation_type", "brightness",
-    "contrast", "hue", "saturation", "random_resized_crop", "pseudo_target_folder", "night_augmentation", "night_probability",
-    "fda_beta", "target_dataset_folder", "resize_test_imgs", "positive_dist_threshold", "domain_adaptation",
-    "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed",
-    "parallel", "group_schedule", "local_steps", "local_moments", "freeze_bn", "sync_bn")
+    "M",
+    "alpha",
+    "N",
+    "L",
+    "groups_num",
+    "min_images_per_class",
+    "train_all_layers",
+    "compile",
+    "tf32",
+    "batch_size",
+    "iterations_per_epoch",
+    "lr",
+    "classifiers_lr",
+    "lr_schedule",
+    "image_size",
+    "augmentation_type",
+    "brightness",
+    "contrast",
+    "hue",
+    "saturation",
+    "random_resized_crop",
+    "pseudo_target_folder",
+    "night_augmentation",
+    "night_probability",
+    "fda_beta",
+    "target_dataset_folder",
+    "resize_test_imgs",
+    "positive_dist_threshold",
+    "domain_adaptation",
+    "domain_batch_size",
+    "domain_lr",
+    "grl_loss_weight",
+    "aada_m",
+    "aada_gamma",
+    "seed",
+    "parallel",
+    "group_schedule",
+    "local_steps",
+    "local_moments",
+    "freeze_bn",
+    "sync_bn",
+)
 
 
 def main(argv=None):
@@ -64,7 +100,9 @@ def main(argv=None):
 
 
 def train(args, output_folder, problems=()):
-    """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model. problems: to be logged."""
+    """The whole run: groups, network, epochs with validation and checkpoints, the test of the best model. problems: to
+    be logged.
+    """
     for problem in problems:
         logging.warning(f"{problem}. It is passed over")
     device = commons.select_device(args.device)
@@ -76,34 +114,66 @@ def train(args, output_folder, problems=()):
     # Data
     groups = open_groups(args.train_set_folder, args.M, args.alpha, args.N, args.L, args.min_images_per_class)
     if args.groups_num > groups.num_groups:
-        raise UserError(f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
-                        f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}")
+        raise UserError(
+            f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
+            f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}"
+        )
     parallel = Parallel(args.parallel, args.local_steps, args.local_moments)
-    schedule = Schedule([groups.num_classes(g) for g in range(args.groups_num)], args.batch_size, args.iterations_per_epoch,
-                        args.epochs_num, seed, args.local_steps, parallel.places())
+    schedule = Schedule(
+        [groups.num_classes(g) for g in range(args.groups_num)],
+        args.batch_size,
+        args.iterations_per_epoch,
+        args.epochs_num,
+        seed,
+        args.local_steps,
+        parallel.places(),
+    )
     parallel.check(args, schedule.classes_per_group)
     log_groups(groups, schedule)
-    pseudo_targets = open_pseudo_targets(args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L)
+    pseudo_targets = open_pseudo_targets(
+        args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L
+    )
     night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
     domain_images = None
     if args.domain_adaptation:
         # images that were made night are of the target domain too
         target_folders = [folder for folder in (args.target_dataset_folder, args.pseudo_target_folder) if folder]
-        domain_images = DomainImages(args.train_set_folder, groups, schedule, target_folders, args.domain_batch_size, parallel.share)
+        domain_images = DomainImages(
+            args.train_set_folder, groups, schedule, target_folders, args.domain_batch_size, parallel.share
+        )
         logging.info(f"Target domain: {domain_images}")
-    dataset = TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night,
-                           parallel.batch_share(args.batch_size))
+    dataset = TrainDataset(
+        args.train_set_folder,
+        groups,
+        schedule,
+        domain_images,
+        pseudo_targets,
+        night,
+        parallel.batch_share(args.batch_size),
+    )
     resize = args.image_size if args.resize_test_imgs else None
-    val_set, test_set = (TestDataset(find_database_folder(folder, database), find_queries_folder(folder, queries),
-                                     args.positive_dist_threshold, resize)
-                         for folder, database, queries in ((args.val_set_folder, None, None),
-                                                           (args.test_set_folder, args.database_folder, args.queries_folder)))
+    val_set, test_set = (
+        TestDataset(
+            find_database_folder(folder, database),
+            find_queries_folder(folder, queries),
+            args.positive_dist_threshold,
+            resize,
+        )
+        for folder, database, queries in (
+            (args.val_set_folder, None, None),
+            (args.test_set_folder, args.database_folder, args.queries_folder),
+        )
+    )
     logging.info(f"Validation set: {val_set}; test set: {test_set}")
-    target_lists = [*(domain_images.targets if domain_images else ()),
-                    *((source.folder, source.names) for source in (night and night.targets, pseudo_targets) if source)]
+    target_lists = [
+        *(domain_images.targets if domain_images else ()),
+        *((source.folder, source.names) for source in (night and night.targets, pseudo_targets) if source),
+    ]
     check_same_lists([val_set, test_set], target_lists)
-    augment = TrainAugmentation(color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue),
-                                RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
+    augment = TrainAugmentation(
+        color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue),
+        RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)),
+    )
 
     # Network, heads and their optimizers; the state of a resumed run
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
@@ -112,13 +182,19 @@ def train(args, output_folder, problems=()):
     log_dtype("Training", amp_dtype, reason, device)
     infer_dtype = chosen_infer_dtype(args.infer_dtype, network, device)
     precision = {"training": name_of(amp_dtype), "descriptors": name_of(infer_dtype)}
-    distributed.check_same(precision, "kinds of numbers", "name --amp_dtype and --infer_dtype, for processors choose differently")
+    distributed.check_same(
+        precision, "kinds of numbers", "name --amp_dtype and --infer_dtype, for processors choose differently"
+    )
     amp = MixedPrecision(amp_dtype, device)
     network = parallel.synchronised(network, device) if args.sync_bn else network
     trained = compiled(network, device) if args.compile else network  # the same parameters
     options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
-    heads = [parallel.empty_unless_own(g, make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options))
-             for g, classes in enumerate(schedule.classes_per_group)]
+    heads = [
+        parallel.empty_unless_own(
+            g, make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(g), **options)
+        )
+        for g, classes in enumerate(schedule.classes_per_group)
+    ]
     # over all parameters, the frozen ones too: published optimizer states have them
     optimizer = make_adam(network, args.lr, device)
     head_optimizers = [make_adam(head, args.classifiers_lr, device) for head in heads]
@@ -130,29 +206,57 @@ def train(args, output_folder, problems=()):
     if distributed.is_main():
         write_environment(output_folder, args, environment, **facts)
     bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
-    run = RunState(network, optimizer, heads, head_optimizers, amp.scaler, domain, domain_optimizer, bad_images, parallel.gather_state,
-                   parallel.own_state, seed=seed,
-                   arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
-                   precision=precision, split_digest=groups.digest, environment=environment, processes=distributed.size())
+    run = RunState(
+        network,
+        optimizer,
+        heads,
+        head_optimizers,
+        amp.scaler,
+        domain,
+        domain_optimizer,
+        bad_images,
+        parallel.gather_state,
+        parallel.own_state,
+        seed=seed,
+        arguments={name: getattr(args, name) for name in (*RESULT_ARGUMENTS, "epochs_num")},
+        precision=precision,
+        split_digest=groups.digest,
+        environment=environment,
+        processes=distributed.size(),
+    )
     if state:
         check_arguments_of_the_resumed_run(state, args, heads[0], groups.digest, precision)
         for change in describe_changes(state.get("environment", {}), environment):
-            logging.warning(f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly")
+            logging.warning(
+                f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly"
+            )
         if state.get("processes", distributed.size()) != distributed.size():
-            logging.warning(f"The resumed run had {state['processes']} processes, now {distributed.size()}: {parallel.another_number()}")
+            logging.warning(
+                f"The resumed run had {state['processes']} processes, now {distributed.size()}: {parallel.another_number()}"
+            )
         run.load(state, args.resume_train, groups.published_order)
         run.iteration = min(run.iteration, args.iterations_per_epoch)
-        run.best_recall1 = distributed.on_main(keep_best_model, args.resume_train, output_folder, network, run.best_recall1)
-        logging.info(f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of {args.iterations_per_epoch}, "
-                     f"best R@1 so far {run.best_recall1:.1f}")
+        run.best_recall1 = distributed.on_main(
+            keep_best_model, args.resume_train, output_folder, network, run.best_recall1
+        )
+        logging.info(
+            f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of {args.iterations_per_epoch}, "
+            f"best R@1 so far {run.best_recall1:.1f}"
+        )
         del state
     parallel.cut_heads(run)
 
     # Training
-    metrics = commons.Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and distributed.is_main())
+    metrics = commons.Metrics(
+        os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and distributed.is_main()
+    )
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every, writes=distributed.is_main())
-    loader = make_loader(dataset, run.epoch * args.iterations_per_epoch + run.iteration, args.num_workers,
-                         pin_memory=device.type == "cuda")
+    loader = make_loader(
+        dataset,
+        run.epoch * args.iterations_per_epoch + run.iteration,
+        args.num_workers,
+        pin_memory=device.type == "cuda",
+    )
     batches = prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel)
     first_epoch = run.epoch
     progress = Progress(schedule.steps, first_epoch * args.iterations_per_epoch + run.iteration)
@@ -160,32 +264,61 @@ def train(args, output_folder, problems=()):
         for epoch in range(first_epoch, args.epochs_num):
             trained_groups = schedule.groups_of(epoch)
             with contextlib.ExitStack() as stack:
-                objectives, options = {}, parallel.objective_options(dataset.share, domain_images and domain_images.share)
+                objectives, options = (
+                    {},
+                    parallel.objective_options(dataset.share, domain_images and domain_images.share),
+                )
                 for group in trained_groups:
                     stack.enter_context(on_device(heads[group], head_optimizers[group], device))
                     head = parallel.loss_of(heads[group], schedule.classes_per_group[group])
-                    objectives[group] = (Objective(trained, head, domain, **options),
-                                         [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])])
-                epoch_batches = tqdm(itertools.islice(batches, args.iterations_per_epoch - run.iteration), initial=run.iteration,
-                                     total=args.iterations_per_epoch, leave=False, desc=f"Epoch {epoch:02d}", unit="it",
-                                     disable=distributed.quiet())
+                    objectives[group] = (
+                        Objective(trained, head, domain, **options),
+                        [optimizer, head_optimizers[group], *([domain_optimizer] if domain else [])],
+                    )
+                epoch_batches = tqdm(
+                    itertools.islice(batches, args.iterations_per_epoch - run.iteration),
+                    initial=run.iteration,
+                    total=args.iterations_per_epoch,
+                    leave=False,
+                    desc=f"Epoch {epoch:02d}",
+                    unit="it",
+                    disable=distributed.quiet(),
+                )
                 if args.profile and epoch == first_epoch and distributed.is_main():
                     epoch_batches = traced(epoch_batches, args.profile, os.path.join(output_folder, "trace.json"))
                 with parallel.ending_together():
-                    train_one_epoch(epoch_batches, run, objectives, amp, functools.partial(lr_factor, args.lr_schedule, schedule.steps),
-                                    checkpoints, parallel, progress)
+                    train_one_epoch(
+                        epoch_batches,
+                        run,
+                        objectives,
+                        amp,
+                        functools.partial(lr_factor, args.lr_schedule, schedule.steps),
+                        checkpoints,
+                        parallel,
+                        progress,
+                    )
                     parallel.end_training(checkpoints)
             sums, start = parallel.epoch_sums(run.monitor.sums), time.monotonic()
             losses = sums.means()
             names = parallel.names_of(trained_groups)
-            logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {names}, "
-                         + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
-                         + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""))
+            logging.info(
+                f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(sums.seconds))}, group {names}, "
+                + ", ".join(f"{name} = {loss:.4f}" for name, loss in losses.items())
+                + (f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else "")
+            )
             bad_images.log_totals()
 
             # exact, and not kept: the next epoch's network is another
-            result = test(val_set, network, args.infer_batch_size, device, args.num_workers, seed, dtype=infer_dtype,
-                          cache=descriptor_cache(args, keep=False))
+            result = test(
+                val_set,
+                network,
+                args.infer_batch_size,
+                device,
+                args.num_workers,
+                seed,
+                dtype=infer_dtype,
+                cache=descriptor_cache(args, keep=False),
+            )
             with commons.deferred_signals():
                 seconds = sums.seconds + time.monotonic() - start
                 logging.info(f"Epoch {epoch:02d} in {datetime.timedelta(seconds=round(seconds))}, {val_set}: {result}")
@@ -193,12 +326,19 @@ def train(args, output_folder, problems=()):
                     run.best_recall1 = result.recall(1)
                     checkpoints.keep_best()
                 if distributed.is_main():
-                    with commons.tolerating_full_disks("and writes the row or the network that is missing with the next one"):
-                        metrics.add(epoch=epoch, group=names, **losses,
-                                    **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
-                                    seconds=seconds, images_per_second=sums.steps * args.batch_size / sums.seconds,
-                                    **({"skipped_steps": sums.skipped_steps} if amp.scaler.is_enabled() else {}),
-                                    images_crc32=sums.images_crc32)
+                    with commons.tolerating_full_disks(
+                        "and writes the row or the network that is missing with the next one"
+                    ):
+                        metrics.add(
+                            epoch=epoch,
+                            group=names,
+                            **losses,
+                            **{f"R@{n}": r for n, r in zip(result.recall_values, result.recalls, strict=True)},
+                            seconds=seconds,
+                            images_per_second=sums.steps * args.batch_size / sums.seconds,
+                            **({"skipped_steps": sums.skipped_steps} if amp.scaler.is_enabled() else {}),
+                            images_crc32=sums.images_crc32,
+                        )
                         if args.keep_every and (epoch + 1) % args.keep_every == 0:
                             save_network(network, os.path.join(output_folder, f"epoch_{epoch + 1:03d}.pth"))
                 run.end_epoch()
@@ -209,7 +349,11 @@ def train(args, output_folder, problems=()):
     # Test of the best model
     logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {val_set}: {run.best_recall1:.1f}")
     # rank 0 alone writes and reads it: the others' disk may still show the one before
-    best = checkpoints.load_best() if distributed.is_main() else GeoLocalizationNet(network.backbone_name, network.fc_output_dim)
+    best = (
+        checkpoints.load_best()
+        if distributed.is_main()
+        else GeoLocalizationNet(network.backbone_name, network.fc_output_dim)
+    )
     best = distributed.broadcast_state(best, "best model").to(device, memory_format=torch.channels_last)
     test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
     metrics.write()  # what a full disk has refused so far
@@ -228,15 +372,18 @@ def checkpoint_at_the_end(checkpoints):
         if checkpoints.run.is_whole and (distributed.size() == 1 or getattr(error, "on_all_ranks", False)):
             with commons.deferred_signals():
                 if checkpoints.save():
-                    logging.info(f"A checkpoint of epoch {checkpoints.run.epoch}, iteration {checkpoints.run.iteration} is written: "
-                                 f"go on with --resume_train {checkpoints.last_path}")
+                    logging.info(
+                        f"A checkpoint of epoch {checkpoints.run.epoch}, iteration {checkpoints.run.iteration} is written: "
+                        f"go on with --resume_train {checkpoints.last_path}"
+                    )
         raise
 
 
 def prepare_batches(loader, augment, night, schedule, augmentation_device, device, bad_images, parallel=ALONE):
-    """Yields (step, the network's seed, images, labels, domain batch, names, group), those from images to domain batch on the device:
-    float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole batch, and with domain adaptation
-    a DomainBatch of such images, else None."""
+    """Yields (step, the network's seed, images, labels, domain batch, names, group), those from images to domain batch
+    on the device: float32 (b, 3, image_size, image_size) of this process's share, augmented, int64 (B,) of the whole
+    batch, and with domain adaptation a DomainBatch of such images, else None.
+    """
     dataset = loader.dataset
     rows = [*range(dataset.share.count)[dataset.share.rows]]
     if dataset.domain:
@@ -254,8 +401,8 @@ def prepare_batches(loader, augment, night, schedule, augmentation_device, devic
 
 
 def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, parallel=ALONE, progress=None):
-    """The epoch's batches that are left; objectives: {group: (Objective, optimizers: the network's, then those of what else it trains)}.
-    progress: the support.progress.Progress of the whole run.
+    """The epoch's batches that are left; objectives: {group: (Objective, optimizers: the network's, then those of what
+    else it trains)}. progress: the support.progress.Progress of the whole run.
 
     The sums of the loss and, where it is a sum of several terms, of these are in run.monitor.sums.
     """
@@ -266,10 +413,14 @@ def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, 
         objective, optimizers = objectives[group]
         with commons.deferred_signals():
             with run.stepping():
-                torch.manual_seed(seed)  # stochastic depth, in the backbones that have it, is a function of the step too
+                torch.manual_seed(
+                    seed
+                )  # stochastic depth, in the backbones that have it, is a function of the step too
                 for optimizer in optimizers:
                     optimizer.zero_grad(set_to_none=True)
-                for parameters in optimizers[0].param_groups:  # the network's alone: a head that comes late has as much to learn
+                for parameters in optimizers[
+                    0
+                ].param_groups:  # the network's alone: a head that comes late has as much to learn
                     parameters["lr"] = parameters["initial_lr"] * lr_factor(step)
                 with amp.autocast():
                     terms = objective(images, labels, domain)
@@ -289,18 +440,24 @@ def train_one_epoch(batches, run, objectives, amp, lr_factor, checkpoints=None, 
 def log_progress(progress, run, steps_done):
     sums = run.monitor.sums
     loss = f"loss {sums.means()['loss']:.4f}, " if sums.steps else ""
-    logging.info(f"Epoch {run.epoch:02d}, iteration {run.iteration}: {loss}about {progress.left(steps_done)} to the end of the training")
+    logging.info(
+        f"Epoch {run.epoch:02d}, iteration {run.iteration}: {loss}about {progress.left(steps_done)} to the end of the training"
+    )
 
 
 def make_network(args, state):
     """The network to train, on the CPU: of the run's state, of --resume_model, or with --backbone_weights."""
     if state:
-        return build_network(state["model_state_dict"], args.resume_train, *args.expected_architecture, args.train_all_layers)
+        return build_network(
+            state["model_state_dict"], args.resume_train, *args.expected_architecture, args.train_all_layers
+        )
     if args.resume_model:
         return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers, args.zoo)
     if args.backbone_weights is None and not args.train_all_layers:
-        logging.warning("The backbone's weights are random and its first layers are frozen: they will stay random. "
-                        "Give --backbone_weights, or --train_all_layers")
+        logging.warning(
+            "The backbone's weights are random and its first layers are frozen: they will stay random. "
+            "Give --backbone_weights, or --train_all_layers"
+        )
     return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
 
 
@@ -320,8 +477,9 @@ def make_domain(args, network, seed, device):
 
 
 def find_run_to_resume(args):
-    """Resolves --resume_train auto. Returns (the folder that a resumed run goes on in, or None for a new one, what to log of damaged
-    checkpoints). A run goes on in its own folder, unless another --save_dir is asked for."""
+    """Resolves --resume_train auto. Returns (the folder that a resumed run goes on in, or None for a new one, what to
+    log of damaged checkpoints). A run goes on in its own folder, unless another --save_dir is asked for.
+    """
     problems = []
     if args.resume_train == "auto":
         args.resume_train, problems = distributed.on_main(find_newest_run, os.path.join("logs", args.save_dir))
@@ -334,11 +492,15 @@ def find_run_to_resume(args):
 
 
 def check_arguments_of_the_resumed_run(state, args, head, split_digest, precision):
-    """Raises UserError if a resumed run would not end as the uninterrupted one, naming every difference; with --accept_changes it is
-    warned of them."""
+    """Raises UserError if a resumed run would not end as the uninterrupted one, naming every difference; with
+    --accept_changes it is warned of them.
+    """
     before = state.get("arguments", {})
-    changes = [f"--{name} {before[name]}, now {getattr(args, name)}"
-               for name in RESULT_ARGUMENTS if name in before and before[name] != getattr(args, name)]
+    changes = [
+        f"--{name} {before[name]}, now {getattr(args, name)}"
+        for name in RESULT_ARGUMENTS
+        if name in before and before[name] != getattr(args, name)
+    ]
     epochs = before.get("epochs_num", args.epochs_num)
     if args.lr_schedule != "constant" and epochs != args.epochs_num:
         changes.append(f"--epochs_num {epochs}, now {args.epochs_num}, which changes --lr_schedule {args.lr_schedule}")
@@ -347,8 +509,10 @@ def check_arguments_of_the_resumed_run(state, args, head, split_digest, precisio
     if state.get("split_digest", split_digest) != split_digest:
         changes.append(f"the images of {args.train_set_folder} or their split into groups")
     if changes and not args.accept_changes:
-        raise UserError(f"the run of {args.resume_train} had other arguments: {'; '.join(changes)}. Its results would be neither run's: "
-                        "give the arguments of that run, or --accept_changes")
+        raise UserError(
+            f"the run of {args.resume_train} had other arguments: {'; '.join(changes)}. Its results would be neither run's: "
+            "give the arguments of that run, or --accept_changes"
+        )
     for change in changes:
         logging.warning(f"The resumed run had {change}: results will be neither run's")
 
@@ -356,10 +520,14 @@ def check_arguments_of_the_resumed_run(state, args, head, split_digest, precisio
 def log_groups(groups, schedule):
     seen = schedule.iterations_per_epoch * schedule.batch_size
     for group, classes in enumerate(schedule.classes_per_group):
-        logging.info(f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
-                     f"{seen / classes:.1f} times an epoch")
-    logging.info(f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
-                 f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images")
+        logging.info(
+            f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
+            f"{seen / classes:.1f} times an epoch"
+        )
+    logging.info(
+        f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
+        f"{sum(groups.num_group_images(g) for g in range(schedule.groups_num))} of {groups.num_images} images"
+    )
 
 
 if __name__ == "__main__":

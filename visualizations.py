@@ -1,4 +1,6 @@
-"""Predictions drawn: a query beside its nearest database images, framed green (right) or red (wrong), with distances in metres."""
+"""Predictions drawn: a query beside its nearest database images, framed green (right) or red (wrong), with distances in
+metres.
+"""
 
 import os
 
@@ -14,9 +16,10 @@ _GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 
 
 
 def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False, limit=None):
-    """Writes `<output_folder>/<query>.jpg` and the same in words (.txt) for every query, or only for those whose first prediction is
-    wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds: predictions beside each query; limit: draw
-    only the first so many."""
+    """Writes `<output_folder>/<query>.jpg` and the same in words (.txt) for every query, or only for those whose first
+    prediction is wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds:
+    predictions beside each query; limit: draw only the first so many.
+    """
     os.makedirs(output_folder, exist_ok=True)
     drawn = 0
     digits = max(3, len(str(len(dataset.queries) - 1)))
@@ -35,18 +38,30 @@ def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False
         with replacing(path + ".txt") as temporary, open(temporary, "w", errors="backslashreplace") as file:
             file.write(f"Query: {dataset.queries.path(query)!r}, {len(dataset.positives_per_query[query])} positives\n")
             for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
-                file.write(f"{rank}: {'right' if is_right else 'wrong'}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n")
+                file.write(
+                    f"{rank}: {'right' if is_right else 'wrong'}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n"
+                )
         drawn += 1
     return drawn
 
 
 def _draw(dataset, query, predictions, right, distances):
     positives = len(dataset.positives_per_query[query])
-    panels = [_panel(dataset.queries.path(query), _BLUE, "Query", f"{positives} positive{'s' * (positives != 1)} in the database")]
+    panels = [
+        _panel(
+            dataset.queries.path(query), _BLUE, "Query", f"{positives} positive{'s' * (positives != 1)} in the database"
+        )
+    ]
     for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
-        panels.append(_panel(dataset.database.path(prediction), _GREEN if is_right else _RED, f"Prediction {rank}",
-                             f"{metres:.1f} m: {'right' if is_right else 'wrong'}"))
-    rows = [panels[begin:begin + _PER_ROW] for begin in range(0, len(panels), _PER_ROW)]
+        panels.append(
+            _panel(
+                dataset.database.path(prediction),
+                _GREEN if is_right else _RED,
+                f"Prediction {rank}",
+                f"{metres:.1f} m: {'right' if is_right else 'wrong'}",
+            )
+        )
+    rows = [panels[begin : begin + _PER_ROW] for begin in range(0, len(panels), _PER_ROW)]
     width = max(sum(panel.width + _GAP for panel in row) for row in rows) + _GAP
     sheet = Image.new("RGB", (width, len(rows) * (panels[0].height + _GAP) + _GAP), "white")
     for index, row in enumerate(rows):
@@ -61,7 +76,9 @@ def _panel(path, colour, title, caption):
     try:
         image = open_rgb(path)
         # very wide panoramas would make the others tiny
-        image = image.resize((min(max(round(image.width * _HEIGHT / image.height), 120), 3 * _HEIGHT), _HEIGHT), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (min(max(round(image.width * _HEIGHT / image.height), 120), 3 * _HEIGHT), _HEIGHT), Image.Resampling.LANCZOS
+        )
     except ImageError:
         image, caption = Image.new("RGB", (_HEIGHT, _HEIGHT), _GRAY), "cannot be read"
     framed = ImageOps.expand(image, _FRAME, colour)

@@ -1,1 +1,3 @@
-"""Speed and memory, as ratios against the published way written plainly; each script is run as `python -m benchmarks.<name>`."""
+"""Speed and memory, as ratios against the published way written plainly; each script is run as `python -m
+benchmarks.<name>`.
+"""

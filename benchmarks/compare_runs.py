@@ -1,5 +1,5 @@
-"""Compares two runs by their log folders: whether they saw the same data, where their metrics first differ, and what they were run with and
-on.
+"""Compares two runs by their log folders: whether they saw the same data, where their metrics first differ, and what
+they were run with and on.
 
 Exit code 0: all of that is the same; 1: something differs; 2: a folder cannot be read.
 """
@@ -20,9 +20,14 @@ _INCIDENTAL_ARGUMENTS = {"save_dir", "save_dir_given", "resume_train"}
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare_runs", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs=2, metavar="FOLDER", help="the log folder of a run, such as logs/default/2026-01-31_12-00-00")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare_runs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", nargs=2, metavar="FOLDER", help="the log folder of a run, such as logs/default/2026-01-31_12-00-00"
+    )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     args = parser.parse_args(argv)
     try:
@@ -37,10 +42,11 @@ def main(argv=None):
 def compare(a, b):
     """What two log folders have in common, as plain values:
 
-    same: whether nothing differs; epochs: how many rows of metrics.csv each has; data: {"same": whether the epochs that both have saw the
-    same images in the same order, None if that was not recorded, "first_difference": epoch}; metrics: {"same", "first_difference":
-    {"epoch", "column", "values"}}; versions, arguments, digests: {name: [value of a, value of b]} of what differs; resumed: how often each
-    went on. Runs of eval.py and soup.py have no metrics.csv. Raises UserError when neither file of a folder can be read.
+    same: whether nothing differs; epochs: how many rows of metrics.csv each has; data: {"same": whether the epochs that
+    both have saw the same images in the same order, None if that was not recorded, "first_difference": epoch}; metrics:
+    {"same", "first_difference": {"epoch", "column", "values"}}; versions, arguments, digests: {name: [value of a, value
+    of b]} of what differs; resumed: how often each went on. Runs of eval.py and soup.py have no metrics.csv. Raises
+    UserError when neither file of a folder can be read.
     """
     folders = a, b
     for folder in folders:
@@ -50,14 +56,24 @@ def compare(a, b):
     for folder, metrics, environment in zip(folders, rows, environments, strict=True):
         if metrics is None and environment is None:
             raise UserError(f"{folder} is no log folder: it has neither metrics.csv nor environment.json")
-    found = {"folders": list(folders), "epochs": [len(metrics or []) for metrics in rows], **_compare_metrics(*[m or [] for m in rows])}
+    found = {
+        "folders": list(folders),
+        "epochs": [len(metrics or []) for metrics in rows],
+        **_compare_metrics(*[m or [] for m in rows]),
+    }
     environments = [environment or {} for environment in environments]
     found["versions"] = _changes(*environments, _INCIDENTAL)
-    found["arguments"] = _changes(*[environment.get("arguments", {}) for environment in environments], _INCIDENTAL_ARGUMENTS)
+    found["arguments"] = _changes(
+        *[environment.get("arguments", {}) for environment in environments], _INCIDENTAL_ARGUMENTS
+    )
     found["digests"] = _changes(*[environment.get("digests", {}) for environment in environments])
     found["resumed"] = [len(environment.get("resumed", [])) for environment in environments]
-    found["same"] = (found["epochs"][0] == found["epochs"][1] and found["metrics"]["same"] and found["data"]["same"] is not False
-                     and not (found["versions"] or found["arguments"] or found["digests"]))
+    found["same"] = (
+        found["epochs"][0] == found["epochs"][1]
+        and found["metrics"]["same"]
+        and found["data"]["same"] is not False
+        and not (found["versions"] or found["arguments"] or found["digests"])
+    )
     return found
 
 
@@ -86,8 +102,11 @@ def read_environment(folder):
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(environment, dict) or not all(isinstance(environment.get(name, {}), dict) for name in ("arguments", "digests")) \
-            or not isinstance(environment.get("resumed", []), list):
+    if (
+        not isinstance(environment, dict)
+        or not all(isinstance(environment.get(name, {}), dict) for name in ("arguments", "digests"))
+        or not isinstance(environment.get("resumed", []), list)
+    ):
         raise UserError(f"{path} is damaged: it does not say what environment.json of a run says")
     return environment
 
@@ -99,12 +118,21 @@ def _compare_metrics(a, b):
             data["same"] = first[_DATA] == second[_DATA]
             if not data["same"]:
                 data["first_difference"] = int(first["epoch"])
-        differing = [column for column in dict.fromkeys([*first, *second])
-                     if column not in (*_TIMING, _DATA) and first.get(column) != second.get(column)]
+        differing = [
+            column
+            for column in dict.fromkeys([*first, *second])
+            if column not in (*_TIMING, _DATA) and first.get(column) != second.get(column)
+        ]
         if differing and metrics["same"]:
             column = differing[0]
-            metrics = {"same": False, "first_difference": {"epoch": int(first["epoch"]), "column": column,
-                                                           "values": [first.get(column), second.get(column)]}}
+            metrics = {
+                "same": False,
+                "first_difference": {
+                    "epoch": int(first["epoch"]),
+                    "column": column,
+                    "values": [first.get(column), second.get(column)],
+                },
+            }
     return {"data": data, "metrics": metrics}
 
 
@@ -120,14 +148,26 @@ def describe(found):
     lines += [f"resumed: A {found['resumed'][0]} times, B {found['resumed'][1]} times"] if any(found["resumed"]) else []
     lines += [f"epochs: A {epochs[0]}, B {epochs[1]}; what both have is compared"] if epochs[0] != epochs[1] else []
     if any(epochs):
-        lines.append({None: "data: not recorded", True: "data: both saw the same images in the same order",
-                      False: f"data: other images, or another order, from epoch {data['first_difference']} on"}[data["same"]])
+        lines.append(
+            {
+                None: "data: not recorded",
+                True: "data: both saw the same images in the same order",
+                False: f"data: other images, or another order, from epoch {data['first_difference']} on",
+            }[data["same"]]
+        )
         first = metrics["first_difference"]
-        lines.append("metrics: the same" if metrics["same"] else f"metrics: differ from epoch {first['epoch']} on: {first['column']!r} is "
-                     f"{first['values'][0]!r} in A and {first['values'][1]!r} in B")
+        lines.append(
+            "metrics: the same"
+            if metrics["same"]
+            else f"metrics: differ from epoch {first['epoch']} on: {first['column']!r} is "
+            f"{first['values'][0]!r} in A and {first['values'][1]!r} in B"
+        )
     for kind in ("versions", "arguments", "digests"):
-        lines += [f"{kind}: the same"] if not found[kind] else [f"{kind}: {name!r} is {a!r} in A and {b!r} in B"
-                                                               for name, (a, b) in found[kind].items()]
+        lines += (
+            [f"{kind}: the same"]
+            if not found[kind]
+            else [f"{kind}: {name!r} is {a!r} in A and {b!r} in B" for name, (a, b) in found[kind].items()]
+        )
     return "\n".join([*lines, "SAME" if found["same"] else "DIFFERENT"])
 
 

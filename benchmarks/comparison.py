@@ -1,4 +1,6 @@
-"""What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table in a page."""
+"""What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table
+in a page.
+"""
 
 import logging
 import os
@@ -12,23 +14,44 @@ from support.errors import UserError
 from support.files import replacing
 from test import RECALL_VALUES
 
-DEMO_TEST_SETS = ("City 1, day=city1/test/database:city1/test/queries_v1", "City 1, night=city1/test/database:city1/test/queries_night",
-                  "City 2, day=city2/test/database:city2/test/queries_v1")
+DEMO_TEST_SETS = (
+    "City 1, day=city1/test/database:city1/test/queries_v1",
+    "City 1, night=city1/test/database:city1/test/queries_night",
+    "City 2, day=city2/test/database:city2/test/queries_v1",
+)
 RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
 
 
 def add_flags(parser, base, work_folder, marks):
-    """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes between."""
+    """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes
+    between.
+    """
     add = parser.add_argument
-    add("--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)")
-    add("--base", default=base, metavar="RECIPE", help="flags of every run: the training set, the start, the length (default: %(default)s)")
+    add(
+        "--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)"
+    )
+    add(
+        "--base",
+        default=base,
+        metavar="RECIPE",
+        help="flags of every run: the training set, the start, the length (default: %(default)s)",
+    )
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
-    add("--test_sets", nargs="+", default=DEMO_TEST_SETS, metavar="TITLE=DATABASE:QUERIES", help="below the dataset folder (default: the "
-        "demo's city 1 by day and by night, and city 2 by day)")
+    add(
+        "--test_sets",
+        nargs="+",
+        default=DEMO_TEST_SETS,
+        metavar="TITLE=DATABASE:QUERIES",
+        help="below the dataset folder (default: the demo's city 1 by day and by night, and city 2 by day)",
+    )
     add("--work_folder", default=work_folder, metavar="FOLDER", help="models and evaluations (default: %(default)s)")
-    add("--output", default="recipes/RESULTS.md", metavar="FILE", help=f"the table goes between its lines {marks[0]} and {marks[1]} "
-        "(default: %(default)s)")
+    add(
+        "--output",
+        default="recipes/RESULTS.md",
+        metavar="FILE",
+        help=f"the table goes between its lines {marks[0]} and {marks[1]} (default: %(default)s)",
+    )
 
 
 def parse_and_run(parser, run, argv, level=logging.INFO):
@@ -65,7 +88,9 @@ def cell(found, reference):
     """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
     recalls = [100 * values.mean() for values in found]
     low, high = interval(np.mean(found, axis=0))
-    text = f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
+    text = (
+        f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
+    )
     if reference is not None:
         difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
         text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
@@ -73,12 +98,15 @@ def cell(found, reference):
 
 
 def interval(share, seed=0):
-    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a query."""
+    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a
+    query.
+    """
     return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
 
 
 def paired_bootstrap(share, reference, seed=0):
-    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both models' alike.
+    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both
+    models' alike.
 
     share, reference: float (q,), the share of seeds that find each query.
     """
@@ -91,7 +119,9 @@ def paired_bootstrap(share, reference, seed=0):
 
 def _resampled_means(values, seed):
     rng = np.random.default_rng(seed)
-    return np.concatenate([values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)])
+    return np.concatenate(
+        [values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)]
+    )
 
 
 def write_between(path, marks, text):

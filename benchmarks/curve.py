@@ -1,4 +1,6 @@
-"""R@1 against training images seen: evaluates the networks that `train.py --keep_every` kept on all the demo's test sets."""
+"""R@1 against training images seen: evaluates the networks that `train.py --keep_every` kept on all the demo's test
+sets.
+"""
 
 import argparse
 import csv
@@ -31,7 +33,12 @@ def main(argv=None):
     add("--batch_size", type=int, default=64, help="the run's training images a step (default: %(default)s)")
     add("--iterations_per_epoch", type=int, default=108, help="the run's (default: %(default)s)")
     add("--image_size", type=int, default=96, help="shorter side of test images, pixels (default: %(default)s)")
-    add("--infer_dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="as eval.py's (default: %(default)s)")
+    add(
+        "--infer_dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="as eval.py's (default: %(default)s)",
+    )
     add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"), help="(default: %(default)s)")
     parse_and_run(parser, run, argv, logging.WARNING)
 
@@ -46,16 +53,26 @@ def run(args):
     validation = {}
     with open(os.path.join(args.run, "metrics.csv"), newline="") as file:
         validation = {int(row["epoch"]) + 1: float(row["R@1"]) for row in csv.DictReader(file)}
-    test_sets = {title: TestDataset(os.path.join(args.folder, folder, "database"), os.path.join(args.folder, folder, queries),
-                                    resize=args.image_size) for title, folder, queries in TEST_SETS}
+    test_sets = {
+        title: TestDataset(
+            os.path.join(args.folder, folder, "database"),
+            os.path.join(args.folder, folder, queries),
+            resize=args.image_size,
+        )
+        for title, folder, queries in TEST_SETS
+    }
     trained = load_network(kept[max(kept)])
     dtype = chosen_infer_dtype(args.infer_dtype, trained, device)
     rows = []
     for epoch in [0, *sorted(kept)]:
-        network = load_network(kept[epoch]) if epoch else GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
+        network = (
+            load_network(kept[epoch]) if epoch else GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
+        )
         network = network.to(device, memory_format=torch.channels_last)
-        row = {"images seen": f"{epoch * args.batch_size * args.iterations_per_epoch:,}", "validation":
-               f"{validation[epoch]:.1f}" if epoch in validation else ""}
+        row = {
+            "images seen": f"{epoch * args.batch_size * args.iterations_per_epoch:,}",
+            "validation": f"{validation[epoch]:.1f}" if epoch in validation else "",
+        }
         for title, dataset in test_sets.items():
             row[title] = f"{test(dataset, network, 64, device, 2, dtype=dtype).recall(1):.1f}"
         rows.append(row)

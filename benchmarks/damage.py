@@ -14,8 +14,10 @@ _STRUCTURE = 1 << 16  # bytes at a file's end and beginning that hold more struc
 
 
 def damage(folder, number, seed=0):
-    """Damages copies of a run's best_model.pth and last_checkpoint.pth `number` times in all. Returns {kind of damage: {"number": ...,
-    "named": a UserError told of it, "harmless (the same tensors)": ..., "missed": other tensors were read}}."""
+    """Damages copies of a run's best_model.pth and last_checkpoint.pth `number` times in all. Returns {kind of damage:
+    {"number": ..., "named": a UserError told of it, "harmless (the same tensors)": ..., "missed": other tensors were
+    read}}.
+    """
     rng = random.Random(seed)
     counts = {kind.__doc__: {"number": 0, "named": 0, "harmless (the same tensors)": 0, "missed": 0} for kind in _KINDS}
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,19 +51,19 @@ def _zero_page(data, rng):
     """4 KiB of zeros or of other bytes"""
     begin = rng.randrange(len(data)) // 4096 * 4096
     length = min(4096, len(data) - begin)
-    return data[:begin] + (bytes(length) if rng.random() < 0.5 else rng.randbytes(length)) + data[begin + length:]
+    return data[:begin] + (bytes(length) if rng.random() < 0.5 else rng.randbytes(length)) + data[begin + length :]
 
 
 def _cut_off(data, rng):
     """cut off"""
-    return data[:rng.randrange(len(data))]
+    return data[: rng.randrange(len(data))]
 
 
 _KINDS = (_flip_anywhere, _flip_in_structure, _zero_page, _cut_off)
 
 
 def _flip(data, position, rng):
-    return data[:position] + bytes([data[position] ^ 1 << rng.randrange(8)]) + data[position + 1:]
+    return data[:position] + bytes([data[position] ^ 1 << rng.randrange(8)]) + data[position + 1 :]
 
 
 def _verdict(path, expected):

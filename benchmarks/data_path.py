@@ -1,4 +1,6 @@
-"""Training images a second that one worker process hands over, collated: ours (whole uint8 batches) against the published way."""
+"""Training images a second that one worker process hands over, collated: ours (whole uint8 batches) against the
+published way.
+"""
 
 import argparse
 import itertools
@@ -29,15 +31,29 @@ def main(argv=None):
         paths = make_pictures(train, args.pictures, args.size, classes=args.pictures // 4)
         groups = open_groups(train, 10, 30, 1, 1, 1, cache_folder=os.path.join(folder, "cache"))
         steps = args.batches + 2
-        ours = TrainDataset(train, groups, Schedule([groups.num_classes(0)], args.batch_size, steps, args.repeats + 1, 0))
+        ours = TrainDataset(
+            train, groups, Schedule([groups.num_classes(0)], args.batch_size, steps, args.repeats + 1, 0)
+        )
         rates = {"published": [], "ours": []}
         for repeat in range(args.repeats):
-            published = torch.utils.data.DataLoader(ImageDataset(paths * (1 + steps * args.batch_size // len(paths))), args.batch_size,
-                                                    shuffle=True, num_workers=1, drop_last=True)
+            published = torch.utils.data.DataLoader(
+                ImageDataset(paths * (1 + steps * args.batch_size // len(paths))),
+                args.batch_size,
+                shuffle=True,
+                num_workers=1,
+                drop_last=True,
+            )
             for name, loader in (("published", published), ("ours", make_loader(ours, repeat * steps, 1, False))):
                 rates[name].append(rate(loader, args.batches) * args.batch_size)
-    rows = [{"path": name, "images/s a worker (median)": sorted(values)[len(values) // 2],
-             "best": max(values), "ms an image": 1000 / sorted(values)[len(values) // 2]} for name, values in rates.items()]
+    rows = [
+        {
+            "path": name,
+            "images/s a worker (median)": sorted(values)[len(values) // 2],
+            "best": max(values),
+            "ms an image": 1000 / sorted(values)[len(values) // 2],
+        }
+        for name, values in rates.items()
+    ]
     print(machine())
     print(f"JPEGs of {args.size} px, batches of {args.batch_size}, one worker, its start not counted\n")
     print(table(rows, list(rows[0]), ratio="ms an image"))

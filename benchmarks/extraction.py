@@ -1,4 +1,5 @@
-"""Descriptors of a folder of images: ours against the published way (float32, one memory layout, one image size a batch).
+"""Descriptors of a folder of images: ours against the published way (float32, one memory layout, one image size a
+batch).
 
 bfloat16 is measured where the processor has arithmetic for it; elsewhere it takes many times as long as float32.
 """
@@ -38,20 +39,30 @@ def main(argv=None):
         paths = make_pictures(folder, args.images, args.size)
         images = ImageFolder(folder)
         paths = [os.path.join(folder, name) for name in images.names]
-        reference = published.extract(network, paths[:args.batch_size], args.batch_size, 0, device)  # warms up
-        rows, alternatives = [], {"published": lambda: published.extract(network, paths, args.batch_size, args.num_workers, device)}
+        reference = published.extract(network, paths[: args.batch_size], args.batch_size, 0, device)  # warms up
+        rows, alternatives = (
+            [],
+            {"published": lambda: published.extract(network, paths, args.batch_size, args.num_workers, device)},
+        )
         network_cl = GeoLocalizationNet(args.backbone, 512).to(device, memory_format=torch.channels_last)
         network_cl.load_state_dict(network.state_dict())
         for dtype in (torch.float32, *(getattr(torch, name) for name in sixteen_bits(device))):
             alternatives[str(dtype).removeprefix("torch.")] = lambda dtype=dtype: extract_descriptors(
-                network_cl, images, args.batch_size, device, args.num_workers, dtype=dtype)[0]
+                network_cl, images, args.batch_size, device, args.num_workers, dtype=dtype
+            )[0]
         for name, extract in alternatives.items():
             start = time.perf_counter()
             descriptors = extract()
             seconds = time.perf_counter() - start
             reference = descriptors if name == "published" else reference
-            rows.append({"descriptors": name, "ms an image": 1000 * seconds / len(images), "images/s": len(images) / seconds,
-                         "largest difference": f"{np.abs(descriptors - reference).max():.1e}"})
+            rows.append(
+                {
+                    "descriptors": name,
+                    "ms an image": 1000 * seconds / len(images),
+                    "images/s": len(images) / seconds,
+                    "largest difference": f"{np.abs(descriptors - reference).max():.1e}",
+                }
+            )
     print(machine())
     print(f"{args.backbone}, 512-D, {args.images} JPEG files of {args.size} px, batches of {args.batch_size}\n")
     print(table(rows, list(rows[0]), ratio="ms an image"))

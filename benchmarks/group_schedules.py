@@ -1,7 +1,8 @@
 """Ways through the groups at equal images seen: one after another, jointly, and in parallel, averaged every J steps.
 
-Every run is the demo's recipe, from random weights, with 3 groups. Every finished model and evaluation is kept, so that a stopped run
-goes on where it was. Group-parallel runs take a process a group (torchrun), each a batch a step, and so as many times fewer steps.
+Every run is the demo's recipe, from random weights, with 3 groups. Every finished model and evaluation is kept, so that
+a stopped run goes on where it was. Group-parallel runs take a process a group (torchrun), each a batch a step, and so
+as many times fewer steps.
 """
 
 import argparse
@@ -22,19 +23,36 @@ from support.files import replacing
 
 MARKS = "<!-- group schedules -->", "<!-- end of the group schedules -->"
 GROUPS = 3
-_PARALLEL = {f"group-parallel, J = {steps}": ["--parallel", "groups", "--local_steps", str(steps)] for steps in (1, 10, 100)}
+_PARALLEL = {
+    f"group-parallel, J = {steps}": ["--parallel", "groups", "--local_steps", str(steps)] for steps in (1, 10, 100)
+}
 WAYS = {"sequential": [], "joint": ["--group_schedule", "iteration", "--local_steps", "1"], **_PARALLEL}
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.group_schedules", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.group_schedules",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add_flags(parser, "recipes/demo.txt", "logs/group_schedules", MARKS)
     add("--iterations", type=int, default=100, help="steps an epoch (default: %(default)s)")
     add("--rounds", type=int, default=2, help=f"epochs of each of the {GROUPS} groups (default: %(default)s)")
-    add("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=f"of {', '.join(WAYS)} (default: all)")
-    add("--moments", default="average", choices=("keep", "average", "reset"), help="--local_moments (default: %(default)s)")
+    add(
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        default=list(WAYS),
+        metavar="WAY",
+        help=f"of {', '.join(WAYS)} (default: all)",
+    )
+    add(
+        "--moments",
+        default="average",
+        choices=("keep", "average", "reset"),
+        help="--local_moments (default: %(default)s)",
+    )
     parse_and_run(parser, run, argv)
 
 
@@ -50,10 +68,15 @@ def run(args):
             row[title] = cell(values, None if way == "sequential" else reference)
         rows.append(row)
     images = args.rounds * GROUPS * args.iterations
-    write_between(args.output, MARKS, f"R@1 in percent after {images} batches of {GROUPS} groups in every way: mean over seeds "
-          f"{', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); then the difference to sequential "
-          "training with its 95% interval and two-sided p, by a paired bootstrap over queries. Steps are a process's.\n\n"
-          + table(rows, list(rows[0])) + "\n")
+    write_between(
+        args.output,
+        MARKS,
+        f"R@1 in percent after {images} batches of {GROUPS} groups in every way: mean over seeds "
+        f"{', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); then the difference to sequential "
+        "training with its 95% interval and two-sided p, by a paired bootstrap over queries. Steps are a process's.\n\n"
+        + table(rows, list(rows[0]))
+        + "\n",
+    )
 
 
 def steps_of(args, way):
@@ -62,8 +85,20 @@ def steps_of(args, way):
 
 def results(args, way, seed, test_sets):
     """{test set: whether each query is found first, bool (q,)}, from the work folder or measured."""
-    flags = [f"@{args.base}", "--groups_num", str(GROUPS), "--iterations_per_epoch", str(args.iterations), "--epochs_num",
-             str(steps_of(args, way) // args.iterations), "--seed", str(seed), "--local_moments", args.moments, *WAYS[way]]
+    flags = [
+        f"@{args.base}",
+        "--groups_num",
+        str(GROUPS),
+        "--iterations_per_epoch",
+        str(args.iterations),
+        "--epochs_num",
+        str(steps_of(args, way) // args.iterations),
+        "--seed",
+        str(seed),
+        "--local_moments",
+        args.moments,
+        *WAYS[way],
+    ]
     settings = expand_recipes(flags)
     path = os.path.join(args.work_folder, f"{way.replace(', ', '_').replace(' = ', '')}_seed{seed}.json")
     if os.path.exists(path):
@@ -75,24 +110,48 @@ def results(args, way, seed, test_sets):
     model = train(flags, save_dir, GROUPS if way in _PARALLEL else 1)
     found = {}
     for title, (database, queries) in test_sets.items():
-        found[title] = evaluate([f"@{args.base}", "--resume_model", model, "--database_folder", database, "--queries_folder", queries,
-                                 "--seed", str(seed)], "group_schedules_tests")[:, 0]
+        found[title] = evaluate(
+            [
+                f"@{args.base}",
+                "--resume_model",
+                model,
+                "--database_folder",
+                database,
+                "--queries_folder",
+                queries,
+                "--seed",
+                str(seed),
+            ],
+            "group_schedules_tests",
+        )[:, 0]
         logging.info(f"{way}, seed {seed}, {title}: R@1 {100 * found[title].mean():.1f}")
     os.makedirs(args.work_folder, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "w") as file:
-        json.dump({"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}, file)
+        json.dump(
+            {"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}, file
+        )
     return found
 
 
 def train(flags, save_dir, processes):
     """The path of the last network of a run, which goes on where it was stopped. Raises UserError if it fails."""
-    command = [sys.executable, *launcher(processes), os.path.join(ROOT, "train.py"), *flags, "--save_dir", save_dir, "--resume_train",
-               "auto"]
+    command = [
+        sys.executable,
+        *launcher(processes),
+        os.path.join(ROOT, "train.py"),
+        *flags,
+        "--save_dir",
+        save_dir,
+        "--resume_train",
+        "auto",
+    ]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if ended.returncode:
         raise UserError(f"{' '.join(command)} failed: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")
     folder = max(glob.glob(os.path.join("logs", save_dir, "*")), key=os.path.getmtime)
-    return os.path.join(folder, "last_checkpoint.pth")  # the best of different numbers of validations would favour the many
+    return os.path.join(
+        folder, "last_checkpoint.pth"
+    )  # the best of different numbers of validations would favour the many
 
 
 if __name__ == "__main__":

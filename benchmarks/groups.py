@@ -1,8 +1,8 @@
 """From millions of image names to classes and groups, against the published way written plainly: seconds and memory.
 
-`python -m benchmarks.groups` writes a seeded list of names like SF-XL's, and runs each way in a process of its own, ours before and after
-the reference. Seconds are from the call to groups that can be read, imports not counted; memory is the process's RssAnon, sampled by this
-one every 5 ms from /proc/<pid>/status.
+`python -m benchmarks.groups` writes a seeded list of names like SF-XL's, and runs each way in a process of its own,
+ours before and after the reference. Seconds are from the call to groups that can be read, imports not counted; memory
+is the process's RssAnon, sampled by this one every 5 ms from /proc/<pid>/status.
 """
 
 import argparse
@@ -24,21 +24,36 @@ from datasets.names import images_list_path
 
 M, ALPHA, N, L, MINIMUM = 10, 30, 5, 2, 10  # the published defaults
 _PART = 1 << 20  # names made at a time, sorted within a part
-_CROPS, _VISITS, _BLOCK = 12, 12, 100  # headings a panorama; panoramas a cell of 10 m, on average; metres a block of houses
+_CROPS, _VISITS, _BLOCK = (
+    12,
+    12,
+    100,
+)  # headings a panorama; panoramas a cell of 10 m, on average; metres a block of houses
 _LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.groups", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=5_600_000, help="names in the list; SF-XL has 5,600,000, raw 41,200,000. The "
-                        "reference needs about 1.8 kB of memory a name (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.groups", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=5_600_000,
+        help="names in the list; SF-XL has 5,600,000, raw 41,200,000. The "
+        "reference needs about 1.8 kB of memory a name (default: %(default)s)",
+    )
     parser.add_argument("--only_ours", action="store_true", help="leave the reference out")
-    parser.add_argument("--samples", type=int, default=10_000, help="samples that each worker draws (default: %(default)s)")
+    parser.add_argument(
+        "--samples", type=int, default=10_000, help="samples that each worker draws (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="DataLoader workers (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the list (default: %(default)s)")
-    parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where the list (115 bytes a name) and the caches go, and are "
-                        "deleted in the end (default: %(default)s)")
+    parser.add_argument(
+        "--scratch",
+        default=tempfile.gettempdir(),
+        help="where the list (115 bytes a name) and the caches go, and are deleted in the end (default: %(default)s)",
+    )
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)  # a process of its own for each
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -71,22 +86,40 @@ def report(args):
             print(f"\nMemory: {rows[0]['peak MB'] / max(row['peak MB'] for row in rows[1:]):.1f} times less")
 
         result, _ = child("benchmarks.groups", "--role", "open", "--folder", folder)
-        print(f"\nOpening the cache and looking at its {result['groups']} groups: {min(result['seconds']):.4f} s (slowest of "
-              f"{len(result['seconds'])}: {max(result['seconds']):.4f} s), {result['growth'] / 1e6:.1f} MB more than before, "
-              f"{result['process'] / 1e6:.1f} MB in all")
+        print(
+            f"\nOpening the cache and looking at its {result['groups']} groups: {min(result['seconds']):.4f} s (slowest of "
+            f"{len(result['seconds'])}: {max(result['seconds']):.4f} s), {result['growth'] / 1e6:.1f} MB more than before, "
+            f"{result['process'] / 1e6:.1f} MB in all"
+        )
         print(f"The same when the list has another time: its digest is verified in {result['touched']:.2f} s")
-        result, _ = child("benchmarks.groups", "--role", "workers", "--folder", folder, "--samples", args.samples,
-                          "--workers", args.workers)
+        result, _ = child(
+            "benchmarks.groups",
+            "--role",
+            "workers",
+            "--folder",
+            folder,
+            "--samples",
+            args.samples,
+            "--workers",
+            args.workers,
+        )
         for way, growth in result.items():
             grown = ", ".join(f"{value / 1e6:.1f}" for value in growth)
-            print(f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: {grown} MB, {way}")
+            print(
+                f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: {grown} MB, {way}"
+            )
 
 
 def write_list(folder, images, seed):
-    """Writes `<folder>_images_paths.txt`: panoramas along blocks of streets, each cut into 12 headings, over several years."""
+    """Writes `<folder>_images_paths.txt`: panoramas along blocks of streets, each cut into 12 headings, over several
+    years.
+    """
     os.makedirs(folder)
     rng = np.random.default_rng(seed)
-    with open(images_list_path(folder), "wb") as file, tqdm(total=images, desc="Names", unit="img", disable=None, leave=False) as progress:
+    with (
+        open(images_list_path(folder), "wb") as file,
+        tqdm(total=images, desc="Names", unit="img", disable=None, leave=False) as progress,
+    ):
         for begin in range(0, images, _PART):
             part = sorted(make_names(rng, min(_PART, images - begin)))
             file.write(b"".join(part))
@@ -113,10 +146,20 @@ def make_names(rng, images):
     ids = _LETTERS[rng.integers(0, len(_LETTERS), (panoramas, 22))].view("S22")[:, 0]
     dates = rng.integers(2007, 2022, panoramas) * 100 + rng.integers(1, 13, panoramas)
     lines = []
-    for e, n, lat, lon, pano, first, date in zip(east.tolist(), north.tolist(), latitude.tolist(), longitude.tolist(), ids.tolist(),
-                                                 offset.tolist(), dates.tolist(), strict=True):
+    for e, n, lat, lon, pano, first, date in zip(
+        east.tolist(),
+        north.tolist(),
+        latitude.tolist(),
+        longitude.tolist(),
+        ids.tolist(),
+        offset.tolist(),
+        dates.tolist(),
+        strict=True,
+    ):
         head = f"{lat:.2f}/@{e:010.2f}@{n:010.2f}@10@S@{lat:09.5f}@{lon:010.5f}@{pano.decode()}@@"
-        lines += [f"{head}{(first + turn) % 360:06.2f}@@@@{date}@@.jpg\n".encode() for turn in range(0, 360, 360 // _CROPS)]
+        lines += [
+            f"{head}{(first + turn) % 360:06.2f}@@@@{date}@@.jpg\n".encode() for turn in range(0, 360, 360 // _CROPS)
+        ]
     return lines[:images]
 
 
@@ -133,8 +176,9 @@ def summary(groups):
 
 
 def reference(args):
-    """The published way. Reading its file back (torch.load), which it does for every group, is not counted: it would have to be allowed to
-    run code."""
+    """The published way. Reading its file back (torch.load), which it does for every group, is not counted: it would
+    have to be allowed to run code.
+    """
     start = time.perf_counter()
     with open(images_list_path(args.folder)) as file:
         paths = file.read().splitlines()
@@ -152,7 +196,10 @@ def reference(args):
     groups = [list(classes) for classes in classes_per_group.values()]
     torch.save((groups, images_per_class), args.folder + "_reference.torch")
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "groups": [[len(group), sum(len(images_per_class[c]) for c in group)] for group in groups]}
+    return {
+        "seconds": seconds,
+        "groups": [[len(group), sum(len(images_per_class[c]) for c in group)] for group in groups],
+    }
 
 
 def class_and_group(east, north, heading):
@@ -166,18 +213,29 @@ def opening(args):
         start = time.perf_counter()
         groups = open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
         for group in range(min(8, groups.num_groups)):
-            groups.num_classes(group), groups.num_group_images(group), groups.image_name(groups.image_indices(group, 0)[0])
+            (
+                groups.num_classes(group),
+                groups.num_group_images(group),
+                groups.image_name(groups.image_indices(group, 0)[0]),
+            )
         seconds.append(time.perf_counter() - start)
     process = rss_anon()
     os.utime(images_list_path(args.folder), (1e9, 1e9))
     start = time.perf_counter()
     open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
-    return {"seconds": seconds, "growth": process - before, "process": process, "touched": time.perf_counter() - start,
-            "groups": min(8, groups.num_groups)}
+    return {
+        "seconds": seconds,
+        "growth": process - before,
+        "process": process,
+        "touched": time.perf_counter() - start,
+        "groups": min(8, groups.num_groups),
+    }
 
 
 class Draws(torch.utils.data.Dataset):
-    """Item i: (its worker, the worker's private memory, read at every 100th item), after `draw` was called with a random generator."""
+    """Item i: (its worker, the worker's private memory, read at every 100th item), after `draw` was called with a
+    random generator.
+    """
 
     def __init__(self, draw, items):
         self.draw, self.items = draw, items
@@ -192,7 +250,9 @@ class Draws(torch.utils.data.Dataset):
 
 
 def workers(args):
-    """The growth of each worker with our groups; and, so that one sees what the figure means, with 500,000 names in a list."""
+    """The growth of each worker with our groups; and, so that one sees what the figure means, with 500,000 names in a
+    list.
+    """
     groups = open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
     listed = [groups.image_name(index) for index in range(min(groups.num_images, 500_000))]
 
@@ -206,7 +266,9 @@ def workers(args):
 
     growth = {}
     for way, draw in (("our groups", from_groups), ("a list of 500,000 strings instead, 32 a sample", from_list)):
-        loader = torch.utils.data.DataLoader(Draws(draw, args.samples * args.workers), batch_size=None, num_workers=args.workers)
+        loader = torch.utils.data.DataLoader(
+            Draws(draw, args.samples * args.workers), batch_size=None, num_workers=args.workers
+        )
         seen = collections.defaultdict(list)
         for worker, memory in loader:
             seen[worker].append(memory)

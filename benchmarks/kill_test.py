@@ -1,8 +1,8 @@
-"""Kills a training by SIGKILL again and again, resumes it, and compares its end bit by bit with that of the uninterrupted run; then
-damages its checkpoints on purpose.
+"""Kills a training by SIGKILL again and again, resumes it, and compares its end bit by bit with that of the
+uninterrupted run; then damages its checkpoints on purpose.
 
-Most runs are processes forked from one that has imported PyTorch, which spares seconds a start: what SIGKILL does to them is what it does
-to any process. Some are a `python train.py` of their own.
+Most runs are processes forked from one that has imported PyTorch, which spares seconds a start: what SIGKILL does to
+them is what it does to any process. Some are a `python train.py` of their own.
 """
 
 import argparse
@@ -28,13 +28,21 @@ from benchmarks.pictures import make_pictures
 from model.checkpoints import load_network
 from support.files import read_tensors
 
-FLAGS = ("--M 10 --alpha 30 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2 --fc_output_dim 32 "
-         "--backbone_weights none --train_all_layers --image_size 32 --batch_size 8 --epochs_num 4 --iterations_per_epoch 5 --lr 0.001 "
-         "--checkpoint_every 2 --resume_train auto --device cpu").split()
+FLAGS = (
+    "--M 10 --alpha 30 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2 --fc_output_dim 32 "
+    "--backbone_weights none --train_all_layers --image_size 32 --batch_size 8 --epochs_num 4 --iterations_per_epoch 5 --lr 0.001 "
+    "--checkpoint_every 2 --resume_train auto --device cpu"
+).split()
 # in the order in which a run comes by them
 STARTING = (
-    Place("the cache of a folder's walk", "support.array_cache:save", lambda path, header, arrays: header["kind"] == "listing"),
-    Place("the cache of the groups", "support.array_cache:save", lambda path, header, arrays: header["kind"] == "groups"),
+    Place(
+        "the cache of a folder's walk",
+        "support.array_cache:save",
+        lambda path, header, arrays: header["kind"] == "listing",
+    ),
+    Place(
+        "the cache of the groups", "support.array_cache:save", lambda path, header, arrays: header["kind"] == "groups"
+    ),
 )
 TRAINING = (
     Place("an iteration", "train:Objective.__call__"),
@@ -43,14 +51,18 @@ TRAINING = (
     Place("the renaming of a checkpoint", "support.files:_keep_as"),
     Place("the write of the best model", "training.checkpoints:write_tensors"),
     Place("the validation", "train:test"),
-    Place("the validation's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is None),
+    Place(
+        "the validation's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is None
+    ),
     Place("the write of metrics.csv", "commons:Metrics.add"),
     Place("the end of an epoch", "train:RunState.end_epoch"),
     Place("the resuming of a run", "train:keep_best_model"),
 )
 TESTING = (
     Place("the making of the test's store", "retrieval.cache:create_store"),
-    Place("the test's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is not None),
+    Place(
+        "the test's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is not None
+    ),
     Place("the completion of the test's store", "retrieval.store:FolderStore.finish"),
 )
 ANYWHERE, PROCESS = "any moment", "any moment, a process of its own"
@@ -61,7 +73,12 @@ _TIMING = ("seconds", "images_per_second")
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_test", description=__doc__)
     add = parser.add_argument
-    add("--kills", type=int, default=100, help="times that a run is killed, in about a fifth as many trainings (default: %(default)s)")
+    add(
+        "--kills",
+        type=int,
+        default=100,
+        help="times that a run is killed, in about a fifth as many trainings (default: %(default)s)",
+    )
     add("--damages", type=int, default=300, help="times that a checkpoint is damaged (default: %(default)s)")
     add("--seed", type=int, default=0, help="draws the moments (default: %(default)s)")
     args = parser.parse_args(argv)
@@ -71,13 +88,23 @@ def main(argv=None):
         campaign.kill(args.kills)
         found = damage(campaign.whole_run, args.damages, args.seed)
     print(machine())
-    print(f"{args.kills} kills in {campaign.trainings} trainings, {campaign.processes} of them of processes of their own, in "
-          f"{campaign.seconds:.0f} s; the uninterrupted run takes {campaign.whole_seconds:.1f} s\n")
-    print(table([{"killed in": name, "kills": kills} for name, kills in campaign.kills.items()], ["killed in", "kills"]))
-    print(f"\ntrainings that ended as the uninterrupted one: {campaign.trainings - len(campaign.differences)} of {campaign.trainings}; "
-          f"processes that outlived a kill: {campaign.survivors}\n")
-    print(table([{"checkpoints damaged": name, **counts} for name, counts in found.items()],
-                ["checkpoints damaged", "number", "named", "harmless (the same tensors)", "missed"]))
+    print(
+        f"{args.kills} kills in {campaign.trainings} trainings, {campaign.processes} of them of processes of their own, in "
+        f"{campaign.seconds:.0f} s; the uninterrupted run takes {campaign.whole_seconds:.1f} s\n"
+    )
+    print(
+        table([{"killed in": name, "kills": kills} for name, kills in campaign.kills.items()], ["killed in", "kills"])
+    )
+    print(
+        f"\ntrainings that ended as the uninterrupted one: {campaign.trainings - len(campaign.differences)} of {campaign.trainings}; "
+        f"processes that outlived a kill: {campaign.survivors}\n"
+    )
+    print(
+        table(
+            [{"checkpoints damaged": name, **counts} for name, counts in found.items()],
+            ["checkpoints damaged", "number", "named", "harmless (the same tensors)", "missed"],
+        )
+    )
     for difference in campaign.differences:
         print(f"DIFFERENCE: {difference}")
     missed = sum(counts["missed"] for counts in found.values())
@@ -88,7 +115,8 @@ def main(argv=None):
 class Campaign:
     """Trainings that are killed some times each, and their comparison with the uninterrupted run.
 
-    kills: {place: number}; differences: of each training that ended otherwise; survivors: processes that outlived a kill.
+    kills: {place: number}; differences: of each training that ended otherwise; survivors: processes that outlived a
+    kill.
     """
 
     def __init__(self, folder, rng):
@@ -96,7 +124,13 @@ class Campaign:
         self.trainings = self.processes = self.survivors = self.seconds = 0
         self.kills, self.differences, self._turn = {}, [], 0
         data = os.path.join(folder, "data")
-        for part, number in {"train": 120, "val/database": 24, "val/queries": 24, "test/database": 24, "test/queries": 24}.items():
+        for part, number in {
+            "train": 120,
+            "val/database": 24,
+            "val/queries": 24,
+            "test/database": 24,
+            "test/queries": 24,
+        }.items():
             make_pictures(os.path.join(data, part), number, size=48, classes=24, seed=len(part) * 10 + number)
         self.flags = ["--dataset_folder", data, *FLAGS]
         work, start = self._work_folder("whole"), time.monotonic()
@@ -105,7 +139,9 @@ class Campaign:
         self.whole_run = self._log_folder(work, outcome)
         self.durations = json.loads(outcome.told)
         self.whole = end_of(self.whole_run)
-        load_network(os.path.join(self.whole_run, "best_model.pth"))  # forked runs find the architectures that it compares with at hand
+        load_network(
+            os.path.join(self.whole_run, "best_model.pth")
+        )  # forked runs find the architectures that it compares with at hand
 
     def _work_folder(self, name):
         path = os.path.join(self.folder, name)
@@ -113,12 +149,15 @@ class Campaign:
         return path
 
     def _log_folder(self, work, outcome):
-        """The run's log folder: the one with a checkpoint, as runs that are killed before their first leave theirs behind. Raises
-        RuntimeError, with its output, if it did not end well."""
+        """The run's log folder: the one with a checkpoint, as runs that are killed before their first leave theirs
+        behind. Raises RuntimeError, with its output, if it did not end well.
+        """
         checkpoints = glob.glob(os.path.join(work, "logs", "*", "*", "last_checkpoint.pth"))
         if outcome.code or len(checkpoints) != 1:
             with open(os.path.join(work, "output.txt"), errors="replace") as file:
-                raise RuntimeError(f"a run ended with {outcome.code} and {len(checkpoints)} checkpoints:\n{file.read()[-4000:]}")
+                raise RuntimeError(
+                    f"a run ended with {outcome.code} and {len(checkpoints)} checkpoints:\n{file.read()[-4000:]}"
+                )
         return os.path.dirname(checkpoints[0])
 
     def kill(self, number):
@@ -181,19 +220,30 @@ def end_of(folder):
         rows = [{name: value for name, value in row.items() if name not in _TIMING} for row in csv.DictReader(file)]
     with open(os.path.join(folder, "info.log")) as file:
         tested = re.findall(r"< queries - .*?>: R@1.*", file.read())[-1:]
-    return {"metrics.csv": rows, "test": tested,
-            **{name: read_tensors(os.path.join(folder, name)) for name in ("last_checkpoint.pth", "best_model.pth")}}
+    return {
+        "metrics.csv": rows,
+        "test": tested,
+        **{name: read_tensors(os.path.join(folder, name)) for name in ("last_checkpoint.pth", "best_model.pth")},
+    }
 
 
 def differences(a, b, where=""):
     """Names of what is not equal, bit by bit, in two values of dicts, lists, tensors and plain values."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        same = a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.flatten().view(torch.uint8), b.flatten().view(torch.uint8))
+        same = (
+            a.dtype == b.dtype
+            and a.shape == b.shape
+            and torch.equal(a.flatten().view(torch.uint8), b.flatten().view(torch.uint8))
+        )
         return [] if same else [where]
     if isinstance(a, dict) and isinstance(b, dict) and list(a) == list(b):
         return [found for key in a for found in differences(a[key], b[key], f"{where}/{key}")]
     if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [found for index, (x, y) in enumerate(zip(a, b, strict=True)) for found in differences(x, y, f"{where}/{index}")]
+        return [
+            found
+            for index, (x, y) in enumerate(zip(a, b, strict=True))
+            for found in differences(x, y, f"{where}/{index}")
+        ]
     return [] if type(a) is type(b) and a == b else [f"{where} ({str(a)[:60]} / {str(b)[:60]})"]
 
 

@@ -33,11 +33,12 @@ class Outcome(NamedTuple):
 
 
 def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
-    """Forks a process that runs script.main(flags) in a folder, its output in the folder's output.txt. Returns an Outcome.
+    """Forks a process that runs script.main(flags) in a folder, its output in the folder's output.txt. Returns an
+    Outcome.
 
-    It is killed `seconds` after it has entered `place` for the nth time, or after its start if place is None, or never if seconds is None.
-    A function that ends before that waits for its end. measured: Places whose calls are counted and timed: told is then JSON,
-    {name: seconds of each call}.
+    It is killed `seconds` after it has entered `place` for the nth time, or after its start if place is None, or never
+    if seconds is None. A function that ends before that waits for its end. measured: Places whose calls are counted and
+    timed: told is then JSON, {name: seconds of each call}.
     """
     reading, writing = os.pipe()
     pid = os.fork()
@@ -62,10 +63,14 @@ def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
 
 
 def run_process(script, flags, folder, seconds):
-    """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output, or never (None)."""
+    """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output,
+    or never (None).
+    """
     command = [sys.executable, os.path.join(ROOT, script.__name__ + ".py"), *flags]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bits depend on their number
-    with subprocess.Popen(command, cwd=folder, env={**os.environ, **threads}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **threads}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         process.stderr.readline()
         with contextlib.suppress(subprocess.TimeoutExpired):  # its output is little enough for the pipe
             process.wait(seconds)
@@ -75,7 +80,9 @@ def run_process(script, flags, folder, seconds):
 
 
 def _read_to_the_end(reading, patience):
-    """(all bytes of a pipe, whether somebody still holds its other end after so many seconds). All processes of a run hold it."""
+    """(all bytes of a pipe, whether somebody still holds its other end after so many seconds). All processes of a run
+    hold it.
+    """
     told = b""
     while select.select([reading], [], [], patience)[0]:
         data = os.read(reading, 1 << 16)
@@ -118,6 +125,7 @@ def _replace(place, wrap):
         if place.matches and not place.matches(*args, **kwargs):
             return original(*args, **kwargs)
         return call(*args, **kwargs)
+
     call = wrap(original)
     setattr(owner, name, wrapped)
 
@@ -129,6 +137,7 @@ def _timing(original, seconds):
             return original(*args, **kwargs)
         finally:
             seconds.append(time.perf_counter() - start)
+
     return call
 
 
@@ -144,4 +153,5 @@ def _telling(original, nth, writing):
             return original(*args, **kwargs)
         finally:
             time.sleep(_PATIENCE)  # SIGKILL is on its way
+
     return call

@@ -1,9 +1,11 @@
-"""localize.py on the demo's cities: the estimate against the nearest neighbour; what the calibrated radii hold; how long the index opens.
+"""localize.py on the demo's cities: the estimate against the nearest neighbour; what the calibrated radii hold; how
+long the index opens.
 
-Radius and confidence are fitted on one half of a validation set's area (blocks, dealt out by several seeds), and checked on the other. More
-queries make the check sharper: with 150 a share of 68% is measured to +- 7.5 points by chance alone, and neighbouring queries are alike.
-`python -m demo_city --folder FOLDER --seed 1 --train_metres 60 --val_metres 1000 --queries 1500 --target_night 1` renders a city
-with more of them (in a minute), to be named as --further_cities.
+Radius and confidence are fitted on one half of a validation set's area (blocks, dealt out by several seeds), and
+checked on the other. More queries make the check sharper: with 150 a share of 68% is measured to +- 7.5 points by
+chance alone, and neighbouring queries are alike. `python -m demo_city --folder FOLDER --seed 1 --train_metres 60
+--val_metres 1000 --queries 1500 --target_night 1` renders a city with more of them (in a minute), to be named as
+--further_cities.
 """
 
 import argparse
@@ -22,44 +24,83 @@ from localize import Session, parse_localize_arguments
 from model.checkpoints import load_network
 
 _RESAMPLES = 2000
-_TEST_SETS = (("City 1, day", "city1", "queries_v1"), ("City 1, night", "city1", "queries_night"), ("City 2, day", "city2", "queries_v1"),
-              ("City 2, night", "city2", "queries_night"))
+_TEST_SETS = (
+    ("City 1, day", "city1", "queries_v1"),
+    ("City 1, night", "city1", "queries_night"),
+    ("City 2, day", "city2", "queries_v1"),
+    ("City 2, night", "city2", "queries_night"),
+)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.localization", description=__doc__.splitlines()[0],
-                                     epilog="Further flags go to localize.py.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.localization",
+        description=__doc__.splitlines()[0],
+        epilog="Further flags go to localize.py.",
+    )
     parser.add_argument("--dataset_folder", default="data/demo", help="the demo's cities (default: %(default)s)")
-    parser.add_argument("--resume_model", default="recipes/weights/demo_resnet18_256.pth", help="network (default: %(default)s)")
-    parser.add_argument("--image_size", type=int, default=96, help="shorter side of images, pixels (default: %(default)s)")
-    parser.add_argument("--further_cities", nargs="*", default=[], metavar="FOLDER", help="more folders as --dataset_folder")
+    parser.add_argument(
+        "--resume_model", default="recipes/weights/demo_resnet18_256.pth", help="network (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--image_size", type=int, default=96, help="shorter side of images, pixels (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--further_cities", nargs="*", default=[], metavar="FOLDER", help="more folders as --dataset_folder"
+    )
     parser.add_argument("--splits", type=int, default=20, help="seeds by which areas are halved (default: %(default)s)")
     own, rest = parser.parse_known_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     session, nearest = (make_session([*rest, "--estimate", method], own) for method in ("cluster", "nearest"))
     print(machine())
-    print("\n## The estimate (cluster) and the plain nearest neighbour\n\n" + compare(session, nearest, own.dataset_folder))
-    print(f"\n## Radii and confidence, fitted on one half, checked on the other: {own.splits} splits\n\n" + check(session, own))
-    print("\n## Calibrated on the validation set of city 1 (one half, seed 0), on the test sets\n\n"
-          + transfer(session, own))
+    print(
+        "\n## The estimate (cluster) and the plain nearest neighbour\n\n"
+        + compare(session, nearest, own.dataset_folder)
+    )
+    print(
+        f"\n## Radii and confidence, fitted on one half, checked on the other: {own.splits} splits\n\n"
+        + check(session, own)
+    )
+    print(
+        "\n## Calibrated on the validation set of city 1 (one half, seed 0), on the test sets\n\n"
+        + transfer(session, own)
+    )
     print("\n## Opening the index of city 1's test set, seconds\n\n" + reopening(session, own))
 
 
 def make_session(flags, own):
-    args = parse_localize_arguments(["--resume_model", own.resume_model, "--resize_test_imgs", "--image_size", str(own.image_size),
-                                     "--calibrate", own.dataset_folder, *flags])
+    args = parse_localize_arguments(
+        [
+            "--resume_model",
+            own.resume_model,
+            "--resize_test_imgs",
+            "--image_size",
+            str(own.image_size),
+            "--calibrate",
+            own.dataset_folder,
+            *flags,
+        ]
+    )
     device = commons.select_device(args.device)
     return Session(args, load_network(args.resume_model).to(device), device, args.seed)
 
 
 def queries(session, folder, city, name, part="test"):
     folder = os.path.join(folder, city, part)
-    return session.locate_queries(TestDataset(os.path.join(folder, "database"), os.path.join(folder, name),
-                                              session.args.positive_dist_threshold, session.resize))
+    return session.locate_queries(
+        TestDataset(
+            os.path.join(folder, "database"),
+            os.path.join(folder, name),
+            session.args.positive_dist_threshold,
+            session.resize,
+        )
+    )
 
 
 def compare(session, nearest, folder):
-    """Median errors and the share of queries within the threshold, with the interval of their difference (paired bootstrap)."""
+    """Median errors and the share of queries within the threshold, with the interval of their difference (paired
+    bootstrap).
+    """
     rows, threshold = [], session.args.positive_dist_threshold
     for title, city, name in _TEST_SETS:
         errors = []
@@ -71,12 +112,22 @@ def compare(session, nearest, folder):
         gain = np.diff((errors <= threshold).astype(float), axis=0)[0][sample].mean(axis=1)
         low, high = 100 * np.quantile(gain, [0.025, 0.975])
         both = (errors <= threshold).all(axis=0)
-        (a, b), (within_a, within_b), (fine_a, fine_b) = np.median(errors, axis=1), 100 * (errors <= threshold).mean(axis=1), \
-            np.median(errors[:, both], axis=1)
-        rows.append({"test set": title, "median error, nearest": f"{a:.1f} m", "cluster": f"{b:.1f} m",
-                     f"within {threshold:g} m, nearest": f"{within_a:.1f}%", "cluster ": f"{within_b:.1f}%",
-                     "difference": f"{within_b - within_a:+.1f} ({low:+.1f} to {high:+.1f})",
-                     "median where both are right": f"{fine_a:.1f} and {fine_b:.1f} m"})
+        (a, b), (within_a, within_b), (fine_a, fine_b) = (
+            np.median(errors, axis=1),
+            100 * (errors <= threshold).mean(axis=1),
+            np.median(errors[:, both], axis=1),
+        )
+        rows.append(
+            {
+                "test set": title,
+                "median error, nearest": f"{a:.1f} m",
+                "cluster": f"{b:.1f} m",
+                f"within {threshold:g} m, nearest": f"{within_a:.1f}%",
+                "cluster ": f"{within_b:.1f}%",
+                "difference": f"{within_b - within_a:+.1f} ({low:+.1f} to {high:+.1f})",
+                "median where both are right": f"{fine_a:.1f} and {fine_b:.1f} m",
+            }
+        )
     return table(rows, list(rows[0]))
 
 
@@ -84,7 +135,10 @@ def check(session, own):
     """Coverage over the splits of each validation set, and of test sets as validation sets (by day and by night)."""
     rows = []
     for folder in (own.dataset_folder, *own.further_cities):
-        sets = [("city1/val", "city1", "queries", "val"), *((f"{city}/test/{name}", city, name, "test") for _, city, name in _TEST_SETS)]
+        sets = [
+            ("city1/val", "city1", "queries", "val"),
+            *((f"{city}/test/{name}", city, name, "test") for _, city, name in _TEST_SETS),
+        ]
         for title, city, name, part in sets:
             located, truth = queries(session, folder, city, name, part)
             checked = [fit_and_check(session, located, truth, seed)[1] for seed in range(own.splits)]
@@ -93,10 +147,16 @@ def check(session, own):
             for column, level in enumerate(calibration.LEVELS):
                 low, high = calibration.WINDOWS[column]
                 inside = np.mean((low <= coverage[:, column]) & (coverage[:, column] <= high))
-                row |= {f"{level:.0%} radii hold": f"{coverage[:, column].mean():.1%} +- {coverage[:, column].std():.1%}",
-                        f"in {low:.0%} to {high:.0%}": f"{inside:.0%} of splits"}
-            bias = [one.confidence.mean() - (one.errors <= session.args.positive_dist_threshold).mean() for one in checked]
-            rows.append(row | {"confidence too high by": f"{100 * np.mean(bias):+.1f} +- {100 * np.std(bias):.1f} points"})
+                row |= {
+                    f"{level:.0%} radii hold": f"{coverage[:, column].mean():.1%} +- {coverage[:, column].std():.1%}",
+                    f"in {low:.0%} to {high:.0%}": f"{inside:.0%} of splits",
+                }
+            bias = [
+                one.confidence.mean() - (one.errors <= session.args.positive_dist_threshold).mean() for one in checked
+            ]
+            rows.append(
+                row | {"confidence too high by": f"{100 * np.mean(bias):+.1f} +- {100 * np.std(bias):.1f} points"}
+            )
     return table(rows, list(rows[0]))
 
 
@@ -105,18 +165,27 @@ def fit_and_check(session, located, truth, seed):
 
 
 def transfer(session, own):
-    """Of a calibration of the validation set: coverage and confidence on other districts, in another city, and at night."""
+    """Of a calibration of the validation set: coverage and confidence on other districts, in another city, and at
+    night.
+    """
     located, truth = queries(session, own.dataset_folder, "city1", "queries", "val")
     fitted, _, _ = fit_and_check(session, located, truth, 0)
     rows = []
     for title, city, name in _TEST_SETS:
         located, truth = queries(session, own.dataset_folder, city, name)
         errors, radii = located.estimates.errors(truth), fitted.radii(located.estimates, located.database)
-        rows.append({"test set": title, **{f"{level:.0%} radii hold": f"{share:.1%}" for level, share in
-                                           zip(calibration.LEVELS, (errors[:, None] <= radii).mean(axis=0), strict=True)},
-                     "median radii": " and ".join(f"{metres:.0f} m" for metres in np.median(radii, axis=0)),
-                     "mean confidence": f"{fitted.confidence(located.estimates).mean():.1%}",
-                     f"within {fitted.threshold:g} m": f"{(errors <= fitted.threshold).mean():.1%}"})
+        rows.append(
+            {
+                "test set": title,
+                **{
+                    f"{level:.0%} radii hold": f"{share:.1%}"
+                    for level, share in zip(calibration.LEVELS, (errors[:, None] <= radii).mean(axis=0), strict=True)
+                },
+                "median radii": " and ".join(f"{metres:.0f} m" for metres in np.median(radii, axis=0)),
+                "mean confidence": f"{fitted.confidence(located.estimates).mean():.1%}",
+                f"within {fitted.threshold:g} m": f"{(errors <= fitted.threshold).mean():.1%}",
+            }
+        )
     return table(rows, list(rows[0]))
 
 

@@ -1,8 +1,9 @@
-"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `launcher()`, `interleaved()` and
-`table()`.
+"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `launcher()`,
+`interleaved()` and `table()`.
 
-Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them, do not count. In a
-forked worker it counts what is still shared with the parent, and does not see a page being copied: `private_dirty()` does.
+Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them,
+do not count. In a forked worker it counts what is still shared with the parent, and does not see a page being copied:
+`private_dirty()` does.
 """
 
 import contextlib
@@ -32,7 +33,9 @@ def machine():
 
 
 def sixteen_bits(device):
-    """["bfloat16"] where the device has arithmetic for it; else [], with a line that says so: imitated, it takes minutes."""
+    """["bfloat16"] where the device has arithmetic for it; else [], with a line that says so: imitated, it takes
+    minutes.
+    """
     if device.type != "cpu" or arithmetic_of(torch.bfloat16):
         return ["bfloat16"]
     print("bfloat16 is left out: this processor has no arithmetic for it\n")
@@ -49,13 +52,16 @@ def rss_anon(pid="self"):
 
 
 def private_dirty(pid="self"):
-    """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0 once it has ended
-    (Linux). Takes milliseconds in a large process."""
+    """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0
+    once it has ended (Linux). Takes milliseconds in a large process.
+    """
     total, private = 0, False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/smaps") as file:
         for line in file:
             words = line.split()
-            if not words[0].endswith(":"):  # a mapping's first line: a file mapped as shared may hold pages that another process wrote
+            if not words[0].endswith(
+                ":"
+            ):  # a mapping's first line: a file mapped as shared may hold pages that another process wrote
                 private = words[1].endswith("p")
             elif private and words[0] == "Private_Dirty:":
                 total += int(words[1]) * 1024
@@ -73,8 +79,8 @@ class Peak:
 def peak_rss_anon(pid="self", interval=0.005):
     """Yields a Peak; a thread samples the process every `interval` seconds until the block ends.
 
-    The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not): measure such code from its parent,
-    as child() does.
+    The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not): measure such code
+    from its parent, as child() does.
     """
     peak, stop = Peak(rss_anon(pid)), threading.Event()
 
@@ -93,10 +99,14 @@ def peak_rss_anon(pid="self", interval=0.005):
 
 
 def child(module, *arguments):
-    """Runs `python -m module arguments` from the project's folder; its last line of output is JSON. Returns (that value, its peak RssAnon
-    in bytes, sampled from here). Raises subprocess.CalledProcessError when it fails."""
+    """Runs `python -m module arguments` from the project's folder; its last line of output is JSON. Returns (that
+    value, its peak RssAnon in bytes, sampled from here). Raises subprocess.CalledProcessError when it fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process, peak_rss_anon(process.pid) as peak:
+    with (
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
+        peak_rss_anon(process.pid) as peak,
+    ):
         output = process.communicate()[0]
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
@@ -111,7 +121,8 @@ def launcher(processes):
 def interleaved(functions, repeats=5, warm_up=1):
     """Times alternatives in turn, so that whatever else the machine does disturbs all alike.
 
-    functions: {name: function without arguments}. Returns {name: list of `repeats` seconds}; report min() and the median.
+    functions: {name: function without arguments}. Returns {name: list of `repeats` seconds}; report min() and the
+    median.
     """
     seconds = {name: [] for name in functions}
     for repeat in range(-warm_up, repeats):
@@ -124,9 +135,11 @@ def interleaved(functions, repeats=5, warm_up=1):
 
 
 def table(rows, columns, ratio=None):
-    """A markdown table. rows: dicts from column to value (floats are shown with 3 significant digits); columns: their order.
+    """A markdown table. rows: dicts from column to value (floats are shown with 3 significant digits); columns: their
+    order.
 
-    ratio: a column of seconds (or other costs); a last column then says how many times as cheap as the first row each row is.
+    ratio: a column of seconds (or other costs); a last column then says how many times as cheap as the first row each
+    row is.
     """
     rows = [dict(row) for row in rows]
     if ratio:
@@ -139,4 +152,10 @@ def table(rows, columns, ratio=None):
 
 
 def _text(value):
-    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 100
+        else f"{value:.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )

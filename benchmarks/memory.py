@@ -1,7 +1,7 @@
 """Memory of a whole training and its workers, through thousands of iterations and many validations: whether it grows.
 
-Memory is PSS: what a process holds of its own, and its share of what several hold. The sum over a training and its workers is what they
-take of the machine; RSS would count pages that workers share with their parent once for each.
+Memory is PSS: what a process holds of its own, and its share of what several hold. The sum over a training and its
+workers is what they take of the machine; RSS would count pages that workers share with their parent once for each.
 """
 
 import argparse
@@ -24,14 +24,25 @@ _MIB = 2**20
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     add = parser.add_argument
-    add("--folder", default="data/demo/city1", help="the demo's city (python -m demo_city renders it; default: %(default)s)")
+    add(
+        "--folder",
+        default="data/demo/city1",
+        help="the demo's city (python -m demo_city renders it; default: %(default)s)",
+    )
     add("--iterations", type=int, default=5000, help="in all (default: %(default)s)")
     add("--validations", type=int, default=20, help="epochs, each with a validation (default: %(default)s)")
     add("--num_workers", type=int, default=2, help="processes that decode images (default: %(default)s)")
-    add("--allowed", type=float, default=2.0, help="percent that memory may grow after the first validation (default: %(default)s)")
+    add(
+        "--allowed",
+        type=float,
+        default=2.0,
+        help="percent that memory may grow after the first validation (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     if args.validations < 3:
-        parser.error("--validations must be at least 3: the first warms up, the second is what others are compared with")
+        parser.error(
+            "--validations must be at least 3: the first warms up, the second is what others are compared with"
+        )
     flags = f"""--dataset_folder {os.path.abspath(args.folder)} --M 15 --alpha 30 --N 3 --L 2 --groups_num 2 --min_images_per_class 3
         --backbone MobileNet_V2 --fc_output_dim 64 --backbone_weights none --train_all_layers --batch_size 8 --image_size 32
         --resize_test_imgs --infer_batch_size 32 --lr 0.001 --epochs_num {args.validations}
@@ -40,14 +51,25 @@ def main(argv=None):
         samples, seconds = watch([sys.executable, os.path.join(ROOT, "train.py"), *flags], folder, args.validations)
     epochs = [summarize(samples, epoch) for epoch in range(args.validations)]
     print(machine())
-    print(f"{args.iterations // args.validations * args.validations} iterations and {args.validations} validations in {seconds:.0f} s\n")
-    print(table([{"epoch": epoch, **{f"{name}, MiB": f"{value / _MIB:.1f}" for name, value in row.items()}}
-                 for epoch, row in enumerate(epochs)], ["epoch", *(f"{name}, MiB" for name in epochs[0])]))
+    print(
+        f"{args.iterations // args.validations * args.validations} iterations and {args.validations} validations in {seconds:.0f} s\n"
+    )
+    print(
+        table(
+            [
+                {"epoch": epoch, **{f"{name}, MiB": f"{value / _MIB:.1f}" for name, value in row.items()}}
+                for epoch, row in enumerate(epochs)
+            ],
+            ["epoch", *(f"{name}, MiB" for name in epochs[0])],
+        )
+    )
     later = epochs[1:]  # after the first validation
     growth = {name: trend([row[name] for row in later]) for name in later[0]}
-    print("\ngrowth after the first validation, by the median slope: "
-          + ", ".join(f"{name} {percent:+.2f}%" for name, percent in growth.items())
-          + f"; the highest epoch is {100 * (max(row[ALL] for row in later) / later[0][ALL] - 1):+.2f}% above epoch 1")
+    print(
+        "\ngrowth after the first validation, by the median slope: "
+        + ", ".join(f"{name} {percent:+.2f}%" for name, percent in growth.items())
+        + f"; the highest epoch is {100 * (max(row[ALL] for row in later) / later[0][ALL] - 1):+.2f}% above epoch 1"
+    )
     if growth[ALL] > args.allowed:
         raise SystemExit(1)
 
@@ -65,19 +87,24 @@ def summarize(samples, epoch):
 
 
 def trend(values):
-    """How much a series grows from its beginning to its end, in percent: by the median of the slopes of all pairs (Theil and Sen), which
-    single epochs do not sway."""
+    """How much a series grows from its beginning to its end, in percent: by the median of the slopes of all pairs
+    (Theil and Sen), which single epochs do not sway.
+    """
     slopes = [(values[j] - values[i]) / (j - i) for i in range(len(values)) for j in range(i + 1, len(values))]
     return 100 * statistics.median(slopes) * (len(values) - 1) / statistics.median(values)
 
 
 def watch(command, folder, epochs):
-    """Runs a training in a folder. Returns ([(epoch, its PSS, its workers' PSS), ...] in bytes, sampled during the steps of the epochs;
-    seconds)."""
+    """Runs a training in a folder. Returns ([(epoch, its PSS, its workers' PSS), ...] in bytes, sampled during the
+    steps of the epochs; seconds).
+    """
     start, samples = time.monotonic(), []
     path = os.path.join(folder, "output.txt")
-    with open(path, "ab") as output, subprocess.Popen(command, cwd=folder, stderr=output) as process, \
-            tqdm(total=epochs, desc="Memory", unit="epoch", disable=None) as progress:
+    with (
+        open(path, "ab") as output,
+        subprocess.Popen(command, cwd=folder, stderr=output) as process,
+        tqdm(total=epochs, desc="Memory", unit="epoch", disable=None) as progress,
+    ):
         while process.poll() is None:
             time.sleep(_EVERY)
             with open(path) as file:

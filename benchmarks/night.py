@@ -1,6 +1,8 @@
-"""Night sets: `python -m datasets.night` against the same steps one image at a time with Pillow and numpy, decoding and encoding included.
+"""Night sets: `python -m datasets.night` against the same steps one image at a time with Pillow and numpy, decoding and
+encoding included.
 
-The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and blurred at full size, whole FFTs of source and target.
+The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and blurred at full size, whole FFTs of source
+and target.
 """
 
 import argparse
@@ -21,8 +23,9 @@ from datasets.night.build import Settings, build
 def plain_fda(source, target, beta):
     """FDA of PIL images by whole 2-D FFTs in numpy; target is resized to the source."""
     target = target.resize(source.size, Image.Resampling.BILINEAR)
-    source_spectrum, target_spectrum = (np.fft.fftshift(np.fft.fft2(np.asarray(image) / 255.0, axes=(0, 1)), axes=(0, 1))
-                                        for image in (source, target))
+    source_spectrum, target_spectrum = (
+        np.fft.fftshift(np.fft.fft2(np.asarray(image) / 255.0, axes=(0, 1)), axes=(0, 1)) for image in (source, target)
+    )
     height, width = source_spectrum.shape[:2]
     b = int(np.floor(beta * min(height, width)))
     rows, columns = (slice(size // 2 - b, size // 2 + b + 1) for size in (height, width))
@@ -33,8 +36,9 @@ def plain_fda(source, target, beta):
 
 
 def plain_post_process(image, factors, circles, noise):
-    """PP of a PIL image. factors: brightness, saturation, blue, contrast; circles: (n, 3) x, y, radius in pixels; noise: (H, W, 3), of
-    deviation 5 gray levels."""
+    """PP of a PIL image. factors: brightness, saturation, blue, contrast; circles: (n, 3) x, y, radius in pixels;
+    noise: (H, W, 3), of deviation 5 gray levels.
+    """
     brightness, saturation, blue, contrast = factors
     image = ImageEnhance.Color(ImageEnhance.Brightness(image).enhance(brightness)).enhance(saturation)
     channels = image.split()
@@ -56,7 +60,11 @@ def plain_night(folder, names, targets, output, method, beta):
     """Makes a folder's images night one at a time; targets: paths."""
     os.makedirs(output)
     rng = np.random.default_rng(0)
-    low, high = ([0.7, 0.8, 1.15, 1.1], [0.8, 0.9, 1.2, 1.2]) if method == "pp" else ([0.8, 0.9, 1.05, 1.05], [0.9, 0.95, 1.15, 1.1])
+    low, high = (
+        ([0.7, 0.8, 1.15, 1.1], [0.8, 0.9, 1.2, 1.2])
+        if method == "pp"
+        else ([0.8, 0.9, 1.05, 1.05], [0.9, 0.95, 1.15, 1.1])
+    )
     for name in names:
         image = Image.open(os.path.join(folder, name)).convert("RGB")
         if method != "pp":
@@ -95,8 +103,12 @@ def main(argv=None):
     parser.add_argument("--images", type=int, default=60, help="images a run (default: %(default)s)")
     parser.add_argument("--pixels", type=int, default=512, help="side of the images, pixels (default: %(default)s)")
     parser.add_argument("--fda_beta", type=float, default=0.01, help="FDA's window (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved runs of each; the fastest counts (default: %(default)s)")
-    parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of ours (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="interleaved runs of each; the fastest counts (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--num_workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of ours (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     print(machine())
     with tempfile.TemporaryDirectory() as root:
@@ -110,14 +122,20 @@ def main(argv=None):
 
         functions = {"decoding and encoding alone, 1 process": lambda: decode_and_encode(day, names)}
         for method in METHODS:
-            functions[f"{method}: plain, one image at a time"] = (
-                lambda method=method: plain_night(day, names, targets, os.path.join(root, f"plain{next(runs)}"), method, args.fda_beta))
+            functions[f"{method}: plain, one image at a time"] = lambda method=method: plain_night(
+                day, names, targets, os.path.join(root, f"plain{next(runs)}"), method, args.fda_beta
+            )
             for workers in dict.fromkeys((1, args.num_workers)):
-                functions[f"{method}: datasets.night, {workers} processes"] = lambda method=method, workers=workers: ours(method, workers)
+                functions[f"{method}: datasets.night, {workers} processes"] = lambda method=method, workers=workers: (
+                    ours(method, workers)
+                )
         seconds = interleaved(functions, args.repeats)
     for method in ("decoding", *METHODS):
-        rows = [{"way": name, "seconds": min(times), "images a second": args.images / min(times)} for name, times in seconds.items()
-                if name.startswith(method + (" " if method == "decoding" else ":"))]
+        rows = [
+            {"way": name, "seconds": min(times), "images a second": args.images / min(times)}
+            for name, times in seconds.items()
+            if name.startswith(method + (" " if method == "decoding" else ":"))
+        ]
         print("\n" + table(rows, ["way", "seconds", "images a second"], ratio="seconds"))
 
 

@@ -1,4 +1,6 @@
-"""JPEG files to read in benchmarks: smooth colours with some detail, about as many bytes as a street-level photograph has."""
+"""JPEG files to read in benchmarks: smooth colours with some detail, about as many bytes as a street-level photograph
+has.
+"""
 
 import os
 
@@ -9,15 +11,23 @@ from datasets.names import format_name
 
 
 def make_pictures(folder, number, size=512, classes=None, seed=0):
-    """Writes `number` square images below a folder, in `classes` classes of CosPlace (default: each its own); returns their paths."""
+    """Writes `number` square images below a folder, in `classes` classes of CosPlace (default: each its own); returns
+    their paths.
+    """
     rng = np.random.default_rng(seed)
     os.makedirs(folder, exist_ok=True)
     paths = []
     for index in range(number):
         place = index % (classes or number)
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
-        detail = Image.fromarray(rng.integers(0, 256, (size // 3, size // 3, 3), np.uint8)).resize((size, size), Image.Resampling.BILINEAR)
-        name = format_name(550_005 + 10 * (place % 100), 4_180_005 + 10 * (place // 100), 10, "S", 37.8, -122.4, f"p{index}", "", 0)
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize(
+            (size, size), Image.Resampling.BICUBIC
+        )
+        detail = Image.fromarray(rng.integers(0, 256, (size // 3, size // 3, 3), np.uint8)).resize(
+            (size, size), Image.Resampling.BILINEAR
+        )
+        name = format_name(
+            550_005 + 10 * (place % 100), 4_180_005 + 10 * (place // 100), 10, "S", 37.8, -122.4, f"p{index}", "", 0
+        )
         paths.append(os.path.join(folder, name))
         Image.blend(coarse, detail, 0.3).save(paths[-1], quality=85)
     return paths

@@ -1,4 +1,6 @@
-"""The plain reference of the benchmarks: training and evaluation as the published code does them, in its order and no faster."""
+"""The plain reference of the benchmarks: training and evaluation as the published code does them, in its order and no
+faster.
+"""
 
 import torch
 import torchvision.transforms as T
@@ -15,7 +17,9 @@ class ImageDataset(torch.utils.data.Dataset):
 
     def __init__(self, paths, normalized=False):
         self.paths = paths
-        self.transform = T.Compose([T.ToTensor(), T.Normalize(IMAGENET_MEAN, IMAGENET_STD)]) if normalized else T.ToTensor()
+        self.transform = (
+            T.Compose([T.ToTensor(), T.Normalize(IMAGENET_MEAN, IMAGENET_STD)]) if normalized else T.ToTensor()
+        )
 
     def __len__(self):
         return len(self.paths)
@@ -28,7 +32,10 @@ class Augmentation:
     """Jitter and crop of a float batch, image by image, then normalisation."""
 
     def __init__(self, size, jitter=(0.7, 0.7, 0.7, 0.5), crop=0.5):
-        self.jitter, self.crop = T.ColorJitter(*jitter), T.RandomResizedCrop([size, size], scale=(1 - crop, 1), antialias=True)
+        self.jitter, self.crop = (
+            T.ColorJitter(*jitter),
+            T.RandomResizedCrop([size, size], scale=(1 - crop, 1), antialias=True),
+        )
         self.normalize = T.Normalize(IMAGENET_MEAN, IMAGENET_STD)
 
     def __call__(self, images):
@@ -44,7 +51,10 @@ class Trainer:
         torch.manual_seed(0)
         self.network = GeoLocalizationNet(backbone, dim, train_all_layers).to(device).train()
         self.head = CosFace(dim, classes).to(device)
-        self.optimizers = [torch.optim.Adam(self.network.parameters(), lr=1e-5), torch.optim.Adam(self.head.parameters(), lr=0.01)]
+        self.optimizers = [
+            torch.optim.Adam(self.network.parameters(), lr=1e-5),
+            torch.optim.Adam(self.head.parameters(), lr=0.01),
+        ]
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=amp)
         self.amp, self.device = amp, torch.device(device)
 

@@ -1,8 +1,9 @@
 """The report's size, and the time in which headless Chromium opens it, at 100,000 database images and 8,000 queries.
 
-The test set is generated: streets of a city of 10 km, names as SF-XL's, two models, thumbnails of a few pictures. Chromium's time is that
-from its start to a screenshot, less the same for an empty page, measured in turn; it includes layout and painting. Beside it stands the
-page's own clock, from the beginning of loading to the moment when all charts are drawn.
+The test set is generated: streets of a city of 10 km, names as SF-XL's, two models, thumbnails of a few pictures.
+Chromium's time is that from its start to a screenshot, less the same for an empty page, measured in turn; it includes
+layout and painting. Beside it stands the page's own clock, from the beginning of loading to the moment when all charts
+are drawn.
 """
 
 import argparse
@@ -31,13 +32,21 @@ _CLOCK = """<script>addEventListener("load", () => {
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__, allow_abbrev=False,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--database", type=int, default=100_000, help="database images (default: %(default)s)")
     parser.add_argument("--queries", type=int, default=8000, help="queries (default: %(default)s)")
-    parser.add_argument("--models", type=int, choices=(1, 2), default=2, help="models on the page (default: %(default)s)")
+    parser.add_argument(
+        "--models", type=int, choices=(1, 2), default=2, help="models on the page (default: %(default)s)"
+    )
     parser.add_argument("--chromium", default="chromium", help="the browser's command (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="times that it opens the page; the median counts (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="times that it opens the page; the median counts (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         run(args, folder)
@@ -45,12 +54,19 @@ def main(argv=None):
 
 def run(args, folder):
     dataset = make_test_set(folder, args.database, args.queries)
-    evaluations = [Evaluation("queries_v1", f"model {seed}", dataset, random_result(dataset, seed)) for seed in range(args.models)]
+    evaluations = [
+        Evaluation("queries_v1", f"model {seed}", dataset, random_result(dataset, seed)) for seed in range(args.models)
+    ]
     page = os.path.join(folder, "page.html")
     start = time.perf_counter()
     write_report(page, evaluations)
-    row = {"database images": args.database, "queries": args.queries, "models": args.models, "s to write": time.perf_counter() - start,
-           "MB": os.path.getsize(page) / 1e6}
+    row = {
+        "database images": args.database,
+        "queries": args.queries,
+        "models": args.models,
+        "s to write": time.perf_counter() - start,
+        "MB": os.path.getsize(page) / 1e6,
+    }
     print(machine())
     if shutil.which(args.chromium):
         row |= opened(args.chromium, page, folder, args.repeats)
@@ -67,8 +83,12 @@ def make_test_set(folder, num_database, num_queries):
         along, street = rng.uniform(0, _CITY, number), 100 * rng.integers(0, _CITY // 100, number)
         positions = np.where(rng.random((number, 1)) < 0.5, np.stack([along, street], 1), np.stack([street, along], 1))
         positions += rng.normal(0, noise, positions.shape) + [550_000, 4_180_000]
-        names = [format_name(east, north, 10, "S", 37.76 + north / 1e8, -122.42, f"{index:022d}", "", index % 360, timestamp="202211")
-                 for index, (east, north) in enumerate(positions.tolist())]
+        names = [
+            format_name(
+                east, north, 10, "S", 37.76 + north / 1e8, -122.42, f"{index:022d}", "", index % 360, timestamp="202211"
+            )
+            for index, (east, north) in enumerate(positions.tolist())
+        ]
         os.makedirs(os.path.join(folder, part))
         shutil.copy(pictures[0], os.path.join(folder, part, names[0]))
         with open(os.path.join(folder, f"{part}_images_paths.txt"), "w") as file:
@@ -108,14 +128,27 @@ def opened(chromium, page, folder, repeats):
         file.write(_CLOCK)
 
     def browse(path, *flags):
-        command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900", *flags,
-                   f"--user-data-dir={os.path.join(folder, 'profile')}", f"file://{path}"]
+        command = [
+            chromium,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--window-size=1280,900",
+            *flags,
+            f"--user-data-dir={os.path.join(folder, 'profile')}",
+            f"file://{path}",
+        ]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
     picture = f"--screenshot={os.path.join(folder, 'picture.png')}"
     seconds = interleaved({path: lambda path=path: browse(path, picture) for path in (empty, page)}, repeats)
-    clock = [float(re.search(r'data-drawn="([\d.]+)"', browse(clocked, "--dump-dom"))[1]) / 1000 for _ in range(repeats)]
-    return {"s to open": float(np.median(seconds[page]) - np.median(seconds[empty])), "s on the page's clock": float(np.median(clock))}
+    clock = [
+        float(re.search(r'data-drawn="([\d.]+)"', browse(clocked, "--dump-dom"))[1]) / 1000 for _ in range(repeats)
+    ]
+    return {
+        "s to open": float(np.median(seconds[page]) - np.median(seconds[empty])),
+        "s on the page's clock": float(np.median(clock)),
+    }
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table, and beside it
-results_table.csv with all recalls of all seeds.
+"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table, and
+beside it results_table.csv with all recalls of all seeds.
 
-A row is recipes/<row>.txt after a base recipe; all rows start from the same weights. Every finished model and evaluation is kept in the
-work folder, so that a run that was stopped goes on where it was. Differences to CosFace are tested by a paired bootstrap over queries.
+A row is recipes/<row>.txt after a base recipe; all rows start from the same weights. Every finished model and
+evaluation is kept in the work folder, so that a run that was stopped goes on where it was. Differences to CosFace are
+tested by a paired bootstrap over queries.
 """
 
 import argparse
@@ -30,14 +31,29 @@ MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.results_table", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.results_table",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add_flags(parser, "recipes/demo_finetune.txt", "logs/results_table", MARKS)
-    add("--flags", default="", metavar="FLAGS", help="further flags of train.py, eval.py and soup.py for every row, in one string, as "
-        "--flags='--dataset_folder sf_xs --target_dataset_folder night' (default: none)")
+    add(
+        "--flags",
+        default="",
+        metavar="FLAGS",
+        help="further flags of train.py, eval.py and soup.py for every row, in one string, as "
+        "--flags='--dataset_folder sf_xs --target_dataset_folder night' (default: none)",
+    )
     add("--recipes", default="recipes", metavar="FOLDER", help="where the rows' recipes are (default: %(default)s)")
-    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {', '.join(ROWS)} (default: all)")
+    add(
+        "--rows",
+        nargs="+",
+        choices=ROWS,
+        default=list(ROWS),
+        metavar="ROW",
+        help=f"of {', '.join(ROWS)} (default: all)",
+    )
     parse_and_run(parser, run, argv)
 
 
@@ -71,8 +87,18 @@ def results(args, row, seed, test_sets):
     values = {}
     for title, (database, queries) in test_sets.items():
         kept = os.path.join(args.work_folder, f"seed{seed}", row, f"{title.replace(' ', '_')}.json")
-        flags = [*_base(args), *([f"@{_recipe(args, row)}"] if trained != row else []), "--resume_model", model,
-                 "--database_folder", database, "--queries_folder", queries, "--seed", str(seed)]
+        flags = [
+            *_base(args),
+            *([f"@{_recipe(args, row)}"] if trained != row else []),
+            "--resume_model",
+            model,
+            "--database_folder",
+            database,
+            "--queries_folder",
+            queries,
+            "--seed",
+            str(seed),
+        ]
         digest = _digest(flags, model)
         if not _is_kept(kept, digest):
             found = evaluate(flags, os.path.join("results_table", row))
@@ -94,7 +120,9 @@ def make_model(args, row, seed):
         flags += ["--ingredients_folder", os.path.join(args.work_folder, f"seed{seed}"), "--output", model]
     refuse_without_weights(flags)
     start = _last_value(flags, "--resume_model")
-    made_from = [os.path.join(args.work_folder, f"seed{seed}", name, "best_model.pth") for name in soup_ingredients(flags)]
+    made_from = [
+        os.path.join(args.work_folder, f"seed{seed}", name, "best_model.pth") for name in soup_ingredients(flags)
+    ]
     digest = _digest(flags, *made_from, *([start] if start and os.path.exists(start) else []))
     if os.path.exists(model) and _is_kept(record, digest):
         return model
@@ -105,7 +133,9 @@ def make_model(args, row, seed):
     else:
         train.main([*flags, "--save_dir", save_dir])
         with replacing(model) as temporary:
-            shutil.copyfile(os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "best_model.pth"), temporary)
+            shutil.copyfile(
+                os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "best_model.pth"), temporary
+            )
     _write_json(record, {"digest": digest})
     return model
 
@@ -129,7 +159,7 @@ def soup_ingredients(flags):
     words = expand_recipes(flags)
     if "--ingredients" not in words:
         return []
-    rest = words[words.index("--ingredients") + 1:]
+    rest = words[words.index("--ingredients") + 1 :]
     count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
     return [os.path.dirname(word) for word in rest[:count]]
 
@@ -138,20 +168,46 @@ def write(args, test_sets, found, missing):
     """The table as markdown, and all recalls of all seeds as CSV."""
     rows, lines = [], []
     for row in args.rows:
-        entry = {"row": ROWS[row].title, **{f"published {name}": values[0] for name, values in
-                                            zip(PUBLISHED_SETS, ROWS[row].published, strict=True)}}
+        entry = {
+            "row": ROWS[row].title,
+            **{
+                f"published {name}": values[0] for name, values in zip(PUBLISHED_SETS, ROWS[row].published, strict=True)
+            },
+        }
         for title in test_sets:
-            entry[title] = cell([values[title][:, 0] for values in found[row]], [values[title][:, 0] for values in found["cosface"]]
-                                if row != "cosface" and "cosface" in found else None) if row in found else f"not run {missing[row]}"
+            entry[title] = (
+                cell(
+                    [values[title][:, 0] for values in found[row]],
+                    [values[title][:, 0] for values in found["cosface"]]
+                    if row != "cosface" and "cosface" in found
+                    else None,
+                )
+                if row in found
+                else f"not run {missing[row]}"
+            )
             for seed, values in zip(args.seeds, found.get(row, []), strict=False):
-                lines.append({"row": row, "test_set": title, "seed": seed,
-                              **{f"R@{n}": f"{100 * r:.1f}" for n, r in zip(RECALLS, values[title].mean(axis=0), strict=True)}})
+                lines.append(
+                    {
+                        "row": row,
+                        "test_set": title,
+                        "seed": seed,
+                        **{
+                            f"R@{n}": f"{100 * r:.1f}" for n, r in zip(RECALLS, values[title].mean(axis=0), strict=True)
+                        },
+                    }
+                )
         rows.append(entry)
-    text = (f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
-            "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
-            + table(rows, list(rows[0])) + "\n")
+    text = (
+        f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
+        "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
+        + table(rows, list(rows[0]))
+        + "\n"
+    )
     write_between(args.output, MARKS, text)
-    with replacing(os.path.join(os.path.dirname(args.output), "results_table.csv")) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replacing(os.path.join(os.path.dirname(args.output), "results_table.csv")) as temporary,
+        open(temporary, "w", newline="") as file,
+    ):
         writer = csv.DictWriter(file, list(lines[0]) if lines else ["row"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)

@@ -1,7 +1,9 @@
-"""What many GPUs would give: bytes and time of a training step from a model of the step, checked against processes on this machine.
+"""What many GPUs would give: bytes and time of a training step from a model of the step, checked against processes on
+this machine.
 
-A step of K ranks costs the computation of the largest share of the batch, and its collectives. A ring all-reduce of n bytes takes
-2 (K - 1) / K n / bandwidth + 2 (K - 1) latency (Patarasuk and Yuan, 2009), an all-gather half of that. Nothing overlaps.
+A step of K ranks costs the computation of the largest share of the batch, and its collectives. A ring all-reduce of n
+bytes takes 2 (K - 1) / K n / bandwidth + 2 (K - 1) latency (Patarasuk and Yuan, 2009), an all-gather half of that.
+Nothing overlaps.
 """
 
 import argparse
@@ -23,26 +25,50 @@ from training.parallel import Parallel
 from training.run_state import RunState
 
 # (bytes/s each way, seconds a hop, source); latencies are assumptions
-LINKS = {"NVLink 4": (450e9, 5e-6, "NVIDIA H100: 900 GB/s both ways together"),
-         "PCIe 4.0 x16": (31.5e9, 10e-6, "PCI-SIG: 16 GT/s, 128b/130b"),
-         "100 Gbit/s": (12.5e9, 30e-6, "IEEE 802.3ba"), "25 Gbit/s": (3.125e9, 30e-6, "IEEE 802.3by")}
+LINKS = {
+    "NVLink 4": (450e9, 5e-6, "NVIDIA H100: 900 GB/s both ways together"),
+    "PCIe 4.0 x16": (31.5e9, 10e-6, "PCI-SIG: 16 GT/s, 128b/130b"),
+    "100 Gbit/s": (12.5e9, 30e-6, "IEEE 802.3ba"),
+    "25 Gbit/s": (3.125e9, 30e-6, "IEEE 802.3by"),
+}
 GPUS = (1, 2, 4, 8, 16, 32, 64)
 _SIZES = (1 << 12, 1 << 25)  # bytes, of the all-reduces that latency and bandwidth are measured with
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--backbone", default="ResNet18", help="(default: %(default)s)")
     add("--dim", type=int, default=512, help="of descriptors (default: %(default)s)")
-    add("--classes", type=int, default=35_000, help="of a group: about SF-XL's with the default groups (default: %(default)s)")
+    add(
+        "--classes",
+        type=int,
+        default=35_000,
+        help="of a group: about SF-XL's with the default groups (default: %(default)s)",
+    )
     add("--batch_size", type=int, default=32, help="images a step (default: %(default)s)")
-    add("--local_steps", type=int, default=100, help="steps between averages of --parallel groups (default: %(default)s)")
-    add("--images_per_second", type=float, default=222, help="of one GPU (default: %(default)s, the published ResNet-18 on an RTX 3090: "
-        "50 epochs of 320,000 images in 20 hours)")
-    add("--processes", type=int, nargs="*", default=[2, 3], help="numbers of local processes to check the model with; none for the paper "
-        "part alone (default: 2 3)")
+    add(
+        "--local_steps",
+        type=int,
+        default=100,
+        help="steps between averages of --parallel groups (default: %(default)s)",
+    )
+    add(
+        "--images_per_second",
+        type=float,
+        default=222,
+        help="of one GPU (default: %(default)s, the published ResNet-18 on an RTX 3090: "
+        "50 epochs of 320,000 images in 20 hours)",
+    )
+    add(
+        "--processes",
+        type=int,
+        nargs="*",
+        default=[2, 3],
+        help="numbers of local processes to check the model with; none for the paper part alone (default: 2 3)",
+    )
     add("--steps", type=int, default=6, help="measured steps of the check (default: %(default)s)")
     add("--image_size", type=int, default=128, help="of the check, pixels (default: %(default)s)")
     add("--check_classes", type=int, default=2000, help="of the check (default: %(default)s)")
@@ -60,23 +86,36 @@ def main(argv=None):
 
 
 def step_bytes(backbone, dim, classes, batch, ranks, train_all_layers=False):
-    """{what: bytes that a rank puts into a step's collectives}, for --parallel data with the head shared out, and `replicated head`, which
-    is not: the gradient that it would have."""
+    """{what: bytes that a rank puts into a step's collectives}, for --parallel data with the head shared out, and
+    `replicated head`, which is not: the gradient that it would have.
+    """
     with torch.device("meta"):
         network = GeoLocalizationNet(backbone, dim, train_all_layers)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     statistics = sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point())
-    return {"gradients": 4 * trained, "statistics": 4 * statistics, "descriptors": 4 * -(-batch // ranks) * dim,
-            "descriptors' gradient": 4 * batch * dim, "softmax": 4 * 3 * batch, "replicated head": 4 * classes * dim}
+    return {
+        "gradients": 4 * trained,
+        "statistics": 4 * statistics,
+        "descriptors": 4 * -(-batch // ranks) * dim,
+        "descriptors' gradient": 4 * batch * dim,
+        "softmax": 4 * 3 * batch,
+        "replicated head": 4 * classes * dim,
+    }
 
 
 def collectives_seconds(sizes, ranks, bandwidth, latency):
     """Seconds of a data-parallel step's collectives; sizes: of step_bytes."""
+
     def reduce(count):
         return 2 * (ranks - 1) / ranks * count / bandwidth + 2 * (ranks - 1) * latency
+
     gathered = (ranks - 1) * (sizes["descriptors"] / bandwidth + latency)
     # the softmax takes two
-    return gathered + sum(reduce(sizes[name]) for name in ("gradients", "statistics", "descriptors' gradient", "softmax")) + reduce(0)
+    return (
+        gathered
+        + sum(reduce(sizes[name]) for name in ("gradients", "statistics", "descriptors' gradient", "softmax"))
+        + reduce(0)
+    )
 
 
 def print_bytes(args):
@@ -84,10 +123,19 @@ def print_bytes(args):
     for backbone, dim in (("ResNet18", 512), ("ResNet50", 512), ("ResNet50", 2048), ("VGG16", 512)):
         sizes = step_bytes(backbone, dim, args.classes, args.batch_size, 8)
         head = sum(sizes[name] for name in ("descriptors", "descriptors' gradient", "softmax"))
-        rows.append({"network": f"{backbone}, {dim}-D", "trained parameters, MB": sizes["gradients"] / 1e6,
-                     "batch norms, MB": sizes["statistics"] / 1e6, "head shared out, MB": head / 1e6,
-                     "head replicated, MB": sizes["replicated head"] / 1e6, "of that": f"{head / sizes['replicated head']:.2%}"})
-    print(f"Bytes that a rank of 8 puts into a step's collectives, batch {args.batch_size}, {args.classes} classes a group\n")
+        rows.append(
+            {
+                "network": f"{backbone}, {dim}-D",
+                "trained parameters, MB": sizes["gradients"] / 1e6,
+                "batch norms, MB": sizes["statistics"] / 1e6,
+                "head shared out, MB": head / 1e6,
+                "head replicated, MB": sizes["replicated head"] / 1e6,
+                "of that": f"{head / sizes['replicated head']:.2%}",
+            }
+        )
+    print(
+        f"Bytes that a rank of 8 puts into a step's collectives, batch {args.batch_size}, {args.classes} classes a group\n"
+    )
     print(table(rows, list(rows[0])) + "\n")
 
 
@@ -97,29 +145,42 @@ def print_predictions(args):
         rows = []
         for ranks in GPUS:
             row = {"GPUs": ranks}
-            for name, batch in (("data, the batch shared", args.batch_size), ("data, a batch each", args.batch_size * ranks)):
+            for name, batch in (
+                ("data, the batch shared", args.batch_size),
+                ("data, a batch each", args.batch_size * ranks),
+            ):
                 seconds = -(-batch // ranks) / args.images_per_second
                 if ranks > 1:
                     per_step = step_bytes(args.backbone, args.dim, args.classes, batch, ranks)
                     seconds += collectives_seconds(per_step, ranks, bandwidth, latency)
                 row[name] = round(batch / seconds) if batch >= ranks else "-"
-            average = 2 * (ranks - 1) / ranks * 3 * sizes[ranks]["gradients"] / bandwidth + 6 * (ranks - 1) * latency if ranks > 1 else 0
+            average = (
+                2 * (ranks - 1) / ranks * 3 * sizes[ranks]["gradients"] / bandwidth + 6 * (ranks - 1) * latency
+                if ranks > 1
+                else 0
+            )
             seconds = args.batch_size / args.images_per_second + average / args.local_steps
             row["groups, SF-XL processed"] = round(ranks * args.batch_size / seconds) if 8 % ranks == 0 else "-"
             row["groups, SF-XL raw"] = round(ranks * args.batch_size / seconds) if 48 % ranks == 0 else "-"
             rows.append(row)
-        print(f"Predicted images/s of {args.backbone}, {args.dim}-D, over {link} ({bandwidth / 1e9:g} GB/s, {source}; {latency * 1e6:g} us "
-              f"a hop, assumed); one GPU {args.images_per_second:g}, --local_steps {args.local_steps}\n")
+        print(
+            f"Predicted images/s of {args.backbone}, {args.dim}-D, over {link} ({bandwidth / 1e9:g} GB/s, {source}; {latency * 1e6:g} us "
+            f"a hop, assumed); one GPU {args.images_per_second:g}, --local_steps {args.local_steps}\n"
+        )
         print(table(rows, list(rows[0])) + "\n")
     for name, groups in (("processed", 8), ("raw", 48)):
         heads = groups * args.classes * args.dim * 12
-        print(f"SF-XL {name}, {groups} groups: heads and their moments {heads / 1e9:.2g} GB, "
-              f"{heads / LINKS['25 Gbit/s'][0]:.1f} s over 25 Gbit/s for each checkpoint")
+        print(
+            f"SF-XL {name}, {groups} groups: heads and their moments {heads / 1e9:.2g} GB, "
+            f"{heads / LINKS['25 Gbit/s'][0]:.1f} s over 25 Gbit/s for each checkpoint"
+        )
     print()
 
 
 def measure_rank(args):
-    """One of the check's processes: rank 0 prints JSON of the step's seconds, the bytes that it communicates, and what all-reduces take."""
+    """One of the check's processes: rank 0 prints JSON of the step's seconds, the bytes that it communicates, and what
+    all-reduces take.
+    """
     torch.manual_seed(0)
     device, parallel = torch.device("cpu"), Parallel(args.measure_rank, args.local_steps, "average")
     network = GeoLocalizationNet(args.backbone, args.dim).to(memory_format=torch.channels_last)
@@ -162,16 +223,40 @@ def _timed_reduction(size):
 
 def run_ranks(args, ranks, batch, kind="data"):
     """measure_rank's JSON of so many processes with a thread each."""
-    command = [*launcher(ranks), "-m", "benchmarks.scaling", "--measure_rank", kind, "--batch_size", batch, "--backbone", args.backbone,
-               "--dim", args.dim, "--steps", args.steps, "--image_size", args.image_size, "--check_classes", args.check_classes]
-    output = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True, text=True, capture_output=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"}).stdout
+    command = [
+        *launcher(ranks),
+        "-m",
+        "benchmarks.scaling",
+        "--measure_rank",
+        kind,
+        "--batch_size",
+        batch,
+        "--backbone",
+        args.backbone,
+        "--dim",
+        args.dim,
+        "--steps",
+        args.steps,
+        "--image_size",
+        args.image_size,
+        "--check_classes",
+        args.check_classes,
+    ]
+    output = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def print_check(args):
-    """The model's prediction for local processes, which get in each other's way as GPUs do not: from the steps of as many that communicate
-    nothing, and this machine's all-reduces, against measurement."""
+    """The model's prediction for local processes, which get in each other's way as GPUs do not: from the steps of as
+    many that communicate nothing, and this machine's all-reduces, against measurement.
+    """
     rows, cores = [], len(os.sched_getaffinity(0))
     for ranks in args.processes:
         largest = -(-args.batch_size // ranks)
@@ -183,13 +268,23 @@ def print_check(args):
         sizes = step_bytes(args.backbone, args.dim, args.check_classes, args.batch_size, ranks)
         expected = {name: count for name, count in sizes.items() if name != "replicated head"}
         predicted = beside + collectives_seconds(sizes, ranks, bandwidth, latency)
-        rows.append({"processes": ranks, "step of its share alone, ms": 1e3 * alone,
-                     "beside the others, ms": 1e3 * beside, "all-reduce, GB/s": bandwidth / 1e9,
-                     "predicted, ms": 1e3 * predicted, "measured, ms": 1e3 * many["seconds"],
-                     "measured / predicted": many["seconds"] / predicted, "bytes predicted": sum(expected.values()),
-                     "bytes measured": sum(many["bytes"].values())})
-    print(f"{args.backbone}, {args.image_size} px, batch {args.batch_size}, {args.check_classes} classes, on {cores} cores, a thread a "
-          "process (the fastest step)\n")
+        rows.append(
+            {
+                "processes": ranks,
+                "step of its share alone, ms": 1e3 * alone,
+                "beside the others, ms": 1e3 * beside,
+                "all-reduce, GB/s": bandwidth / 1e9,
+                "predicted, ms": 1e3 * predicted,
+                "measured, ms": 1e3 * many["seconds"],
+                "measured / predicted": many["seconds"] / predicted,
+                "bytes predicted": sum(expected.values()),
+                "bytes measured": sum(many["bytes"].values()),
+            }
+        )
+    print(
+        f"{args.backbone}, {args.image_size} px, batch {args.batch_size}, {args.check_classes} classes, on {cores} cores, a thread a "
+        "process (the fastest step)\n"
+    )
     print(table(rows, list(rows[0])))
 
 

@@ -1,6 +1,8 @@
-"""Exact search by several processes that share out the database: a rank's memory, seconds, and whether their neighbours are one process's.
+"""Exact search by several processes that share out the database: a rank's memory, seconds, and whether their neighbours
+are one process's.
 
-Every process has one thread. Descriptors are random unit vectors in a store without a folder; each rank makes, and searches, its share.
+Every process has one thread. Descriptors are random unit vectors in a store without a folder; each rank makes, and
+searches, its share.
 """
 
 import argparse
@@ -24,8 +26,11 @@ _MEMORY = "RssAnon added at a rank's peak, MB"
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sharded_search", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sharded_search",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--vectors", type=int, default=600_000, help="database descriptors (default: %(default)s)")
     add("--queries", type=int, default=1000, help="query descriptors (default: %(default)s)")
@@ -42,33 +47,49 @@ def main(argv=None):
     rows, digests = [], set()
     for processes in args.processes:
         ranks = run_ranks(args, processes)
-        rows.append({"processes": processes, "database of a rank, MB": max(rank["bytes"] for rank in ranks) / 1e6,
-                     _MEMORY: max(rank["peak"] for rank in ranks) / 1e6, "seconds": max(rank["seconds"] for rank in ranks)})
+        rows.append(
+            {
+                "processes": processes,
+                "database of a rank, MB": max(rank["bytes"] for rank in ranks) / 1e6,
+                _MEMORY: max(rank["peak"] for rank in ranks) / 1e6,
+                "seconds": max(rank["seconds"] for rank in ranks),
+            }
+        )
         digests |= {rank["digest"] for rank in ranks}
     print(table(rows, list(rows[0]), ratio="seconds"))
-    print(f"\nThe same neighbours and distances, bit by bit, on every rank of all: {'yes' if len(digests) == 1 else 'NO'}")
+    print(
+        f"\nThe same neighbours and distances, bit by bit, on every rank of all: {'yes' if len(digests) == 1 else 'NO'}"
+    )
 
 
 def run_ranks(args, processes):
     """measure_rank's values of each of so many processes."""
     flags = [f"--{name}={getattr(args, name)}" for name in ("vectors", "queries", "dim", "k")]
     command = [sys.executable, *launcher(processes), "-m", "benchmarks.sharded_search", "--measure_rank", *flags]
-    output = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    output = subprocess.run(
+        command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     return json.loads(output.stdout.splitlines()[-1])
 
 
 def measure_rank(args):
     """Rank 0 prints JSON of what each rank found."""
     with contextlib.ExitStack() as stack:
-        database, queries = (stack.enter_context(contextlib.closing(fill(count, args.dim, seed)))
-                             for seed, count in enumerate((args.vectors, args.queries)))
+        database, queries = (
+            stack.enter_context(contextlib.closing(fill(count, args.dim, seed)))
+            for seed, count in enumerate((args.vectors, args.queries))
+        )
         distributed.barrier()
         start = time.perf_counter()
         with peak_rss_anon() as peak:
             distances, neighbours = search(database, queries, args.k)
         seconds, part = time.perf_counter() - start, database.part()
-    found = {"seconds": seconds, "peak": peak.bytes - peak.before, "bytes": 4 * args.dim * (part.stop - part.start),
-             "digest": hashlib.sha256(distances.tobytes() + neighbours.tobytes()).hexdigest()}
+    found = {
+        "seconds": seconds,
+        "peak": peak.bytes - peak.before,
+        "bytes": 4 * args.dim * (part.stop - part.start),
+        "digest": hashlib.sha256(distances.tobytes() + neighbours.tobytes()).hexdigest(),
+    }
     found = distributed.gather(found)
     if distributed.is_main():
         print(json.dumps(found))

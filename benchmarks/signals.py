@@ -1,5 +1,6 @@
-"""How long a training takes to end after a signal, at moments drawn from its steps and validations: seconds until the last of its processes
-is gone, the write of its checkpoint included."""
+"""How long a training takes to end after a signal, at moments drawn from its steps and validations: seconds until the
+last of its processes is gone, the write of its checkpoint included.
+"""
 
 import argparse
 import os
@@ -21,17 +22,33 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signals", description=__doc__)
     add = parser.add_argument
-    add("--folder", default="data/demo/city1", help="the demo's city (python -m demo_city renders it; default: %(default)s)")
+    add(
+        "--folder",
+        default="data/demo/city1",
+        help="the demo's city (python -m demo_city renders it; default: %(default)s)",
+    )
     add("--recipe", default="recipes/demo.txt", help="of the training (default: %(default)s)")
-    add("--runs", type=int, default=6, help="trainings that get a signal, SIGTERM, SIGUSR1 and SIGINT in turn (default: %(default)s)")
+    add(
+        "--runs",
+        type=int,
+        default=6,
+        help="trainings that get a signal, SIGTERM, SIGUSR1 and SIGINT in turn (default: %(default)s)",
+    )
     add("--seed", type=int, default=0, help="draws the moments (default: %(default)s)")
     args = parser.parse_args(argv)
     rng, rows = random.Random(args.seed), []
     for index in tqdm(range(args.runs), desc="Signals", unit="run", disable=None):
         with tempfile.TemporaryDirectory(prefix="signals_") as folder:
             # epochs of few steps: as many moments in validations as in steps
-            command = [sys.executable, os.path.join(ROOT, "train.py"), f"@{os.path.abspath(args.recipe)}", "--iterations_per_epoch", "8",
-                       "--dataset_folder", os.path.abspath(args.folder)]
+            command = [
+                sys.executable,
+                os.path.join(ROOT, "train.py"),
+                f"@{os.path.abspath(args.recipe)}",
+                "--iterations_per_epoch",
+                "8",
+                "--dataset_folder",
+                os.path.abspath(args.folder),
+            ]
             rows.append(measure(command, folder, _SIGNALS[index % len(_SIGNALS)], rng.uniform(0, 10)))
     print(machine())
     print(table(rows, list(rows[0])))
@@ -40,8 +57,9 @@ def main(argv=None):
 
 
 def measure(command, folder, number, delay):
-    """Starts a training in a folder, sends a signal to all its processes `delay` seconds after its first steps, and waits for their end.
-    Returns a row."""
+    """Starts a training in a folder, sends a signal to all its processes `delay` seconds after its first steps, and
+    waits for their end. Returns a row.
+    """
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         for line in process.stderr:
             if "Epoch 00" in line:
@@ -53,8 +71,14 @@ def measure(command, folder, number, delay):
         code = process.wait()
     seconds = time.monotonic() - start
     written = re.findall(r"A checkpoint of (.*) is written", errors)
-    return {"signal": number.name, "after, s": delay, "until the end, s": seconds, "exit code": code, "expected": 128 + number,
-            "checkpoint": written[0] if written else "none"}
+    return {
+        "signal": number.name,
+        "after, s": delay,
+        "until the end, s": seconds,
+        "exit code": code,
+        "expected": 128 + number,
+        "checkpoint": written[0] if written else "none",
+    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Training: our step against the published one, from images in memory or from JPEG files, and the network alone.
 
-From memory both see the same augmented images, so that their losses can be compared step by step; each augments in its own way within
-its time. From files (--files) workers decode as well: that is a training end to end.
+From memory both see the same augmented images, so that their losses can be compared step by step; each augments in its
+own way within its time. From files (--files) workers decode as well: that is a training end to end.
 """
 
 import argparse
@@ -29,22 +29,40 @@ from training.optimizers import MixedPrecision, make_adam
 from training.run_state import RunState
 
 # name -> (what the backbone computes in, --tf32, --compile)
-OURS = {"float32": (torch.float32, False, False), "tf32": (torch.float32, True, False), "bfloat16": (torch.bfloat16, False, False),
-        "float16": (torch.float16, False, False), "bfloat16, compiled": (torch.bfloat16, False, True),
-        "float16, compiled": (torch.float16, False, True)}
+OURS = {
+    "float32": (torch.float32, False, False),
+    "tf32": (torch.float32, True, False),
+    "bfloat16": (torch.bfloat16, False, False),
+    "float16": (torch.float16, False, False),
+    "bfloat16, compiled": (torch.bfloat16, False, True),
+    "float16, compiled": (torch.float16, False, True),
+}
 _CLASSES = 1000
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.train_step", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train_step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     add("--backbone", default="ResNet18", help="(default: %(default)s)")
     add("--batch_size", type=int, default=16, help="images (default: %(default)s)")
     add("--size", type=int, default=512, help="side of the images and crops, pixels (default: %(default)s)")
-    add("--steps", type=int, default=20, help="steps timed; from memory their losses are compared too (default: %(default)s)")
-    add("--modes", nargs="+", choices=OURS, help="ours, to be measured (default: float32, and bfloat16 where the device has it)")
+    add(
+        "--steps",
+        type=int,
+        default=20,
+        help="steps timed; from memory their losses are compared too (default: %(default)s)",
+    )
+    add(
+        "--modes",
+        nargs="+",
+        choices=OURS,
+        help="ours, to be measured (default: float32, and bfloat16 where the device has it)",
+    )
     add("--files", action="store_true", help="from JPEG files, with workers")
     add("--pictures", type=int, default=512, help="JPEG files made for --files (default: %(default)s)")
     add("--num_workers", type=int, default=2, help="with --files (default: %(default)s)")
@@ -52,9 +70,11 @@ def main(argv=None):
     device = torch.device(args.device)
     args.modes = args.modes or ["float32", *sixteen_bits(device)]
     print(machine())
-    print(f"{args.backbone}, 512-D, {args.batch_size} images of {args.size} px a step, {_CLASSES} classes, on "
-          f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, {'from JPEG files' if args.files else 'from memory'}\n",
-          flush=True)
+    print(
+        f"{args.backbone}, 512-D, {args.batch_size} images of {args.size} px a step, {_CLASSES} classes, on "
+        f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, {'from JPEG files' if args.files else 'from memory'}\n",
+        flush=True,
+    )
     rows = from_files(args, device) if args.files else from_memory(args, device)
     print(table(rows, list(rows[0]), ratio="ms a step"))
 
@@ -84,12 +104,20 @@ class Ours:
 def from_memory(args, device):
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(args.batch_size, 3, 16, 16, generator=generator)
-    images = torch.nn.functional.interpolate(coarse, (args.size, args.size), mode="bicubic").mul(255).clamp(0, 255).to(torch.uint8)
+    images = (
+        torch.nn.functional.interpolate(coarse, (args.size, args.size), mode="bicubic")
+        .mul(255)
+        .clamp(0, 255)
+        .to(torch.uint8)
+    )
     images = images.to(device, memory_format=torch.channels_last)
     floats = images.float().div(255).contiguous()
     labels = torch.randint(0, _CLASSES, (args.batch_size,), generator=generator).to(device)
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(args.size, scale=(0.5, 1)))
-    published_augment, reference = published.Augmentation(args.size), published.Trainer(args.backbone, 512, _CLASSES, device)
+    published_augment, reference = (
+        published.Augmentation(args.size),
+        published.Trainer(args.backbone, 512, _CLASSES, device),
+    )
 
     def published_step(step):
         published_augment(floats)
@@ -106,14 +134,24 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(ours.run([(step, step, augment(images, step), labels, None, [], 0)]) if ours else published_step(step))
+            losses.append(
+                ours.run([(step, step, augment(images, step), labels, None, [], 0)]) if ours else published_step(step)
+            )
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses
         off = max(abs(loss - wanted) / wanted for loss, wanted in zip(losses, reference_losses, strict=True))
         median = sorted(times)[len(times) // 2]
-        rows.append({"training": name, "ms a step": 1000 * median, "images/s": args.batch_size / median, "loss, first to last":
-                     f"{losses[0]:.4f} to {losses[-1]:.4f}", "largest relative difference": f"{off:.1e}", **gpu_memory(device)})
+        rows.append(
+            {
+                "training": name,
+                "ms a step": 1000 * median,
+                "images/s": args.batch_size / median,
+                "loss, first to last": f"{losses[0]:.4f} to {losses[-1]:.4f}",
+                "largest relative difference": f"{off:.1e}",
+                **gpu_memory(device),
+            }
+        )
     return rows
 
 
@@ -136,13 +174,23 @@ def from_files(args, device):
 def end_to_end_published(args, device, paths, amp):
     set_tf32(False)
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, and so the published way's
-    trainer, augment = published.Trainer(args.backbone, 512, _CLASSES, device, amp=amp), published.Augmentation(args.size)
+    trainer, augment = (
+        published.Trainer(args.backbone, 512, _CLASSES, device, amp=amp),
+        published.Augmentation(args.size),
+    )
     passes = 1 + (args.steps + _WARM_UP) * args.batch_size // len(paths)
-    loader = torch.utils.data.DataLoader(published.ImageDataset(paths * passes), args.batch_size, shuffle=True, drop_last=True,
-                                         num_workers=args.num_workers, pin_memory=device.type == "cuda")
+    loader = torch.utils.data.DataLoader(
+        published.ImageDataset(paths * passes),
+        args.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=args.num_workers,
+        pin_memory=device.type == "cuda",
+    )
 
     def step(batch):
         trainer.step(augment(batch[0].to(device)), batch[1].to(device) % _CLASSES)
+
     return timed(args, device, iter(loader), step)
 
 
@@ -161,16 +209,23 @@ def end_to_end_ours(args, mode, device, folder, groups):
 def network_alone(args, mode, device):
     """Images a second of the same steps on one batch that is on the device, augmented."""
     ours = Ours(args, mode, device)
-    images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     labels = torch.arange(args.batch_size, device=device) % _CLASSES
-    return timed(args, device, None, lambda steps: ours.run((step, step, images, labels, None, [], 0) for step in range(steps)))["images/s"]
+    return timed(
+        args, device, None, lambda steps: ours.run((step, step, images, labels, None, [], 0) for step in range(steps))
+    )["images/s"]
 
 
 _WARM_UP = 5
 
 
 def timed(args, device, batches, step):
-    """Runs warm-up steps and then args.steps timed ones. step: of one batch, or with batches None of a number of steps at once."""
+    """Runs warm-up steps and then args.steps timed ones. step: of one batch, or with batches None of a number of steps
+    at once.
+    """
+
     def run(steps):
         if batches is None:
             step(steps)
@@ -178,6 +233,7 @@ def timed(args, device, batches, step):
             for batch in itertools.islice(batches, steps):
                 step(batch)
         synchronize(device)
+
     run(_WARM_UP)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -185,7 +241,12 @@ def timed(args, device, batches, step):
         start = time.perf_counter()
         run(args.steps)
         seconds = time.perf_counter() - start
-    return {"ms a step": 1000 * seconds / args.steps, "images/s": args.steps * args.batch_size / seconds, **busy, **gpu_memory(device)}
+    return {
+        "ms a step": 1000 * seconds / args.steps,
+        "images/s": args.steps * args.batch_size / seconds,
+        **busy,
+        **gpu_memory(device),
+    }
 
 
 @contextlib.contextmanager
@@ -196,12 +257,14 @@ def busy_share(device):
         yield result
         return
     import threading
+
     samples, stop = [], threading.Event()
 
     def sample():
         while not stop.wait(0.1):
             with contextlib.suppress(Exception):  # needs the driver's library: pip install nvidia-ml-py
                 samples.append(torch.cuda.utilization())
+
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
     yield result

@@ -1,4 +1,6 @@
-"""Where the seconds of the demo's training and evaluation go: this tree against an earlier commit, each in a process of its own."""
+"""Where the seconds of the demo's training and evaluation go: this tree against an earlier commit, each in a process of
+its own.
+"""
 
 import argparse
 import csv
@@ -18,7 +20,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_runs", description=__doc__)
     add = parser.add_argument
     add("--before", default=PUBLISHED_WAY, metavar="COMMIT", help="what to compare with (default: %(default)s)")
-    add("--folder", default="data/demo", help="the demo's cities, rendered if they are not there (default: %(default)s)")
+    add(
+        "--folder", default="data/demo", help="the demo's cities, rendered if they are not there (default: %(default)s)"
+    )
     add("--epochs_num", type=int, default=3, help="epochs of 76 steps of 64 images (default: %(default)s)")
     add("--repeats", type=int, default=1, help="runs of each, in turn; the fastest counts (default: %(default)s)")
     args = parser.parse_args(argv)
@@ -35,27 +39,55 @@ def main(argv=None):
     best = {name: min(values, key=lambda phases: phases["all"]) for name, values in runs.items()}
     print(machine())
     print(f"demo.py with --epochs_num {args.epochs_num}; before: {args.before}\n")
-    print(table([{"phase": phase, "before, s": best["before"][phase], "after, s": best["after"][phase],
-                  "ratio": f"{best['before'][phase] / max(best['after'][phase], 1e-9):.2f}x"} for phase in best["before"]],
-                ["phase", "before, s", "after, s", "ratio"]))
+    print(
+        table(
+            [
+                {
+                    "phase": phase,
+                    "before, s": best["before"][phase],
+                    "after, s": best["after"][phase],
+                    "ratio": f"{best['before'][phase] / max(best['after'][phase], 1e-9):.2f}x",
+                }
+                for phase in best["before"]
+            ],
+            ["phase", "before, s", "after, s", "ratio"],
+        )
+    )
 
 
 def measure(tree, data, epochs):
     """{phase: seconds} of one run of a tree's demo.py, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, os.path.join(tree, "demo.py"), "--folder", data, "--recipe", os.path.join(tree, "recipes/demo.txt"),
-                   "--preds", "0", "--epochs_num", str(epochs)]
+        command = [
+            sys.executable,
+            os.path.join(tree, "demo.py"),
+            "--folder",
+            data,
+            "--recipe",
+            os.path.join(tree, "recipes/demo.txt"),
+            "--preds",
+            "0",
+            "--epochs_num",
+            str(epochs),
+        ]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         output = glob.glob(os.path.join(folder, "logs", "demo", "*"))[0]
         with open(os.path.join(output, "metrics.csv"), newline="") as file:
             rows = list(csv.DictReader(file))
         with open(os.path.join(output, "results.md")) as file:
-            phases = {name: float(seconds) for name, seconds in re.findall(r"^\| (train|evaluate) \| (\d+)", file.read(), re.M)}
+            phases = {
+                name: float(seconds)
+                for name, seconds in re.findall(r"^\| (train|evaluate) \| (\d+)", file.read(), re.M)
+            }
     batches = sum(76 * 64 / float(row["images_per_second"]) for row in rows)
     validation = sum(float(row["seconds"]) for row in rows) - batches
-    return {"training steps": batches, "validation": validation,
-            "start, checkpoints, the best model's test": phases["train"] - batches - validation,
-            "evaluation: 4 test sets, trained and untrained": phases["evaluate"], "all": phases["train"] + phases["evaluate"]}
+    return {
+        "training steps": batches,
+        "validation": validation,
+        "start, checkpoints, the best model's test": phases["train"] - batches - validation,
+        "evaluation: 4 test sets, trained and untrained": phases["evaluate"],
+        "all": phases["train"] + phases["evaluate"],
+    }
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ _ESCAPED = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|1
 
 
 class BadImages:
-    """Counts the images that a run reads, and lists those that cannot be read in <output_folder>/bad_images.txt, a line each: path, TAB,
-    reason, both escaped (as in Python's strings, but that letters stay letters).
+    """Counts the images that a run reads, and lists those that cannot be read in <output_folder>/bad_images.txt, a line
+    each: path, TAB, reason, both escaped (as in Python's strings, but that letters stay letters).
 
-    limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is in the folder
-    already, of the same run before it was interrupted, goes on. writes: whether this process of a run is the one that lists.
-    Raises UserError when it cannot be read.
+    limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is
+    in the folder already, of the same run before it was interrupted, goes on. writes: whether this process of a run is
+    the one that lists. Raises UserError when it cannot be read.
     """
 
     def __init__(self, output_folder, limit=None, writes=True):
@@ -30,15 +30,18 @@ class BadImages:
         self._num_listed, self._warned = len(self.unreadable), False
 
     def take(self, batch, num_images=None):
-        """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises UserError when training
-        cannot go on."""
+        """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises
+        UserError when training cannot go on.
+        """
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
                 logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
         if batch.resized and not self.num_resized:
             height, width = batch.images.shape[-2:]
-            logging.warning(f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: such images are resized, and "
-                            "counted each epoch")
+            logging.warning(
+                f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: such images are resized, and "
+                "counted each epoch"
+            )
         self.num_resized += len(batch.resized)
         self._add(batch.unreadable, len(batch.unreadable) + (count_images(batch) if num_images is None else num_images))
         if batch.error:
@@ -46,8 +49,9 @@ class BadImages:
             raise UserError(batch.error)
 
     def take_test(self, dataset, result):
-        """Takes the unreadable images of a TestDataset, by its TestResult. Raises UserError when the run has too many: to be called when
-        nothing is lost by that."""
+        """Takes the unreadable images of a TestDataset, by its TestResult. Raises UserError when the run has too many:
+        to be called when nothing is lost by that.
+        """
         parts = (dataset.database, result.unreadable_database), (dataset.queries, result.unreadable_queries)
         unreadable = [(images.path(index), reason) for images, reasons in parts for index, reason in reasons.items()]
         self._add(unreadable, sum(len(images) for images, _ in parts))
@@ -56,13 +60,19 @@ class BadImages:
         """Logs what there is to tell, and brings the list up to date."""
         if self.unreadable or self.num_resized:
             listed = f" (listed in {self.path})" if self.unreadable else ""
-            logging.info(f"{self.num_read} images read so far: {self.num_resized} resized, {len(self.unreadable)} unreadable{listed}")
+            logging.info(
+                f"{self.num_read} images read so far: {self.num_resized} resized, {len(self.unreadable)} unreadable{listed}"
+            )
         self.write()
 
     def state(self):
         """All that a resumed run needs to count on from here: plain values for a checkpoint."""
         self.write()  # what a checkpoint counts is listed
-        return {"num_read": self.num_read, "num_resized": self.num_resized, "unreadable": list(map(list, self.unreadable.items()))}
+        return {
+            "num_read": self.num_read,
+            "num_resized": self.num_resized,
+            "unreadable": list(map(list, self.unreadable.items())),
+        }
 
     def restore(self, state):
         """Goes on from a state(), in the same folder or in another."""
@@ -80,11 +90,15 @@ class BadImages:
             self._num_listed, self._warned = len(self.unreadable), False
         except UserError as error:
             if not self._warned:
-                logging.warning(f"{error}; the run goes on, and lists its {len(self.unreadable)} unreadable images when it can")
+                logging.warning(
+                    f"{error}; the run goes on, and lists its {len(self.unreadable)} unreadable images when it can"
+                )
             self._warned = True
 
     def _add(self, unreadable, num_read):
-        """Counts images read, of which these, [(path, reason)], cannot be. Raises UserError when new ones make them too many."""
+        """Counts images read, of which these, [(path, reason)], cannot be. Raises UserError when new ones make them too
+        many.
+        """
         self.num_read += num_read
         known = len(self.unreadable)
         for path, reason in unreadable:
@@ -97,9 +111,11 @@ class BadImages:
             self.write()
         if too_many:
             path, reason = next(reversed(self.unreadable.items()))
-            raise UserError(f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, and {allowed} may be (see "
-                            f"{self.path}; the last is {path!r}: {escape(reason)}); mend or remove them, or allow so many with "
-                            "--max_bad_images")
+            raise UserError(
+                f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, and {allowed} may be (see "
+                f"{self.path}; the last is {path!r}: {escape(reason)}); mend or remove them, or allow so many with "
+                "--max_bad_images"
+            )
 
     def _read_list(self):
         try:
@@ -119,7 +135,9 @@ def count_images(batch):
 
 
 def escape(text):
-    """A text in which what is no printable character, and a backslash, is written as in a Python string: one line, no TAB."""
+    """A text in which what is no printable character, and a backslash, is written as in a Python string: one line, no
+    TAB.
+    """
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 

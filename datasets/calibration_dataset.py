@@ -11,11 +11,11 @@ from model.normalization import to_tensor
 
 
 class CalibrationImages(torch.utils.data.Dataset):
-    """`count` images (all, if the folder has no more) drawn without replacement by seed. Item i is batch i: (uint8 (b, 3, size, size),
-    [(path, reason)] of the images that could not be read and are left out).
+    """`count` images (all, if the folder has no more) drawn without replacement by seed. Item i is batch i: (uint8 (b,
+    3, size, size), [(path, reason)] of the images that could not be read and are left out).
 
-    size: pixels; images are cut centrally to squares, and resized to this side. Batches have batch_size images or a few fewer, so that
-    all weigh the same. Raises UserError when the folder is missing or empty.
+    size: pixels; images are cut centrally to squares, and resized to this side. Batches have batch_size images or a few
+    fewer, so that all weigh the same. Raises UserError when the folder is missing or empty.
     """
 
     def __init__(self, folder, count, size, seed, batch_size=32):

@@ -1,7 +1,8 @@
 """CosPlace classes and groups (Berton et al., CVPR 2022, section 3.1), from image names to arrays opened memory-mapped.
 
-An image at (east, north, heading) has the class (east // M * M, north // M * M, heading // alpha * alpha); a group holds classes
-that are N cells apart in both directions, or L heading bins apart, so that no two of its classes see the same place.
+An image at (east, north, heading) has the class (east // M * M, north // M * M, heading // alpha * alpha); a group
+holds classes that are N cells apart in both directions, or L heading bins apart, so that no two of its classes see the
+same place.
 """
 
 import hashlib
@@ -18,16 +19,21 @@ from support import array_cache
 from support.errors import UserError
 
 _VERSION = 2  # of the cache's layout: another one is built anew
-_ARRAYS = {"class_ids": (("int64",), (3,)), "group_offsets": (("int64",), ()), "class_offsets": (("int64",), ()),
-           "image_index": (("int32", "int64"), ()), **image_names.layout("name")}
+_ARRAYS = {
+    "class_ids": (("int64",), (3,)),
+    "group_offsets": (("int64",), ()),
+    "class_offsets": (("int64",), ()),
+    "image_index": (("int32", "int64"), ()),
+    **image_names.layout("name"),
+}
 _BLOCK = 1 << 20  # images that are ordered at a time: bounds the temporary arrays
 
 
 class Groups:
     """The classes of each group and the images of each class, over arrays that may be memory-mapped.
 
-    num_images: images in the list, those of dropped classes included. Groups are numbered by first appearance in the image list;
-    the classes of a group are sorted, and a class's images are in the order of the list.
+    num_images: images in the list, those of dropped classes included. Groups are numbered by first appearance in the
+    image list; the classes of a group are sorted, and a class's images are in the order of the list.
     """
 
     def __init__(self, class_ids, group_offsets, class_offsets, image_index, name_blob, name_starts, name_ends):
@@ -42,7 +48,9 @@ class Groups:
 
     @property
     def digest(self):
-        """SHA-256 (hexadecimal) of the image list and the parameters of the split, wherever the images lie; None for groups in memory."""
+        """SHA-256 (hexadecimal) of the image list and the parameters of the split, wherever the images lie; None for
+        groups in memory.
+        """
         if self._origin is None:
             return None
         return hashlib.sha256(json.dumps({**self._origin[1], "folder": None}, sort_keys=True).encode()).hexdigest()
@@ -64,19 +72,20 @@ class Groups:
 
     def class_ids(self, group):
         """int64 (C, 3): each class's east and north (metres) and heading (degrees), sorted."""
-        return self._class_ids[self._group_offsets[group]:self._group_offsets[group + 1]]
+        return self._class_ids[self._group_offsets[group] : self._group_offsets[group + 1]]
 
     def image_indices(self, group, class_row):
         """int32 (n,): the images of row `class_row` of class_ids(group), as indices into the image list, ascending."""
         if not 0 <= class_row < self.num_classes(group):
             raise IndexError(f"group {group} has no class {class_row}")
         row = self._group_offsets[group] + class_row
-        return self._image_index[self._class_offsets[row]:self._class_offsets[row + 1]]
+        return self._image_index[self._class_offsets[row] : self._class_offsets[row + 1]]
 
     def published_order(self, group):
         """int64 (C,): for row i of a published head, its row of class_ids(group).
 
-        The published code collects a group's classes in a set, in the order of the image list, and numbers them as the set iterates.
+        The published code collects a group's classes in a set, in the order of the image list, and numbers them as the
+        set iterates.
         """
         first_images = [self.image_indices(group, row)[0] for row in range(self.num_classes(group))]
         class_ids = [tuple(class_id) for class_id in self.class_ids(group).tolist()]
@@ -91,18 +100,25 @@ class Groups:
         return self.names[index]
 
     def arrays(self):
-        values = (self._class_ids, self._group_offsets, self._class_offsets, self._image_index,
-                  self.names.blob, self.names.starts, self.names.ends)
+        values = (
+            self._class_ids,
+            self._group_offsets,
+            self._class_offsets,
+            self._image_index,
+            self.names.blob,
+            self.names.starts,
+            self.names.ends,
+        )
         return dict(zip(_ARRAYS, values, strict=True))
 
 
 def build_groups(image_names, M, alpha, N, L, min_images_per_class):
     """Splits images into classes and groups, in memory.
 
-    image_names: a list of str, or ImageNames; M: cell side in metres; alpha: heading bin in degrees; N, L: spacing of a group's
-    classes, in cells and in bins; classes with fewer than min_images_per_class images are dropped. All are positive integers.
-    A name's heading may be empty only if alpha >= 360 (training without headings). Raises UserError on a name that does not parse
-    or when no class is left.
+    image_names: a list of str, or ImageNames; M: cell side in metres; alpha: heading bin in degrees; N, L: spacing of a
+    group's classes, in cells and in bins; classes with fewer than min_images_per_class images are dropped. All are
+    positive integers. A name's heading may be empty only if alpha >= 360 (training without headings). Raises UserError
+    on a name that does not parse or when no class is left.
     """
     for name, value in {"M": M, "alpha": alpha, "N": N, "L": L, "min_images_per_class": min_images_per_class}.items():
         if value != int(value) or value < 1:
@@ -115,8 +131,10 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
     counts = np.diff(np.append(begins, len(keys)))
     kept = counts >= min_images_per_class
     if not kept.any():
-        raise UserError(f"no class of {names.source} has {min_images_per_class} images (the largest has {counts.max(initial=0)}): "
-                        f"lower --min_images_per_class, or raise --M (now {M} m) or --alpha (now {alpha} degrees)")
+        raise UserError(
+            f"no class of {names.source} has {min_images_per_class} images (the largest has {counts.max(initial=0)}): "
+            f"lower --min_images_per_class, or raise --M (now {M} m) or --alpha (now {alpha} degrees)"
+        )
     class_ids = decode(keys[begins])  # (K, 3), sorted
     del keys
     group_keys = _group_keys(class_ids, M, alpha, N, L)
@@ -139,10 +157,17 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
 def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_folder="cache"):
     """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
 
-    The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and time are the
-    same, so is the list; else the digest decides whether the cache is built anew. Raises UserError as build_groups and list_images do.
+    The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and
+    time are the same, so is the list; else the digest decides whether the cache is built anew. Raises UserError as
+    build_groups and list_images do.
     """
-    parameters = {"M": int(M), "alpha": int(alpha), "N": int(N), "L": int(L), "min_images_per_class": int(min_images_per_class)}
+    parameters = {
+        "M": int(M),
+        "alpha": int(alpha),
+        "N": int(N),
+        "L": int(L),
+        "min_images_per_class": int(min_images_per_class),
+    }
     listing = find_listing(train_set_folder, cache_folder)
     identity = {"kind": "groups", "folder": os.path.realpath(train_set_folder), **parameters}
     path = array_cache.cache_path(cache_folder, train_set_folder, identity)
@@ -150,14 +175,18 @@ def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_fo
 
     def build():
         names = listing.read()
-        logging.info(f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})")
+        logging.info(
+            f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})"
+        )
         built = build_groups(names, **parameters)
         # the digest of what was read, should the list have changed meanwhile
         found = expected | {"list_digest": array_cache.digest(names.blob)}
         array_cache.save(path, found | {"list_stamp": listing.stamp}, built.arrays())
         groups = _load(path, found)
         if groups is None:
-            raise UserError(f"the cache {path} changed while it was written; is another run building it with another image list?")
+            raise UserError(
+                f"the cache {path} changed while it was written; is another run building it with another image list?"
+            )
         return groups
 
     groups = array_cache.open_or_build(path, lambda: _open_unchanged(path, expected, listing), build)
@@ -214,8 +243,10 @@ def _class_keys(names, M, alpha):
     lows = [int(cell.min(initial=2**31 - 1)) for cell in cells]
     sizes = [int(cell.max(initial=low)) - low + 1 for cell, low in zip(cells, lows, strict=True)]
     if sizes[0] * sizes[1] * sizes[2] >= 2**62:
-        raise UserError(f"the positions of {names.source} span {sizes[0] * M} m x {sizes[1] * M} m, too much for one split; "
-                        "are they UTM metres of one zone?")
+        raise UserError(
+            f"the positions of {names.source} span {sizes[0] * M} m x {sizes[1] * M} m, too much for one split; "
+            "are they UTM metres of one zone?"
+        )
     keys = cells[0].astype(np.int64)
     for row, (low, size) in enumerate(zip(lows, (sizes[1], sizes[2], 1), strict=True)):
         keys -= low
@@ -235,7 +266,9 @@ def _sort(keys):
     """Sorts keys in place; returns the order that does so, stable: int32 (n,), or int64 where that is too small."""
     bits = max(len(keys) - 1, 1).bit_length()
     dtype = np.int32 if bits < 32 else np.int64
-    if len(keys) and int(keys.max()) < 2 ** (63 - bits):  # numpy sorts plain numbers much faster than it finds their order
+    if len(keys) and int(keys.max()) < 2 ** (
+        63 - bits
+    ):  # numpy sorts plain numbers much faster than it finds their order
         keys <<= bits
         keys |= np.arange(len(keys))
         keys.sort()
@@ -253,9 +286,11 @@ def _gather(order, begins, offsets):
     row = 0
     while row < len(begins):
         last = max(row + 1, int(np.searchsorted(offsets, offsets[row] + _BLOCK, side="right")) - 1)
-        counts = np.diff(offsets[row:last + 1])
+        counts = np.diff(offsets[row : last + 1])
         part = slice(offsets[row], offsets[last])
-        gathered[part] = order[np.arange(part.start, part.stop) + np.repeat(begins[row:last] - offsets[row:last], counts)]
+        gathered[part] = order[
+            np.arange(part.start, part.stop) + np.repeat(begins[row:last] - offsets[row:last], counts)
+        ]
         row = last
     return gathered
 
@@ -269,10 +304,16 @@ def _group_keys(class_ids, M, alpha, N, L):
 
 def _check(arrays):
     """Raises ValueError unless the arrays fit together: a cut-off or mixed-up cache is never trained on."""
-    group_offsets, class_offsets, image_index = (arrays[name] for name in ("group_offsets", "class_offsets", "image_index"))
+    group_offsets, class_offsets, image_index = (
+        arrays[name] for name in ("group_offsets", "class_offsets", "image_index")
+    )
     image_names.check_arrays(*(arrays[name] for name in image_names.layout("name")))
     for offsets, end in ((group_offsets, len(arrays["class_ids"])), (class_offsets, len(image_index))):
         if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 1).any():
             raise ValueError("its arrays do not fit together")
-    if len(class_offsets) - 1 != len(arrays["class_ids"]) or image_index.min() < 0 or image_index.max() >= len(arrays["name_starts"]):
+    if (
+        len(class_offsets) - 1 != len(arrays["class_ids"])
+        or image_index.min() < 0
+        or image_index.max() >= len(arrays["name_starts"])
+    ):
         raise ValueError("its arrays do not fit together")

@@ -17,9 +17,9 @@ _PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole
 class ImageNames:
     """An immutable sequence of image names (relative POSIX paths), held as bytes.
 
-    blob: uint8 array, all names' bytes (UTF-8; undecodable bytes as surrogates); starts, ends: integer arrays (n,), the byte range
-    of each name; source: where the names come from, for messages. Any of the arrays may be memory-mapped; processes that receive the
-    names then map them too.
+    blob: uint8 array, all names' bytes (UTF-8; undecodable bytes as surrogates); starts, ends: integer arrays (n,), the
+    byte range of each name; source: where the names come from, for messages. Any of the arrays may be memory-mapped;
+    processes that receive the names then map them too.
     """
 
     def __init__(self, blob, starts, ends, source="the image list"):
@@ -37,9 +37,11 @@ class ImageNames:
 
     def __getitem__(self, index):
         """Raises UserError on a name that leads out of the folder, which only a damaged cache has."""
-        name = self.blob[self.starts[index]:self.ends[index]].tobytes()
+        name = self.blob[self.starts[index] : self.ends[index]].tobytes()
         if _leads_out(name):
-            raise UserError(f"{self.source} names {os.fsdecode(name)!r}, which leads out of the folder; remove the cache it is from")
+            raise UserError(
+                f"{self.source} names {os.fsdecode(name)!r}, which leads out of the folder; remove the cache it is from"
+            )
         return os.fsdecode(name)
 
     def __iter__(self):
@@ -55,18 +57,22 @@ def offset_dtype(num_bytes):
 
 
 def layout(kind):
-    """The arrays of ImageNames in a cache (support.array_cache): blob, starts and ends, their names beginning with `kind`."""
+    """The arrays of ImageNames in a cache (support.array_cache): blob, starts and ends, their names beginning with
+    `kind`.
+    """
     offsets = ("uint32", "int64"), ()
     return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
 
 
 def check_arrays(blob, starts, ends):
-    """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no name."""
+    """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no
+    name.
+    """
     if not 0 < len(starts) == len(ends):
         raise ValueError("its names' offsets are of different numbers")
     previous = 0
     for begin in range(0, len(starts), _BLOCK):
-        firsts, lasts = starts[begin:begin + _BLOCK], ends[begin:begin + _BLOCK]
+        firsts, lasts = starts[begin : begin + _BLOCK], ends[begin : begin + _BLOCK]
         if firsts[0] < previous or (lasts < firsts).any() or (firsts[1:] < lasts[:-1]).any():
             raise ValueError("its names' offsets do not ascend")
         previous = lasts[-1]
@@ -75,11 +81,15 @@ def check_arrays(blob, starts, ends):
 
 
 def split_lines(data, source):
-    """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed over.
+    """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed
+    over.
 
-    Raises UserError, naming `source`, when no name is left, or one leads out of its folder: no absolute paths, no `..`, no NUL.
+    Raises UserError, naming `source`, when no name is left, or one leads out of its folder: no absolute paths, no `..`,
+    no NUL.
     """
-    num_lines = sum(np.count_nonzero(data[begin:begin + _BLOCK] == _NEWLINE) for begin in range(0, len(data), _BLOCK)) + 1
+    num_lines = (
+        sum(np.count_nonzero(data[begin : begin + _BLOCK] == _NEWLINE) for begin in range(0, len(data), _BLOCK)) + 1
+    )
     starts, ends = (np.empty(num_lines, offset_dtype(len(data))) for _ in range(2))
     count = 0
     for begin, block, line_ends in _blocks_of_lines(data, source):
@@ -98,19 +108,23 @@ def split_lines(data, source):
 
 
 def _blocks_of_lines(data, source):
-    """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline is thought there."""
+    """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline
+    is thought there.
+    """
     begin, size = 0, _BLOCK
     while begin < len(data):
-        block = np.asarray(data[begin:begin + size])
+        block = np.asarray(data[begin : begin + size])
         newlines = np.flatnonzero(block == _NEWLINE)
         if begin + size >= len(data) and (not len(newlines) or newlines[-1] + 1 < len(block)):
             newlines = np.append(newlines, len(block))
         if not len(newlines):
             if size >= _LONGEST:
-                raise UserError(f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it anew")
+                raise UserError(
+                    f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it anew"
+                )
             size *= 2  # a line longer than the block
             continue
-        yield begin, block[:newlines[-1]], newlines
+        yield begin, block[: newlines[-1]], newlines
         begin, size = begin + int(newlines[-1]) + 1, _BLOCK
 
 
@@ -135,16 +149,18 @@ def _refuse_unsafe(block, starts, ends, count, source):
     dots = block == _DOT
     for match in _PARENT.finditer(block) if (dots[1:] & dots[:-1]).any() else ():
         index = int(np.searchsorted(starts, match.start(), side="right")) - 1
-        if _leads_out(block[starts[index]:ends[index]].tobytes()):  # and no blanks around the dots
+        if _leads_out(block[starts[index] : ends[index]].tobytes()):  # and no blanks around the dots
             bad.append(index)
             break
     if len(block) and not block.min():
         bad.append(int(np.searchsorted(starts, block.argmin(), side="right")) - 1)
     if bad:
         index = max(min(bad), 0)
-        name = os.fsdecode(block[starts[index]:ends[index]].tobytes())
-        raise UserError(f"{source} names {name!r} (image {count + index + 1}), which leads out of the folder; "
-                        "names must be relative paths below it")
+        name = os.fsdecode(block[starts[index] : ends[index]].tobytes())
+        raise UserError(
+            f"{source} names {name!r} (image {count + index + 1}), which leads out of the folder; "
+            "names must be relative paths below it"
+        )
 
 
 def _leads_out(name):
@@ -159,4 +175,6 @@ def _portable(array):
 
 
 def _restore(*values):
-    return ImageNames(*(np.memmap(value[0], value[1], "r", *value[2:]) if isinstance(value, tuple) else value for value in values))
+    return ImageNames(
+        *(np.memmap(value[0], value[1], "r", *value[2:]) if isinstance(value, tuple) else value for value in values)
+    )

@@ -12,15 +12,21 @@ from PIL import ExifTags, Image, ImageOps
 
 # pixels along a side, the fewest of a test image: what every backbone reduces to at least one feature
 MIN_SIDE = 32
-# panoramas of 200 megapixels are real, and Pillow stops at 179; so many, at 4 bytes each, take 1 GiB of a worker's memory
+# panoramas of 200 megapixels are real, and Pillow stops at 179; so many, at 4 bytes each, take 1 GiB of a worker's
+# memory
 MAX_PIXELS = 2**28
 # of photos; Pillow knows others, for some of which it runs other programs (EPS)
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
 _BEGINNING = 16  # bytes that tell the format
 # EXIF orientation -> what makes the image upright
 _UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -31,10 +37,11 @@ class ImageError(Exception):
 def open_rgb(source, min_side=1, enough_pixels=None):
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
-    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8, of several frames
-    the first is taken. enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no fewer. Raises ImageError for whatever
-    cannot be decoded to its end (truncated files too: a half-gray photo is worse than none), and, before any pixel is decoded, for what
-    has more than MAX_PIXELS, fewer than min_side along a side, or is no regular file.
+    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8,
+    of several frames the first is taken. enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no
+    fewer. Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse
+    than none), and, before any pixel is decoded, for what has more than MAX_PIXELS, fewer than min_side along a side,
+    or is no regular file.
     """
     with _opened(source) as image:
         if min(image.size) < min_side:
@@ -67,9 +74,9 @@ class ImageRows:
     def fill(self, row, folder, names, crop=False):
         """Decodes the first of `names` below `folder` that can be read into a row; False if none can.
 
-        An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted as resized:
-        for images that are not meant to be of one size. One of fewer than MIN_SIDE pixels along a side, where this size has more, counts
-        as unreadable.
+        An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted
+        as resized: for images that are not meant to be of one size. One of fewer than MIN_SIDE pixels along a side,
+        where this size has more, counts as unreadable.
         """
         for name in names:
             path = os.path.join(folder, name)
@@ -89,8 +96,9 @@ class ImageRows:
 
 
 def resize_shorter_side(image, size):
-    """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept. Raises ImageError for
-    a strip that would have more than MAX_PIXELS then."""
+    """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept.
+    Raises ImageError for a strip that would have more than MAX_PIXELS then.
+    """
     width, height = image.size
     shorter, longer = sorted((width, height))
     if shorter == size:
@@ -112,8 +120,9 @@ def read_size(path):
 
 @contextlib.contextmanager
 def _opened(source):
-    """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its owner has let its size
-    pass. What goes wrong within becomes an ImageError."""
+    """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its
+    owner has let its size pass. What goes wrong within becomes an ImageError.
+    """
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_without_warnings())
@@ -123,7 +132,9 @@ def _opened(source):
             is_path = isinstance(source, str | bytes | os.PathLike)
             image = _identify(stack.enter_context(_open_regular(source)) if is_path else source)
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded")
+                raise ImageError(
+                    f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded"
+                )
             yield stack.enter_context(image)
     except (ImageError, MemoryError):
         raise
@@ -161,8 +172,9 @@ def _identify(file):
 
 
 def _without_warnings():
-    """Without those of Pillow, on EXIF and the like. Filters are the process's: only its main thread may change them, as it is the one that
-    decodes in workers."""
+    """Without those of Pillow, on EXIF and the like. Filters are the process's: only its main thread may change them,
+    as it is the one that decodes in workers.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     return warnings.catch_warnings(action="ignore") if is_main else contextlib.nullcontext()
 
@@ -172,7 +184,9 @@ def _to_rgb(image):
         return image
     if image.mode.startswith("I"):  # 16 bits a channel; Pillow's own conversion would clip at 255
         values = np.asarray(image)
-        return Image.fromarray((values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(
+            (values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8)
+        ).convert("RGB")
     if image.mode == "F":
         raise ImageError("its pixels are floating-point numbers, whose range is not known")
     return image.convert("RGB")

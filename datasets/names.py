@@ -1,7 +1,7 @@
 """Image names: the `@` fields that say where a photo was taken, lists of names, and the folders they lie in.
 
-A data set of SF-XL's size has 5.6 to 41 million names: they are parsed with numpy, a block at a time, never as Python strings.
-`python -m datasets.names FOLDER` saves the list of a folder's images.
+A data set of SF-XL's size has 5.6 to 41 million names: they are parsed with numpy, a block at a time, never as Python
+strings. `python -m datasets.names FOLDER` saves the list of a folder's images.
 """
 
 import argparse
@@ -19,8 +19,24 @@ from support.array_cache import digest, settled
 from support.errors import UserError
 from support.files import replacing
 
-FIELDS = ("", "UTM_east", "UTM_north", "UTM_zone_number", "UTM_zone_letter", "latitude", "longitude", "pano_id", "tile_num",
-          "heading", "pitch", "roll", "height", "timestamp", "note", "extension")
+FIELDS = (
+    "",
+    "UTM_east",
+    "UTM_north",
+    "UTM_zone_number",
+    "UTM_zone_letter",
+    "latitude",
+    "longitude",
+    "pano_id",
+    "tile_num",
+    "heading",
+    "pitch",
+    "roll",
+    "height",
+    "timestamp",
+    "note",
+    "extension",
+)
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
 _CHUNK = 1 << 16  # names parsed at a time: what is at hand stays in the processor's cache
@@ -30,13 +46,44 @@ _MAPPED_SIZE = 1 << 24  # bytes from which a list is mapped instead of read
 _AT, _DOT, _ZERO = b"@.0"
 
 
-def format_name(utm_east, utm_north, zone_number="", zone_letter="", latitude=None, longitude=None, pano_id="", tile_num="",
-                heading=None, pitch="", roll="", height="", timestamp="", note="", extension=".jpg"):
-    """The `@` name of an image: UTM in metres with 2 decimals, latitude and longitude in degrees, heading in degrees clockwise
-    from north. Fields that are None or "" stay empty. Raises ValueError if a text field holds `@` or a path separator."""
-    fields = [f"{utm_east:010.2f}", f"{utm_north:010.2f}", zone_number, zone_letter,
-              "" if latitude is None else f"{latitude:09.5f}", "" if longitude is None else f"{longitude:010.5f}",
-              pano_id, tile_num, "" if heading is None else f"{heading:06.2f}", pitch, roll, height, timestamp, note, extension]
+def format_name(
+    utm_east,
+    utm_north,
+    zone_number="",
+    zone_letter="",
+    latitude=None,
+    longitude=None,
+    pano_id="",
+    tile_num="",
+    heading=None,
+    pitch="",
+    roll="",
+    height="",
+    timestamp="",
+    note="",
+    extension=".jpg",
+):
+    """The `@` name of an image: UTM in metres with 2 decimals, latitude and longitude in degrees, heading in degrees
+    clockwise from north. Fields that are None or "" stay empty. Raises ValueError if a text field holds `@` or a path
+    separator.
+    """
+    fields = [
+        f"{utm_east:010.2f}",
+        f"{utm_north:010.2f}",
+        zone_number,
+        zone_letter,
+        "" if latitude is None else f"{latitude:09.5f}",
+        "" if longitude is None else f"{longitude:010.5f}",
+        pano_id,
+        tile_num,
+        "" if heading is None else f"{heading:06.2f}",
+        pitch,
+        roll,
+        height,
+        timestamp,
+        note,
+        extension,
+    ]
     fields = [str(field) for field in fields]
     for field in fields:
         if "@" in field or "/" in field:
@@ -45,7 +92,9 @@ def format_name(utm_east, utm_north, zone_number="", zone_letter="", latitude=No
 
 
 def latlon_to_utm(latitude, longitude, zone_number=None, zone_letter=None):
-    """Degrees (WGS 84) to (east m, north m, zone number, zone letter); a given zone forces it. Raises UserError out of range."""
+    """Degrees (WGS 84) to (east m, north m, zone number, zone letter); a given zone forces it. Raises UserError out of
+    range.
+    """
     try:
         east, north, zone_number, zone_letter = utm.from_latlon(latitude, longitude, zone_number, zone_letter)
         return float(east), float(north), zone_number, zone_letter
@@ -69,8 +118,9 @@ def images_list_path(folder):
 
 
 def list_images(folder, cache_folder="cache"):
-    """The names of the images of `folder` as ImageNames: the lines of `<folder>_images_paths.txt` in their order if that file
-    exists, else all images below the folder as relative POSIX paths sorted as whole strings (datasets.walk, kept in the cache).
+    """The names of the images of `folder` as ImageNames: the lines of `<folder>_images_paths.txt` in their order if
+    that file exists, else all images below the folder as relative POSIX paths sorted as whole strings (datasets.walk,
+    kept in the cache).
 
     Raises UserError when the folder is missing or has no images, or a line of the list leads out of the folder.
     """
@@ -121,13 +171,17 @@ class ListFile:
     def check_first(self, names):
         """Raises UserError if the first name of the list is not in the folder."""
         if not os.path.lexists(os.path.join(self.folder, names[0])):
-            raise UserError(f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it anew")
+            raise UserError(
+                f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it anew"
+            )
 
 
 def read_images_list(path):
-    """The lines of a list of images, as ImageNames; blank lines are passed over. Raises UserError on an empty or unsafe list.
+    """The lines of a list of images, as ImageNames; blank lines are passed over. Raises UserError on an empty or unsafe
+    list.
 
-    A large list is mapped: while it is in use it may be replaced (another file renamed over it), but not rewritten in place.
+    A large list is mapped: while it is in use it may be replaced (another file renamed over it), but not rewritten in
+    place.
     """
     return split_lines(_read_or_map(path), path)
 
@@ -138,7 +192,9 @@ def write_images_list(folder, names):
         for name in names:
             line = os.fsencode(name)
             if b"\n" in line or line != line.strip(b" \t\r"):
-                raise UserError(f"image name {name!r} has a line break, or a blank at an end, and cannot stand in a list; rename the file")
+                raise UserError(
+                    f"image name {name!r} has a line break, or a blank at an end, and cannot stand in a list; rename the file"
+                )
             file.write(line + b"\n")
 
 
@@ -186,7 +242,7 @@ def parse_chunks(names, fields, empty_as_zero=()):
 def _parse_chunk(names, part, fields, empty_as_zero):
     base = int(names.starts[part.start])
     starts, ends = (offsets[part].astype(np.int64) - base for offsets in (names.starts, names.ends))
-    data = np.asarray(names.blob[base:base + ends[-1]])
+    data = np.asarray(names.blob[base : base + ends[-1]])
     ats = _at_signs(names, part, data, starts, ends, max(fields) + 1)
     values = np.empty((len(starts), len(fields)))
     for column, field in enumerate(fields):
@@ -203,8 +259,12 @@ def _parse_chunk(names, part, fields, empty_as_zero):
             values[rest, column] = _parse_texts(texts)
         bad = np.flatnonzero(~(np.abs(values[:, column]) < _MAX_ABS))  # NaN, infinite or absurd
         if len(bad):
-            text = os.fsdecode(data[begin[bad[0]]:end[bad[0]]].tobytes())
-            _refuse_name(names, part.start + bad[0], f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number")
+            text = os.fsdecode(data[begin[bad[0]] : end[bad[0]]].tobytes())
+            _refuse_name(
+                names,
+                part.start + bad[0],
+                f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number",
+            )
     return values
 
 
@@ -225,11 +285,13 @@ def _at_signs(names, part, data, starts, ends, needed):
 
 
 def _parse_decimals(data, begin, end, width):
-    """Numbers of digits alone, with as many decimals as the first name's: (float64 (n,), the rows that are none, not filled in).
+    """Numbers of digits alone, with as many decimals as the first name's: (float64 (n,), the rows that are none, not
+    filled in).
 
-    Exactly what float() reads: the digits make a whole number, and a power of ten, that float64 holds, and one division rounds once.
+    Exactly what float() reads: the digits make a whole number, and a power of ten, that float64 holds, and one division
+    rounds once.
     """
-    text = data[begin[0]:end[0]].tobytes()
+    text = data[begin[0] : end[0]].tobytes()
     decimals = len(text) - text.index(b".") - 1 if b"." in text else 0
     if not (0 < width <= _MAX_DIGITS and decimals < width) or end.min() < width:
         return np.empty(len(begin)), np.arange(len(begin))
@@ -254,7 +316,9 @@ def _parse_decimals(data, begin, end, width):
 def _texts(data, begin, length, width):
     """The fields as bytes, S(width) (n,), padded with NUL, which numpy reads as the end of a string."""
     column = np.arange(width)
-    characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(np.uint8)
+    characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(
+        np.uint8
+    )
     return characters.view(f"S{width}")[:, 0]
 
 
@@ -273,16 +337,28 @@ def _to_float(text):
 
 
 def _refuse_name(names, index, problem):
-    raise UserError(f"image name {names[index]!r} (number {index + 1} of {names.source}) {problem}; "
-                    f"names are {NAME_FORMAT}, numbers in metres and degrees")
+    raise UserError(
+        f"image name {names[index]!r} (number {index + 1} of {names.source}) {problem}; "
+        f"names are {NAME_FORMAT}, numbers in metres and degrees"
+    )
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m datasets.names", description="Saves the list of each folder's images as "
-                                     "FOLDER_images_paths.txt, so that no run walks through the folder again.")
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folder of images, walked through unless nothing in it has changed "
-                        "since a run did so; a list that is there is made anew")
-    parser.add_argument("--cache_folder", default="cache", metavar="FOLDER", help="where walks are kept (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.names",
+        description="Saves the list of each folder's images as "
+        "FOLDER_images_paths.txt, so that no run walks through the folder again.",
+    )
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        metavar="FOLDER",
+        help="folder of images, walked through unless nothing in it has changed "
+        "since a run did so; a list that is there is made anew",
+    )
+    parser.add_argument(
+        "--cache_folder", default="cache", metavar="FOLDER", help="where walks are kept (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     try:

@@ -10,10 +10,14 @@ _HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: 
 
 
 def find_photos(paths):
-    """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders searched through
-    for names of image formats, in order, hidden files passed over. Raises UserError when a path is missing or there is no photo."""
+    """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders
+    searched through for names of image formats, in order, hidden files passed over. Raises UserError when a path is
+    missing or there is no photo.
+    """
     Image.init()
-    extensions = {extension for extension, format_ in Image.registered_extensions().items() if format_ in Image.OPEN} | set(_HEIC)
+    extensions = {
+        extension for extension, format_ in Image.registered_extensions().items() if format_ in Image.OPEN
+    } | set(_HEIC)
     photos, others = [], 0
     for path in paths:
         if not os.path.isdir(path):
@@ -29,5 +33,7 @@ def find_photos(paths):
                 else:
                     others += 1
     if not photos:
-        raise UserError(f"there is no photo in {', '.join(map(repr, paths))}" + (f", only {others} other files" if others else ""))
+        raise UserError(
+            f"there is no photo in {', '.join(map(repr, paths))}" + (f", only {others} other files" if others else "")
+        )
     return photos, others

@@ -22,21 +22,21 @@ class Positives(collections.abc.Sequence):
         if not -len(self) <= query < len(self):
             raise IndexError(f"there is no query {query}")
         query %= len(self)
-        return self._indices[self._offsets[query]:self._offsets[query + 1]]
+        return self._indices[self._offsets[query] : self._offsets[query + 1]]
 
 
 def find_positives(database, queries, radius):
     """The Positives of each query: exact, a distance of `radius` included.
 
-    database, queries: float64 (n, 2), (q, 2), metres; radius: metres. Most of a large database lies near no query, which a grid tells much
-    faster than a tree of all of it is built.
+    database, queries: float64 (n, 2), (q, 2), metres; radius: metres. Most of a large database lies near no query,
+    which a grid tells much faster than a tree of all of it is built.
     """
     near = np.flatnonzero(_near_queries(database, queries, radius))
     found = KDTree(database[near]).query_radius(queries, radius) if len(near) else [near] * len(queries)
     offsets = np.concatenate([[0], np.cumsum([len(positives) for positives in found], dtype=np.int64)])
     indices = np.empty(offsets[-1], np.int32)
     for query, positives in enumerate(found):
-        indices[offsets[query]:offsets[query + 1]] = np.sort(near[positives])
+        indices[offsets[query] : offsets[query + 1]] = np.sort(near[positives])
     return Positives(indices, offsets)
 
 
@@ -47,7 +47,9 @@ def _near_queries(database, queries, radius):
     # so much wider than the radius that no rounding puts what lies within it further away than the next cell
     side = max(radius * 1.001, extent.max() / _CELLS, 1e-3)
     low = low - 2 * side
-    shape = (extent // side).astype(np.int64) + 5  # two cells around: what lies outside falls into the outermost, which stay False
+    shape = (extent // side).astype(
+        np.int64
+    ) + 5  # two cells around: what lies outside falls into the outermost, which stay False
     grid = np.zeros(shape, bool)
     east, north = np.unique(_cells(queries, low, side, shape), axis=1)
     for step_east in (-1, 0, 1):

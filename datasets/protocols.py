@@ -1,9 +1,10 @@
-"""The benchmark data sets that papers report: how their folders are recognised, how many images the protocol has, and what was published.
+"""The benchmark data sets that papers report: how their folders are recognised, how many images the protocol has, and
+what was published.
 
-Where figures come from: [CosPlace] Berton et al., CVPR 2022, and its repository; [EigenPlaces] Berton et al., ICCV 2023, section 4.1
-(sizes, thresholds, 10 frames in Nordland, pairs in AmsterTime) and tables 3 and 4, as transcribed in public; the downloader is
-github.com/gmberton/VPR-datasets-downloader, whose scripts make the folders; others are named in their lines. Without a note a size is
-[EigenPlaces]; one that is published as 84k is kept so.
+Where figures come from: [CosPlace] Berton et al., CVPR 2022, and its repository; [EigenPlaces] Berton et al., ICCV
+2023, section 4.1 (sizes, thresholds, 10 frames in Nordland, pairs in AmsterTime) and tables 3 and 4, as transcribed in
+public; the downloader is github.com/gmberton/VPR-datasets-downloader, whose scripts make the folders; others are named
+in their lines. Without a note a size is [EigenPlaces]; one that is published as 84k is kept so.
 """
 
 import os
@@ -30,25 +31,46 @@ class Protocol:
     hint: str = ""  # why the numbers of images may be others
 
 
-# Nordland: 10 frames; its downloader puts frames 25 / 10.5 m apart, so that 10 frames lie within 25 m and 11 do not. AmsterTime: the other
-# photo of the pair; its downloader puts pairs 1000 m apart. Tokyo 24/7: its downloader resizes queries to 480 pixels.
+# Nordland: 10 frames; its downloader puts frames 25 / 10.5 m apart, so that 10 frames lie within 25 m and 11 do not.
+# AmsterTime: the other photo of the pair; its downloader puts pairs 1000 m apart. Tokyo 24/7: its downloader resizes
+# queries to 480 pixels.
 _SF_XL = dict(folders="sfxl", num_database="2.8M", hint="the small SF-XL has a database of 27 thousand images")
 _SVOX = dict(folders="svox", num_database="17k")
 PROTOCOLS = (
-    Protocol("Pitts30k", "pitts(burgh)?30k", num_queries="6816", num_database="10k"),  # 6.8k; 6,816: table 12 of SegVLAD (ECCV 2024)
+    Protocol(
+        "Pitts30k", "pitts(burgh)?30k", num_queries="6816", num_database="10k"
+    ),  # 6.8k; 6,816: table 12 of SegVLAD (ECCV 2024)
     Protocol("Pitts250k", "pitts(burgh)?250k", num_queries="8.3k", num_database="84k"),
-    Protocol("Tokyo 24/7", "tokyo247", num_queries="315", num_database="76k", hint="the queries are those of 247query_subset_v2"),
+    Protocol(
+        "Tokyo 24/7",
+        "tokyo247",
+        num_queries="315",
+        num_database="76k",
+        hint="the queries are those of 247query_subset_v2",
+    ),
     # 18,871: issues 18 of the downloader and 31 of mapillary/mapillary_sls
-    Protocol("MSLS val", "(msls|mapillarysls)(val)?", num_queries="740", num_database="18871",
-             hint="the downloader keeps 11 thousand queries, of which 740 are the official ones: their names, one a line, in "
-                  "queries_images_paths.txt beside the folder of the queries select them"),
+    Protocol(
+        "MSLS val",
+        "(msls|mapillarysls)(val)?",
+        num_queries="740",
+        num_database="18871",
+        hint="the downloader keeps 11 thousand queries, of which 740 are the official ones: their names, one a line, in "
+        "queries_images_paths.txt beside the folder of the queries select them",
+    ),
     Protocol("St Lucia", "stlucia", num_queries="1464", num_database="1549"),
     Protocol("SF-XL v1", queries_folder="queries_v1", num_queries="1000", **_SF_XL),
     Protocol("SF-XL v2", queries_folder="queries_v2", num_queries="598", **_SF_XL),
     Protocol("SF-XL night", queries_folder="queries_night", num_queries="466", **_SF_XL),  # [CosPlace]
-    Protocol("SF-XL occlusion", queries_folder="queries_occlusion", **_SF_XL),  # no source found for its number of queries
-    Protocol("Nordland", "nordland", num_queries="27592", num_database="27592",
-             hint="the split of Patch-NetVLAD has 27,592 frames in summer (database) and winter (queries); others exist"),
+    Protocol(
+        "SF-XL occlusion", queries_folder="queries_occlusion", **_SF_XL
+    ),  # no source found for its number of queries
+    Protocol(
+        "Nordland",
+        "nordland",
+        num_queries="27592",
+        num_database="27592",
+        hint="the split of Patch-NetVLAD has 27,592 frames in summer (database) and winter (queries); others exist",
+    ),
     Protocol("AmsterTime", "amstertime", num_queries="1231", num_database="1231"),
     Protocol("SVOX", num_queries="14278", **_SVOX),  # by day; counted by several who tested on it
     Protocol("SVOX night", queries_folder="queries_night", num_queries="823", **_SVOX),
@@ -58,24 +80,41 @@ PROTOCOLS = (
     Protocol("SVOX sun", queries_folder="queries_sun", num_queries="854", **_SVOX),
 )
 
-# R@1, percent, beyond published.RECALLS [EigenPlaces, tables 3 and 4]; their other columns are there, or of other data sets
+# R@1, percent, beyond published.RECALLS [EigenPlaces, tables 3 and 4]; their other columns are there, or of other data
+# sets
 _SETS = ("AmsterTime", "Nordland", "SVOX night", "SVOX overcast", "SVOX rain", "SVOX snow", "SVOX sun")
 _COMMON = ("Pitts30k", "Pitts250k", "Tokyo 24/7", "SF-XL v1", "SF-XL v2", "MSLS val", "St Lucia")
 _MORE = {
     "VGG16_512": (_SETS, (38.7, 58.5, 44.8, 88.5, 85.2, 89.0, 67.3)),
-    "ResNet50_128": (_COMMON + _SETS, (89.0, 89.6, 81.0, 69.1, 86.5, 85.5, 98.7, 39.9, 54.7, 35.4, 88.5, 80.4, 86.6, 65.2)),
+    "ResNet50_128": (
+        _COMMON + _SETS,
+        (89.0, 89.6, 81.0, 69.1, 86.5, 85.5, 98.7, 39.9, 54.7, 35.4, 88.5, 80.4, 86.6, 65.2),
+    ),
     "ResNet50_512": (_SETS, (46.4, 66.5, 51.6, 90.0, 87.3, 89.5, 75.9)),
     "ResNet50_2048": (_SETS, (47.7, 71.9, 50.7, 92.2, 87.0, 92.0, 78.5)),
-    "EigenPlaces_VGG16_512": (_COMMON + _SETS, (89.7, 91.2, 82.2, 69.4, 86.3, 84.2, 95.4, 38.0, 54.5, 42.3, 89.4, 83.5, 89.2, 69.7)),
-    "EigenPlaces_ResNet50_128": (_COMMON + _SETS, (89.6, 90.2, 79.4, 72.4, 86.6, 83.4, 98.8, 37.9, 50.5, 29.0, 90.9, 83.8, 91.1, 68.5)),
-    "EigenPlaces_ResNet50_512": (_COMMON + _SETS, (91.9, 93.5, 89.8, 82.6, 90.6, 89.5, 99.5, 45.7, 67.9, 51.5, 92.8, 89.0, 92.0, 83.1)),
-    "EigenPlaces_ResNet50_2048": (_COMMON + _SETS, (92.5, 94.1, 93.0, 84.1, 90.8, 89.1, 99.6, 48.9, 71.2, 58.9, 93.1, 90.0, 93.1, 86.4)),
+    "EigenPlaces_VGG16_512": (
+        _COMMON + _SETS,
+        (89.7, 91.2, 82.2, 69.4, 86.3, 84.2, 95.4, 38.0, 54.5, 42.3, 89.4, 83.5, 89.2, 69.7),
+    ),
+    "EigenPlaces_ResNet50_128": (
+        _COMMON + _SETS,
+        (89.6, 90.2, 79.4, 72.4, 86.6, 83.4, 98.8, 37.9, 50.5, 29.0, 90.9, 83.8, 91.1, 68.5),
+    ),
+    "EigenPlaces_ResNet50_512": (
+        _COMMON + _SETS,
+        (91.9, 93.5, 89.8, 82.6, 90.6, 89.5, 99.5, 45.7, 67.9, 51.5, 92.8, 89.0, 92.0, 83.1),
+    ),
+    "EigenPlaces_ResNet50_2048": (
+        _COMMON + _SETS,
+        (92.5, 94.1, 93.0, 84.1, 90.8, 89.1, 99.6, 48.9, 71.2, 58.9, 93.1, 90.0, 93.1, 86.4),
+    ),
 }
 
 
 def recognise(folder, queries_folder):
-    """The Protocol of a test set, by the names of the folders that it lies in (the innermost counts) and of the queries' folder; None if
-    it is none."""
+    """The Protocol of a test set, by the names of the folders that it lies in (the innermost counts) and of the
+    queries' folder; None if it is none.
+    """
     for part in reversed(os.path.abspath(folder).split(os.sep)):
         plain = re.sub(r"[-_. ]", "", part.lower())
         candidates = [protocol for protocol in PROTOCOLS if re.fullmatch(protocol.folders, plain)]
@@ -85,10 +124,17 @@ def recognise(folder, queries_folder):
 
 
 def differences(protocol, num_queries, num_database):
-    """In what the numbers of images are not the protocol's, as a sentence; "" if they agree, in the digits that are published."""
-    parts = [f"{found} {what} instead of {wanted}" for what, found, wanted in (
-        ("queries", num_queries, protocol.num_queries), ("database images", num_database, protocol.num_database))
-        if wanted and not _agrees(found, wanted)]
+    """In what the numbers of images are not the protocol's, as a sentence; "" if they agree, in the digits that are
+    published.
+    """
+    parts = [
+        f"{found} {what} instead of {wanted}"
+        for what, found, wanted in (
+            ("queries", num_queries, protocol.num_queries),
+            ("database images", num_database, protocol.num_database),
+        )
+        if wanted and not _agrees(found, wanted)
+    ]
     hint = f" ({protocol.hint})" if parts and protocol.hint else ""
     return f"{' and '.join(parts)}{hint}" if parts else ""
 
@@ -98,11 +144,13 @@ def _agrees(number, text):
     scale = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
     value = text.rstrip("kM")
     digits = len(value.partition(".")[2])
-    return abs(number / scale - float(value)) <= 0.5 / 10 ** digits if scale > 1 else number == int(value)
+    return abs(number / scale - float(value)) <= 0.5 / 10**digits if scale > 1 else number == int(value)
 
 
 def published_model(source):
-    """The name of the published model that --resume_model names: by its name, or by the name of its file; None if it is none."""
+    """The name of the published model that --resume_model names: by its name, or by the name of its file; None if it is
+    none.
+    """
     stem = os.path.basename(source or "").removesuffix(".pth")
     if stem.endswith("_eigenplaces"):
         stem = "EigenPlaces_" + stem
@@ -116,8 +164,9 @@ def published_recall(model, name):
 
 
 def positions_of_frames(database_names, queries_names):
-    """Positions, float64 (n, 2) and (q, 2), metres, for Nordland's frames whose names have none: those that have the same name in both
-    seasons are the same place, and 10 frames lie within 25 m."""
+    """Positions, float64 (n, 2) and (q, 2), metres, for Nordland's frames whose names have none: those that have the
+    same name in both seasons are the same place, and 10 frames lie within 25 m.
+    """
     return _positions_by_name(database_names, queries_names, THRESHOLD / 10.5)
 
 
@@ -127,10 +176,14 @@ def positions_of_pairs(database_names, queries_names):
 
 
 def _positions_by_name(database_names, queries_names, distance):
-    stems = [[os.path.splitext(os.path.basename(name))[0] for name in names] for names in (database_names, queries_names)]
+    stems = [
+        [os.path.splitext(os.path.basename(name))[0] for name in names] for names in (database_names, queries_names)
+    ]
     if not set(stems[0]) & set(stems[1]):
-        raise UserError(f"no query has the name of a database image ({stems[1][0]!r}, {stems[0][0]!r}), which is what tells that they are "
-                        "of one place: check the folders")
+        raise UserError(
+            f"no query has the name of a database image ({stems[1][0]!r}, {stems[0][0]!r}), which is what tells that they are "
+            "of one place: check the folders"
+        )
     places, indices = np.unique(np.concatenate(stems), return_inverse=True)
     positions = np.stack([np.zeros(len(indices)), distance * indices], axis=1)
-    return positions[:len(stems[0])], positions[len(stems[0]):]
+    return positions[: len(stems[0])], positions[len(stems[0]) :]

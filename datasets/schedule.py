@@ -1,7 +1,8 @@
-"""Which batch a training step sees: step -> (epoch, group, k), and from (seed, group, k) its classes, images and augmentation.
+"""Which batch a training step sees: step -> (epoch, group, k), and from (seed, group, k) its classes, images and
+augmentation.
 
-Every draw is a function of counters, never of what was drawn before: results do not depend on the number of workers, and any step can
-be the first of a resumed run.
+Every draw is a function of counters, never of what was drawn before: results do not depend on the number of workers,
+and any step can be the first of a resumed run.
 """
 
 from typing import NamedTuple
@@ -32,20 +33,31 @@ class Share(NamedTuple):
 
 
 class Schedule:
-    """Groups in turn, `local_steps` steps each; by default an epoch each, as published: epoch e trains group e mod groups_num.
+    """Groups in turn, `local_steps` steps each; by default an epoch each, as published: epoch e trains group e mod
+    groups_num.
 
-    classes_per_group: the number of classes of each group that is trained; places: (this rank, how many ranks) that train a group each at
-    the same time: of turn r rank k trains group (r * ranks + k) mod groups_num. Raises UserError when a group cannot fill a batch.
+    classes_per_group: the number of classes of each group that is trained; places: (this rank, how many ranks) that
+    train a group each at the same time: of turn r rank k trains group (r * ranks + k) mod groups_num. Raises UserError
+    when a group cannot fill a batch.
     """
 
-    def __init__(self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed, local_steps=None, places=(0, 1)):
+    def __init__(
+        self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed, local_steps=None, places=(0, 1)
+    ):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
-        self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = batch_size, iterations_per_epoch, epochs_num, seed
+        self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = (
+            batch_size,
+            iterations_per_epoch,
+            epochs_num,
+            seed,
+        )
         self.local_steps, (self.place, self.num_places) = local_steps or iterations_per_epoch, places
         for group, classes in enumerate(self.classes_per_group):
             if classes < batch_size:
-                raise UserError(f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, or change "
-                                "--M, --alpha, --N, --L or --min_images_per_class so that groups have more classes")
+                raise UserError(
+                    f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, or change "
+                    "--M, --alpha, --N, --L or --min_images_per_class so that groups have more classes"
+                )
         self._pass = None, None
 
     @property
@@ -65,16 +77,21 @@ class Schedule:
     def groups_of(self, epoch):
         """The groups that an epoch trains here, in the order of their first steps."""
         first, last = epoch * self.iterations_per_epoch, (epoch + 1) * self.iterations_per_epoch
-        turns = range(first // self.local_steps, -(-last // self.local_steps))[:self.groups_num]
+        turns = range(first // self.local_steps, -(-last // self.local_steps))[: self.groups_num]
         return list(dict.fromkeys(self.at(turn * self.local_steps)[1] for turn in turns))
 
     def batch(self, group, k):
         """The classes of batch k of a group, without replacement within a pass over the group: int64 (batch_size,)."""
-        batches_per_pass = self.classes_per_group[group] // self.batch_size  # the last partial batch of a pass is dropped
+        batches_per_pass = (
+            self.classes_per_group[group] // self.batch_size
+        )  # the last partial batch of a pass is dropped
         number, position = divmod(k, batches_per_pass)
         if self._pass[0] != (group, number):
-            self._pass = (group, number), self._generator(_CLASSES, group, number).permutation(self.classes_per_group[group])
-        return self._pass[1][position * self.batch_size:(position + 1) * self.batch_size]
+            self._pass = (
+                (group, number),
+                self._generator(_CLASSES, group, number).permutation(self.classes_per_group[group]),
+            )
+        return self._pass[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def image_draws(self, group, k):
         """One uniform number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
@@ -85,8 +102,9 @@ class Schedule:
         return self._seed(_AUGMENTATION, group, k)
 
     def night_draws(self, group, k):
-        """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which target: float64
-        (2, batch_size)."""
+        """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which
+        target: float64 (2, batch_size).
+        """
         return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
 
     def night_seed(self, group, k):
@@ -124,6 +142,8 @@ class Schedule:
 
 
 def round_from(candidates, draw):
-    """All candidates of a sequence, from the one that a number in [0, 1) picks, on to the end, and round to the one before it."""
+    """All candidates of a sequence, from the one that a number in [0, 1) picks, on to the end, and round to the one
+    before it.
+    """
     first = int(draw * len(candidates))
     return (candidates[(first + offset) % len(candidates)] for offset in range(len(candidates)))

@@ -16,9 +16,10 @@ DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
 class TestDataset:
     """A database and the queries to localize in it.
 
-    database_folder, queries_folder: folders of `@`-named images; positive_dist_threshold: metres within which a database image counts
-    as right for a query; resize: pixels of the shorter side, or None for the images' own size; locate: the names of database and queries ->
-    their positions, where those are not in the names. Raises UserError when a folder is missing or empty, or a name has no position.
+    database_folder, queries_folder: folders of `@`-named images; positive_dist_threshold: metres within which a
+    database image counts as right for a query; resize: pixels of the shorter side, or None for the images' own size;
+    locate: the names of database and queries -> their positions, where those are not in the names. Raises UserError
+    when a folder is missing or empty, or a name has no position.
     """
 
     __test__ = False  # for pytest: this is no test
@@ -29,7 +30,9 @@ class TestDataset:
         self.queries = ImageFolder(queries_folder, resize)
         self.positive_dist_threshold = positive_dist_threshold
         names = self.database.names, self.queries.names
-        self.database_utms, self.queries_utms = locate(*names) if locate else map(positions, names)  # float64 (n, 2), metres
+        self.database_utms, self.queries_utms = (
+            locate(*names) if locate else map(positions, names)
+        )  # float64 (n, 2), metres
         self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
 
     def __str__(self):
@@ -37,7 +40,9 @@ class TestDataset:
 
 
 class ImageFolder(torch.utils.data.Dataset):
-    """The images of a folder as uint8 tensors of their own sizes. Item i is (i, (3, H, W) tensor, ""), or (i, None, why not)."""
+    """The images of a folder as uint8 tensors of their own sizes. Item i is (i, (3, H, W) tensor, ""), or (i, None, why
+    not).
+    """
 
     def __init__(self, folder, resize=None):
         self.folder, self.resize = folder, resize
@@ -65,8 +70,10 @@ class ImageFolder(torch.utils.data.Dataset):
 
 
 def find_queries_folder(test_set_folder, queries_folder=None):
-    """The folder of the queries: `queries_folder` below the test set or as a path of its own; by default queries_v1 if it is there,
-    else queries. test_set_folder may be None if queries_folder is a path. Raises UserError when there is none."""
+    """The folder of the queries: `queries_folder` below the test set or as a path of its own; by default queries_v1 if
+    it is there, else queries. test_set_folder may be None if queries_folder is a path. Raises UserError when there is
+    none.
+    """
     return _find(test_set_folder, queries_folder, DEFAULT_QUERIES, "--queries_folder")
 
 
@@ -76,7 +83,9 @@ def find_database_folder(test_set_folder, database_folder=None):
 
 
 def _find(test_set_folder, given, defaults, flag):
-    candidates = [os.path.join(test_set_folder, name) for name in ([given] if given else defaults)] if test_set_folder else []
+    candidates = (
+        [os.path.join(test_set_folder, name) for name in ([given] if given else defaults)] if test_set_folder else []
+    )
     if given:
         candidates.append(given)
     for path in candidates:

@@ -11,7 +11,10 @@ from support.errors import UserError
 _PLACES = ("", "test", "images/test", "processed/test", "val", "images/val")
 _DATABASES = ("database", "gallery")  # gallery: SVOX, and older versions of others
 # Nordland and AmsterTime as they are published, whose names have no positions: folder -> (database, queries, positions)
-_UNNAMED = {"Nordland": ("summer", "winter", protocols.positions_of_frames), "AmsterTime": ("new", "old", protocols.positions_of_pairs)}
+_UNNAMED = {
+    "Nordland": ("summer", "winter", protocols.positions_of_frames),
+    "AmsterTime": ("new", "old", protocols.positions_of_pairs),
+}
 _UNNAMED_PLACES = ("", "raw_data")
 
 
@@ -36,8 +39,9 @@ class TestSet(NamedTuple):
 def find_test_sets(folder, queries_folder=None):
     """The TestSets of a folder: one for each of its folders queries and queries_*, or for the one that is named.
 
-    folder: a test set's (with database, or gallery, and queries), or that of a data set which has one in test, images/test,
-    processed/test, or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what was looked for.
+    folder: a test set's (with database, or gallery, and queries), or that of a data set which has one in test,
+    images/test, processed/test, or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what
+    was looked for.
     """
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
@@ -53,15 +57,20 @@ def find_test_sets(folder, queries_folder=None):
             if all(map(os.path.isdir, paths)):
                 return [TestSet(name, *paths, next(p for p in protocols.PROTOCOLS if p.name == name), locate)]
     unnamed = ", ".join(f"{database} and {queries} ({name})" for name, (database, queries, _) in _UNNAMED.items())
-    raise UserError(f"{folder} is no test set: looked for {' or '.join(_DATABASES)} and {queries_folder or 'queries or queries_*'} in "
-                    f"{', '.join(place or '.' for place in _PLACES)}, and for {unnamed} in {', '.join(p or '.' for p in _UNNAMED_PLACES)}")
+    raise UserError(
+        f"{folder} is no test set: looked for {' or '.join(_DATABASES)} and {queries_folder or 'queries or queries_*'} in "
+        f"{', '.join(place or '.' for place in _PLACES)}, and for {unnamed} in {', '.join(p or '.' for p in _UNNAMED_PLACES)}"
+    )
 
 
 def _queries_folders(folder):
     if not os.path.isdir(folder):
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and (entry.name == "queries"
-                                                                                    or entry.name.startswith("queries_")))
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and (entry.name == "queries" or entry.name.startswith("queries_"))
+    )
 
 
 def _test_set(folder, below, database, queries):

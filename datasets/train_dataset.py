@@ -34,10 +34,10 @@ class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
     folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; domain: the
-    datasets.target_dataset.DomainImages whose batches come along; pseudo_targets: PseudoTargets, which give the images of half of each
-    batch's classes; night: a NightAugmentation, which makes night of others; share: the Share of each batch whose images are read (default:
-    all). All images are brought to the size that most of the training
-    images have. Raises UserError when no image can be read.
+    datasets.target_dataset.DomainImages whose batches come along; pseudo_targets: PseudoTargets, which give the images
+    of half of each batch's classes; night: a NightAugmentation, which makes night of others; share: the Share of each
+    batch whose images are read (default: all). All images are brought to the size that most of the training images
+    have. Raises UserError when no image can be read.
     """
 
     def __init__(self, folder, groups, schedule, domain=None, pseudo_targets=None, night=None, share=None):
@@ -59,13 +59,19 @@ class TrainDataset(torch.utils.data.Dataset):
         for number, row in enumerate(mine):
             folder, groups, place = self.folder, self.groups, (group, labels[row])
             if row >= days:
-                folder, groups, place = self.pseudo_targets.folder, self.pseudo_targets.groups, self.pseudo_targets.place(*place)
+                folder, groups, place = (
+                    self.pseudo_targets.folder,
+                    self.pseudo_targets.groups,
+                    self.pseudo_targets.place(*place),
+                )
             candidates = groups.image_indices(*place)
             # an unreadable image is replaced by the next of its class
             if not images.fill(number, folder, map(groups.image_name, round_from(candidates, draws[row]))):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
-                error = (f"none of the {len(candidates)} images of class {class_id} can be read ({images.unreadable[-1][0]!r}: "
-                         f"{images.unreadable[-1][1]}); mend or remove them in {folder}")
+                error = (
+                    f"none of the {len(candidates)} images of class {class_id} can be read ({images.unreadable[-1][0]!r}: "
+                    f"{images.unreadable[-1][1]}); mend or remove them in {folder}"
+                )
                 break
         domain = night = None
         names = images.names
@@ -75,11 +81,22 @@ class TrainDataset(torch.utils.data.Dataset):
             images.unreadable += unreadable
         if self.night and not error:
             try:
-                night = self.night.prepare(self.schedule.night_draws(group, k)[:, :days], self.size, images.unreadable, self.share)
+                night = self.night.prepare(
+                    self.schedule.night_draws(group, k)[:, :days], self.size, images.unreadable, self.share
+                )
             except ImageError as problem:
                 error = str(problem)
-        return TrainBatch(step, to_tensor(images.array), torch.from_numpy(labels), names, images.unreadable, images.resized, error, domain,
-                          night)
+        return TrainBatch(
+            step,
+            to_tensor(images.array),
+            torch.from_numpy(labels),
+            names,
+            images.unreadable,
+            images.resized,
+            error,
+            domain,
+            night,
+        )
 
     def _usual_size(self):
         """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""
@@ -98,9 +115,17 @@ class TrainDataset(torch.utils.data.Dataset):
 
 
 def make_loader(dataset, first_step, num_workers, pin_memory):
-    """A DataLoader over the batches from first_step to the run's end, one for the whole run, so that no epoch starts with a wait."""
-    return make_workers_loader(dataset, num_workers, batch_size=None, sampler=range(first_step, len(dataset)), collate_fn=_unchanged,
-                               pin_memory=pin_memory)
+    """A DataLoader over the batches from first_step to the run's end, one for the whole run, so that no epoch starts
+    with a wait.
+    """
+    return make_workers_loader(
+        dataset,
+        num_workers,
+        batch_size=None,
+        sampler=range(first_step, len(dataset)),
+        collate_fn=_unchanged,
+        pin_memory=pin_memory,
+    )
 
 
 def _unchanged(batch):

@@ -1,4 +1,6 @@
-"""The images below a folder that has no list: walked once; while its directories stay as they are, later runs do not look at files."""
+"""The images below a folder that has no list: walked once; while its directories stay as they are, later runs do not
+look at files.
+"""
 
 import logging
 import os
@@ -17,16 +19,18 @@ _VERSION = 1  # of the cache's layout
 _NAMES = image_names.layout("name")
 _DIRECTORIES = image_names.layout("directory") | {"directory_mtimes": (("int64",), ())}
 _LAYOUT = _NAMES | _DIRECTORIES
-_UNSETTLED = -1  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
+_UNSETTLED = (
+    -1
+)  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
 
 
 def walk(folder, cache_folder):
     """(ImageNames, their digest) of all images below a folder: relative POSIX paths, sorted as whole strings.
 
-    Hidden files and folders are passed over; symbolic links to folders are followed, but not round in circles, and a folder that is
-    reached by several ways is listed by the first. A walk is kept in the cache with the modification time of every directory, and is made
-    anew when one of them has changed. The digest is that of the names as lines. Raises UserError on a folder that cannot be read, or that
-    has no images.
+    Hidden files and folders are passed over; symbolic links to folders are followed, but not round in circles, and a
+    folder that is reached by several ways is listed by the first. A walk is kept in the cache with the modification
+    time of every directory, and is made anew when one of them has changed. The digest is that of the names as lines.
+    Raises UserError on a folder that cannot be read, or that has no images.
     """
     expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
     path = array_cache.cache_path(cache_folder, folder, expected)
@@ -52,8 +56,9 @@ def walk(folder, cache_folder):
 
 
 def _walk(folder):
-    """The arrays of a listing. Directories are entered in the order of their names, so that the names come out sorted: as whole strings,
-    what lies in directory d is compared with its neighbours as d/ is."""
+    """The arrays of a listing. Directories are entered in the order of their names, so that the names come out sorted:
+    as whole strings, what lies in directory d is compared with its neighbours as d/ is.
+    """
     blob, lengths = bytearray(), []
     directories, mtimes, seen = [], [], set()
     now = time.time_ns()
@@ -89,14 +94,23 @@ def _walk(folder):
             else:
                 stack.pop()
     if not lengths:
-        raise UserError(f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}), and no list stands beside it "
-                        "(its name with _images_paths.txt)")
+        raise UserError(
+            f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}), and no list stands beside it "
+            "(its name with _images_paths.txt)"
+        )
     ends = np.cumsum(np.array(lengths, np.int64) + 1) - 1
     starts = ends - lengths
     entered = ImageNames.from_strings([f"./{relative}" for relative in directories])  # never empty
     dtype = offset_dtype(len(blob))
-    values = (np.frombuffer(blob, np.uint8), starts.astype(dtype), ends.astype(dtype),
-              entered.blob, entered.starts, entered.ends, np.array(mtimes, np.int64))
+    values = (
+        np.frombuffer(blob, np.uint8),
+        starts.astype(dtype),
+        ends.astype(dtype),
+        entered.blob,
+        entered.starts,
+        entered.ends,
+        np.array(mtimes, np.int64),
+    )
     return dict(zip(_LAYOUT, values, strict=True))
 
 
@@ -127,8 +141,10 @@ def _is_folder(entry):
 def _unchanged(folder, arrays):
     *names, mtimes = (arrays[name] for name in _DIRECTORIES)
     try:
-        return all(os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
-                   for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True))
+        return all(
+            os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
+            for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True)
+        )
     except (OSError, ValueError, UserError):  # one that is gone, or never was
         return False
 

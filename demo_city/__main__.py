@@ -10,38 +10,79 @@ from demo_city.build import build
 from demo_city.sheet import write_sheet
 from support.errors import UserError, ending_in_one_line
 
-_LARGEST = {"train_metres": 50000, "val_metres": 50000, "test_metres": 50000, "pixels": 2048, "queries": 100000, "target_night": 100000}
+_LARGEST = {
+    "train_metres": 50000,
+    "val_metres": 50000,
+    "test_metres": 50000,
+    "pixels": 2048,
+    "queries": 100000,
+    "target_night": 100000,
+}
 
 
 def parse_arguments(argv=None):
-    """Returns (settings, folder, sheet path or None, sheet pixels, processes); raises UserError on a value out of range."""
+    """Returns (settings, folder, sheet path or None, sheet pixels, processes); raises UserError on a value out of
+    range.
+    """
     default = photos.Settings()
     parser = argparse.ArgumentParser(
-        prog="python -m demo_city", allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="python -m demo_city",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Renders two procedural cities into FOLDER in SF-XL's layout: photographs with true positions, several years, day "
-                    "and night. An interrupted run goes on when the same command is run again.")
-    parser.add_argument("--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings")
+        "and night. An interrupted run goes on when the same command is run again.",
+    )
+    parser.add_argument(
+        "--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings"
+    )
     parser.add_argument("--seed", type=int, default=default.seed, help="whole number from which everything is made")
-    parser.add_argument("--train_metres", type=float, default=default.train_metres, help="metres of streets in city1/train")
+    parser.add_argument(
+        "--train_metres", type=float, default=default.train_metres, help="metres of streets in city1/train"
+    )
     parser.add_argument("--val_metres", type=float, default=default.val_metres, help="metres of streets in city1/val")
-    parser.add_argument("--test_metres", type=float, default=default.test_metres, help="metres of streets in each city's test database")
-    parser.add_argument("--years", type=int, default=default.years, help="training years, 1 to 4; database and queries are of others")
-    parser.add_argument("--train_step", type=float, default=default.train_step, help="metres between the panoramas of a training year")
-    parser.add_argument("--database_step", type=float, default=default.database_step, help="metres between the database's panoramas")
+    parser.add_argument(
+        "--test_metres", type=float, default=default.test_metres, help="metres of streets in each city's test database"
+    )
+    parser.add_argument(
+        "--years", type=int, default=default.years, help="training years, 1 to 4; database and queries are of others"
+    )
+    parser.add_argument(
+        "--train_step", type=float, default=default.train_step, help="metres between the panoramas of a training year"
+    )
+    parser.add_argument(
+        "--database_step", type=float, default=default.database_step, help="metres between the database's panoramas"
+    )
     parser.add_argument("--queries", type=int, default=default.queries, help="photographs in each folder of queries")
     parser.add_argument("--target_night", type=int, default=default.target_night, help="photographs in target_night")
-    parser.add_argument("--headings", type=int, default=default.headings, help="crops of a panorama, 360 / HEADINGS degrees apart")
+    parser.add_argument(
+        "--headings", type=int, default=default.headings, help="crops of a panorama, 360 / HEADINGS degrees apart"
+    )
     parser.add_argument("--pixels", type=int, default=default.pixels, help="width and height of the images, in pixels")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes that render; the files do not depend on it")
-    parser.add_argument("--tiny", action="store_true", help="a few dozen small images for tests: replaces all sizes but the ones given")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that render; the files do not depend on it",
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="a few dozen small images for tests: replaces all sizes but the ones given"
+    )
     parser.add_argument("--sheet", metavar="FILE", help="write only a sheet of sample views to FILE, no data set")
-    parser.add_argument("--sheet_pixels", type=int, default=256, help="width and height of each view on the sheet, in pixels")
+    parser.add_argument(
+        "--sheet_pixels", type=int, default=256, help="width and height of each view on the sheet, in pixels"
+    )
     args = parser.parse_args(argv)
     settings = default
     if args.tiny:
-        given = {action.dest for action in parser._actions for option in action.option_strings
-                 if any(word == option or word.startswith(option + "=") for word in (sys.argv[1:] if argv is None else argv))}
-        settings = replace(photos.TINY, **{f.name: getattr(args, f.name) for f in fields(photos.Settings) if f.name in given})
+        given = {
+            action.dest
+            for action in parser._actions
+            for option in action.option_strings
+            if any(word == option or word.startswith(option + "=") for word in (sys.argv[1:] if argv is None else argv))
+        }
+        settings = replace(
+            photos.TINY, **{f.name: getattr(args, f.name) for f in fields(photos.Settings) if f.name in given}
+        )
     else:
         settings = photos.Settings(**{f.name: getattr(args, f.name) for f in fields(photos.Settings)})
     _check(settings, args)

@@ -49,7 +49,9 @@ class Renderer:
         scene = self.scene(task.district, task.capture)
         moving = photos.traffic(scene.district, photo, task.capture)
         image = render.render_view(scene, photo.camera, self.settings.pixels, moving)
-        return render.develop(image, self.settings.pixels, task.capture, random_for(self.settings.seed, "camera", photo.name))
+        return render.develop(
+            image, self.settings.pixels, task.capture, random_for(self.settings.seed, "camera", photo.name)
+        )
 
     def write(self, folder, index, present):
         """Renders what task `index` lacks. present: names in the task's folder. Returns the number of images written."""
@@ -81,7 +83,9 @@ def _work(job):
 
 
 def prepare_folder(folder, settings):
-    """Makes the folder and its settings file, or checks that an existing one was begun with the same settings. Raises UserError."""
+    """Makes the folder and its settings file, or checks that an existing one was begun with the same settings. Raises
+    UserError.
+    """
     path = os.path.join(folder, SETTINGS_FILE)
     stored = {"made_by": MADE_BY, "format": FORMAT, **asdict(settings)}
     try:
@@ -89,7 +93,9 @@ def prepare_folder(folder, settings):
             raise UserError(f"{folder} is a file; give --folder a new or empty folder")
         if not os.path.exists(path):
             if os.path.isdir(folder) and set(os.listdir(folder)) - {SETTINGS_FILE + ".tmp"}:
-                raise UserError(f"folder {folder} is not empty and was not made by {MADE_BY}; give --folder a new or empty folder")
+                raise UserError(
+                    f"folder {folder} is not empty and was not made by {MADE_BY}; give --folder a new or empty folder"
+                )
             os.makedirs(folder, exist_ok=True)
             with open(path + ".tmp", "w", encoding="utf-8") as file:
                 json.dump(stored, file, indent=2)
@@ -107,8 +113,10 @@ def prepare_folder(folder, settings):
         raise UserError(f"{path} was not written by {MADE_BY}; give --folder a new or empty folder")
     differing = [f"{key} {found.get(key)} (now {value})" for key, value in stored.items() if found.get(key) != value]
     if differing:
-        raise UserError(f"folder {folder} was begun with other settings: {', '.join(differing)}; "
-                        "run with those, or give --folder a new folder")
+        raise UserError(
+            f"folder {folder} was begun with other settings: {', '.join(differing)}; "
+            "run with those, or give --folder a new folder"
+        )
 
 
 def build(folder, settings, processes):
@@ -128,7 +136,9 @@ def build(folder, settings, processes):
                     os.unlink(os.path.join(path, name))
             present[sub] = set(there)
     except OSError as error:
-        raise UserError(f"{error.filename or folder} cannot be written: {error.strerror}; choose another folder with --folder") from error
+        raise UserError(
+            f"{error.filename or folder} cannot be written: {error.strerror}; choose another folder with --folder"
+        ) from error
     jobs = []
     for index, task in enumerate(renderer.tasks):
         there = {photo.name for photo in task.photos} & present[task.folder]

@@ -1,7 +1,7 @@
 """Pictures of walls, drawn once per building and year in world units: what makes one house unlike its neighbour.
 
-A picture has PPM texels a metre, row 0 at the top. Beside the colours lies an index of what can shine at night: 0 nothing,
-1 to LAST_WINDOW a window, up to LAST_SHOP a shop window, above it a sign.
+A picture has PPM texels a metre, row 0 at the top. Beside the colours lies an index of what can shine at night: 0
+nothing, 1 to LAST_WINDOW a window, up to LAST_SHOP a shop window, above it a sign.
 """
 
 import numpy as np
@@ -36,17 +36,25 @@ class Look:
         names, weights = zip(*MATERIALS[style_name], strict=True)
         self.material = str(rng.choice(names, p=np.array(weights) / sum(weights)))
         painted = generation(building.key, "paint", year, REPAINT)
-        paint = random_for(building.key, "colour", painted if self.material in ("plaster", "clapboard", "boards") else 0)
+        paint = random_for(
+            building.key, "colour", painted if self.material in ("plaster", "clapboard", "boards") else 0
+        )
         self.wall = jitter(paint, pick(paint, COLOURS[self.material]), 14)
         self.trim = pick(rng, TRIM)
-        self.frame = pick(rng, [(244, 244, 240), (250, 248, 244), (60, 50, 46), (40, 60, 50), (110, 70, 46), (36, 40, 60)])
+        self.frame = pick(
+            rng, [(244, 244, 240), (250, 248, 244), (60, 50, 46), (40, 60, 50), (110, 70, 46), (36, 40, 60)]
+        )
         self.roof = jitter(rng, pick(rng, ROOF_TILES), 10)
         self.window = str(rng.choice(["single", "double", "arched", "sash", "wide", "french"]))
         self.bay = rng.uniform(1.9, 3.6)
         self.window_width = rng.uniform(0.42, 0.62)
         self.window_height = rng.uniform(0.5, 0.68)
-        self.surround = str(rng.choice(["none", "frame", "lintel", "hood", "arch" if self.window == "arched" else "frame"]))
-        self.shutters = pick(rng, VIVID) if rng.random() < 0.25 and self.window in ("single", "double", "french") else None
+        self.surround = str(
+            rng.choice(["none", "frame", "lintel", "hood", "arch" if self.window == "arched" else "frame"])
+        )
+        self.shutters = (
+            pick(rng, VIVID) if rng.random() < 0.25 and self.window in ("single", "double", "french") else None
+        )
         self.bands = rng.random() < 0.45
         self.quoins = rng.random() < 0.22
         self.cornice = rng.uniform(0.25, 0.7)
@@ -63,7 +71,11 @@ def picture_key(building, kind, piece, year):
     painted = generation(building.key, "paint", year, REPAINT)
     if kind not in (plan.FRONT, plan.SIDE):
         return painted
-    return painted, generation(building.key, "tenant", year, SHOP_CHANGE), generation(building.key, "graffiti", year, GRAFFITI_CHANGE)
+    return (
+        painted,
+        generation(building.key, "tenant", year, SHOP_CHANGE),
+        generation(building.key, "graffiti", year, GRAFFITI_CHANGE),
+    )
 
 
 def wall_picture(building, kind, piece, length, height, style_name, year):
@@ -101,7 +113,13 @@ def _roof_picture(building, look, rng, kind, piece, width, height):
         ImageDraw.Draw(image).rectangle((0, 0, width, 2), fill=(60, 54, 50))
         return image, index
     image = plain(rng, "roof", look.roof, width, height)
-    dormers = building.roof == "mansard" and piece % 10 == 0 or building.roof == "pitched" and piece % 10 == 1 and building.key % 3 == 0
+    dormers = (
+        building.roof == "mansard"
+        and piece % 10 == 0
+        or building.roof == "pitched"
+        and piece % 10 == 1
+        and building.key % 3 == 0
+    )
     if dormers and width > 3.5 * PPM:
         draw, glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
         count = max(int(width / PPM / (look.bay * 1.3)), 1)
@@ -110,7 +128,10 @@ def _roof_picture(building, look, rng, kind, piece, width, height):
         for n in range(count):
             x, half = int((n + 0.5) / count * width), 9
             draw.rectangle((x - half - 2, bottom - tall - 2, x + half + 2, bottom), fill=look.trim)
-            draw.polygon([(x - half - 5, bottom - tall), (x + half + 5, bottom - tall), (x, bottom - tall - 7)], fill=shade(look.roof, 0.7))
+            draw.polygon(
+                [(x - half - 5, bottom - tall), (x + half + 5, bottom - tall), (x, bottom - tall - 7)],
+                fill=shade(look.roof, 0.7),
+            )
             pane = (x - half + 2, bottom - tall + 2, x + half - 2, bottom - 2)
             draw.rectangle(pane, fill=(62, 74, 88))
             draw.line((x, bottom - tall, x, bottom), fill=look.frame)

@@ -22,8 +22,10 @@ def pack(colours):
 
 
 def ground_levels(district):
-    """The ground as a pyramid of packed colours, [(h, w)] with cells of CELL * 2**level metres; row 0 is the southern edge.
-    The top byte is the share of plants, which the season colours: their grey of 128 is to be multiplied by GRASS / 128."""
+    """The ground as a pyramid of packed colours, [(h, w)] with cells of CELL * 2**level metres; row 0 is the southern
+    edge. The top byte is the share of plants, which the season colours: their grey of 128 is to be multiplied by GRASS
+    / 128.
+    """
     size = tuple(int(np.ceil(v / CELL / 64) * 64) for v in district.high - district.low)
     image = Image.new("RGBA", size, (128, 128, 128, 0 if district.style.setback[1] else 105))
     draw = ImageDraw.Draw(image)
@@ -32,14 +34,30 @@ def ground_levels(district):
         return [tuple(p) for p in ((np.asarray(corners) - district.low) / CELL).tolist()]
 
     for street in district.streets:  # pavements first, so that carriageways cut through them at crossings
-        draw.polygon(points(_strip(street, -street.roadway - street.pavement, street.roadway + street.pavement, 0, street.length)),
-                     fill=_FLAGS[(street.line + district.key) % 4])
+        draw.polygon(
+            points(
+                _strip(street, -street.roadway - street.pavement, street.roadway + street.pavement, 0, street.length)
+            ),
+            fill=_FLAGS[(street.line + district.key) % 4],
+        )
     for street in district.streets:
-        draw.polygon(points(_strip(street, -street.roadway - 0.18, street.roadway + 0.18, -street.roadway, street.length + street.roadway)),
-                     fill=(196, 192, 186))
+        draw.polygon(
+            points(
+                _strip(
+                    street,
+                    -street.roadway - 0.18,
+                    street.roadway + 0.18,
+                    -street.roadway,
+                    street.length + street.roadway,
+                )
+            ),
+            fill=(196, 192, 186),
+        )
     for street in district.streets:
-        draw.polygon(points(_strip(street, -street.roadway, street.roadway, -street.roadway, street.length + street.roadway)),
-                     fill=_PAVING[street.paving])
+        draw.polygon(
+            points(_strip(street, -street.roadway, street.roadway, -street.roadway, street.length + street.roadway)),
+            fill=_PAVING[street.paving],
+        )
     for index, street in enumerate(district.streets):
         _markings(draw, points, street, random_for(district.key, "markings", index))
     for building in district.buildings:
@@ -48,7 +66,10 @@ def ground_levels(district):
             normal = np.array([front[1], -front[0]]) / np.hypot(*front)
             door = building.quad[0] + front * (0.5 if building.fence == "" else 0.6)
             unit = front / np.hypot(*front) * 0.6
-            draw.polygon(points([door - unit, door + unit, door + unit + normal * 5, door - unit + normal * 5]), fill=(160, 154, 146))
+            draw.polygon(
+                points([door - unit, door + unit, door + unit + normal * 5, door - unit + normal * 5]),
+                fill=(160, 154, 146),
+            )
     plants = image.getchannel("A").point([255 - v for v in range(256)])  # whatever was drawn is opaque
     image = ImageChops.multiply(image.convert("RGB"), _grain(size))
     levels = []
@@ -82,13 +103,27 @@ def _markings(draw, points, street, rng):
         draw.polygon(points(_strip(street, 0.9, 1.5, s, s + 0.6)), fill=(58, 56, 56))
     if street.paving == 2:  # setts
         for s in np.arange(0, street.length, 0.64):
-            draw.line(points([street.a + street.along * s - street.across * street.roadway,
-                              street.a + street.along * s + street.across * street.roadway]), fill=(104, 97, 92))
+            draw.line(
+                points(
+                    [
+                        street.a + street.along * s - street.across * street.roadway,
+                        street.a + street.along * s + street.across * street.roadway,
+                    ]
+                ),
+                fill=(104, 97, 92),
+            )
     for s in np.arange(0, street.length, 1.28):  # joints of the flagstones
         for side in (-1, 1):
             near, far = street.roadway + 0.2, street.roadway + street.pavement
-            draw.line(points([street.a + street.along * s + street.across * near * side,
-                              street.a + street.along * s + street.across * far * side]), fill=(138, 132, 124))
+            draw.line(
+                points(
+                    [
+                        street.a + street.along * s + street.across * near * side,
+                        street.a + street.along * s + street.across * far * side,
+                    ]
+                ),
+                fill=(138, 132, 124),
+            )
 
 
 def _grain(size):
@@ -111,12 +146,17 @@ def height_raster(district):
     image = Image.new("F", size, 0.0)
     draw = ImageDraw.Draw(image)
     for building in district.buildings:
-        draw.polygon([tuple(p) for p in ((building.quad - district.low) / COARSE).tolist()], fill=building.height + building.rise * 0.6)
+        draw.polygon(
+            [tuple(p) for p in ((building.quad - district.low) / COARSE).tolist()],
+            fill=building.height + building.rise * 0.6,
+        )
     return np.array(image)
 
 
 def shadow_raster(heights, sun):
-    """Height below which each cell lies in the shadow of what stands towards the sun, float32 as `heights`; sun: (3,) unit vector."""
+    """Height below which each cell lies in the shadow of what stands towards the sun, float32 as `heights`; sun: (3,)
+    unit vector.
+    """
     flat = np.hypot(sun[0], sun[1])
     fall = COARSE * 2 * sun[2] / flat  # metres of height that a sunray loses a step of one metre
     shadow = np.zeros_like(heights)
@@ -127,7 +167,9 @@ def shadow_raster(heights, sun):
             break
         to_rows, to_columns = slice(max(-dy, 0), rows - max(dy, 0)), slice(max(-dx, 0), columns - max(dx, 0))
         from_rows, from_columns = slice(max(dy, 0), rows - max(-dy, 0)), slice(max(dx, 0), columns - max(-dx, 0))
-        np.maximum(shadow[to_rows, to_columns], heights[from_rows, from_columns] - step * fall, out=shadow[to_rows, to_columns])
+        np.maximum(
+            shadow[to_rows, to_columns], heights[from_rows, from_columns] - step * fall, out=shadow[to_rows, to_columns]
+        )
     return shadow
 
 
@@ -136,20 +178,21 @@ def light_raster(district):
     size = np.ceil((district.high - district.low) / COARSE).astype(int)
     light = np.full((size[1], size[0]), 0.02, np.float32)
     reach = int(15 / COARSE)
-    y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1] * COARSE
-    pool = (1 / (1 + (x ** 2 + y ** 2) / 11.0) ** 1.35).astype(np.float32)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] * COARSE
+    pool = (1 / (1 + (x**2 + y**2) / 11.0) ** 1.35).astype(np.float32)
     pool *= np.clip((15 - np.hypot(x, y)) / 5, 0, 1)
     for thing in district.things:
         if thing.kind == "lamp":
             column, row = ((thing.position + thing.facing * 0.9 - district.low) / COARSE).astype(int)
             if reach <= row < size[1] - reach and reach <= column < size[0] - reach:
-                light[row - reach:row + reach + 1, column - reach:column + reach + 1] += pool
+                light[row - reach : row + reach + 1, column - reach : column + reach + 1] += pool
     return np.minimum(light, 0.85)
 
 
 def sky(capture, district):
-    """The sky as packed colours (SKY_HEIGHT, SKY_WIDTH): columns by azimuth clockwise from north, rows by the tangent of the elevation
-    from 0 (row 0) to SKY_TOP. Also returns the colour of the haze, float32 (3,)."""
+    """The sky as packed colours (SKY_HEIGHT, SKY_WIDTH): columns by azimuth clockwise from north, rows by the tangent
+    of the elevation from 0 (row 0) to SKY_TOP. Also returns the colour of the haze, float32 (3,).
+    """
     rng = random_for(district.key, "sky", *capture.key)
     up = np.linspace(0, 1, SKY_HEIGHT, dtype=np.float32)[:, None, None]
     if capture.night:
@@ -157,7 +200,10 @@ def sky(capture, district):
         haze = np.array([34, 30, 34], np.float32)
     else:
         warm = capture.warmth
-        low = np.array([206 + 26 * warm, 214 + 4 * warm, 224 - 26 * warm]) * (1 - capture.cloud) + np.array([202, 205, 210]) * capture.cloud
+        low = (
+            np.array([206 + 26 * warm, 214 + 4 * warm, 224 - 26 * warm]) * (1 - capture.cloud)
+            + np.array([202, 205, 210]) * capture.cloud
+        )
         high = np.array([78, 126, 196]) * (1 - capture.cloud) + np.array([172, 177, 186]) * capture.cloud
         haze = low.astype(np.float32)
     colours = low + (high - low) * up ** np.float32(0.55) * np.ones((1, SKY_WIDTH, 1), np.float32)

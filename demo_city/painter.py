@@ -66,7 +66,13 @@ class Painter:
             self.box(0, top - look.cornice - 0.14, length, top - look.cornice, shade(look.wall, 0.55))
             if look.dentils:
                 for n in range(int(length / 0.5)):
-                    self.box(n * 0.5 + 0.1, top - look.cornice - 0.12, n * 0.5 + 0.3, top - look.cornice + 0.08, shade(look.trim, 0.92))
+                    self.box(
+                        n * 0.5 + 0.1,
+                        top - look.cornice - 0.12,
+                        n * 0.5 + 0.3,
+                        top - look.cornice + 0.08,
+                        shade(look.trim, 0.92),
+                    )
         if b.roof == "flat":
             self.box(0, top + 0.55, length, top + 0.7, shade(look.trim, 0.95))
         if b.shop and (front or rng.random() < 0.4):
@@ -131,14 +137,22 @@ class Painter:
                 for x in (a - each - 0.04, c + 0.04):
                     self.box(x, low, x + each, low + high, look.shutters)
                     for n in range(int(high / 0.25)):
-                        self.box(x + 0.06, low + n * 0.25, x + each - 0.06, low + n * 0.25 + 0.07, shade(look.shutters, 0.72))
+                        self.box(
+                            x + 0.06, low + n * 0.25, x + each - 0.06, low + n * 0.25 + 0.07, shade(look.shutters, 0.72)
+                        )
         if look.balcony in ("iron", "solid") and storey and (storey + int(left / pitch)) % 3 == self.building.key % 3:
             self.balcony(a - 0.35, c + 0.35, z + 0.1, look.balcony)
         elif rng.random() < 0.06 and storey:  # a flower box
             self.box(a, low - 0.25, c, low - 0.05, (96, 70, 52))
             for _ in range(8):
                 x = rng.uniform(a, c - 0.1)
-                self.box(x, low - 0.1, x + 0.18, low + 0.12, pick(rng, [(200, 50, 60), (230, 190, 60), (60, 120, 50), (220, 120, 170)]))
+                self.box(
+                    x,
+                    low - 0.1,
+                    x + 0.18,
+                    low + 0.12,
+                    pick(rng, [(200, 50, 60), (230, 190, 60), (60, 120, 50), (220, 120, 170)]),
+                )
 
     def one_window(self, x0, low, x1, high, rng):
         """Puts one of the few kinds of windows that this wall has at x0..x1, low..high."""
@@ -153,7 +167,9 @@ class Painter:
         self.index.paste(number, (left, top, left + picture.width, top + picture.height), panes)
 
     def _window_patch(self, wide, tall, variant):
-        """A window of wide x tall texels with what surrounds it: picture (RGB), its outline (L) and the panes that can shine (L)."""
+        """A window of wide x tall texels with what surrounds it: picture (RGB), its outline (L) and the panes that can
+        shine (L).
+        """
         size = wide + 2 * _MARGIN, tall + _MARGIN + _ABOVE
         picture, outline, panes = Image.new("RGB", size), Image.new("L", size), Image.new("L", size)
         rng = random_for(self.building.key, "window", wide, tall, variant)
@@ -245,13 +261,17 @@ class Painter:
                 x = middle + rng.normal(0, 0.35 + 0.5 * (1 - z / reach))
                 r = rng.uniform(0.06, 0.15)
                 y = self.height - z * PPM
-                self.draw.ellipse(((x - r) * PPM, y - r * PPM, (x + r) * PPM, y + r * PPM),
-                                  fill=shade((58, 92, 44), rng.uniform(0.6, 1.25)))
+                self.draw.ellipse(
+                    ((x - r) * PPM, y - r * PPM, (x + r) * PPM, y + r * PPM),
+                    fill=shade((58, 92, 44), rng.uniform(0.6, 1.25)),
+                )
         if not b.shop and rng.random() < 0.12 or not front and rng.random() < 0.3:
             self.graffiti(length)
 
     def graffiti(self, length):
-        rng = random_for(self.building.key, "graffiti", generation(self.building.key, "graffiti", self.year, GRAFFITI_CHANGE))
+        rng = random_for(
+            self.building.key, "graffiti", generation(self.building.key, "graffiti", self.year, GRAFFITI_CHANGE)
+        )
         colour, x = pick(rng, VIVID), rng.uniform(0.1, 0.6) * length
         for _ in range(int(rng.integers(3, 6))):
             points = [((x + rng.uniform(-0.1, 0.6)) * PPM, self.height - rng.uniform(0.5, 1.7) * PPM) for _ in range(4)]
@@ -269,5 +289,9 @@ class Painter:
         elif b.height > 8 and rng.random() < 0.3:
             low = rng.uniform(0.45, 0.6) * b.height
             self.box(length * 0.12, low, length * 0.88, b.height - 0.8, pick(rng, VIVID))
-            pseudo_text(self.draw, rng, (length * 0.2 * PPM, self.height - (b.height - 1.6) * PPM, length * 0.6 * PPM, 1.6 * PPM),
-                        (240, 236, 226))
+            pseudo_text(
+                self.draw,
+                rng,
+                (length * 0.2 * PPM, self.height - (b.height - 1.6) * PPM, length * 0.6 * PPM, 1.6 * PPM),
+                (240, 236, 226),
+            )

@@ -1,4 +1,6 @@
-"""Which photographs are taken: places, headings, days and file names of every folder, all known before anything is rendered."""
+"""Which photographs are taken: places, headings, days and file names of every folder, all known before anything is
+rendered.
+"""
 
 import base64
 import hashlib
@@ -13,7 +15,10 @@ from demo_city.render import Camera
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
 DISTRICTS = {  # name: city and offset in metres from the city's origin; kilometres lie between two districts
-    "train": ("city1", (0, 0)), "val": ("city1", (0, 6000)), "test": ("city1", (6000, 0)), "target": ("city1", (6000, 6000)),
+    "train": ("city1", (0, 0)),
+    "val": ("city1", (0, 6000)),
+    "test": ("city1", (6000, 0)),
+    "target": ("city1", (6000, 6000)),
     "test2": ("city2", (0, 0)),
 }
 
@@ -21,6 +26,7 @@ DISTRICTS = {  # name: city and offset in metres from the city's origin; kilomet
 @dataclass(frozen=True)
 class Settings:
     """What the pictures depend on; lengths in metres."""
+
     seed: int = 0
     train_metres: float = 4000.0
     val_metres: float = 400.0
@@ -34,17 +40,32 @@ class Settings:
     pixels: int = 128
 
     def district_metres(self, name):
-        return {"train": self.train_metres, "val": self.val_metres, "target": min(self.test_metres, self.target_night * 1.5)}.get(
-            name, self.test_metres)
+        return {
+            "train": self.train_metres,
+            "val": self.val_metres,
+            "target": min(self.test_metres, self.target_night * 1.5),
+        }.get(name, self.test_metres)
 
 
-TINY = Settings(train_metres=30.0, val_metres=20.0, test_metres=30.0, years=2, train_step=10.0, queries=6, target_night=4, headings=4,
-                pixels=48)
+TINY = Settings(
+    train_metres=30.0,
+    val_metres=20.0,
+    test_metres=30.0,
+    years=2,
+    train_step=10.0,
+    queries=6,
+    target_night=4,
+    headings=4,
+    pixels=48,
+)
 
 
 @dataclass
 class Photo:
-    """One photograph: camera in the district's metres, street index, name of the file, and the moment it shares with its panorama."""
+    """One photograph: camera in the district's metres, street index, name of the file, and the moment it shares with
+    its panorama.
+    """
+
     camera: Camera
     street: int
     name: str
@@ -55,6 +76,7 @@ class Photo:
 @dataclass
 class Task:
     """Photographs of one folder on one day along one street: what a process renders at a time."""
+
     folder: str
     district: str
     capture: years.Capture
@@ -72,7 +94,9 @@ def plan_tasks(settings, districts):
     """All tasks, in the order in which they are rendered. districts: {name: District}, all of DISTRICTS."""
     tasks = []
     for year in range(settings.years):
-        tasks += _survey(settings, districts["train"], "city1/train", years.captures("train", year), settings.train_step)
+        tasks += _survey(
+            settings, districts["train"], "city1/train", years.captures("train", year), settings.train_step
+        )
     for name, root in (("val", "city1/val"), ("test", "city1/test"), ("test2", "city2/test")):
         district = districts[name]
         database = _survey(settings, district, f"{root}/database", years.captures("database"), settings.database_step)
@@ -81,10 +105,15 @@ def plan_tasks(settings, districts):
         for folder, role in folders.items():
             tasks += _queries(settings, district, f"{root}/{folder}", years.captures(role), settings.queries, database)
     places = _survey(settings, districts["target"], "", years.captures("night"), settings.database_step)
-    tasks += _queries(settings, districts["target"], "target_night", years.captures("night"), settings.target_night, places)
+    tasks += _queries(
+        settings, districts["target"], "target_night", years.captures("night"), settings.target_night, places
+    )
     # all that is photographed in one street together: a process then draws the fronts of its houses once
     order = {name: n for n, name in enumerate(DISTRICTS)}
-    walks = {name: {piece[0]: n for n, piece in enumerate(d.walk(settings.district_metres(name)))} for name, d in districts.items()}
+    walks = {
+        name: {piece[0]: n for n, piece in enumerate(d.walk(settings.district_metres(name)))}
+        for name, d in districts.items()
+    }
     return sorted(tasks, key=lambda task: (order[task.district], walks[task.district][task.photos[0].street]))
 
 
@@ -103,13 +132,19 @@ def _survey(settings, district, folder, days, step):
             position = street.a + street.along * s + street.across * rng.uniform(-reach, reach)
             height = rng.uniform(1.7, 2.7)
             for heading in range(settings.headings):
-                photos.append(_photo(district, folder, day, index, k, position, height, heading * 360.0 / settings.headings, False))
+                photos.append(
+                    _photo(
+                        district, folder, day, index, k, position, height, heading * 360.0 / settings.headings, False
+                    )
+                )
         tasks.append(Task(folder, district.name, day, photos))
     return tasks
 
 
 def _queries(settings, district, folder, days, count, database):
-    """Single photographs, uniform in the disks of QUERY_RADIUS around the database's places as far as one can stand there."""
+    """Single photographs, uniform in the disks of QUERY_RADIUS around the database's places as far as one can stand
+    there.
+    """
     panoramas = [task.photos[k] for task in database for k in range(0, len(task.photos), settings.headings)]
     groups = {}
     for n in range(count):
@@ -121,13 +156,17 @@ def _queries(settings, district, folder, days, count, database):
             angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
             candidate = near.camera.position + radius * np.array([np.cos(angle), np.sin(angle)])
             offset = candidate - street.a
-            if 0 <= offset @ street.along <= street.length and abs(offset @ street.across) < street.roadway + street.pavement - 0.7:
+            if (
+                0 <= offset @ street.along <= street.length
+                and abs(offset @ street.across) < street.roadway + street.pavement - 0.7
+            ):
                 position = candidate
                 break
         which = int(rng.integers(len(days)))
         heading = np.floor(rng.uniform(0, 360) * 100) / 100
         groups.setdefault((which, near.street), []).append(
-            _photo(district, folder, days[which], near.street, n, position, rng.uniform(1.5, 1.9), heading, True))
+            _photo(district, folder, days[which], near.street, n, position, rng.uniform(1.5, 1.9), heading, True)
+        )
     return [Task(folder, district.name, days[which], photos) for (which, _), photos in sorted(groups.items())]
 
 
@@ -138,8 +177,18 @@ def _photo(district, folder, day, street, number, position, height, heading, que
     moment = (district.key, folder, *day.key, street, number)
     identity = base64.urlsafe_b64encode(hashlib.sha256(repr(moment).encode()).digest())[:22].decode()
     height = round(float(height), 2)
-    name = format_name(east, north, style.zone_number, style.zone_letter, latitude, longitude, identity, heading=heading,
-                       height=f"{height:.2f}", timestamp=f"{day.year}{day.month:02d}")
+    name = format_name(
+        east,
+        north,
+        style.zone_number,
+        style.zone_letter,
+        latitude,
+        longitude,
+        identity,
+        heading=heading,
+        height=f"{height:.2f}",
+        timestamp=f"{day.year}{day.month:02d}",
+    )
     return Photo(Camera(np.array([east, north]) - district.origin, height, float(heading)), street, name, moment, query)
 
 
@@ -163,6 +212,8 @@ def traffic(district, photo, capture):
             depth, across = rng.uniform(4, 9), rng.uniform(-0.5, 0.5)
             position = camera.position + depth * (camera.forward + across * camera.right)
             if abs((position - street.a) @ street.across) < street.roadway - 0.4:
-                moving.append(things.Car(rng, position, street.along * rng.choice([-1, 1]), lights=bool(rng.random() < 0.5)))
+                moving.append(
+                    things.Car(rng, position, street.along * rng.choice([-1, 1]), lights=bool(rng.random() < 0.5))
+                )
                 break
     return moving

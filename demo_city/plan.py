@@ -1,7 +1,8 @@
 """The plan of a district: streets, blocks, lots, buildings, trees and lamps, all in metres and all from one seed.
 
-Coordinates are UTM metres minus the district's origin: x to the east, y to the north. A building is a prism on a quadrilateral;
-all that stands is a set of vertical walls (`Walls`), since a camera with pitch 0 sees a vertical wall as one span of every column.
+Coordinates are UTM metres minus the district's origin: x to the east, y to the north. A building is a prism on a
+quadrilateral; all that stands is a set of vertical walls (`Walls`), since a camera with pitch 0 sees a vertical wall as
+one span of every column.
 """
 
 import zlib
@@ -17,6 +18,7 @@ FRONT, SIDE, PARTY, BACK, ROOF, CHIMNEY, FENCE = range(7)  # what a wall is
 @dataclass(frozen=True)
 class Style:
     """How a city is laid out. Pairs are ranges in metres unless said otherwise."""
+
     name: str
     zone_number: int
     zone_letter: str
@@ -38,13 +40,43 @@ class Style:
 
 STYLES = {
     "city1": Style(
-        "city1", 32, "U", (478000.0, 5442000.0), rotation=11.0, warp=3.0, spacing=(58.0, 84.0), roadway=(3.0, 4.4), pavement=(2.0, 3.4),
-        widths=(6.0, 15.0), depth=11.0, gap=(0.0, 0.0), setback=(0.0, 0.0), storeys=(2, 6), storey_height=(2.8, 3.6), shops=0.5,
-        roofs={"flat": 4, "mansard": 3, "pitched": 3, "gable": 2, "stepped": 1.2, "curved": 1.2}),
+        "city1",
+        32,
+        "U",
+        (478000.0, 5442000.0),
+        rotation=11.0,
+        warp=3.0,
+        spacing=(58.0, 84.0),
+        roadway=(3.0, 4.4),
+        pavement=(2.0, 3.4),
+        widths=(6.0, 15.0),
+        depth=11.0,
+        gap=(0.0, 0.0),
+        setback=(0.0, 0.0),
+        storeys=(2, 6),
+        storey_height=(2.8, 3.6),
+        shops=0.5,
+        roofs={"flat": 4, "mansard": 3, "pitched": 3, "gable": 2, "stepped": 1.2, "curved": 1.2},
+    ),
     "city2": Style(
-        "city2", 10, "S", (547000.0, 4185000.0), rotation=-24.0, warp=13.0, spacing=(64.0, 92.0), roadway=(3.2, 4.2), pavement=(1.6, 2.6),
-        widths=(7.5, 13.0), depth=11.0, gap=(1.2, 4.5), setback=(1.5, 5.0), storeys=(1, 3), storey_height=(2.7, 3.3), shops=0.14,
-        roofs={"gable": 5, "pitched": 4, "flat": 1.5, "hip": 3, "false": 1}),
+        "city2",
+        10,
+        "S",
+        (547000.0, 4185000.0),
+        rotation=-24.0,
+        warp=13.0,
+        spacing=(64.0, 92.0),
+        roadway=(3.2, 4.2),
+        pavement=(1.6, 2.6),
+        widths=(7.5, 13.0),
+        depth=11.0,
+        gap=(1.2, 4.5),
+        setback=(1.5, 5.0),
+        storeys=(1, 3),
+        storey_height=(2.7, 3.3),
+        shops=0.14,
+        roofs={"gable": 5, "pitched": 4, "flat": 1.5, "hip": 3, "false": 1},
+    ),
 }
 
 
@@ -55,7 +87,10 @@ def random_for(*keys):
 
 @dataclass
 class Building:
-    """quad: float (4, 2), corners counter-clockwise, the street front from 0 to 1; height: of the eaves; rise: of the roof."""
+    """quad: float (4, 2), corners counter-clockwise, the street front from 0 to 1; height: of the eaves; rise: of the
+    roof.
+    """
+
     key: int
     quad: np.ndarray
     storeys: int
@@ -75,7 +110,10 @@ class Building:
 
 @dataclass
 class Street:
-    """One block's length of street between two crossings: a, b: (2,) ends on the centre line; half-width and pavement in metres."""
+    """One block's length of street between two crossings: a, b: (2,) ends on the centre line; half-width and pavement
+    in metres.
+    """
+
     a: np.ndarray
     b: np.ndarray
     roadway: float
@@ -101,9 +139,12 @@ class Street:
 
 @dataclass
 class Walls:
-    """All vertical walls. start, end: float64 (n, 2), left to right as seen from outside; tops: float32 (n, PROFILE), heights of the
-    upper edge; low: float32 (n,), metres: nothing of the wall can be seen below; building: int (n,), its index; kind: int (n,);
-    piece: int (n,), tells apart a building's walls of one kind. length (n,) and the outward normal (n, 2) follow."""
+    """All vertical walls. start, end: float64 (n, 2), left to right as seen from outside; tops: float32 (n, PROFILE),
+    heights of the upper edge; low: float32 (n,), metres: nothing of the wall can be seen below; building: int (n,), its
+    index; kind: int (n,); piece: int (n,), tells apart a building's walls of one kind. length (n,) and the outward
+    normal (n, 2) follow.
+    """
+
     start: np.ndarray
     end: np.ndarray
     tops: np.ndarray
@@ -122,7 +163,10 @@ class Walls:
 
 @dataclass
 class Thing:
-    """A fixed object of the street: kind (tree, lamp, sign, bin), position (2,), size in metres, variant: what it looks like."""
+    """A fixed object of the street: kind (tree, lamp, sign, bin), position (2,), size in metres, variant: what it looks
+    like.
+    """
+
     kind: str
     position: np.ndarray
     size: float
@@ -133,7 +177,8 @@ class Thing:
 class District:
     """A closed part of a city with at least `metres` of streets to walk; no other district is within sight.
 
-    origin: UTM (east, north); low, high: (2,) the extent in local metres; streets, buildings, things: lists; walls: Walls.
+    origin: UTM (east, north); low, high: (2,) the extent in local metres; streets, buildings, things: lists; walls:
+    Walls.
     """
 
     def __init__(self, seed, style, name, metres, origin):
@@ -155,7 +200,9 @@ class District:
     def walk(self, metres):
         """[(street index, from m, to m)]: pieces of walkable streets of `metres` in all, each at most one block long."""
         pieces, left = [], metres
-        for index in sorted((i for i, s in enumerate(self.streets) if s.walkable), key=lambda i: (self.streets[i].line % 7, i)):
+        for index in sorted(
+            (i for i, s in enumerate(self.streets) if s.walkable), key=lambda i: (self.streets[i].line % 7, i)
+        ):
             if left <= 0:
                 break
             pieces.append((index, 0.0, min(self.streets[index].length, left)))
@@ -173,15 +220,26 @@ def _grid(rng, style, metres):
     lines, offsets = [], []
     for axis, count in enumerate(counts):
         offsets.append(np.concatenate([[0], np.cumsum(rng.uniform(*style.spacing, count - 1))]))
-        lines.append([{"roadway": rng.uniform(*style.roadway), "pavement": rng.uniform(*style.pavement), "line": axis * 3 + k * 5,
-                       "trees": str(rng.choice(["", "round", "tall", "broad", "round"])), "paving": int(rng.integers(4))}
-                      for k in range(count)])
+        lines.append(
+            [
+                {
+                    "roadway": rng.uniform(*style.roadway),
+                    "pavement": rng.uniform(*style.pavement),
+                    "line": axis * 3 + k * 5,
+                    "trees": str(rng.choice(["", "round", "tall", "broad", "round"])),
+                    "paving": int(rng.integers(4)),
+                }
+                for k in range(count)
+            ]
+        )
     x, y = np.meshgrid(offsets[0] - offsets[0].mean(), offsets[1] - offsets[1].mean(), indexing="ij")
     phase = rng.uniform(0, 2 * np.pi, 4)
     bent_x = x + style.warp * np.sin(y / 61 + phase[0]) + style.warp * 0.5 * np.sin(y / 23 + x / 47 + phase[1])
     bent_y = y + style.warp * np.sin(x / 67 + phase[2]) + style.warp * 0.5 * np.sin(x / 29 + y / 53 + phase[3])
     angle = np.radians(style.rotation)
-    nodes = np.stack([bent_x * np.cos(angle) - bent_y * np.sin(angle), bent_x * np.sin(angle) + bent_y * np.cos(angle)], -1)
+    nodes = np.stack(
+        [bent_x * np.cos(angle) - bent_y * np.sin(angle), bent_x * np.sin(angle) + bent_y * np.cos(angle)], -1
+    )
     return nodes, lines
 
 
@@ -193,17 +251,23 @@ def _streets(nodes, lines):
             for m in range((gy if axis == 0 else gx) - 1):
                 a, b = (nodes[k, m], nodes[k, m + 1]) if axis == 0 else (nodes[m, k], nodes[m + 1, k])
                 inner = 1 <= k <= len(lines[axis]) - 2 and 1 <= m <= len(lines[1 - axis]) - 3
-                streets.append(Street(a, b, line["roadway"], line["pavement"], line["line"], line["trees"], line["paving"], inner))
+                streets.append(
+                    Street(a, b, line["roadway"], line["pavement"], line["line"], line["trees"], line["paving"], inner)
+                )
     return streets
 
 
 def _fill_block(district, rng, i, j):
-    """Puts buildings round the block between the lines i, i + 1 and j, j + 1: front after front along each of its four streets."""
+    """Puts buildings round the block between the lines i, i + 1 and j, j + 1: front after front along each of its four
+    streets.
+    """
     nodes, lines, style = district.nodes, district.lines, district.style
     corners = [nodes[i, j], nodes[i + 1, j], nodes[i + 1, j + 1], nodes[i, j + 1]]
     borders = [lines[1][j], lines[0][i + 1], lines[1][j + 1], lines[0][i]]
     insets = [line["roadway"] + line["pavement"] for line in borders]
-    block = np.array([_meet(corners[k - 1], corners[k], insets[k - 1], corners[(k + 1) % 4], insets[k]) for k in range(4)])
+    block = np.array(
+        [_meet(corners[k - 1], corners[k], insets[k - 1], corners[(k + 1) % 4], insets[k]) for k in range(4)]
+    )
     district.blocks.append(block)
     setbacks = rng.uniform(*style.setback, 4)
     plot = np.array([_meet(block[k - 1], block[k], setbacks[k - 1], block[(k + 1) % 4], setbacks[k]) for k in range(4)])
@@ -221,8 +285,14 @@ def _fill_block(district, rng, i, j):
             forward = rng.choice([0.0, 0.0, 0.25, 0.5]) if not first else 0.0
             depth = style.depth * (1.0 if first else rng.uniform(0.85, 1.0))
             start, end = a + along * position, a + along * (position + width)
-            quad = np.array([start + inward * forward, end + inward * forward, end + inward * depth,
-                             start + back * depth if first else start + inward * depth])
+            quad = np.array(
+                [
+                    start + inward * forward,
+                    end + inward * forward,
+                    end + inward * depth,
+                    start + back * depth if first else start + inward * depth,
+                ]
+            )
             district.buildings.append(_building(district, rng, quad, first))
             gap = rng.uniform(*style.gap)
             position += width + gap
@@ -240,13 +310,35 @@ def _building(district, rng, quad, corner):
     if corner and roof in ("stepped", "curved", "gable") and style.name == "city1":
         roof = "mansard"
     width = np.hypot(*(quad[1] - quad[0]))
-    rise = {"flat": 0.0, "mansard": rng.uniform(2.2, 3.0), "pitched": rng.uniform(2.5, 4.2), "gable": width * rng.uniform(0.3, 0.5),
-            "stepped": width * rng.uniform(0.35, 0.5), "curved": rng.uniform(1.2, 2.4), "hip": rng.uniform(2.0, 3.2),
-            "false": rng.uniform(0.8, 1.6)}[roof]
+    rise = {
+        "flat": 0.0,
+        "mansard": rng.uniform(2.2, 3.0),
+        "pitched": rng.uniform(2.5, 4.2),
+        "gable": width * rng.uniform(0.3, 0.5),
+        "stepped": width * rng.uniform(0.35, 0.5),
+        "curved": rng.uniform(1.2, 2.4),
+        "hip": rng.uniform(2.0, 3.2),
+        "false": rng.uniform(0.8, 1.6),
+    }[roof]
     detached = style.gap[1] > 0
-    fence = str(rng.choice(["", "hedge", "picket", "wall", "rail"])) if detached and style.setback[0] > 1 and not shop else ""
-    return Building(int(rng.integers(1 << 31)), quad, storeys, rng.uniform(3.4, 4.4) if shop else rng.uniform(2.9, 3.6),
-                    rng.uniform(*style.storey_height), roof, min(rise, 5.0), shop, corner, detached, fence)
+    fence = (
+        str(rng.choice(["", "hedge", "picket", "wall", "rail"]))
+        if detached and style.setback[0] > 1 and not shop
+        else ""
+    )
+    return Building(
+        int(rng.integers(1 << 31)),
+        quad,
+        storeys,
+        rng.uniform(3.4, 4.4) if shop else rng.uniform(2.9, 3.6),
+        rng.uniform(*style.storey_height),
+        roof,
+        min(rise, 5.0),
+        shop,
+        corner,
+        detached,
+        fence,
+    )
 
 
 def _meet(before, corner, inset_before, after, inset_after):
@@ -288,7 +380,9 @@ def _walls(buildings):
 
 
 def _building_walls(b):
-    """(start, end, tops, kind, piece) of the four walls, the stepped planes that stand for a sloping roof, the chimney, the fence."""
+    """(start, end, tops, kind, piece) of the four walls, the stepped planes that stand for a sloping roof, the chimney,
+    the fence.
+    """
     q, roof, h = b.quad, b.roof, b.height
     front_carries = roof in ("gable", "stepped", "curved", "false")
     side_carries = roof in ("pitched", "mansard")
@@ -300,7 +394,11 @@ def _building_walls(b):
     if roof != "flat":
         # slopes start at the walls that do not carry the cross-section; a hip has slopes on all sides
         slopes = [k for k in range(4) if roof == "hip" or (k in (0, 2)) != front_carries]
-        steps = ((0.05, 0.92), (0.15, 1.0)) if roof == "mansard" else ((0.06, 0.12), (0.17, 0.34), (0.32, 0.64), (0.48, 0.96))
+        steps = (
+            ((0.05, 0.92), (0.15, 1.0))
+            if roof == "mansard"
+            else ((0.06, 0.12), (0.17, 0.34), (0.32, 0.64), (0.48, 0.96))
+        )
         for k in slopes:
             for step, (inset, up) in enumerate(steps):
                 a, c = q[k] + (q[k - 1] - q[k]) * inset, q[(k + 1) % 4] + (q[(k + 2) % 4] - q[(k + 1) % 4]) * inset
@@ -316,7 +414,13 @@ def _building_walls(b):
         deep = inward / np.hypot(*inward) * size * 0.7
         corners = [box[0], box[1], box[1] + deep, box[0] + deep]
         for k in range(4):
-            yield corners[k], corners[(k + 1) % 4], np.full(PROFILE, h + b.rise * 0.6 + rng.uniform(1.2, 1.3)), CHIMNEY, 50 + k
+            yield (
+                corners[k],
+                corners[(k + 1) % 4],
+                np.full(PROFILE, h + b.rise * 0.6 + rng.uniform(1.2, 1.3)),
+                CHIMNEY,
+                50 + k,
+            )
     if b.fence:
         front = q[1] - q[0]
         normal = np.array([front[1], -front[0]]) / np.hypot(*front)
@@ -338,16 +442,37 @@ def _street_furniture(district):
             step, s = rng.uniform(8, 13), reach + rng.uniform(0, 6)
             while s < street.length - reach:
                 if street.trees and rng.random() < 0.8:
-                    things.append(Thing("tree", street.a + street.along * s + kerb, rng.uniform(4.5, 8.0),
-                                        int(rng.integers(6)) + 6 * ["round", "tall", "broad"].index(street.trees), -street.across * side))
+                    things.append(
+                        Thing(
+                            "tree",
+                            street.a + street.along * s + kerb,
+                            rng.uniform(4.5, 8.0),
+                            int(rng.integers(6)) + 6 * ["round", "tall", "broad"].index(street.trees),
+                            -street.across * side,
+                        )
+                    )
                 elif rng.random() < 0.35:
-                    things.append(Thing(str(rng.choice(["sign", "bin", "box"])), street.a + street.along * s + kerb * 1.02, 1.0,
-                                        int(rng.integers(1000)), -street.across * side))
+                    things.append(
+                        Thing(
+                            str(rng.choice(["sign", "bin", "box"])),
+                            street.a + street.along * s + kerb * 1.02,
+                            1.0,
+                            int(rng.integers(1000)),
+                            -street.across * side,
+                        )
+                    )
                 s += step * rng.uniform(0.8, 1.2)
             s = reach - 2 + (9 if side > 0 else 0) + rng.uniform(0, 3)
             while s < street.length - reach + 2:
-                things.append(Thing("lamp", street.a + street.along * s + kerb * 0.97, rng.uniform(5.0, 6.0), street.line % 3,
-                                    -street.across * side))
+                things.append(
+                    Thing(
+                        "lamp",
+                        street.a + street.along * s + kerb * 0.97,
+                        rng.uniform(5.0, 6.0),
+                        street.line % 3,
+                        -street.across * side,
+                    )
+                )
                 s += rng.uniform(19, 24)
     if district.style.setback[1] > 0:
         for building in district.buildings:

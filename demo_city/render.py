@@ -1,4 +1,5 @@
-"""Photographs of a district: rays against walls column by column, the ground and the sky by inverse projection, then the things.
+"""Photographs of a district: rays against walls column by column, the ground and the sky by inverse projection, then
+the things.
 
 A camera has pitch and roll 0, so that every vertical wall stays vertical and covers, in each column, one span of rows.
 """
@@ -22,7 +23,10 @@ _tables = {}  # random numbers drawn once a process
 
 @dataclass
 class Camera:
-    """position: (2,) local metres (east, north); height in metres; heading: degrees clockwise from north of the picture's left edge."""
+    """position: (2,) local metres (east, north); height in metres; heading: degrees clockwise from north of the
+    picture's left edge.
+    """
+
     position: np.ndarray
     height: float
     heading: float
@@ -43,20 +47,25 @@ def focal_length(pixels):
 
 
 def project(camera, points, pixels):
-    """Where points (n, 3) (east, north, up in local metres) appear: x, y in pixels from the upper left corner, and depth in metres,
-    each float64 (n,). Only points with a positive depth are in front of the camera."""
+    """Where points (n, 3) (east, north, up in local metres) appear: x, y in pixels from the upper left corner, and
+    depth in metres, each float64 (n,). Only points with a positive depth are in front of the camera.
+    """
     offset = points[:, :2] - camera.position
     depth = offset @ camera.forward
     f = focal_length(pixels)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return pixels / 2 + f * (offset @ camera.right) / depth, pixels * HORIZON + f * (camera.height - points[:, 2]) / depth, depth
+        return (
+            pixels / 2 + f * (offset @ camera.right) / depth,
+            pixels * HORIZON + f * (camera.height - points[:, 2]) / depth,
+            depth,
+        )
 
 
 def _hits(scene, camera, directions):
     """Walls that the columns see. directions: (columns, 2), with depth 1 along the optical axis.
 
-    Returns, sorted by column and depth, for every wall that rises above all nearer ones: column, wall, depth, share of its length
-    from its left end, and the tangent of its top.
+    Returns, sorted by column and depth, for every wall that rises above all nearer ones: column, wall, depth, share of
+    its length from its left end, and the tangent of its top.
     """
     walls = scene.district.walls
     rel = walls.start - camera.position
@@ -67,8 +76,13 @@ def _hits(scene, camera, directions):
     wide = np.tan(np.radians(FIELD_OF_VIEW / 2)) * 1.02
     d0, d1 = rel @ camera.forward, far @ camera.forward
     x0, x1 = rel @ camera.right, far @ camera.right
-    keep = np.flatnonzero((facing < -1e-9) & (np.maximum(d0, d1) > 0) & (np.minimum(d0, d1) < SIGHT)
-                          & ~((x0 < -wide * d0) & (x1 < -wide * d1)) & ~((x0 > wide * d0) & (x1 > wide * d1)))
+    keep = np.flatnonzero(
+        (facing < -1e-9)
+        & (np.maximum(d0, d1) > 0)
+        & (np.minimum(d0, d1) < SIGHT)
+        & ~((x0 < -wide * d0) & (x1 < -wide * d1))
+        & ~((x0 > wide * d0) & (x1 > wide * d1))
+    )
     rel, edge, facing = rel[keep].astype(np.float32), edge[keep].astype(np.float32), facing[keep].astype(np.float32)
     dx, dy = directions[:, :1].astype(np.float32), directions[:, 1:].astype(np.float32)
     denominator = dx * edge[:, 1] - dy * edge[:, 0]
@@ -96,7 +110,8 @@ def _hits(scene, camera, directions):
 def render_view(scene, camera, pixels, moving=(), supersample=SUPERSAMPLE, buffers=None):
     """One photograph before the camera's own faults: an RGB image of `pixels` a side times `supersample`.
 
-    moving: cars and persons of this moment. If buffers is a dict, it receives "depth" float32 and "building" int (-1: none), both (h, w).
+    moving: cars and persons of this moment. If buffers is a dict, it receives "depth" float32 and "building" int (-1:
+    none), both (h, w).
     """
     scene.pictures.make_room()
     size = int(round(pixels * supersample))
@@ -160,7 +175,10 @@ def _wall_colours(scene, camera, directions, f, column, wall, depth, share, hit,
     level = np.floor(np.log2(np.maximum(texels, 1e-3)) + 0.25).astype(np.int32).clip(0, MIPS - 1)
     finest = np.full(len(seen), MIPS)
     np.minimum.at(finest, slot, level)
-    places = [scene.pictures.place(scene.district, int(w), capture.year, int(first)) for w, first in zip(seen, finest, strict=True)]
+    places = [
+        scene.pictures.place(scene.district, int(w), capture.year, int(first))
+        for w, first in zip(seen, finest, strict=True)
+    ]
     places = np.array(places).reshape(-1, MIPS, 3)
     start, tall, wide = places[slot, level].T
     low = walls.low[wall]
@@ -176,7 +194,9 @@ def _wall_colours(scene, camera, directions, f, column, wall, depth, share, hit,
     colours = _unpack(packed)[:, :3].astype(np.float32)
     clear, pale = _haze(scene, depth)
     if capture.night:
-        lamp = scene.coarse(scene.lamps, before[:, 0], before[:, 1]).astype(np.float32) * (0.35 + 0.65 * slant.astype(np.float32))
+        lamp = scene.coarse(scene.lamps, before[:, 0], before[:, 1]).astype(np.float32) * (
+            0.35 + 0.65 * slant.astype(np.float32)
+        )
         fall = np.exp(-np.square((z - 2.6) / 5.5))
         light = (lamp[hit] * fall)[:, None] * scene.lamp_colour
         light += scene.ambient
@@ -218,7 +238,7 @@ def _ground_colours(scene, camera, directions, f, row, column, rows):
     ends = np.searchsorted(row, [np.searchsorted(-levels, -k, side="right") for k in range(ground.LEVELS - 1, -1, -1)])
     for k, end in zip(range(ground.LEVELS - 1, -1, -1), ends, strict=True):
         if end > begin:
-            raster, cell = scene.ground[k], np.float32(1 / (ground.CELL * 2 ** k))
+            raster, cell = scene.ground[k], np.float32(1 / (ground.CELL * 2**k))
             packed[begin:end] = (_bilinear if k < 2 else _nearest)(raster, x[begin:end] * cell, y[begin:end] * cell)
         begin = max(begin, end)
     colours = _unpack(packed)[:, :3].astype(np.float32)
@@ -227,12 +247,16 @@ def _ground_colours(scene, camera, directions, f, row, column, rows):
     raster = scene.lamps if scene.capture.night else scene.shadow
     if raster is not None:
         # a fixed jitter of one cell turns the steps of the raster into a soft edge
-        jitter = _jitter()[:len(depth)]
-        value = _nearest(raster, x * np.float32(1 / ground.COARSE) + jitter[:, 0], y * np.float32(1 / ground.COARSE) + jitter[:, 1])
+        jitter = _jitter()[: len(depth)]
+        value = _nearest(
+            raster, x * np.float32(1 / ground.COARSE) + jitter[:, 0], y * np.float32(1 / ground.COARSE) + jitter[:, 1]
+        )
         if scene.capture.night:
             light = value[:, None] * (scene.lamp_colour * np.float32(0.9))
         else:
-            sunny = np.float32(0.85 * scene.capture.sun_direction[2] + 0.1) * (0.3 - value).clip(0, 0.3) / np.float32(0.3)
+            sunny = (
+                np.float32(0.85 * scene.capture.sun_direction[2] + 0.1) * (0.3 - value).clip(0, 0.3) / np.float32(0.3)
+            )
             light = sunny[:, None] * scene.sun
         light += scene.ambient
         colours *= light
@@ -249,7 +273,9 @@ def _nearest(raster, x, y):
 
 
 def _bilinear(raster, x, y):
-    """Packed colours between the cells of a raster: two bytes at a time in the halves of a uint32, with weights of 1/256."""
+    """Packed colours between the cells of a raster: two bytes at a time in the halves of a uint32, with weights of
+    1/256.
+    """
     x, y = (x - np.float32(0.5)).clip(0, raster.shape[1] - 1.01), (y - np.float32(0.5)).clip(0, raster.shape[0] - 1.01)
     j, i = x.astype(np.int32), y.astype(np.int32)
     u, v = ((x - j) * 256).astype(np.uint32), ((y - i) * 256).astype(np.uint32)
@@ -275,16 +301,26 @@ def _sky_colours(scene, directions, row, column, rows):
     azimuth = np.arctan2(directions[:, 0], directions[:, 1]) % (2 * np.pi)
     across = (azimuth * (ground.SKY_WIDTH / (2 * np.pi))).astype(np.int32) % ground.SKY_WIDTH
     length = np.hypot(directions[:, 0], directions[:, 1]).astype(np.float32)
-    up = (rows[row] / length[column] * (ground.SKY_HEIGHT / ground.SKY_TOP)).astype(np.int32).clip(0, ground.SKY_HEIGHT - 1)
+    up = (
+        (rows[row] / length[column] * (ground.SKY_HEIGHT / ground.SKY_TOP))
+        .astype(np.int32)
+        .clip(0, ground.SKY_HEIGHT - 1)
+    )
     return _unpack(scene.sky[up, across[column]])[:, :3]
 
 
 def _draw_things(scene, camera, image, depths, near, f, moving):
-    stage = things.Stage(image, depths, near, camera, f, image.height * HORIZON, scene.haze, scene.clear, bool(scene.capture.night))
+    stage = things.Stage(
+        image, depths, near, camera, f, image.height * HORIZON, scene.haze, scene.clear, bool(scene.capture.night)
+    )
     everything, lights, spots = scene.still, scene.still_light, scene.spots
     if moving:
         places = np.array([thing.position for thing in moving])
-        everything, lights, spots = [*everything, *moving], [*lights, *scene.light_at(places)], np.concatenate([spots, places])
+        everything, lights, spots = (
+            [*everything, *moving],
+            [*lights, *scene.light_at(places)],
+            np.concatenate([spots, places]),
+        )
     spots = spots - camera.position
     depth, across = spots @ camera.forward, spots @ camera.right
     reach = np.full(len(spots), 3.0)
@@ -295,7 +331,7 @@ def _draw_things(scene, camera, image, depths, near, f, moving):
     right = (image.width / 2 + f * (across[shown] + reach[shown]) / depth[shown]).clip(0, image.width - 1).astype(int)
     for k, a, c in sorted(zip(shown, left, right, strict=True), key=lambda item: -depth[item[0]]):
         thing = everything[k]
-        if near[a:c + 1].max() < depth[k]:
+        if near[a : c + 1].max() < depth[k]:
             continue
         light = lights[k]
         if isinstance(thing, things.Car):
@@ -310,11 +346,15 @@ def _draw_things(scene, camera, image, depths, near, f, moving):
 
 
 def develop(image, pixels, capture, rng):
-    """The camera's share: reduces the view to `pixels` a side, then bloom and blur (at night), exposure, colour cast and noise."""
+    """The camera's share: reduces the view to `pixels` a side, then bloom and blur (at night), exposure, colour cast
+    and noise.
+    """
     if image.width != pixels:
         image = image.resize((pixels, pixels), Image.BOX if image.width % pixels == 0 else Image.HAMMING)
     if capture.night:
-        bright = image.point([max(0, int((v - 140) * 1.1)) for v in range(256)] * 3).filter(ImageFilter.GaussianBlur(pixels / 45))
+        bright = image.point([max(0, int((v - 140) * 1.1)) for v in range(256)] * 3).filter(
+            ImageFilter.GaussianBlur(pixels / 45)
+        )
         image = ImageChops.add(image, bright)
         blur, noise, gain = rng.uniform(0.2, 0.9) * pixels / 128, rng.uniform(4, 10), rng.uniform(0.9, 1.45)
     else:
@@ -325,7 +365,7 @@ def develop(image, pixels, capture, rng):
     if "noise" not in _tables:
         _tables["noise"] = random_for("sensor").normal(0, 1, (1024, 1024, 3)).astype(np.float32)
     a, c = rng.integers(0, 1024 - min(pixels, 1023), 2)
-    grain = _tables["noise"][a:a + pixels, c:c + pixels]
+    grain = _tables["noise"][a : a + pixels, c : c + pixels]
     if grain.shape[:2] != (pixels, pixels):
         grain = random_for("sensor", int(a)).normal(0, 1, (pixels, pixels, 3)).astype(np.float32)
     array = np.asarray(image).astype(np.float32) * cast.astype(np.float32) + grain * np.float32(noise)

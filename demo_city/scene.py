@@ -12,7 +12,9 @@ _COARSE = 2  # the first level of the pictures of walls that are only seen from 
 
 
 class Pictures:
-    """Wall pictures of one process in one block of memory, so that a gather reads from all of them; emptied when it is full."""
+    """Wall pictures of one process in one block of memory, so that a gather reads from all of them; emptied when it is
+    full.
+    """
 
     def __init__(self, size=_POOL):
         self.size = size
@@ -20,7 +22,9 @@ class Pictures:
         self.used, self.places = 0, {}
 
     def place(self, district, wall, year, finest):
-        """int64 (MIPS, 3): first texel, height and width in texels of each level of a wall's picture, from level `finest` on."""
+        """int64 (MIPS, 3): first texel, height and width in texels of each level of a wall's picture, from level
+        `finest` on.
+        """
         building = district.buildings[district.walls.building[wall]]
         w = district.walls
         kind, piece = int(w.kind[wall]), int(w.piece[wall])
@@ -31,8 +35,15 @@ class Pictures:
         if first:
             key = *key, first
         if key not in self.places:
-            colours, index = facades.wall_picture(building, kind, piece, float(w.length[wall]), float(w.tops[wall].max() - w.low[wall]),
-                                                  district.style.name, year)
+            colours, index = facades.wall_picture(
+                building,
+                kind,
+                piece,
+                float(w.length[wall]),
+                float(w.tops[wall].max() - w.low[wall]),
+                district.style.name,
+                year,
+            )
             self.places[key] = self._store(colours, index, first)
         return self.places[key]
 
@@ -55,14 +66,15 @@ class Pictures:
             rows[level] = self.used, colours.height, colours.width
             if self.used + len(flat) > len(self.texels):  # one view needs more than make_room leaves
                 self.texels = np.concatenate([self.texels, np.empty_like(self.texels)])
-            self.texels[self.used:self.used + len(flat)] = flat
+            self.texels[self.used : self.used + len(flat)] = flat
             self.used += len(flat)
         return rows
 
 
 class Scene:
-    """A district on one day or night: what every view of it shares. capture: years.Capture; pictures: Pictures (of the process);
-    shared: dict in which scenes of one process keep rasters that several of them need."""
+    """A district on one day or night: what every view of it shares. capture: years.Capture; pictures: Pictures (of the
+    process); shared: dict in which scenes of one process keep rasters that several of them need.
+    """
 
     def __init__(self, district, capture, pictures, shared):
         self.district, self.capture, self.pictures = district, capture, pictures
@@ -80,14 +92,20 @@ class Scene:
             self.lamps = shared[district.key, "lamps"]
             rng = random_for(district.key, "lit", capture.night)
             self.ambient = np.array([0.15, 0.16, 0.22], np.float32)
-            self.lamp_colour = np.array([(1.05, 0.80, 0.50), (0.92, 0.95, 1.0)][district.style.zone_number % 2], np.float32)
+            self.lamp_colour = np.array(
+                [(1.05, 0.80, 0.50), (0.92, 0.95, 1.0)][district.style.zone_number % 2], np.float32
+            )
             self.shine = _lit_windows(rng, len(district.buildings))
         else:
             sun = 1 - capture.cloud
             warm = np.array([1 + 0.16 * capture.warmth, 1.0, 1 - 0.22 * capture.warmth], np.float32)
             self.sun = (0.86 * sun * warm).astype(np.float32)
-            self.ambient = (np.array([0.56, 0.60, 0.68]) * sun + np.array([0.86, 0.88, 0.92]) * (1 - sun)).astype(np.float32)
-            self.shadow = ground.shadow_raster(shared[district.key, "heights"], capture.sun_direction) if sun > 0.05 else None
+            self.ambient = (np.array([0.56, 0.60, 0.68]) * sun + np.array([0.86, 0.88, 0.92]) * (1 - sun)).astype(
+                np.float32
+            )
+            self.shadow = (
+                ground.shadow_raster(shared[district.key, "heights"], capture.sun_direction) if sun > 0.05 else None
+            )
         self.still_light = self.light_at(self.spots)
 
     def coarse(self, raster, x, y):
@@ -107,18 +125,24 @@ class Scene:
 def _lit_windows(rng, buildings):
     """What shines on a night: packed colours (buildings, 256) by shining index."""
     colours = np.zeros((buildings, 256, 3), np.float32)
-    tones = np.array([(255, 214, 140), (255, 226, 170), (250, 196, 112), (226, 234, 255), (180, 200, 255), (255, 170, 120)], np.float32)
+    tones = np.array(
+        [(255, 214, 140), (255, 226, 170), (250, 196, 112), (226, 234, 255), (180, 200, 255), (255, 170, 120)],
+        np.float32,
+    )
     home = rng.beta(1.4, 2.6, (buildings, 1))
     lit = rng.random((buildings, 256)) < home
     which = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 5])[rng.integers(0, 12, (buildings, 256))]
     colours[:] = tones[which] * rng.uniform(0.35, 1.0, (buildings, 256, 1))
     colours[~lit] = 0
     shop = rng.random(buildings) < 0.6
-    colours[:, paint.LAST_WINDOW + 1:paint.LAST_SHOP + 1] = (np.array([255, 238, 206]) * rng.uniform(0.45, 0.85, (buildings, 1, 1))
-                                                                 * shop[:, None, None])
+    colours[:, paint.LAST_WINDOW + 1 : paint.LAST_SHOP + 1] = (
+        np.array([255, 238, 206]) * rng.uniform(0.45, 0.85, (buildings, 1, 1)) * shop[:, None, None]
+    )
     neon = np.array([(255, 60, 60), (70, 150, 255), (90, 255, 130), (255, 220, 90), (255, 110, 220), (250, 250, 255)])
     # a sign keeps its colour from night to night; it depends on the index, not on rng
-    colours[:, paint.LAST_SHOP + 1:] = neon[(np.arange(buildings)[:, None] * 7 + np.arange(paint.LAST_SHOP + 1, 256)) % 6]
-    colours[:, paint.LAST_SHOP + 1:] *= (rng.random((buildings, 1, 1)) < 0.85)
+    colours[:, paint.LAST_SHOP + 1 :] = neon[
+        (np.arange(buildings)[:, None] * 7 + np.arange(paint.LAST_SHOP + 1, 256)) % 6
+    ]
+    colours[:, paint.LAST_SHOP + 1 :] *= rng.random((buildings, 1, 1)) < 0.85
     colours[:, 0] = 0
     return ground.pack(colours.astype(np.uint8))

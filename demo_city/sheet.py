@@ -15,10 +15,16 @@ _NAMES = {"city1": "City 1", "city2": "City 2"}
 
 
 def write_sheet(path, settings, pixels):
-    """Draws 2 cities x 4 moments x COLUMNS places of `pixels` a side, each row with its label, and saves it to path (.jpg or .png)."""
+    """Draws 2 cities x 4 moments x COLUMNS places of `pixels` a side, each row with its label, and saves it to path
+    (.jpg or .png).
+    """
     label, gap = max(pixels // 11, 16), max(pixels // 64, 2)
-    moments = [(years.captures("train", 0)[0], "training year"), (years.captures("database")[0], "database"),
-               (years.captures("queries")[0], "queries"), (years.captures("night")[0], "night queries")]
+    moments = [
+        (years.captures("train", 0)[0], "training year"),
+        (years.captures("database")[0], "database"),
+        (years.captures("queries")[0], "queries"),
+        (years.captures("night")[0], "night queries"),
+    ]
     height = (pixels + label + gap) * 2 * len(moments)
     sheet = Image.new("RGB", (COLUMNS * (pixels + gap) + gap, height + gap), (250, 250, 248))
     draw = ImageDraw.Draw(sheet)
@@ -33,7 +39,9 @@ def write_sheet(path, settings, pixels):
             draw.text((gap + 2, y), f"{_NAMES[district.style.name]}: {when} ({role})", fill=(40, 40, 40), font=font)
             for column, (street, camera) in enumerate(cameras):
                 photo = photos.Photo(camera, street, "", (district.key, "sheet", column, *capture.key), False)
-                image = render.render_view(scene, camera, pixels, photos.traffic(district, photo, capture), supersample=2)
+                image = render.render_view(
+                    scene, camera, pixels, photos.traffic(district, photo, capture), supersample=2
+                )
                 image = render.develop(image, pixels, capture, random_for(settings.seed, "sheet", column, *capture.key))
                 sheet.paste(image, (gap + column * (pixels + gap), y + label))
             y += pixels + label + gap
@@ -41,7 +49,9 @@ def write_sheet(path, settings, pixels):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         sheet.save(path, quality=88)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}; choose another file with --sheet") from error
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}; choose another file with --sheet"
+        ) from error
 
 
 def _places(district, settings):
@@ -52,7 +62,11 @@ def _places(district, settings):
     for column in range(COLUMNS):
         index, begin, end = walk[(column * 2 + 1) % len(walk)]
         street = district.streets[index]
-        position = street.a + street.along * (begin + (end - begin) * rng.uniform(0.25, 0.6)) + street.across * rng.uniform(-1.5, 1.5)
+        position = (
+            street.a
+            + street.along * (begin + (end - begin) * rng.uniform(0.25, 0.6))
+            + street.across * rng.uniform(-1.5, 1.5)
+        )
         along = np.degrees(np.arctan2(street.along[0], street.along[1]))
         turn = (0, 38, -42, 12, 80, -25)[column % 6]
         places.append((index, render.Camera(position, 2.1, float(along + turn - render.FIELD_OF_VIEW / 2) % 360)))

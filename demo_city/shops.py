@@ -1,11 +1,22 @@
-"""Shop fronts: a sign with letters, display windows, a door, an awning. They change with the tenant, while the house stays."""
+"""Shop fronts: a sign with letters, display windows, a door, an awning. They change with the tenant, while the house
+stays.
+"""
 
 import numpy as np
 
 from demo_city.paint import PPM, VIVID, pseudo_text
 from demo_city.plan import random_for
 
-_GOODS = [(200, 60, 50), (230, 180, 60), (80, 130, 70), (60, 100, 160), (220, 210, 190), (150, 90, 60), (190, 120, 160), (240, 236, 230)]
+_GOODS = [
+    (200, 60, 50),
+    (230, 180, 60),
+    (80, 130, 70),
+    (60, 100, 160),
+    (220, 210, 190),
+    (150, 90, 60),
+    (190, 120, 160),
+    (240, 236, 230),
+]
 
 
 class Shop:
@@ -18,7 +29,9 @@ class Shop:
         self.colour = VIVID[int(look.integers(len(VIVID)))]
         self.sign = VIVID[int(look.integers(len(VIVID)))] if look.random() < 0.6 else self.colour
         bright = sum(self.sign) > 380
-        self.letters = (34, 30, 34) if bright else [(248, 244, 232), (250, 214, 90), (236, 240, 248)][int(look.integers(3))]
+        self.letters = (
+            (34, 30, 34) if bright else [(248, 244, 232), (250, 214, 90), (236, 240, 248)][int(look.integers(3))]
+        )
         self.awning = look.random() < 0.35
         self.stripes = look.random() < 0.6
         self.panes = int(look.integers(2, 5))
@@ -58,7 +71,13 @@ class Shop:
                     x = rng.uniform(x0, max(x1 - 0.35, x0 + 0.01))
                     z = base + (0.05 if rng.random() < 0.7 else 0.9)
                     goods = _GOODS[int(rng.integers(len(_GOODS)))]
-                    p.box(x, z, min(x + rng.uniform(0.15, 0.35), x1), z + rng.uniform(0.2, 0.75), tuple(int(c * 0.75) for c in goods))
+                    p.box(
+                        x,
+                        z,
+                        min(x + rng.uniform(0.15, 0.35), x1),
+                        z + rng.uniform(0.2, 0.75),
+                        tuple(int(c * 0.75) for c in goods),
+                    )
             p.box(x0 - 0.07, 0, x0, tall, frame)
         bottom = max(tall + 0.12, top - 0.95)
         p.box(0.05, bottom, self.length - 0.05, top - 0.12, self.sign)

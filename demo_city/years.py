@@ -11,13 +11,20 @@ FIRST_YEAR = 2010
 DATABASE_YEAR, QUERY_YEAR = 2019, 2022
 MAX_TRAIN_YEARS = 4
 NIGHTS = 6  # different nights: which windows are lit, and which cars are parked
-SHOP_CHANGE, REPAINT, GRAFFITI_CHANGE = 0.13, 0.03, 0.2  # chance a year that a shop changes hands, a front its paint, a wall its graffiti
+SHOP_CHANGE, REPAINT, GRAFFITI_CHANGE = (
+    0.13,
+    0.03,
+    0.2,
+)  # chance a year that a shop changes hands, a front its paint, a wall its graffiti
 
 
 @dataclass(frozen=True)
 class Capture:
-    """One day or night of photographs. season: spring, summer, autumn or winter; sun_azimuth and sun_height in degrees (azimuth
-    clockwise from north); cloud: 0 clear to 1 overcast; haze: share of haze at 100 m; warmth: colour of the light, -1 to 1."""
+    """One day or night of photographs. season: spring, summer, autumn or winter; sun_azimuth and sun_height in degrees
+    (azimuth clockwise from north); cloud: 0 clear to 1 overcast; haze: share of haze at 100 m; warmth: colour of the
+    light, -1 to 1.
+    """
+
     year: int
     month: int
     season: str
@@ -45,9 +52,15 @@ _TRAIN = (
     (Capture(2016, 4, "spring", 120, 36, 0.35, 0.07, 0.2), Capture(2016, 4, "spring", 200, 45, 0.90, 0.12, 0.0)),
     (Capture(2017, 2, "winter", 170, 24, 0.15, 0.09, 0.3), Capture(2017, 1, "winter", 200, 18, 1.00, 0.22, -0.4)),
 )
-_DATABASE = (Capture(DATABASE_YEAR, 9, "summer", 185, 44, 0.20, 0.08, 0.2), Capture(DATABASE_YEAR, 9, "summer", 135, 34, 0.40, 0.10, 0.3))
-_QUERIES = (Capture(QUERY_YEAR, 2, "winter", 160, 26, 1.00, 0.18, -0.3), Capture(QUERY_YEAR, 5, "spring", 105, 33, 0.20, 0.06, 0.3),
-            Capture(QUERY_YEAR, 11, "autumn", 225, 17, 0.25, 0.12, 0.7))
+_DATABASE = (
+    Capture(DATABASE_YEAR, 9, "summer", 185, 44, 0.20, 0.08, 0.2),
+    Capture(DATABASE_YEAR, 9, "summer", 135, 34, 0.40, 0.10, 0.3),
+)
+_QUERIES = (
+    Capture(QUERY_YEAR, 2, "winter", 160, 26, 1.00, 0.18, -0.3),
+    Capture(QUERY_YEAR, 5, "spring", 105, 33, 0.20, 0.06, 0.3),
+    Capture(QUERY_YEAR, 11, "autumn", 225, 17, 0.25, 0.12, 0.7),
+)
 
 
 def captures(role, year_index=0):
@@ -61,5 +74,7 @@ def captures(role, year_index=0):
 
 @lru_cache(1 << 16)
 def generation(key, what, year, chance):
-    """How often something of the building `key` has changed from FIRST_YEAR to `year` when it changes with `chance` a year."""
-    return int((random_for(key, what).random(60)[:max(year - FIRST_YEAR, 0)] < chance).sum())
+    """How often something of the building `key` has changed from FIRST_YEAR to `year` when it changes with `chance` a
+    year.
+    """
+    return int((random_for(key, what).random(60)[: max(year - FIRST_YEAR, 0)] < chance).sum())

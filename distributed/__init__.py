@@ -1,9 +1,9 @@
 """Many processes as one: ranks, shares of the work, reductions.
 
-torchrun starts the processes and tells each its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
-A process on its own is rank 0 of 1: it joins nothing, and every function here then returns what it was given. What ranks tell each other is
-numbers and JSON, no pickles. How ranks find each other is distributed/joining.py's, and how a rank's end reaches the others
-distributed/failures.py's.
+torchrun starts the processes and tells each its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK,
+MASTER_ADDR, MASTER_PORT). A process on its own is rank 0 of 1: it joins nothing, and every function here then returns
+what it was given. What ranks tell each other is numbers and JSON, no pickles. How ranks find each other is
+distributed/joining.py's, and how a rank's end reaches the others distributed/failures.py's.
 """
 
 import collections
@@ -22,7 +22,9 @@ from distributed.joining import agree, connect
 from support.errors import UserError, ending_in_one_line
 
 JOINING = datetime.timedelta(minutes=10)  # until all ranks are there, and then until they are connected
-WAITING = datetime.timedelta(hours=6)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch
+WAITING = datetime.timedelta(
+    hours=6
+)  # for a rank that works longer than the others, as rank 0 on a cache; the dead are found by RankWatch
 
 traffic = collections.Counter()  # bytes that this rank has put into reductions and gathers, by what they were
 _watch = None
@@ -50,11 +52,11 @@ def quiet():
 
 @contextlib.contextmanager
 def joined():
-    """Within it the processes that torchrun started are ranks of one group: gloo for tensors on CPUs, NCCL for those on GPUs. Python's
-    warnings are printed by rank 0 alone; those of the others go to their logs.
+    """Within it the processes that torchrun started are ranks of one group: gloo for tensors on CPUs, NCCL for those on
+    GPUs. Python's warnings are printed by rank 0 alone; those of the others go to their logs.
 
-    Without torchrun, or with one process, nothing is done. The ranks leave together, unless one of them leaves with an exception. A rank
-    that cannot join the others ends with one line and exit code 2.
+    Without torchrun, or with one process, nothing is done. The ranks leave together, unless one of them leaves with an
+    exception. A rank that cannot join the others ends with one line and exit code 2.
     """
     global _watch
     if os.environ.get("WORLD_SIZE", "1") == "1" or dist.is_initialized():
@@ -82,23 +84,33 @@ def _join():
         # a connection for each: one may wait while the other looks
         (store, this, number), (board, _, _) = (next(dist.rendezvous("env://", timeout=JOINING)) for _ in range(2))
         token = agree(store, this, number, JOINING)
-        # a group waits for its connections as long as for anything, so they are tried with less patience first; those of the trial stay
-        # open until the group has its own, when all ranks have got through the trial
+        # a group waits for its connections as long as for anything, so they are tried with less patience first; those
+        # of the trial stay open until the group has its own, when all ranks have got through the trial
         trial = connect(dist.PrefixStore(f"trial/{token}", store), this, number, JOINING)
         _watch = RankWatch(dist.PrefixStore(f"watch/{token}", board), this, number)
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAITING,
-                                store=dist.PrefixStore(f"group/{token}", store), rank=this, world_size=number)
-        store.set_timeout(WAITING)  # NCCL meets here in its first collective, to which a rank may come as late as to any other
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            timeout=WAITING,
+            store=dist.PrefixStore(f"group/{token}", store),
+            rank=this,
+            world_size=number,
+        )
+        store.set_timeout(
+            WAITING
+        )  # NCCL meets here in its first collective, to which a rank may come as late as to any other
         del trial
     except (RuntimeError, ValueError, OSError) as error:  # torch.distributed's errors are RuntimeErrors
-        raise UserError(f"rank {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']} cannot join the others: "
-                        f"{str(error).splitlines()[0]}; start them with torchrun") from error
+        raise UserError(
+            f"rank {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']} cannot join the others: "
+            f"{str(error).splitlines()[0]}; start them with torchrun"
+        ) from error
 
 
 def settle(code, message, error=None):
     """How a script ends on every rank: (exit code, what this rank is to log; None if another rank does).
 
-    code, message: this rank's own end; error: the exception behind it. The first rank that failed decides for all, and rank 0 logs.
+    code, message: this rank's own end; error: the exception behind it. The first rank that failed decides for all, and
+    rank 0 logs.
     """
     return _watch.settle(code, message, error) if _watch else (code, message)
 
@@ -110,20 +122,25 @@ def relay(signals):
 
 
 def local_device(kind):
-    """torch.device of "cuda" or another kind: with many ranks each has the GPU of its number on its machine. Raises UserError when there
-    are fewer GPUs than ranks."""
+    """torch.device of "cuda" or another kind: with many ranks each has the GPU of its number on its machine. Raises
+    UserError when there are fewer GPUs than ranks.
+    """
     if kind != "cuda" or size() == 1:
         return torch.device(kind)
     local = int(os.environ["LOCAL_RANK"])
     if local >= torch.cuda.device_count():
-        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs for {os.environ.get('LOCAL_WORLD_SIZE', local + 1)} processes: "
-                        "lower torchrun's --nproc_per_node")
+        raise UserError(
+            f"this machine has {torch.cuda.device_count()} GPUs for {os.environ.get('LOCAL_WORLD_SIZE', local + 1)} processes: "
+            "lower torchrun's --nproc_per_node"
+        )
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 
 
 def share(count, of=None):
-    """The slice of `count` things that is this rank's (or rank `of`'s): contiguous, in the order of ranks, lengths differ by at most 1."""
+    """The slice of `count` things that is this rank's (or rank `of`'s): contiguous, in the order of ranks, lengths
+    differ by at most 1.
+    """
     of = rank() if of is None else of
     return slice(count * of // size(), count * (of + 1) // size())
 
@@ -143,7 +160,9 @@ def all_reduce(tensor, what, maximum=False):
 
 
 def mean(value, count, what):
-    """The mean of a scalar over ranks, each with its weight `count`. Its gradient is that of this rank's part: gradients are summed."""
+    """The mean of a scalar over ranks, each with its weight `count`. Its gradient is that of this rank's part:
+    gradients are summed.
+    """
     return value if size() == 1 else _Mean.apply(value, count, what)
 
 
@@ -169,14 +188,16 @@ def sum_flat(tensors, what):
 
 
 def gather_rows(rows, lengths, what):
-    """rows: (n, ...) of this rank -> (sum of lengths, ...) of all ranks, in their order, on every rank. lengths: each rank's n."""
+    """rows: (n, ...) of this rank -> (sum of lengths, ...) of all ranks, in their order, on every rank. lengths: each
+    rank's n.
+    """
     return rows if size() == 1 else torch.cat(_gather_parts(rows, lengths, what))
 
 
 def _gather_parts(rows, lengths, what=None):
     """gather_rows' rows of each rank; with no name they are not in `traffic`."""
     padded = rows.new_zeros((max(lengths), *rows.shape[1:]))
-    padded[:len(rows)] = rows
+    padded[: len(rows)] = rows
     if what:
         traffic[what] += padded.nbytes
     parts = [torch.empty_like(padded) for _ in lengths]
@@ -185,7 +206,9 @@ def _gather_parts(rows, lengths, what=None):
 
 
 def rows_to_main(rows, what):
-    """As gather_rows, of tensors on the CPU of lengths that only their ranks know, on rank 0; the others get their own rows back."""
+    """As gather_rows, of tensors on the CPU of lengths that only their ranks know, on rank 0; the others get their own
+    rows back.
+    """
     lengths = gather(len(rows))
     if is_main():
         everyones = rows.new_empty((sum(lengths), *rows.shape[1:]))
@@ -206,14 +229,18 @@ def broadcast(tensor, source, what):
 
 
 def broadcast_state(module, what):
-    """A module on the CPU, whose parameters and buffers become rank 0's; the others' has the same architecture. Returns it."""
+    """A module on the CPU, whose parameters and buffers become rank 0's; the others' has the same architecture. Returns
+    it.
+    """
     for tensor in module.state_dict().values():
         broadcast(tensor, 0, what)
     return module
 
 
 def each_in_turn(tensors):
-    """Yields every rank's tensors, of equal shapes and types, one rank after another: memory holds one rank's at a time."""
+    """Yields every rank's tensors, of equal shapes and types, one rank after another: memory holds one rank's at a
+    time.
+    """
     for source in range(size()):
         theirs = [tensor.clone() for tensor in tensors]
         yield [broadcast(tensor, source, "neighbours") for tensor in theirs]
@@ -235,7 +262,9 @@ def from_main(value=None):
 
 
 def check_same(value, what, advice="give all machines the same files"):
-    """Raises UserError if ranks have different values. value: plain, for JSON; what: what it is, for the message; advice: what to do."""
+    """Raises UserError if ranks have different values. value: plain, for JSON; what: what it is, for the message;
+    advice: what to do.
+    """
     values = gather(value)
     for other, theirs in enumerate(values):
         if theirs != values[0]:

@@ -1,7 +1,8 @@
 """Which rank failed first, and who says so: a noticeboard that all ranks read, and a pulse by which the dead are told.
 
-A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that was killed cannot do
-so: the others see that its process is gone (on the same machine) or that its pulse stopped, and put it on the board in its name.
+A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that
+was killed cannot do so: the others see that its process is gone (on the same machine) or that its pulse stopped, and
+put it on the board in its name.
 """
 
 import datetime
@@ -18,7 +19,9 @@ import torch.distributed as dist
 
 PULSE = 1.0  # seconds between two looks
 SILENCE = 30.0  # seconds without a pulse, after which a rank on another machine counts as dead
-GRACE = 10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
+GRACE = (
+    10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
+)
 FOR_ALL = "for_all"  # of a log record: that it belongs into the run's log, even from a rank other than 0
 _CONSEQUENCE = re.compile("peer|time|connection|gloo|nccl|store|pipe", re.IGNORECASE)
 
@@ -40,7 +43,9 @@ class RankWatch:
         threading.Thread(target=self._run, daemon=True).start()
 
     def relay(self, signals):
-        """From now on a signal that any rank got is told to all. signals: with received, a number or None, and relayed(number)."""
+        """From now on a signal that any rank got is told to all. signals: with received, a number or None, and
+        relayed(number).
+        """
         self._signals = signals
 
     def stop(self):
@@ -60,11 +65,20 @@ class RankWatch:
             _hang_up()
             first, code, decided = self._first()
             until = time.monotonic() + GRACE
-            while self.rank and not self.store.check(["logged"]) and time.monotonic() < until and self._how_dead(0) is None:
+            while (
+                self.rank
+                and not self.store.check(["logged"])
+                and time.monotonic() < until
+                and self._how_dead(0) is None
+            ):
                 time.sleep(PULSE / 20)
             message = self._to_log(first, decided, message)
             until = time.monotonic() + GRACE  # the store may be rank 0's own: the others read there that it has logged
-            while self.rank == 0 and time.monotonic() < until and not self.store.check([f"end/{other}" for other in self._places]):
+            while (
+                self.rank == 0
+                and time.monotonic() < until
+                and not self.store.check([f"end/{other}" for other in self._places])
+            ):
                 time.sleep(PULSE / 20)
             return code, message
         except RuntimeError as lost:  # the board went with the machine that it was on
@@ -93,7 +107,9 @@ class RankWatch:
                     _end(first[1], self._to_log(first[0], first[2]))
             except RuntimeError as lost:
                 received = self._signals.received if self._signals else None
-                if received is not None and not self._settling.wait(GRACE):  # this rank was slower to end than the one with the store
+                if received is not None and not self._settling.wait(
+                    GRACE
+                ):  # this rank was slower to end than the one with the store
                     _end(128 + int(received), None)
                 if not (self._stopping.is_set() or self._settling.is_set()):
                     _end(1, f"the machine of torchrun's rendezvous is gone ({str(lost).splitlines()[0]})")
@@ -149,7 +165,11 @@ class RankWatch:
         """What this rank is to log of the first failure: None if another rank has."""
         if self.store.add("logged", 1) > 1:
             return None
-        return message if first == self.rank or message == own or message.startswith("rank ") else f"on rank {first}: {message}"
+        return (
+            message
+            if first == self.rank or message == own or message.startswith("rank ")
+            else f"on rank {first}: {message}"
+        )
 
 
 def log_end(message):
@@ -159,8 +179,9 @@ def log_end(message):
 
 
 def _hang_up():
-    """Ranks that wait in a collective for this one, which has failed, find its connections closed. Not with NCCL, whose end may wait for
-    them in turn: there they wait for GRACE."""
+    """Ranks that wait in a collective for this one, which has failed, find its connections closed. Not with NCCL, whose
+    end may wait for them in turn: there they wait for GRACE.
+    """
     if dist.is_initialized() and not torch.cuda.is_available():
         dist.destroy_process_group()
 
@@ -172,7 +193,9 @@ def _end(code, message):
 
 
 def _machine():
-    """Where process numbers mean the same: containers, or machines that are all called localhost, may have one host name."""
+    """Where process numbers mean the same: containers, or machines that are all called localhost, may have one host
+    name.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip() + os.readlink("/proc/self/ns/pid")

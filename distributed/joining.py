@@ -1,9 +1,11 @@
-"""How ranks find each other in a store that outlives them: they agree on a token, under which this attempt has its keys, and connect.
+"""How ranks find each other in a store that outlives them: they agree on a token, under which this attempt has its
+keys, and connect.
 
-torchrun's store keeps the keys of ranks that were killed and started again, and nothing that torchrun tells its ranks names the attempt: of
-several agents each counts its own restarts (TORCHELASTIC_RESTART_COUNT; pytorch's issue 135712). So every process draws a name. It says
-hello by leaving its name under its rank; rank 0 calls the names that it finds, which are those of killed processes too until the new ones
-have come, and only the living answer. Once all have, rank 0 says go.
+torchrun's store keeps the keys of ranks that were killed and started again, and nothing that torchrun tells its ranks
+names the attempt: of several agents each counts its own restarts (TORCHELASTIC_RESTART_COUNT; pytorch's issue 135712).
+So every process draws a name. It says hello by leaving its name under its rank; rank 0 calls the names that it finds,
+which are those of killed processes too until the new ones have come, and only the living answer. Once all have, rank 0
+says go.
 """
 
 import secrets
@@ -19,10 +21,14 @@ PAUSE = 0.02  # seconds between two looks
 def agree(store, rank, size, patience):
     """A token, 32 hexadecimal digits, that these ranks have in common with no process before them.
 
-    store: a torch.distributed Store, with whatever earlier attempts have left there, of whatever size; patience: how long to wait for the
-    others, a timedelta. Raises TimeoutError, which names the missing ranks on rank 0.
+    store: a torch.distributed Store, with whatever earlier attempts have left there, of whatever size; patience: how
+    long to wait for the others, a timedelta. Raises TimeoutError, which names the missing ranks on rank 0.
     """
-    store, name, until = dist.PrefixStore("joining", store), secrets.token_hex(16), time.monotonic() + patience.total_seconds()
+    store, name, until = (
+        dist.PrefixStore("joining", store),
+        secrets.token_hex(16),
+        time.monotonic() + patience.total_seconds(),
+    )
     store.set(f"hello/{rank}", name)
     while True:
         if rank:
@@ -49,8 +55,10 @@ def connect(store, rank, size, patience):
     try:
         return dist.ProcessGroupGloo(store, rank, size, patience)
     except RuntimeError as error:
-        raise UserError(f"rank {rank} of {size} does not reach the others, or they it ({str(error).splitlines()[0]}): the machines must "
-                        "reach each other at all ports; GLOO_SOCKET_IFNAME names the network interface") from error
+        raise UserError(
+            f"rank {rank} of {size} does not reach the others, or they it ({str(error).splitlines()[0]}): the machines must "
+            "reach each other at all ports; GLOO_SOCKET_IFNAME names the network interface"
+        ) from error
 
 
 def _call(store, token, others):

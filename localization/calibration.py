@@ -1,14 +1,15 @@
 """How far to trust an estimate: its confidence, and radii that hold the truth with a given probability.
 
-An estimate is right (within `threshold` metres of the truth) or wrong. With the probability c of being right, given by a logistic
-regression on the neighbours' support and similarities, the error of an estimate is distributed as
+An estimate is right (within `threshold` metres of the truth) or wrong. With the probability c of being right, given by
+a logistic regression on the neighbours' support and similarities, the error of an estimate is distributed as
 
-    F(r) = c N(r) + (1 - c) G(r),
+F(r) = c N(r) + (1 - c) G(r),
 
-N being the errors of right estimates on the validation set, and G where else the truth may lie: at the neighbours that speak for another
-place, or anywhere in the database (position.far_distances). So what is wrong is as far off as this database is wide, not as the one of the
-validation was. The radius of level q is F^-1(q'), q' being q corrected by how the validation's errors lie in their predicted distributions
-(distributional conformal prediction, Chernozhukov, Wuethrich and Zhu 2021).
+N being the errors of right estimates on the validation set, and G where else the truth may lie: at the neighbours that
+speak for another place, or anywhere in the database (position.far_distances). So what is wrong is as far off as this
+database is wide, not as the one of the validation was. The radius of level q is F^-1(q'), q' being q corrected by how
+the validation's errors lie in their predicted distributions (distributional conformal prediction, Chernozhukov,
+Wuethrich and Zhu 2021).
 """
 
 import json
@@ -34,13 +35,20 @@ _PRIOR = 150  # queries that a correction weighs against: of few queries it is m
 _SAMPLE = 1024  # of a database's positions
 _AT_ONCE = 512  # photos: their distances to the sample take 5 MB, several times
 _BLOCKS = 8
-_LIST_LENGTHS = {"mean": len(FEATURES), "scale": len(FEATURES), "coefficients": len(FEATURES), "near": _NEAR, "levels": len(LEVELS)}
+_LIST_LENGTHS = {
+    "mean": len(FEATURES),
+    "scale": len(FEATURES),
+    "coefficients": len(FEATURES),
+    "near": _NEAR,
+    "levels": len(LEVELS),
+}
 
 
 class Calibration:
     """What turns estimates into confidences and radii.
 
-    identity: plain values: of what network and settings the estimates are; threshold: metres; parameters: plain values, see fit().
+    identity: plain values: of what network and settings the estimates are; threshold: metres; parameters: plain values,
+    see fit().
     """
 
     def __init__(self, identity, threshold, parameters):
@@ -53,30 +61,49 @@ class Calibration:
         return 1 / (1 + np.exp(-logits))
 
     def radii(self, estimates, database, levels=None):
-        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). database: float64 (n, 2), the positions of the
-        database; levels: others than the corrected ones, of the distribution as it is."""
+        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). database: float64 (n, 2),
+        the positions of the database; levels: others than the corrected ones, of the distribution as it is.
+        """
         levels = self.parameters["levels"] if levels is None else levels
-        return np.stack([np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, database)])
+        return np.stack(
+            [np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, database)]
+        )
 
     def ranks(self, estimates, database, errors):
-        """The share of its predicted distribution that lies below each error: float64 (q,), uniform where the prediction is right."""
-        return np.array([np.interp(error, distances, shares)
-                         for error, (distances, shares) in zip(errors, self._distributions(estimates, database), strict=True)])
+        """The share of its predicted distribution that lies below each error: float64 (q,), uniform where the
+        prediction is right.
+        """
+        return np.array(
+            [
+                np.interp(error, distances, shares)
+                for error, (distances, shares) in zip(errors, self._distributions(estimates, database), strict=True)
+            ]
+        )
 
     def _distributions(self, estimates, database):
         """Yields (distances, F at them) for each estimate."""
         near = np.concatenate([[0], self.parameters["near"], [self.threshold]])
         near_shares = np.concatenate([[0], _middles(_NEAR), [1]])
-        database = database[np.linspace(0, len(database) - 1, min(len(database), _SAMPLE)).astype(int)]  # evenly spread over the rows
+        database = database[
+            np.linspace(0, len(database) - 1, min(len(database), _SAMPLE)).astype(int)
+        ]  # evenly spread over the rows
         for begin in range(0, len(estimates.positions), _AT_ONCE):
             part = estimates.of(slice(begin, begin + _AT_ONCE))
-            for c, distances, shares in zip(self.confidence(part), *far_distances(part, database, self.threshold), strict=True):
+            for c, distances, shares in zip(
+                self.confidence(part), *far_distances(part, database, self.threshold), strict=True
+            ):
                 yield np.concatenate([near, distances]), np.concatenate([c * near_shares, c + (1 - c) * shares])
 
     def save(self, path, report):
         """Writes a JSON file, beside and renamed. report: plain values, for people: what it was fitted and checked on."""
-        content = {"kind": _KIND, "version": _VERSION, "identity": self.identity, "threshold": self.threshold,
-                   "parameters": self.parameters, "report": report}
+        content = {
+            "kind": _KIND,
+            "version": _VERSION,
+            "identity": self.identity,
+            "threshold": self.threshold,
+            "parameters": self.parameters,
+            "report": report,
+        }
         with replacing(path) as temporary, open(temporary, "w") as file:
             json.dump(content, file, indent=1)
 
@@ -86,35 +113,54 @@ def load(path, identity):
     try:
         content = read_object(path)
     except OSError as error:
-        raise UserError(f"the calibration {path} cannot be read: {error.strerror}; make one with --calibrate") from error
+        raise UserError(
+            f"the calibration {path} cannot be read: {error.strerror}; make one with --calibrate"
+        ) from error
     except ValueError as error:
         raise UserError(f"{path} is damaged, or no calibration: make it anew with --calibrate") from error
     if content.get("kind") != _KIND or content.get("version") != _VERSION or not _sound(content):
         raise UserError(f"{path} is damaged, or no calibration of this version: make it anew with --calibrate")
     if content["identity"] != identity:
-        differing = [name for name in sorted(identity) if not isinstance(content["identity"], dict)
-                     or content["identity"].get(name) != identity[name]] or ["settings"]
-        raise UserError(f"the calibration {path} is of another model or other settings (its {', '.join(differing)} differ): name the one "
-                        "of this model, or make it with --calibrate")
+        differing = [
+            name
+            for name in sorted(identity)
+            if not isinstance(content["identity"], dict) or content["identity"].get(name) != identity[name]
+        ] or ["settings"]
+        raise UserError(
+            f"the calibration {path} is of another model or other settings (its {', '.join(differing)} differ): name the one "
+            "of this model, or make it with --calibrate"
+        )
     return Calibration(identity, content["threshold"], content["parameters"])
 
 
 def fit(estimates, database, errors, threshold, identity):
-    """The Calibration of a validation set's estimates; database: as in Calibration.radii; errors: float64 (q,), metres from the truth.
+    """The Calibration of a validation set's estimates; database: as in Calibration.radii; errors: float64 (q,), metres
+    from the truth.
 
     Raises UserError if there are fewer than MIN_QUERIES of them, or none is right.
     """
     right = errors <= threshold
     if len(errors) < MIN_QUERIES or not right.any():
-        raise UserError(f"{len(errors)} validation queries, {right.sum()} of them within {threshold:g} m, are too few to calibrate on: "
-                        f"name a validation set with at least {MIN_QUERIES} in each half of its area")
+        raise UserError(
+            f"{len(errors)} validation queries, {right.sum()} of them within {threshold:g} m, are too few to calibrate on: "
+            f"name a validation set with at least {MIN_QUERIES} in each half of its area"
+        )
     scaler = StandardScaler().fit(estimates.features)
-    coefficients, intercept = [0.0] * len(FEATURES), math.log(len(errors) + 1)  # if all are right: the rule of succession
+    coefficients, intercept = (
+        [0.0] * len(FEATURES),
+        math.log(len(errors) + 1),
+    )  # if all are right: the rule of succession
     if not right.all():
         regression = LogisticRegression().fit(scaler.transform(estimates.features), right)
         coefficients, intercept = regression.coef_[0].tolist(), float(regression.intercept_[0])
-    parameters = {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist(), "coefficients": coefficients, "intercept": intercept,
-                  "near": np.quantile(errors[right], _middles(_NEAR)).tolist(), "levels": list(LEVELS)}
+    parameters = {
+        "mean": scaler.mean_.tolist(),
+        "scale": scaler.scale_.tolist(),
+        "coefficients": coefficients,
+        "intercept": intercept,
+        "near": np.quantile(errors[right], _middles(_NEAR)).tolist(),
+        "levels": list(LEVELS),
+    }
     calibration = Calibration(identity, threshold, parameters)
     ranks = calibration.ranks(estimates, database, errors)
     corrected = np.quantile(ranks, LEVELS, method="weibull")  # the k-th of n ranks has the expectation k / (n + 1)
@@ -139,44 +185,62 @@ class Checked:
 def fit_and_check(located, truth, threshold, identity, seed=0):
     """(the Calibration of one half of the queries, Checked on the other, a report in plain values).
 
-    located: localization.localization.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves. Raises UserError
-    as fit does.
+    located: localization.localization.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves.
+    Raises UserError as fit does.
     """
     errors = located.estimates.errors(truth)
     fitted_on = area_halves(truth, threshold, seed)
     calibration = fit(located.estimates.of(fitted_on), located.database, errors[fitted_on], threshold, identity)
     estimates, errors = located.estimates.of(~fitted_on), errors[~fitted_on]
     if len(errors) < MIN_QUERIES:
-        raise UserError(f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: name a larger validation set, or "
-                        "another --seed")
-    checked = Checked(errors, calibration.confidence(estimates), calibration.radii(estimates, located.database),
-                      calibration.ranks(estimates, located.database, errors))
-    report = {"seed": seed, "threshold": threshold, "fitted_on": int(fitted_on.sum()),
-              "checked_on": len(errors), "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)),
-              "right": float((errors <= threshold).mean()), "mean_confidence": float(checked.confidence.mean()),
-              "median_error": float(np.median(errors)), "median_radii": np.median(checked.radii, axis=0).tolist()}
+        raise UserError(
+            f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: name a larger validation set, or "
+            "another --seed"
+        )
+    checked = Checked(
+        errors,
+        calibration.confidence(estimates),
+        calibration.radii(estimates, located.database),
+        calibration.ranks(estimates, located.database, errors),
+    )
+    report = {
+        "seed": seed,
+        "threshold": threshold,
+        "fitted_on": int(fitted_on.sum()),
+        "checked_on": len(errors),
+        "coverage": dict(zip(map(str, LEVELS), checked.coverage().tolist(), strict=True)),
+        "right": float((errors <= threshold).mean()),
+        "mean_confidence": float(checked.confidence.mean()),
+        "median_error": float(np.median(errors)),
+        "median_radii": np.median(checked.radii, axis=0).tolist(),
+    }
     return calibration, checked, report
 
 
 def describe_report(report):
     """Lines for the log."""
-    yield (f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median "
-           f"error is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence "
-           f"is {report['mean_confidence']:.1%}")
+    yield (
+        f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median "
+        f"error is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence "
+        f"is {report['mean_confidence']:.1%}"
+    )
     for level, (low, high), radius in zip(LEVELS, WINDOWS, report["median_radii"], strict=True):
         coverage = report["coverage"][str(level)]
         noise = 1.96 * math.sqrt(level * (1 - level) / report["checked_on"])
         verdict = "" if low <= coverage <= high else f": outside {low:.0%} to {high:.0%}"
-        yield (f"The {level:.0%} radii hold the truth of {coverage:.1%} (+- {noise:.1%} by chance alone; median radius {radius:.0f} m)"
-               f"{verdict}")
+        yield (
+            f"The {level:.0%} radii hold the truth of {coverage:.1%} (+- {noise:.1%} by chance alone; median radius {radius:.0f} m)"
+            f"{verdict}"
+        )
 
 
 def area_halves(positions, threshold, seed=0):
-    """bool (q,): the half that each query belongs to, whole blocks of the area going to one of them, as in spatial block cross-validation
-    (Roberts et al. 2017): as many queries in both, as far as blocks allow.
+    """bool (q,): the half that each query belongs to, whole blocks of the area going to one of them, as in spatial
+    block cross-validation (Roberts et al. 2017): as many queries in both, as far as blocks allow.
 
-    positions: float64 (q, 2), metres; threshold: metres; seed: of the order of the blocks. Blocks are squares, _BLOCKS along the longer
-    side of the area, but not narrower than two thresholds, so that few queries share database images with the other half.
+    positions: float64 (q, 2), metres; threshold: metres; seed: of the order of the blocks. Blocks are squares, _BLOCKS
+    along the longer side of the area, but not narrower than two thresholds, so that few queries share database images
+    with the other half.
     """
     low = positions.min(axis=0)
     side = max(2 * threshold, (positions.max(axis=0) - low).max() / _BLOCKS)
@@ -195,15 +259,25 @@ def _middles(n):
 def _sound(content):
     """Whether a file's values are such as fit() makes."""
     parameters = content.get("parameters")
-    if not isinstance(parameters, dict) or not _is_number(content.get("threshold")) or not _is_number(parameters.get("intercept")):
+    if (
+        not isinstance(parameters, dict)
+        or not _is_number(content.get("threshold"))
+        or not _is_number(parameters.get("intercept"))
+    ):
         return False
     for name, length in _LIST_LENGTHS.items():
         values = parameters.get(name)
         if not isinstance(values, list) or len(values) != length or not all(map(_is_number, values)):
             return False
     near, levels = parameters["near"], parameters["levels"]
-    return (content["threshold"] > 0 and all(scale > 0 for scale in parameters["scale"]) and near == sorted(near)
-            and 0 <= near[0] and near[-1] <= content["threshold"] and 0 < levels[0] <= levels[1] < 1)
+    return (
+        content["threshold"] > 0
+        and all(scale > 0 for scale in parameters["scale"])
+        and near == sorted(near)
+        and 0 <= near[0]
+        and near[-1] <= content["threshold"]
+        and 0 < levels[0] <= levels[1] < 1
+    )
 
 
 def _is_number(value):

@@ -48,19 +48,25 @@ class Localization:
 class Located:
     """Estimates of descriptors in a DatabaseIndex, and all that they come from.
 
-    descriptors: float32 (q, dim), of unit length; method, threshold: as in estimate_positions; faiss_index, faiss_nprobe, seed: as in
-    search_index. neighbours: int (q, k), -1 where there is none; similarities: float (q, k), -inf there; estimates: Estimates;
-    database: float64 (n, 2), the positions of the database.
+    descriptors: float32 (q, dim), of unit length; method, threshold: as in estimate_positions; faiss_index,
+    faiss_nprobe, seed: as in search_index. neighbours: int (q, k), -1 where there is none; similarities: float (q, k),
+    -inf there; estimates: Estimates; database: float64 (n, 2), the positions of the database.
     """
 
-    def __init__(self, index, descriptors, method, threshold, device="cpu", faiss_index=FLAT, faiss_nprobe=None, seed=0):
+    def __init__(
+        self, index, descriptors, method, threshold, device="cpu", faiss_index=FLAT, faiss_nprobe=None, seed=0
+    ):
         store, k = index.store, min(NEIGHBOURS, index.store.num_images)
         if faiss_index == FLAT:
             squared, self.neighbours = search(store.descriptors, descriptors, k, store.unreadable, device=device)
         else:
-            squared, self.neighbours = search_index(store, descriptors, k, faiss_index, faiss_nprobe, store.unreadable, seed=seed)
+            squared, self.neighbours = search_index(
+                store, descriptors, k, faiss_index, faiss_nprobe, store.unreadable, seed=seed
+            )
             if (self.neighbours[:, 0] < 0).any():
-                raise UserError(f"--faiss_index {faiss_index} finds no neighbour of a photo: probe more cells with --faiss_nprobe")
+                raise UserError(
+                    f"--faiss_index {faiss_index} finds no neighbour of a photo: probe more cells with --faiss_nprobe"
+                )
         self.similarities = np.where(self.neighbours < 0, -np.inf, 1 - squared / 2)  # of unit vectors
         self.estimates = estimate_positions(index.positions[self.neighbours], self.similarities, method, threshold)
         self.database = index.positions
@@ -69,13 +75,16 @@ class Located:
 def describe(photos, unreadable, index, located, calibration, shown):
     """A list of Localization, one a photo.
 
-    photos: Photos; unreadable: {index: reason}; located: Located, of the others, in order; calibration: Calibration or None; shown:
-    neighbours listed of each.
+    photos: Photos; unreadable: {index: reason}; located: Located, of the others, in order; calibration: Calibration or
+    None; shown: neighbours listed of each.
     """
     readable = [row for row in range(len(photos)) if row not in unreadable]
     results = [Localization(photos.path(row), unreadable.get(row, "")) for row in range(len(photos))]
     if readable and calibration:
-        confidences, radii = calibration.confidence(located.estimates), calibration.radii(located.estimates, index.positions)
+        confidences, radii = (
+            calibration.confidence(located.estimates),
+            calibration.radii(located.estimates, index.positions),
+        )
     for query, row in enumerate(readable):
         result, estimates = results[row], located.estimates
         result.utm_east, result.utm_north = estimates.positions[query].tolist()

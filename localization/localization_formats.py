@@ -7,7 +7,14 @@ import json
 
 from localization.localization import Localization
 
-_DECIMALS = {"latitude": 7, "longitude": 7, "gps_latitude": 7, "gps_longitude": 7, "similarity": 4, "confidence": 4}  # metres: 2
+_DECIMALS = {
+    "latitude": 7,
+    "longitude": 7,
+    "gps_latitude": 7,
+    "gps_longitude": 7,
+    "similarity": 4,
+    "confidence": 4,
+}  # metres: 2
 _PLAIN = [field.name for field in dataclasses.fields(Localization) if field.name != "neighbours"]
 _IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
 _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
@@ -21,7 +28,10 @@ def to_table(results):
     for row, result in zip(rows, [None, *results], strict=True):
         text.append("  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
         if result:
-            text += [f"    {near.similarity:6.3f} {near.distance_m:8.1f} m  {printable(near.name)}" for near in result.neighbours]
+            text += [
+                f"    {near.similarity:6.3f} {near.distance_m:8.1f} m  {printable(near.name)}"
+                for near in result.neighbours
+            ]
     return "\n".join(text) + "\n"
 
 
@@ -29,9 +39,16 @@ def _row(result):
     if result.error:
         return (*["-"] * (len(_HEAD) - 1), f"{printable(result.photo)}: {printable(result.error)}")
     utm = f"{result.utm_zone or ''} {result.utm_east:.1f} {result.utm_north:.1f}".strip()
-    return (_cell(result.latitude, ".6f"), _cell(result.longitude, ".6f"), utm, _cell(result.radius_m, ".0f", " m"),
-            _cell(result.radius95_m, ".0f", " m"), _cell(result.confidence, ".0%"), _cell(result.gps_distance_m, ".0f", " m"),
-            printable(result.photo))
+    return (
+        _cell(result.latitude, ".6f"),
+        _cell(result.longitude, ".6f"),
+        utm,
+        _cell(result.radius_m, ".0f", " m"),
+        _cell(result.radius95_m, ".0f", " m"),
+        _cell(result.confidence, ".0%"),
+        _cell(result.gps_distance_m, ".0f", " m"),
+        printable(result.photo),
+    )
 
 
 def _cell(value, form, unit=""):
@@ -63,14 +80,22 @@ def to_geojson(results):
     features = []
     for result in results:
         values = _values(result)
-        point = None if result.latitude is None else {"type": "Point", "coordinates": [values["longitude"], values["latitude"]]}
+        point = (
+            None
+            if result.latitude is None
+            else {"type": "Point", "coordinates": [values["longitude"], values["latitude"]]}
+        )
         features.append({"type": "Feature", "geometry": point, "properties": values})
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 
 
 def printable(text):
-    """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the like."""
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+    """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the
+    like.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def _values(result):
@@ -78,8 +103,14 @@ def _values(result):
 
 
 def _rounded(values):
-    return {name: round(value, _DECIMALS.get(name, 2)) if isinstance(value, float) else
-            [_rounded(item) for item in value] if isinstance(value, list) else value for name, value in values.items()}
+    return {
+        name: round(value, _DECIMALS.get(name, 2))
+        if isinstance(value, float)
+        else [_rounded(item) for item in value]
+        if isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }
 
 
 FORMATS = {"table": to_table, "jsonl": to_jsonl, "csv": to_csv, "geojson": to_geojson}

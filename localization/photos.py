@@ -15,7 +15,8 @@ _EARTH = 6_371_008.8  # metres, mean radius
 
 
 class Photos(ImageFolder):
-    """Photos as an ImageFolder. Those of more than MAX_PIXELS are reduced to so many, before they are resized if they are to be.
+    """Photos as an ImageFolder. Those of more than MAX_PIXELS are reduced to so many, before they are resized if they
+    are to be.
 
     paths: of the photos; resize: pixels of the shorter side, or None for their own size.
     """
@@ -32,11 +33,15 @@ class Photos(ImageFolder):
 
 
 def open_photo(path):
-    """As datasets.images.open_rgb, an image of at most MAX_PIXELS; raises ImageError. JPEGs are reduced while they are decoded."""
+    """As datasets.images.open_rgb, an image of at most MAX_PIXELS; raises ImageError. JPEGs are reduced while they are
+    decoded.
+    """
     image = open_rgb(path, MIN_SIDE, MAX_PIXELS)
     if image.width * image.height > MAX_PIXELS:
         scale = (MAX_PIXELS / (image.width * image.height)) ** 0.5
-        image = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR)
+        image = image.resize(
+            (max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR
+        )
     return image
 
 

@@ -1,9 +1,10 @@
-"""From a photo's neighbours to where it was taken: the mean of the densest cluster of the neighbours, weighted by similarity.
+"""From a photo's neighbours to where it was taken: the mean of the densest cluster of the neighbours, weighted by
+similarity.
 
-Neighbours vote: the weight of the i-th most similar is exp(SHARPNESS (s_i - s_1) / (s_1 - s_k)), normalised. The scale s_1 - s_k is the
-photo's own, since similarities differ between networks, and between day and night. The estimate is a mode of the votes' density, by mean
-shift (Comaniciu and Meer 2002) with a Gaussian kernel of KERNEL metres from the neighbour where the density is largest: neighbours far
-from it have no part in it, however many they are.
+Neighbours vote: the weight of the i-th most similar is exp(SHARPNESS (s_i - s_1) / (s_1 - s_k)), normalised. The scale
+s_1 - s_k is the photo's own, since similarities differ between networks, and between day and night. The estimate is a
+mode of the votes' density, by mean shift (Comaniciu and Meer 2002) with a Gaussian kernel of KERNEL metres from the
+neighbour where the density is largest: neighbours far from it have no part in it, however many they are.
 """
 
 from dataclasses import dataclass, fields
@@ -44,10 +45,11 @@ FEATURES = ("support", "similarity", "lead")
 def estimate_positions(positions, similarities, method="cluster", radius=25.0):
     """The Estimates of photos from their neighbours.
 
-    positions: float64 (q, k, 2), metres, the most similar first; similarities: (q, k), cosines, -inf where there is no neighbour (the first
-    is always there); method: "cluster", or "nearest": the first neighbour's position, as published; radius: metres round the estimate
-    within which a neighbour supports it. Features: the weight of the neighbours that support the estimate; the best similarity among them;
-    how much that is above the best similarity of the others (of the last neighbour if there are no others).
+    positions: float64 (q, k, 2), metres, the most similar first; similarities: (q, k), cosines, -inf where there is no
+    neighbour (the first is always there); method: "cluster", or "nearest": the first neighbour's position, as
+    published; radius: metres round the estimate within which a neighbour supports it. Features: the weight of the
+    neighbours that support the estimate; the best similarity among them; how much that is above the best similarity of
+    the others (of the last neighbour if there are no others).
     """
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}")
@@ -64,9 +66,13 @@ def estimate_positions(positions, similarities, method="cluster", radius=25.0):
     distances = np.where(there, np.linalg.norm(positions - estimates[:, None], axis=2), np.inf)
     supporting = distances <= radius
     last = np.min(similarities, axis=1, where=there, initial=np.inf)
-    best, best_other = (np.max(similarities, axis=1, where=chosen, initial=-np.inf) for chosen in (supporting, there & ~supporting))
+    best, best_other = (
+        np.max(similarities, axis=1, where=chosen, initial=-np.inf) for chosen in (supporting, there & ~supporting)
+    )
     best = np.where(np.isfinite(best), best, last)  # a mean of neighbours may be near none of them
-    features = np.stack([(weights * supporting).sum(axis=1), best, best - np.where(np.isfinite(best_other), best_other, last)], axis=1)
+    features = np.stack(
+        [(weights * supporting).sum(axis=1), best, best - np.where(np.isfinite(best_other), best_other, last)], axis=1
+    )
     return Estimates(estimates, anchors, weights, distances, features)
 
 
@@ -100,12 +106,12 @@ def _kernel(squared):
 
 
 def far_distances(estimates, database, radius):
-    """How far the truth may lie if it is not within `radius` metres of the estimate: (distances float64 (q, a), ascending, their
-    cumulative weights (q, a)).
+    """How far the truth may lie if it is not within `radius` metres of the estimate: (distances float64 (q, a),
+    ascending, their cumulative weights (q, a)).
 
-    Half of the weight is that of the neighbours' votes beyond the radius, half that of the database's images beyond it, all alike; either
-    alone if there are no others. database: float64 (n, 2), the positions of the database, or of a sample of it. Where nothing lies beyond
-    the radius all distances are the radius.
+    Half of the weight is that of the neighbours' votes beyond the radius, half that of the database's images beyond it,
+    all alike; either alone if there are no others. database: float64 (n, 2), the positions of the database, or of a
+    sample of it. Where nothing lies beyond the radius all distances are the radius.
     """
     spread = np.linalg.norm(database[None] - estimates.positions[:, None], axis=2)
     distances = np.concatenate([np.where(np.isfinite(estimates.distances), estimates.distances, 0), spread], axis=1)
@@ -113,7 +119,9 @@ def far_distances(estimates, database, radius):
     anywhere = _share((spread > radius).astype(float))
     weights = _share(np.concatenate([votes, anywhere], axis=1))
     order = np.where(weights > 0, distances, radius).argsort(axis=1, kind="stable")
-    distances, weights = (np.take_along_axis(values, order, axis=1) for values in (np.where(weights > 0, distances, radius), weights))
+    distances, weights = (
+        np.take_along_axis(values, order, axis=1) for values in (np.where(weights > 0, distances, radius), weights)
+    )
     return distances, np.cumsum(weights, axis=1)
 
 

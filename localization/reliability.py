@@ -1,4 +1,6 @@
-"""The reliability diagram: predicted confidences and radii against what was observed on the half that they were not fitted on."""
+"""The reliability diagram: predicted confidences and radii against what was observed on the half that they were not
+fitted on.
+"""
 
 import numpy as np
 
@@ -22,6 +24,7 @@ def draw_reliability(checked, threshold, path):
     """Writes a PNG. checked: calibration.Checked; threshold: metres."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 5.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
@@ -40,25 +43,54 @@ def _draw_confidence(axes, checked, threshold):
         axes.plot([checked.confidence[rows].mean()] * 2, [low, high], color="tab:blue", linewidth=1.2)
         axes.plot(checked.confidence[rows].mean(), right[rows].mean(), "o", color="tab:blue")
     axes.plot([], [], "o-", color="tab:blue", label=f"{_BINS} bins of as many queries, 95% interval")
-    axes.hist(checked.confidence, bins=np.linspace(0, 1, 21), weights=np.full(len(right), 0.5 / len(right)), color="0.85", zorder=0,
-              label="share of queries (half scale)")
-    axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="confidence", ylabel=f"share of estimates within {threshold:g} m", title="Confidence")
+    axes.hist(
+        checked.confidence,
+        bins=np.linspace(0, 1, 21),
+        weights=np.full(len(right), 0.5 / len(right)),
+        color="0.85",
+        zorder=0,
+        label="share of queries (half scale)",
+    )
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.08),
+        xlabel="confidence",
+        ylabel=f"share of estimates within {threshold:g} m",
+        title="Confidence",
+    )
     axes.legend(loc="upper left", fontsize=9)
 
 
 def _draw_radii(axes, checked):
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
-    axes.plot(_CURVE, [(checked.ranks <= level).mean() for level in _CURVE], color="tab:orange", label="predicted distribution of errors")
+    axes.plot(
+        _CURVE,
+        [(checked.ranks <= level).mean() for level in _CURVE],
+        color="tab:orange",
+        label="predicted distribution of errors",
+    )
     for level, window, radii in zip(LEVELS, WINDOWS, checked.radii.T, strict=True):
         inside = checked.errors <= radii
         axes.plot([level] * 2, _interval(inside), color="tab:green", linewidth=1.2)
         axes.plot(level, inside.mean(), "s", color="tab:green")
         axes.hlines(window, level - 0.02, level + 0.02, color="tab:red", linewidth=1)
-        axes.annotate(f"{level:.0%} radii hold {inside.mean():.1%},\nmedian {np.median(radii):.0f} m", (level, inside.mean()), (-16, 0),
-                      textcoords="offset points", ha="right", va="bottom", fontsize=9)
+        axes.annotate(
+            f"{level:.0%} radii hold {inside.mean():.1%},\nmedian {np.median(radii):.0f} m",
+            (level, inside.mean()),
+            (-16, 0),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=9,
+        )
     axes.plot([], [], "s-", color="tab:green", label="radii as given, 95% interval (red: the window aimed at)")
-    axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="probability that a radius is to hold the truth with",
-             ylabel="share of radii that hold the truth", title="Radii")
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.08),
+        xlabel="probability that a radius is to hold the truth with",
+        ylabel="share of radii that hold the truth",
+        title="Radii",
+    )
     axes.legend(loc="lower right", fontsize=9)
 
 

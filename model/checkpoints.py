@@ -15,42 +15,60 @@ from support.files import check_sums, read_tensors, write_tensors
 
 BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"  # in a run's log folder
 # of the published last_checkpoint.pth; ours has more
-RUN_STATE_KEYS = {"epoch_num": int, "model_state_dict": dict, "optimizer_state_dict": dict, "classifiers_state_dict": list,
-                  "optimizers_state_dict": list, "best_val_recall1": float}
+RUN_STATE_KEYS = {
+    "epoch_num": int,
+    "model_state_dict": dict,
+    "optimizer_state_dict": dict,
+    "classifiers_state_dict": list,
+    "optimizers_state_dict": list,
+    "best_val_recall1": float,
+}
 
 
 def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False, zoo_location=None):
     """The network of a checkpoint, on the CPU.
 
-    source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones too), or a name
-    of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it from the checkpoint;
-    zoo_location: the user's own zoo, as in zoo.find. Raises UserError when it cannot be read, or is of another architecture (naming the
-    first entries that differ); if it is of the zoo, also when check_network refuses it.
+    source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones
+    too), or a name of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it
+    from the checkpoint; zoo_location: the user's own zoo, as in zoo.find. Raises UserError when it cannot be read, or
+    is of another architecture (naming the first entries that differ); if it is of the zoo, also when check_network
+    refuses it.
     """
     if os.path.exists(source):
-        return build_network(network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers)
+        return build_network(
+            network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers
+        )
     published_name = zoo.published.published_name(source)
-    expected = zoo.published.architecture(published_name) if published_name else (None, None)  # a published model is what its name says
+    expected = (
+        zoo.published.architecture(published_name) if published_name else (None, None)
+    )  # a published model is what its name says
     loaded = {}
 
     def load(path):
         network = build_network(network_state(read_tensors(path), path), path, *expected, train_all_layers)
         check_network(network, path)
         loaded["network"] = network
+
     path = zoo.find(source, load, zoo_location)
     if not loaded:  # what was just fetched is not read twice
         load(path)
     network = loaded["network"]
-    if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (None, network.fc_output_dim):
-        raise UserError(f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: mend --backbone and "
-                        "--fc_output_dim")
+    if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (
+        None,
+        network.fc_output_dim,
+    ):
+        raise UserError(
+            f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: mend --backbone and "
+            "--fc_output_dim"
+        )
     return network
 
 
 @torch.no_grad()
 def check_network(network, source):
-    """Raises UserError, naming source and entry, if a network holds numbers that are not finite, or if the descriptor of a test image has
-    not unit length."""
+    """Raises UserError, naming source and entry, if a network holds numbers that are not finite, or if the descriptor
+    of a test image has not unit length.
+    """
     if key := first_not_finite(network.state_dict()):
         raise UserError(f"{source} holds numbers that are not finite ({key}): it is damaged, or its training diverged")
     training = network.training
@@ -58,7 +76,9 @@ def check_network(network, source):
     length = network.eval()(image).norm().item()
     network.train(training)
     if not abs(length - 1) < 1e-3:
-        raise UserError(f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: its weights are damaged")
+        raise UserError(
+            f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: its weights are damaged"
+        )
 
 
 def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):
@@ -69,8 +89,10 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
         closest = (wanted[0] or (found or _closest(state_dict))[0], wanted[1] or _descriptor_dim(state_dict) or 512)
         differences = describe_differences(state_dict, _expected(*closest))
         what = f"a {found[0]} with {found[1]}-D descriptors, not" if found else "not"
-        raise UserError(f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
-                        "mend --backbone and --fc_output_dim, or replace the file")
+        raise UserError(
+            f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
+            "mend --backbone and --fc_output_dim, or replace the file"
+        )
     network = GeoLocalizationNet(*found, train_all_layers=train_all_layers)
     network.load_state_dict(state_dict, strict=True)
     return network
@@ -79,13 +101,19 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
 def network_state(content, source):
     """The network's state_dict in a file's content, wrappers' prefixes removed. Raises UserError if there is none."""
     state_dict = content.get("model_state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state_dict, dict) or not state_dict or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+    if (
+        not isinstance(state_dict, dict)
+        or not state_dict
+        or not all(isinstance(value, torch.Tensor) for value in state_dict.values())
+    ):
         raise UserError(f"{source} holds no network: neither a state_dict nor a run's state with a model_state_dict")
     return plain_names(state_dict)
 
 
 def infer_architecture(state_dict):
-    """(backbone, fc_output_dim) of a state_dict, from its entries' names and shapes; None if it is of no known architecture."""
+    """(backbone, fc_output_dim) of a state_dict, from its entries' names and shapes; None if it is of no known
+    architecture.
+    """
     dim = _descriptor_dim(state_dict)
     if dim:
         for backbone in BACKBONES:
@@ -100,8 +128,12 @@ def save_network(network, path):
 
 
 def save_run_state(state, path):
-    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The state of before stays beside it."""
-    write_tensors(portable(state), path, previous_path(path) if _is_sound(path) else None)  # what is damaged takes no sound file's place
+    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The state of before stays beside
+    it.
+    """
+    write_tensors(
+        portable(state), path, previous_path(path) if _is_sound(path) else None
+    )  # what is damaged takes no sound file's place
 
 
 def _is_sound(path):
@@ -119,8 +151,9 @@ def previous_path(path):
 
 
 def find_newest_run(folder):
-    """(the path of the newest sound last_checkpoint.pth in the folders of `folder`, what to say of newer ones that are damaged); the path
-    is None if there is none. One that is lost or damaged counts if the one before it is sound."""
+    """(the path of the newest sound last_checkpoint.pth in the folders of `folder`, what to say of newer ones that are
+    damaged); the path is None if there is none. One that is lost or damaged counts if the one before it is sound.
+    """
     found, problems = [], []
     for run in os.scandir(folder) if os.path.isdir(folder) else []:
         last = os.path.join(run.path, LAST_CHECKPOINT)
@@ -138,8 +171,9 @@ def find_newest_run(folder):
 
 
 def load_run_state(path):
-    """Reads what save_run_state or the published code wrote; if it is lost or damaged, the state before it, which is warned of. Raises
-    UserError naming what is wrong with the file."""
+    """Reads what save_run_state or the published code wrote; if it is lost or damaged, the state before it, which is
+    warned of. Raises UserError naming what is wrong with the file.
+    """
     try:
         return _load_run_state(path)
     except UserError as error:
@@ -153,15 +187,19 @@ def _load_run_state(path):
     state = read_tensors(path)
     if not isinstance(state, dict) or not RUN_STATE_KEYS.keys() <= state.keys():
         lacking = sorted(RUN_STATE_KEYS.keys() - (state.keys() if isinstance(state, dict) else set()))
-        raise UserError(f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
-                        "to start from a network's weights alone use --resume_model")
+        raise UserError(
+            f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
+            "to start from a network's weights alone use --resume_model"
+        )
     if isinstance(state["best_val_recall1"], int | float):  # numpy's too, as published
         state["best_val_recall1"] = float(state["best_val_recall1"])
     for key, kind in RUN_STATE_KEYS.items():
         if not isinstance(state[key], kind):
             raise UserError(f"{path} is damaged: its {key} is of type {type(state[key]).__name__}, not {kind.__name__}")
     if state["epoch_num"] < 0 or math.isnan(state["best_val_recall1"]):
-        raise UserError(f"{path} is damaged: it claims epoch {state['epoch_num']} and a best R@1 of {state['best_val_recall1']}")
+        raise UserError(
+            f"{path} is damaged: it claims epoch {state['epoch_num']} and a best R@1 of {state['best_val_recall1']}"
+        )
     state["model_state_dict"] = network_state(state, path)
     return state
 
@@ -190,7 +228,11 @@ def _expected(backbone, dim):
 
 def _closest(state_dict):
     """(backbone,) that shares the most entries with a state_dict of no known architecture."""
+
     def shared(backbone):
         expected = _expected(backbone, 512)
-        return sum(key in expected and expected[key].shape == value.shape for key, value in state_dict.items()) / len(expected)
+        return sum(key in expected and expected[key].shape == value.shape for key, value in state_dict.items()) / len(
+            expected
+        )
+
     return (max(BACKBONES, key=shared),)

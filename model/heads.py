@@ -29,7 +29,8 @@ class _CosineHead(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, descriptors, labels):
-        """descriptors: (B, in_features); labels: int64 (B,), -1 for a class that is not here -> float32 logits (B, out_features).
+        """descriptors: (B, in_features); labels: int64 (B,), -1 for a class that is not here -> float32 logits (B,
+        out_features).
 
         Float32 (float64 for float64 input) under mixed precision too: bfloat16 would round s * cos by up to 0.06.
         """
@@ -42,7 +43,9 @@ class _CosineHead(nn.Module):
             return self.s * cosine.scatter(1, column.clamp(min=0), right)
 
     def loss(self, descriptors, labels, cross_entropy=F.cross_entropy):
-        """The mean cross-entropy of the batch, a scalar; cross_entropy: another way to compute it from (logits, labels)."""
+        """The mean cross-entropy of the batch, a scalar; cross_entropy: another way to compute it from (logits,
+        labels).
+        """
         return cross_entropy(self(descriptors, labels), labels)
 
     def settings(self):
@@ -71,7 +74,8 @@ class CosFace(_CosineHead):
 class ArcFace(_CosineHead):
     """ArcFace (Deng et al., CVPR 2019, equation 3): logit_y = s * cos(theta_y + m).
 
-    Beyond pi - m, where cos(theta + m) would rise again, s * (cos(theta_y) - m sin(m)), so that the logit falls with the angle throughout.
+    Beyond pi - m, where cos(theta + m) would rise again, s * (cos(theta_y) - m sin(m)), so that the logit falls with
+    the angle throughout.
     """
 
     margins = (0.0, math.pi / 2)  # up to there the two pieces fall together
@@ -86,9 +90,10 @@ class ArcFace(_CosineHead):
 
 
 class SphereFace(_CosineHead):
-    """SphereFace (Liu et al., CVPR 2017, equation 7), normalised and with characteristic gradient detachment (SphereFace Revived, Liu, Wen
-    et al., 2021): logit_y = s * psi(theta_y), psi(theta) = (-1)^k cos(m theta) - 2k with k = floor(m theta / pi), whose gradient is
-    that of s * cos(theta_y)."""
+    """SphereFace (Liu et al., CVPR 2017, equation 7), normalised and with characteristic gradient detachment
+    (SphereFace Revived, Liu, Wen et al., 2021): logit_y = s * psi(theta_y), psi(theta) = (-1)^k cos(m theta) - 2k with
+    k = floor(m theta / pi), whose gradient is that of s * cos(theta_y).
+    """
 
     margins = (1.0, 10.0)
     margin_unit = "a factor on the angle"
@@ -106,15 +111,18 @@ class SphereFace(_CosineHead):
 
 
 class EMMS(CosFace):
-    """CosFace and a plain softmax at once: the loss is the cross-entropy of CosFace's logits plus l times that of descriptors x weight^T,
-    where neither is normalised."""
+    """CosFace and a plain softmax at once: the loss is the cross-entropy of CosFace's logits plus l times that of
+    descriptors x weight^T, where neither is normalised.
+    """
 
     def __init__(self, in_features, out_features, s=30.0, m=0.40, l=1.0):  # noqa: E741
         super().__init__(in_features, out_features, s, m)
         self.l = l  # noqa: E741
 
     def loss(self, descriptors, labels, cross_entropy=F.cross_entropy):
-        """The sum of both cross-entropies, each averaged over the batch, a scalar. (forward gives CosFace's logits alone.)"""
+        """The sum of both cross-entropies, each averaged over the batch, a scalar. (forward gives CosFace's logits
+        alone.)
+        """
         with full_precision(descriptors.device.type):
             plain = F.linear(descriptors.to(torch.promote_types(descriptors.dtype, torch.float32)), self.weight)
             return super().loss(descriptors, labels, cross_entropy) + self.l * cross_entropy(plain, labels)
@@ -134,7 +142,9 @@ def head_options(loss, s=None, m=None, l=None):  # noqa: E741
     head = HEADS[loss]
     low, high = head.margins
     if m is not None and not low <= m <= high:
-        raise UserError(f"--loss_m {m:g} is out of the range of --loss {loss}: from {low:g} to {high:.4g}, {head.margin_unit}")
+        raise UserError(
+            f"--loss_m {m:g} is out of the range of --loss {loss}: from {low:g} to {high:.4g}, {head.margin_unit}"
+        )
     if l is not None and head is not EMMS:
         raise UserError(f"--emms_l belongs to --loss emms; leave it out with --loss {loss}")
     return {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}

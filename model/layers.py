@@ -8,8 +8,14 @@ from torch import nn
 
 
 def full_precision(device_type):
-    """A context without autocast, where it exists: the powers and cosines of small numbers need float32's range and digits."""
-    return torch.autocast(device_type, enabled=False) if torch.amp.is_autocast_available(device_type) else contextlib.nullcontext()
+    """A context without autocast, where it exists: the powers and cosines of small numbers need float32's range and
+    digits.
+    """
+    return (
+        torch.autocast(device_type, enabled=False)
+        if torch.amp.is_autocast_available(device_type)
+        else contextlib.nullcontext()
+    )
 
 
 class L2Norm(nn.Module):
@@ -24,7 +30,8 @@ class L2Norm(nn.Module):
 
 
 class GeM(nn.Module):
-    """Generalised-mean pooling (Radenovic et al., TPAMI 2018, equation 3): (mean of x^p over positions)^(1/p), p learned.
+    """Generalised-mean pooling (Radenovic et al., TPAMI 2018, equation 3): (mean of x^p over positions)^(1/p), p
+    learned.
 
     Features below eps, negative ones too, count as eps.
     """

@@ -10,17 +10,30 @@ from model.pretrained import load_initial_weights
 from model.stochastic_depth import replace_stochastic_depth
 from support.errors import UserError
 
-# name -> (channels of the last feature map, first trained child). Before that child all is frozen unless train_all_layers:
-# ResNets from layer3 and EfficientNets from block 5, as published; the others from where their features reach a stride of 16
-# pixels, as layer3 does. VGG-16 has no such border; its last five layers are trained, as published.
+# name -> (channels of the last feature map, first trained child). Before that child all is frozen unless
+# train_all_layers: ResNets from layer3 and EfficientNets from block 5, as published; the others from where their
+# features reach a stride of 16 pixels, as layer3 does. VGG-16 has no such border; its last five layers are trained, as
+# published.
 BACKBONES = {
-    "ResNet18": (512, "6"), "ResNet50": (2048, "6"), "ResNet101": (2048, "6"), "ResNet152": (2048, "6"),
+    "ResNet18": (512, "6"),
+    "ResNet50": (2048, "6"),
+    "ResNet101": (2048, "6"),
+    "ResNet152": (2048, "6"),
     "VGG16": (512, "24"),
-    "EfficientNet_B0": (1280, "5"), "EfficientNet_B1": (1280, "5"), "EfficientNet_B2": (1408, "5"), "EfficientNet_B3": (1536, "5"),
-    "EfficientNet_B4": (1792, "5"), "EfficientNet_B5": (2048, "5"), "EfficientNet_B6": (2304, "5"), "EfficientNet_B7": (2560, "5"),
-    "MobileNet_V2": (1280, "7"), "MobileNet_V3_Large": (960, "7"),
+    "EfficientNet_B0": (1280, "5"),
+    "EfficientNet_B1": (1280, "5"),
+    "EfficientNet_B2": (1408, "5"),
+    "EfficientNet_B3": (1536, "5"),
+    "EfficientNet_B4": (1792, "5"),
+    "EfficientNet_B5": (2048, "5"),
+    "EfficientNet_B6": (2304, "5"),
+    "EfficientNet_B7": (2560, "5"),
+    "MobileNet_V2": (1280, "7"),
+    "MobileNet_V3_Large": (960, "7"),
     # signed features: GeM counts the negative ones as eps; the last LayerNorm is the classifier's, and goes with it
-    "ConvNeXt_Tiny": (768, "4"), "ConvNeXt_Small": (768, "4"), "ConvNeXt_Base": (1024, "4"),
+    "ConvNeXt_Tiny": (768, "4"),
+    "ConvNeXt_Small": (768, "4"),
+    "ConvNeXt_Base": (1024, "4"),
 }
 
 
@@ -35,10 +48,11 @@ def canonical_backbone(name):
 class GeoLocalizationNet(nn.Module):
     """Images to descriptors of unit length.
 
-    backbone: a name of BACKBONES, in any case; fc_output_dim: the descriptors' dimension; train_all_layers: freeze nothing;
-    weights: the backbone's initial weights: None (random), "IMAGENET1K_V1", "IMAGENET1K_V2" (downloaded by torchvision) or the
-    path of a file. batch_norm_frozen (an attribute, False at first): batch norms use their running statistics in training too, which stay
-    as they are; factors and offsets are trained. Raises UserError on an unknown backbone or weights that do not fit or cannot be fetched.
+    backbone: a name of BACKBONES, in any case; fc_output_dim: the descriptors' dimension; train_all_layers: freeze
+    nothing; weights: the backbone's initial weights: None (random), "IMAGENET1K_V1", "IMAGENET1K_V2" (downloaded by
+    torchvision) or the path of a file. batch_norm_frozen (an attribute, False at first): batch norms use their running
+    statistics in training too, which stay as they are; factors and offsets are trained. Raises UserError on an unknown
+    backbone or weights that do not fit or cannot be fetched.
     """
 
     batch_norm_frozen = False

@@ -25,5 +25,7 @@ def normalize(images):
 
 def normalize_(images):
     """Float images (..., 3, H, W) in [0, 1], in place -> with ImageNet's mean and deviation."""
-    mean, std = (torch.tensor(v, device=images.device, dtype=images.dtype).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(v, device=images.device, dtype=images.dtype).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return images.sub_(mean).div_(std)

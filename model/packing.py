@@ -1,6 +1,7 @@
 """A network's weights in less space, to keep or to send: `python -m model.packing best_model.pth small.pth`.
 
-Weights are rounded to bfloat16 and the file is compressed: a ResNet-18 of 45 MB takes 18. Every reader of checkpoints takes such a file.
+Weights are rounded to bfloat16 and the file is compressed: a ResNet-18 of 45 MB takes 18. Every reader of checkpoints
+takes such a file.
 """
 
 import argparse
@@ -16,21 +17,29 @@ from support.files import replacing, write_tensors
 
 
 def pack(source, path):
-    """Writes the network of a checkpoint (a path, or a model zoo's name) to `path`, packed. Raises UserError as load_network does."""
-    state_dict = {name: value.to(torch.bfloat16) if value.is_floating_point() else value
-                  for name, value in load_network(source).state_dict().items()}
+    """Writes the network of a checkpoint (a path, or a model zoo's name) to `path`, packed. Raises UserError as
+    load_network does.
+    """
+    state_dict = {
+        name: value.to(torch.bfloat16) if value.is_floating_point() else value
+        for name, value in load_network(source).state_dict().items()
+    }
     with replacing(path) as temporary:
         write_tensors(state_dict, temporary)
         with open(temporary, "rb") as file:
             plain_bytes = io.BytesIO(file.read())
-        with zipfile.ZipFile(plain_bytes) as plain, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        with (
+            zipfile.ZipFile(plain_bytes) as plain,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,
+        ):
             for entry in plain.infolist():
                 packed.writestr(entry.filename, plain.read(entry))
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m model.packing", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m model.packing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", help="best_model.pth, last_checkpoint.pth or a model zoo's name")
     parser.add_argument("output", help="the file to write")
     args = parser.parse_args(argv)

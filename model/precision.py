@@ -13,10 +13,13 @@ from support.processor import arithmetic_of
 _IMITATED = "it imitates them, which takes 5 to 25 times as long as float32"  # measured: benchmarks/RESULTS.md
 
 
-def training_dtype(use_amp16: bool, requested: str, network: nn.Module, device: torch.device) -> tuple[torch.dtype, str]:
+def training_dtype(
+    use_amp16: bool, requested: str, network: nn.Module, device: torch.device
+) -> tuple[torch.dtype, str]:
     """What the backbone is trained in, and why, in a line for the log.
 
-    use_amp16: whether 16 bits are asked for; requested: "auto", "float16" or "bfloat16"; network: whose backbone it is; device: where.
+    use_amp16: whether 16 bits are asked for; requested: "auto", "float16" or "bfloat16"; network: whose backbone it is;
+    device: where.
     """
     if not use_amp16:
         return torch.float32, ""
@@ -42,7 +45,9 @@ def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tup
 
 
 def log_dtype(what: str, dtype: torch.dtype, reason: str, device: torch.device) -> None:
-    """Logs what is computed in which numbers; warns where the device only imitates them. what: "Training" or "Descriptors"."""
+    """Logs what is computed in which numbers; warns where the device only imitates them. what: "Training" or
+    "Descriptors".
+    """
     name = name_of(dtype)
     if dtype != torch.float32 and device.type == "cpu" and not arithmetic_of(dtype):
         logging.warning(f"{what} in {name}, as asked for: this processor has no {name} arithmetic; {_IMITATED}")
@@ -64,13 +69,18 @@ def name_of(dtype: torch.dtype) -> str:
 
 def is_depthwise(network: nn.Module) -> bool:
     """Whether a network has convolutions of one channel each (MobileNet, EfficientNet, ConvNeXt)."""
-    return any(isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 for module in network.modules())
+    return any(
+        isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 for module in network.modules()
+    )
 
 
 def _on_cpu(network, flag):
     arithmetic = arithmetic_of(torch.bfloat16)
     if not arithmetic:
-        return torch.float32, f"{flag} takes 16 bits only where the processor has AVX-512-bf16, AMX or ARM's bf16, and this one has not"
+        return (
+            torch.float32,
+            f"{flag} takes 16 bits only where the processor has AVX-512-bf16, AMX or ARM's bf16, and this one has not",
+        )
     if is_depthwise(network):
         return torch.float32, f"{flag} takes 16 bits on a CPU only for networks without depthwise convolutions"
     return torch.bfloat16, f"the processor has {arithmetic}"

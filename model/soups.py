@@ -10,7 +10,8 @@ from support.errors import UserError
 
 
 def average(state_dicts):
-    """The mean of every floating-point entry, computed in float64 and given in the entry's own type; other entries are the first's.
+    """The mean of every floating-point entry, computed in float64 and given in the entry's own type; other entries are
+    the first's.
 
     state_dicts: of one architecture. The order of the others does not matter but for float64's rounding.
     """
@@ -35,11 +36,11 @@ class Trial(NamedTuple):
 
 
 def greedy_soup(recalls, evaluate):
-    """The greedy soup (recipe 1 of the paper): yields a Trial for the best ingredient and for each further one, from the best to the worst;
-    the last that is kept is the soup.
+    """The greedy soup (recipe 1 of the paper): yields a Trial for the best ingredient and for each further one, from
+    the best to the worst; the last that is kept is the soup.
 
-    recalls: each ingredient's R@1 on the validation set, percent; evaluate: indices -> R@1 of their average. An ingredient is kept if the
-    recall does not fall. Of equally good ones the earlier comes first.
+    recalls: each ingredient's R@1 on the validation set, percent; evaluate: indices -> R@1 of their average. An
+    ingredient is kept if the recall does not fall. Of equally good ones the earlier comes first.
     """
     order = sorted(range(len(recalls)), key=lambda index: -recalls[index])
     kept, best = order[:1], recalls[order[0]]
@@ -57,8 +58,8 @@ def greedy_soup(recalls, evaluate):
 def recalibrate_batch_norm(network, batches):
     """Estimates the running statistics of batch norm anew: the plain mean over batches of each one's statistics.
 
-    batches: normalised images (B, 3, H, W) on the network's device, in batches of about one size. All else is in eval mode, and the whole
-    network afterwards. Raises UserError if there is no batch norm.
+    batches: normalised images (B, 3, H, W) on the network's device, in batches of about one size. All else is in eval
+    mode, and the whole network afterwards. Raises UserError if there is no batch norm.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:

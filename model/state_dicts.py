@@ -19,11 +19,16 @@ def plain_names(state_dict):
 
 
 def describe_differences(state_dict, expected, limit=3):
-    """In what a state_dict differs from the expected one, the first entries of each kind; "" if names and shapes are equal."""
+    """In what a state_dict differs from the expected one, the first entries of each kind; "" if names and shapes are
+    equal.
+    """
     missing = [key for key in expected if key not in state_dict]
     surplus = [key for key in state_dict if key not in expected]
-    shapes = [f"{key} is {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}"
-              for key in expected if key in state_dict and state_dict[key].shape != expected[key].shape]
+    shapes = [
+        f"{key} is {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state_dict and state_dict[key].shape != expected[key].shape
+    ]
     parts = []
     for label, entries in (("it lacks", missing), ("it also has", surplus), ("", shapes)):
         if entries:

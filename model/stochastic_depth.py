@@ -1,13 +1,17 @@
-"""Stochastic depth (Huang et al., ECCV 2016) of EfficientNet and ConvNeXt, for processes that have some rows of a batch each."""
+"""Stochastic depth (Huang et al., ECCV 2016) of EfficientNet and ConvNeXt, for processes that have some rows of a batch
+each.
+"""
 
 import torchvision
 from torch import nn
 
 
 class StochasticDepth(torchvision.ops.StochasticDepth):
-    """As torchvision's. share: which rows of the whole batch the next inputs are (datasets.schedule.Share); None: all of them.
+    """As torchvision's. share: which rows of the whole batch the next inputs are (datasets.schedule.Share); None: all
+    of them.
 
-    A row is dropped or kept as it would be in the whole batch, from the same state of the random numbers, which moves on by as much.
+    A row is dropped or kept as it would be in the whole batch, from the same state of the random numbers, which moves
+    on by as much.
     """
 
     share = None

@@ -60,8 +60,11 @@ def preprocess(image: str | os.PathLike[str] | IO[bytes] | Image.Image, resize: 
 def _own_names() -> frozenset[str]:
     """The names of the modules and packages at the repository's root."""
     with os.scandir(_ROOT) as entries:
-        return frozenset(entry.name.removesuffix(".py") for entry in entries
-                         if entry.name.endswith(".py") or os.path.isfile(os.path.join(entry.path, "__init__.py")))
+        return frozenset(
+            entry.name.removesuffix(".py")
+            for entry in entries
+            if entry.name.endswith(".py") or os.path.isfile(os.path.join(entry.path, "__init__.py"))
+        )
 
 
 _OWN_NAMES = _own_names()

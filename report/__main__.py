@@ -11,12 +11,16 @@ from support.errors import UserError
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a run of train.py, with its metrics.csv")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="output folder of a run of train.py, with its metrics.csv"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="the page, an HTML file that needs no network")
     args = parser.parse_args(argv)
     try:
         check_report(args.output, "--output")
-        write_training_report(args.output, {os.path.normpath(run): read_metrics(os.path.join(run, METRICS)) for run in args.runs})
+        write_training_report(
+            args.output, {os.path.normpath(run): read_metrics(os.path.join(run, METRICS)) for run in args.runs}
+        )
     except UserError as error:
         parser.error(str(error))
     print(f"The training curves are in {args.output}")

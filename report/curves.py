@@ -11,8 +11,9 @@ _MAX_POINTS = 400  # of a precision-recall curve
 
 
 def recall_at_n(dataset, result):
-    """(n int (k,), recalls (k,), intervals (k, 2)): recall@n in percent for every n up to MAX_N, with 95% intervals: the result's own
-    where it has them."""
+    """(n int (k,), recalls (k,), intervals (k, 2)): recall@n in percent for every n up to MAX_N, with 95% intervals:
+    the result's own where it has them.
+    """
     values = np.arange(1, min(MAX_N, result.predictions.shape[1]) + 1)
     found = found_at(result.predictions, dataset.positives_per_query, values)
     intervals = bootstrap_intervals(found)
@@ -40,12 +41,15 @@ def recall_at_distance(metres, threshold, values=(1, 5, 10)):
     """
     distances = np.union1d(np.linspace(0, max(100, 4 * threshold), _DISTANCES), threshold)
     nearest = {n: np.sort(metres[:, :n].min(axis=1)) for n in values}
-    return distances, {n: 100 * np.searchsorted(ordered, distances, side="right") / len(metres) for n, ordered in nearest.items()}
+    return distances, {
+        n: 100 * np.searchsorted(ordered, distances, side="right") / len(metres) for n, ordered in nearest.items()
+    }
 
 
 def error_histogram(first_errors, threshold):
-    """(edges (b,), shares (b + 2,)): the percentage of queries whose first prediction is off by at most edges[0] metres, by more than
-    edges[i - 1] and at most edges[i], by more than the last, and of those without a prediction."""
+    """(edges (b,), shares (b + 2,)): the percentage of queries whose first prediction is off by at most edges[0]
+    metres, by more than edges[i - 1] and at most edges[i], by more than the last, and of those without a prediction.
+    """
     edges = np.union1d([edge for edge in _EDGES], [threshold])
     counts = np.bincount(np.searchsorted(edges, first_errors), minlength=len(edges) + 1)
     missing = np.count_nonzero(np.isinf(first_errors))
@@ -54,22 +58,25 @@ def error_histogram(first_errors, threshold):
 
 
 def similarities(result):
-    """Cosine similarity of each query to its first prediction: float64 (q,), -inf without one; None if distances are not known.
-    Of unit vectors: 1 - |a - b|^2 / 2."""
+    """Cosine similarity of each query to its first prediction: float64 (q,), -inf without one; None if distances are
+    not known. Of unit vectors: 1 - |a - b|^2 / 2.
+    """
     return None if result.distances is None else 1 - result.distances[:, 0].astype(np.float64) / 2
 
 
 def precision_recall(similarity, right):
-    """(thresholds, precision, recall), each (p,): if only queries whose first prediction is at least that similar are answered, precision
-    is the share of right answers and recall the share of all queries that are answered rightly, both in percent. The last recall is
-    recall@1. Without any prediction p is 0.
+    """(thresholds, precision, recall), each (p,): if only queries whose first prediction is at least that similar are
+    answered, precision is the share of right answers and recall the share of all queries that are answered rightly,
+    both in percent. The last recall is recall@1. Without any prediction p is 0.
 
     similarity: float (q,), -inf for no prediction; right: bool (q,).
     """
     order = np.argsort(-similarity, kind="stable")
     order = order[np.isfinite(similarity[order])]
     thresholds, answers = similarity[order], np.cumsum(right[order])
-    ends = np.flatnonzero(np.append(thresholds[1:] != thresholds[:-1], True)) if len(order) else order  # of equal similarities the last
+    ends = (
+        np.flatnonzero(np.append(thresholds[1:] != thresholds[:-1], True)) if len(order) else order
+    )  # of equal similarities the last
     return thresholds[ends], 100 * answers[ends] / (ends + 1), 100 * answers[ends] / len(right)
 
 
@@ -85,7 +92,9 @@ def thinned(*arrays, limit=_MAX_POINTS):
 
 
 def merged_positions(positions, limit):
-    """(positions (m, 2) with m at most limit, the side of the cells that were merged to get there, metres; 0 if none were)."""
+    """(positions (m, 2) with m at most limit, the side of the cells that were merged to get there, metres; 0 if none
+    were).
+    """
     merged, side = np.unique(positions, axis=0), 0
     while len(merged) > limit:
         side = 2 * side or 1

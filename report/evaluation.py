@@ -26,15 +26,18 @@ class Evaluation:
 
 
 def write_report(path, evaluations, settings=(), runs=None, seed=0):
-    """Writes the page of evaluations, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk refuses.
+    """Writes the page of evaluations, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk
+    refuses.
 
-    evaluations: list of Evaluation. The first one's model is the reference; where another model was tested on the same test set, the two
-    are compared by paired bootstrap (seed). settings: pairs (label, value) shown as they are; runs: {name: columns} of training runs, as
-    report.training.read_metrics gives them.
+    evaluations: list of Evaluation. The first one's model is the reference; where another model was tested on the same
+    test set, the two are compared by paired bootstrap (seed). settings: pairs (label, value) shown as they are; runs:
+    {name: columns} of training runs, as report.training.read_metrics gives them.
     """
     letters = lettered(dict.fromkeys(evaluation.model for evaluation in evaluations))
     models, names = list(letters), list(dict.fromkeys(evaluation.name for evaluation in evaluations))
-    evaluations = sorted(evaluations, key=lambda evaluation: (names.index(evaluation.name), models.index(evaluation.model)))
+    evaluations = sorted(
+        evaluations, key=lambda evaluation: (names.index(evaluation.name), models.index(evaluation.model))
+    )
     maps, parts = {}, []
     for evaluation in evaluations:
         if evaluation.name not in maps:
@@ -42,16 +45,34 @@ def write_report(path, evaluations, settings=(), runs=None, seed=0):
         label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {letters[evaluation.model]}"
         parts.append(_part(evaluation, label, names.index(evaluation.name), models.index(evaluation.model)))
     comparisons = list(_comparisons(evaluations, letters, seed))
-    galleries = [{"label": evaluation.name, **_misses(evaluation)} for evaluation in evaluations if evaluation.model == models[0]]
-    data = {"parts": [part.pop("data") for part in parts], "maps": list(maps.values()), "training": training_data(runs or {}),
-            "comparisons": [comparison["parts"] for comparison in comparisons]}
-    write_page(path, "evaluation.html", title="Place recognition test", letters=letters, parts=parts, data=data,
-               comparisons=comparisons, galleries=galleries, settings=list(settings), runs=best_epochs(runs or {}),
-               threshold=_thresholds(evaluations))
+    galleries = [
+        {"label": evaluation.name, **_misses(evaluation)} for evaluation in evaluations if evaluation.model == models[0]
+    ]
+    data = {
+        "parts": [part.pop("data") for part in parts],
+        "maps": list(maps.values()),
+        "training": training_data(runs or {}),
+        "comparisons": [comparison["parts"] for comparison in comparisons],
+    }
+    write_page(
+        path,
+        "evaluation.html",
+        title="Place recognition test",
+        letters=letters,
+        parts=parts,
+        data=data,
+        comparisons=comparisons,
+        galleries=galleries,
+        settings=list(settings),
+        runs=best_epochs(runs or {}),
+        threshold=_thresholds(evaluations),
+    )
 
 
 def _thresholds(evaluations):
-    return " and ".join(f"{metres:g}" for metres in sorted({evaluation.dataset.positive_dist_threshold for evaluation in evaluations}))
+    return " and ".join(
+        f"{metres:g}" for metres in sorted({evaluation.dataset.positive_dist_threshold for evaluation in evaluations})
+    )
 
 
 def _part(evaluation, label, set_index, model_index):
@@ -61,36 +82,74 @@ def _part(evaluation, label, set_index, model_index):
     n, recalls, intervals = curves.recall_at_n(dataset, result)
     distances, within = curves.recall_at_distance(metres, dataset.positive_dist_threshold)
     edges, shares = curves.error_histogram(metres[:, 0], dataset.positive_dist_threshold)
-    data = {"label": label, "set": set_index, "model": model_index, "threshold": dataset.positive_dist_threshold,
-            "at_n": {"n": n.tolist(), "recall": _rounded(recalls), "low": _rounded(intervals[:, 0]), "high": _rounded(intervals[:, 1])},
-            "at_distance": {"metres": _rounded(distances), "recall": {str(n): _rounded(values) for n, values in within.items()}},
-            "errors": {"edges": edges.tolist(), "shares": _rounded(shares)}}
+    data = {
+        "label": label,
+        "set": set_index,
+        "model": model_index,
+        "threshold": dataset.positive_dist_threshold,
+        "at_n": {
+            "n": n.tolist(),
+            "recall": _rounded(recalls),
+            "low": _rounded(intervals[:, 0]),
+            "high": _rounded(intervals[:, 1]),
+        },
+        "at_distance": {
+            "metres": _rounded(distances),
+            "recall": {str(n): _rounded(values) for n, values in within.items()},
+        },
+        "errors": {"edges": edges.tolist(), "shares": _rounded(shares)},
+    }
     similarity, confident = curves.similarities(result), None
     if similarity is not None:
         thresholds, precision, recall = curves.precision_recall(similarity, result.found[:, 0])
         confident = curves.recall_at_full_precision(precision, recall)
         if len(thresholds):
             thresholds, precision, recall = curves.thinned(thresholds, precision, recall)
-        data["similarity"] = {"threshold": _rounded(thresholds), "precision": _rounded(precision), "recall": _rounded(recall)}
+        data["similarity"] = {
+            "threshold": _rounded(thresholds),
+            "precision": _rounded(precision),
+            "recall": _rounded(recall),
+        }
     data["queries"] = _query_data(evaluation, metres[:, 0], similarity)
-    return {"label": label, "data": data, "rows": _recall_rows(result),
-            "queries": len(result.found), "database": result.num_database, "without": result.num_without_positives, "confident": confident,
-            "median": _metres(np.median(metres[:, 0])), "unreadable": _unreadable(dataset, result)}
+    return {
+        "label": label,
+        "data": data,
+        "rows": _recall_rows(result),
+        "queries": len(result.found),
+        "database": result.num_database,
+        "without": result.num_without_positives,
+        "confident": confident,
+        "median": _metres(np.median(metres[:, 0])),
+        "unreadable": _unreadable(dataset, result),
+    }
 
 
 def _recall_rows(result):
     """Of each recall value: n, and the recall, its interval and the recall of queries with positives in percent."""
-    return [{"n": n, "recall": float(recall), "low": float(low), "high": float(high),
-             "with_positives": None if np.isnan(with_positives) else float(with_positives)}
-            for n, recall, (low, high), with_positives in zip(result.recall_values, result.recalls, result.intervals,
-                                                              result.recalls_with_positives, strict=True)]
+    return [
+        {
+            "n": n,
+            "recall": float(recall),
+            "low": float(low),
+            "high": float(high),
+            "with_positives": None if np.isnan(with_positives) else float(with_positives),
+        }
+        for n, recall, (low, high), with_positives in zip(
+            result.recall_values, result.recalls, result.intervals, result.recalls_with_positives, strict=True
+        )
+    ]
 
 
 def _unreadable(dataset, result):
     """The first images that could not be read, with reasons, and how many there are."""
-    named = [(images.path(index), reason) for images, unreadable in ((dataset.queries, result.unreadable_queries),
-                                                                     (dataset.database, result.unreadable_database))
-             for index, reason in sorted(unreadable.items())]
+    named = [
+        (images.path(index), reason)
+        for images, unreadable in (
+            (dataset.queries, result.unreadable_queries),
+            (dataset.database, result.unreadable_database),
+        )
+        for index, reason in sorted(unreadable.items())
+    ]
     return {"count": len(named), "first": named[:20]}
 
 
@@ -101,20 +160,29 @@ def _query_data(evaluation, first_errors, similarity):
     pointers = np.full(len(predicted), -1)
     pointers[predicted >= 0] = rows
     origin = _origin(dataset)
-    return {"rank": packed(curves.first_right(dataset, evaluation.result), "u2"), "predicted": packed(pointers, "i4"),
-            "metres": packed(np.nan_to_num(first_errors, posinf=-1), "f4"),
-            "similarity": None if similarity is None else packed(np.nan_to_num(similarity, neginf=-2), "f4"),
-            "names": [dataset.database.names[index] for index in shown.tolist()],
-            "positions": packed(dataset.database_utms[shown] - origin, "f4")}
+    return {
+        "rank": packed(curves.first_right(dataset, evaluation.result), "u2"),
+        "predicted": packed(pointers, "i4"),
+        "metres": packed(np.nan_to_num(first_errors, posinf=-1), "f4"),
+        "similarity": None if similarity is None else packed(np.nan_to_num(similarity, neginf=-2), "f4"),
+        "names": [dataset.database.names[index] for index in shown.tolist()],
+        "positions": packed(dataset.database_utms[shown] - origin, "f4"),
+    }
 
 
 def _map(evaluation):
     """A test set's positions, relative to a corner: metres, float32, within a centimetre up to 100 km from it."""
     dataset, origin = evaluation.dataset, _origin(evaluation.dataset)
     database, cell = curves.merged_positions(dataset.database_utms - origin, MAP_POINTS)
-    return {"name": evaluation.name, "origin": origin.tolist(), "cell": cell, "database": packed(database, "f4"),
-            "queries": packed(dataset.queries_utms - origin, "f4"), "names": list(dataset.queries.names),
-            "has_positives": packed([len(positives) > 0 for positives in dataset.positives_per_query], "u1")}
+    return {
+        "name": evaluation.name,
+        "origin": origin.tolist(),
+        "cell": cell,
+        "database": packed(database, "f4"),
+        "queries": packed(dataset.queries_utms - origin, "f4"),
+        "names": list(dataset.queries.names),
+        "has_positives": packed([len(positives) > 0 for positives in dataset.positives_per_query], "u1"),
+    }
 
 
 def _origin(dataset):
@@ -130,16 +198,32 @@ def _comparisons(evaluations, letters, seed):
             continue
         one = evaluations[first[other.name]].result
         difference = paired_difference(one.found, other.result.found, seed)
-        rows = [{"n": n, "recall": float(one.recalls[row]), "other": float(other.result.recalls[row]),
-                 "difference": float(difference.values[row]), "low": float(difference.intervals[row, 0]),
-                 "high": float(difference.intervals[row, 1]), "won": int(difference.won[row]), "lost": int(difference.lost[row])}
-                for row, n in enumerate(one.recall_values)]
-        yield {"name": other.name, "model": letters[reference], "other": letters[other.model], "rows": rows,
-               "parts": [first[other.name], index]}
+        rows = [
+            {
+                "n": n,
+                "recall": float(one.recalls[row]),
+                "other": float(other.result.recalls[row]),
+                "difference": float(difference.values[row]),
+                "low": float(difference.intervals[row, 0]),
+                "high": float(difference.intervals[row, 1]),
+                "won": int(difference.won[row]),
+                "lost": int(difference.lost[row]),
+            }
+            for row, n in enumerate(one.recall_values)
+        ]
+        yield {
+            "name": other.name,
+            "model": letters[reference],
+            "other": letters[other.model],
+            "rows": rows,
+            "parts": [first[other.name], index],
+        }
 
 
 def _misses(evaluation):
-    """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction are passed over."""
+    """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction
+    are passed over.
+    """
     dataset, result = evaluation.dataset, evaluation.result
     has_positives = np.array([len(positives) > 0 for positives in dataset.positives_per_query])
     missed = np.flatnonzero(~result.found[:, 0] & has_positives & (result.predictions[:, 0] >= 0))
@@ -147,7 +231,10 @@ def _misses(evaluation):
     if similarity is not None:
         missed = missed[np.argsort(-similarity[missed], kind="stable")]
     ranks = curves.first_right(dataset, result)
-    return {"total": len(missed), "misses": [_miss(dataset, result, query, int(ranks[query])) for query in missed[:_MISSES].tolist()]}
+    return {
+        "total": len(missed),
+        "misses": [_miss(dataset, result, query, int(ranks[query])) for query in missed[:_MISSES].tolist()],
+    }
 
 
 def _miss(dataset, result, query, rank):
@@ -156,8 +243,15 @@ def _miss(dataset, result, query, rank):
 
     def image(index, caption, right):
         metres = np.linalg.norm(dataset.database_utms[index] - dataset.queries_utms[query])
-        return {"name": dataset.database.names[index], "caption": caption, "metres": _metres(metres), "right": right,
-                "picture": thumbnail(dataset.database.path(index)), "similarity": None}
+        return {
+            "name": dataset.database.names[index],
+            "caption": caption,
+            "metres": _metres(metres),
+            "right": right,
+            "picture": thumbnail(dataset.database.path(index)),
+            "similarity": None,
+        }
+
     shown = []
     for position, index in enumerate(result.predictions[query, :_PREDICTIONS].tolist()):
         if index >= 0:
@@ -167,7 +261,13 @@ def _miss(dataset, result, query, rank):
     if not rank or rank > _PREDICTIONS:
         nearest = np.linalg.norm(dataset.database_utms[positives] - dataset.queries_utms[query], axis=1).argmin()
         index = int(result.predictions[query, rank - 1] if rank else positives[nearest])
-        shown.append(image(index, f"Right, at rank {rank}" if rank else f"Right, not in the first {result.predictions.shape[1]}", True))
+        shown.append(
+            image(
+                index,
+                f"Right, at rank {rank}" if rank else f"Right, not in the first {result.predictions.shape[1]}",
+                True,
+            )
+        )
     return {"name": dataset.queries.names[query], "picture": thumbnail(dataset.queries.path(query)), "shown": shown}
 
 

@@ -28,35 +28,70 @@ class LocalizedPhoto:
 
 
 def write_localization_report(path, photos, settings=()):
-    """Writes the page of localized photos, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk refuses.
+    """Writes the page of localized photos, one self-contained HTML file. Raises UserError when Jinja2 is missing or the
+    disk refuses.
 
     photos: list of LocalizedPhoto; settings: pairs (label, value) shown as they are.
     """
     errors = [_error(photo) for photo in photos]
     known = [error for error in errors if error is not None]
-    rows = [{"photo": photo, "error": error, "position": None if photo.latitude is None else f"{photo.latitude:.6f}, {photo.longitude:.6f}"}
-            for photo, error in zip(photos, errors, strict=True)]
+    rows = [
+        {
+            "photo": photo,
+            "error": error,
+            "position": None if photo.latitude is None else f"{photo.latitude:.6f}, {photo.longitude:.6f}",
+        }
+        for photo, error in zip(photos, errors, strict=True)
+    ]
     for row in rows[:MAX_PICTURED]:
         row["picture"] = thumbnail(row["photo"].path)
-        row["neighbours"] = [{"name": name, "similarity": similarity, "picture": thumbnail(name)}
-                             for name, similarity, _, _ in row["photo"].neighbours[:_NEIGHBOURS]]
-    within = [row["error"] <= row["photo"].radius_m for row in rows if row["error"] is not None and row["photo"].radius_m is not None]
-    write_page(path, "localization.html", title="Where the photos were taken", letters={},
-               rows=rows, pictured=rows[:MAX_PICTURED], settings=list(settings), known=len(known),
-               median=float(np.median(known)) if known else None, within=sum(within), with_radius=len(within),
-               data={"photos": [_data(photo) for photo in photos if photo.east is not None]})
+        row["neighbours"] = [
+            {"name": name, "similarity": similarity, "picture": thumbnail(name)}
+            for name, similarity, _, _ in row["photo"].neighbours[:_NEIGHBOURS]
+        ]
+    within = [
+        row["error"] <= row["photo"].radius_m
+        for row in rows
+        if row["error"] is not None and row["photo"].radius_m is not None
+    ]
+    write_page(
+        path,
+        "localization.html",
+        title="Where the photos were taken",
+        letters={},
+        rows=rows,
+        pictured=rows[:MAX_PICTURED],
+        settings=list(settings),
+        known=len(known),
+        median=float(np.median(known)) if known else None,
+        within=sum(within),
+        with_radius=len(within),
+        data={"photos": [_data(photo) for photo in photos if photo.east is not None]},
+    )
 
 
 def _error(photo):
     """Metres from the estimate to the photo's own GPS position; None without one of them."""
-    return None if photo.own is None or photo.east is None else float(np.hypot(photo.own[2] - photo.east, photo.own[3] - photo.north))
+    return (
+        None
+        if photo.own is None or photo.east is None
+        else float(np.hypot(photo.own[2] - photo.east, photo.own[3] - photo.north))
+    )
 
 
 def _data(photo):
     """What the map shows of a photo: metres east and north of the estimate."""
+
     def relative(east, north):
         return [round(float(east - photo.east), 2), round(float(north - photo.north), 2)]
-    return {"path": photo.path, "radius": photo.radius_m, "utm": [photo.east, photo.north],
-            "own": None if photo.own is None else relative(*photo.own[2:]),
-            "neighbours": [{"name": name, "similarity": round(float(similarity), 4), "at": relative(east, north)}
-                           for name, similarity, east, north in photo.neighbours]}
+
+    return {
+        "path": photo.path,
+        "radius": photo.radius_m,
+        "utm": [photo.east, photo.north],
+        "own": None if photo.own is None else relative(*photo.own[2:]),
+        "neighbours": [
+            {"name": name, "similarity": round(float(similarity), 4), "at": relative(east, north)}
+            for name, similarity, east, north in photo.neighbours
+        ],
+    }

@@ -14,21 +14,31 @@ _INSTALL = "pip install -r requirements-report.txt"
 
 
 def check_report(path, flag="--report"):
-    """Raises UserError if a page cannot be written to path, said before hours of work: Jinja2 is missing, or the folder is."""
+    """Raises UserError if a page cannot be written to path, said before hours of work: Jinja2 is missing, or the folder
+    is.
+    """
     _jinja2(flag)
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path) or not os.path.isdir(folder):
-        raise UserError(f"{flag} {path}: {'that is a folder' if os.path.isdir(path) else f'there is no folder {folder}'}; name a file")
+        raise UserError(
+            f"{flag} {path}: {'that is a folder' if os.path.isdir(path) else f'there is no folder {folder}'}; name a file"
+        )
     if not os.access(folder, os.W_OK):
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written to; name a file elsewhere")
 
 
 def write_page(path, template, **values):
-    """Renders a template of templates/ to a file. Whatever values hold is shown as text: Jinja2 escapes it in HTML and in JSON.
-    Raises UserError when Jinja2 is missing or the disk refuses."""
+    """Renders a template of templates/ to a file. Whatever values hold is shown as text: Jinja2 escapes it in HTML and
+    in JSON. Raises UserError when Jinja2 is missing or the disk refuses.
+    """
     jinja2 = _jinja2("the page")
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(os.path.join(_HERE, "templates")), autoescape=True,
-                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(os.path.join(_HERE, "templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(values, static=_static)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -36,14 +46,18 @@ def write_page(path, template, **values):
 
 
 def packed(values, dtype):
-    """An array as base64 of its little-endian bytes, which scripts read as a typed array: a third of JSON's size, and no parsing."""
+    """An array as base64 of its little-endian bytes, which scripts read as a typed array: a third of JSON's size, and
+    no parsing.
+    """
     return base64.b64encode(np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
 
 
 def lettered(names):
     """{name: what it is called in charts}: A, B, ... where there are several, itself where it is alone."""
     names = list(names)
-    letters = [string.ascii_uppercase[index % 26] + (str(index // 26) if index >= 26 else "") for index in range(len(names))]
+    letters = [
+        string.ascii_uppercase[index % 26] + (str(index // 26) if index >= 26 else "") for index in range(len(names))
+    ]
     return dict(zip(names, letters if len(names) > 1 else names, strict=True))
 
 

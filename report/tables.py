@@ -20,15 +20,33 @@ class RecallTable:
         self._rows, self._records = [], []
 
     def add(self, test_set, dataset, result):
-        """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test is not the published
-        one; then there is no published figure."""
+        """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test
+        is not the published one; then there is no published figure.
+        """
         published = self._published(test_set, dataset)
-        cells = [f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})" for n, (low, high)
-                 in zip(result.recall_values, result.intervals, strict=True) if n in _SHOWN]
-        self._rows.append([test_set.name, str(len(dataset.queries)), str(len(dataset.database)), str(result.num_without_positives), *cells,
-                           *(["" if published is None else f"{published:.1f}"] if self.model else [])])
-        record = {"test_set": test_set.name, "database_folder": test_set.database_folder, "queries_folder": test_set.queries_folder,
-                  "queries": len(dataset.queries), "database": len(dataset.database), "without_positives": result.num_without_positives}
+        cells = [
+            f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
+            for n, (low, high) in zip(result.recall_values, result.intervals, strict=True)
+            if n in _SHOWN
+        ]
+        self._rows.append(
+            [
+                test_set.name,
+                str(len(dataset.queries)),
+                str(len(dataset.database)),
+                str(result.num_without_positives),
+                *cells,
+                *(["" if published is None else f"{published:.1f}"] if self.model else []),
+            ]
+        )
+        record = {
+            "test_set": test_set.name,
+            "database_folder": test_set.database_folder,
+            "queries_folder": test_set.queries_folder,
+            "queries": len(dataset.queries),
+            "database": len(dataset.database),
+            "without_positives": result.num_without_positives,
+        }
         for n, recall, (low, high) in zip(result.recall_values, result.recalls, result.intervals, strict=True):
             record |= {f"R@{n}": f"{recall:.4f}", f"R@{n}_low": f"{low:.4f}", f"R@{n}_high": f"{high:.4f}"}
         record |= {"published_model": self.model or "", "published_R@1": "" if published is None else published}
@@ -46,13 +64,21 @@ class RecallTable:
             threshold = f"a threshold of {dataset.positive_dist_threshold:g} m instead of {protocols.THRESHOLD}"
             different = f"{different} and {threshold}" if different else threshold
         if different:
-            logging.warning(f"{test_set.name}: the test has {different}: its recalls cannot be compared with published ones")
+            logging.warning(
+                f"{test_set.name}: the test has {different}: its recalls cannot be compared with published ones"
+            )
             return None
         return protocols.published_recall(self.model, test_set.name)
 
     def __str__(self):
         """Markdown."""
-        head = ["test set", "queries", "database", "without positives", *(f"R@{n}" for n in _SHOWN),
-                *([f"published R@1 of {self.model}"] if self.model else [])]
+        head = [
+            "test set",
+            "queries",
+            "database",
+            "without positives",
+            *(f"R@{n}" for n in _SHOWN),
+            *([f"published R@1 of {self.model}"] if self.model else []),
+        ]
         rows = [head, ["---"] * len(head), *self._rows]
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -23,4 +23,8 @@ def thumbnail(path):
         image = image.crop((left, 0, left + _MAX_WIDTH, height))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return {"uri": "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(), "width": image.width, "height": height}
+    return {
+        "uri": "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(),
+        "width": image.width,
+        "height": height,
+    }

@@ -20,34 +20,56 @@ def read_metrics(path):
         columns = {name: [_number(row[name]) for row in rows] for name in rows[0] if name}
         columns["epoch"] = [int(row["epoch"]) + 1 for row in rows]
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a run's metrics: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(
+            f"{path} cannot be read as a run's metrics: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return columns
 
 
 def training_data(runs):
     """What the page's training charts show. runs: {name: columns as of read_metrics()}."""
     letters = lettered(runs)
-    return [{"name": letters[name], "epoch": columns["epoch"],
-             "losses": {column: values for column, values in columns.items() if column.startswith("loss")},
-             "recalls": {column: values for column, values in columns.items() if column in ("R@1", "R@5", "R@10")}}
-            for name, columns in runs.items()]
+    return [
+        {
+            "name": letters[name],
+            "epoch": columns["epoch"],
+            "losses": {column: values for column, values in columns.items() if column.startswith("loss")},
+            "recalls": {column: values for column, values in columns.items() if column in ("R@1", "R@5", "R@10")},
+        }
+        for name, columns in runs.items()
+    ]
 
 
 def best_epochs(runs):
-    """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there is no recall."""
+    """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there
+    is no recall.
+    """
     lines, letters = [], lettered(runs)
     for name, columns in runs.items():
         recalls = [-math.inf if value is None else value for value in columns.get("R@1", ())]
         best = recalls.index(max(recalls)) if recalls and max(recalls) > -math.inf else None
-        lines.append({"name": letters[name], "epochs": columns["epoch"][-1], "loss": columns.get("loss", [None])[-1],
-                      "epoch": None if best is None else columns["epoch"][best], "recall": None if best is None else recalls[best]})
+        lines.append(
+            {
+                "name": letters[name],
+                "epochs": columns["epoch"][-1],
+                "loss": columns.get("loss", [None])[-1],
+                "epoch": None if best is None else columns["epoch"][best],
+                "recall": None if best is None else recalls[best],
+            }
+        )
     return lines
 
 
 def write_training_report(path, runs):
     """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
-    write_page(path, "training.html", title="Training curves", letters=lettered(runs), runs=best_epochs(runs),
-               data={"training": training_data(runs)})
+    write_page(
+        path,
+        "training.html",
+        title="Training curves",
+        letters=lettered(runs),
+        runs=best_epochs(runs),
+        data={"training": training_data(runs)},
+    )
 
 
 def beside_checkpoint(path):

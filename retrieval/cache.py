@@ -23,16 +23,16 @@ _NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # what need not
 class DescriptorCache:
     """Gives stores for descriptors: one that was made before, one to go on with, or an empty one.
 
-    folder: where they are kept, None for temporary ones; limit: bytes that the folder may hold, None for any number; dtype: "float32" or
-    "float16".
+    folder: where they are kept, None for temporary ones; limit: bytes that the folder may hold, None for any number;
+    dtype: "float32" or "float16".
     """
 
     def __init__(self, folder=None, limit=None, dtype="float32"):
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
     def store(self, network, images, batch_size, device, dtype):
-        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as the context lasts
-        no other process removes it or writes to it.
+        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as
+        the context lasts no other process removes it or writes to it.
 
         network, batch_size, device, dtype: as in extract_descriptors. Raises UserError when the disk refuses.
         """
@@ -45,11 +45,18 @@ class DescriptorCache:
         dim = network.fc_output_dim
         size = len(images) * dim * np.dtype(self.dtype).itemsize
         if self.folder is None or not self._may_hold(size, images.folder):
-            with contextlib.closing(temporary_store(len(images), dim, self.dtype, block, sharded=distributed.size() > 1)) as store:
+            with contextlib.closing(
+                temporary_store(len(images), dim, self.dtype, block, sharded=distributed.size() > 1)
+            ) as store:
                 yield store
             return
-        header = {"dtype": self.dtype, "num_images": len(images), "dim": dim, "block_size": block,
-                  "identity": identify(network, images, batch_size, device, dtype)}
+        header = {
+            "dtype": self.dtype,
+            "num_images": len(images),
+            "dim": dim,
+            "block_size": block,
+            "identity": identify(network, images, batch_size, device, dtype),
+        }
         name = f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
         lock = FileLock(os.path.join(self.folder, name + _LOCK))
         try:
@@ -66,13 +73,16 @@ class DescriptorCache:
     def _may_hold(self, size, folder):
         if self.limit is None or size <= self.limit:
             return True
-        logging.info(f"The descriptors of {folder} take {size / 1e9:.3g} GB, more than --descriptors_cache_size "
-                     f"({self.limit / 1e9:.3g} GB): they are not kept")
+        logging.info(
+            f"The descriptors of {folder} take {size / 1e9:.3g} GB, more than --descriptors_cache_size "
+            f"({self.limit / 1e9:.3g} GB): they are not kept"
+        )
         return False
 
     def _open(self, name, lock, header, images):
-        """The store of that name, under its lock: shared as soon as it is complete, until then held alone. A temporary one where none can
-        be had."""
+        """The store of that name, under its lock: shared as soon as it is complete, until then held alone. A temporary
+        one where none can be had.
+        """
         path, reason = os.path.join(self.folder, name), f"that computes the descriptors of {images.folder}"
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -85,10 +95,14 @@ class DescriptorCache:
             lock.acquire(exclusive=True, reason=reason)
         except OSError as error:
             if error.errno in _NOT_KEPT:
-                logging.warning(f"The descriptors of {images.folder} are not kept: {self.folder} cannot be used ({error.strerror})")
+                logging.warning(
+                    f"The descriptors of {images.folder} are not kept: {self.folder} cannot be used ({error.strerror})"
+                )
                 return temporary_store(*(header[key] for key in ("num_images", "dim", "dtype", "block_size")))
-            raise UserError(f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; mend it, or give "
-                            "--no_descriptors_cache") from error
+            raise UserError(
+                f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; mend it, or give "
+                "--no_descriptors_cache"
+            ) from error
         store, problem = _load(path, header)
         if problem:
             logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them anew")
@@ -112,10 +126,14 @@ class DescriptorCache:
                 return
             if self._remove_unused(name):
                 total -= size
-                logging.info(f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: the cache may hold "
-                             f"{self.limit / 1e9:.3g} GB (--descriptors_cache_size)")
+                logging.info(
+                    f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: the cache may hold "
+                    f"{self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
+                )
         if total + needed > self.limit:
-            logging.info(f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: the rest is in use")
+            logging.info(
+                f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: the rest is in use"
+            )
 
     def _kept(self):
         """(when last used, bytes, name) of every store; what processes that were killed left behind goes on the way."""
@@ -132,7 +150,9 @@ class DescriptorCache:
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
 
     def _remove_unused(self, name, folder=None):
-        """Removes a store (or a folder that was left of it), unless a process uses it or it is another user's. Returns whether it did."""
+        """Removes a store (or a folder that was left of it), unless a process uses it or it is another user's. Returns
+        whether it did.
+        """
         lock = FileLock(os.path.join(self.folder, name + _LOCK))
         try:
             if not lock.acquire(exclusive=True, wait=False):
@@ -153,15 +173,19 @@ def _opened(store, images):
     if store.complete:
         logging.info(f"The descriptors of {images.folder} are read from {store.folder}")
     elif store.done:
-        logging.info(f"Going on with the descriptors of {images.folder} in {store.folder}: {len(store.done)} of {store.num_blocks} blocks "
-                     "are there")
+        logging.info(
+            f"Going on with the descriptors of {images.folder} in {store.folder}: {len(store.done)} of {store.num_blocks} blocks "
+            "are there"
+        )
     else:
         logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
 
 
 def _load(path, header):
-    """(the store, "") if there is one that is sound and has this header, (None, "") if there is none, else (None, what is wrong)."""
+    """(the store, "") if there is one that is sound and has this header, (None, "") if there is none, else (None, what
+    is wrong).
+    """
     if not os.path.isdir(path):
         return None, ""
     try:
@@ -190,5 +214,7 @@ def _remove(path):
         try:
             os.rename(path, left)
         except OSError as error:
-            raise UserError(f"{path} cannot be removed: {error.strerror}; remove it, or give --no_descriptors_cache") from error
+            raise UserError(
+                f"{path} cannot be removed: {error.strerror}; remove it, or give --no_descriptors_cache"
+            ) from error
     shutil.rmtree(left, ignore_errors=True)

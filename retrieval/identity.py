@@ -13,22 +13,31 @@ _EXTRACTION = 2  # of what happens between a file and its descriptor: raise it w
 def identify(network, images, batch_size, device, dtype):
     """The identity of the descriptors of an ImageFolder, as a dict for JSON.
 
-    network: a GeoLocalizationNet; dtype: what its backbone computes in. The batch size and the device are part of it, since results
-    depend on them in the last bits.
+    network: a GeoLocalizationNet; dtype: what its backbone computes in. The batch size and the device are part of it,
+    since results depend on them in the last bits.
     """
     device = torch.device(device)
     settings = {
-        "extraction": _EXTRACTION, "resize": images.resize, "infer_dtype": str(dtype).removeprefix("torch."), "batch_size": batch_size,
+        "extraction": _EXTRACTION,
+        "resize": images.resize,
+        "infer_dtype": str(dtype).removeprefix("torch."),
+        "batch_size": batch_size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "float32_matmul_precision": torch.get_float32_matmul_precision(), "cudnn_tf32": torch.backends.cudnn.allow_tf32,
-        "torch": torch.__version__, "Pillow": PIL.__version__,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "torch": torch.__version__,
+        "Pillow": PIL.__version__,
     }
     if device.type == "cpu":
         settings["threads"] = torch.get_num_threads()  # a pass has as many images as their caches hold
     if hasattr(images, "settings"):  # the images are changed before extraction, as by other images' colours
         settings |= {"changed": images.settings, "targets": images_digest(images.targets)}
-    return {"weights": weights_digest(network), "folder": os.path.realpath(images.folder), "images": images_digest(images),
-            "settings": settings}
+    return {
+        "weights": weights_digest(network),
+        "folder": os.path.realpath(images.folder),
+        "images": images_digest(images),
+        "settings": settings,
+    }
 
 
 def identity_key(identity):
@@ -37,7 +46,9 @@ def identity_key(identity):
 
 
 def weights_digest(network):
-    """SHA-256 over a network's architecture and all entries of its state_dict: names, types, shapes and bytes, wherever they lie."""
+    """SHA-256 over a network's architecture and all entries of its state_dict: names, types, shapes and bytes, wherever
+    they lie.
+    """
     digest = hashlib.sha256(f"{network.backbone_name} {network.fc_output_dim}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -46,8 +57,9 @@ def weights_digest(network):
 
 
 def images_digest(images):
-    """SHA-256 over the names, sizes (bytes) and modification times (ns) of an ImageFolder's files, in order; a file that is not there
-    counts as such. It reads no image: about 4 microseconds each, from a warm cache."""
+    """SHA-256 over the names, sizes (bytes) and modification times (ns) of an ImageFolder's files, in order; a file
+    that is not there counts as such. It reads no image: about 4 microseconds each, from a warm cache.
+    """
     digest = hashlib.sha256()
     prefix = os.fsencode(os.path.join(images.folder, ""))
     for name in images.names:

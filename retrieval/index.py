@@ -1,4 +1,6 @@
-"""Approximate nearest neighbours: any index of faiss's index_factory, built by blocks from a descriptor store and kept beside it."""
+"""Approximate nearest neighbours: any index of faiss's index_factory, built by blocks from a descriptor store and kept
+beside it.
+"""
 
 import contextlib
 import hashlib
@@ -25,24 +27,32 @@ _SAMPLED_QUERIES, _SAMPLED_RANKS = 100, 10
 
 
 def check_index(factory, nprobe, dim, num_images):
-    """Raises UserError if faiss cannot make such an index for dim-D descriptors of num_images images: said before hours of extraction."""
+    """Raises UserError if faiss cannot make such an index for dim-D descriptors of num_images images: said before hours
+    of extraction.
+    """
     index = _make(factory, dim)
     ivf = faiss.try_extract_index_ivf(index)
     if nprobe is not None and ivf is None:
-        raise UserError(f"--faiss_nprobe {nprobe}: the index {factory!r} has no cells to probe; leave it out, or give an IVF index")
+        raise UserError(
+            f"--faiss_nprobe {nprobe}: the index {factory!r} has no cells to probe; leave it out, or give an IVF index"
+        )
     if ivf is not None and ivf.nlist < 1:
         raise UserError(f"--faiss_index {factory!r}: an IVF index needs at least 1 cell")
     if ivf is not None and ivf.nlist > num_images:
-        raise UserError(f"--faiss_index {factory!r}: training its {ivf.nlist} cells needs at least as many images, and the database has "
-                        f"{num_images}; ask for fewer, or leave it out for exact search")
+        raise UserError(
+            f"--faiss_index {factory!r}: training its {ivf.nlist} cells needs at least as many images, and the database has "
+            f"{num_images}; ask for fewer, or leave it out for exact search"
+        )
 
 
 def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), exclude_queries=(), seed=0):
-    """As knn.search, with an approximate index of the descriptors of a DescriptorStore; logs its recall against exact search.
+    """As knn.search, with an approximate index of the descriptors of a DescriptorStore; logs its recall against exact
+    search.
 
-    factory: a string of faiss's index_factory; nprobe: cells searched a query, for IVF indexes (default: DEFAULT_NPROBE); seed: of the
-    sample that the index is trained on, and of the queries that its recall is measured on. The index is opened if it was kept beside the
-    store, else built, and kept if the store is. Raises UserError when faiss refuses.
+    factory: a string of faiss's index_factory; nprobe: cells searched a query, for IVF indexes (default:
+    DEFAULT_NPROBE); seed: of the sample that the index is trained on, and of the queries that its recall is measured
+    on. The index is opened if it was kept beside the store, else built, and kept if the store is. Raises UserError when
+    faiss refuses.
     """
     queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(store.num_images, bool)
@@ -55,13 +65,22 @@ def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), e
         distances, positions = index.search(queries, k)
     rows = np.append(np.flatnonzero(usable), -1)  # the index counts usable images alone; -1 stays -1
     distances, neighbours = knn.exclude(distances, rows[positions], exclude_queries)
-    _log_recall(store, queries, neighbours, f"{factory}" + (f", nprobe {ivf.nprobe}" if ivf is not None else ""), exclude_database,
-                exclude_queries, seed)
+    _log_recall(
+        store,
+        queries,
+        neighbours,
+        f"{factory}" + (f", nprobe {ivf.nprobe}" if ivf is not None else ""),
+        exclude_database,
+        exclude_queries,
+        seed,
+    )
     return distances, neighbours
 
 
 def _log_recall(store, queries, neighbours, name, exclude_database, exclude_queries, seed):
-    """Compares with exact search on a sample of queries: the share of the exact nearest, and of the 10 nearest, that the index finds."""
+    """Compares with exact search on a sample of queries: the share of the exact nearest, and of the 10 nearest, that
+    the index finds.
+    """
     candidates = np.setdiff1d(np.arange(len(queries)), list(exclude_queries))
     sample = np.sort(np.random.default_rng(seed).permutation(candidates)[:_SAMPLED_QUERIES])
     ranks = min(_SAMPLED_RANKS, neighbours.shape[1])
@@ -69,16 +88,26 @@ def _log_recall(store, queries, neighbours, name, exclude_database, exclude_quer
     pairs = list(zip(exact, neighbours[sample, :ranks], strict=True))
     nearest = np.mean([right[0] in found for right, found in pairs])
     shared = np.mean([np.isin(right[right >= 0], found).mean() for right, found in pairs])
-    logging.info(f"faiss index {name}, of {len(sample)} queries: its first {ranks} neighbours hold the exact nearest of "
-                 f"{100 * nearest:.1f}%, and {100 * shared:.1f}% of the exact {ranks}")
+    logging.info(
+        f"faiss index {name}, of {len(sample)} queries: its first {ranks} neighbours hold the exact nearest of "
+        f"{100 * nearest:.1f}%, and {100 * shared:.1f}% of the exact {ranks}"
+    )
 
 
 def _open_or_build(store, factory, usable, seed):
     if store.folder is None:
         return _build(store, factory, usable, seed)
-    header = {"version": _VERSION, "factory": factory, "seed": seed, "faiss": faiss.__version__, "num_vectors": int(usable.sum()),
-              "dim": store.dim}
-    path = os.path.join(store.folder, "index_" + hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16])
+    header = {
+        "version": _VERSION,
+        "factory": factory,
+        "seed": seed,
+        "faiss": faiss.__version__,
+        "num_vectors": int(usable.sum()),
+        "dim": store.dim,
+    }
+    path = os.path.join(
+        store.folder, "index_" + hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()[:16]
+    )
     lock = FileLock(path + ".lock")
     try:
         try:
@@ -183,4 +212,6 @@ def _refusing(factory):
 
 def _reason(error):
     """What faiss says, without where in its source."""
-    return re.sub(r"^Error in .*? at \S+: (Error: '.*?' failed: )?", "", (str(error).splitlines() or [type(error).__name__])[0])
+    return re.sub(
+        r"^Error in .*? at \S+: (Error: '.*?' failed: )?", "", (str(error).splitlines() or [type(error).__name__])[0]
+    )

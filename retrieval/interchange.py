@@ -1,8 +1,8 @@
 """Descriptors and image pairs in the formats of other tools.
 
-hloc (github.com/cvg/Hierarchical-Localization) reads global descriptors from an HDF5 file with a group for each image's name, which holds
-the array `global_descriptor`, and pairs from a text file with two names and a blank between them on each line. Names are relative to one
-folder (its image_dir) that all images lie below.
+hloc (github.com/cvg/Hierarchical-Localization) reads global descriptors from an HDF5 file with a group for each image's
+name, which holds the array `global_descriptor`, and pairs from a text file with two names and a blank between them on
+each line. Names are relative to one folder (its image_dir) that all images lie below.
 """
 
 import contextlib
@@ -28,21 +28,28 @@ class Described(NamedTuple):
     unreadable: dict  # index -> reason
 
 
-def save(test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, database_store, queries_store, predictions):
+def save(
+    test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, database_store, queries_store, predictions
+):
     """Writes what is asked for of a test into output_folder, and logs it.
 
-    test_set: TestDataset; formats: of descriptors, "npy" and "h5"; num_pairs: as save_query_pairs' count, 0 for none; num_sfm_pairs: as
-    save_sfm_pairs' count, 0 for none; stores: the DescriptorStores of database and queries; predictions: int (q, k), as in TestResult.
+    test_set: TestDataset; formats: of descriptors, "npy" and "h5"; num_pairs: as save_query_pairs' count, 0 for none;
+    num_sfm_pairs: as save_sfm_pairs' count, 0 for none; stores: the DescriptorStores of database and queries;
+    predictions: int (q, k), as in TestResult.
     """
-    database, queries = (Described(images, store.descriptors, store.unreadable) for images, store in
-                         ((test_set.database, database_store), (test_set.queries, queries_store)))
+    database, queries = (
+        Described(images, store.descriptors, store.unreadable)
+        for images, store in ((test_set.database, database_store), (test_set.queries, queries_store))
+    )
     root = os.path.commonpath([os.path.abspath(part.images.folder) for part in (database, queries)])
     if formats or num_pairs or num_sfm_pairs:
         os.makedirs(output_folder, exist_ok=True)
     if "npy" in formats:
         save_npy(database, os.path.join(output_folder, "database"))
         save_npy(queries, os.path.join(output_folder, "queries"))
-        logging.info(f"Descriptors are in {output_folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them")
+        logging.info(
+            f"Descriptors are in {output_folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
+        )
     if "h5" in formats:
         path = os.path.join(output_folder, "global_descriptors.h5")
         save_h5((database, queries), root, path)
@@ -58,15 +65,16 @@ def save(test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, dat
 
 
 def save_npy(described, path_start):
-    """Writes <path_start>_descriptors.npy, an array (n, dim) as numpy.load(mmap_mode="r") opens it, and <path_start>_names.txt, the name of
-    each row's image relative to its folder. Rows of unreadable images are zero. Raises UserError when the disk refuses, or a name cannot
-    stand in a list."""
+    """Writes <path_start>_descriptors.npy, an array (n, dim) as numpy.load(mmap_mode="r") opens it, and
+    <path_start>_names.txt, the name of each row's image relative to its folder. Rows of unreadable images are zero.
+    Raises UserError when the disk refuses, or a name cannot stand in a list.
+    """
     source = described.descriptors
     with replacing(f"{path_start}_descriptors.npy") as temporary, open(temporary, "wb") as file:
         header = {"descr": source.dtype.str, "fortran_order": False, "shape": source.shape}
         np.lib.format.write_array_header_1_0(file, header)
         for begin in range(0, len(source), _BLOCK):
-            file.write(np.ascontiguousarray(source[begin:begin + _BLOCK]))
+            file.write(np.ascontiguousarray(source[begin : begin + _BLOCK]))
     with _writing_lines(f"{path_start}_names.txt") as write:
         for name in described.images.names:
             write(_line_of(name))
@@ -87,8 +95,13 @@ def save_h5(parts, root, path):
     root: what names are relative to. Raises UserError when the disk refuses or h5py is not installed.
     """
     h5py = check_h5py()
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file, \
-            tqdm(total=sum(len(part.descriptors) for part in parts), desc="HDF5", unit="img", leave=False, disable=None) as progress:
+    with (
+        replacing(path) as temporary,
+        h5py.File(temporary, "w", libver="latest") as file,
+        tqdm(
+            total=sum(len(part.descriptors) for part in parts), desc="HDF5", unit="img", leave=False, disable=None
+        ) as progress,
+    ):
         for part in parts:
             for index, (name, descriptor) in enumerate(zip(_names(part.images, root), part.descriptors, strict=True)):
                 progress.update()
@@ -97,11 +110,11 @@ def save_h5(parts, root, path):
 
 
 def save_query_pairs(predictions, queries, database, root, path, count):
-    """Writes the `count` nearest database images of every query, as hloc's pairs_from_retrieval: "query database" a line, queries in their
-    order, nearest first. Returns how many lines.
+    """Writes the `count` nearest database images of every query, as hloc's pairs_from_retrieval: "query database" a
+    line, queries in their order, nearest first. Returns how many lines.
 
-    predictions: int (q, k), database indices, -1 for none; queries, database: ImageFolders; root: what names are relative to. Raises
-    UserError when the disk refuses, or a name has a blank.
+    predictions: int (q, k), database indices, -1 for none; queries, database: ImageFolders; root: what names are
+    relative to. Raises UserError when the disk refuses, or a name has a blank.
     """
     database_names = list(_names(database, root))
     written = 0
@@ -114,15 +127,19 @@ def save_query_pairs(predictions, queries, database, root, path, count):
 
 
 def save_sfm_pairs(database, root, path, count, device="cpu"):
-    """Writes pairs of a database's images for structure from motion: every image with its `count` nearest others, each pair once. Returns
-    how many lines; database: Described; others as in save_query_pairs. Its time grows with the square of the database."""
+    """Writes pairs of a database's images for structure from motion: every image with its `count` nearest others, each
+    pair once. Returns how many lines; database: Described; others as in save_query_pairs. Its time grows with the
+    square of the database.
+    """
     names = list(_names(database.images, root))
     readable = np.setdiff1d(np.arange(len(names)), list(database.unreadable))
     nearest_of = np.full((len(names), count), -1)
     with tqdm(total=len(readable), desc="SfM pairs", unit="img", leave=False, disable=None) as progress:
         for begin in range(0, len(readable), _BLOCK):
-            rows = readable[begin:begin + _BLOCK]
-            _, nearest = search(database.descriptors, database.descriptors[rows], count + 1, database.unreadable, device=device)
+            rows = readable[begin : begin + _BLOCK]
+            _, nearest = search(
+                database.descriptors, database.descriptors[rows], count + 1, database.unreadable, device=device
+            )
             nearest_of[rows] = _without(nearest, rows)
             progress.update(len(rows))
     written = 0
@@ -153,14 +170,18 @@ def _names(images, root):
 def _pair(first, second):
     for name in (first, second):
         if b" " in name or b"\t" in name:
-            raise UserError(f"image name {os.fsdecode(name)!r} has a blank, which separates the names of a pair; rename the file")
+            raise UserError(
+                f"image name {os.fsdecode(name)!r} has a blank, which separates the names of a pair; rename the file"
+            )
     return _line_of(first) + b" " + _line_of(second)
 
 
 def _line_of(name):
     name = os.fsencode(name)
     if b"\n" in name:
-        raise UserError(f"image name {os.fsdecode(name)!r} has a line break, and cannot stand in a list; rename the file")
+        raise UserError(
+            f"image name {os.fsdecode(name)!r} has a line break, and cannot stand in a list; rename the file"
+        )
     return name
 
 

@@ -13,12 +13,14 @@ _GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances t
 
 
 def search(database, queries, k, exclude_database=(), exclude_queries=(), device="cpu"):
-    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by matrix product and
-    top-k in float32. The order does not depend on how the database is divided into blocks or among ranks.
+    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by
+    matrix product and top-k in float32. The order does not depend on how the database is divided into blocks or among
+    ranks.
 
-    database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32; exclude_database:
-    indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing. Returns (distances, neighbours): squared
-    L2 distances float32 (q, k) and database indices int64 (q, k), padded with infinity and -1 where the database has fewer than k images.
+    database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32;
+    exclude_database: indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing.
+    Returns (distances, neighbours): squared L2 distances float32 (q, k) and database indices int64 (q, k), padded with
+    infinity and -1 where the database has fewer than k images.
     """
     queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(len(database), bool)
@@ -32,37 +34,45 @@ def search(database, queries, k, exclude_database=(), exclude_queries=(), device
 
 
 def nearest(distances, neighbours, k):
-    """Of candidates (q, c), -1 with distance infinity where there is none, the k nearest in order, of equals those of the lowest index:
-    (distances, neighbours), each (q, k)."""
+    """Of candidates (q, c), -1 with distance infinity where there is none, the k nearest in order, of equals those of
+    the lowest index: (distances, neighbours), each (q, k).
+    """
     order = np.lexsort((np.where(neighbours < 0, np.iinfo(np.int64).max, neighbours), distances), axis=1)[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(neighbours, order, 1)
 
 
 def _distances(database, queries, candidates):
-    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), each pair's alone: in a matrix product the last
-    bits depend on what a row stands beside, and equal images get different distances."""
+    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), each pair's alone: in a matrix
+    product the last bits depend on what a row stands beside, and equal images get different distances.
+    """
     distances = np.full(candidates.shape, np.inf, np.float32)
     rows = max(1, _PAIRS_BYTES // (8 * candidates.shape[1] * queries.shape[1]))
     for begin in range(0, len(queries), rows):
-        found = candidates[begin:begin + rows]
-        differences = database[np.maximum(found, 0)].astype(np.float64) - queries[begin:begin + rows, None]  # (rows, c, dim)
-        distances[begin:begin + rows][found >= 0] = np.einsum("qcd,qcd->qc", differences, differences)[found >= 0]
+        found = candidates[begin : begin + rows]
+        differences = (
+            database[np.maximum(found, 0)].astype(np.float64) - queries[begin : begin + rows, None]
+        )  # (rows, c, dim)
+        distances[begin : begin + rows][found >= 0] = np.einsum("qcd,qcd->qc", differences, differences)[found >= 0]
     return distances
 
 
 def exclude(distances, neighbours, queries):
-    """Of neighbours (with -1 where there is none) and their distances, as search returns them: these queries retrieve nothing."""
+    """Of neighbours (with -1 where there is none) and their distances, as search returns them: these queries retrieve
+    nothing.
+    """
     neighbours[list(queries)] = -1
     distances[neighbours < 0] = np.inf
     return distances, neighbours
 
 
 def usable_blocks(database, usable):
-    """Yields (indices int64 (b,), descriptors float32 (b, dim)) of the usable rows of a database, BLOCK_BYTES at a time."""
+    """Yields (indices int64 (b,), descriptors float32 (b, dim)) of the usable rows of a database, BLOCK_BYTES at a
+    time.
+    """
     rows = max(1, BLOCK_BYTES // (4 * database.shape[1]))
     for begin in range(0, len(database), rows):
-        indices = np.flatnonzero(usable[begin:begin + rows])
-        block = database[begin:begin + rows]
+        indices = np.flatnonzero(usable[begin : begin + rows])
+        block = database[begin : begin + rows]
         if len(indices):
             block = block if len(indices) == len(block) else block[indices]
             yield begin + indices, np.ascontiguousarray(block, np.float32)  # a copy only of what is no float32 yet

@@ -17,8 +17,9 @@ from support.errors import UserError
 def shared_store(whole, num_images, dim, dtype, block):
     """The sharded store of all ranks for num_images descriptors; with one process `whole`'s.
 
-    whole: a context manager that gives rank 0's kept store, which the others open under its locks, or a temporary one. Where a store is not
-    kept, or lies on a disk that not all ranks see alike, each rank has a temporary store of its own share.
+    whole: a context manager that gives rank 0's kept store, which the others open under its locks, or a temporary one.
+    Where a store is not kept, or lies on a disk that not all ranks see alike, each rank has a temporary store of its
+    own share.
     """
     if distributed.size() == 1:
         with whole as store:
@@ -33,8 +34,9 @@ def shared_store(whole, num_images, dim, dtype, block):
 
 
 def _open_together(kept):
-    """Rank 0's kept store on every rank, or None on every rank where not all see it alike. kept: on rank 0 that store, which is closed if
-    None is returned, or a temporary one; None on the others."""
+    """Rank 0's kept store on every rank, or None on every rank where not all see it alike. kept: on rank 0 that store,
+    which is closed if None is returned, or a temporary one; None on the others.
+    """
     mark = _leave_mark(kept.folder) if kept is not None and kept.folder else None
     try:
         path = distributed.from_main(mark)
@@ -56,11 +58,11 @@ def _open_together(kept):
 
 
 def _leave_mark(folder):
-    """The path of a new file in rank 0's folder, by which the others know it from one on a disk of their own, which may have that name and
-    a store of the same descriptors too; None where the disk refuses.
+    """The path of a new file in rank 0's folder, by which the others know it from one on a disk of their own, which may
+    have that name and a store of the same descriptors too; None where the disk refuses.
 
-    Its name is new, since of a known one a network disk may show what was there before; it is empty, since a full disk has room for that.
-    What a killed process leaves of it is in nobody's way.
+    Its name is new, since of a known one a network disk may show what was there before; it is empty, since a full disk
+    has room for that. What a killed process leaves of it is in nobody's way.
     """
     path = os.path.join(folder, f"rank0_{os.urandom(16).hex()}")
     try:
@@ -82,44 +84,56 @@ def _open_marked(path):
 
 
 def search(database, queries, k, device="cpu"):
-    """knn.search in the DescriptorStore of a database, which may be sharded as that of the queries: the same on every rank as one process
-    gives. A rank maps all queries' descriptors, and holds two lists of neighbours."""
+    """knn.search in the DescriptorStore of a database, which may be sharded as that of the queries: the same on every
+    rank as one process gives. A rank maps all queries' descriptors, and holds two lists of neighbours.
+    """
     with all_descriptors(queries) as everything:
         if not database.sharded:
             return knn.search(database.descriptors, everything, k, database.unreadable, queries.unreadable, device)
         part = database.part()
         excluded = [index - part.start for index in database.unreadable if part.start <= index < part.stop]
-        distances, neighbours = knn.search(database.descriptors[part], everything, k, excluded, queries.unreadable, device)
+        distances, neighbours = knn.search(
+            database.descriptors[part], everything, k, excluded, queries.unreadable, device
+        )
     neighbours[neighbours >= 0] += part.start
     best = None
     for theirs in distributed.each_in_turn([torch.from_numpy(distances), torch.from_numpy(neighbours)]):
         theirs = [tensor.numpy() for tensor in theirs]
-        best = theirs if best is None else knn.nearest(*(np.concatenate(pair, axis=1) for pair in zip(best, theirs, strict=True)), k)
+        best = (
+            theirs
+            if best is None
+            else knn.nearest(*(np.concatenate(pair, axis=1) for pair in zip(best, theirs, strict=True)), k)
+        )
     return best
 
 
 @contextlib.contextmanager
 def all_descriptors(store):
     """All descriptors of a store, on every rank: (n, dim), memory-mapped."""
-    if not store.sharded:  # even a kept one is not read where others wrote: a disk of many machines may show them old pages
+    if (
+        not store.sharded
+    ):  # even a kept one is not read where others wrote: a disk of many machines may show them old pages
         yield store.descriptors
         return
     with contextlib.closing(temporary_store(store.num_images, store.dim, store.dtype, store.block_size)) as whole:
         for rank in range(distributed.size()):
             for block in store.blocks(rank):
                 rows = whole.rows(block)
-                mine = np.array(store.descriptors[rows.start:rows.stop])
+                mine = np.array(store.descriptors[rows.start : rows.stop])
                 whole.write(block, distributed.broadcast(torch.from_numpy(mine), rank, "queries").numpy(), {})
         yield whole.descriptors
 
 
 def from_main_alone(search, database, shape):
-    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on every rank. shape:
-    (q, k)."""
+    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on
+    every rank. shape: (q, k).
+    """
     if not database.sharded:
         return search()
     if database.folder is None:
-        raise UserError("--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
-                        "--no_descriptors_cache, and run where all machines see cache/descriptors")
+        raise UserError(
+            "--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
+            "--no_descriptors_cache, and run where all machines see cache/descriptors"
+        )
     found = search() if distributed.is_main() else (np.empty(shape, np.float32), np.empty(shape, np.int64))
     return tuple(distributed.broadcast(torch.from_numpy(values), 0, "neighbours").numpy() for values in found)

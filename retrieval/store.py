@@ -32,22 +32,26 @@ VERSION = 1
 DTYPES = ("float32", "float16")
 _DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
 _MAX_BLOCK = 1024  # images
-_MIN_BLOCKS, _MIN_BATCHES = 64, 4  # so many blocks that ranks have equal shares, so many batches that those of mixed sizes are full
+_MIN_BLOCKS, _MIN_BATCHES = (
+    64,
+    4,
+)  # so many blocks that ranks have equal shares, so many batches that those of mixed sizes are full
 _LARGEST_HEADER = 1 << 27  # bytes: a million unreadable images with reasons
 
 
 def block_size(batch_size, num_images):
-    """Images a block: whole batches, so that images of one size lose nothing. Blocks are extracted each on its own, which is why a resumed
-    extraction, and one by many ranks, gives the same bits."""
+    """Images a block: whole batches, so that images of one size lose nothing. Blocks are extracted each on its own,
+    which is why a resumed extraction, and one by many ranks, gives the same bits.
+    """
     return -(-max(min(_MAX_BLOCK, num_images // _MIN_BLOCKS), _MIN_BATCHES * batch_size) // batch_size) * batch_size
 
 
 class DescriptorStore:
     """Descriptors in one file, written by blocks of `block_size` rows and read as `descriptors`.
 
-    descriptors: read-only memory map (n, dim), float32 or float16; unreadable: {index: reason}; done: the blocks that are written;
-    folder: where it is kept, None for a temporary one; complete: whether all is there. Of a sharded store each rank writes its share of the
-    blocks, and of a temporary one reads no others.
+    descriptors: read-only memory map (n, dim), float32 or float16; unreadable: {index: reason}; done: the blocks that
+    are written; folder: where it is kept, None for a temporary one; complete: whether all is there. Of a sharded store
+    each rank writes its share of the blocks, and of a temporary one reads no others.
     """
 
     folder, sharded = None, False
@@ -65,7 +69,9 @@ class DescriptorStore:
 
     def blocks(self, rank=None):
         """The range of this rank's (or another's) share of the blocks; all blocks, unless the store is sharded."""
-        return range(self.num_blocks)[distributed.share(self.num_blocks, rank)] if self.sharded else range(self.num_blocks)
+        return (
+            range(self.num_blocks)[distributed.share(self.num_blocks, rank)] if self.sharded else range(self.num_blocks)
+        )
 
     def part(self, rank=None):
         """The slice of these blocks' rows."""
@@ -77,7 +83,9 @@ class DescriptorStore:
         return [] if self.complete else [block for block in self.blocks() if block not in self.done]
 
     def write(self, block, descriptors, unreadable):
-        """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images. Raises UserError when the disk refuses."""
+        """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images. Raises UserError when the
+        disk refuses.
+        """
         rows = self.rows(block)
         if descriptors.shape != (len(rows), self.dim):
             raise ValueError(f"block {block} has {len(rows)} rows of {self.dim}, not {descriptors.shape}")
@@ -93,7 +101,9 @@ class DescriptorStore:
         if self.pending():
             raise ValueError(f"{len(self.pending())} blocks are not written")
         if self.sharded:
-            self.unreadable = {index: reason for part in distributed.gather(list(self.unreadable.items())) for index, reason in part}
+            self.unreadable = {
+                index: reason for part in distributed.gather(list(self.unreadable.items())) for index, reason in part
+            }
         self.complete = True
 
     def close(self):
@@ -105,7 +115,8 @@ class DescriptorStore:
 
 
 def temporary_store(num_images, dim, dtype="float32", block=_MAX_BLOCK, sharded=False):
-    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives the process.
+    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives
+    the process.
 
     sharded: of this rank's share alone; the rest of the file takes no space.
     """
@@ -120,8 +131,8 @@ def temporary_store(num_images, dim, dtype="float32", block=_MAX_BLOCK, sharded=
 
 
 class FolderStore(DescriptorStore):
-    """A store that is kept, possibly not complete. Raises ValueError when what is there is damaged or of another version (FileNotFoundError
-    when there is nothing), before anything is mapped.
+    """A store that is kept, possibly not complete. Raises ValueError when what is there is damaged or of another
+    version (FileNotFoundError when there is nothing), before anything is mapped.
 
     header: what header.json says; when_complete: called once the store is.
     """
@@ -142,7 +153,9 @@ class FolderStore(DescriptorStore):
                 raise ValueError(f"{_DATA} has {found} bytes, not {size}")
             if file.read(len(beginning)) != beginning:
                 raise ValueError(f"{_DATA} does not begin as it should")
-            super().__init__(file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning))
+            super().__init__(
+                file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning)
+            )
             self.complete = header["complete"]
             self.unreadable = _unreadable(header, range(self.num_images))
             for record in () if self.complete else self._records():
@@ -177,7 +190,13 @@ class FolderStore(DescriptorStore):
             self.when_complete()
 
     def _record(self, block, data, unreadable):
-        line = json.dumps({"block": block, "crc32": zlib.crc32(data), "unreadable": {str(i): reason for i, reason in unreadable.items()}})
+        line = json.dumps(
+            {
+                "block": block,
+                "crc32": zlib.crc32(data),
+                "unreadable": {str(i): reason for i, reason in unreadable.items()},
+            }
+        )
         with open(os.path.join(self.folder, _BLOCKS.format(distributed.rank())), "ab", buffering=0) as file:
             _write_at(file, b"%08x %b\n" % (zlib.crc32(line.encode()), line.encode()))
 
@@ -186,7 +205,9 @@ class FolderStore(DescriptorStore):
         return sorted(glob.glob(os.path.join(glob.escape(self.folder), _BLOCKS.format("*"))))
 
     def _read_blocks(self, path):
-        """Which blocks are done: those with a whole line, whose rows have its checksum. What follows a broken line is cut off."""
+        """Which blocks are done: those with a whole line, whose rows have its checksum. What follows a broken line is
+        cut off.
+        """
         whole = 0
         with open(path, "r+b") as file:
             for line in file:
@@ -196,7 +217,7 @@ class FolderStore(DescriptorStore):
                     break
                 whole += len(line)
                 rows = self.rows(entry["block"])
-                if zlib.crc32(self.descriptors[rows.start:rows.stop]) == entry["crc32"]:
+                if zlib.crc32(self.descriptors[rows.start : rows.stop]) == entry["crc32"]:
                     self.unreadable.update(_unreadable(entry, rows))
                     self.done.add(entry["block"])
 
@@ -204,8 +225,8 @@ class FolderStore(DescriptorStore):
 def create_store(folder, names, header):
     """Makes an empty store at `folder`, where none may be, with all its disk space taken. Returns a FolderStore.
 
-    names: the images'; header: the store's dtype, num_images, dim, block_size and identity (a dict for JSON: what the descriptors are a
-    function of). Raises UserError when the disk refuses; nothing is left then.
+    names: the images'; header: the store's dtype, num_images, dim, block_size and identity (a dict for JSON: what the
+    descriptors are a function of). Raises UserError when the disk refuses; nothing is left then.
     """
     building = folder + ".building"
     shutil.rmtree(building, ignore_errors=True)
@@ -222,7 +243,9 @@ def create_store(folder, names, header):
                     line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
                     file.write(line)
                     digest.update(line)
-        _write_header(building, {"version": VERSION, **header, "names": digest.hexdigest(), "complete": False, "unreadable": {}})
+        _write_header(
+            building, {"version": VERSION, **header, "names": digest.hexdigest(), "complete": False, "unreadable": {}}
+        )
         with _refusing(folder):
             os.rename(building, folder)
     finally:
@@ -246,8 +269,9 @@ def read_header(folder):
     if header.pop("digest", None) != _digest(header):
         raise ValueError("header.json is damaged")
     # with the digest right these can only be wrong in a header that another program wrote
-    if header.get("dtype") not in DTYPES or not all(type(header.get(key)) is int and header[key] > 0
-                                                    for key in ("num_images", "dim", "block_size")):
+    if header.get("dtype") not in DTYPES or not all(
+        type(header.get(key)) is int and header[key] > 0 for key in ("num_images", "dim", "block_size")
+    ):
         raise ValueError("header.json has impossible sizes")
     if not isinstance(header.get("complete"), bool) or not isinstance(header.get("names"), str):
         raise ValueError("header.json is damaged")
@@ -264,7 +288,9 @@ def _digest(header):
 
 
 def _parse_line(line):
-    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole. Raises ValueError if it is, and of another program."""
+    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole. Raises ValueError if it is, and of
+    another program.
+    """
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
         return None
@@ -300,8 +326,9 @@ def _allocate(file, size, offset=0):
 
 
 def _write_at(file, data, offset=None):
-    """Writes all bytes, at an offset or at the file's end. Plain writes: on a full disk they raise, where a memory map would kill the
-    process."""
+    """Writes all bytes, at an offset or at the file's end. Plain writes: on a full disk they raise, where a memory map
+    would kill the process.
+    """
     view = memoryview(data).cast("B")
     while len(view):
         written = os.write(file.fileno(), view) if offset is None else os.pwrite(file.fileno(), view, offset)

@@ -1,4 +1,5 @@
-"""Caches: folders of plain .npy arrays with a JSON header, opened memory-mapped, so that all processes share one copy of their pages.
+"""Caches: folders of plain .npy arrays with a JSON header, opened memory-mapped, so that all processes share one copy
+of their pages.
 
 No part of one is ever seen: a cache is written beside its place and renamed there. Nothing in one can run code.
 """
@@ -37,8 +38,8 @@ def cache_path(cache_folder, folder, identity):
 def open_or_build(path, open_cache, build):
     """open_cache(), or if that is None build(), which saves the cache at path and returns what was asked for.
 
-    Of several processes one builds; the others wait for it, say so, and then open what it has built. What killed processes left in the
-    folder of caches is removed on the way.
+    Of several processes one builds; the others wait for it, say so, and then open what it has built. What killed
+    processes left in the folder of caches is removed on the way.
     """
     before = _identity(path)
     opened = open_cache()
@@ -69,7 +70,9 @@ def _remove_leftovers(path):
     with contextlib.suppress(OSError):
         for entry in os.listdir(parent or "."):
             building = entry.startswith(_BUILDING)
-            name = entry.removeprefix(_BUILDING).removesuffix(_OLD)[:-_RANDOM] if building else entry.removesuffix(_LOCK)
+            name = (
+                entry.removeprefix(_BUILDING).removesuffix(_OLD)[:-_RANDOM] if building else entry.removesuffix(_LOCK)
+            )
             if not name or (name == entry):
                 continue
             lock = FileLock(os.path.join(parent, name + _LOCK))
@@ -82,8 +85,10 @@ def _remove_leftovers(path):
 
 
 def save(path, header, arrays):
-    """Writes a cache: readers find the old one, none, or the new one, never a part. If another process writes one there at the same time,
-    one of the two stays. header: plain values; arrays: {name: array}. Raises UserError when the disk refuses."""
+    """Writes a cache: readers find the old one, none, or the new one, never a part. If another process writes one there
+    at the same time, one of the two stays. header: plain values; arrays: {name: array}. Raises UserError when the disk
+    refuses.
+    """
     parent = os.path.dirname(path) or "."
     temporary = None
     try:
@@ -100,26 +105,31 @@ def save(path, header, arrays):
         with contextlib.suppress(FileExistsError):  # another process was faster; the caller checks what it wrote
             _rename_folder(temporary, path)
     except OSError as error:
-        raise UserError(f"the cache {os.path.basename(path)} cannot be written to {parent}: "
-                        f"{error.strerror or f'{error}; is the disk full?'}") from error  # numpy tells bytes alone
+        raise UserError(
+            f"the cache {os.path.basename(path)} cannot be written to {parent}: "
+            f"{error.strerror or f'{error}; is the disk full?'}"
+        ) from error  # numpy tells bytes alone
     finally:
         if temporary and os.path.exists(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load(path, expected, layout, check):
-    """(header, {name: memory-mapped array}) of a cache; None if there is none, it is of another version, or it is damaged.
+    """(header, {name: memory-mapped array}) of a cache; None if there is none, it is of another version, or it is
+    damaged.
 
-    expected: what the header must hold; layout: {array's name: (the types that it may have, the shape of a row)}; check: called with the
-    arrays, raises ValueError or IndexError unless they fit together. No header of an array is believed beyond its file's size.
-    Raises UserError when the cache is there and may not be read.
+    expected: what the header must hold; layout: {array's name: (the types that it may have, the shape of a row)};
+    check: called with the arrays, raises ValueError or IndexError unless they fit together. No header of an array is
+    believed beyond its file's size. Raises UserError when the cache is there and may not be read.
     """
     before = _identity(path)
     try:
         header = read_object(os.path.join(path, _HEADER))
         if header.get("version") != expected["version"]:
-            logging.info(f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and {expected['version']} is "
-                         "needed; building it anew")
+            logging.info(
+                f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and {expected['version']} is "
+                "needed; building it anew"
+            )
             return None
         if {name: header.get(name) for name in expected} != expected:
             raise ValueError("its header is of something else")
@@ -128,7 +138,9 @@ def load(path, expected, layout, check):
             return load(path, expected, layout, check)
         check(arrays)
     except PermissionError as error:
-        raise UserError(f"the cache {path} cannot be read: {error.strerror}; mend its permissions or remove it") from error
+        raise UserError(
+            f"the cache {path} cannot be read: {error.strerror}; mend its permissions or remove it"
+        ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isdir(path):
             logging.warning(f"The cache {path} lacks {os.path.basename(error.filename)}; building it anew")
@@ -152,12 +164,14 @@ def digest(data):
     """SHA-256 (hexadecimal) of a uint8 array, mapped or not."""
     value = hashlib.sha256()
     for begin in range(0, len(data), _BLOCK):
-        value.update(np.ascontiguousarray(data[begin:begin + _BLOCK]))
+        value.update(np.ascontiguousarray(data[begin : begin + _BLOCK]))
     return value.hexdigest()
 
 
 def settled(mtime_ns, now_ns=None):
-    """Whether a modification time vouches for what was read at `now_ns` (default: now): a later change gets another time for sure."""
+    """Whether a modification time vouches for what was read at `now_ns` (default: now): a later change gets another
+    time for sure.
+    """
     return mtime_ns < (time.time_ns() if now_ns is None else now_ns) - _MTIME_STEP
 
 

@@ -1,7 +1,7 @@
 """Fetching a file once: an interrupted download goes on where it stopped, and a wrong one is never kept.
 
-What has arrived of FILE is in FILE.part; FILE.part.json says of which address it is, and which version the server named (ETag or date), so
-that no file is pieced together of two.
+What has arrived of FILE is in FILE.part; FILE.part.json says of which address it is, and which version the server named
+(ETag or date), so that no file is pieced together of two.
 """
 
 import contextlib
@@ -31,11 +31,13 @@ class NotThereError(UserError):
 
 
 def fetch(address, path, what, check, hash_prefix=None):
-    """Downloads an http or https address to a path unless that exists. Processes that want the same file wait for each other.
+    """Downloads an http or https address to a path unless that exists. Processes that want the same file wait for each
+    other.
 
-    what: its name, for messages; check: called with the downloaded file's path before it takes its name, raises UserError if it is not
-    what it should be; hash_prefix: the beginning of its SHA-256 (hexadecimal). Raises UserError that says how to do it by hand, and
-    NotThereError if the server has no such file; what has arrived then stays for the next call, unless it is not what it should be.
+    what: its name, for messages; check: called with the downloaded file's path before it takes its name, raises
+    UserError if it is not what it should be; hash_prefix: the beginning of its SHA-256 (hexadecimal). Raises UserError
+    that says how to do it by hand, and NotThereError if the server has no such file; what has arrived then stays for
+    the next call, unless it is not what it should be.
     """
     if os.path.exists(path):
         return
@@ -48,7 +50,9 @@ def fetch(address, path, what, check, hash_prefix=None):
             with _Part(path, address, what) as part:
                 _fetch_checked(part, check, hash_prefix)
     except _WrongFileError as error:
-        raise UserError(f"what {address} sent is not {what}: {str(error).replace(path + PART, 'the download')}; or {by_hand}") from error
+        raise UserError(
+            f"what {address} sent is not {what}: {str(error).replace(path + PART, 'the download')}; or {by_hand}"
+        ) from error
     except (OSError, http.client.HTTPException) as error:  # URLError, HTTPError and timeouts are OSErrors
         raise _refusal(error, f"{what} could not be fetched", by_hand) from error
 
@@ -77,7 +81,9 @@ class _WrongFileError(Exception):
 
 
 def _fetch_checked(part, check, hash_prefix):
-    """Fills a part, checks it, and gives it its name; one that was begun by an earlier call gets a second chance, from its beginning."""
+    """Fills a part, checks it, and gives it its name; one that was begun by an earlier call gets a second chance, from
+    its beginning.
+    """
     resumed = part.receive_all()
     try:
         _check(part, check, hash_prefix)
@@ -100,7 +106,7 @@ def _check(part, check, hash_prefix):
         part.file.seek(0)
         found = hashlib.file_digest(part.file, "sha256").hexdigest()
         if not found.startswith(hash_prefix):
-            raise _WrongFileError(f"its SHA-256 begins with {found[:len(hash_prefix)]}, not {hash_prefix}")
+            raise _WrongFileError(f"its SHA-256 begins with {found[: len(hash_prefix)]}, not {hash_prefix}")
     try:
         check(part.path)
     except UserError as error:
@@ -167,7 +173,9 @@ class _Part:
             if goes_on:
                 found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
                 if not found or int(found[1]) != offset:
-                    raise http.client.HTTPException(f"the server sent {response.headers.get('Content-Range')!r} when asked for {headers}")
+                    raise http.client.HTTPException(
+                        f"the server sent {response.headers.get('Content-Range')!r} when asked for {headers}"
+                    )
                 total = None if total is None else offset + total
             else:
                 offset = 0
@@ -176,11 +184,13 @@ class _Part:
         return goes_on
 
     def _copy(self, response, offset, total):
-        with tqdm(desc=self.what, total=total, initial=offset, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+        with tqdm(
+            desc=self.what, total=total, initial=offset, unit="B", unit_scale=True, leave=False, disable=None
+        ) as progress:
             while data := response.read(_CHUNK):
                 progress.update(len(data))
                 while data:
-                    data = data[self.file.write(data):]
+                    data = data[self.file.write(data) :]
         size = self._size()
         if total is not None and size != total:
             raise http.client.HTTPException(f"the connection ended after {size / 1e6:.1f} of {total / 1e6:.1f} MB")
@@ -189,12 +199,16 @@ class _Part:
         """Empties the file and notes which version is going to be in it."""
         self.file.truncate(0)
         etag = headers.get("ETag", "")
-        version = etag if etag.startswith('"') else headers.get("Last-Modified")  # a weak ETag does not promise the same bytes
+        version = (
+            etag if etag.startswith('"') else headers.get("Last-Modified")
+        )  # a weak ETag does not promise the same bytes
         with open(self.path + ".json", "w") as file:
             json.dump({"address": self.address, "version": version}, file)
 
     def _version(self):
-        """What the server called the version of which a part is there; None if that is not known, or it is of another address."""
+        """What the server called the version of which a part is there; None if that is not known, or it is of another
+        address.
+        """
         try:
             with open(self.path + ".json") as file:
                 noted = json.load(file)
@@ -222,7 +236,9 @@ def _open(address, headers=()):
     """The response to a GET. Raises OSError (HTTPError among them) or HTTPException."""
     if not is_address(address):
         raise OSError(f"{address} is no http or https address")
-    request = urllib.request.Request(address, headers={"User-Agent": "cosplace", "Accept-Encoding": "identity", **dict(headers)})
+    request = urllib.request.Request(
+        address, headers={"User-Agent": "cosplace", "Accept-Encoding": "identity", **dict(headers)}
+    )
     return urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT)
 
 
@@ -231,5 +247,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, request, response, code, message, headers, address):
         if not is_address(address) or (request.type == "https" and urllib.parse.urlsplit(address).scheme != "https"):
-            raise urllib.error.HTTPError(request.full_url, code, f"it leads to {address}, which is not followed", headers, response)
+            raise urllib.error.HTTPError(
+                request.full_url, code, f"it leads to {address}, which is not followed", headers, response
+            )
         return super().redirect_request(request, response, code, message, headers, address)

@@ -15,8 +15,9 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def ending_in_one_line(when_interrupted=""):
-    """Of a script without a log folder: a UserError ends it with one line and exit code 2, Ctrl-C with 130. when_interrupted: what to say
-    then, beyond that."""
+    """Of a script without a log folder: a UserError ends it with one line and exit code 2, Ctrl-C with 130.
+    when_interrupted: what to say then, beyond that.
+    """
     try:
         yield
     except UserError as error:

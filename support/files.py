@@ -13,15 +13,22 @@ from support.errors import UserError
 
 
 def _published_numpy_float():
-    """What a numpy float64 in a published last_checkpoint.pth needs, under numpy's old and new module paths; nothing more."""
+    """What a numpy float64 in a published last_checkpoint.pth needs, under numpy's old and new module paths; nothing
+    more.
+    """
     scalar = np._core.multiarray.scalar
-    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"),
-            (np.dtype, "numpy.dtype"), (np.dtypes.Float64DType, "numpy.dtypes.Float64DType")]
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        (np.dtype, "numpy.dtype"),
+        (np.dtypes.Float64DType, "numpy.dtypes.Float64DType"),
+    ]
 
 
 def read_tensors(path):
-    """torch.load on the CPU with weights_only=True. Raises UserError when the file is missing, damaged (by a single bit: its checksums
-    tell), or holds more than tensors and plain values."""
+    """torch.load on the CPU with weights_only=True. Raises UserError when the file is missing, damaged (by a single
+    bit: its checksums tell), or holds more than tensors and plain values.
+    """
     try:
         check_sums(path)
         with torch.serialization.safe_globals(_published_numpy_float()):
@@ -34,8 +41,10 @@ def read_tensors(path):
         with open(path, "rb") as file:
             is_pickle = file.read(1) in (b"\x80", b"P")  # a bare pickle, or one in a zip
         if is_pickle:
-            raise UserError(f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
-                            "files can run code; ask its author for a plain state_dict") from error
+            raise UserError(
+                f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
+                "files can run code; ask its author for a plain state_dict"
+            ) from error
         raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
@@ -43,7 +52,8 @@ def read_tensors(path):
 
 
 def write_tensors(value, path, previous=None):
-    """torch.save, beside, read back from the disk and renamed; previous: the path that the file of before goes on under.
+    """torch.save, beside, read back from the disk and renamed; previous: the path that the file of before goes on
+    under.
 
     Raises UserError when the disk refuses or what it holds is not what was written; all files are as before then.
     """
@@ -60,8 +70,9 @@ def write_tensors(value, path, previous=None):
 
 
 def check_sums(path):
-    """Raises UserError unless all that a zip holds has its CRC-32: torch.load does not compare them. Files of older formats, which have no
-    checksums, pass."""
+    """Raises UserError unless all that a zip holds has its CRC-32: torch.load does not compare them. Files of older
+    formats, which have no checksums, pass.
+    """
     with open(path, "rb") as file:
         beginning = file.read(2)
     if beginning and beginning != b"PK" and not zipfile.is_zipfile(path):
@@ -87,14 +98,17 @@ def _forget_pages(path):
 
 @contextlib.contextmanager
 def replacing(path, previous=None):
-    """Yields the path of a temporary file beside `path`, which takes its name when the block ends well and goes when not.
+    """Yields the path of a temporary file beside `path`, which takes its name when the block ends well and goes when
+    not.
 
-    previous: the path that the file of before goes on under. The new file is on the disk (fsync) before it is renamed, and there is a file
-    at `path` at every moment if there was one before. Raises UserError on OSError.
+    previous: the path that the file of before goes on under. The new file is on the disk (fsync) before it is renamed,
+    and there is a file at `path` at every moment if there was one before. Raises UserError on OSError.
     """
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path) or ".")
+        handle, temporary = tempfile.mkstemp(
+            prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path) or "."
+        )
         os.close(handle)
         os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp's files are for their owner alone
         yield temporary
@@ -112,7 +126,9 @@ def replacing(path, previous=None):
 
 
 def remove_leftovers(folder):
-    """Deletes the temporary files of `replacing` that a killed process left in a folder, which no other process may be writing to."""
+    """Deletes the temporary files of `replacing` that a killed process left in a folder, which no other process may be
+    writing to.
+    """
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(".tmp"):
             with contextlib.suppress(OSError):
@@ -132,7 +148,9 @@ def _keep_as(path, previous):
 
 
 def _sync_folder(folder):
-    """Renames are on the disk too; where a folder cannot be opened or synced (Windows, some network disks), they are soon."""
+    """Renames are on the disk too; where a folder cannot be opened or synced (Windows, some network disks), they are
+    soon.
+    """
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -7,8 +7,10 @@ _LARGEST = 1 << 20  # bytes
 
 
 def read_object(path, largest=_LARGEST):
-    """The object in a JSON file as a dict. Raises ValueError on anything else: other values, a name that is there twice, NaN or infinity,
-    text that is cut off, too deeply nested, or more than `largest` bytes; OSError when the file cannot be read."""
+    """The object in a JSON file as a dict. Raises ValueError on anything else: other values, a name that is there
+    twice, NaN or infinity, text that is cut off, too deeply nested, or more than `largest` bytes; OSError when the file
+    cannot be read.
+    """
     with open(path, "rb") as file:
         text = file.read(largest + 1)
     if len(text) > largest:

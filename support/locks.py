@@ -21,7 +21,8 @@ _held = weakref.WeakSet()  # the FileLocks of this process that are held
 class FileLock:
     """A lock (flock) on a file of its own, that many may share or one alone may hold. It is not held at first.
 
-    Two FileLocks of one path exclude each other in one process too. While it is held alone, the file names the process that holds it.
+    Two FileLocks of one path exclude each other in one process too. While it is held alone, the file names the process
+    that holds it.
     """
 
     def __init__(self, path):
@@ -29,8 +30,10 @@ class FileLock:
         self.alone = False  # whether it is held, and not shared
 
     def acquire(self, exclusive, wait=True, reason=""):
-        """Takes the lock, letting go first of what was held. Returns False if others hold it and wait is False; waiting is logged, with who
-        holds it and the reason. Raises OSError if the file cannot be made, or its file system has no locks."""
+        """Takes the lock, letting go first of what was held. Returns False if others hold it and wait is False; waiting
+        is logged, with who holds it and the reason. Raises OSError if the file cannot be made, or its file system has
+        no locks.
+        """
         self.release()
         mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         while True:
@@ -83,10 +86,14 @@ class FileLock:
 
 @functools.cache
 def _leave_to_the_parent():
-    """From now on a forked child has no part in its parent's locks: they end with the parent, though the child may live on for a moment."""
+    """From now on a forked child has no part in its parent's locks: they end with the parent, though the child may live
+    on for a moment.
+    """
+
     def close_all():
         for lock in list(_held):
             lock._close()
+
     os.register_at_fork(after_in_child=close_all)
 
 
@@ -94,8 +101,8 @@ def _leave_to_the_parent():
 def held_if_possible(path, reason):
     """Within it no other process holds the lock at path, whose file goes in the end. Yields whether that is so.
 
-    The block runs without a lock where the file system has none, of which a warning tells once a folder, and where no file can be made
-    (whoever writes there will say so). reason: as for FileLock.acquire.
+    The block runs without a lock where the file system has none, of which a warning tells once a folder, and where no
+    file can be made (whoever writes there will say so). reason: as for FileLock.acquire.
     """
     lock = FileLock(path)
     try:
@@ -105,8 +112,10 @@ def held_if_possible(path, reason):
             held = False
             logging.debug(f"There is no lock {path}: {error.strerror or error}")
             if error.errno in NO_LOCKS:
-                _warn_once(f"{os.path.dirname(path) or '.'} is on a file system without locks ({error.strerror}): two runs that begin at "
-                           "once may do the same work there")
+                _warn_once(
+                    f"{os.path.dirname(path) or '.'} is on a file system without locks ({error.strerror}): two runs that begin at "
+                    "once may do the same work there"
+                )
         yield held
     finally:
         lock.release(remove=True)

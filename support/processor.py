@@ -33,8 +33,9 @@ def processor_flags(path: str = "/proc/cpuinfo") -> set[str]:
 
 
 def arithmetic_of(dtype: torch.dtype) -> str:
-    """The name of the processor's arithmetic for bfloat16 or float16 ("AVX-512-bf16"); "" where it has none, and each product is
-    converted there and back, which takes many times as long as float32."""
+    """The name of the processor's arithmetic for bfloat16 or float16 ("AVX-512-bf16"); "" where it has none, and each
+    product is converted there and back, which takes many times as long as float32.
+    """
     capped = any(os.environ.get(variable, "").upper() in _CAPS_WITHOUT_16_BITS for variable in _CAPS)
     if capped or not torch.backends.mkldnn.is_available():
         return ""

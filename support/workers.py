@@ -16,25 +16,42 @@ from support.errors import UserError
 _PR_SET_PDEATHSIG = 1
 _GRACE = 40  # seconds that a worker goes on after SIGTERM: its parent has 30 to end well
 _ADVICE = (
-    (r"Bus error|shared memory|shm", "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or "
-     "--ipc=host), or give fewer --num_workers (0 needs none)"),
-    (r"Killed", "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, or the job more memory"),
-    (r"Segmentation fault|Aborted|Illegal instruction", "it crashed while it decoded an image: run with --num_workers 0 to see where"),
-    ("", "most likely the system ran out of memory: give fewer --num_workers, or 0 to see what happens in the main process"),
+    (
+        r"Bus error|shared memory|shm",
+        "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or "
+        "--ipc=host), or give fewer --num_workers (0 needs none)",
+    ),
+    (
+        r"Killed",
+        "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, or the job more memory",
+    ),
+    (
+        r"Segmentation fault|Aborted|Illegal instruction",
+        "it crashed while it decoded an image: run with --num_workers 0 to see where",
+    ),
+    (
+        "",
+        "most likely the system ran out of memory: give fewer --num_workers, or 0 to see what happens in the main process",
+    ),
 )
 
-_LOST = re.compile(r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory")
+_LOST = re.compile(
+    r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory"
+)
 
 
 def make_workers_loader(dataset, num_workers, **options):
     """A torch DataLoader whose workers end with this process; options: DataLoader's."""
-    return torch.utils.data.DataLoader(dataset, num_workers=num_workers, worker_init_fn=begin_worker if num_workers else None, **options)
+    return torch.utils.data.DataLoader(
+        dataset, num_workers=num_workers, worker_init_fn=begin_worker if num_workers else None, **options
+    )
 
 
 def begin_worker(worker_id=None):
     """To be called first in a worker process of a DataLoader.
 
-    Batch systems and terminals send signals to all processes of a job: a worker goes on, so that its parent can finish what it is at.
+    Batch systems and terminals send signals to all processes of a job: a worker goes on, so that its parent can finish
+    what it is at.
     """
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,7 +89,9 @@ def explaining_lost_workers():
 
 
 def _cause_of_the_end():
-    """What PyTorch's handler of SIGCHLD raises when it learns of a worker's end, which a broken pipe may precede; None if it does not."""
+    """What PyTorch's handler of SIGCHLD raises when it learns of a worker's end, which a broken pipe may precede; None
+    if it does not.
+    """
     try:
         time.sleep(1)
     except RuntimeError as error:

@@ -1,7 +1,7 @@
 import os
 
-# Set before torch and faiss are imported, and inherited by scripts that tests start: threads that wait for each other in a spin make
-# small work a hundred times slower wherever something else uses the cores.
+# Set before torch and faiss are imported, and inherited by scripts that tests start: threads that wait for each other
+# in a spin make small work a hundred times slower wherever something else uses the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402

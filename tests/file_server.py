@@ -10,8 +10,10 @@ import torch
 
 
 class FileServer(http.server.ThreadingHTTPServer):
-    """files: path -> bytes; etags: path -> ETag (default: one a file); ranges: whether Range is obeyed; cuts: after how many bytes the next
-    responses end, one each; redirects: path -> address; requests: (path, Range header) of every GET."""
+    """files: path -> bytes; etags: path -> ETag (default: one a file); ranges: whether Range is obeyed; cuts: after how
+    many bytes the next responses end, one each; redirects: path -> address; requests: (path, Range header) of every
+    GET.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -45,8 +45,17 @@ def browse(path, script):
     """The Page as it is in Chromium once a script has run at its end."""
     with open(path) as file, open("browsed.html", "w") as copy:
         copy.write(f"{file.read()}<script>{script}</script>")
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={os.getcwd()}/profile", "--dump-dom"]
-    dom = subprocess.run([*command, f"file://{os.getcwd()}/browsed.html"], capture_output=True, text=True, timeout=60).stdout
+    command = [
+        "chromium",
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={os.getcwd()}/profile",
+        "--dump-dom",
+    ]
+    dom = subprocess.run(
+        [*command, f"file://{os.getcwd()}/browsed.html"], capture_output=True, text=True, timeout=60
+    ).stdout
     with open("dom.html", "w") as file:
         file.write(dom)
     return Page("dom.html")

@@ -15,7 +15,12 @@ def save_photo(path, latitude=None, longitude=None, direction=None, reference="T
     exif = Image.Exif()
     gps = {}
     if latitude is not None:
-        gps = {1: "S" if latitude < 0 else "N", 2: _triple(latitude), 3: "W" if longitude < 0 else "E", 4: _triple(longitude)}
+        gps = {
+            1: "S" if latitude < 0 else "N",
+            2: _triple(latitude),
+            3: "W" if longitude < 0 else "E",
+            4: _triple(longitude),
+        }
     if direction is not None:
         gps |= {16: reference, 17: direction}
     if gps:
@@ -33,8 +38,9 @@ def _triple(value):
 
 
 def heading_panorama(width, height, centre):
-    """A panorama of 360 degrees whose red and green are the sine and cosine of the heading, and whose blue is 255 at its upper edge and 0
-    at its lower. centre: the heading of its centre, degrees."""
+    """A panorama of 360 degrees whose red and green are the sine and cosine of the heading, and whose blue is 255 at
+    its upper edge and 0 at its lower. centre: the heading of its centre, degrees.
+    """
     headings = np.radians(centre - 180 + 360 * (np.arange(width) + 0.5) / width)
     image = np.empty((height, width, 3))
     image[..., 0], image[..., 1] = 127.5 + 127.5 * np.sin(headings), 127.5 + 127.5 * np.cos(headings)
@@ -43,7 +49,9 @@ def heading_panorama(width, height, centre):
 
 
 def headings_of(image):
-    """What the pixels of (a part of) a heading_panorama say: (headings, degrees; distance from its upper edge, a share of its height)."""
+    """What the pixels of (a part of) a heading_panorama say: (headings, degrees; distance from its upper edge, a share
+    of its height).
+    """
     red, green, blue = np.moveaxis(np.asarray(image).astype(float), 2, 0)
     return np.degrees(np.arctan2(red - 127.5, green - 127.5)) % 360, 1 - blue / 255
 

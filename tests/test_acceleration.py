@@ -24,7 +24,10 @@ class Batch(NamedTuple):
 
 
 def batches(number):
-    return [Batch(step, torch.full((2, 3, 4, 4), step, dtype=torch.uint8), torch.tensor([step, step + 1])) for step in range(number)]
+    return [
+        Batch(step, torch.full((2, 3, 4, 4), step, dtype=torch.uint8), torch.tensor([step, step + 1]))
+        for step in range(number)
+    ]
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
@@ -49,17 +52,22 @@ def test_tf32_is_off_unless_asked_for():
 def test_what_cannot_be_compiled_is_said_in_one_line(monkeypatch):
     def refuse(function):
         raise RuntimeError("no working C++ compiler\nand a long story")
+
     monkeypatch.setattr(torch, "compile", refuse)
     with pytest.raises(UserError, match=r"^--compile: .*no working C\+\+ compiler\); install"):
         compiled(torch.nn.Linear(2, 2), torch.device("cpu"))
 
 
 def test_a_compiled_network_shares_the_parameters(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function: torch._dynamo.optimize("eager")(function))  # the same without a C++ compiler
+    monkeypatch.setattr(
+        torch, "compile", lambda function: torch._dynamo.optimize("eager")(function)
+    )  # the same without a C++ compiler
     network = torch.nn.Linear(3, 2)
     fast = compiled(network, torch.device("cpu"))
     fast(torch.ones(1, 3)).sum().backward()
-    assert network.weight.grad is not None and {id(p) for p in fast.parameters()} == {id(p) for p in network.parameters()}
+    assert network.weight.grad is not None and {id(p) for p in fast.parameters()} == {
+        id(p) for p in network.parameters()
+    }
 
 
 @pytest.mark.parametrize("number, steps", [(20, 3), (12, 5)])
@@ -69,14 +77,31 @@ def test_a_trace_covers_its_steps_or_what_there_is_of_them(workdir, number, step
         seen.append(batch)
         torch.ones(2) * batch
     assert seen == list(range(number))
-    multiplications = [event for event in json.loads((workdir / "trace.json").read_text())["traceEvents"] if event["name"] == "aten::mul"]
+    multiplications = [
+        event
+        for event in json.loads((workdir / "trace.json").read_text())["traceEvents"]
+        if event["name"] == "aten::mul"
+    ]
     assert len(multiplications) == min(steps, number - 10)
 
 
 def test_a_run_that_keeps_networks_and_writes_a_trace(workdir):
     data = make_tiny(workdir / "data")
-    train.main([*FLAGS, "--dataset_folder", data, "--keep_every", "2", "--epochs_num", "4", "--iterations_per_epoch", "12",
-                "--profile", "1"])
+    train.main(
+        [
+            *FLAGS,
+            "--dataset_folder",
+            data,
+            "--keep_every",
+            "2",
+            "--epochs_num",
+            "4",
+            "--iterations_per_epoch",
+            "12",
+            "--profile",
+            "1",
+        ]
+    )
     folder = next((workdir / "logs" / "default").iterdir())
     assert sorted(path.name for path in folder.glob("epoch_*")) == ["epoch_002.pth", "epoch_004.pth"]
     last = torch.load(folder / "last_checkpoint.pth", weights_only=True)["model_state_dict"]

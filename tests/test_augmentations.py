@@ -73,7 +73,11 @@ def test_crop_of_an_image_that_no_try_fits_is_central():
 def test_whole_augmentation_is_a_function_of_the_seed():
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(32))
     images = (photos() * 255).to(torch.uint8)
-    first, again, other = augment(images, 5), augment(images.to(memory_format=torch.channels_last), 5), augment(images, 6)
+    first, again, other = (
+        augment(images, 5),
+        augment(images.to(memory_format=torch.channels_last), 5),
+        augment(images, 6),
+    )
     assert torch.equal(first, again) and not torch.allclose(first, other)
     assert first.shape == (12, 3, 32, 32) and first.min() < -1 and first.max() > 1
 

@@ -34,7 +34,9 @@ from tests.tiny import FLAGS
 
 
 def batch(unreadable=(), resized=(), error="", size=4, domain=None, night=None):
-    return TrainBatch(0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night)
+    return TrainBatch(
+        0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night
+    )
 
 
 def numbered(*numbers):
@@ -53,7 +55,10 @@ def test_each_is_logged_and_listed_once(workdir, caplog):
     bad.take(batch(numbered(2, 3, 2, 3), resized=["f/odder.jpg", "f/odd.jpg"]))
     assert lines() == ["f/1.jpg\treason 1", "f/2.jpg\treason 2", "f/3.jpg\treason 3"]
     warned = [record.getMessage() for record in caplog.records]
-    assert warned[:2] == [f"Unreadable image, another is taken: 'f/{n}.jpg': reason {n}" for n in (1, 2)] and len(warned) == 4
+    assert (
+        warned[:2] == [f"Unreadable image, another is taken: 'f/{n}.jpg': reason {n}" for n in (1, 2)]
+        and len(warned) == 4
+    )
     assert warned[2].startswith("'f/odd.jpg' is not of 40 x 36 pixels")
     with caplog.at_level(logging.INFO):
         bad.log_totals()
@@ -69,8 +74,10 @@ def test_domain_and_night_images_count_too(workdir):
     os.truncate(broken, 100)
     groups = build_groups(os.listdir("train"), 10, 30, 1, 1, 1)
     schedule = Schedule([1], 1, 20, 1, seed=0)
-    for domain, night in ((DomainImages("train", groups, schedule, ["target"], 3), None),
-                          (None, NightAugmentation("fda", 1.0, 0.05, TargetImages("target")))):
+    for domain, night in (
+        (DomainImages("train", groups, schedule, ["target"], 3), None),
+        (None, NightAugmentation("fda", 1.0, 0.05, TargetImages("target"))),
+    ):
         bad = BadImages(".")
         dataset = TrainDataset("train", groups, schedule, domain, None, night)
         batches = [dataset[step] for step in range(20)]
@@ -82,8 +89,9 @@ def test_domain_and_night_images_count_too(workdir):
         os.unlink("bad_images.txt")
 
 
-@pytest.mark.parametrize(("limit", "read", "allowed"),
-                         [(None, 0, 10), (None, 10_998, 10), (None, 11_980, 11), (0, 10**6, 0), (3, 10**6, 3)])
+@pytest.mark.parametrize(
+    ("limit", "read", "allowed"), [(None, 0, 10), (None, 10_998, 10), (None, 11_980, 11), (0, 10**6, 0), (3, 10**6, 3)]
+)
 def test_the_limit(workdir, limit, read, allowed):
     """By default more than 10 and more than 0.1% of the images read."""
     bad = BadImages(".", limit)
@@ -94,7 +102,8 @@ def test_the_limit(workdir, limit, read, allowed):
         bad.take(batch([("f/last\n.jpg", "cut\toff")], size=0))
     assert str(error.value) == (
         f"{allowed + 1} of the {read + 1} images read so far cannot be read, and {allowed} may be (see ./bad_images.txt; the last is "
-        "'f/last\\n.jpg': cut\\toff); mend or remove them, or allow so many with --max_bad_images")
+        "'f/last\\n.jpg': cut\\toff); mend or remove them, or allow so many with --max_bad_images"
+    )
     assert len(lines()) == allowed + 1
     bad.take(batch([("f/last\n.jpg", "cut\toff")], size=1))  # it is the new ones that stop a run
 
@@ -114,10 +123,17 @@ def test_escaped_texts_are_one_line_and_come_back(text):
 
 
 def test_names_that_no_line_can_hold(workdir):
-    entries = [("f/tab\there\n.jpg", "line\nbreak"), ("f/\x1b[31mred.jpg", "\u202ereason"), ("f/caf\udce9 \u00e9.jpg", "back\\slash")]
+    entries = [
+        ("f/tab\there\n.jpg", "line\nbreak"),
+        ("f/\x1b[31mred.jpg", "\u202ereason"),
+        ("f/caf\udce9 \u00e9.jpg", "back\\slash"),
+    ]
     BadImages(".").take(batch(entries))
-    assert lines() == ["f/tab\\there\\n.jpg\tline\\nbreak", "f/\\x1b[31mred.jpg\t\\u202ereason",
-                       "f/caf\\udce9 \u00e9.jpg\tback\\\\slash"]
+    assert lines() == [
+        "f/tab\\there\\n.jpg\tline\\nbreak",
+        "f/\\x1b[31mred.jpg\t\\u202ereason",
+        "f/caf\\udce9 \u00e9.jpg\tback\\\\slash",
+    ]
     assert list(BadImages(".").unreadable.items()) == entries
 
 
@@ -155,8 +171,10 @@ def test_a_full_disk_is_one_warning(workdir, caplog, monkeypatch):
     bad = BadImages(".")
     bad.take(batch(numbered(1)))
     with monkeypatch.context() as patched:
+
         def refuse(*args):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
         patched.setattr(os, "fsync", refuse)
         for number in (2, 3):
             bad.take(batch(numbered(number)))
@@ -207,8 +225,10 @@ class Folder:
 def copy(tiny, workdir):
     """A data set with a bad image in each of its parts: {part: path}."""
     shutil.copytree(tiny, "copy")
-    bad = {part: sorted(glob.glob(f"copy/{part}/**/*.jpg", recursive=True))[2]
-           for part in ("train", "val/database", "test/queries_v1", "test/database")}
+    bad = {
+        part: sorted(glob.glob(f"copy/{part}/**/*.jpg", recursive=True))[2]
+        for part in ("train", "val/database", "test/queries_v1", "test/database")
+    }
     for path in bad.values():
         os.truncate(path, 400)
     return bad
@@ -226,15 +246,31 @@ def test_training_lists_them_and_a_resumed_run_goes_on(copy):
 
 def test_training_ends_above_the_limit(copy, capsys):
     line = fails(train, capsys, "--dataset_folder", "copy", *FLAGS, "--iterations_per_epoch", 12, "--max_bad_images", 0)
-    assert re.search("error: 1 of the .* images read so far cannot be read, and 0 may be", line) and copy["train"] in line
+    assert (
+        re.search("error: 1 of the .* images read so far cannot be read, and 0 may be", line) and copy["train"] in line
+    )
     assert [line.split("\t")[0] for line in lines(glob.glob("logs/default/*")[0])] == [copy["train"]]
 
 
 def test_evaluation_above_the_limit_ends_after_its_recalls(copy, capsys):
-    flags = ["--dataset_folder", "copy", "--backbone_weights", "none", "--fc_output_dim", 8, "--num_workers", 0, "--num_preds_to_save", 1]
+    flags = [
+        "--dataset_folder",
+        "copy",
+        "--backbone_weights",
+        "none",
+        "--fc_output_dim",
+        8,
+        "--num_workers",
+        0,
+        "--num_preds_to_save",
+        1,
+    ]
     line = fails(eval_script, capsys, *flags, "--max_bad_images", 1)
     [folder] = glob.glob("logs/default/*")
-    assert "error: 2 of the 36 images read so far cannot be read, and 1 may be" in line and f"see {folder}/bad_images.txt" in line
+    assert (
+        "error: 2 of the 36 images read so far cannot be read, and 1 may be" in line
+        and f"see {folder}/bad_images.txt" in line
+    )
     assert "R@1: " in open(f"{folder}/info.log").read() and len(os.listdir(f"{folder}/preds")) == 24
     assert [line.split("\t")[0] for line in lines(folder)] == [copy["test/database"], copy["test/queries_v1"]]
     assert eval_script.main([*map(str, flags), "--save_dir", "other"]) == 0  # by default

@@ -64,8 +64,13 @@ def test_missing_test_set_is_found_before_training(copy, capsys):
     assert "folder copy/test does not exist" in fails(train, capsys, "--dataset_folder", copy, *FLAGS)
 
 
-@pytest.mark.parametrize(("bad", "problem"), [("@551000@4181000@.jpg", "has 3 '@', and needs at least 10"),
-                                              ("@abc@4181000@@@@@@@0@@@@@@.jpg", "has 'abc' in field 1 (UTM_east)")])
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ("@551000@4181000@.jpg", "has 3 '@', and needs at least 10"),
+        ("@abc@4181000@@@@@@@0@@@@@@.jpg", "has 'abc' in field 1 (UTM_east)"),
+    ],
+)
 def test_names_that_do_not_parse(copy, capsys, bad, problem):
     shutil.copy(glob.glob("copy/train/sub/*.jpg")[0], f"copy/train/{bad}")
     line = fails(train, capsys, "--dataset_folder", copy, *FLAGS)
@@ -102,7 +107,10 @@ def test_checkpoint_of_another_architecture(copy, capsys):
     save_network(GeoLocalizationNet("MobileNet_V2", 32), "other.pth")
     for script, flags in ((train, FLAGS), (eval_script, ["--backbone", "ResNet18"])):
         line = fails(script, capsys, "--dataset_folder", copy, *flags, "--resume_model", "other.pth")
-        assert "other.pth is a MobileNet_V2 with 32-D descriptors, not a ResNet18" in line and "it lacks backbone.0.weight" in line
+        assert (
+            "other.pth is a MobileNet_V2 with 32-D descriptors, not a ResNet18" in line
+            and "it lacks backbone.0.weight" in line
+        )
 
 
 def test_resuming_on_other_groups(copy, capsys):
@@ -119,19 +127,28 @@ def test_resuming_on_other_groups(copy, capsys):
 def test_cut_off_and_malicious_checkpoints(copy, capsys):
     save_network(GeoLocalizationNet("ResNet18", 32), "cut.pth")
     os.truncate("cut.pth", os.path.getsize("cut.pth") // 2)
-    assert "cut.pth is cut off or damaged" in fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "cut.pth")
-    assert "cut.pth is cut off or damaged" in fails(train, capsys, "--dataset_folder", copy, *FLAGS, "--resume_train", "cut.pth")
+    assert "cut.pth is cut off or damaged" in fails(
+        eval_script, capsys, "--dataset_folder", copy, "--resume_model", "cut.pth"
+    )
+    assert "cut.pth is cut off or damaged" in fails(
+        train, capsys, "--dataset_folder", copy, *FLAGS, "--resume_train", "cut.pth"
+    )
 
     class Malicious:
         def __reduce__(self):
             return os.mkdir, ("it_ran",)
+
     torch.save({"x": Malicious()}, "bad.pth")
     with open("worse.pth", "wb") as file:
         pickle.dump(Malicious(), file)
     for path in ("bad.pth", "worse.pth"):
-        for script, flag in ((eval_script, "--resume_model"), *((train, f"--{flag}") for flag in ("resume_model", "resume_train",
-                                                                                                  "backbone_weights"))):
-            assert "holds objects other than tensors" in fails(script, capsys, "--dataset_folder", copy, *FLAGS, flag, path)
+        for script, flag in (
+            (eval_script, "--resume_model"),
+            *((train, f"--{flag}") for flag in ("resume_model", "resume_train", "backbone_weights")),
+        ):
+            assert "holds objects other than tensors" in fails(
+                script, capsys, "--dataset_folder", copy, *FLAGS, flag, path
+            )
     assert not os.path.exists("it_ran")
 
 
@@ -145,8 +162,11 @@ def test_unwritable_logs_folder(copy, capsys):
 def test_logs_folder_without_permission(copy, capsys, monkeypatch):
     def refuse(path, *args):  # a mode would not stop root
         raise PermissionError(13, "Permission denied", path)
+
     monkeypatch.setattr(os, "mkdir", refuse)
-    assert "cannot be made: Permission denied; run where you may write" in fails(train, capsys, "--dataset_folder", copy, *FLAGS)
+    assert "cannot be made: Permission denied; run where you may write" in fails(
+        train, capsys, "--dataset_folder", copy, *FLAGS
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
@@ -160,16 +180,31 @@ def test_absent_device(copy, capsys):
 def test_unknown_model(copy, capsys):
     line = fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "ResNet99_512")
     assert "'ResNet99_512' is neither a file nor a published model" in line
-    assert "there is no file logs/x.pth" in fails(eval_script, capsys, "--dataset_folder", copy, "--resume_model", "logs/x.pth")
+    assert "there is no file logs/x.pth" in fails(
+        eval_script, capsys, "--dataset_folder", copy, "--resume_model", "logs/x.pth"
+    )
 
 
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"),
-                                               (signal.SIGUSR1, "told to end by SIGUSR1")])
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGUSR1, "told to end by SIGUSR1")],
+)
 def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
-    command = [sys.executable, os.path.join(ROOT, "train.py"), "--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "100000",
-               "--num_workers", "1"]
+    command = [
+        sys.executable,
+        os.path.join(ROOT, "train.py"),
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--iterations_per_epoch",
+        "100000",
+        "--num_workers",
+        "1",
+    ]
     # a shell that starts these tests in the background has them, and what they start, ignore SIGINT
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)
+    )
     try:
         for line in process.stderr:
             if "Validation set" in line:

@@ -14,21 +14,32 @@ def ratios(output):
     return {row[0]: float(row[-1].rstrip("x")) for row in rows if re.fullmatch(r"[\d.]+x", row[-1])}
 
 
-@pytest.mark.parametrize("main, flags, alternatives", [
-    (augmentation.main, "--batch_size 2 --size 48 --repeats 1", {"published", "ours"}),
-    (data_path.main, "--pictures 16 --size 48 --batch_size 4 --batches 2 --repeats 1", {"published", "ours"}),
-    (extraction.main, "--images 5 --size 64 --batch_size 2", {"published", "float32", "bfloat16"}),
-    (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
-    (train_step.main, "--batch_size 4 --size 64 --steps 2 --files --pictures 16 --num_workers 0 --modes float32",
-     {"published, float32", "float32"})])
+@pytest.mark.parametrize(
+    "main, flags, alternatives",
+    [
+        (augmentation.main, "--batch_size 2 --size 48 --repeats 1", {"published", "ours"}),
+        (data_path.main, "--pictures 16 --size 48 --batch_size 4 --batches 2 --repeats 1", {"published", "ours"}),
+        (extraction.main, "--images 5 --size 64 --batch_size 2", {"published", "float32", "bfloat16"}),
+        (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
+        (
+            train_step.main,
+            "--batch_size 4 --size 64 --steps 2 --files --pictures 16 --num_workers 0 --modes float32",
+            {"published, float32", "float32"},
+        ),
+    ],
+)
 def test_benchmarks_run(workdir, capsys, monkeypatch, main, flags, alternatives):
-    monkeypatch.setattr(processor, "processor_flags", lambda: {"avx512_bf16"})  # at this size bfloat16 is quick anywhere
+    monkeypatch.setattr(
+        processor, "processor_flags", lambda: {"avx512_bf16"}
+    )  # at this size bfloat16 is quick anywhere
     main(flags.split())
     assert ratios(capsys.readouterr().out).keys() == alternatives
 
 
-@pytest.mark.parametrize(("main", "flags"), [
-    (extraction.main, "--images 2 --size 64"), (train_step.main, "--batch_size 2 --size 64 --steps 1")])
+@pytest.mark.parametrize(
+    ("main", "flags"),
+    [(extraction.main, "--images 2 --size 64"), (train_step.main, "--batch_size 2 --size 64 --steps 1")],
+)
 def test_benchmarks_leave_out_what_would_take_minutes(workdir, capsys, monkeypatch, main, flags):
     monkeypatch.setattr(processor, "processor_flags", lambda: {"avx2"})
     main(flags.split())

@@ -41,14 +41,34 @@ def images(folder):
 def test_a_sound_data_set(tiny, workdir, capsys):
     report = check(capsys, tiny, *FLAGS)
     assert {name: part["images"] for name, part in report["parts"].items()} == {
-        "train": 72, "val/database": 24, "val/queries": 12, "test/database": 24, "test/queries_v1": 12}
+        "train": 72,
+        "val/database": 24,
+        "val/queries": 12,
+        "test/database": 24,
+        "test/queries_v1": 12,
+    }
     train_part = report["parts"]["train"]
     assert train_part["headings"] == [36, 36] + [0] * 10 and train_part["without_heading"] == 0
-    assert train_part["sizes"] == [[64, 64, 72]] and train_part["utm_zones"] == {"10S": 72} and train_part["extent"] == [112, 0]
-    assert report["groups"] == {"groups": 2, "classes": [12, 12], "images": [36, 36], "of_images": 72, "trained_share": 1.0}
-    expected = np.mean([2 * len([other for other in range(12) if abs(other - place) <= 2]) for place in range(12)]) / 24 * 100
+    assert (
+        train_part["sizes"] == [[64, 64, 72]]
+        and train_part["utm_zones"] == {"10S": 72}
+        and train_part["extent"] == [112, 0]
+    )
+    assert report["groups"] == {
+        "groups": 2,
+        "classes": [12, 12],
+        "images": [36, 36],
+        "of_images": 72,
+        "trained_share": 1.0,
+    }
+    expected = (
+        np.mean([2 * len([other for other in range(12) if abs(other - place) <= 2]) for place in range(12)]) / 24 * 100
+    )
     assert report["test_sets"]["val/queries"]["chance_recall_at_1"] == pytest.approx(expected)
-    known = ("within 25 m of a training image", "test/database: 24 images are, byte for byte, in val/database too")  # so they are made
+    known = (
+        "within 25 m of a training image",
+        "test/database: 24 images are, byte for byte, in val/database too",
+    )  # so they are made
     assert not [warning for warning in report["warnings"] if not any(words in warning for words in known)]
     assert report["parts"]["val/queries"]["near_training_images"] == 12 and "suggestions" not in report
 
@@ -56,22 +76,36 @@ def test_a_sound_data_set(tiny, workdir, capsys):
 def test_the_readable_form(tiny, workdir, capsys):
     main([tiny, *FLAGS, "--sample", "1"])
     out = capsys.readouterr().out
-    for line in ("train: 72 images over 112 m x 0 m, UTM zone 10S", "  sizes: 64 x 64: 1 (1 images decoded)",
-                 "      0 to  30:      36 ####", "group 1: 12 classes",
-                 "val/queries: 12 queries, 0 without positives within 25 m; in the median 10 of 24 database images are right",
-                 "groups: 2, of which 2 would be trained, with 24 classes and 72 of 72 images (100.0 %)", "can be used"):
+    for line in (
+        "train: 72 images over 112 m x 0 m, UTM zone 10S",
+        "  sizes: 64 x 64: 1 (1 images decoded)",
+        "      0 to  30:      36 ####",
+        "group 1: 12 classes",
+        "val/queries: 12 queries, 0 without positives within 25 m; in the median 10 of 24 database images are right",
+        "groups: 2, of which 2 would be trained, with 24 classes and 72 of 72 images (100.0 %)",
+        "can be used",
+    ):
         assert line in out
     with pytest.raises(SystemExit) as exit_:
         main([tiny, "--num_workers", "0"])  # with 8 groups, of batches of 32
     out = capsys.readouterr().out
-    assert exit_.value.code == 1 and "no class of" in out and "cannot be used as it is" in out and "that would give usable groups" in out
+    assert (
+        exit_.value.code == 1
+        and "no class of" in out
+        and "cannot be used as it is" in out
+        and "that would give usable groups" in out
+    )
 
 
-@pytest.mark.parametrize("bad", ["@551000@4181000@.jpg", "@abc@4181000@@@@@@@0@@@@@@.jpg", "@551000@4181000@@@@@@@north@@@@@@.jpg"])
+@pytest.mark.parametrize(
+    "bad", ["@551000@4181000@.jpg", "@abc@4181000@@@@@@@0@@@@@@.jpg", "@551000@4181000@@@@@@@north@@@@@@.jpg"]
+)
 def test_names_that_do_not_parse(copy, capsys, bad):
     shutil.copy(images("copy/train")[0], f"copy/train/{bad}")
     report = check(capsys, copy, *FLAGS, code=1)
-    assert report["problems"][0].startswith("train: 1 of 73 names do not parse: ") and repr(bad) in report["problems"][0]
+    assert (
+        report["problems"][0].startswith("train: 1 of 73 names do not parse: ") and repr(bad) in report["problems"][0]
+    )
     assert list(report["parts"]["train"]["bad_names"]) == [bad] and report["groups"]["of_images"] == 72
     with pytest.raises(SystemExit):
         train.main(["--dataset_folder", copy, *FLAGS])
@@ -95,12 +129,18 @@ def test_missing_folders(copy, capsys):
     shutil.rmtree("copy/val/queries")
     shutil.rmtree("copy/test")
     report = check(capsys, copy, *FLAGS, code=1)
-    assert report["problems"] == ["copy/val has no folder queries", "there is no folder test, and training needs train, val and test"]
+    assert report["problems"] == [
+        "copy/val has no folder queries",
+        "there is no folder test, and training needs train, val and test",
+    ]
     shutil.rmtree("copy/val")
     shutil.rmtree("copy/train/sub")
     assert "folder copy/train has no images" in check(capsys, copy, *FLAGS, code=1)["problems"][-1]
-    for flags, problem in ((["nowhere"], "folder nowhere does not exist"), (["copy", "--sample", "0"], "--sample is 0"),
-                           (["copy", "--M", "x"], "not a whole number")):
+    for flags, problem in (
+        (["nowhere"], "folder nowhere does not exist"),
+        (["copy", "--sample", "0"], "--sample is 0"),
+        (["copy", "--M", "x"], "not a whole number"),
+    ):
         with pytest.raises(SystemExit) as exit_:
             main(flags)
         assert exit_.value.code == 2 and problem in capsys.readouterr().err
@@ -121,7 +161,10 @@ def test_suggestions_are_what_can_be_trained(tiny, workdir, capsys):
     assert "no class of" in report["problems"][0] and len(report["suggestions"]) == 3
     for suggestion in report["suggestions"]:
         sound = check(capsys, tiny, *suggestion["flags"].split())
-        assert sum(sound["groups"]["classes"]) == suggestion["classes"] and sum(sound["groups"]["images"]) == suggestion["images"]
+        assert (
+            sum(sound["groups"]["classes"]) == suggestion["classes"]
+            and sum(sound["groups"]["images"]) == suggestion["images"]
+        )
     report = check(capsys, tiny, *FLAGS, "--batch_size", 13, code=1)
     assert "2 of 2 groups have fewer classes than a batch of 13 (group 0 has 12)" in report["problems"][0]
     best = report["suggestions"][0]["flags"]
@@ -157,7 +200,9 @@ def test_queries_without_positives(copy, capsys):
     assert "1 of 13 queries have no database image within 25 m" in report["warnings"][0]
     shutil.rmtree("copy/val/queries/sub")
     save_place("copy/val/queries", 500, 0, 1)
-    assert "val/queries: no query has a database image within 25 m" in check(capsys, copy, *FLAGS, code=1)["problems"][0]
+    assert (
+        "val/queries: no query has a database image within 25 m" in check(capsys, copy, *FLAGS, code=1)["problems"][0]
+    )
     check(capsys, copy, *FLAGS, "--positive_dist_threshold", 10000)
 
 
@@ -169,8 +214,13 @@ def test_doubles_within_and_across_folders(copy, capsys):
     shutil.rmtree("copy/val/database/sub")  # which is the test's
     save_place("copy/val/database", 0, 0, 9)
     report = check(capsys, copy, *FLAGS)
-    assert report["duplicates"] == [{"of": "train", "in": "train", "count": 1}, {"of": "test/queries_v1", "in": "train", "count": 2}]
-    assert any("test/queries_v1: 2 images are, byte for byte, in train too" in warning for warning in report["warnings"])
+    assert report["duplicates"] == [
+        {"of": "train", "in": "train", "count": 1},
+        {"of": "test/queries_v1", "in": "train", "count": 2},
+    ]
+    assert any(
+        "test/queries_v1: 2 images are, byte for byte, in train too" in warning for warning in report["warnings"]
+    )
 
 
 def test_zones_sizes_and_lists(copy, capsys):
@@ -195,7 +245,10 @@ def test_zones_sizes_and_lists(copy, capsys):
 
 def test_layouts(tiny, workdir, capsys):
     report = check(capsys, f"{tiny}/test")
-    assert list(report["parts"]) == ["database", "queries_v1"] and report["test_sets"]["queries_v1"]["without_positives"] == 0
+    assert (
+        list(report["parts"]) == ["database", "queries_v1"]
+        and report["test_sets"]["queries_v1"]["without_positives"] == 0
+    )
     assert list(check(capsys, f"{tiny}/test/database")["parts"]) == ["database"]
     assert check(capsys, f"{tiny}/train", *FLAGS)["groups"]["groups"] == 2
     check(capsys, f"{tiny}/train", code=1)

@@ -38,9 +38,16 @@ def test_architecture_is_read_from_the_entries(backbone):
         assert infer_architecture(GeoLocalizationNet(backbone, 48).state_dict()) == (backbone, 48)
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda s: s, lambda s: {"module." + k: v for k, v in s.items()}, lambda s: {"_orig_mod." + k: v for k, v in s.items()},
-    lambda s: {"module._orig_mod." + k: v for k, v in s.items()}, lambda s: {"model_state_dict": s, "epoch_num": 3}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: s,
+        lambda s: {"module." + k: v for k, v in s.items()},
+        lambda s: {"_orig_mod." + k: v for k, v in s.items()},
+        lambda s: {"module._orig_mod." + k: v for k, v in s.items()},
+        lambda s: {"model_state_dict": s, "epoch_num": 3},
+    ],
+)
 def test_networks_load_whatever_their_wrapping(tmp_path, network, wrap):
     torch.save(wrap(network.state_dict()), tmp_path / "x.pth")
     loaded = load_network(str(tmp_path / "x.pth"))
@@ -55,10 +62,15 @@ def test_legacy_torch_format(tmp_path, network):
 def test_contradicting_flags_name_the_first_differing_entries(tmp_path, network):
     path = str(tmp_path / "x.pth")
     save_network(network, path)
-    with pytest.raises(UserError, match="is a ResNet18 with 512-D descriptors, not a ResNet50 with 512-D descriptors: it lacks "
-                                        r"backbone\.4\.0\.conv3\.weight"):
+    with pytest.raises(
+        UserError,
+        match="is a ResNet18 with 512-D descriptors, not a ResNet50 with 512-D descriptors: it lacks "
+        r"backbone\.4\.0\.conv3\.weight",
+    ):
         load_network(path, backbone="resnet50")
-    with pytest.raises(UserError, match=r"with 64-D descriptors: aggregation\.3\.weight is \(512, 512\) instead of \(64, 512\)"):
+    with pytest.raises(
+        UserError, match=r"with 64-D descriptors: aggregation\.3\.weight is \(512, 512\) instead of \(64, 512\)"
+    ):
         load_network(path, fc_output_dim=64)
     entries = network.state_dict()
     entries["backbone.7.0.conv1.weight"] = entries["backbone.7.0.conv1.weight"][:, :3]
@@ -106,7 +118,7 @@ def test_allowance_is_exactly_numpys_float64(workdir):
 def test_damaged_files(workdir, network):
     save_network(network, "x.pth")
     data = open("x.pth", "rb").read()
-    for content in (data[:len(data) // 2], data[:100], b"", b"hello", b"PK\x03\x04" + b"x" * 200):
+    for content in (data[: len(data) // 2], data[:100], b"", b"hello", b"PK\x03\x04" + b"x" * 200):
         with open("x.pth", "wb") as file:
             file.write(content)
         with pytest.raises(UserError, match="x.pth"):
@@ -127,6 +139,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(workdir, monkeypatch):
 
     def full(*args):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(UserError, match="x.pth cannot be written: No space left on device"):
         write_tensors({"a": torch.zeros(2)}, "x.pth")
@@ -140,8 +153,14 @@ def test_failed_write_leaves_the_old_file_and_no_other(workdir, monkeypatch):
 def published_run_state(network, module):
     """The bytes of a last_checkpoint.pth as the published code wrote it, numpy's float64 under the given module path."""
     adam = torch.optim.Adam(network.parameters(), lr=1e-5)
-    state = {"epoch_num": 3, "model_state_dict": network.state_dict(), "optimizer_state_dict": adam.state_dict(),
-             "classifiers_state_dict": [], "optimizers_state_dict": [], "best_val_recall1": np.float64(61.25)}
+    state = {
+        "epoch_num": 3,
+        "model_state_dict": network.state_dict(),
+        "optimizer_state_dict": adam.state_dict(),
+        "classifiers_state_dict": [],
+        "optimizers_state_dict": [],
+        "best_val_recall1": np.float64(61.25),
+    }
     buffer, output = io.BytesIO(), io.BytesIO()
     torch.save(state, buffer)
     with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(output, "w") as rewritten:
@@ -190,7 +209,9 @@ def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monk
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "model", theirs)
     monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
-    monkeypatch.setattr(importlib.import_module("cosplace.model.zoo").published, "COSPLACE", f"{server.address}/{{}}_cosplace.pth")
+    monkeypatch.setattr(
+        importlib.import_module("cosplace.model.zoo").published, "COSPLACE", f"{server.address}/{{}}_cosplace.pth"
+    )
     loaded = hubconf.get_trained_model(backbone="ResNet18", fc_output_dim=512)
     assert equal(loaded, network) and not loaded.training and sys.modules["model"] is theirs
     Image.new("RGB", (60, 40), (255, 0, 0)).save("x.png")

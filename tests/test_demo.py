@@ -12,8 +12,27 @@ from parser import parse_arguments
 from test import chance_recall
 
 RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
-SMALL = ["--recipe", str(RECIPE), "--city_flags=--tiny --processes 1", "--M", "20", "--N", "1", "--L", "1", "--groups_num", "1",
-         "--min_images_per_class", "2", "--batch_size", "4", "--image_size", "48", "--num_workers", "0"]
+SMALL = [
+    "--recipe",
+    str(RECIPE),
+    "--city_flags=--tiny --processes 1",
+    "--M",
+    "20",
+    "--N",
+    "1",
+    "--L",
+    "1",
+    "--groups_num",
+    "1",
+    "--min_images_per_class",
+    "2",
+    "--batch_size",
+    "4",
+    "--image_size",
+    "48",
+    "--num_workers",
+    "0",
+]
 
 
 def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
@@ -22,7 +41,12 @@ def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
     table = (folder / "results.md").read_text()
     assert table.strip().replace("\n", "\n    ") in (folder / "info.log").read_text()
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| City")]
-    assert [row[0] for row in rows] == ["| City 1, by day", "| City 1, by night", "| City 2, by day", "| City 2, by night"]
+    assert [row[0] for row in rows] == [
+        "| City 1, by day",
+        "| City 1, by night",
+        "| City 2, by day",
+        "| City 2, by night",
+    ]
     for row in rows:
         queries, database = map(int, row[1].split(" / "))
         assert queries == 6 and database >= 8 and 0 < float(row[2]) <= 100
@@ -40,7 +64,9 @@ def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
 
 
 def test_a_training_of_a_few_steps_lowers_the_loss(workdir):
-    demo.main([*SMALL, "--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"])
+    demo.main(
+        [*SMALL, "--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"]
+    )
     with open(glob.glob("logs/demo/*/metrics.csv")[0]) as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0] - 1
@@ -63,7 +89,7 @@ def test_a_choice_is_kept_when_the_demo_goes_on(workdir, monkeypatch):
     with monkeypatch.context() as slow:
         slow.setattr(demo, "seconds_a_step", lambda args: 1e3)
         demo.main(flags)
-    folder, = glob.glob("logs/demo/*")
+    (folder,) = glob.glob("logs/demo/*")
     assert "Trained for 1 epochs of 4 images" in pathlib.Path(folder, "results.md").read_text()
     demo.main([*flags, "--resume_train", "auto"])
     assert glob.glob("logs/demo/*") == [folder]
@@ -71,7 +97,9 @@ def test_a_choice_is_kept_when_the_demo_goes_on(workdir, monkeypatch):
     assert "The demo goes on with logs/demo" in log and "Resuming at epoch 1 of 1" in log
 
 
-@pytest.mark.parametrize(("flags", "problem"), [(["--train_metres", "0"], "--train_metres"), (["--pixels", "3"], "--pixels")])
+@pytest.mark.parametrize(
+    ("flags", "problem"), [(["--train_metres", "0"], "--train_metres"), (["--pixels", "3"], "--pixels")]
+)
 def test_bad_city_flags(workdir, capsys, flags, problem):
     with pytest.raises(SystemExit) as exit_:
         demo.main(["--recipe", str(RECIPE), "--city_flags", " ".join(flags)])
@@ -82,4 +110,5 @@ def test_chance_is_what_random_predictions_reach():
     class Dataset:
         positives_per_query = [range(3), range(0), range(1)]
         database = range(40)
+
     assert chance_recall(Dataset) == pytest.approx(100 * 4 / 3 / 40)

@@ -15,15 +15,28 @@ from demo_city import build, ground, photos, render, years
 from demo_city.plan import FRONT, STYLES, District
 from demo_city.scene import Pictures, Scene
 
-FOLDERS = ["city1/train", "city1/val/database", "city1/val/queries", "city1/test/database", "city1/test/queries_v1",
-           "city1/test/queries_night", "city2/test/database", "city2/test/queries_v1", "city2/test/queries_night", "target_night"]
+FOLDERS = [
+    "city1/train",
+    "city1/val/database",
+    "city1/val/queries",
+    "city1/test/database",
+    "city1/test/queries_v1",
+    "city1/test/queries_night",
+    "city2/test/database",
+    "city2/test/queries_v1",
+    "city2/test/queries_night",
+    "target_night",
+]
 PIXELS = 96
 
 
 def read_tree(folder):
     """{relative path: bytes} of every file below a folder."""
-    return {os.path.relpath(os.path.join(root, f), folder): open(os.path.join(root, f), "rb").read()
-            for root, _, files in os.walk(folder) for f in files}
+    return {
+        os.path.relpath(os.path.join(root, f), folder): open(os.path.join(root, f), "rb").read()
+        for root, _, files in os.walk(folder)
+        for f in files
+    }
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +54,9 @@ def district():
 @pytest.fixture(scope="module")
 def scenes(district):
     pictures, shared = Pictures(), {}
-    return {role: Scene(district, years.captures(role)[0], pictures, shared) for role in ("database", "queries", "night")}
+    return {
+        role: Scene(district, years.captures(role)[0], pictures, shared) for role in ("database", "queries", "night")
+    }
 
 
 def view(scene, camera, **options):
@@ -114,7 +129,11 @@ def test_building_moves_against_the_camera(district, scenes):
 
 def test_heading_belongs_to_the_leftmost_column():
     camera = render.Camera(np.zeros(2), 2.0, 30.0)
-    ahead = np.array([[np.sin(np.radians(30.0)), np.cos(np.radians(30.0)), 2.0]]) * [50, 50, 1]  # due 30 degrees, clockwise from north
+    ahead = np.array([[np.sin(np.radians(30.0)), np.cos(np.radians(30.0)), 2.0]]) * [
+        50,
+        50,
+        1,
+    ]  # due 30 degrees, clockwise from north
     right = np.array([[np.sin(np.radians(100.0)), np.cos(np.radians(100.0)), 2.0]]) * [50, 50, 1]
     assert render.project(camera, ahead, 128)[0] == pytest.approx([0.0], abs=1e-6)
     assert render.project(camera, right, 128)[0] == pytest.approx([128.0], abs=1e-6)
@@ -168,8 +187,10 @@ def test_every_night_lights_other_windows(district):
 
 
 def test_years_change_some_shops_and_keep_the_rest():
-    before, after = ([years.generation(key, "tenant", year, years.SHOP_CHANGE) for key in range(400)]
-                     for year in (years.DATABASE_YEAR, years.QUERY_YEAR))
+    before, after = (
+        [years.generation(key, "tenant", year, years.SHOP_CHANGE) for key in range(400)]
+        for year in (years.DATABASE_YEAR, years.QUERY_YEAR)
+    )
     share = np.mean(np.not_equal(before, after))
     assert 0.2 < share < 0.5
     roles = [{c.year for c in years.captures("train", k)} for k in range(years.MAX_TRAIN_YEARS)]
@@ -183,7 +204,7 @@ def test_neighbours_differ_more_than_years(district, scenes):
     cameras = [looking_at_front(district, wall) for wall in walls]
     database = np.array([edges(view(scenes["database"], c)[0]).ravel() for c in cameras])
     queries = np.array([edges(view(scenes["queries"], c)[0]).ravel() for c in cameras])
-    similarity = np.corrcoef(database, queries)[:len(walls), len(walls):]
+    similarity = np.corrcoef(database, queries)[: len(walls), len(walls) :]
     assert (similarity.argmax(1) == np.arange(len(walls))).mean() >= 0.6
 
 
@@ -194,7 +215,13 @@ def test_layout_and_lists(tiny):
         assert listed == there and there
         with Image.open(tiny / folder / there[0]) as image:
             assert image.size == (photos.TINY.pixels,) * 2 and image.format == "JPEG"
-    assert set(os.listdir(tiny)) == {"city1", "city2", "target_night", "target_night_images_paths.txt", "demo_city.json"}
+    assert set(os.listdir(tiny)) == {
+        "city1",
+        "city2",
+        "target_night",
+        "target_night_images_paths.txt",
+        "demo_city.json",
+    }
 
 
 def test_names_hold_true_positions(tiny):
@@ -206,10 +233,21 @@ def test_names_hold_true_positions(tiny):
         for name, (east, north) in zip(listed, positions, strict=True):
             field = dict(zip(names.FIELDS, name.split("@"), strict=True))
             assert utm.from_latlon(float(field["latitude"]), float(field["longitude"])) == (
-                pytest.approx(east, abs=1.5), pytest.approx(north, abs=1.5), int(field["UTM_zone_number"]), field["UTM_zone_letter"])
-            assert re.fullmatch(r"[\w-]{22}", field["pano_id"]) and re.fullmatch(r"20[12]\d(0[1-9]|1[0-2])", field["timestamp"])
+                pytest.approx(east, abs=1.5),
+                pytest.approx(north, abs=1.5),
+                int(field["UTM_zone_number"]),
+                field["UTM_zone_letter"],
+            )
+            assert re.fullmatch(r"[\w-]{22}", field["pano_id"]) and re.fullmatch(
+                r"20[12]\d(0[1-9]|1[0-2])", field["timestamp"]
+            )
     train = names.list_images(str(tiny / "city1/train"))
-    assert set(names.parse_fields(train, (names.HEADING,)).ravel()) == {0, 90, 180, 270}  # 4 headings in the tiny setting
+    assert set(names.parse_fields(train, (names.HEADING,)).ravel()) == {
+        0,
+        90,
+        180,
+        270,
+    }  # 4 headings in the tiny setting
 
 
 def test_years_of_the_folders_differ(tiny):
@@ -222,10 +260,15 @@ def test_years_of_the_folders_differ(tiny):
 
 def test_queries_lie_near_the_database_and_splits_far_apart(tiny):
     place = {folder: names.positions(names.list_images(str(tiny / folder))) for folder in FOLDERS}
-    for root, queries in (("city1/val", ["queries"]), ("city1/test", ["queries_v1", "queries_night"]),
-                          ("city2/test", ["queries_v1", "queries_night"])):
+    for root, queries in (
+        ("city1/val", ["queries"]),
+        ("city1/test", ["queries_v1", "queries_night"]),
+        ("city2/test", ["queries_v1", "queries_night"]),
+    ):
         for folder in queries:
-            distance = np.hypot(*(place[f"{root}/{folder}"][:, None] - place[f"{root}/database"][None]).transpose(2, 0, 1))
+            distance = np.hypot(
+                *(place[f"{root}/{folder}"][:, None] - place[f"{root}/database"][None]).transpose(2, 0, 1)
+            )
             assert distance.min(1).max() <= photos.QUERY_RADIUS
             assert distance.min(1).std() > 0.3  # not on top of the database
     for other in ("city1/val/database", "city1/test/database", "target_night"):
@@ -241,7 +284,9 @@ def test_queries_stand_in_the_street():
             for photo in task.photos:
                 street = districts[task.district].streets[photo.street]
                 assert abs((photo.camera.position - street.a) @ street.across) < street.roadway + street.pavement
-    headings = np.concatenate([[p.camera.heading for p in t.photos] for t in tasks if t.folder == "city1/test/queries_v1"])
+    headings = np.concatenate(
+        [[p.camera.heading for p in t.photos] for t in tasks if t.folder == "city1/test/queries_v1"]
+    )
     assert len(headings) == 80 and len(set(headings % 30)) > 40 and np.histogram(headings, 4, (0, 360))[0].min() > 5
 
 
@@ -301,8 +346,19 @@ def test_refuses_a_damaged_settings_file(tmp_path, capsys):
     assert "was not written by" in error_of(capsys, "--tiny", "--folder", str(tmp_path))
 
 
-@pytest.mark.parametrize("flag, value", [("--train_metres", "0"), ("--test_metres", "-5"), ("--val_metres", "nan"), ("--pixels", "8"),
-                                         ("--years", "5"), ("--headings", "0"), ("--queries", "0"), ("--processes", "0")])
+@pytest.mark.parametrize(
+    "flag, value",
+    [
+        ("--train_metres", "0"),
+        ("--test_metres", "-5"),
+        ("--val_metres", "nan"),
+        ("--pixels", "8"),
+        ("--years", "5"),
+        ("--headings", "0"),
+        ("--queries", "0"),
+        ("--processes", "0"),
+    ],
+)
 def test_refuses_sizes_out_of_range(tmp_path, capsys, flag, value):
     assert flag in error_of(capsys, "--tiny", "--folder", str(tmp_path / "new"), flag, value)
     assert not (tmp_path / "new").exists()
@@ -346,5 +402,7 @@ def test_bilinear_lookup_matches_floating_point():
     found = render._bilinear(ground.pack(colours), x, y).view(np.uint8).reshape(-1, 4)[:, :3].astype(float)
     i, j = np.floor(y - 0.5).astype(int), np.floor(x - 0.5).astype(int)
     v, u = (y - 0.5 - i)[:, None], (x - 0.5 - j)[:, None]
-    expected = ((colours[i, j] * (1 - u) + colours[i, j + 1] * u) * (1 - v) + (colours[i + 1, j] * (1 - u) + colours[i + 1, j + 1] * u) * v)
+    expected = (colours[i, j] * (1 - u) + colours[i, j + 1] * u) * (1 - v) + (
+        colours[i + 1, j] * (1 - u) + colours[i + 1, j + 1] * u
+    ) * v
     assert np.abs(found - expected).max() < 4

@@ -31,10 +31,23 @@ def _in_workdir(workdir):
 def test_a_process_on_its_own_joins_nothing():
     rows = torch.arange(3)
     with distributed.joined(), distributed.main_first():
-        assert (distributed.rank(), distributed.size(), distributed.is_main(), distributed.quiet()) == (0, 1, True, None)
-        assert distributed.share(7) == slice(0, 7) and distributed.gather({"a": 1}) == [{"a": 1}] and distributed.from_main(2) == 2
+        assert (distributed.rank(), distributed.size(), distributed.is_main(), distributed.quiet()) == (
+            0,
+            1,
+            True,
+            None,
+        )
+        assert (
+            distributed.share(7) == slice(0, 7)
+            and distributed.gather({"a": 1}) == [{"a": 1}]
+            and distributed.from_main(2) == 2
+        )
         assert distributed.all_reduce(rows, "x") is rows and distributed.gather_rows(rows, [3], "x") is rows
-        assert distributed.settle(2, "why") == (2, "why") and not distributed.traffic and not torch.distributed.is_initialized()
+        assert (
+            distributed.settle(2, "why") == (2, "why")
+            and not distributed.traffic
+            and not torch.distributed.is_initialized()
+        )
 
 
 def collectives():
@@ -46,21 +59,39 @@ def collectives():
     tensors = [torch.full((2, 2), rank + 1.0), torch.tensor(rank + 0.5)]
     distributed.sum_flat(tensors, "gradients")
     part = distributed.share(7)
-    return {"shares": [part.start, part.stop], "order": order, "flat": [tensor.tolist() for tensor in tensors],
-            "maximum": distributed.all_reduce(torch.tensor([rank, -rank]), "x", maximum=True).tolist(),
-            "rows": distributed.gather_rows(torch.arange(7)[part], [2, 2, 3], "y").tolist(),
-            "values": distributed.gather({"é": [rank] * rank}), "main": distributed.from_main(rank), "traffic": dict(distributed.traffic),
-            "turns": [tensor.tolist() for (tensor,) in distributed.each_in_turn([torch.tensor([rank])])], "quiet": distributed.quiet()}
+    return {
+        "shares": [part.start, part.stop],
+        "order": order,
+        "flat": [tensor.tolist() for tensor in tensors],
+        "maximum": distributed.all_reduce(torch.tensor([rank, -rank]), "x", maximum=True).tolist(),
+        "rows": distributed.gather_rows(torch.arange(7)[part], [2, 2, 3], "y").tolist(),
+        "values": distributed.gather({"é": [rank] * rank}),
+        "main": distributed.from_main(rank),
+        "traffic": dict(distributed.traffic),
+        "turns": [tensor.tolist() for (tensor,) in distributed.each_in_turn([torch.tensor([rank])])],
+        "quiet": distributed.quiet(),
+    }
 
 
 def test_collectives():
     results = all_ranks(3, collectives)
     assert [result.pop("shares") for result in results] == [[0, 2], [2, 4], [4, 7]]
     assert [result.pop("quiet") for result in results] == [None, True, True]
-    assert results[0] == results[1] == results[2] == {
-        "order": ["first0"], "flat": [[[6.0, 6.0], [6.0, 6.0]], 4.5], "maximum": [2, 0], "rows": list(range(7)),
-        "values": [{"é": []}, {"é": [1]}, {"é": [2, 2]}], "main": 0, "turns": [[0], [1], [2]],
-        "traffic": {"gradients": 20, "x": 16, "y": 24}}
+    assert (
+        results[0]
+        == results[1]
+        == results[2]
+        == {
+            "order": ["first0"],
+            "flat": [[[6.0, 6.0], [6.0, 6.0]], 4.5],
+            "maximum": [2, 0],
+            "rows": list(range(7)),
+            "values": [{"é": []}, {"é": [1]}, {"é": [2, 2]}],
+            "main": 0,
+            "turns": [[0], [1], [2]],
+            "traffic": {"gradients": 20, "x": 16, "y": 24},
+        }
+    )
 
 
 # --- evaluation
@@ -94,8 +125,13 @@ def places():
 def evaluation(cache_folder, faiss_index="Flat", fail_after=None):
     """Predictions, recalls, unreadable images, and how many images this process described."""
     network = SmallNetwork(fail_after=fail_after)
-    result = test(TestDataset("db", "q", positive_dist_threshold=12), network, batch_size=1, cache=DescriptorCache(cache_folder),
-                  faiss_index=faiss_index)
+    result = test(
+        TestDataset("db", "q", positive_dist_threshold=12),
+        network,
+        batch_size=1,
+        cache=DescriptorCache(cache_folder),
+        faiss_index=faiss_index,
+    )
     return result.predictions, result.recalls, result.unreadable_database, result.unreadable_queries, network.seen
 
 
@@ -127,14 +163,32 @@ def run_eval(*flags):
     """eval.main's recalls and predictions on this rank."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eval, "evaluate", lambda args, folder, evaluate=eval.evaluate: found.append(evaluate(args, folder)))
+        patch.setattr(
+            eval, "evaluate", lambda args, folder, evaluate=eval.evaluate: found.append(evaluate(args, folder))
+        )
         code = eval.main([str(flag) for flag in flags])
     return code, found[0].predictions, found[0].recalls
 
 
 def test_eval_writes_and_says_once_what_one_process_does(tiny, workdir, monkeypatch):
-    flags = ["--test_set_folder", f"{tiny}/test", "--backbone", "MobileNet_V2", "--backbone_weights", "none",
-             "--fc_output_dim", 32, "--device", "cpu", "--num_workers", 0, "--num_preds_to_save", 2, "--report", "report.html"]
+    flags = [
+        "--test_set_folder",
+        f"{tiny}/test",
+        "--backbone",
+        "MobileNet_V2",
+        "--backbone_weights",
+        "none",
+        "--fc_output_dim",
+        32,
+        "--device",
+        "cpu",
+        "--num_workers",
+        0,
+        "--num_preds_to_save",
+        2,
+        "--report",
+        "report.html",
+    ]
     _, predictions, recalls = run_eval(*flags, "--save_dir", "one")
     os.rename("report.html", "expected.html")
     shutil.rmtree("cache")
@@ -143,10 +197,19 @@ def test_eval_writes_and_says_once_what_one_process_does(tiny, workdir, monkeypa
         np.testing.assert_array_equal(theirs, predictions)
         np.testing.assert_array_equal(their_recalls, recalls)
     logs = [open(glob.glob(f"logs/{name}/*/info.log")[0]).read() for name in ("one", "two")]
-    lines = [re.findall(r"R@\d+: [\d.]+ \(95%.*|Predictions of \d+ queries|The report is in .*|Experiment finished.*", log) for log in logs]
+    lines = [
+        re.findall(r"R@\d+: [\d.]+ \(95%.*|Predictions of \d+ queries|The report is in .*|Experiment finished.*", log)
+        for log in logs
+    ]
     assert lines[0] and lines[0] == lines[1]
-    pictures = [sorted(os.path.basename(name) for name in glob.glob(f"logs/{name}/*/preds/*")) for name in ("one", "two")]
-    assert pictures[0] and pictures[0] == pictures[1] and os.path.getsize("report.html") == os.path.getsize("expected.html")
+    pictures = [
+        sorted(os.path.basename(name) for name in glob.glob(f"logs/{name}/*/preds/*")) for name in ("one", "two")
+    ]
+    assert (
+        pictures[0]
+        and pictures[0] == pictures[1]
+        and os.path.getsize("report.html") == os.path.getsize("expected.html")
+    )
 
 
 def test_another_number_of_ranks_goes_on_with_an_extraction(places):

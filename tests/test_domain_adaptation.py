@@ -27,7 +27,10 @@ from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS, place_image
 from training.objective import Objective
 
-KINDS = {"grl": ["--domain_adaptation", "grl"], "aada": ["--domain_adaptation", "aada", "--aada_m", "300", "--domain_lr", "1e-3"]}
+KINDS = {
+    "grl": ["--domain_adaptation", "grl"],
+    "aada": ["--domain_adaptation", "aada", "--aada_m", "300", "--domain_lr", "1e-3"],
+}
 SHORT = [*FLAGS, "--iterations_per_epoch", 2]
 IS_TARGET = torch.tensor([False] * 4 + [True] * 2)
 
@@ -61,7 +64,9 @@ def test_reversed_gradient_is_minus_alpha_times_the_plain_one():
     terms["domain_classifier"].backward()
     assert wanted.norm() > 1e-3
     torch.testing.assert_close(features.grad, -0.3 * wanted)
-    for parameter, gradient in zip(module.parameters(), wanted_own, strict=True):  # the classifier itself learns to tell
+    for parameter, gradient in zip(
+        module.parameters(), wanted_own, strict=True
+    ):  # the classifier itself learns to tell
         torch.testing.assert_close(parameter.grad, 0.3 * gradient)
 
 
@@ -70,11 +75,13 @@ def test_aada_backbone_learns_from_the_target_term_alone_and_the_autoencoder_fro
     module, features = features_of(DomainAutoencoder(7, m=m, gamma=0.25))
     assert [p.shape[0] for p in module.parameters()][::2] == [256, 128, 256, 7]
     fixed = features.detach()
-    error_source, error_target = (((plain_layers(module.autoencoder, f) - f) ** 2).sum() / f.numel() for f in (fixed[:4], fixed[4:]))
+    error_source, error_target = (
+        ((plain_layers(module.autoencoder, f) - f) ** 2).sum() / f.numel() for f in (fixed[:4], fixed[4:])
+    )
     own = error_source + torch.clamp(m - error_target, min=0)
     wanted_own = torch.autograd.grad(own, list(module.parameters()))
     for_backbone = 0.25 * ((plain_layers(module.autoencoder, features[4:]) - features[4:]) ** 2).mean()
-    wanted, = torch.autograd.grad(for_backbone, features)
+    (wanted,) = torch.autograd.grad(for_backbone, features)
 
     terms = module.terms(features, IS_TARGET)
     torch.testing.assert_close(terms, {"autoencoder": own, "target_error": for_backbone})
@@ -105,7 +112,11 @@ class Recorder(torch.nn.Module):
 @pytest.mark.parametrize("amp", [False, True])
 def test_objective(amp):
     torch.manual_seed(0)
-    network, head, domain = GeoLocalizationNet("ResNet18", 16, train_all_layers=True).train(), CosFace(16, 9), Recorder()
+    network, head, domain = (
+        GeoLocalizationNet("ResNet18", 16, train_all_layers=True).train(),
+        CosFace(16, 9),
+        Recorder(),
+    )
     images, labels, domain_images = torch.randn(4, 3, 64, 64), torch.tensor([1, 0, 8, 3]), torch.randn(6, 3, 64, 64)
     with torch.autocast("cpu", torch.bfloat16, enabled=amp):
         plain = head.loss(network(images), labels)
@@ -114,14 +125,22 @@ def test_objective(amp):
         terms = Objective(network, head, domain)(images, labels, (domain_images, IS_TARGET))
         expected = network.backbone(domain_images).float().mean((2, 3))
     assert list(alone) == ["classification"] and torch.equal(alone["classification"], plain)
-    assert list(terms) == ["classification", "recorded"] and torch.equal(terms["classification"], plain)  # passes of their own
-    assert domain.features.shape == (6, 512) and domain.features.dtype == torch.float32 and torch.equal(domain.is_target, IS_TARGET)
+    assert list(terms) == ["classification", "recorded"] and torch.equal(
+        terms["classification"], plain
+    )  # passes of their own
+    assert (
+        domain.features.shape == (6, 512)
+        and domain.features.dtype == torch.float32
+        and torch.equal(domain.is_target, IS_TARGET)
+    )
     torch.testing.assert_close(domain.features, expected)
     # both passes move the running statistics
     means = [network.backbone[0](x).mean((0, 2, 3)) for x in (images, domain_images)]
     after = 0.9 * (0.9 * before + 0.1 * means[0]) + 0.1 * means[1]
-    torch.testing.assert_close(network.backbone[1].running_mean, 0.9 * after + 0.1 * means[1], rtol=0, atol=1e-2 if amp else 1e-5)
-    gradient, = torch.autograd.grad(terms["recorded"], network.backbone[0].weight)
+    torch.testing.assert_close(
+        network.backbone[1].running_mean, 0.9 * after + 0.1 * means[1], rtol=0, atol=1e-2 if amp else 1e-5
+    )
+    (gradient,) = torch.autograd.grad(terms["recorded"], network.backbone[0].weight)
     assert gradient.abs().max() > 0
 
 
@@ -129,7 +148,9 @@ def test_objective(amp):
 
 
 def make_dataset(folder, batch_size=7, damage=(), target_size=(90, 50)):
-    """Training images of 40 x 36 pixels and of gray levels 0 to 14; in two target folders of 3 images each, 100 to 102 and 200 to 202."""
+    """Training images of 40 x 36 pixels and of gray levels 0 to 14; in two target folders of 3 images each, 100 to 102
+    and 200 to 202.
+    """
     names = []
     for index in range(15):
         names.append(f"@{551000 + 10 * (index % 5)}@4181000@@@@@@{index}@0@@@@@@.png")
@@ -202,7 +223,9 @@ def test_unreadable_images_are_replaced_by_the_next(workdir):
 def test_folder_with_no_readable_image_is_an_error_that_names_it(workdir):
     dataset = make_dataset("f", damage=(200, 201, 202))
     errors = {dataset[step].error for step in range(30)} - {""}
-    assert errors and all("none of the images of f/target2 can be read ('f/target2/deep/photo 20" in error for error in errors)
+    assert errors and all(
+        "none of the images of f/target2 can be read ('f/target2/deep/photo 20" in error for error in errors
+    )
     with pytest.raises(UserError, match="folder f/nowhere does not exist"):
         DomainImages("", None, None, ["f/nowhere"], 24)
 
@@ -227,7 +250,9 @@ def adapted(tiny, target, tmp_path_factory):
     os.chdir(tmp_path_factory.mktemp("adapted"))
     try:
         for kind, flags in KINDS.items():
-            folders[kind] = os.path.abspath(run(train, *flags_of(tiny, target, flags), "--epochs_num", 2, "--save_dir", kind))
+            folders[kind] = os.path.abspath(
+                run(train, *flags_of(tiny, target, flags), "--epochs_num", 2, "--save_dir", kind)
+            )
     finally:
         os.chdir(before)
     return folders
@@ -245,12 +270,25 @@ def test_terms_are_logged_and_best_model_holds_the_network_alone(tiny, adapted, 
     log = open(f"{adapted[kind]}/info.log").read()
     for row in rows:
         parts = {name: float(row[f"loss_{name}"]) for name in ["classification", *names]}
-        assert all(value > 0 for value in parts.values()) and float(row["loss"]) == pytest.approx(sum(parts.values()), rel=1e-4)
-        logged = {name: float(value) for name, value in re.findall(r"(loss\w*) = ([\d.]+)", log.split(f"Epoch 0{row['epoch']} in ")[1])}
-        assert logged == pytest.approx({name: float(row[name]) for name in row if name.startswith("loss")}, abs=1e-4, rel=1e-5)
-    assert "Target domain: 5 images of " in log and "Unreadable image, another is taken" in log and "night photo 3.jpg" in log
+        assert all(value > 0 for value in parts.values()) and float(row["loss"]) == pytest.approx(
+            sum(parts.values()), rel=1e-4
+        )
+        logged = {
+            name: float(value)
+            for name, value in re.findall(r"(loss\w*) = ([\d.]+)", log.split(f"Epoch 0{row['epoch']} in ")[1])
+        }
+        assert logged == pytest.approx(
+            {name: float(row[name]) for name in row if name.startswith("loss")}, abs=1e-4, rel=1e-5
+        )
+    assert (
+        "Target domain: 5 images of " in log
+        and "Unreadable image, another is taken" in log
+        and "night photo 3.jpg" in log
+    )
     assert list(weights(adapted[kind], "best_model.pth")) == list(GeoLocalizationNet("ResNet18", 32).state_dict())
-    folder = run(eval_script, "--dataset_folder", tiny, "--resume_model", f"{adapted[kind]}/best_model.pth", "--num_workers", 0)
+    folder = run(
+        eval_script, "--dataset_folder", tiny, "--resume_model", f"{adapted[kind]}/best_model.pth", "--num_workers", 0
+    )
     assert "Network: ResNet18 with 32-D descriptors" in open(f"{folder}/info.log").read()
 
 
@@ -263,14 +301,18 @@ def test_resumed_run_ends_as_the_uninterrupted_one(tiny, target, adapted, workdi
     assert_equal(weights(folder, "best_model.pth"), weights(adapted[kind], "best_model.pth"))
     states = [read_tensors(f"{path}/last_checkpoint.pth") for path in (folder, adapted[kind])]
     assert_equal(*(state["domain_state_dict"] for state in states))
-    moments = [[entry["exp_avg"] for entry in state["domain_optimizer_state_dict"]["state"].values()] for state in states]
+    moments = [
+        [entry["exp_avg"] for entry in state["domain_optimizer_state_dict"]["state"].values()] for state in states
+    ]
     assert moments[0] and all(torch.equal(a, b) and a.any() for a, b in zip(*moments, strict=True))
     assert states[0]["domain_optimizer_state_dict"]["param_groups"][0]["lr"] == {"grl": 1e-5, "aada": 1e-3}[kind]
 
 
 def test_adaptation_changes_the_network_and_the_kinds_differ(tiny, adapted, workdir):
     plain = weights(run(train, "--dataset_folder", tiny, *SHORT))
-    entries = [state["backbone.7.1.conv2.weight"] for state in (plain, weights(adapted["grl"]), weights(adapted["aada"]))]
+    entries = [
+        state["backbone.7.1.conv2.weight"] for state in (plain, weights(adapted["grl"]), weights(adapted["aada"]))
+    ]
     assert not any(torch.equal(entries[a], entries[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
@@ -279,7 +321,10 @@ def test_mixed_precision(tiny, target, adapted, workdir, kind, dtype):
     folder = run(train, *flags_of(tiny, target, KINDS[kind]), "--epochs_num", 1, "--use_amp16", "--amp_dtype", dtype)
     state = read_tensors(f"{folder}/last_checkpoint.pth")
     for part in ("model_state_dict", "domain_state_dict"):
-        assert all(torch.isfinite(value).all() and value.dtype in (torch.float32, torch.int64) for value in state[part].values())
+        assert all(
+            torch.isfinite(value).all() and value.dtype in (torch.float32, torch.int64)
+            for value in state[part].values()
+        )
     with open(f"{folder}/metrics.csv") as file, open(f"{adapted[kind]}/metrics.csv") as expected:
         row, full = (next(csv.DictReader(f)) for f in (file, expected))
     for name in (name for name in row if name.startswith("loss")):
@@ -293,36 +338,76 @@ def test_on_a_gpu(tiny, target, workdir, kind):
     folder = run(train, *flags, "--epochs_num", 1)
     run(train, *flags, "--epochs_num", 2, "--resume_train", f"{folder}/last_checkpoint.pth")
     state = read_tensors(f"{folder}/last_checkpoint.pth")
-    assert all(torch.isfinite(value).all() for value in [*state["model_state_dict"].values(), *state["domain_state_dict"].values()])
+    assert all(
+        torch.isfinite(value).all()
+        for value in [*state["model_state_dict"].values(), *state["domain_state_dict"].values()]
+    )
 
 
 def test_resuming_with_and_without_domain_adaptation(tiny, target, adapted, workdir, capsys):
     last = {kind: shutil.copytree(folder, kind) + "/last_checkpoint.pth" for kind, folder in adapted.items()}
-    plain = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", last["grl"], "--save_dir", "plain",
-                "--accept_changes")
+    plain = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *SHORT,
+        "--epochs_num",
+        3,
+        "--resume_train",
+        last["grl"],
+        "--save_dir",
+        "plain",
+        "--accept_changes",
+    )
     assert "The resumed run had --domain_adaptation grl, now None" in open(f"{plain}/info.log").read()
     assert "domain_state_dict" not in read_tensors(f"{plain}/last_checkpoint.pth")
-    with_it = run(train, *flags_of(tiny, target, KINDS["grl"]), "--epochs_num", 3, "--resume_train", f"{plain}/last_checkpoint.pth",
-                  "--save_dir", "grl_again", "--accept_changes")
-    assert "is of a run without domain adaptation: what that adds starts untrained" in open(f"{with_it}/info.log").read()
+    with_it = run(
+        train,
+        *flags_of(tiny, target, KINDS["grl"]),
+        "--epochs_num",
+        3,
+        "--resume_train",
+        f"{plain}/last_checkpoint.pth",
+        "--save_dir",
+        "grl_again",
+        "--accept_changes",
+    )
+    assert (
+        "is of a run without domain adaptation: what that adds starts untrained" in open(f"{with_it}/info.log").read()
+    )
     shutil.rmtree("logs")
-    line = fails(train, capsys, *flags_of(tiny, target, KINDS["grl"]), "--resume_train", last["aada"], "--save_dir", "x",
-                 "--accept_changes")
+    line = fails(
+        train,
+        capsys,
+        *flags_of(tiny, target, KINDS["grl"]),
+        "--resume_train",
+        last["aada"],
+        "--save_dir",
+        "x",
+        "--accept_changes",
+    )
     assert "is of another kind or backbone: it lacks layers.0.weight" in line and "mend --domain_adaptation" in line
 
 
 # --- bad input
 
 
-@pytest.mark.parametrize(("flags", "problem"), [
-    (["--domain_adaptation", "grl"], "--domain_adaptation grl needs --target_dataset_folder"),
-    (["--grl_loss_weight", "0.1"], "--grl_loss_weight needs --domain_adaptation grl"),
-    (["--aada_m", "0.5"], "--aada_m needs --domain_adaptation aada"),
-    (["--aada_gamma", "0"], "--aada_gamma needs --domain_adaptation aada"),
-    (["--domain_batch_size", "24"], "--domain_batch_size needs --domain_adaptation grl or aada"),
-    (["--domain_lr", "1"], "--domain_lr needs --domain_adaptation grl or aada"),
-    (["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--aada_m", "1"], "--aada_m needs --domain_adaptation aada"),
-    (["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--domain_batch_size", "2"], "at least 3")])
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--domain_adaptation", "grl"], "--domain_adaptation grl needs --target_dataset_folder"),
+        (["--grl_loss_weight", "0.1"], "--grl_loss_weight needs --domain_adaptation grl"),
+        (["--aada_m", "0.5"], "--aada_m needs --domain_adaptation aada"),
+        (["--aada_gamma", "0"], "--aada_gamma needs --domain_adaptation aada"),
+        (["--domain_batch_size", "24"], "--domain_batch_size needs --domain_adaptation grl or aada"),
+        (["--domain_lr", "1"], "--domain_lr needs --domain_adaptation grl or aada"),
+        (
+            ["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--aada_m", "1"],
+            "--aada_m needs --domain_adaptation aada",
+        ),
+        (["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--domain_batch_size", "2"], "at least 3"),
+    ],
+)
 def test_flags_that_do_not_go_together(workdir, capsys, flags, problem):
     assert problem in fails(train, capsys, "--dataset_folder", "x", *flags)
 
@@ -334,4 +419,6 @@ def test_empty_or_missing_target_folder(copy, capsys):  # noqa: F811
     os.mkdir("damaged")
     shutil.copy(glob.glob("copy/train/sub/*.jpg")[0], "damaged/x.jpg")
     os.truncate("damaged/x.jpg", 100)
-    assert "none of the images of damaged can be read ('damaged/x.jpg': " in fails(train, capsys, *flags_of(copy, "damaged", KINDS["aada"]))
+    assert "none of the images of damaged can be read ('damaged/x.jpg': " in fails(
+        train, capsys, *flags_of(copy, "damaged", KINDS["aada"])
+    )

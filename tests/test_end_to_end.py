@@ -39,26 +39,42 @@ def trained(tiny, tmp_path_factory):
     before = os.getcwd()
     os.chdir(tmp_path_factory.mktemp("trained"))
     try:
-        return os.path.abspath(run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2))
+        return os.path.abspath(
+            run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2)
+        )
     finally:
         os.chdir(before)
 
 
 def test_outputs_of_a_run(trained):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", os.path.basename(trained))
-    assert set(os.listdir(trained)) == {"info.log", "debug.log", "metrics.csv", "best_model.pth", "last_checkpoint.pth",
-                                        "last_checkpoint.previous.pth", "environment.json", "preds"}
+    assert set(os.listdir(trained)) == {
+        "info.log",
+        "debug.log",
+        "metrics.csv",
+        "best_model.pth",
+        "last_checkpoint.pth",
+        "last_checkpoint.previous.pth",
+        "environment.json",
+        "preds",
+    }
     log = open(os.path.join(trained, "info.log")).read()
     assert log.splitlines()[-1].endswith("Experiment finished (without any errors)")
     assert "Group 0: 12 classes, 36 images; each class is seen 1.0 times an epoch" in log
     assert "Using 2 of 2 groups, 24 classes and 72 of 72 images" in log
-    assert re.search(r"< queries_v1 - #q: 12; #db: 24 >: R@1: [\d.]+, R@5: [\d.]+, R@10: [\d.]+, R@20: [\d.]+$", log, re.MULTILINE)
+    assert re.search(
+        r"< queries_v1 - #q: 12; #db: 24 >: R@1: [\d.]+, R@5: [\d.]+, R@10: [\d.]+, R@20: [\d.]+$", log, re.MULTILINE
+    )
     with open(os.path.join(trained, "metrics.csv")) as file:
         rows = list(csv.DictReader(file))
     assert [(row["epoch"], row["group"]) for row in rows] == [("0", "0"), ("1", "1"), ("2", "0"), ("3", "1")]
-    assert all(float(row["loss"]) > 0 and float(row["images_per_second"]) > 0 and 0 <= float(row["R@1"]) <= 100 for row in rows)
+    assert all(
+        float(row["loss"]) > 0 and float(row["images_per_second"]) > 0 and 0 <= float(row["R@1"]) <= 100 for row in rows
+    )
     state = read_tensors(os.path.join(trained, "last_checkpoint.pth"))
-    assert state.keys() >= RUN_STATE_KEYS.keys() and state["epoch_num"] == 4 and len(state["classifiers_state_dict"]) == 2
+    assert (
+        state.keys() >= RUN_STATE_KEYS.keys() and state["epoch_num"] == 4 and len(state["classifiers_state_dict"]) == 2
+    )
     assert state["best_val_recall1"] == pytest.approx(max(float(row["R@1"]) for row in rows), abs=1e-3)
     parameters = list(load_network(f"{trained}/best_model.pth").parameters())
     assert len(state["optimizer_state_dict"]["param_groups"][0]["params"]) == len(parameters)
@@ -85,20 +101,25 @@ def test_resumed_run_ends_as_the_uninterrupted_one_in_place(tiny, trained, workd
         trained = run(train, *flags, "--epochs_num", 4, "--save_dir", "whole")
     folder = run(train, *flags, "--epochs_num", 1, "--save_dir", "mine")
     for epochs, same_dir in ((3, []), (4, ["--save_dir", "mine"])):
-        resumed = run(train, *flags, "--epochs_num", epochs, "--resume_train", f"{folder}/last_checkpoint.pth", *same_dir)
+        resumed = run(
+            train, *flags, "--epochs_num", epochs, "--resume_train", f"{folder}/last_checkpoint.pth", *same_dir
+        )
         assert resumed == folder and len(os.listdir("logs/mine")) == 1
     assert_equal(weights(folder), weights(trained))
     assert_equal(weights(folder, "best_model.pth"), weights(trained, "best_model.pth"))
     with open(f"{folder}/metrics.csv") as file, open(f"{trained}/metrics.csv") as expected:
         timing = {"seconds", "images_per_second"}
-        kept, wanted = ([{k: v for k, v in row.items() if k not in timing} for row in csv.DictReader(f)] for f in (file, expected))
+        kept, wanted = (
+            [{k: v for k, v in row.items() if k not in timing} for row in csv.DictReader(f)] for f in (file, expected)
+        )
     assert kept == wanted
     assert "Resuming at epoch 3 of 4" in open(f"{folder}/info.log").read()
 
 
 def published_state(state):
-    """A run's state as the published code writes it: no extras, numpy's float64, optimizers of an older PyTorch, and the classes of each
-    head in the order of a Python set."""
+    """A run's state as the published code writes it: no extras, numpy's float64, optimizers of an older PyTorch, and
+    the classes of each head in the order of a Python set.
+    """
     state = {key: state[key] for key in RUN_STATE_KEYS} | {"best_val_recall1": np.float64(0.0)}
     for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]:
         for group in optimizer["param_groups"]:
@@ -106,9 +127,13 @@ def published_state(state):
                 del group[key]
         for entry in optimizer["state"].values():
             entry["step"] = int(entry["step"])
-    for group, (head, optimizer) in enumerate(zip(state["classifiers_state_dict"], state["optimizers_state_dict"], strict=True)):
+    for group, (head, optimizer) in enumerate(
+        zip(state["classifiers_state_dict"], state["optimizers_state_dict"], strict=True)
+    ):
         # of the tiny data set: group = parity of the place; names are walked in the order of the places
-        in_list_order = [(551000 + 10 * place, 4181000, heading) for place in range(group, 12, 2) for heading in (0, 30)]
+        in_list_order = [
+            (551000 + 10 * place, 4181000, heading) for place in range(group, 12, 2) for heading in (0, 30)
+        ]
         published, ours = list(set(in_list_order)), sorted(in_list_order)
         assert published != ours
         rows = [ours.index(class_id) for class_id in published]
@@ -124,7 +149,9 @@ def test_resuming_a_published_run_state_goes_on_as_from_ours(tiny, workdir):
     os.mkdir("published")
     torch.save(published_state(read_tensors(f"{first}/last_checkpoint.pth")), "published/last_checkpoint.pth")
     ours = run(train, *flags, "--epochs_num", 4, "--resume_train", f"{first}/last_checkpoint.pth")
-    theirs = run(train, *flags, "--epochs_num", 4, "--resume_train", "published/last_checkpoint.pth", "--save_dir", "theirs")
+    theirs = run(
+        train, *flags, "--epochs_num", 4, "--resume_train", "published/last_checkpoint.pth", "--save_dir", "theirs"
+    )
     log = open(f"{theirs}/info.log").read()
     assert "Resuming at epoch 2 of 4" in log and "no best_model.pth beside" in log
     assert_equal(weights(theirs), weights(ours))
@@ -141,7 +168,17 @@ def test_resuming_with_other_arguments_warns_and_a_drawn_seed_stays(tiny, workdi
     flags = ["--dataset_folder", tiny, *FLAGS, "--seed", -1]
     folder = run(train, *flags, "--epochs_num", 1)
     seed = read_tensors(f"{folder}/last_checkpoint.pth")["seed"]
-    run(train, *flags, "--epochs_num", 2, "--batch_size", 5, "--accept_changes", "--resume_train", f"{folder}/last_checkpoint.pth")
+    run(
+        train,
+        *flags,
+        "--epochs_num",
+        2,
+        "--batch_size",
+        5,
+        "--accept_changes",
+        "--resume_train",
+        f"{folder}/last_checkpoint.pth",
+    )
     assert read_tensors(f"{folder}/last_checkpoint.pth")["seed"] == seed
     log = open(f"{folder}/info.log").read()
     assert "The resumed run had --batch_size 4, now 5" in log and "had --seed" not in log
@@ -158,18 +195,49 @@ def test_resuming_a_published_run_state_on_a_gpu(tiny, workdir):
 
 
 def test_resume_into_another_folder_brings_the_best_model_along(tiny, trained, workdir):
-    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--resume_train", f"{trained}/last_checkpoint.pth",
-                 "--save_dir", "again", "--lr", 1e-6, "--accept_changes")
+    folder = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--epochs_num",
+        4,
+        "--resume_train",
+        f"{trained}/last_checkpoint.pth",
+        "--save_dir",
+        "again",
+        "--lr",
+        1e-6,
+        "--accept_changes",
+    )
     assert folder.startswith("logs/again/")
     assert_equal(weights(folder, "best_model.pth"), weights(trained, "best_model.pth"))
     assert "learning rate was 1e-05; going on with 1e-06" in open(f"{folder}/info.log").read()
 
 
 def test_learning_rates_of_a_resumed_run_are_those_of_the_command_line(tiny, trained, workdir):
-    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 5, "--resume_train", f"{trained}/last_checkpoint.pth",
-                 "--save_dir", "again", "--lr", 1e-6, "--classifiers_lr", 0.002, "--accept_changes")
+    folder = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--epochs_num",
+        5,
+        "--resume_train",
+        f"{trained}/last_checkpoint.pth",
+        "--save_dir",
+        "again",
+        "--lr",
+        1e-6,
+        "--classifiers_lr",
+        0.002,
+        "--accept_changes",
+    )
     state = read_tensors(f"{folder}/last_checkpoint.pth")
-    rates = [optimizer["param_groups"][0]["lr"] for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]]
+    rates = [
+        optimizer["param_groups"][0]["lr"]
+        for optimizer in [state["optimizer_state_dict"], *state["optimizers_state_dict"]]
+    ]
     assert rates == [1e-6, 0.002, 0.002]
 
 
@@ -193,7 +261,9 @@ def test_cosine_schedule(tiny, workdir):
 def test_mixed_precision(tiny, trained, workdir, dtype):
     folder = run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 1, "--use_amp16", "--amp_dtype", dtype)
     state = read_tensors(f"{folder}/last_checkpoint.pth")
-    assert all(torch.isfinite(value).all() and value.dtype != torch.float16 for value in state["model_state_dict"].values())
+    assert all(
+        torch.isfinite(value).all() and value.dtype != torch.float16 for value in state["model_state_dict"].values()
+    )
     assert bool(state["scaler_state_dict"]) == (dtype == "float16")  # only float16's gradients are scaled
     with open(f"{folder}/metrics.csv") as file, open(f"{trained}/metrics.csv") as expected:
         loss, full = (float(next(csv.DictReader(f))["loss"]) for f in (file, expected))
@@ -201,9 +271,22 @@ def test_mixed_precision(tiny, trained, workdir, dtype):
 
 
 def test_training_from_a_networks_weights_alone(tiny, trained, workdir):
-    folder = run(train, "--dataset_folder", tiny, *FLAGS[:FLAGS.index("--backbone")], *FLAGS[FLAGS.index("--batch_size"):],
-                 "--epochs_num", 1, "--lr", 0, "--resume_model", f"{trained}/best_model.pth")
-    assert torch.equal(weights(folder)["aggregation.3.weight"], weights(trained, "best_model.pth")["aggregation.3.weight"])
+    folder = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *FLAGS[: FLAGS.index("--backbone")],
+        *FLAGS[FLAGS.index("--batch_size") :],
+        "--epochs_num",
+        1,
+        "--lr",
+        0,
+        "--resume_model",
+        f"{trained}/best_model.pth",
+    )
+    assert torch.equal(
+        weights(folder)["aggregation.3.weight"], weights(trained, "best_model.pth")["aggregation.3.weight"]
+    )
     assert len(weights(folder)["aggregation.3.bias"]) == 32  # read from the checkpoint
     assert "frozen" not in open(f"{folder}/info.log").read()
 
@@ -221,31 +304,86 @@ def test_frozen_layers_stay_and_random_ones_are_warned_of(tiny, workdir):
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
 def test_eval_reads_the_architecture_from_the_checkpoint(tiny, trained, workdir, prefix):
     write_tensors({prefix + key: value for key, value in weights(trained, "best_model.pth").items()}, "model.pth")
-    folder = run(eval_script, "--dataset_folder", tiny, "--resume_model", "model.pth", "--num_workers", 0, "--device", "cpu",
-                 "--num_preds_to_save", 2, "--save_only_wrong_preds")
+    folder = run(
+        eval_script,
+        "--dataset_folder",
+        tiny,
+        "--resume_model",
+        "model.pth",
+        "--num_workers",
+        0,
+        "--device",
+        "cpu",
+        "--num_preds_to_save",
+        2,
+        "--save_only_wrong_preds",
+    )
     log, training_log = (open(os.path.join(path, "info.log")).read() for path in (folder, trained))
     recalls = re.compile(r"< queries_v1 .*?>: (R@1: .*)$", re.MULTILINE)
     assert recalls.search(log).group(1) == recalls.search(training_log).group(1)
-    assert "Network: ResNet18 with 32-D descriptors" in log and log.splitlines()[-1].endswith("Experiment finished (without any errors)")
+    assert "Network: ResNet18 with 32-D descriptors" in log and log.splitlines()[-1].endswith(
+        "Experiment finished (without any errors)"
+    )
     wrong = 12 - round(12 * float(re.search(r"R@1: ([\d.]+)", log).group(1)) / 100)
     assert len(os.listdir(f"{folder}/preds")) == 2 * wrong
 
 
 def test_eval_of_a_run_state_with_training_flags_and_resizing(tiny, trained, workdir):
-    (workdir / "recipe.txt").write_text(f"--dataset_folder {tiny}\n" + " ".join(FLAGS) + "  # one recipe serves both scripts\n")
-    folder = run(eval_script, "@recipe.txt", "--resume_model", f"{trained}/last_checkpoint.pth", "--resize_test_imgs", "--image_size", 48,
-                 "--queries_folder", "queries_v1", "--save_dir", "mine", "--infer_batch_size", 5)
+    (workdir / "recipe.txt").write_text(
+        f"--dataset_folder {tiny}\n" + " ".join(FLAGS) + "  # one recipe serves both scripts\n"
+    )
+    folder = run(
+        eval_script,
+        "@recipe.txt",
+        "--resume_model",
+        f"{trained}/last_checkpoint.pth",
+        "--resize_test_imgs",
+        "--image_size",
+        48,
+        "--queries_folder",
+        "queries_v1",
+        "--save_dir",
+        "mine",
+        "--infer_batch_size",
+        5,
+    )
     assert folder.startswith("logs/mine/")
 
 
 def test_eval_without_a_checkpoint_says_so(tiny, workdir, capsys):
-    folder = run(eval_script, "--test_set_folder", f"{tiny}/test", "--backbone_weights", "none", "--num_workers", 0, "--fc_output_dim", 8)
+    folder = run(
+        eval_script,
+        "--test_set_folder",
+        f"{tiny}/test",
+        "--backbone_weights",
+        "none",
+        "--num_workers",
+        0,
+        "--fc_output_dim",
+        8,
+    )
     assert "the network is not trained" in open(f"{folder}/info.log").read()
 
 
 def test_training_lowers_the_loss(tiny, workdir):
-    folder = run(train, "--dataset_folder", tiny, *FLAGS, "--groups_num", 1, "--epochs_num", 3, "--iterations_per_epoch", 15,
-                 "--lr", 1e-3, "--hue", 0, "--random_resized_crop", 0.1)
+    folder = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--groups_num",
+        1,
+        "--epochs_num",
+        3,
+        "--iterations_per_epoch",
+        15,
+        "--lr",
+        1e-3,
+        "--hue",
+        0,
+        "--random_resized_crop",
+        0.1,
+    )
     with open(f"{folder}/metrics.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[2] < losses[0] - 1

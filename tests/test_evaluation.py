@@ -41,7 +41,9 @@ def test_bootstrap_intervals_are_those_of_resampled_queries():
     rng = np.random.default_rng(0)
     found = rng.random((400, 2)) < [0.7, 0.1]
     resampled = np.array([found[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
-    np.testing.assert_allclose(bootstrap_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
+    np.testing.assert_allclose(
+        bootstrap_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5
+    )
     np.testing.assert_array_equal(bootstrap_intervals(found, 3), bootstrap_intervals(found, 3))
 
 
@@ -84,7 +86,9 @@ def test_knn_equals_brute_force(monkeypatch, block):
 def test_knn_with_more_neighbours_than_database_images():
     database = np.eye(3, dtype=np.float32)
     distances, neighbours = knn.search(database, database[:1], 5)
-    assert neighbours[0, 0] == 0 and set(neighbours[0, 1:3].tolist()) == {1, 2} and neighbours[0, 3:].tolist() == [-1, -1]
+    assert (
+        neighbours[0, 0] == 0 and set(neighbours[0, 1:3].tolist()) == {1, 2} and neighbours[0, 3:].tolist() == [-1, -1]
+    )
     assert np.isinf(distances[0, 3:]).all()
 
 
@@ -169,12 +173,17 @@ def test_predictions_are_drawn(test_folder, network):
     assert save_predictions(test_folder, result, "preds", 3) == 6
     assert sorted(os.listdir("preds"))[:3] == ["000.jpg", "000.txt", "001.jpg"]
     text = open("preds/001.txt").read().splitlines()
-    assert "1 positives" in text[0] and text[1].startswith("1: right, 0.0 m:") and "wrong, " in text[2] and len(text) == 4
+    assert (
+        "1 positives" in text[0] and text[1].startswith("1: right, 0.0 m:") and "wrong, " in text[2] and len(text) == 4
+    )
     sheet = np.asarray(Image.open("preds/001.jpg")).astype(int)
     frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
     assert frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red
     assert save_predictions(test_folder, result, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
-    assert save_predictions(test_folder, result, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == ["005.jpg", "005.txt"]
+    assert save_predictions(test_folder, result, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == [
+        "005.jpg",
+        "005.txt",
+    ]
 
 
 def test_folders_of_queries_and_database(workdir):
@@ -183,7 +192,9 @@ def test_folders_of_queries_and_database(workdir):
     assert find_queries_folder("t") == "t/queries" and find_database_folder("t") == "t/database"
     os.makedirs("t/queries_v1")
     assert find_queries_folder("t") == "t/queries_v1" and find_queries_folder("t", "queries") == "t/queries"
-    assert find_database_folder(None, "elsewhere") == "elsewhere" and find_queries_folder("t", "elsewhere") == "elsewhere"
+    assert (
+        find_database_folder(None, "elsewhere") == "elsewhere" and find_queries_folder("t", "elsewhere") == "elsewhere"
+    )
     with pytest.raises(UserError, match="no folder t/night or night; name it with --queries_folder"):
         find_queries_folder("t", "night")
     with pytest.raises(UserError, match="folder nowhere does not exist"):

@@ -18,12 +18,16 @@ from model.network import BACKBONES, GeoLocalizationNet
 from model.normalization import normalize, to_tensor
 from support.errors import UserError
 
-needs_onnx = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "onnxscript"))),
-                                reason="onnx, onnxruntime and onnxscript are not all installed (requirements-export.txt)")
+needs_onnx = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "onnxscript"))),
+    reason="onnx, onnxruntime and onnxscript are not all installed (requirements-export.txt)",
+)
 
 
 class Small(nn.Module):
-    """As GeoLocalizationNet, with one layer for a backbone, whose features of a black image are all zero, so that every epsilon counts."""
+    """As GeoLocalizationNet, with one layer for a backbone, whose features of a black image are all zero, so that every
+    epsilon counts.
+    """
 
     backbone_name, fc_output_dim = "Small", 16
 
@@ -38,8 +42,11 @@ class Small(nn.Module):
 
 def ran(path):
     import onnxruntime
+
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    assert [node.name for node in session.get_inputs()] == ["images"] and [node.name for node in session.get_outputs()] == ["descriptors"]
+    assert [node.name for node in session.get_inputs()] == ["images"] and [
+        node.name for node in session.get_outputs()
+    ] == ["descriptors"]
     return session, lambda images: session.run(None, {"images": images.numpy()})[0]
 
 
@@ -54,7 +61,10 @@ def test_file_and_example_without_the_project(workdir):
     export.main(["--resume_model", "best_model.pth", "--normalize", "uint8", "--output", "model.onnx"])
     assert sorted(os.listdir()) == ["best_model.pth", "model.onnx"]
     session, run = ran("model.onnx")
-    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"] and session.get_inputs()[0].type == "tensor(uint8)"
+    assert (
+        session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+        and session.get_inputs()[0].type == "tensor(uint8)"
+    )
     about = session.get_modelmeta().custom_metadata_map
     assert about["backbone"] == "ResNet18" and about["fc_output_dim"] == "16" and about["input"].startswith("uint8 RGB")
     noise = torch.randint(0, 256, (5, 3, 80, 120), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
@@ -69,16 +79,24 @@ def test_file_and_example_without_the_project(workdir):
     assert len(export.EXAMPLE.splitlines()) <= 20
     with open("example.py", "w") as file:
         file.write(export.EXAMPLE)
-    alone = ("import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'model', 'datasets', 'export'])); "
-             "sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())")
-    result = subprocess.run([sys.executable, "-I", "-c", alone, "example.py", "model.onnx", *names], capture_output=True, text=True)
+    alone = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'model', 'datasets', 'export'])); "
+        "sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", alone, "example.py", "model.onnx", *names], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
-    query, *database = Describer(network, "cpu")(torch.stack([to_tensor(np.asarray(Image.open(name))) for name in names])).numpy()
+    query, *database = Describer(network, "cpu")(
+        torch.stack([to_tensor(np.asarray(Image.open(name))) for name in names])
+    ).numpy()
     similarities = {name: float(query @ descriptor) for name, descriptor in zip(names[1:], database, strict=True)}
     expected = sorted(similarities, key=similarities.get, reverse=True)
     rows = [line.split() for line in result.stdout.splitlines()]
     assert [name for _, name in rows] == expected
-    np.testing.assert_allclose([float(value) for value, _ in rows], [similarities[name] for name in expected], atol=1e-4)
+    np.testing.assert_allclose(
+        [float(value) for value, _ in rows], [similarities[name] for name in expected], atol=1e-4
+    )
 
 
 @needs_onnx
@@ -95,8 +113,15 @@ def test_epsilons(workdir):
 
 @needs_onnx
 def test_a_file_that_differs_is_not_written(workdir, monkeypatch):
-    monkeypatch.setattr(export, "_write_onnx", lambda module, about, path: lambda images: module(torch.from_numpy(images)).numpy() + 1e-3)
-    with torch.no_grad(), pytest.raises(UserError, match="exported Small differs from the network by 1.0e-03, more than 1e-04"):
+    monkeypatch.setattr(
+        export,
+        "_write_onnx",
+        lambda module, about, path: lambda images: module(torch.from_numpy(images)).numpy() + 1e-3,
+    )
+    with (
+        torch.no_grad(),
+        pytest.raises(UserError, match="exported Small differs from the network by 1.0e-03, more than 1e-04"),
+    ):
         export.export(Small(), "x.onnx")
     assert os.listdir() == []
 
@@ -107,12 +132,15 @@ def test_what_cannot_be_exported_is_one_line(workdir):
 
         def forward(self, images):
             return super().forward(images) * (1 if images.sum().item() > 0 else 2)
+
     with pytest.raises(UserError, match="a Odd cannot be written as torch_export with this PyTorch: .+") as error:
         export.export(Odd(), "x.pt2", "torch_export")
     assert "\n" not in str(error.value) and os.listdir() == []
 
 
-@pytest.mark.skipif(not os.environ.get("EXPORT_ALL"), reason="all backbones in both formats take minutes: set EXPORT_ALL=1")
+@pytest.mark.skipif(
+    not os.environ.get("EXPORT_ALL"), reason="all backbones in both formats take minutes: set EXPORT_ALL=1"
+)
 @pytest.mark.parametrize("file_format", list(export.SUFFIXES))
 def test_every_backbone(workdir, file_format):
     for backbone in BACKBONES:
@@ -143,15 +171,19 @@ def test_program(workdir, normalization):
 def test_missing_packages(workdir, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert error_of(capsys, "--resume_model", "ResNet50_512").endswith(
-        "export.py: error: --format onnx needs onnx, onnxruntime and onnxscript: pip install -r requirements-export.txt")
+        "export.py: error: --format onnx needs onnx, onnxruntime and onnxscript: pip install -r requirements-export.txt"
+    )
 
 
 def test_bad_input(workdir, capsys):
-    assert "there is no file nowhere.pth" in error_of(capsys, "--resume_model", "nowhere.pth", "--format", "torch_export")
+    assert "there is no file nowhere.pth" in error_of(
+        capsys, "--resume_model", "nowhere.pth", "--format", "torch_export"
+    )
     assert "invalid choice: 'tflite'" in error_of(capsys, "--resume_model", "x", "--format", "tflite")
     save_network(GeoLocalizationNet("ResNet18", 8), "x.pth")
-    assert "nowhere/x.pt2 cannot be written" in error_of(capsys, "--resume_model", "x.pth", "--format", "torch_export", "--output",
-                                                         "nowhere/x.pt2")
+    assert "nowhere/x.pt2 cannot be written" in error_of(
+        capsys, "--resume_model", "x.pth", "--format", "torch_export", "--output", "nowhere/x.pt2"
+    )
 
 
 def error_of(capsys, *flags):

@@ -69,7 +69,7 @@ def imports(path: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                base = ".".join([*pathlib.PurePosixPath(path).parts[:-node.level], *filter(None, [base])])
+                base = ".".join([*pathlib.PurePosixPath(path).parts[: -node.level], *filter(None, [base])])
             below = {f"{base}.{alias.name}" for alias in node.names}
             found |= {module if is_module(module) else base for module in below}
     return {module for module in found if place(module) in FLOORS}

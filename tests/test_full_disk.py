@@ -1,4 +1,6 @@
-"""A disk that is full or refuses, for real: by the system's limit on the size of files, and by a small file system of its own."""
+"""A disk that is full or refuses, for real: by the system's limit on the size of files, and by a small file system of
+its own.
+"""
 
 import contextlib
 import glob
@@ -20,7 +22,9 @@ from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
 
 @contextlib.contextmanager
 def file_size_limit(limit):
-    """No file of this process can grow beyond so many bytes: writes fail as on a full disk (Python ignores the signal that comes along)."""
+    """No file of this process can grow beyond so many bytes: writes fail as on a full disk (Python ignores the signal
+    that comes along).
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
@@ -37,6 +41,7 @@ def limit_calls(monkeypatch, owner, name, limit, count=10**9):
         calls.append(None)
         with file_size_limit(limit) if len(calls) <= count else contextlib.nullcontext():
             return original(*args, **kwargs)
+
     monkeypatch.setattr(owner, name, limited)
 
 
@@ -80,8 +85,15 @@ def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir,
         limit_calls(context, train, "test", 1000)
         train.main(flags)
     errors = capsys.readouterr().err
-    assert exit_.value.code == 2 and f"descriptors cannot be written to a temporary file in {os.environ.get('TMPDIR', '/tmp')}" in errors
-    assert "set TMPDIR to where there is more" in errors and "is written: go on with" in errors and "Traceback" not in errors
+    assert (
+        exit_.value.code == 2
+        and f"descriptors cannot be written to a temporary file in {os.environ.get('TMPDIR', '/tmp')}" in errors
+    )
+    assert (
+        "set TMPDIR to where there is more" in errors
+        and "is written: go on with" in errors
+        and "Traceback" not in errors
+    )
     assert_same_end(run(train, *flags), whole)
 
 
@@ -91,15 +103,25 @@ def test_caches_that_do_not_fit_leave_nothing(tiny, workdir, capsys):
     errors = capsys.readouterr().err
     assert exit_.value.code == 2 and "Traceback" not in errors
     assert "train will be walked again the next time" in errors  # a list that can be done without
-    assert errors.count("error: the cache train_") == 1 and "cannot be written to cache: " in errors and "is the disk full?" in errors
+    assert (
+        errors.count("error: the cache train_") == 1
+        and "cannot be written to cache: " in errors
+        and "is the disk full?" in errors
+    )
     assert not [name for name in os.listdir("cache") if name.startswith((".", "train"))]
 
 
 def test_a_tests_descriptors_that_do_not_fit_leave_nothing(tiny, workdir, capsys):
     with file_size_limit(2000), pytest.raises(SystemExit) as exit_:
-        eval_script.main(["--dataset_folder", tiny, "--backbone_weights", "none", "--fc_output_dim", "32", "--num_workers", "0"])
+        eval_script.main(
+            ["--dataset_folder", tiny, "--backbone_weights", "none", "--fc_output_dim", "32", "--num_workers", "0"]
+        )
     errors = capsys.readouterr().err
-    assert exit_.value.code == 2 and "error: descriptors cannot be written to cache/descriptors" in errors and "Traceback" not in errors
+    assert (
+        exit_.value.code == 2
+        and "error: descriptors cannot be written to cache/descriptors" in errors
+        and "Traceback" not in errors
+    )
     assert not [entry for entry in os.listdir("cache/descriptors") if not entry.endswith(".lock")]
 
 
@@ -127,21 +149,43 @@ train.main(sys.argv[1:])
 
 
 def test_a_disk_that_is_full_until_the_second_epoch(tiny, whole, workdir):  # noqa: F811
-    """A file system of 130 MB below logs/: neither logs, metrics.csv, environment.json nor networks can be written at first."""
+    """A file system of 130 MB below logs/: neither logs, metrics.csv, environment.json nor networks can be written at
+    first.
+    """
     os.mkdir("logs")
     (workdir / "full.py").write_text(FULL_DISK.format(root=ROOT))
     script = 'mount -t tmpfs -o size=130m none logs || exit 77; "$@"; code=$?; cp -r logs kept; exit $code'
     try:
-        ended = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", sys.executable, "full.py",
-                                "--dataset_folder", tiny, *SHORT], capture_output=True, text=True)
+        ended = subprocess.run(
+            [
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                sys.executable,
+                "full.py",
+                "--dataset_folder",
+                tiny,
+                *SHORT,
+            ],
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         pytest.skip("there is no unshare to mount a file system with")
     if ended.returncode in (1, 77) and not ended.stdout and "Arguments" not in ended.stderr:
         pytest.skip(f"no file system can be mounted here: {ended.stderr.strip()}")
     errors = ended.stderr
     assert ended.returncode == 0 and "Traceback" not in errors, errors[-2000:]
-    assert "info.log cannot be written" in errors and "environment.json cannot be written: No space left on device" in errors
+    assert (
+        "info.log cannot be written" in errors
+        and "environment.json cannot be written: No space left on device" in errors
+    )
     assert "best_model.pth cannot be written" in errors and "is the disk full?" in errors or "No space left" in errors
     assert "metrics.csv cannot be written: No space left on device; the run goes on, and writes" in errors
-    folder, = glob.glob("kept/default/*")
+    (folder,) = glob.glob("kept/default/*")
     assert_same_end(folder, whole)

@@ -1,6 +1,8 @@
-"""Whatever files hold, only the documented errors come of it: UserError, SystemExit(2) of argparse, ImageError, ValueError of a store.
+"""Whatever files hold, only the documented errors come of it: UserError, SystemExit(2) of argparse, ImageError,
+ValueError of a store.
 
-FUZZ_EXAMPLES=10000 pytest tests/test_fuzz.py tries so many inputs for each, drawn anew; without it a few, always the same.
+FUZZ_EXAMPLES=10000 pytest tests/test_fuzz.py tries so many inputs for each, drawn anew; without it a few, always the
+same.
 """
 
 import copy
@@ -41,8 +43,13 @@ from support.json_files import parse_object
 from support.npy import npy_header, open_npy
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-fuzz = settings(max_examples=int(EXAMPLES or 40), derandomize=not EXAMPLES, database=None, deadline=None,
-                suppress_health_check=list(HealthCheck))
+fuzz = settings(
+    max_examples=int(EXAMPLES or 40),
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @st.composite
@@ -62,19 +69,53 @@ def damaged(draw, whole):
             del data[begin:end]
         else:
             put = draw(st.binary(max_size=12))
-            data[begin:begin + len(put)] = put
+            data[begin : begin + len(put)] = put
     return bytes(data)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
 
 # --- names, lists, recipes, flags
 
-FIELD = st.sampled_from(["551000", "4181000.25", "-3", "0", "", "nan", "inf", "1e30", "1e-400", "٣", "1_0", " 7", "0x1", "9" * 70, "+5.",
-                         "\x1b[2J", "\n", "/", ".."]) | st.text(max_size=8) | st.floats().map(str) | st.integers().map(str)
-NAME = st.lists(FIELD, max_size=16).map("@".join) | st.text(max_size=30) | \
-    st.tuples(st.floats(0, 1e6), st.floats(0, 1e7), st.floats(-1e3, 1e3)).map(lambda v: f"@{v[0]}@{v[1]}@@@@@@@{v[2]}@@@@@@.jpg")
+FIELD = (
+    st.sampled_from(
+        [
+            "551000",
+            "4181000.25",
+            "-3",
+            "0",
+            "",
+            "nan",
+            "inf",
+            "1e30",
+            "1e-400",
+            "٣",
+            "1_0",
+            " 7",
+            "0x1",
+            "9" * 70,
+            "+5.",
+            "\x1b[2J",
+            "\n",
+            "/",
+            "..",
+        ]
+    )
+    | st.text(max_size=8)
+    | st.floats().map(str)
+    | st.integers().map(str)
+)
+NAME = (
+    st.lists(FIELD, max_size=16).map("@".join)
+    | st.text(max_size=30)
+    | st.tuples(st.floats(0, 1e6), st.floats(0, 1e7), st.floats(-1e3, 1e3)).map(
+        lambda v: f"@{v[0]}@{v[1]}@@@@@@@{v[2]}@@@@@@.jpg"
+    )
+)
 
 
 @fuzz
@@ -87,15 +128,26 @@ def test_image_names(names, M, alpha, N):
         expected = [[float(name.split("@")[field]) for field in (EAST, NORTH, HEADING)] for name in names]
         np.testing.assert_array_equal(values, expected)
         built = build_groups(names, M, alpha, N, 2, 1)
-        found = [built.image_indices(g, row).tolist() for g in range(built.num_groups) for row in range(built.num_classes(g))]
+        found = [
+            built.image_indices(g, row).tolist() for g in range(built.num_groups) for row in range(built.num_classes(g))
+        ]
         assert sorted(sum(found, [])) == list(range(len(names)))
     except UserError as error:
-        assert str(error) == "".join(c for c in str(error) if c.isprintable() or c in "\n\t" or "\ud800" <= c <= "\udfff" or ord(c) > 127)
+        assert str(error) == "".join(
+            c for c in str(error) if c.isprintable() or c in "\n\t" or "\ud800" <= c <= "\udfff" or ord(c) > 127
+        )
 
 
 @fuzz
-@given(st.lists(st.sampled_from([b"a.jpg", b"..", b"../", b"/", b"\n", b"\r\n", b" ", b"\t", b"\0", b"a/..", b"..b", b" .. ", b"\xff"])
-                | st.binary(max_size=6), max_size=20).map(b"".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a.jpg", b"..", b"../", b"/", b"\n", b"\r\n", b" ", b"\t", b"\0", b"a/..", b"..b", b" .. ", b"\xff"]
+        )
+        | st.binary(max_size=6),
+        max_size=20,
+    ).map(b"".join)
+)
 def test_lists(data):
     lines = [line.strip(b" \t\r") for line in data.split(b"\n")]
     lines = [line for line in lines if line]
@@ -107,15 +159,52 @@ def test_lists(data):
         assert not safe or not lines
 
 
-FLAGS = [flag for action in make_parser(True)._actions for flag in action.option_strings if flag not in ("-h", "--help")]
-WORD = st.sampled_from(FLAGS) | st.text(max_size=6) | \
-    st.sampled_from(["0", "1", "-1", "0.5", "nan", "1e999", "none", "float32", "ResNet18", "@r0.txt", "@r1.txt", "@", "x", "''", "-", "--",
-                     "%s", "'", "\\", "#", "9" * 5000, "--M=3", "--device=cpu", "Flat", "\x1b[2J", "@\0"])
+FLAGS = [
+    flag for action in make_parser(True)._actions for flag in action.option_strings if flag not in ("-h", "--help")
+]
+WORD = (
+    st.sampled_from(FLAGS)
+    | st.text(max_size=6)
+    | st.sampled_from(
+        [
+            "0",
+            "1",
+            "-1",
+            "0.5",
+            "nan",
+            "1e999",
+            "none",
+            "float32",
+            "ResNet18",
+            "@r0.txt",
+            "@r1.txt",
+            "@",
+            "x",
+            "''",
+            "-",
+            "--",
+            "%s",
+            "'",
+            "\\",
+            "#",
+            "9" * 5000,
+            "--M=3",
+            "--device=cpu",
+            "Flat",
+            "\x1b[2J",
+            "@\0",
+        ]
+    )
+)
 
 
 @fuzz
-@given(st.lists(st.lists(WORD, max_size=6).map(" ".join) | st.text(max_size=20), max_size=5).map("\n".join), st.binary(max_size=40),
-       st.lists(WORD, max_size=8), st.booleans())
+@given(
+    st.lists(st.lists(WORD, max_size=6).map(" ".join) | st.text(max_size=20), max_size=5).map("\n".join),
+    st.binary(max_size=40),
+    st.lists(WORD, max_size=8),
+    st.booleans(),
+)
 def test_recipes_and_flags(recipe, other, words, is_training):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -137,7 +226,13 @@ def test_recipes_and_flags(recipe, other, words, is_training):
 
 
 @fuzz
-@given(st.one_of(JSON.map(json.dumps).map(str.encode), JSON.map(json.dumps).map(str.encode).flatmap(damaged), st.binary(max_size=50)))
+@given(
+    st.one_of(
+        JSON.map(json.dumps).map(str.encode),
+        JSON.map(json.dumps).map(str.encode).flatmap(damaged),
+        st.binary(max_size=50),
+    )
+)
 def test_json(text):
     try:
         assert isinstance(parse_object(text), dict)
@@ -155,7 +250,7 @@ def array_cache_folder(tmp_path_factory):
     write_images_list(folder / "train", names)
     os.utime(folder / "train_images_paths.txt", (1e9, 1e9))
     open_groups(folder / "train", 10, 30, 2, 1, 2, folder / "cache")
-    cache, = (folder / "cache").iterdir()
+    (cache,) = (folder / "cache").iterdir()
     return folder, cache, {path.name: path.read_bytes() for path in cache.iterdir()}
 
 
@@ -169,7 +264,9 @@ def replace(path, content):
 @given(st.data())
 def test_caches_of_arrays(array_cache_folder, data):
     folder, cache, contents = array_cache_folder
-    expected = {key: np.array(array) for key, array in groups._load(cache, json.loads(contents["header.json"])).arrays().items()}
+    expected = {
+        key: np.array(array) for key, array in groups._load(cache, json.loads(contents["header.json"])).arrays().items()
+    }
     name = data.draw(st.sampled_from(sorted(contents)))
     if name == "header.json" and data.draw(st.booleans()):
         header = json.loads(contents[name])
@@ -225,8 +322,10 @@ def stores(tmp_path_factory):
         folder = str(tmp_path_factory.mktemp("fuzz") / "s")
         header = {"dtype": "float32", "num_images": 8, "dim": 3, "block_size": 3, "identity": {}}
         opened = create_store(folder, ["a\nb", "c\\d", *"efghij"], header)
-        for block in opened.pending()[:3 if complete else 2]:
-            opened.write(block, np.full((len(opened.rows(block)), 3), block + 1, np.float32), {opened.rows(block)[0]: "broken"})
+        for block in opened.pending()[: 3 if complete else 2]:
+            opened.write(
+                block, np.full((len(opened.rows(block)), 3), block + 1, np.float32), {opened.rows(block)[0]: "broken"}
+            )
         if complete:
             opened.finish()
         opened.close()
@@ -246,14 +345,18 @@ def test_stores(stores, data):
         del header["digest"]
         content = json.dumps(header | {"digest": _digest(header)}).encode()
     elif name == "blocks_0.jsonl" and data.draw(st.booleans()):
-        entry = {"block": 0, "crc32": 1, "unreadable": {}} | {data.draw(st.sampled_from(["block", "crc32", "unreadable"])): data.draw(JSON)}
+        entry = {"block": 0, "crc32": 1, "unreadable": {}} | {
+            data.draw(st.sampled_from(["block", "crc32", "unreadable"])): data.draw(JSON)
+        }
         line = json.dumps(entry).encode()
         content = b"%08x %b\n" % (zlib.crc32(line), line)
     with open(os.path.join(folder, name), "wb") as file:
         file.write(content)
     try:
         opened = FolderStore(folder)
-        assert opened.descriptors.shape == (opened.num_images, opened.dim) and set(opened.unreadable) <= set(range(opened.num_images))
+        assert opened.descriptors.shape == (opened.num_images, opened.dim) and set(opened.unreadable) <= set(
+            range(opened.num_images)
+        )
         assert all(0 <= block < opened.num_blocks for block in opened.done)
         opened.close()
         assert len(list(opened.names)) >= 0
@@ -279,8 +382,14 @@ def equal(a, b):
     return type(a) is type(b) and a == b
 
 
-STATE = {"epoch_num": 3, "model_state_dict": {"a.weight": torch.arange(12.0).reshape(3, 4), "b": torch.tensor(7)}, "best_val_recall1": 61.5,
-         "optimizer_state_dict": {}, "classifiers_state_dict": [{"weight": torch.ones(2, 2)}], "optimizers_state_dict": [{}]}
+STATE = {
+    "epoch_num": 3,
+    "model_state_dict": {"a.weight": torch.arange(12.0).reshape(3, 4), "b": torch.tensor(7)},
+    "best_val_recall1": 61.5,
+    "optimizer_state_dict": {},
+    "classifiers_state_dict": [{"weight": torch.ones(2, 2)}],
+    "optimizers_state_dict": [{}],
+}
 
 
 def zipped(value):
@@ -304,7 +413,9 @@ def test_damaged_checkpoints(data):
 @settings(fuzz, max_examples=max(1, fuzz.max_examples // 4))
 @given(st.data())
 def test_forged_checkpoints(data):
-    """A zip whose checksums are right and whose pickle is anything: read as plain values, or refused; so by all that take such a file."""
+    """A zip whose checksums are right and whose pickle is anything: read as plain values, or refused; so by all that
+    take such a file.
+    """
     if data.draw(st.booleans()):
         with zipfile.ZipFile(io.BytesIO(zipped(STATE))) as source:
             members = {name: source.read(name) for name in source.namelist()}
@@ -319,13 +430,23 @@ def test_forged_checkpoints(data):
         value = copy.deepcopy(STATE)
         where = data.draw(st.sampled_from([value, value["model_state_dict"], value["classifiers_state_dict"][0]]))
         keys = st.sampled_from(sorted(where)) | st.integers() | st.none() | st.text(max_size=5)
-        where[data.draw(keys)] = data.draw(JSON | st.just(torch.zeros(2)) | st.just(torch.zeros(2, dtype=torch.complex64)) |
-                                           st.just(torch.zeros(2, 2).to_sparse()) | st.just({1: torch.zeros(1)}) |
-                                           st.just({"aggregation.3.bias": torch.zeros(4), 1: torch.zeros(1)}))
+        where[data.draw(keys)] = data.draw(
+            JSON
+            | st.just(torch.zeros(2))
+            | st.just(torch.zeros(2, dtype=torch.complex64))
+            | st.just(torch.zeros(2, 2).to_sparse())
+            | st.just({1: torch.zeros(1)})
+            | st.just({"aggregation.3.bias": torch.zeros(4), 1: torch.zeros(1)})
+        )
         content = zipped(value)
     with tempfile.NamedTemporaryFile(suffix=".pth") as file:
         pathlib.Path(file.name).write_bytes(content)
-        for reader in (read_tensors, load_run_state, load_network, lambda path: load_initial_weights(network_of(), "ResNet18", path)):
+        for reader in (
+            read_tensors,
+            load_run_state,
+            load_network,
+            lambda path: load_initial_weights(network_of(), "ResNet18", path),
+        ):
             try:
                 reader(file.name)
             except UserError as error:
@@ -343,7 +464,9 @@ def network_of():
 
 def photo(exif):
     buffer = io.BytesIO()
-    Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 40, 3)).save(buffer, "JPEG", exif=exif)
+    Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 40, 3)).save(
+        buffer, "JPEG", exif=exif
+    )
     return buffer.getvalue()
 
 

@@ -56,6 +56,9 @@ def test_cosface():
 def test_partition(case):
     groups = build_groups(PARTITION["names"], case["M"], case["alpha"], case["N"], case["L"], case["mipc"])
     assert [groups.class_ids(g).tolist() for g in range(groups.num_groups)] == case["groups"]
-    images = {"_".join(map(str, class_id)): groups.image_indices(g, row).tolist()
-              for g, classes in enumerate(case["groups"]) for row, class_id in enumerate(classes)}
+    images = {
+        "_".join(map(str, class_id)): groups.image_indices(g, row).tolist()
+        for g, classes in enumerate(case["groups"])
+        for row, class_id in enumerate(classes)
+    }
     assert images == case["images"]

@@ -31,15 +31,29 @@ def psi(angle, m):
 
 
 # of the right class: what the angle's cosine becomes
-MARGINS = {CosFace: lambda angle, m: math.cos(angle) - m,
-           ArcFace: lambda angle, m: math.cos(angle + m) if angle <= math.pi - m else math.cos(angle) - m * math.sin(m),
-           SphereFace: psi, EMMS: lambda angle, m: math.cos(angle) - m}
+MARGINS = {
+    CosFace: lambda angle, m: math.cos(angle) - m,
+    ArcFace: lambda angle, m: math.cos(angle + m) if angle <= math.pi - m else math.cos(angle) - m * math.sin(m),
+    SphereFace: psi,
+    EMMS: lambda angle, m: math.cos(angle) - m,
+}
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-@pytest.mark.parametrize(("head", "s", "m"), [
-    (CosFace, 30.0, 0.40), (CosFace, 64.0, 0.0), (CosFace, 1.0, 0.9), (EMMS, 30.0, 0.40), (ArcFace, 64.0, 0.5), (ArcFace, 1.0, 1.5),
-    (SphereFace, 30.0, 1.5), (SphereFace, 1.0, 1.0), (SphereFace, 5.0, 4.0)])
+@pytest.mark.parametrize(
+    ("head", "s", "m"),
+    [
+        (CosFace, 30.0, 0.40),
+        (CosFace, 64.0, 0.0),
+        (CosFace, 1.0, 0.9),
+        (EMMS, 30.0, 0.40),
+        (ArcFace, 64.0, 0.5),
+        (ArcFace, 1.0, 1.5),
+        (SphereFace, 30.0, 1.5),
+        (SphereFace, 1.0, 1.0),
+        (SphereFace, 5.0, 4.0),
+    ],
+)
 def test_logits_on_known_angles(dtype, tolerance, head, s, m):
     margin = MARGINS[head]
     head, descriptors = hand_made(dtype, head, s=s, m=m)
@@ -54,25 +68,41 @@ def test_logits_on_known_angles(dtype, tolerance, head, s, m):
 
 def test_defaults_are_the_published_ones():
     settings = {name: head(2, 3).settings() for name, head in HEADS.items()}
-    assert settings == {"cosface": {"loss": "cosface", "s": 30.0, "m": 0.40}, "arcface": {"loss": "arcface", "s": 64.0, "m": 0.5},
-                        "sphereface": {"loss": "sphereface", "s": 30.0, "m": 1.5}, "emms": {"loss": "emms", "s": 30.0, "m": 0.40, "l": 1.0}}
+    assert settings == {
+        "cosface": {"loss": "cosface", "s": 30.0, "m": 0.40},
+        "arcface": {"loss": "arcface", "s": 64.0, "m": 0.5},
+        "sphereface": {"loss": "sphereface", "s": 30.0, "m": 1.5},
+        "emms": {"loss": "emms", "s": 30.0, "m": 0.40, "l": 1.0},
+    }
 
 
 def mean_cross_entropy(logits):
-    return sum(math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), LABELS, strict=True)) / 3
+    return (
+        sum(
+            math.log(sum(math.exp(v) for v in row)) - row[label]
+            for row, label in zip(logits.tolist(), LABELS, strict=True)
+        )
+        / 3
+    )
 
 
 @pytest.mark.parametrize("head", [CosFace, ArcFace, SphereFace])
 def test_loss_is_the_mean_cross_entropy(head):
     head, descriptors = hand_made(head=head)
-    assert head.loss(descriptors, LABELS).item() == pytest.approx(mean_cross_entropy(head(descriptors, LABELS)), rel=1e-12)
+    assert head.loss(descriptors, LABELS).item() == pytest.approx(
+        mean_cross_entropy(head(descriptors, LABELS)), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.0])
 def test_emms_adds_the_plain_softmax(weight):
     head, descriptors = hand_made(head=EMMS, l=weight)
-    plain = torch.tensor([[0.2 * 3.7 * math.cos(angle - class_angle) for class_angle in ANGLES.tolist()]
-                          for angle in DESCRIPTOR_ANGLES.tolist()])
+    plain = torch.tensor(
+        [
+            [0.2 * 3.7 * math.cos(angle - class_angle) for class_angle in ANGLES.tolist()]
+            for angle in DESCRIPTOR_ANGLES.tolist()
+        ]
+    )
     expected = mean_cross_entropy(head(descriptors, LABELS)) + weight * mean_cross_entropy(plain)
     assert head.loss(descriptors, LABELS).item() == pytest.approx(expected, rel=1e-6)
     descriptors.requires_grad_()
@@ -85,11 +115,15 @@ def test_emms_adds_the_plain_softmax(weight):
 def test_gradient_is_that_of_the_formula_and_orthogonal_to_descriptors_and_weights(head):
     head, descriptors = hand_made(head=head)
     descriptors.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, w: torch.func.functional_call(head, {"weight": w}, (x, LABELS)), (descriptors, head.weight))
+    assert torch.autograd.gradcheck(
+        lambda x, w: torch.func.functional_call(head, {"weight": w}, (x, LABELS)), (descriptors, head.weight)
+    )
     head.loss(descriptors, LABELS).backward()
     for value in (descriptors, head.weight):
         assert value.grad.norm() > 1e-3
-        torch.testing.assert_close((value * value.grad).sum(1), torch.zeros(len(value), dtype=torch.float64), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            (value * value.grad).sum(1), torch.zeros(len(value), dtype=torch.float64), rtol=0, atol=1e-12
+        )
 
 
 def test_gradient_of_emms_is_that_of_its_loss():
@@ -131,7 +165,11 @@ def test_the_right_logit_falls_with_the_angle_throughout(head, m):
 def test_arcface_beyond_pi_minus_m_has_the_cosines_gradient():
     head = ArcFace(2, 1, s=1.0, m=0.5).double()
     head.weight.data = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    for angle, expected in ((2.0, -math.sin(2.5)), (math.pi - 0.51, -math.sin(math.pi - 0.01)), (math.pi - 0.4, -math.sin(math.pi - 0.4))):
+    for angle, expected in (
+        (2.0, -math.sin(2.5)),
+        (math.pi - 0.51, -math.sin(math.pi - 0.01)),
+        (math.pi - 0.4, -math.sin(math.pi - 0.4)),
+    ):
         angle = torch.tensor([angle], dtype=torch.float64, requires_grad=True)
         head(on_circle(angle, 1.0), torch.tensor([0])).sum().backward()
         assert angle.grad.item() == pytest.approx(expected, abs=1e-9)

@@ -1,4 +1,6 @@
-"""Files from strangers: none runs code, none is believed beyond its size, none leads out of its folder or steers a terminal."""
+"""Files from strangers: none runs code, none is believed beyond its size, none leads out of its folder or steers a
+terminal.
+"""
 
 import ast
 import glob
@@ -48,8 +50,10 @@ from visualizations import save_predictions
 # --- nothing that is read can run code
 
 _UNPICKLING = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "joblib", "cloudpickle", "dill", "yaml"}
-_CALLS = (r"(os\.(system|popen|exec\w*|spawn\w*)|torch\.(hub|jit|package)\.load\w*|"
-          r"\S*\.(get_state_dict|read_pickle|load_state_dict_from_url))\(")
+_CALLS = (
+    r"(os\.(system|popen|exec\w*|spawn\w*)|torch\.(hub|jit|package)\.load\w*|"
+    r"\S*\.(get_state_dict|read_pickle|load_state_dict_from_url))\("
+)
 
 
 def dangers(source, allowed=()):
@@ -57,9 +61,15 @@ def dangers(source, allowed=()):
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = {alias.name.split(".")[0] for alias in node.names} if isinstance(node, ast.Import) else {node.module or ""}
+            modules = (
+                {alias.name.split(".")[0] for alias in node.names}
+                if isinstance(node, ast.Import)
+                else {node.module or ""}
+            )
             names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
-            if (modules & _UNPICKLING) - set(allowed) or (modules & {"torch", "numpy", "os"} and names & {"load", "system", "popen"}):
+            if (modules & _UNPICKLING) - set(allowed) or (
+                modules & {"torch", "numpy", "os"} and names & {"load", "system", "popen"}
+            ):
                 found.append(ast.unparse(node))
         elif isinstance(node, ast.Call):
             call = ast.unparse(node)
@@ -70,8 +80,13 @@ def dangers(source, allowed=()):
                 found.append(call)
             elif re.match(r"(np|numpy)\.(load|fromregex)\(", call) and keywords.get("allow_pickle") != "False":
                 found.append(call)
-            elif re.match(_CALLS, call) or call.startswith("pickle.") or keywords.get("shell", "False") != "False" or \
-                    keywords.get("allow_pickle", "False") != "False" or keywords.get("weights_only", "True") != "True":
+            elif (
+                re.match(_CALLS, call)
+                or call.startswith("pickle.")
+                or keywords.get("shell", "False") != "False"
+                or keywords.get("allow_pickle", "False") != "False"
+                or keywords.get("weights_only", "True") != "True"
+            ):
                 found.append(call)
     return found
 
@@ -82,15 +97,39 @@ def test_no_source_can_run_what_it_reads():
         source = path.read_text()
         loads += len(re.findall(r"\btorch\.load\(|\bnp\.load\(", source))
         # pickle is there for the name of its error alone
-        assert dangers(source, allowed=("pickle",) if path.relative_to(ROOT) == pathlib.Path("support/files.py") else ()) == [], path
+        assert (
+            dangers(source, allowed=("pickle",) if path.relative_to(ROOT) == pathlib.Path("support/files.py") else ())
+            == []
+        ), path
     assert loads >= 2 and len(SOURCES) > 80
 
 
-@pytest.mark.parametrize("source", [
-    "torch.load(p)", "torch.load(p, weights_only=False)", "np.load(p)", "numpy.load(p, allow_pickle=True)", "import pickle",
-    "import joblib", "from pickle import loads", "import yaml", "eval(x)", "exec(x)", "__import__(x)", "os.system(x)", "os.popen(x)",
-    "os.execv(x, y)", "subprocess.run(x, shell=True)", "torch.hub.load(x, y)", "torch.jit.load(p)", "weights.get_state_dict()",
-    "from torch import load", "from os import system", "np.save(p, x, allow_pickle=True)"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(p)",
+        "torch.load(p, weights_only=False)",
+        "np.load(p)",
+        "numpy.load(p, allow_pickle=True)",
+        "import pickle",
+        "import joblib",
+        "from pickle import loads",
+        "import yaml",
+        "eval(x)",
+        "exec(x)",
+        "__import__(x)",
+        "os.system(x)",
+        "os.popen(x)",
+        "os.execv(x, y)",
+        "subprocess.run(x, shell=True)",
+        "torch.hub.load(x, y)",
+        "torch.jit.load(p)",
+        "weights.get_state_dict()",
+        "from torch import load",
+        "from os import system",
+        "np.save(p, x, allow_pickle=True)",
+    ],
+)
 def test_what_could_run_code_is_found(source):
     assert dangers(source) and not dangers("re.compile(x); network.eval(); torch.load(p, weights_only=True)")
 
@@ -101,7 +140,9 @@ class Malicious:
 
 
 def write_malicious(path, kind):
-    """A pickle that makes a folder when it is opened carelessly: in torch's zip, bare, in torch's old format or in its oldest, a tar."""
+    """A pickle that makes a folder when it is opened carelessly: in torch's zip, bare, in torch's old format or in its
+    oldest, a tar.
+    """
     if kind in ("zip", "old"):
         torch.save({"model_state_dict": {"x": Malicious()}}, path, _use_new_zipfile_serialization=kind == "zip")
     elif kind == "bare":
@@ -119,10 +160,13 @@ def write_malicious(path, kind):
 def test_malicious_weights_do_not_run(tiny, workdir, capsys, monkeypatch, kind):
     write_malicious("bad.pth", kind)
     problem = "bad.pth is cut off or damaged" if kind == "tar" else "bad.pth holds objects other than tensors"
-    for script, *flags in ((train, "--resume_model", "bad.pth"), (train, "--resume_train", "bad.pth"),
-                           (eval_script, "--resume_model", "bad.pth"),
-                           *((script, "--backbone_weights", "bad.pth") for script in (train, eval_script)),
-                           (soup, "--ingredients", "bad.pth", "other.pth", "--output", "soup.pth")):
+    for script, *flags in (
+        (train, "--resume_model", "bad.pth"),
+        (train, "--resume_train", "bad.pth"),
+        (eval_script, "--resume_model", "bad.pth"),
+        *((script, "--backbone_weights", "bad.pth") for script in (train, eval_script)),
+        (soup, "--ingredients", "bad.pth", "other.pth", "--output", "soup.pth"),
+    ):
         assert problem in fails(script, capsys, "--dataset_folder", tiny, *(() if script is soup else FLAGS), *flags)
         shutil.rmtree("logs")
     # as a published model, served and put there by hand
@@ -141,7 +185,12 @@ def test_malicious_weights_do_not_run(tiny, workdir, capsys, monkeypatch, kind):
 
 def test_the_allowance_is_numpys_scalar_dtype_and_float64_and_ends_with_the_reading(workdir):
     names = [(entry[1] if isinstance(entry, tuple) else entry) for entry in files._published_numpy_float()]
-    assert names == ["numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype", "numpy.dtypes.Float64DType"]
+    assert names == [
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.dtype",
+        "numpy.dtypes.Float64DType",
+    ]
     scalar = np._core.multiarray.scalar
     assert [entry[0] for entry in files._published_numpy_float()] == [scalar, scalar, np.dtype, np.dtypes.Float64DType]
     torch.save({"x": np.float64(2.5)}, "float.pth")
@@ -150,7 +199,11 @@ def test_the_allowance_is_numpys_scalar_dtype_and_float64_and_ends_with_the_read
     assert files.read_tensors("float.pth")["x"] == 2.5
     with pytest.raises(UserError):
         files.read_tensors("bad.pth")
-    assert set(torch.serialization.get_safe_globals()) == set(before) and not {np.dtype, scalar, np.dtypes.Float64DType} & set(before)
+    assert set(torch.serialization.get_safe_globals()) == set(before) and not {
+        np.dtype,
+        scalar,
+        np.dtypes.Float64DType,
+    } & set(before)
     with pytest.raises(pickle.UnpicklingError):
         torch.load("float.pth", weights_only=True)
 
@@ -175,13 +228,26 @@ def objects(path):
         np.save(file, np.array([Malicious()], object), allow_pickle=True)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda path: write_npy(path, shape=(10**15,)), lambda path: write_npy(path, shape=(-1,)), lambda path: write_npy(path, shape=(2**70,)),
-    lambda path: write_npy(path, shape=(10**9, 10**9)), lambda path: write_npy(path, "|O"), objects, lambda path: write_npy(path, ">i8"),
-    lambda path: write_npy(path, "<f8"), lambda path: write_npy(path, fortran=True), lambda path: write_npy(path, shape=()),
-    lambda path: np.save(path, np.zeros((3, 1), np.int64)), lambda path: np.save(path, np.zeros(0, np.int64)),
-    lambda path: pathlib.Path(path).write_bytes(b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535),
-    lambda path: pathlib.Path(path).write_bytes(b""), lambda path: os.truncate(path, 10**12)])  # sparse
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: write_npy(path, shape=(10**15,)),
+        lambda path: write_npy(path, shape=(-1,)),
+        lambda path: write_npy(path, shape=(2**70,)),
+        lambda path: write_npy(path, shape=(10**9, 10**9)),
+        lambda path: write_npy(path, "|O"),
+        objects,
+        lambda path: write_npy(path, ">i8"),
+        lambda path: write_npy(path, "<f8"),
+        lambda path: write_npy(path, fortran=True),
+        lambda path: write_npy(path, shape=()),
+        lambda path: np.save(path, np.zeros((3, 1), np.int64)),
+        lambda path: np.save(path, np.zeros(0, np.int64)),
+        lambda path: pathlib.Path(path).write_bytes(b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535),
+        lambda path: pathlib.Path(path).write_bytes(b""),
+        lambda path: os.truncate(path, 10**12),
+    ],
+)  # sparse
 @pytest.mark.parametrize("name", ["class_offsets", "name_blob", "class_ids"])
 def test_arrays_are_what_their_size_says(listed, caplog, damage, name):  # noqa: F811
     damage(cache_file(f"{name}.npy"))
@@ -194,14 +260,26 @@ def test_arrays_are_what_their_size_says(listed, caplog, damage, name):  # noqa:
 def set_item(index, value):
     def change(array):
         array[index] = value
+
     return change
 
 
-@pytest.mark.parametrize(("name", "change"), [
-    ("group_offsets", set_item(1, 99)), ("group_offsets", set_item(0, -1)), ("class_offsets", set_item(1, -5)),
-    ("class_offsets", set_item(1, 10**12)), ("class_offsets", set_item(-1, 0)), ("image_index", set_item(0, 20)),
-    ("image_index", set_item(3, -1)), ("name_starts", set_item(2, 2**32 - 1)), ("name_ends", set_item(2, 0)),
-    ("name_ends", set_item(-1, 2**31)), ("name_starts", set_item(slice(None), 0))])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("group_offsets", set_item(1, 99)),
+        ("group_offsets", set_item(0, -1)),
+        ("class_offsets", set_item(1, -5)),
+        ("class_offsets", set_item(1, 10**12)),
+        ("class_offsets", set_item(-1, 0)),
+        ("image_index", set_item(0, 20)),
+        ("image_index", set_item(3, -1)),
+        ("name_starts", set_item(2, 2**32 - 1)),
+        ("name_ends", set_item(2, 0)),
+        ("name_ends", set_item(-1, 2**31)),
+        ("name_starts", set_item(slice(None), 0)),
+    ],
+)
 def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change):  # noqa: F811
     change_array(name, change)
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
@@ -211,14 +289,31 @@ def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change
 def test_walks_that_lead_nowhere_are_made_anew(workdir, caplog, name):
     touch("f/a.jpg", "f/s/b.jpg")
     list_images("f")
-    path, = glob.glob(f"cache/*/{name}.npy")
+    (path,) = glob.glob(f"cache/*/{name}.npy")
     np.save(path, np.full(5, 77, np.load(path).dtype))
     assert list(list_images("f")) == ["a.jpg", "s/b.jpg"] and "is damaged" in caplog.text
 
 
-@pytest.mark.parametrize("text", [
-    "[" * 100_000, "[]", "1", "", "null", '{"version": 1e999}', '{"version": NaN}', '{"version": ' + "9" * 5000 + "}", '{"version": [2]}',
-    '{"version": 2, "version": 2}', '{"version": 2}', "\xff", '{"a":' * 90_000, " " * (1 << 21), '{"version": "\\u001b[2J"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "[]",
+        "1",
+        "",
+        "null",
+        '{"version": 1e999}',
+        '{"version": NaN}',
+        '{"version": ' + "9" * 5000 + "}",
+        '{"version": [2]}',
+        '{"version": 2, "version": 2}',
+        '{"version": 2}',
+        "\xff",
+        '{"a":' * 90_000,
+        " " * (1 << 21),
+        '{"version": "\\u001b[2J"}',
+    ],
+)
 def test_headers_have_one_reading_or_none(listed, caplog, text):  # noqa: F811
     pathlib.Path(cache_file("header.json")).write_text(text, encoding="latin-1")
     caplog.set_level(logging.INFO)
@@ -228,7 +323,7 @@ def test_headers_have_one_reading_or_none(listed, caplog, text):  # noqa: F811
 def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
     touch("f/a.jpg")
     list_images("f")
-    path, = glob.glob("cache/*/header.json")
+    (path,) = glob.glob("cache/*/header.json")
     header = read_object(path)
     del header["digest"]
     pathlib.Path(path).write_text(json.dumps(header))
@@ -238,10 +333,25 @@ def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
 # --- descriptor stores and indexes
 
 
-@pytest.mark.parametrize("values", [
-    {"unreadable": {"99999": "x"}}, {"unreadable": {"-1": "x"}}, {"unreadable": {"x": "x"}}, {"unreadable": {"1": 2}}, {"unreadable": None},
-    {"unreadable": {"9" * 5000: "x"}}, {"dim": 10**15}, {"dim": True}, {"block_size": "4"}, {"dtype": ["float32"]}, {"complete": 1},
-    {"names": None}, {"num_images": 2**63}, {"version": {}}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"unreadable": {"99999": "x"}},
+        {"unreadable": {"-1": "x"}},
+        {"unreadable": {"x": "x"}},
+        {"unreadable": {"1": 2}},
+        {"unreadable": None},
+        {"unreadable": {"9" * 5000: "x"}},
+        {"dim": 10**15},
+        {"dim": True},
+        {"block_size": "4"},
+        {"dtype": ["float32"]},
+        {"complete": 1},
+        {"names": None},
+        {"num_images": 2**63},
+        {"version": {}},
+    ],
+)
 def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, values):  # noqa: F811
     """Its digest is right."""
     whole = extract(cache, images)[0]
@@ -250,9 +360,18 @@ def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, 
     assert "computing them anew" in caplog.text
 
 
-@pytest.mark.parametrize("entry", [
-    "[]", '{"block": 0}', '{"block": "0", "crc32": 1}', '{"block": 0, "crc32": CRC, "unreadable": {"99": "x"}}', "[" * 100_000,
-    '{"block": 0, "crc32": CRC, "unreadable": []}', '{"block": 1.5, "crc32": 1}'])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "[]",
+        '{"block": 0}',
+        '{"block": "0", "crc32": 1}',
+        '{"block": 0, "crc32": CRC, "unreadable": {"99": "x"}}',
+        "[" * 100_000,
+        '{"block": 0, "crc32": CRC, "unreadable": []}',
+        '{"block": 1.5, "crc32": 1}',
+    ],
+)
 def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, entry):  # noqa: F811
     """Its checksum is right."""
     with pytest.raises(KeyboardInterrupt):
@@ -264,20 +383,39 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
     assert "computing them anew" in caplog.text
 
 
-@pytest.mark.parametrize("change", [
-    lambda data: data.replace((600 * 32 * 4 // 1).to_bytes(8, "little"), (2**39).to_bytes(8, "little")), lambda data: data[:200],
-    lambda data: data[:4] + b"\xff" * 40 + data[44:], lambda data: b""])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace((600 * 32 * 4 // 1).to_bytes(8, "little"), (2**39).to_bytes(8, "little")),
+        lambda data: data[:200],
+        lambda data: data[:4] + b"\xff" * 40 + data[44:],
+        lambda data: b"",
+    ],
+)
 def test_an_index_of_another_programs_making_is_built_anew(workdir, caplog, change):
     """Its digest is right."""
-    opened = fill(store.create_store("s", [f"{i}.jpg" for i in range(600)], {
-        "dtype": "float32", "num_images": 600, "dim": unit_vectors(600).shape[1], "block_size": 256, "identity": {}}))
+    opened = fill(
+        store.create_store(
+            "s",
+            [f"{i}.jpg" for i in range(600)],
+            {
+                "dtype": "float32",
+                "num_images": 600,
+                "dim": unit_vectors(600).shape[1],
+                "block_size": 256,
+                "identity": {},
+            },
+        )
+    )
     _, expected = search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
-    path, = glob.glob("s/*.faiss")
+    (path,) = glob.glob("s/*.faiss")
     limits = faiss.get_deserialization_vector_byte_limit()
     data = change(pathlib.Path(path).read_bytes())
     pathlib.Path(path).write_bytes(data)
     header = read_object(path.replace(".faiss", ".json"))
-    pathlib.Path(path.replace(".faiss", ".json")).write_text(json.dumps(header | {"sha256": store.hashlib.sha256(data).hexdigest()}))
+    pathlib.Path(path.replace(".faiss", ".json")).write_text(
+        json.dumps(header | {"sha256": store.hashlib.sha256(data).hexdigest()})
+    )
     np.testing.assert_array_equal(search_index(opened, unit_vectors(600)[:3], 5, "SQ8")[1], expected)
     assert faiss.get_deserialization_vector_byte_limit() == limits
 
@@ -285,8 +423,23 @@ def test_an_index_of_another_programs_making_is_built_anew(workdir, caplog, chan
 # --- names
 
 
-@pytest.mark.parametrize("line", ["/etc/x.jpg", "//x.jpg", "../x.jpg", "a/../../x.jpg", "./../x.jpg", "a/..", "..", " ../x.jpg", "\t/x.jpg",
-                                  "a//..//x.jpg", "..\r", "x\0.jpg"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/etc/x.jpg",
+        "//x.jpg",
+        "../x.jpg",
+        "a/../../x.jpg",
+        "./../x.jpg",
+        "a/..",
+        "..",
+        " ../x.jpg",
+        "\t/x.jpg",
+        "a//..//x.jpg",
+        "..\r",
+        "x\0.jpg",
+    ],
+)
 def test_names_that_lead_out_are_refused(workdir, line):
     touch("f/a.jpg")
     pathlib.Path("f_images_paths.txt").write_text(f"a.jpg\n{line}\n", newline="")
@@ -320,7 +473,9 @@ STEERING = "\x1b[2J\x1b]0;title\x07\r\b\x9b1m\u202e\u2028.jpg"
 def test_logs_show_control_characters_and_no_forged_lines(workdir, capsys):
     os.mkdir("log")
     handlers = _open_logs("log")
-    record = logging.LogRecord("x", logging.INFO, "", 0, f"image {STEERING}\n2026-01-01 00:00:00   Experiment finished", None, None)
+    record = logging.LogRecord(
+        "x", logging.INFO, "", 0, f"image {STEERING}\n2026-01-01 00:00:00   Experiment finished", None, None
+    )
     for handler in handlers:
         handler.handle(record)
         handler.close()
@@ -345,6 +500,7 @@ def test_errors_show_control_characters(workdir, capsys):
 
 def test_pages_of_predictions_show_control_characters(tiny, workdir):
     from datasets.test_dataset import TestDataset
+
     shutil.copytree(f"{tiny}/test", "test")
     name = os.path.basename(glob.glob("test/queries_v1/sub/*")[0])
     os.rename(f"test/queries_v1/sub/{name}", "test/queries_v1/sub/" + name.replace(".jpg", "\x1b[2J\n.jpg"))
@@ -352,7 +508,9 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     network = GeoLocalizationNet("ResNet18", 16).eval()
     assert save_predictions(dataset, eval_script.test(dataset, network), "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
-    assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(r"\x1b[2J\n.jpg" in text for text in written)
+    assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(
+        r"\x1b[2J\n.jpg" in text for text in written
+    )
 
 
 # --- recipes

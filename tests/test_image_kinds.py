@@ -41,14 +41,18 @@ def save(data):
     def make(path):
         with open(path, "wb") as file:
             file.write(data)
+
     return make
 
 
 def png_that_claims(width, height):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+    )
 
 
 def rotated(kind="JPEG"):
@@ -80,7 +84,7 @@ SIXTEEN = Image.fromarray((np.asarray(photo("L"), np.uint16) << 8) + 77)
 WHOLE = encoded(photo(size=(640, 480)))
 
 BAD = {
-    "truncated": (save(WHOLE[:len(WHOLE) // 2]), "truncated"),
+    "truncated": (save(WHOLE[: len(WHOLE) // 2]), "truncated"),
     "progressive, truncated": (save(encoded(photo(size=(640, 480)), progressive=True)[:5000]), "truncated"),
     "PNG, truncated": (save(encoded(photo(), "PNG")[:-900]), "truncated"),
     "cut off in its header": (save(WHOLE[:15]), "Truncated"),
@@ -119,7 +123,9 @@ KINDS = {**BAD, **SOUND}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A class a kind: an image of this kind and two plain ones, in the order of KINDS, with a list, which names directories too."""
+    """A class a kind: an image of this kind and two plain ones, in the order of KINDS, with a list, which names
+    directories too.
+    """
     folder, names = tmp_path_factory.mktemp("kinds") / "f", []
     folder.mkdir()
     for index, (make, _) in enumerate(KINDS.values()):
@@ -133,10 +139,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def guards(monkeypatch):
     """Nothing waits for a FIFO, and root, whom no mode stops, is stopped as others are."""
+
     def open_as_others(path, flags, *args, **options):
         if os.path.isfile(path) and not os.stat(path).st_mode & 0o777:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return open_by_system(path, flags, *args, **options)
+
     open_by_system = os.open
     if os.geteuid() == 0:
         monkeypatch.setattr(images.os, "open", open_as_others)
@@ -179,7 +187,7 @@ def test_training(folder):
     assert not caught and not any(batch.error or batch.resized for batch in batches)
     unreadable = dict(entry for batch in batches for entry in batch.unreadable)
     paths = [os.path.join(folder[0], name) for name in folder[1][::3]]
-    assert set(unreadable) == set(paths[:len(BAD)])
+    assert set(unreadable) == set(paths[: len(BAD)])
     for path, (_, reason) in zip(paths, BAD.values(), strict=False):
         assert re.search(reason, unreadable[path])
     for row, kind in enumerate(KINDS):
@@ -230,15 +238,21 @@ def test_no_image_of_one_pixel_becomes_one_of_many(tmp_path):
 
 
 def test_what_hubconf_may_be_given(tmp_path):
-    """A stream that cannot go back, an image that another opened, and threads, which leave the process's warnings as they are."""
+    """A stream that cannot go back, an image that another opened, and threads, which leave the process's warnings as
+    they are.
+    """
+
     class Connection(io.BytesIO):
         def seek(self, *args):
             raise io.UnsupportedOperation("seek")
+
     assert open_rgb(Connection(encoded(photo()))).size == open_rgb(io.BytesIO(encoded(photo()))).size == (64, 48)
     with Image.open(io.BytesIO(WHOLE[:5000])) as lazy, pytest.raises(ImageError, match="truncated"):
         open_rgb(lazy)
     results, filters = [], warnings.filters[:]
-    thread = threading.Thread(target=lambda: results.extend((open_rgb(io.BytesIO(encoded(photo()))).size, warnings.filters[:])))
+    thread = threading.Thread(
+        target=lambda: results.extend((open_rgb(io.BytesIO(encoded(photo()))).size, warnings.filters[:]))
+    )
     thread.start()
     thread.join()
     assert results == [(64, 48), filters] and warnings.filters[:] == filters
@@ -248,7 +262,11 @@ FILES = [encoded(photo(), kind) for kind in ("JPEG", "PNG", "TIFF", "GIF", "WEBP
 
 
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4), st.integers(0, 400))
+@given(
+    st.sampled_from(FILES),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
+    st.integers(0, 400),
+)
 def test_damaged_files_are_images_or_image_errors(monkeypatch, data, changes, cut):
     monkeypatch.setattr(images, "MAX_PIXELS", 10**6)
     data = bytearray(data)
@@ -257,7 +275,7 @@ def test_damaged_files_are_images_or_image_errors(monkeypatch, data, changes, cu
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            assert open_rgb(io.BytesIO(bytes(data[:len(data) - cut]))).mode == "RGB"
+            assert open_rgb(io.BytesIO(bytes(data[: len(data) - cut]))).mode == "RGB"
         except ImageError as error:
             assert str(error)
     assert not caught

@@ -24,8 +24,10 @@ def batch_norms(module):
     return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
 
 
-@pytest.mark.parametrize("backbone, remaining", [("ResNet18", 0), ("ResNet50", 0), ("MobileNet_V2", 0), ("EfficientNet_B0", 0),
-                                                 ("VGG16", 0), ("ConvNeXt_Tiny", 0)])
+@pytest.mark.parametrize(
+    "backbone, remaining",
+    [("ResNet18", 0), ("ResNet50", 0), ("MobileNet_V2", 0), ("EfficientNet_B0", 0), ("VGG16", 0), ("ConvNeXt_Tiny", 0)],
+)
 def test_every_batch_norm_is_folded_and_descriptors_stay(backbone, remaining):
     plain = network(backbone).train()
     folded = fold_batch_norm(plain)

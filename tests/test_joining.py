@@ -1,4 +1,6 @@
-"""How ranks find each other: in a store that earlier attempts have left full, by two torchrun agents, and what those say that cannot."""
+"""How ranks find each other: in a store that earlier attempts have left full, by two torchrun agents, and what those
+say that cannot.
+"""
 
 import datetime
 import logging
@@ -72,17 +74,30 @@ def test_each_attempt_agrees_on_a_token_of_its_own(server):
     for size in (3, 2, 4, 1, 3, 3):  # torchrun's --nnodes=1:4; whatever the order in which they come
         random.seed(0)
         torch.manual_seed(0)  # a seeded draw would repeat
-        tokens.add(agreed([Joining(server, rank, size, delay=0.03 * ((rank * 5 + len(tokens)) % size)) for rank in range(size)]))
+        tokens.add(
+            agreed(
+                [Joining(server, rank, size, delay=0.03 * ((rank * 5 + len(tokens)) % size)) for rank in range(size)]
+            )
+        )
     assert len(tokens) == 6
 
 
 def test_the_dead_are_called_and_the_living_agree(server):
-    for size in (3, 4):  # attempts that were killed: their ranks had said hello, and been called, but were not all there
-        assert all("come within" in end or "no word from" in end
-                   for end in ends([Joining(server, rank, size, patience=0.3) for rank in range(size - 1)]))
-    late = [Joining(server, rank, 3, delay=0.2 * rank) for rank in range(3)]  # rank 0 finds the hellos of ranks that are gone
+    for size in (
+        3,
+        4,
+    ):  # attempts that were killed: their ranks had said hello, and been called, but were not all there
+        assert all(
+            "come within" in end or "no word from" in end
+            for end in ends([Joining(server, rank, size, patience=0.3) for rank in range(size - 1)])
+        )
+    late = [
+        Joining(server, rank, 3, delay=0.2 * rank) for rank in range(3)
+    ]  # rank 0 finds the hellos of ranks that are gone
     first = agreed(late)
-    early = [Joining(server, rank, 3, delay=0.4 - 0.2 * rank) for rank in range(3)]  # the others find what the last rank 0 said
+    early = [
+        Joining(server, rank, 3, delay=0.4 - 0.2 * rank) for rank in range(3)
+    ]  # the others find what the last rank 0 said
     assert agreed(early) != first
 
 
@@ -93,7 +108,10 @@ def test_others_outlast_a_rank_0_that_is_started_anew(server):
 
 
 def test_who_is_missing_is_said(server):
-    assert ends([Joining(server, 2, 4, patience=1.0), Joining(server, 0, 4, patience=1.0)])[1] == "no word from ranks 1, 3 within 1 s"
+    assert (
+        ends([Joining(server, 2, 4, patience=1.0), Joining(server, 0, 4, patience=1.0)])[1]
+        == "no word from ranks 1, 3 within 1 s"
+    )
     assert ends([Joining(server, 2, 5, patience=0.1)]) == ["rank 0 has not come within 0 s"]
 
 
@@ -102,8 +120,12 @@ def test_who_is_missing_is_said(server):
 
 def test_ranks_join_whose_agents_have_counted_differently():
     """As after a restart that one agent's rank caused, and the other's only followed."""
-    results, codes, errors = run_ranks(2, distributed.gather, 1, variables={0: {"TORCHELASTIC_RESTART_COUNT": "0"},
-                                                                            1: {"TORCHELASTIC_RESTART_COUNT": "1"}})
+    results, codes, errors = run_ranks(
+        2,
+        distributed.gather,
+        1,
+        variables={0: {"TORCHELASTIC_RESTART_COUNT": "0"}, 1: {"TORCHELASTIC_RESTART_COUNT": "1"}},
+    )
     assert (results, codes) == ([[1, 1]] * 2, [0, 0]), errors
 
 
@@ -114,7 +136,11 @@ def come_late(seconds):
     if distributed.rank() == 1:
         time.sleep(seconds)
         dist.send(own, 0)
-    work = [dist.all_reduce(total, async_op=True), dist.broadcast(chosen, 1, async_op=True), dist.all_gather(everyones, own, async_op=True)]
+    work = [
+        dist.all_reduce(total, async_op=True),
+        dist.broadcast(chosen, 1, async_op=True),
+        dist.all_gather(everyones, own, async_op=True),
+    ]
     if distributed.rank() == 0:
         dist.recv(received, 1)
     for one in work:
@@ -133,11 +159,15 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch, missing):
     _, codes, errors = run_ranks(2, distributed.size, variables={missing: {"WORLD_SIZE": "1"}})
     assert codes[missing] == 0 and codes[1 - missing] == 2
     reason = ["rank 0 has not come", "no word from rank 1"][missing]
-    assert errors[1 - missing] == f"error: rank {1 - missing} of 2 cannot join the others: {reason} within 1 s; start them with torchrun\n"
+    assert (
+        errors[1 - missing]
+        == f"error: rank {1 - missing} of 2 cannot join the others: {reason} within 1 s; start them with torchrun\n"
+    )
 
 
 def test_connections_are_not_waited_for_longer_than_joining(monkeypatch):
     """A rank that falls silent once it has agreed, as behind a firewall that lets through to the store alone."""
+
     def unconnected(*arguments):
         token = agree(*arguments)
         if os.environ["RANK"] == "1":
@@ -147,11 +177,21 @@ def test_connections_are_not_waited_for_longer_than_joining(monkeypatch):
     monkeypatch.setattr(distributed, "JOINING", datetime.timedelta(seconds=2))
     monkeypatch.setattr(distributed, "agree", unconnected)
     _, codes, (message, _) = run_ranks(2, distributed.size)
-    assert codes == [2, 0] and message.startswith("error: rank 0 of 2 does not reach the others") and message.count("\n") == 1
+    assert (
+        codes == [2, 0]
+        and message.startswith("error: rank 0 of 2 does not reach the others")
+        and message.count("\n") == 1
+    )
 
 
-@pytest.mark.parametrize("variables, reason", [({}, "RANK expected, but not set"), ({"RANK": "1"}, "MASTER_ADDR expected, but not set"),
-                                               ({"RANK": "one"}, "invalid literal")])
+@pytest.mark.parametrize(
+    "variables, reason",
+    [
+        ({}, "RANK expected, but not set"),
+        ({"RANK": "1"}, "MASTER_ADDR expected, but not set"),
+        ({"RANK": "one"}, "invalid literal"),
+    ],
+)
 def test_what_torchrun_would_have_set_is_missed_in_one_line(monkeypatch, capsys, variables, reason):
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
@@ -183,6 +223,7 @@ def test_warnings_of_other_ranks_go_to_their_logs(monkeypatch):
     def fail():
         meanwhile.append(warnings.showwarning)
         raise UserError("alone")
+
     monkeypatch.setattr(distributed, "_join", fail)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
@@ -210,8 +251,19 @@ def be_killed_once():
 
 def agent(port):
     """What torchrun runs on each of two nodes; its ranks are forked."""
-    elastic_launch(LaunchConfig(2, 2, 1, run_id="x", rdzv_backend="c10d", rdzv_endpoint=f"127.0.0.1:{port}", max_restarts=1,
-                                start_method="fork"), be_killed_once)()
+    elastic_launch(
+        LaunchConfig(
+            2,
+            2,
+            1,
+            run_id="x",
+            rdzv_backend="c10d",
+            rdzv_endpoint=f"127.0.0.1:{port}",
+            max_restarts=1,
+            start_method="fork",
+        ),
+        be_killed_once,
+    )()
 
 
 def test_two_agents_restart_the_ranks_of_both_when_one_is_killed(monkeypatch):

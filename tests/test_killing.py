@@ -73,7 +73,9 @@ def test_differences_are_bit_by_bit():
     assert kill_test.differences(a, {"x": torch.tensor([0.0, 1.0]), "y": [1, {"z": "w"}]}) == []
     assert kill_test.differences(a, a | {"x": torch.tensor([-0.0, 1.0])}) == ["/x"]
     assert kill_test.differences(a, a | {"y": [1, {"z": "v"}]}) == ["/y/1/z (w / v)"]
-    assert kill_test.differences(a, {"x": a["x"]}) and kill_test.differences(1, 1.0) and kill_test.differences([1], [1, 2])
+    assert (
+        kill_test.differences(a, {"x": a["x"]}) and kill_test.differences(1, 1.0) and kill_test.differences([1], [1, 2])
+    )
     nan = torch.tensor([float("nan")])
     assert kill_test.differences(nan, nan.clone()) == []
 
@@ -81,6 +83,7 @@ def test_differences_are_bit_by_bit():
 def test_places_are_there():
     """A place that was renamed would never be killed in: the benchmark would say nothing of it."""
     import pkgutil
+
     for place in (*kill_test.STARTING, *kill_test.TRAINING, *kill_test.TESTING):
         assert callable(pkgutil.resolve_name(place.function)), place.name
 

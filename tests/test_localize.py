@@ -29,7 +29,9 @@ FLAGS = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A database of 36 places, 10 m apart; validation queries at 80 places, most of them in the database; photos; two networks."""
+    """A database of 36 places, 10 m apart; validation queries at 80 places, most of them in the database; photos; two
+    networks.
+    """
     root = tmp_path_factory.mktemp("localize")
     for place in range(36):
         save_place(root / "val" / "database", place, 0, 1, 32)
@@ -57,7 +59,10 @@ def gps_exif(latitude, longitude):
     """EXIF with a position, to a ten thousandth of a second."""
     exif = Image.Exif()
     gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
-    for tag, value, signs in ((ExifTags.GPS.GPSLatitudeRef, latitude, "NS"), (ExifTags.GPS.GPSLongitudeRef, longitude, "EW")):
+    for tag, value, signs in (
+        (ExifTags.GPS.GPSLatitudeRef, latitude, "NS"),
+        (ExifTags.GPS.GPSLongitudeRef, longitude, "EW"),
+    ):
         seconds = round(abs(value) * 3600, 4)
         gps[int(tag)] = signs[value < 0]
         gps[int(tag) + 1] = (seconds // 3600, seconds % 3600 // 60, seconds % 60)
@@ -85,15 +90,22 @@ def test_photos_are_localized_and_the_index_serves_again_with_and_without_images
         nearest = result["neighbours"][0]
         assert np.hypot(nearest["utm_east"] - (EAST + 10 * place + 5), nearest["utm_north"] - (NORTH + 5)) == 0
         assert len(result["neighbours"]) == 5 and 0.9 < nearest["similarity"] <= 1
-        assert nearest["distance_m"] == pytest.approx(np.hypot(nearest["utm_east"] - result["utm_east"],
-                                                               nearest["utm_north"] - result["utm_north"]), abs=0.02)
-        assert result["utm_zone"] == "10S" and result["radius_m"] is None and result["confidence"] is None and result["error"] == ""
+        assert nearest["distance_m"] == pytest.approx(
+            np.hypot(nearest["utm_east"] - result["utm_east"], nearest["utm_north"] - result["utm_north"]), abs=0.02
+        )
+        assert (
+            result["utm_zone"] == "10S"
+            and result["radius_m"] is None
+            and result["confidence"] is None
+            and result["error"] == ""
+        )
     assert "neither radius nor confidence: make one with" in err and "1 files whose names are of no image format" in err
     assert results[0]["gps_latitude"] is None and results[1]["gps_longitude"] == pytest.approx(-122.42)
 
     def no_extraction(*args, **more):
         assert args[1].folder == "the photos", "the index was built again"
         return extract(*args, **more)
+
     extract = localize.extract_descriptors
     monkeypatch.setattr(localize, "extract_descriptors", no_extraction)
     again, err = run(capsys, "--database_folder", "val/database", *flags, "--infer_batch_size", "4")
@@ -101,14 +113,19 @@ def test_photos_are_localized_and_the_index_serves_again_with_and_without_images
     shutil.rmtree("val/database")
     assert run(capsys, "--database_folder", "val/database", *flags)[0] == out  # the images are not there any more
     assert run(capsys, "--index_folder", "cache/descriptors", *flags)[0] == out
-    index, = (entry for entry in os.listdir("cache/descriptors") if entry.startswith("database") and not entry.endswith(".lock"))
+    (index,) = (
+        entry
+        for entry in os.listdir("cache/descriptors")
+        if entry.startswith("database") and not entry.endswith(".lock")
+    )
     os.rename(f"cache/descriptors/{index}", "alone")
     assert run(capsys, "--index_folder", "alone", *flags)[0] == out
     nearest = run(capsys, "--index_folder", "alone", "--estimate", "nearest", *flags)[0]
     assert [json.loads(line)["neighbours"][0]["distance_m"] for line in nearest.splitlines()] == [0, 0, 0]
     approximate = run(capsys, "--index_folder", "alone", "--faiss_index", "HNSW16", "--neighbours", 1, *flags)[0]
-    assert [json.loads(line)["neighbours"][0]["name"] for line in approximate.splitlines()] == \
-        [result["neighbours"][0]["name"] for result in results]
+    assert [json.loads(line)["neighbours"][0]["name"] for line in approximate.splitlines()] == [
+        result["neighbours"][0]["name"] for result in results
+    ]
 
 
 def test_an_index_of_another_model_or_size_is_refused_and_one_of_a_changed_database_built_anew(folder, capsys):
@@ -128,13 +145,18 @@ def test_an_index_of_another_model_or_size_is_refused_and_one_of_a_changed_datab
 def test_a_damaged_index_is_refused(folder, capsys, caplog):
     assert "nothing holds no complete index" in run(capsys, "--index_folder", "nothing", "photos", code=2).err
     run(capsys, "--database_folder", "val/database", "--index_folder", "index", "photos/3.png")
-    index, = (entry.path for entry in os.scandir("index") if entry.is_dir())
+    (index,) = (entry.path for entry in os.scandir("index") if entry.is_dir())
     header = open(f"{index}/header.json").read()
     weights = json.loads(header)["identity"]["weights"]
     for name, change, problem in (
-            ("descriptors.npy", lambda path: os.truncate(path, 500), "is damaged .descriptors.npy has 500 bytes"),
-            ("names.txt", lambda path: os.truncate(path, 50), "is damaged .*names.txt is damaged"),
-            ("header.json", lambda path: open(path, "w").write(header.replace('"dim": 16', '"dim": 17')), "holds no complete index")):
+        ("descriptors.npy", lambda path: os.truncate(path, 500), "is damaged .descriptors.npy has 500 bytes"),
+        ("names.txt", lambda path: os.truncate(path, 50), "is damaged .*names.txt is damaged"),
+        (
+            "header.json",
+            lambda path: open(path, "w").write(header.replace('"dim": 16', '"dim": 17')),
+            "holds no complete index",
+        ),
+    ):
         shutil.copy2(f"{index}/{name}", "kept")
         change(f"{index}/{name}")
         with pytest.raises(UserError, match=problem), open_index("index", weights, None):
@@ -165,18 +187,30 @@ def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, caps
     assert "0 of 2 photos are localized" in err and "bad.txt" in out
     os.makedirs("empty")
     open("empty/notes.txt", "w").close()
-    assert "there is no photo in 'empty', only 1 other files" in run(capsys, "--database_folder", "val/database", "empty", code=2).err
-    assert "there is no photo or folder 'none.jpg'" in run(capsys, "--database_folder", "val/database", "none.jpg", code=2).err
+    assert (
+        "there is no photo in 'empty', only 1 other files"
+        in run(capsys, "--database_folder", "val/database", "empty", code=2).err
+    )
+    assert (
+        "there is no photo or folder 'none.jpg'"
+        in run(capsys, "--database_folder", "val/database", "none.jpg", code=2).err
+    )
 
 
-@pytest.mark.parametrize(("flags", "problem"), [
-    ([], "give photos, or folders of photos"), (["a.jpg"], "as --database_folder, or its index as --index_folder"),
-    (["a.jpg", "--calibrate", "val"], "takes no photos"), (["--calibrate"], "needs a validation set"),
-    (["a.jpg", "--database_folder", "d", "--positive_dist_threshold", "0"], "must be more"),
-    (["a.jpg", "--database_folder", "d", "--neighbours", "51"], "--neighbours is 51"),
-    (["a.jpg", "--database_folder", "d", "--output", "no/where.csv"], "there is no folder no"),
-    (["a.jpg", "--database_folder", "d", "--resume_model="], "--resume_model is empty"),
-    (["a.jpg", "--database_folder", "d", "--format", "xml"], "invalid choice: 'xml'")])
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ([], "give photos, or folders of photos"),
+        (["a.jpg"], "as --database_folder, or its index as --index_folder"),
+        (["a.jpg", "--calibrate", "val"], "takes no photos"),
+        (["--calibrate"], "needs a validation set"),
+        (["a.jpg", "--database_folder", "d", "--positive_dist_threshold", "0"], "must be more"),
+        (["a.jpg", "--database_folder", "d", "--neighbours", "51"], "--neighbours is 51"),
+        (["a.jpg", "--database_folder", "d", "--output", "no/where.csv"], "there is no folder no"),
+        (["a.jpg", "--database_folder", "d", "--resume_model="], "--resume_model is empty"),
+        (["a.jpg", "--database_folder", "d", "--format", "xml"], "invalid choice: 'xml'"),
+    ],
+)
 def test_usage_errors(workdir, capsys, flags, problem):
     assert problem in run(capsys, *flags, code=2).err
     assert not os.path.exists("logs")
@@ -191,8 +225,10 @@ def test_calibrated_on_one_half_checked_on_the_other_and_used(folder, capsys):
     content, picture = json.load(open(f"cache/descriptors/{files[0]}")), Image.open(f"cache/descriptors/{files[1]}")
     assert content["report"]["fitted_on"] + content["report"]["checked_on"] == 80
     colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
-    assert picture.width > 1000 and all((np.abs(colours - colour).max(axis=1) < 30).sum() > 50
-                                        for colour in ((31, 119, 180), (255, 127, 14), (44, 160, 44)))  # dots, curve, squares
+    assert picture.width > 1000 and all(
+        (np.abs(colours - colour).max(axis=1) < 30).sum() > 50
+        for colour in ((31, 119, 180), (255, 127, 14), (44, 160, 44))
+    )  # dots, curve, squares
     run(capsys, "--calibrate", "--val_set_folder", "val", "--estimate", "nearest")  # has a calibration of its own
     assert len(os.listdir("cache/descriptors")) >= len(files) + 2
     out, err = run(capsys, "--database_folder", "val/database", "--format", "jsonl", "photos")
@@ -200,7 +236,17 @@ def test_calibrated_on_one_half_checked_on_the_other_and_used(folder, capsys):
         assert 0 < result["confidence"] < 1 and 0 < result["radius_m"] <= result["radius95_m"]
     assert "neither radius" not in err
     os.rename(f"cache/descriptors/{files[0]}", "c.json")
-    err = run(capsys, "--database_folder", "val/database", "--calibration", "c.json", "--resume_model", "other.pth", "photos", code=2).err
+    err = run(
+        capsys,
+        "--database_folder",
+        "val/database",
+        "--calibration",
+        "c.json",
+        "--resume_model",
+        "other.pth",
+        "photos",
+        code=2,
+    ).err
     assert "c.json is of another model or other settings (its weights differ)" in err
     open("c.json", "w").write("{")
     for name, problem in (("c.json", "c.json is damaged"), ("none.json", "none.json cannot be read")):
@@ -216,7 +262,9 @@ def test_a_photos_own_position_is_shown_and_has_no_part_in_the_estimate(folder, 
     place_image(3, 0, 9, 32).save("here.jpg", quality=95, exif=gps_exif(37.7749, -122.4194))
     place_image(3, 0, 9, 32).save("there.jpg", quality=95, exif=gps_exif(-33.9, 18.4))
     Image.open("here.jpg").save("nowhere.png")
-    out, _ = run(capsys, "--database_folder", "val/database", "--format", "jsonl", "here.jpg", "there.jpg", "nowhere.png")
+    out, _ = run(
+        capsys, "--database_folder", "val/database", "--format", "jsonl", "here.jpg", "there.jpg", "nowhere.png"
+    )
     here, there, nowhere = map(json.loads, out.splitlines())
     for name in ("latitude", "longitude", "utm_east", "neighbours"):
         assert here[name] == there[name] == nowhere[name]
@@ -238,35 +286,103 @@ def test_a_database_without_zone_gives_utm_alone_with_one_warning(folder, capsys
 
 # --- formats
 
-NAMES = ["a.jpg", "b, \"b\".jpg", "c\nd\x1b[2J.jpg", "=1+1.jpg", "<script>.jpg"]
-RESULTS = [*(Localization(name, "", 37.7700001, -122.42, 551000.123, 4181000.5, "10S", 12.3456, 100.0, 0.87654, 37.77, -122.41, 880.4,
-                          [Neighbour(f"sub/{name}", 0.81234, 3.2, 551001.0, 4181000.0, 37.77, -122.42)]) for name in NAMES),
-           Localization("broken.jpg", "cannot identify image file"),
-           Localization("metres.jpg", utm_east=1.5, utm_north=2.5, neighbours=[Neighbour("x", 0.5, 1, 2, 3, None, None)] * 2)]
+NAMES = ["a.jpg", 'b, "b".jpg', "c\nd\x1b[2J.jpg", "=1+1.jpg", "<script>.jpg"]
+RESULTS = [
+    *(
+        Localization(
+            name,
+            "",
+            37.7700001,
+            -122.42,
+            551000.123,
+            4181000.5,
+            "10S",
+            12.3456,
+            100.0,
+            0.87654,
+            37.77,
+            -122.41,
+            880.4,
+            [Neighbour(f"sub/{name}", 0.81234, 3.2, 551001.0, 4181000.0, 37.77, -122.42)],
+        )
+        for name in NAMES
+    ),
+    Localization("broken.jpg", "cannot identify image file"),
+    Localization("metres.jpg", utm_east=1.5, utm_north=2.5, neighbours=[Neighbour("x", 0.5, 1, 2, 3, None, None)] * 2),
+]
 
 
 def test_programs_read_every_format_back():
     lines = [json.loads(line) for line in FORMATS["jsonl"](RESULTS).splitlines()]
-    assert [line["photo"] for line in lines[:5]] == NAMES and lines[0]["confidence"] == 0.8765 and lines[0]["radius_m"] == 12.35
-    assert lines[0]["neighbours"][0] == {"name": "sub/a.jpg", "similarity": 0.8123, "distance_m": 3.2, "utm_east": 551001.0,
-                                         "utm_north": 4181000.0, "latitude": 37.77, "longitude": -122.42}
+    assert (
+        [line["photo"] for line in lines[:5]] == NAMES
+        and lines[0]["confidence"] == 0.8765
+        and lines[0]["radius_m"] == 12.35
+    )
+    assert lines[0]["neighbours"][0] == {
+        "name": "sub/a.jpg",
+        "similarity": 0.8123,
+        "distance_m": 3.2,
+        "utm_east": 551001.0,
+        "utm_north": 4181000.0,
+        "latitude": 37.77,
+        "longitude": -122.42,
+    }
     rows = list(csv.DictReader(io.StringIO(to_csv(RESULTS))))
-    assert [row["photo"] for row in rows[:3]] == ["a.jpg", "b, \"b\".jpg", "c\\nd\\x1b[2J.jpg"]
-    assert rows[0]["latitude"] == "37.7700001" and rows[0]["neighbour1_name"] == "sub/a.jpg" and rows[0]["neighbour2_name"] == ""
-    assert rows[6]["neighbour2_distance_m"] == "1" and rows[6]["latitude"] == "" and rows[5]["error"] == "cannot identify image file"
+    assert [row["photo"] for row in rows[:3]] == ["a.jpg", 'b, "b".jpg', "c\\nd\\x1b[2J.jpg"]
+    assert (
+        rows[0]["latitude"] == "37.7700001"
+        and rows[0]["neighbour1_name"] == "sub/a.jpg"
+        and rows[0]["neighbour2_name"] == ""
+    )
+    assert (
+        rows[6]["neighbour2_distance_m"] == "1"
+        and rows[6]["latitude"] == ""
+        and rows[5]["error"] == "cannot identify image file"
+    )
     collection = json.loads(FORMATS["geojson"](RESULTS))
-    assert collection["type"] == "FeatureCollection" and collection["features"][0]["geometry"]["coordinates"] == [-122.42, 37.7700001]
-    assert collection["features"][5]["geometry"] is None and collection["features"][4]["properties"]["photo"] == "<script>.jpg"
+    assert collection["type"] == "FeatureCollection" and collection["features"][0]["geometry"]["coordinates"] == [
+        -122.42,
+        37.7700001,
+    ]
+    assert (
+        collection["features"][5]["geometry"] is None
+        and collection["features"][4]["properties"]["photo"] == "<script>.jpg"
+    )
 
 
 def test_the_table_is_for_people_and_shows_no_escapes():
     text = to_table(RESULTS)
     lines = text.splitlines()
-    assert lines[0].split() == ["latitude", "longitude", "UTM", "radius", "68%", "95%", "confidence", "GPS", "off", "photo"]
-    assert lines[1].split() == ["37.770000", "-122.420000", "10S", "551000.1", "4181000.5", *"12 m 100 m 88% 880 m".split(), "a.jpg"]
+    assert lines[0].split() == [
+        "latitude",
+        "longitude",
+        "UTM",
+        "radius",
+        "68%",
+        "95%",
+        "confidence",
+        "GPS",
+        "off",
+        "photo",
+    ]
+    assert lines[1].split() == [
+        "37.770000",
+        "-122.420000",
+        "10S",
+        "551000.1",
+        "4181000.5",
+        *"12 m 100 m 88% 880 m".split(),
+        "a.jpg",
+    ]
     assert lines[2].split() == ["0.812", "3.2", "m", "sub/a.jpg"]
     assert "\x1b" not in text and "c\\nd\\x1b[2J.jpg" in text and "broken.jpg: cannot identify image file" in text
-    assert len({line.index(name) for line, name in zip(lines[1:10:2], ["a.jpg", "b, ", "c\\n", "=1", "<scr"], strict=True)}) == 1
+    assert (
+        len(
+            {line.index(name) for line, name in zip(lines[1:10:2], ["a.jpg", "b, ", "c\\n", "=1", "<scr"], strict=True)}
+        )
+        == 1
+    )
 
 
 def test_output_is_written_whole(folder, capsys, monkeypatch):
@@ -276,9 +392,12 @@ def test_output_is_written_whole(folder, capsys, monkeypatch):
 
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(os, "fsync", full)
-    assert "o.csv cannot be written: No space left" in run(capsys, "--database_folder", "val/database", "--output", "o.csv", "photos",
-                                                           code=2).err
+    assert (
+        "o.csv cannot be written: No space left"
+        in run(capsys, "--database_folder", "val/database", "--output", "o.csv", "photos", code=2).err
+    )
     assert open("o.csv").read() == before and not [name for name in os.listdir() if name.startswith(".o.csv")]
 
 
@@ -323,8 +442,22 @@ def test_the_benchmark_prints_its_tables(folder, capsys, monkeypatch):
     shutil.copytree("val/database", "demo/city1/test/database")
     shutil.copytree("val/queries", "demo/city1/test/queries_v1")
     monkeypatch.setattr(benchmark, "_TEST_SETS", benchmark._TEST_SETS[:1])
-    benchmark.main(["--dataset_folder", "demo", "--resume_model", "m.pth", "--image_size", "32", "--splits", "2", "--device", "cpu",
-                    "--num_workers", "0"])
+    benchmark.main(
+        [
+            "--dataset_folder",
+            "demo",
+            "--resume_model",
+            "m.pth",
+            "--image_size",
+            "32",
+            "--splits",
+            "2",
+            "--device",
+            "cpu",
+            "--num_workers",
+            "0",
+        ]
+    )
     out = capsys.readouterr().out
     assert out.count("| City 1, day |") == 2 and "| demo/city1/val | 80 |" in out and "| the index alone | 36 |" in out
 
@@ -336,7 +469,11 @@ def test_the_page_shows_photos_neighbours_and_own_positions(folder, capsys):
     page = (folder / "page.html").read_text()
     assert "photos/3.png" in page and "&lt;b&gt;x.jpg" in page and "<b>x.jpg" not in page
     assert page.count("data:image/jpeg") == 3 * 6  # each photo and its five neighbours
-    results = [json.loads(line) for line in run(capsys, "--database_folder", "val/database", "--format", "jsonl", "photos", code=1).out
-               .splitlines()]
+    results = [
+        json.loads(line)
+        for line in run(
+            capsys, "--database_folder", "val/database", "--format", "jsonl", "photos", code=1
+        ).out.splitlines()
+    ]
     seven = next(result for result in results if result["photo"].endswith("7.jpg"))
     assert f"{seven['latitude']:.6f}, {seven['longitude']:.6f}" in page

@@ -1,4 +1,6 @@
-"""Two runs at once: one cache is built, the others wait and open it; a killed process's lock and leftovers are taken over."""
+"""Two runs at once: one cache is built, the others wait and open it; a killed process's lock and leftovers are taken
+over.
+"""
 
 import errno
 import fcntl
@@ -38,17 +40,20 @@ def listed(train):
 
 def start(work, log):
     """A process that does `work` and logs to a file."""
+
     def run():
         logging.basicConfig(filename=log, level=logging.INFO, format="%(message)s", force=True)
         work()
+
     process = FORK.Process(target=run)
     process.start()
     return process
 
 
 def slowed(monkeypatch, module, name, seconds=100.0):
-    """The first call of module.name, in whatever process, says in the file `building` who it is, and then takes long; the file `built`
-    counts calls."""
+    """The first call of module.name, in whatever process, says in the file `building` who it is, and then takes long;
+    the file `built` counts calls.
+    """
     real = getattr(module, name)
 
     def slow(*args, **kwargs):
@@ -61,16 +66,22 @@ def slowed(monkeypatch, module, name, seconds=100.0):
             while time.monotonic() < deadline and not os.path.exists("go on"):
                 time.sleep(0.01)
         return real(*args, **kwargs)
+
     monkeypatch.setattr(module, name, slow)
 
 
-@pytest.mark.parametrize(("listing", "module", "function"), [("listed", groups, "build_groups"), ("train", walk, "_walk")])
+@pytest.mark.parametrize(
+    ("listing", "module", "function"), [("listed", groups, "build_groups"), ("train", walk, "_walk")]
+)
 def test_two_runs_at_once_build_one_cache(request, monkeypatch, listing, module, function):
     request.getfixturevalue(listing)
     slowed(monkeypatch, module, function)
 
     def work():
-        assert (groups.open_groups("train", *SETTINGS).num_images if module is groups else len(list_images("train"))) == 20
+        assert (
+            groups.open_groups("train", *SETTINGS).num_images if module is groups else len(list_images("train"))
+        ) == 20
+
     processes = [start(work, f"{i}.log") for i in range(2)]
     wait_for(lambda: any("Waiting" in open(f"{i}.log").read() for i in range(2) if os.path.exists(f"{i}.log")))
     open("go on", "w").close()
@@ -80,7 +91,10 @@ def test_two_runs_at_once_build_one_cache(request, monkeypatch, listing, module,
     builder = int(open("building").read())
     first, second = (open(f"{i}.log").read() for i in sorted(range(2), key=lambda i: processes[i].pid != builder))
     assert open("built").read() == "x"
-    assert f"Waiting for another process (process {builder} on {socket.gethostname()}) that builds the cache cache/train_" in second
+    assert (
+        f"Waiting for another process (process {builder} on {socket.gethostname()}) that builds the cache cache/train_"
+        in second
+    )
     done = "Splitting the 20 images" if module is groups else "Found the 20 images"
     assert done in first and done not in second and "Waiting" not in first
     assert not [name for name in os.listdir("cache") if not name.startswith("train_") or name.endswith(".lock")]
@@ -93,10 +107,13 @@ def test_a_killed_builders_lock_is_taken_over_and_what_it_left_goes(listed, monk
 
     def work():
         groups.open_groups("train", *SETTINGS)
+
     first = start(work, "first.log")
     wait_for(lambda: os.path.exists("building"))
     left = os.listdir("cache")
-    assert any(name.endswith(".lock") for name in left) and any(name.startswith(".building_") for name in left) == (moment == "within")
+    assert any(name.endswith(".lock") for name in left) and any(name.startswith(".building_") for name in left) == (
+        moment == "within"
+    )
     second = start(work, "second.log")
     wait_for(lambda: os.path.exists("second.log") and "Waiting" in open("second.log").read())
     first.kill()
@@ -122,6 +139,7 @@ def test_leftovers_of_other_caches_go_unless_somebody_holds_their_lock(listed):
 def test_a_file_system_without_locks_is_warned_of_once(listed, monkeypatch, caplog, code):
     def refuse(handle, mode):
         raise OSError(code, os.strerror(code))
+
     locks._warn_once.cache_clear()
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert groups.open_groups("train", *SETTINGS).num_images == 20
@@ -133,6 +151,7 @@ def test_a_file_system_without_locks_is_warned_of_once(listed, monkeypatch, capl
 def test_a_folder_that_may_not_be_written_gets_one_warning(workdir, monkeypatch, caplog):
     def refuse(*args, **kwargs):  # a mode would not stop root
         raise OSError(errno.EROFS, "Read-only file system")
+
     touch("f/a.jpg")
     monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(array_cache.tempfile, "mkdtemp", refuse)
@@ -147,6 +166,7 @@ def test_descriptors_are_not_kept_where_no_lock_can_be_had(images, monkeypatch, 
 
     def refuse(*args, **kwargs):
         raise OSError(code, os.strerror(code))
+
     monkeypatch.setattr(FileLock, "acquire", refuse)
     assert (extract(DescriptorCache("kept", limit=10**9), images)[0] == expected).all()
     assert "The descriptors of f are not kept: kept cannot be used" in caplog.text

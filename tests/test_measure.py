@@ -9,7 +9,9 @@ from benchmarks.measure import interleaved, machine, peak_rss_anon, private_dirt
 
 def test_peak_is_seen_and_mapped_pages_are_not_counted(tmp_path):
     with peak_rss_anon() as peak:
-        held = mmap.mmap(-1, 40_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # fresh pages, whatever malloc has left over
+        held = mmap.mmap(
+            -1, 40_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        )  # fresh pages, whatever malloc has left over
         np.frombuffer(held, np.uint8)[:] = 1
         time.sleep(0.1)
         held.close()
@@ -40,5 +42,9 @@ def test_alternatives_are_timed_in_turn_and_tabulated():
     seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=3)
     assert calls == ["a", "b"] * 4 and [len(values) for values in seconds.values()] == [3, 3]
     assert table([{"way": "published", "s": 10.0}, {"way": "ours", "s": 2.5}], ["way", "s"], "s").splitlines() == [
-        "| way | s | ratio |", "| --- | --- | --- |", "| published | 10 | 1.00x |", "| ours | 2.5 | 4.00x |"]
+        "| way | s | ratio |",
+        "| --- | --- | --- |",
+        "| published | 10 | 1.00x |",
+        "| ours | 2.5 | 4.00x |",
+    ]
     assert "cores" in machine() and "torch" in machine() and "\n" not in machine()

@@ -23,25 +23,46 @@ EXAMPLE = "37.75/@0543256.96@4178906.70@10@S@037.75616@-122.50888@yIn0ZVVo@@030.
 
 
 def test_published_example():
-    np.testing.assert_array_equal(parse_fields(ImageNames.from_strings([EXAMPLE]), (1, 2, 9)), [[543256.96, 4178906.70, 30.0]])
-    assert "37.75/" + format_name(543256.96, 4178906.70, 10, "S", 37.75616, -122.50888, "yIn0ZVVo", "", 30, timestamp="201311") == EXAMPLE
+    np.testing.assert_array_equal(
+        parse_fields(ImageNames.from_strings([EXAMPLE]), (1, 2, 9)), [[543256.96, 4178906.70, 30.0]]
+    )
+    assert (
+        "37.75/"
+        + format_name(543256.96, 4178906.70, 10, "S", 37.75616, -122.50888, "yIn0ZVVo", "", 30, timestamp="201311")
+        == EXAMPLE
+    )
     east, north, zone, letter = latlon_to_utm(37.75616, -122.50888)
     assert (zone, letter) == (10, "S")
-    np.testing.assert_allclose((east, north), (543256.96, 4178906.70), rtol=0, atol=50)  # the example's own fields differ by 32 m
+    np.testing.assert_allclose(
+        (east, north), (543256.96, 4178906.70), rtol=0, atol=50
+    )  # the example's own fields differ by 32 m
     np.testing.assert_allclose(utm_to_latlon(east, north, zone, letter), (37.75616, -122.50888), atol=1e-6)
 
 
 def test_numbers_are_read_exactly_as_float_does():
     rng = np.random.default_rng(0)
-    texts = [f"{value:.{digits}f}" for value in rng.uniform(-1e6, 1e7, 500) for digits in (0, 2, 9)] + ["+5", "1e3", ".5", "007", " 3 "]
+    texts = [f"{value:.{digits}f}" for value in rng.uniform(-1e6, 1e7, 500) for digits in (0, 2, 9)] + [
+        "+5",
+        "1e3",
+        ".5",
+        "007",
+        " 3 ",
+    ]
     names = ImageNames.from_strings([f"ü/@{text}@0@.jpg" for text in texts])
     np.testing.assert_array_equal(positions(names)[:, 0], [float(text) for text in texts])
 
 
-@pytest.mark.parametrize(("name", "problem"), [
-    ("a@b.jpg", "has 1 '@', and needs at least 10"), (EXAMPLE.replace("0543256.96", "abc"), "has 'abc' in field 1 (UTM_east)"),
-    (EXAMPLE.replace("0543256.96", "nan"), "has 'nan' in field 1"), (EXAMPLE.replace("030.00", ""), "has '' in field 9 (heading)"),
-    (EXAMPLE.replace("4178906.70", "1" * 90), "has no number in field 2"), (EXAMPLE.replace("4178906.70", "1e30"), "not a usable number")])
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a@b.jpg", "has 1 '@', and needs at least 10"),
+        (EXAMPLE.replace("0543256.96", "abc"), "has 'abc' in field 1 (UTM_east)"),
+        (EXAMPLE.replace("0543256.96", "nan"), "has 'nan' in field 1"),
+        (EXAMPLE.replace("030.00", ""), "has '' in field 9 (heading)"),
+        (EXAMPLE.replace("4178906.70", "1" * 90), "has no number in field 2"),
+        (EXAMPLE.replace("4178906.70", "1e30"), "not a usable number"),
+    ],
+)
 def test_names_that_do_not_parse_are_named(name, problem):
     with pytest.raises(UserError) as error:
         build_groups([EXAMPLE, name], 10, 30, 5, 2, 1)
@@ -69,11 +90,19 @@ def reference_groups(names, M, alpha, N, L, minimum):
     return [sorted(group) for group in groups.values()], classes
 
 
-@pytest.mark.parametrize(("M", "alpha", "N", "L", "minimum"), [(10, 30, 5, 2, 2), (7, 50, 3, 3, 1), (15, 360, 1, 1, 3), (3, 90, 2, 1, 2)])
+@pytest.mark.parametrize(
+    ("M", "alpha", "N", "L", "minimum"), [(10, 30, 5, 2, 2), (7, 50, 3, 3, 1), (15, 360, 1, 1, 3), (3, 90, 2, 1, 2)]
+)
 def test_groups_equal_the_published_way(M, alpha, N, L, minimum):
     rng = np.random.default_rng(M)
-    easts, norths, headings = rng.uniform(-40, 60, 800), rng.uniform(4e6, 4e6 + 90, 800), rng.choice([0, 29.99, 30, 180, 330, 360], 800)
-    names = [format_name(*position, heading=heading) for *position, heading in zip(easts, norths, headings, strict=True)]
+    easts, norths, headings = (
+        rng.uniform(-40, 60, 800),
+        rng.uniform(4e6, 4e6 + 90, 800),
+        rng.choice([0, 29.99, 30, 180, 330, 360], 800),
+    )
+    names = [
+        format_name(*position, heading=heading) for *position, heading in zip(easts, norths, headings, strict=True)
+    ]
     expected, classes = reference_groups(names, M, alpha, N, L, minimum)
     groups = build_groups(names, M, alpha, N, L, minimum)
     assert [[tuple(c) for c in groups.class_ids(g).tolist()] for g in range(groups.num_groups)] == expected
@@ -100,8 +129,10 @@ def folder(workdir):
 
 
 def class_table(groups):
-    return [(groups.class_ids(g).tolist(), [groups.image_indices(g, r).tolist() for r in range(groups.num_classes(g))])
-            for g in range(groups.num_groups)]
+    return [
+        (groups.class_ids(g).tolist(), [groups.image_indices(g, r).tolist() for r in range(groups.num_classes(g))])
+        for g in range(groups.num_groups)
+    ]
 
 
 def test_cache_is_reopened_memory_mapped_and_equals_what_was_built(folder, caplog):
@@ -139,8 +170,12 @@ def test_cache_notices_another_list_parameters_or_data_set(folder):
 def test_damaged_cache_is_built_anew(folder, caplog):
     first = class_table(open_groups("train", 10, 30, 2, 1, 2))
     cache = os.path.join("cache", os.listdir("cache")[0])
-    for damage in (lambda path: os.truncate(path, 100), lambda path: np.save(path, np.arange(3)), os.unlink,
-                   lambda path: open(path, "wb").write(pickle.dumps(1))):
+    for damage in (
+        lambda path: os.truncate(path, 100),
+        lambda path: np.save(path, np.arange(3)),
+        os.unlink,
+        lambda path: open(path, "wb").write(pickle.dumps(1)),
+    ):
         damage(os.path.join(cache, "class_offsets.npy"))
         assert class_table(open_groups("train", 10, 30, 2, 1, 2)) == first
     with open(os.path.join(cache, "header.json"), "w") as file:
@@ -155,7 +190,17 @@ def test_unwritable_cache_is_one_clear_line(folder):
 
 
 def test_walk_is_sorted_and_takes_all_extensions(workdir):
-    for name in ("._a.jpg", ".Trash/a.jpg", "b/2.JPG", "a.jpeg", "b/1.png", "b.jpg", "B/0.jpg", "notes.txt", "x.jpg/inside.jpg"):
+    for name in (
+        "._a.jpg",
+        ".Trash/a.jpg",
+        "b/2.JPG",
+        "a.jpeg",
+        "b/1.png",
+        "b.jpg",
+        "B/0.jpg",
+        "notes.txt",
+        "x.jpg/inside.jpg",
+    ):
         os.makedirs(os.path.dirname(f"f/{name}"), exist_ok=True)
         open(f"f/{name}", "w").close()
     os.symlink("..", "f/b/loop")
@@ -171,9 +216,17 @@ def test_list_replaces_the_walk_in_its_order(workdir):
     assert list(list_images("f/")) == ["c.jpg", "a.jpg"]
 
 
-@pytest.mark.parametrize(("line", "problem"), [
-    ("../x.jpg", "leads out of the folder"), ("/etc/x.jpg", "leads out of the folder"), ("a/../../x.jpg", "leads out of the folder"),
-    ("x\0.jpg", "leads out of the folder"), ("absent.jpg", "which is not in f"), ("", "names no image")])
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("../x.jpg", "leads out of the folder"),
+        ("/etc/x.jpg", "leads out of the folder"),
+        ("a/../../x.jpg", "leads out of the folder"),
+        ("x\0.jpg", "leads out of the folder"),
+        ("absent.jpg", "which is not in f"),
+        ("", "names no image"),
+    ],
+)
 def test_bad_lists_are_refused(workdir, line, problem):
     os.makedirs("f")
     open("f_images_paths.txt", "w").write(line + "\n")

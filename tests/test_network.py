@@ -47,7 +47,9 @@ def test_backbone_names_in_any_case():
         canonical_backbone("ResNet51")
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"module." + k: v for k, v in s.items()}, lambda s: {"state_dict": s}])
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"module." + k: v for k, v in s.items()}, lambda s: {"state_dict": s}]
+)
 def test_initial_weights_from_a_file(tmp_path, wrap):
     torch.manual_seed(1)
     source = torchvision.models.resnet18(weights=None)
@@ -72,9 +74,12 @@ def test_initial_weights_that_do_not_fit_are_named(tmp_path):
 def test_failed_download_says_how_to_do_it_by_hand(tmp_path, monkeypatch):
     def refuse(url, *args, **kwargs):
         raise OSError("no network")
+
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
-    with pytest.raises(UserError, match=rf"no network.*download https://.*resnet18.*\.pth by hand and put it at {tmp_path}"):
+    with pytest.raises(
+        UserError, match=rf"no network.*download https://.*resnet18.*\.pth by hand and put it at {tmp_path}"
+    ):
         GeoLocalizationNet("ResNet18", 8, weights="IMAGENET1K_V1")
 
 

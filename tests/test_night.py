@@ -56,7 +56,9 @@ def test_fda_with_b_0_takes_the_mean_colour_alone_and_warns(caplog):
     source, target = photos(1, 60, 66, seed=1) * 0.3 + 0.3, photos(1, 60, 66, seed=2) * 0.2 + 0.35
     result = fda(source, target, 0.0161)  # 0.966 pixels
     torch.testing.assert_close(result.mean((-2, -1)), target.mean((-2, -1)))
-    torch.testing.assert_close(result - result.mean((-2, -1), keepdim=True), source - source.mean((-2, -1), keepdim=True))
+    torch.testing.assert_close(
+        result - result.mean((-2, -1), keepdim=True), source - source.mean((-2, -1), keepdim=True)
+    )
     assert "FDA with beta 0.0161 changes nothing but the mean colour of images of 66 x 60 pixels (b = 0)" in caplog.text
     caplog.clear()
     fda(source, target, 0.0161)
@@ -109,7 +111,9 @@ def test_noise_depends_on_the_key_alone():
         torch.testing.assert_close(gaussian_noise(key[None], (3, 20, 21))[0], noise, rtol=0, atol=1e-5)
     alike = torch.tensor([[5, 7], [6, 7], [5, 8]], dtype=torch.int32)  # neighbours in either word
     a, b, c = gaussian_noise(alike, (3, 100, 100)).flatten(1)
-    correlations = [abs((x[shift:] * y[:len(y) - shift]).mean()) for x, y in ((a, b), (a, c), (b, c)) for shift in range(3)]
+    correlations = [
+        abs((x[shift:] * y[: len(y) - shift]).mean()) for x, y in ((a, b), (a, c), (b, c)) for shift in range(3)
+    ]
     assert max(correlations) < 5 / 30_000**0.5
 
 
@@ -123,6 +127,7 @@ def pp_step_by_step(image, factors, circles, noise):
 
     def gray(image):
         return 0.2989 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+
     image = image * brightness
     image = image * saturation + gray(image) * (1 - saturation)
     image[2] *= blue
@@ -144,7 +149,9 @@ def test_post_processing_equals_its_steps_at_full_size(size, after_fda):
     images[0, 2, 5:20] = 1  # blue that overflows after FDA
     untouched, parameters = images.clone(), processing.sample_parameters(4, generator(2))
     results = processing.apply(images, parameters)
-    assert torch.equal(images, untouched) and results.dtype == torch.float32 and results.min() >= 0 and results.max() <= 1
+    assert (
+        torch.equal(images, untouched) and results.dtype == torch.float32 and results.min() >= 0 and results.max() <= 1
+    )
     noise = gaussian_noise(parameters.noise, images.shape[1:])
     for row in range(4):
         circles = parameters.circles[row].double().numpy() * [size[1], size[0], size[0]]
@@ -157,16 +164,23 @@ def test_post_processing_equals_its_steps_at_full_size(size, after_fda):
 def test_mask_at_low_resolution_is_that_at_full_resolution(size):
     circles = PostProcessing().sample_parameters(2, generator(4)).circles
     masks = _mask(circles, *size)
-    y, x = np.mgrid[:size[0], :size[1]] + 0.5
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
     for mask, rows in zip(masks, circles.double().numpy() * [size[1], size[0], size[0]], strict=True):
         full = 1 - np.any([np.hypot(x - row[0], y - row[1]) < row[2] for row in rows], axis=0).astype(np.float64)
         full = gaussian_filter(full, 80 / 512 * size[0], mode="reflect", truncate=6)
         assert full.max() - full.min() > 0.2
-        np.testing.assert_allclose(mask.numpy(), full, rtol=0, atol=0.003)  # of an opacity of 100: a third of a gray level
+        np.testing.assert_allclose(
+            mask.numpy(), full, rtol=0, atol=0.003
+        )  # of an opacity of 100: a third of a gray level
 
 
-@pytest.mark.parametrize(("after_fda", "ranges"), [(False, [(0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2)]),
-                                                   (True, [(0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1)])])
+@pytest.mark.parametrize(
+    ("after_fda", "ranges"),
+    [
+        (False, [(0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2)]),
+        (True, [(0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1)]),
+    ],
+)
 def test_parameters_cover_their_ranges(after_fda, ranges):
     parameters = PostProcessing(after_fda).sample_parameters(4000, generator())
     columns = [*parameters[:4], *parameters.circles.flatten(0, 1).T]
@@ -179,7 +193,11 @@ def test_parameters_cover_their_ranges(after_fda, ranges):
 
 def test_post_processing_is_a_function_of_the_seed_and_each_image_has_its_own_draws():
     images = photos(1).expand(3, -1, -1, -1)
-    first, again, other = post_process(images, generator(5)), post_process(images, generator(5)), post_process(images, generator(6))
+    first, again, other = (
+        post_process(images, generator(5)),
+        post_process(images, generator(5)),
+        post_process(images, generator(6)),
+    )
     assert torch.equal(first, again) and not torch.allclose(first, other) and not torch.allclose(first[0], first[1])
     assert not torch.allclose(first, post_process(images, generator(5), after_fda=True))
     noise = PostProcessing().sample_parameters(3, generator(5)).noise
@@ -189,13 +207,17 @@ def test_post_processing_is_a_function_of_the_seed_and_each_image_has_its_own_dr
 
 
 def test_the_benchmarks_plain_way_does_the_same_steps():
-    """With Pillow's 8 bits after every step to a few gray levels, away from the edges, which Pillow's blur does not mirror."""
+    """With Pillow's 8 bits after every step to a few gray levels, away from the edges, which Pillow's blur does not
+    mirror.
+    """
     image = Image.fromarray((photos(1, 128, 120)[0] * 255).byte().movedim(0, -1).numpy())
     day = torch.from_numpy(np.array(image)).movedim(-1, 0)[None] / 255
     processing = PostProcessing()
     parameters = processing.sample_parameters(1, generator(3))
     noise = gaussian_noise(parameters.noise, (3, 128, 120))[0].movedim(0, -1).numpy() * 5
-    plain = plain_post_process(image, [values.item() for values in parameters[:4]], parameters.circles[0].numpy() * [120, 128, 128], noise)
+    plain = plain_post_process(
+        image, [values.item() for values in parameters[:4]], parameters.circles[0].numpy() * [120, 128, 128], noise
+    )
     difference = np.asarray(plain) / 255 - processing.apply(day, parameters)[0].movedim(0, -1).numpy()
     assert np.abs(difference[40:-40, 40:-40]).max() < 4 / 255 and np.abs(difference).mean() < 1.5 / 255
     target = Image.fromarray((photos(1, 128, 120, seed=9)[0] * 90).byte().movedim(0, -1).numpy())
@@ -235,18 +257,28 @@ def test_augmentation_types():
     jitter = color_augmentation("colorjitter", 0.1, 0.2, 0.3, 0.4)
     assert isinstance(jitter, ColorJitter) and jitter.ranges == ColorJitter(0.1, 0.2, 0.3, 0.4).ranges
     gray = (0.2989 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2])[:, None]
-    expected = {"none": images, "brightness": 0.65 * images, "saturation": (0.85 * images + 0.15 * gray),
-                "contrast": (1.15 * images - 0.15 * gray.mean((1, 2, 3), keepdim=True)).clamp(0, 1)}
+    expected = {
+        "none": images,
+        "brightness": 0.65 * images,
+        "saturation": (0.85 * images + 0.15 * gray),
+        "contrast": (1.15 * images - 0.15 * gray.mean((1, 2, 3), keepdim=True)).clamp(0, 1),
+    }
     dark = 0.65 * images
     darker = (1.15 * dark - 0.15 * 0.65 * gray.mean((1, 2, 3), keepdim=True)).clamp(0, 1)
     luma = (0.2989 * darker[:, 0] + 0.587 * darker[:, 1] + 0.114 * darker[:, 2])[:, None]
     expected["bcs"] = 0.85 * darker + 0.15 * luma
     for name, result in expected.items():
-        torch.testing.assert_close(color_augmentation(name, 0.7, 0.7, 0.7, 0.5)(images, generator()), result, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            color_augmentation(name, 0.7, 0.7, 0.7, 0.5)(images, generator()), result, rtol=0, atol=1e-5
+        )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_night_is_the_same_on_a_gpu():
     images, targets = photos(4), photos(4, 60, 50, seed=6)
-    torch.testing.assert_close(post_process(images.cuda(), generator()).cpu(), post_process(images, generator()), rtol=0, atol=1e-4)
-    torch.testing.assert_close(fda(images.cuda(), targets.cuda(), 0.1).cpu(), fda(images, targets, 0.1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        post_process(images.cuda(), generator()).cpu(), post_process(images, generator()), rtol=0, atol=1e-4
+    )
+    torch.testing.assert_close(
+        fda(images.cuda(), targets.cuda(), 0.1).cpu(), fda(images, targets, 0.1), rtol=0, atol=1e-4
+    )

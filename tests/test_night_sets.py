@@ -72,7 +72,9 @@ def test_a_set_keeps_layout_fields_and_classes(tiny, night):
     assert build.night_name("37/@1@2@.jpg") == "37/night@1@2@.jpg"
     np.testing.assert_array_equal(parse_fields(names, (1, 2, 9)), parse_fields(day, (1, 2, 9)))
     for name in list(day)[::17]:
-        before, after = (to_array(open_rgb(path)).mean() for path in (f"{tiny}/train/{name}", f"{night}/{build.night_name(name)}"))
+        before, after = (
+            to_array(open_rgb(path)).mean() for path in (f"{tiny}/train/{name}", f"{night}/{build.night_name(name)}")
+        )
         assert after < 0.6 * before
     settings = json.load(open(f"{night}_night.json"))
     assert settings["method"] == "fda_pp" and settings["fda_beta"] == 0.05 and settings["seed"] == 0
@@ -89,7 +91,11 @@ def test_images_depend_on_seed_name_and_method_alone(targets):
     image = to_array(place_image(1, 0, 0))
     maker = NightMaker("fda_pp", 0.05, TargetImages(targets))
     assert np.array_equal(maker("a@b", image), NightMaker("fda_pp", 0.05, TargetImages(targets))("a@b", image))
-    others = [maker("a@c", image), NightMaker("fda_pp", 0.05, TargetImages(targets), seed=1)("a@b", image), NightMaker("pp")("a@b", image)]
+    others = [
+        maker("a@c", image),
+        NightMaker("fda_pp", 0.05, TargetImages(targets), seed=1)("a@b", image),
+        NightMaker("pp")("a@b", image),
+    ]
     assert not any(np.array_equal(maker("a@b", image), other) for other in others)
     drawn = {maker.target(str(name), (8, 8)).tobytes() for name in range(60)}
     assert len(drawn) == 4  # all that can be read
@@ -98,7 +104,9 @@ def test_images_depend_on_seed_name_and_method_alone(targets):
 def test_fda_set_is_the_fda_of_the_drawn_target(targets):
     image = to_array(place_image(1, 0, 0))
     maker = NightMaker("fda", 0.05, TargetImages(targets))
-    day, dark = (torch.from_numpy(np.array(values)).movedim(-1, 0)[None] / 255 for values in (image, maker.target("x", (64, 64))))
+    day, dark = (
+        torch.from_numpy(np.array(values)).movedim(-1, 0)[None] / 255 for values in (image, maker.target("x", (64, 64)))
+    )
     expected = (fda(day, dark, 0.05)[0].movedim(0, -1) * 255).round().byte().numpy()
     assert np.abs(maker("x", image).astype(int) - expected).max() <= 1
 
@@ -112,6 +120,7 @@ def test_an_interrupted_run_goes_on(tiny, targets, night, workdir, monkeypatch, 
             raise KeyboardInterrupt
         made.append(path)
         save(self, image, path)
+
     save = build._Chunks._save
     monkeypatch.setattr(build._Chunks, "_save", interrupted)
     with pytest.raises(SystemExit) as exit_:
@@ -157,7 +166,9 @@ def test_refuses_folders(tiny, targets, workdir, capsys):
     assert "folder nowhere does not exist" in refused(capsys, *fda_flags, "nowhere")
     os.mkdir("empty")
     assert "folder empty has no images" in refused(capsys, *fda_flags, "empty")
-    assert "--method fda takes colours from images of the night: give their folder as --target" in refused(capsys, *fda_flags[:-1])
+    assert "--method fda takes colours from images of the night: give their folder as --target" in refused(
+        capsys, *fda_flags[:-1]
+    )
     assert "are the same folder" in refused(capsys, *source, "--output", f"{tiny}/./train", "--method", "pp")
     assert "lies in the other" in refused(capsys, *source, "--output", f"{tiny}/train/night", "--method", "pp")
     assert "lies in the other" in refused(capsys, *source, "--output", tiny, "--method", "pp")
@@ -170,10 +181,14 @@ def test_refuses_folders(tiny, targets, workdir, capsys):
     assert "image name 'photo.jpg'" in refused(capsys, "--source", "plain", "--output", "n", "--method", "pp")
     os.truncate("plain/photo.jpg", 10)
     os.rename("plain/photo.jpg", "plain/@1@2@.jpg")
-    assert "none of the 1 images of plain can be read" in refused(capsys, "--source", "plain", "--output", "n", "--method", "pp")
+    assert "none of the 1 images of plain can be read" in refused(
+        capsys, "--source", "plain", "--output", "n", "--method", "pp"
+    )
     os.mkdir("bad")
     open("bad/x.jpg", "w").close()
-    assert "none of the 1 images of bad can be read" in refused(capsys, *source, "--output", "m", "--method", "fda", "--target", "bad")
+    assert "none of the 1 images of bad can be read" in refused(
+        capsys, *source, "--output", "m", "--method", "fda", "--target", "bad"
+    )
 
 
 def test_refuses_an_output_of_other_settings(tiny, targets, workdir, capsys):
@@ -186,27 +201,48 @@ def test_refuses_an_output_of_other_settings(tiny, targets, workdir, capsys):
     assert "n was begun with other settings: method 'pp' (now 'fda'), seed 0 (now 3), target None (now " in message
     os.mkdir("other")
     open("other/holiday.txt", "w").close()
-    assert "other is not empty and was not made by python -m datasets.night" in refused(capsys, *command, "--output", "other")
+    assert "other is not empty and was not made by python -m datasets.night" in refused(
+        capsys, *command, "--output", "other"
+    )
     for content, problem in (("{", "n_night.json is damaged"), ("[]", "was not written by")):
         with open("n_night.json", "w") as file:
             file.write(content)
         assert problem in refused(capsys, *command)
 
 
-@pytest.mark.parametrize(("flag", "value", "message"), [
-    ("--fda_beta", "0.6", "--fda_beta is 0.6, and must be from 0 to 0.5"), ("--fda_beta", "nan", "--fda_beta is nan"),
-    ("--num_workers", "-1", "--num_workers is -1"), ("--batch_size", "0", "--batch_size is 0"), ("--jpeg_quality", "101", "from 1 to 100"),
-    ("--sheet", "x.gif", "must end in .jpg or .png")])
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--fda_beta", "0.6", "--fda_beta is 0.6, and must be from 0 to 0.5"),
+        ("--fda_beta", "nan", "--fda_beta is nan"),
+        ("--num_workers", "-1", "--num_workers is -1"),
+        ("--batch_size", "0", "--batch_size is 0"),
+        ("--jpeg_quality", "101", "from 1 to 100"),
+        ("--sheet", "x.gif", "must end in .jpg or .png"),
+    ],
+)
 def test_refuses_values(tiny, workdir, capsys, flag, value, message):
     assert message in refused(capsys, "--source", f"{tiny}/train", "--output", "n", "--method", "pp", flag, value)
     assert not os.path.exists("n")
 
 
 def test_sheet(tiny, targets, workdir, capsys):
-    make("--source", f"{tiny}/train", "--target", targets, "--sheet", "out/sheet.png", "--sheet_rows", 3, "--sheet_pixels", 64, *BETA)
+    make(
+        "--source",
+        f"{tiny}/train",
+        "--target",
+        targets,
+        "--sheet",
+        "out/sheet.png",
+        "--sheet_rows",
+        3,
+        "--sheet_pixels",
+        64,
+        *BETA,
+    )
     sheet = np.asarray(Image.open("out/sheet.png")).astype(float)
     assert sheet.shape[1] == 5 * 66 + 2 and sheet.shape[0] >= 3 * 66
-    columns = [sheet[-66 * 3:, 2 + 66 * i:2 + 66 * i + 64].mean() for i in range(5)]
+    columns = [sheet[-66 * 3 :, 2 + 66 * i : 2 + 66 * i + 64].mean() for i in range(5)]
     assert columns[0] > columns[1] > columns[3] and columns[0] > columns[2]  # day, FDA, PP, both
     make("--source", f"{tiny}/train", "--sheet", "pp.jpg", "--sheet_rows", 2, "--sheet_pixels", 32)
     assert Image.open("pp.jpg").width == 2 * 34 + 2
@@ -222,7 +258,9 @@ def open_dataset(tiny, night=None, pseudo=None, batch_size=5, seed=0):
     names = list_images(f"{tiny}/train")
     groups = build_groups(names, 10, 30, 2, 1, 2)
     schedule = Schedule([groups.num_classes(group) for group in range(2)], batch_size, 3, 4, seed)
-    pseudo_targets = PseudoTargets(pseudo, build_groups(list_images(pseudo), 10, 30, 2, 1, 1), groups, 2) if pseudo else None
+    pseudo_targets = (
+        PseudoTargets(pseudo, build_groups(list_images(pseudo), 10, 30, 2, 1, 1), groups, 2) if pseudo else None
+    )
     return TrainDataset(f"{tiny}/train", groups, schedule, pseudo_targets=pseudo_targets, night=night)
 
 
@@ -260,7 +298,10 @@ def test_pseudo_target_set_whose_classes_do_not_match(tiny, night, workdir, caps
         os.unlink(path)
     flags = ["--dataset_folder", tiny, *FLAGS]
     line = fails(train, capsys, *flags, "--pseudo_target_folder", "other")
-    assert "2 of the 24 classes that are trained have no image in other, which has 22 classes (the first that it lacks: (551030, " in line
+    assert (
+        "2 of the 24 classes that are trained have no image in other, which has 22 classes (the first that it lacks: (551030, "
+        in line
+    )
     assert "folder nowhere does not exist" in fails(train, capsys, *flags, "--pseudo_target_folder", "nowhere")
 
 
@@ -280,10 +321,14 @@ def test_night_rows_and_targets_do_not_depend_on_workers_or_on_the_first_step(ti
     alone = [dataset[step] for step in range(12)]
     for first, workers in ((0, 2), (7, 1)):
         for batch, expected in zip(make_loader(dataset, first, workers, pin_memory=False), alone[first:], strict=True):
-            assert torch.equal(batch.night.rows, expected.night.rows) and torch.equal(batch.night.targets, expected.night.targets)
+            assert torch.equal(batch.night.rows, expected.night.rows) and torch.equal(
+                batch.night.targets, expected.night.targets
+            )
     counts = [len(batch.night.rows) for batch in alone]
     assert len(set(counts)) > 2 and 15 < sum(counts) < 45
-    assert all(batch.night.targets.shape == (len(batch.night.rows), 3, 64, 64) for batch in alone)  # whatever the targets' sizes
+    assert all(
+        batch.night.targets.shape == (len(batch.night.rows), 3, 64, 64) for batch in alone
+    )  # whatever the targets' sizes
     assert any(path == f"{targets}/night 4.png" for batch in alone for path, _ in batch.unreadable)
     other = open_dataset(tiny, NightAugmentation("fda", 0.5, 0.05, TargetImages(targets)), seed=1)
     assert any(not torch.equal(other[step].night.rows, alone[step].night.rows) for step in range(12))
@@ -305,8 +350,24 @@ def weights(folder):
 
 
 def test_training_with_everything_does_not_depend_on_workers_and_resumes(tiny, targets, night, workdir):
-    flags = ["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", 2, "--pseudo_target_folder", night, *BETA,
-             "--night_augmentation", "fda_pp", "--target_dataset_folder", targets, "--loss", "arcface", "--augmentation_type", "bcs"]
+    flags = [
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--iterations_per_epoch",
+        2,
+        "--pseudo_target_folder",
+        night,
+        *BETA,
+        "--night_augmentation",
+        "fda_pp",
+        "--target_dataset_folder",
+        targets,
+        "--loss",
+        "arcface",
+        "--augmentation_type",
+        "bcs",
+    ]
     whole = run(train, *flags, "--save_dir", "whole", "--num_workers", 1)
     part = run(train, *flags, "--save_dir", "part", "--epochs_num", 1)
     first = weights(part)["backbone.0.weight"]
@@ -324,24 +385,40 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
     assert read_tensors(last)["head_settings"] == {"loss": "emms", "s": 30.0, "m": 0.40, "l": 2.0}
     run(train, *flags, "--loss", "emms", "--emms_l", 1.5, "--loss_m", 0.4, "--accept_changes", "--resume_train", last)
     log = open(f"{folder}/info.log").read()
-    assert "The resumed run had --emms_l 2.0, now 1.5: results will be neither run's" in log and "had --loss_m" not in log
+    assert (
+        "The resumed run had --emms_l 2.0, now 1.5: results will be neither run's" in log and "had --loss_m" not in log
+    )
     capsys.readouterr()
     with pytest.raises(SystemExit):
         train.main([str(flag) for flag in [*flags, "--resume_train", last]])
-    assert "was trained with --loss emms, not cosface: resume with that, or start from its network alone" in capsys.readouterr().err
+    assert (
+        "was trained with --loss emms, not cosface: resume with that, or start from its network alone"
+        in capsys.readouterr().err
+    )
 
 
 # --- the flags
 
 
-@pytest.mark.parametrize(("flags", "message"), [
-    (["--night_augmentation", "fda"], "--night_augmentation fda takes colours from images of the night: give their folder as "
-     "--target_dataset_folder"),
-    (["--night_augmentation", "fda_pp"], "--target_dataset_folder"), (["--fda_beta", "0.51"], "from 0 to 0.5"),
-    (["--fda_beta", "-0.1"], "from 0 to 0.5"), (["--night_probability", "1.5"], "from 0 to 1"),
-    (["--loss_m", "1.5"], "--loss_m 1.5 is out of the range of --loss cosface"), (["--emms_l", "1"], "--emms_l belongs to --loss emms"),
-    (["--fda_queries", "--fda_database"], "not both"), (["--loss", "softmax"], "invalid choice"),
-    (["--augmentation_type", "hue"], "invalid choice")])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--night_augmentation", "fda"],
+            "--night_augmentation fda takes colours from images of the night: give their folder as "
+            "--target_dataset_folder",
+        ),
+        (["--night_augmentation", "fda_pp"], "--target_dataset_folder"),
+        (["--fda_beta", "0.51"], "from 0 to 0.5"),
+        (["--fda_beta", "-0.1"], "from 0 to 0.5"),
+        (["--night_probability", "1.5"], "from 0 to 1"),
+        (["--loss_m", "1.5"], "--loss_m 1.5 is out of the range of --loss cosface"),
+        (["--emms_l", "1"], "--emms_l belongs to --loss emms"),
+        (["--fda_queries", "--fda_database"], "not both"),
+        (["--loss", "softmax"], "invalid choice"),
+        (["--augmentation_type", "hue"], "invalid choice"),
+    ],
+)
 def test_bad_flags(workdir, capsys, flags, message):
     # what training alone uses is nothing to eval.py, so that one recipe serves both
     for script in (train,) if "--night_augmentation" in flags else (train, eval_script):
@@ -357,7 +434,9 @@ def test_missing_empty_and_damaged_target_folders(tiny, workdir, capsys):
     assert "folder nowhere does not exist" in fails(train, capsys, *flags, "nowhere")
     assert "folder empty has no images" in fails(train, capsys, *flags, "empty")
     open("empty/x.jpg", "w").close()
-    assert "none of the 1 images of empty can be read" in fails(train, capsys, *flags, "empty", "--night_probability", 1)
+    assert "none of the 1 images of empty can be read" in fails(
+        train, capsys, *flags, "empty", "--night_probability", 1
+    )
 
 
 # --- FDA at the test
@@ -368,13 +447,17 @@ def test_fda_images_take_the_amplitude_of_the_drawn_target(tiny, targets):
     wrapped = FDAImages(images, dark, 0.05, seed=2)
     assert len(wrapped) == len(images) and wrapped.path(3) == images.path(3) and wrapped.folder == images.folder
     settings = json.loads(json.dumps(wrapped.settings))
-    assert settings.pop("target_images") == hashlib.sha256(b"".join(b"night %d.png\n" % i for i in range(5))).hexdigest()
+    assert (
+        settings.pop("target_images") == hashlib.sha256(b"".join(b"night %d.png\n" % i for i in range(5))).hexdigest()
+    )
     assert settings == {"fda_beta": 0.05, "seed": 2, "targets": os.path.realpath(targets)}
     used = set()
     for index in range(len(images)):
         _, found, reason = wrapped[index]
         assert found.dtype == torch.uint8 and found.shape == (3, 64, 64) and not reason
-        candidates = [fda(images[index][1][None] / 255, dark[target][1][None] / 255, 0.05)[0] * 255 for target in range(4)]
+        candidates = [
+            fda(images[index][1][None] / 255, dark[target][1][None] / 255, 0.05)[0] * 255 for target in range(4)
+        ]
         nearest = [(found.float() - candidate).abs().max().item() for candidate in candidates]
         assert min(nearest) < 1
         used.add(int(np.argmin(nearest)))
@@ -397,23 +480,46 @@ def test_fda_images_that_cannot_be_read(tiny, workdir):
 
 
 def test_eval_with_fda(tiny, workdir, caplog):
-    flags = ["--dataset_folder", tiny, "--backbone_weights", "none", "--fc_output_dim", 16, "--num_workers", 0, "--device", "cpu"]
+    flags = [
+        "--dataset_folder",
+        tiny,
+        "--backbone_weights",
+        "none",
+        "--fc_output_dim",
+        16,
+        "--num_workers",
+        0,
+        "--device",
+        "cpu",
+    ]
     descriptors = {}
 
     def record(network, images, *rest, **options):
         descriptors[name, type(images).__name__, len(images)] = extract(network, images, *rest, **options)
         return descriptors[name, type(images).__name__, len(images)]
+
     import test
+
     extract, test.extract_descriptors = test.extract_descriptors, record
     try:
         for name, more in {"plain": [], "queries": ["--fda_queries", *BETA], "database": ["--fda_database"]}.items():
             run(eval_script, *flags, *more, "--save_dir", name)
     finally:
         test.extract_descriptors = extract
-    assert set(descriptors) == {("plain", "ImageFolder", 12), ("plain", "ImageFolder", 24), ("queries", "FDAImages", 12),
-                                ("queries", "ImageFolder", 24), ("database", "ImageFolder", 12), ("database", "FDAImages", 24)}
-    assert not np.allclose(descriptors["queries", "FDAImages", 12][0], descriptors["plain", "ImageFolder", 12][0], atol=1e-4)
-    np.testing.assert_array_equal(descriptors["queries", "ImageFolder", 24][0], descriptors["plain", "ImageFolder", 24][0])
+    assert set(descriptors) == {
+        ("plain", "ImageFolder", 12),
+        ("plain", "ImageFolder", 24),
+        ("queries", "FDAImages", 12),
+        ("queries", "ImageFolder", 24),
+        ("database", "ImageFolder", 12),
+        ("database", "FDAImages", 24),
+    }
+    assert not np.allclose(
+        descriptors["queries", "FDAImages", 12][0], descriptors["plain", "ImageFolder", 12][0], atol=1e-4
+    )
+    np.testing.assert_array_equal(
+        descriptors["queries", "ImageFolder", 24][0], descriptors["plain", "ImageFolder", 24][0]
+    )
     assert caplog.text.count("FDA with beta 0.01 changes nothing but the mean colour") <= 1
 
 

@@ -1,4 +1,6 @@
-"""Ranks whose machines have disks of their own, or see a common one late: kept descriptors, lists of images, the best model."""
+"""Ranks whose machines have disks of their own, or see a common one late: kept descriptors, lists of images, the best
+model.
+"""
 
 import contextlib
 import errno
@@ -79,7 +81,11 @@ class OldHeader(FolderStore):
 def evaluations_of_stores_that_are_not_seen_alike():
     """Of a complete store: one whose mark comes late to rank 1, one whose header does, and one that rank 0 cannot mark."""
     results = []
-    for there, name, value in ((1, "os.path.exists", lambda path: False), (1, "FolderStore", OldHeader), (0, "open", refuse)):
+    for there, name, value in (
+        (1, "os.path.exists", lambda path: False),
+        (1, "FolderStore", OldHeader),
+        (0, "open", refuse),
+    ):
         with pytest.MonkeyPatch.context() as patch:
             if distributed.rank() == there:
                 patch.setattr(f"retrieval.sharded.{name}", value, raising=name != "open")
@@ -112,11 +118,18 @@ def test_the_mark_of_a_killed_run_is_in_nobodys_way(places):  # noqa: F811
 def different_lists():
     """What each check says on this rank, whose folders are those of its machine."""
     machine, messages = f"machine{distributed.rank()}", []
-    for test_sets, further in ((["same"], ["same/q"]), (["more"], []), (["renamed"], []), (["same"], ["same/q", "more/db"]),
-                               (["same", "same" if distributed.rank() else "also"], [])):
+    for test_sets, further in (
+        (["same"], ["same/q"]),
+        (["more"], []),
+        (["renamed"], []),
+        (["same"], ["same/q", "more/db"]),
+        (["same", "same" if distributed.rank() else "also"], []),
+    ):
         try:
-            check_same_lists([TestDataset(f"{machine}/{name}/db", f"{machine}/{name}/q") for name in test_sets],
-                             [(f"{machine}/{name}", list_images(f"{machine}/{name}")) for name in further])
+            check_same_lists(
+                [TestDataset(f"{machine}/{name}/db", f"{machine}/{name}/q") for name in test_sets],
+                [(f"{machine}/{name}", list_images(f"{machine}/{name}")) for name in further],
+            )
             messages.append("")
         except UserError as error:
             messages.append(str(error))
@@ -131,8 +144,13 @@ def test_ranks_with_different_images_are_told_of_the_folder():
                     save_place(f"machine{rank}/{name}/{folder}", place, 0, 1)
     save_place("machine1/more/db", 3, 0, 1)
     os.rename(glob.glob("machine1/renamed/q/sub/*")[0], "machine1/renamed/q/sub/@551000@4181000@@@@@@@@@@@@.jpg")
-    expected = ["", "machine0/more/db: 3 images, and machine1/more/db: 4 images", "machine0/renamed/q: 2 images, and machine1/renamed/q: 2",
-                "machine0/more/db: 3 images, and machine1/more/db: 4 images", "machine0/also/db: 3 images, and no further folder: 0 images"]
+    expected = [
+        "",
+        "machine0/more/db: 3 images, and machine1/more/db: 4 images",
+        "machine0/renamed/q: 2 images, and machine1/renamed/q: 2",
+        "machine0/more/db: 3 images, and machine1/more/db: 4 images",
+        "machine0/also/db: 3 images, and no further folder: 0 images",
+    ]
     first, second = all_ranks(2, different_lists)
     assert first == second
     for message, part in zip(first, expected, strict=True):
@@ -144,11 +162,15 @@ def on_this_machine(main, folder_flag, *flags):
     main([folder_flag, f"machine{distributed.rank()}", *map(str, flags)])
 
 
-@pytest.mark.parametrize(("part", "flag", "flags", "counts"), [
-    ("test", "--test_set_folder", None, (12, 13)),
-    ("val/database", "--target_dataset_folder", ["--domain_adaptation", "grl"], (24, 25)),
-    ("val/database", "--target_dataset_folder", ["--night_augmentation", "fda"], (24, 25)),
-    ("train", "--pseudo_target_folder", [], (72, 73))])
+@pytest.mark.parametrize(
+    ("part", "flag", "flags", "counts"),
+    [
+        ("test", "--test_set_folder", None, (12, 13)),
+        ("val/database", "--target_dataset_folder", ["--domain_adaptation", "grl"], (24, 25)),
+        ("val/database", "--target_dataset_folder", ["--night_augmentation", "fda"], (24, 25)),
+        ("train", "--pseudo_target_folder", [], (72, 73)),
+    ],
+)
 def test_scripts_refuse_different_folders(tiny, part, flag, flags, counts):
     """eval.py's queries, and what train.py reads beside its training set."""
     for rank in range(2):
@@ -165,15 +187,19 @@ def test_scripts_refuse_different_folders(tiny, part, flag, flags, counts):
 
 
 def trained_with(load_best, there, *flags):
-    """train.py, in which one rank reads the best model in another way. The digest of the network that this rank tests in the end, and its
-    recalls."""
+    """train.py, in which one rank reads the best model in another way. The digest of the network that this rank tests
+    in the end, and its recalls.
+    """
     tested = []
     with pytest.MonkeyPatch.context() as patch:
         if distributed.rank() == there:
             patch.setattr(Checkpoints, "load_best", load_best)
 
         def recorded(test_set, network, *arguments, test_and_report=train.test_and_report):
-            tested.append((digest_tensors(network.state_dict()), test_and_report(test_set, network, *arguments).recalls.tolist()))
+            tested.append(
+                (digest_tensors(network.state_dict()), test_and_report(test_set, network, *arguments).recalls.tolist())
+            )
+
         patch.setattr(train, "test_and_report", recorded)
         train.main([str(flag) for flag in flags])
     return tested
@@ -191,4 +217,8 @@ def test_rank_0_reads_the_best_model_for_all(tiny):
     assert first == second == [(digest_tensors(read_tensors(best)), first[0][1])]
     _, codes, errors = run_ranks(2, trained_with, no_best_model, 0, *flags)
     lines = [line for text in errors for line in text.splitlines() if "error: " in line]
-    assert codes == [2, 2] and len(lines) == 1 and re.search(r"error: logs.*best_model.pth cannot be written: No space left", lines[0])
+    assert (
+        codes == [2, 2]
+        and len(lines) == 1
+        and re.search(r"error: logs.*best_model.pth cannot be written: No space left", lines[0])
+    )

@@ -52,8 +52,10 @@ def trained_so_far(save_dir):
 
 def largest_difference(state, expected):
     """Of all weights of network and heads."""
-    pairs = [(state["model_state_dict"], expected["model_state_dict"]),
-             *zip(state["classifiers_state_dict"], expected["classifiers_state_dict"], strict=True)]
+    pairs = [
+        (state["model_state_dict"], expected["model_state_dict"]),
+        *zip(state["classifiers_state_dict"], expected["classifiers_state_dict"], strict=True),
+    ]
     return max((a[key].double() - b[key].double()).abs().max().item() for a, b in pairs for key in b)
 
 
@@ -72,7 +74,18 @@ def assert_equal(a, b):
         assert a == b or a != a
 
 
-FIFTY = [*FLAGS, "--freeze_bn", "--backbone", "MobileNet_V2", "--batch_size", "7", "--epochs_num", "2", "--iterations_per_epoch", "25"]
+FIFTY = [
+    *FLAGS,
+    "--freeze_bn",
+    "--backbone",
+    "MobileNet_V2",
+    "--batch_size",
+    "7",
+    "--epochs_num",
+    "2",
+    "--iterations_per_epoch",
+    "25",
+]
 
 
 def assert_same_trajectory(one, many, rows, other_rows):
@@ -81,7 +94,9 @@ def assert_same_trajectory(one, many, rows, other_rows):
     for row, other in zip(rows, other_rows, strict=True):
         assert row["images_crc32"] == other["images_crc32"]
         assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-4)
-        assert abs(float(row["R@1"]) - float(other["R@1"])) < 9  # one of 12 queries: untrained descriptors are near to each other
+        assert (
+            abs(float(row["R@1"]) - float(other["R@1"])) < 9
+        )  # one of 12 queries: untrained descriptors are near to each other
 
 
 def test_many_processes_follow_the_trajectory_of_one(tiny):
@@ -104,10 +119,16 @@ def record_traffic(*flags):
 
 def test_frozen_parameters_are_never_communicated(tiny):
     flags = [flag for flag in FEW if flag != "--train_all_layers"]
-    (traffic, _) = all_ranks(2, record_traffic, "--dataset_folder", tiny, *flags, "--epochs_num", 1, "--save_dir", "frozen")
+    (traffic, _) = all_ranks(
+        2, record_traffic, "--dataset_folder", tiny, *flags, "--epochs_num", 1, "--save_dir", "frozen"
+    )
     network = GeoLocalizationNet("MobileNet_V2", 32)
     trained_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    assert traffic["gradients"] == 4 * 4 * trained_parameters < 4 * 4 * sum(parameter.numel() for parameter in network.parameters())
+    assert (
+        traffic["gradients"]
+        == 4 * 4 * trained_parameters
+        < 4 * 4 * sum(parameter.numel() for parameter in network.parameters())
+    )
     assert traffic["descriptors"] == 4 * 4 * 2 * 32  # two of four images; the head's gradient is not there
 
 
@@ -115,9 +136,34 @@ def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny)
     """With stochastic depth, whose draws are the whole batch's."""
     shutil.copytree(f"{tiny}/train", "pseudo")
     shutil.copytree(f"{tiny}/val/database", "target")
-    flags = ["--dataset_folder", tiny, *FLAGS, "--freeze_bn", "--backbone", "EfficientNet_B0", "--image_size", "32", "--batch_size", "5",
-             "--iterations_per_epoch", "4", "--groups_num", "1", "--pseudo_target_folder", "pseudo", "--target_dataset_folder", "target",
-             "--domain_adaptation", "aada", "--domain_batch_size", "5", "--aada_m", "300", "--domain_lr", "1e-3"]
+    flags = [
+        "--dataset_folder",
+        tiny,
+        *FLAGS,
+        "--freeze_bn",
+        "--backbone",
+        "EfficientNet_B0",
+        "--image_size",
+        "32",
+        "--batch_size",
+        "5",
+        "--iterations_per_epoch",
+        "4",
+        "--groups_num",
+        "1",
+        "--pseudo_target_folder",
+        "pseudo",
+        "--target_dataset_folder",
+        "target",
+        "--domain_adaptation",
+        "aada",
+        "--domain_batch_size",
+        "5",
+        "--aada_m",
+        "300",
+        "--domain_lr",
+        "1e-3",
+    ]
     run(*flags, "--save_dir", "one")
     all_ranks(3, run, *flags, "--save_dir", "many")
     (_, one, rows), (_, many, other_rows) = trained("one"), trained("many")
@@ -150,11 +196,16 @@ def test_groups_go_on_with_another_number_of_processes(tiny):
     run(*flags, "--save_dir", "groups", "--resume_train", "auto")
     folder, state, rows = trained("groups")
     assert state["epoch_num"] == 2 and [row["group"] for row in rows] == ["0+1", "0+1"]
-    assert "The resumed run had 2 processes, now 1: groups take turns from this step on" in open(f"{folder}/info.log").read()
+    assert (
+        "The resumed run had 2 processes, now 1: groups take turns from this step on"
+        in open(f"{folder}/info.log").read()
+    )
     for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True):
         assert old["weight"].shape == new["weight"].shape == (12, 32)
-    moved = [not torch.equal(old["weight"], new["weight"])
-             for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True)]
+    moved = [
+        not torch.equal(old["weight"], new["weight"])
+        for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True)
+    ]
     assert moved == [False, True]  # by the last two steps, which are turn 5 of one process
 
 
@@ -178,15 +229,31 @@ def run_with_sgd(*flags, place=None):
 
 
 def test_groups_averaged_at_every_step_descend_their_mean_gradient(tiny):
-    flags = ["--dataset_folder", tiny, *FEW, "--parallel", "groups", "--local_steps", 1, "--iterations_per_epoch", 1, "--epochs_num", 1,
-             "--freeze_bn", "--lr", 0.1]
+    flags = [
+        "--dataset_folder",
+        tiny,
+        *FEW,
+        "--parallel",
+        "groups",
+        "--local_steps",
+        1,
+        "--iterations_per_epoch",
+        1,
+        "--epochs_num",
+        1,
+        "--freeze_bn",
+        "--lr",
+        0.1,
+    ]
     all_ranks(2, run_with_sgd, *flags, "--save_dir", "both")
     for place in range(2):
         run_with_sgd(*flags, "--save_dir", f"group{place}", place=place)
     first, second, both = (trained(name)[1]["model_state_dict"] for name in ("group0", "group1", "both"))
     assert max((first[key] - second[key]).abs().max() for key in first) > 1e-3
     for key, value in both.items():
-        torch.testing.assert_close(value.double(), (first[key].double() + second[key].double()) / 2, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            value.double(), (first[key].double() + second[key].double()) / 2, rtol=1e-6, atol=1e-6
+        )
 
 
 def record_averages(*flags):
@@ -199,6 +266,7 @@ def record_averages(*flags):
             average(parallel, run)
             moments = [entry["exp_avg"] for entry in run.optimizer.state.values()]
             digests.append((digest_tensors(run.network.state_dict()), digest_tensors(dict(enumerate(moments)))))
+
         patch.setattr(Parallel, "_average_networks", recorded)
         run(*flags)
     return digests
@@ -206,8 +274,23 @@ def record_averages(*flags):
 
 @pytest.mark.parametrize("moments", ["keep", "average", "reset"])
 def test_networks_are_bit_equal_after_each_average(tiny, moments):
-    first, second = all_ranks(2, record_averages, "--dataset_folder", tiny, *FEW, "--parallel", "groups", "--local_steps", 2, "--save_dir",
-                              "groups", "--epochs_num", 1, "--local_moments", moments)
+    first, second = all_ranks(
+        2,
+        record_averages,
+        "--dataset_folder",
+        tiny,
+        *FEW,
+        "--parallel",
+        "groups",
+        "--local_steps",
+        2,
+        "--save_dir",
+        "groups",
+        "--epochs_num",
+        1,
+        "--local_moments",
+        moments,
+    )
     assert len(first) == 2 and first[0] != first[1]
     for (network, moment), (other_network, other_moment) in zip(first, second, strict=True):
         assert network == other_network and (moment == other_moment) == (moments != "keep")
@@ -222,7 +305,9 @@ def test_one_process_with_an_epoch_a_turn_is_the_published_schedule(tiny):
         run("--dataset_folder", tiny, *FEW, *flags, "--local_steps", 4, "--save_dir", name)
         _, expected, rows = trained("published")
         _, state, other_rows = trained(name)
-        assert largest_difference(state, expected) == 0 and [row["loss"] for row in rows] == [row["loss"] for row in other_rows]
+        assert largest_difference(state, expected) == 0 and [row["loss"] for row in rows] == [
+            row["loss"] for row in other_rows
+        ]
 
 
 def test_groups_in_turn():
@@ -230,7 +315,10 @@ def test_groups_in_turn():
     assert [joint.at(step)[1:] for step in range(8)] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (0, 2), (0, 3)]
     assert joint.groups_of(0) == [0, 1, 2] and joint.at(7)[0] == 1
     ranks = [Schedule([9] * 4, 4, 4, 2, 0, 2, (rank, 2)) for rank in range(2)]
-    assert [[schedule.at(step)[1] for step in range(8)] for schedule in ranks] == [[0, 0, 2, 2, 0, 0, 2, 2], [1, 1, 3, 3, 1, 1, 3, 3]]
+    assert [[schedule.at(step)[1] for step in range(8)] for schedule in ranks] == [
+        [0, 0, 2, 2, 0, 0, 2, 2],
+        [1, 1, 3, 3, 1, 1, 3, 3],
+    ]
     assert ranks[1].groups_of(0) == [1, 3] and ranks[1].at(6) == (1, 3, 2)
     published = Schedule([9] * 3, 4, 5, 7, 0)
     assert published.groups_of(4) == [1] and published.at(23) == (4, 1, 8)
@@ -245,6 +333,7 @@ def run_and_stop(step, number, *flags, rank=1):
             if at == step and distributed.rank() == rank:
                 os.kill(os.getpid(), number)
             return factor(name, steps, at)
+
         patch.setattr(train, "lr_factor", stopping)
         run(*flags)
 
@@ -258,40 +347,55 @@ def test_a_signal_to_one_rank_stops_all_and_nothing_is_lost(tiny, flags):
     assert codes == [128 + signal.SIGUSR1] * 2, "\n".join(errors)
     assert (state["epoch_num"], state["iteration"]) == (1, 2)
     log = open(f"{folder}/info.log").read()
-    assert log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
+    assert (
+        log.count("told to end by SIGUSR1") == 1 and log.count("A checkpoint of epoch 1, iteration 2 is written") == 1
+    )
     all_ranks(2, run, *flags, "--save_dir", "stopped", "--resume_train", "auto")
     _, whole, rows = trained("whole")
     _, state, other_rows = trained("stopped")
     for key in ("model_state_dict", "optimizer_state_dict", "classifiers_state_dict", "optimizers_state_dict"):
         assert_equal(state[key], whole[key])
-    assert [[row[key] for key in ("loss", "images_crc32", "R@1")] for row in rows] == \
-        [[row[key] for key in ("loss", "images_crc32", "R@1")] for row in other_rows]
+    assert [[row[key] for key in ("loss", "images_crc32", "R@1")] for row in rows] == [
+        [row[key] for key in ("loss", "images_crc32", "R@1")] for row in other_rows
+    ]
 
 
 def test_a_killed_rank_stops_the_others_with_one_message(tiny):
-    _, codes, errors = run_ranks(2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "killed")
+    _, codes, errors = run_ranks(
+        2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "killed"
+    )
     assert codes == [1, -signal.SIGKILL]
     (log,) = glob.glob("logs/killed/*/info.log")
     lines = [line for line in open(log).read().splitlines() if "error: " in line]
-    assert len(lines) == 1 and "rank 1 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in errors[0]
+    assert (
+        len(lines) == 1 and "rank 1 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in errors[0]
+    )
 
 
 def test_that_rank_0_was_killed_is_said_by_another(tiny):
     kill_rank_0 = functools.partial(run_and_stop, rank=0)
-    _, codes, errors = run_ranks(3, kill_rank_0, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--freeze_bn", "--save_dir", "killed")
+    _, codes, errors = run_ranks(
+        3, kill_rank_0, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--freeze_bn", "--save_dir", "killed"
+    )
     assert codes == [-signal.SIGKILL, 1, 1]
     (log,) = glob.glob("logs/killed/*/info.log")
     for text in (open(log).read(), "".join(errors)):
         lines = [line for line in text.splitlines() if "error: " in line]
-        assert len(lines) == 1 and "rank 0 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in text
+        assert (
+            len(lines) == 1 and "rank 0 (process" in lines[0] and "was killed" in lines[0] and "Traceback" not in text
+        )
 
 
 def fail_alone(seconds):
-    """A body of run_experiment that fails on rank 0 while the others wait for it in a collective; how long this rank took to end."""
+    """A body of run_experiment that fails on rank 0 while the others wait for it in a collective; how long this rank
+    took to end.
+    """
+
     def body(args, folder):
         if distributed.is_main():
             raise UserError("mend it")
         distributed.barrier()
+
     start = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         commons.run_experiment(body, SimpleNamespace(save_dir="alone"))
@@ -311,14 +415,22 @@ def test_a_rank_on_another_machine_that_falls_silent_is_named(tiny, monkeypatch)
     monkeypatch.setattr("distributed.failures.PULSE", 0.2)
     # whose processes cannot be seen from here
     monkeypatch.setattr("distributed.failures._machine", lambda: os.environ.get("RANK"))
-    _, codes, errors = run_ranks(2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "silent")
+    _, codes, errors = run_ranks(
+        2, run_and_stop, 1, signal.SIGKILL, "--dataset_folder", tiny, *FEW, "--save_dir", "silent"
+    )
     assert codes == [1, -signal.SIGKILL]
     (log,) = glob.glob("logs/silent/*/info.log")
     lines = [line for line in open(log).read().splitlines() if "error: " in line]
-    assert len(lines) == 1 and re.search(r"rank 1 \(process .* has not been heard of for 2 s", lines[0]) and "Traceback" not in errors[0]
+    assert (
+        len(lines) == 1
+        and re.search(r"rank 1 \(process .* has not been heard of for 2 s", lines[0])
+        and "Traceback" not in errors[0]
+    )
 
 
-@pytest.mark.parametrize("flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]])
+@pytest.mark.parametrize(
+    "flags", [["--val_set_folder", "nowhere"], ["--batch_size", "x"], ["--parallel", "groups", "--groups_num", "1"]]
+)
 def test_a_users_error_is_printed_once(tiny, flags):
     _, codes, errors = run_ranks(2, run, "--dataset_folder", tiny, *FEW, *flags)
     assert codes == [2, 2] and [line for text in errors for line in text.splitlines() if "Traceback" in line] == []
@@ -357,7 +469,9 @@ def test_too_many_bad_images_end_all_ranks_with_a_checkpoint(damaged, flags):
     assert codes == [2, 2], "\n".join(errors)
     folder, state = trained_so_far("bad")
     assert sum(line.count("error: ") for text in errors for line in text.splitlines()) == 1
-    assert "A checkpoint of epoch" in open(f"{folder}/info.log").read() and state["classifiers_state_dict"][1]["weight"].shape == (12, 32)
+    assert "A checkpoint of epoch" in open(f"{folder}/info.log").read() and state["classifiers_state_dict"][1][
+        "weight"
+    ].shape == (12, 32)
 
 
 _SCRIPT = """
@@ -380,8 +494,22 @@ def test_torchrun_restarts_from_the_newest_checkpoint(tiny):
     all_ranks(2, run, *flags, "--save_dir", "whole")
     with open("script.py", "w") as file:
         file.write(_SCRIPT.format(root=os.path.dirname(train.__file__)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--max_restarts", "1", "script.py",
-               *flags, "--save_dir", "killed", "--resume_train", "auto"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "--max_restarts",
+        "1",
+        "script.py",
+        *flags,
+        "--save_dir",
+        "killed",
+        "--resume_train",
+        "auto",
+    ]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300)
     (_, whole, _), (folder, state, _) = trained("whole"), trained("killed")
     log = open(f"{folder}/info.log").read()

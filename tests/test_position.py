@@ -37,9 +37,11 @@ def test_the_estimate_is_the_highest_mode_of_the_votes_density():
     found = estimate_positions(positions, similarities)
     axis = np.linspace(-320, 320, 321)  # every 2 metres
     for query in range(5):
+
         def density(points, query=query):
             squared = ((points[..., None, :] - positions[query]) ** 2).sum(axis=-1)
             return (found.weights[query] * np.exp(-squared / (2 * KERNEL**2))).sum(axis=-1)
+
         grid = np.stack(np.meshgrid(axis, axis), axis=-1)
         best = grid.reshape(-1, 2)[density(grid).argmax()]
         assert np.linalg.norm(found.positions[query] - best) < 2
@@ -54,7 +56,9 @@ def test_what_is_far_has_no_part_in_it():
     assert np.linalg.norm(found.positions[0] - [2, 1]) < 2 and found.anchors[0] in (1, 2, 3)
     moved = positions.copy()
     moved[0, 3:] += 1000
-    np.testing.assert_allclose(estimate_positions(moved[:, order], similarities[:, order]).positions, found.positions, atol=0.02)
+    np.testing.assert_allclose(
+        estimate_positions(moved[:, order], similarities[:, order]).positions, found.positions, atol=0.02
+    )
     nearest = estimate_positions(positions[:, order], similarities[:, order], "nearest")
     assert nearest.positions[0].tolist() == [500, 500] and nearest.anchors[0] == 0 and nearest.distances[0, 0] == 0
 
@@ -101,7 +105,9 @@ def test_far_distances_are_half_votes_and_half_database():
 
 
 class MadeUp:
-    """Estimates as Located has them, whose errors depend on the features: right ones are near, wrong ones anywhere in a square."""
+    """Estimates as Located has them, whose errors depend on the features: right ones are near, wrong ones anywhere in a
+    square.
+    """
 
     def __init__(self, queries, seed=0, side=400.0):
         rng = np.random.default_rng(seed)
@@ -111,7 +117,9 @@ class MadeUp:
         near = self.truth + rng.normal(0, 5, (queries, 2))
         positions = np.where(right[:, None], near, rng.uniform(0, side, (queries, 2)))
         features = np.stack([support, rng.uniform(0, 1, queries), rng.normal(0, 0.1, queries)], axis=1)
-        self.estimates = Estimates(positions, np.zeros(queries, int), np.ones((queries, 1)), np.zeros((queries, 1)), features)
+        self.estimates = Estimates(
+            positions, np.zeros(queries, int), np.ones((queries, 1)), np.zeros((queries, 1)), features
+        )
         self.database = rng.uniform(0, side, (300, 2))
         self.errors = self.estimates.errors(self.truth)
 
@@ -126,7 +134,9 @@ def test_coverage_on_the_other_half_is_as_asked_for():
         _, checked, report = calibration.fit_and_check(made, made.truth, 25, {}, seed)
         coverage.append(checked.coverage())
         bias.append(checked.confidence.mean() - (checked.errors <= 25).mean())
-        assert report["coverage"]["0.68"] == checked.coverage()[0] and report["fitted_on"] + report["checked_on"] == 1200
+        assert (
+            report["coverage"]["0.68"] == checked.coverage()[0] and report["fitted_on"] + report["checked_on"] == 1200
+        )
         assert (checked.radii[:, 0] <= checked.radii[:, 1]).all()
     (low, high), (low95, high95) = calibration.WINDOWS
     assert all(low <= one <= high and low95 <= other <= high95 for one, other in coverage)
@@ -139,7 +149,9 @@ def test_confidence_is_the_logistic_regression_and_radii_invert_the_distribution
     fitted = made.fit()
     right = made.errors <= 25
     scaled = StandardScaler().fit_transform(made.estimates.features)
-    np.testing.assert_allclose(fitted.confidence(made.estimates), LogisticRegression().fit(scaled, right).predict_proba(scaled)[:, 1])
+    np.testing.assert_allclose(
+        fitted.confidence(made.estimates), LogisticRegression().fit(scaled, right).predict_proba(scaled)[:, 1]
+    )
     levels = [0.3, 0.68, 0.9]
     radii = fitted.radii(made.estimates, made.database, levels)
     for column, level in enumerate(levels):
@@ -159,7 +171,9 @@ def test_all_right_and_too_few():
     made = MadeUp(40)
     made.estimates.positions[:] = made.truth + 1
     made.errors = made.estimates.errors(made.truth)
-    assert made.fit().confidence(made.estimates) == pytest.approx(41 / 42)  # as often right as the rule of succession has it
+    assert made.fit().confidence(made.estimates) == pytest.approx(
+        41 / 42
+    )  # as often right as the rule of succession has it
     made.errors = made.errors + 100
     with pytest.raises(UserError, match="40 validation queries, 0 of them within 25 m, are too few"):
         made.fit()
@@ -188,15 +202,24 @@ def test_a_calibration_is_read_back_and_checked(workdir):
     fitted = made.fit({"weights": "a", "resize": None})
     fitted.save("c.json", {"fitted_on": 200})
     again = calibration.load("c.json", {"weights": "a", "resize": None})
-    np.testing.assert_array_equal(again.radii(made.estimates, made.database), fitted.radii(made.estimates, made.database))
+    np.testing.assert_array_equal(
+        again.radii(made.estimates, made.database), fitted.radii(made.estimates, made.database)
+    )
     with pytest.raises(UserError, match=r"c.json is of another model or other settings \(its weights differ\)"):
         calibration.load("c.json", {"weights": "b", "resize": None})
     with pytest.raises(UserError, match="cannot be read: No such file.*--calibrate"):
         calibration.load("none.json", {})
     content = json.load(open("c.json"))
     damaged = [{**content, "version": 9}, {**content, "threshold": 0}, [], {**content, "parameters": {}}, {"kind": "x"}]
-    for name, value in (("near", content["parameters"]["near"][::-1]), ("scale", [1, 0, 1]), ("levels", [0.7, 1.2]), ("mean", [0, 1]),
-                        ("intercept", float("nan")), ("coefficients", ["1", 2, 3]), ("levels", [True, 0.9])):
+    for name, value in (
+        ("near", content["parameters"]["near"][::-1]),
+        ("scale", [1, 0, 1]),
+        ("levels", [0.7, 1.2]),
+        ("mean", [0, 1]),
+        ("intercept", float("nan")),
+        ("coefficients", ["1", 2, 3]),
+        ("levels", [True, 0.9]),
+    ):
         damaged.append({**content, "parameters": {**content["parameters"], name: value}})
     for value in damaged:
         json.dump(value, open("d.json", "w"))
@@ -220,7 +243,9 @@ def test_latitude_and_longitude_by_the_zone_or_by_the_image_beside(latitude, lon
     assert found == pytest.approx(expected, abs=1e-9) and zone == f"{number}{letter}"
     *found, zone = to_latlon(east + 30, north - 40, format_name(east, north, latitude=latitude, longitude=longitude))
     metres = np.subtract(found, expected) * [111_195, 111_195 * np.cos(np.radians(latitude))]
-    assert np.linalg.norm(metres) < 3 and zone is None  # names have 5 decimals, and the grid is turned by up to 3 degrees
+    assert (
+        np.linalg.norm(metres) < 3 and zone is None
+    )  # names have 5 decimals, and the grid is turned by up to 3 degrees
 
 
 def test_names_that_do_not_say():

@@ -31,8 +31,10 @@ def has(monkeypatch):
     return lambda flags: monkeypatch.setattr(processor, "processor_flags", lambda: flags)
 
 
-@pytest.mark.parametrize(("flags", "arithmetic"), [
-    (WITH, "AVX-512-bf16"), ({"amx_bf16"}, "AMX-bf16"), ({"bf16"}, "ARM's bf16"), (WITHOUT, ""), (set(), "")])
+@pytest.mark.parametrize(
+    ("flags", "arithmetic"),
+    [(WITH, "AVX-512-bf16"), ({"amx_bf16"}, "AMX-bf16"), ({"bf16"}, "ARM's bf16"), (WITHOUT, ""), (set(), "")],
+)
 def test_bfloat16_needs_the_processors_arithmetic(has, flags, arithmetic):
     has(flags)
     assert processor.arithmetic_of(torch.bfloat16) == arithmetic
@@ -42,14 +44,24 @@ def test_bfloat16_needs_the_processors_arithmetic(has, flags, arithmetic):
 
 def test_onednn_held_back_to_older_instructions_has_no_16_bits(has, monkeypatch):
     has(WITH)
-    for isa, arithmetic in (("AVX2", ""), ("avx512_core", ""), ("AVX512_CORE_BF16", "AVX-512-bf16"), ("ALL", "AVX-512-bf16")):
+    for isa, arithmetic in (
+        ("AVX2", ""),
+        ("avx512_core", ""),
+        ("AVX512_CORE_BF16", "AVX-512-bf16"),
+        ("ALL", "AVX-512-bf16"),
+    ):
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
         assert processor.arithmetic_of(torch.bfloat16) == arithmetic, isa
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
-    ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n\nprocessor\t: 1\n", {"fpu", "avx2", "avx512_bf16"}),
-    ("processor : 0\nFeatures : fp asimd bf16\n", {"fp", "asimd", "bf16"}), (None, set())])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n\nprocessor\t: 1\n", {"fpu", "avx2", "avx512_bf16"}),
+        ("processor : 0\nFeatures : fp asimd bf16\n", {"fp", "asimd", "bf16"}),
+        (None, set()),
+    ],
+)
 def test_flags_are_read_from_cpuinfo(tmp_path, monkeypatch, text, wanted):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {}, raising=False)
     if text:
@@ -66,18 +78,27 @@ def test_flags_that_only_pytorch_knows_count(tmp_path, monkeypatch):
 def test_depthwise_networks_compute_in_float32_on_a_cpu(has):
     has(WITH)
     assert training_dtype(True, "auto", DEPTHWISE, CPU)[0] == infer_dtype("auto", DEPTHWISE, CPU)[0] == torch.float32
-    depthwise = {name: is_depthwise(GeoLocalizationNet(name, 8)) for name in ("ResNet18", "VGG16", "MobileNet_V2", "EfficientNet_B0")}
+    depthwise = {
+        name: is_depthwise(GeoLocalizationNet(name, 8))
+        for name in ("ResNet18", "VGG16", "MobileNet_V2", "EfficientNet_B0")
+    }
     assert depthwise == {"ResNet18": False, "VGG16": False, "MobileNet_V2": True, "EfficientNet_B0": True}
 
 
 def test_a_type_that_is_asked_for_is_taken(has):
     has(WITHOUT)
     for name in ("float16", "bfloat16"):
-        assert training_dtype(True, name, DEPTHWISE, CPU)[0] == infer_dtype(name, DEPTHWISE, CPU)[0] == getattr(torch, name)
+        assert (
+            training_dtype(True, name, DEPTHWISE, CPU)[0]
+            == infer_dtype(name, DEPTHWISE, CPU)[0]
+            == getattr(torch, name)
+        )
     assert training_dtype(False, "bfloat16", PLAIN, CPU)[0] == infer_dtype("float32", PLAIN, CPU)[0] == torch.float32
 
 
-@pytest.mark.parametrize(("capability", "wanted"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("capability", "wanted"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+)
 def test_on_a_gpu(monkeypatch, capability, wanted):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     gpu = torch.device("cuda")
@@ -86,21 +107,41 @@ def test_on_a_gpu(monkeypatch, capability, wanted):
 
 
 def test_an_imitated_type_is_warned_of(has, caplog):
-    for flags, dtype, level in ((WITHOUT, torch.bfloat16, logging.WARNING), (WITH, torch.bfloat16, logging.INFO),
-                                (WITH, torch.float16, logging.WARNING), (WITHOUT, torch.float32, logging.INFO)):
+    for flags, dtype, level in (
+        (WITHOUT, torch.bfloat16, logging.WARNING),
+        (WITH, torch.bfloat16, logging.INFO),
+        (WITH, torch.float16, logging.WARNING),
+        (WITHOUT, torch.float32, logging.INFO),
+    ):
         has(flags)
         caplog.clear()
         with caplog.at_level(logging.INFO):
             log_dtype("Training", dtype, "", CPU)
-        record, = caplog.records
-        assert record.levelno == level and ("5 to 25 times as long as float32" in record.message) == (level == logging.WARNING)
+        (record,) = caplog.records
+        assert record.levelno == level and ("5 to 25 times as long as float32" in record.message) == (
+            level == logging.WARNING
+        )
 
 
 @pytest.mark.parametrize("flags", [WITH, WITHOUT])
 def test_mixed_precision_is_float32_without_the_arithmetic(tiny, workdir, has, flags):
     has(flags)
-    folders = [run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 1, "--save_dir", name, "--infer_dtype", "auto", *amp)
-               for name, amp in (("amp", ["--use_amp16"]), ("plain", []))]
+    folders = [
+        run(
+            train,
+            "--dataset_folder",
+            tiny,
+            *FLAGS,
+            "--epochs_num",
+            1,
+            "--save_dir",
+            name,
+            "--infer_dtype",
+            "auto",
+            *amp,
+        )
+        for name, amp in (("amp", ["--use_amp16"]), ("plain", []))
+    ]
     amp, plain = (read_tensors(f"{folder}/last_checkpoint.pth") for folder in folders)
     same = all(torch.equal(value, plain["model_state_dict"][name]) for name, value in amp["model_state_dict"].items())
     assert same == (flags == WITHOUT)
@@ -135,12 +176,28 @@ def test_ranks_that_choose_differently_are_told(tiny, workdir, has):
     flags = ["--dataset_folder", tiny, *FLAGS, "--batch_size", "4", "--use_amp16"]
     _, codes, errors = run_ranks(2, train.main, list(map(str, flags)), variables={1: {"ONEDNN_MAX_CPU_ISA": "AVX2"}})
     assert codes == [2, 2]
-    assert "ranks 0 and 1 have different kinds of numbers" in errors[0] and "name --amp_dtype and --infer_dtype" in errors[0]
+    assert (
+        "ranks 0 and 1 have different kinds of numbers" in errors[0]
+        and "name --amp_dtype and --infer_dtype" in errors[0]
+    )
 
 
 def test_an_evaluation_says_what_it_computes_in(tiny, workdir, has):
     has(WITH)
-    folder = run(eval_script, "--test_set_folder", f"{tiny}/test", "--infer_dtype", "auto", "--backbone_weights", "none", "--backbone",
-                 "ResNet18", "--fc_output_dim", 8, "--num_workers", 0)
+    folder = run(
+        eval_script,
+        "--test_set_folder",
+        f"{tiny}/test",
+        "--infer_dtype",
+        "auto",
+        "--backbone_weights",
+        "none",
+        "--backbone",
+        "ResNet18",
+        "--fc_output_dim",
+        8,
+        "--num_workers",
+        0,
+    )
     assert "Descriptors in bfloat16: the processor has AVX-512-bf16" in open(f"{folder}/info.log").read()
     assert json.load(open(f"{folder}/environment.json"))["precision"] == {"untrained": "bfloat16"}

@@ -1,4 +1,6 @@
-"""Own photos to a data set: positions, zones, areas, files, and bad input (tests/test_prepare_panoramas.py has the panoramas)."""
+"""Own photos to a data set: positions, zones, areas, files, and bad input (tests/test_prepare_panoramas.py has the
+panoramas).
+"""
 
 import csv
 import glob
@@ -56,8 +58,19 @@ def photos(workdir):
     return workdir
 
 
-@pytest.mark.parametrize(("text", "value"), [("55.5", 55.5), (" -3 ", -3), ("55,698", 55.698), ("122.4 W", -122.4), ("33,9S", -33.9),
-                                             ("55 deg 41' 53.40\" N", 55 + 41 / 60 + 53.4 / 3600), ("13° 30′ W", -13.5), (7, 7)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("55.5", 55.5),
+        (" -3 ", -3),
+        ("55,698", 55.698),
+        ("122.4 W", -122.4),
+        ("33,9S", -33.9),
+        ("55 deg 41' 53.40\" N", 55 + 41 / 60 + 53.4 / 3600),
+        ("13° 30′ W", -13.5),
+        (7, 7),
+    ],
+)
 def test_numbers_as_tables_write_them(text, value):
     assert parse_number(text) == pytest.approx(value)
 
@@ -68,10 +81,23 @@ def test_what_is_no_number_is_refused(text):
         parse_number(text)
 
 
-@pytest.mark.parametrize(("text", "digits"), [
-    ("", ""), (None, ""), ("2013", "2013"), ("201311", "201311"), ("2013-11", "201311"), ("20131105", "20131105"),
-    ("2013-11-05T10:20:30", "20131105102030"), ("2013-11-05 10:20:30+02:00", "20131105082030"), ("2013:11:05 10:20:30", "20131105102030"),
-    ("20131105102030", "20131105102030"), ("1383646830", "20131105102030"), (1383646830000, "20131105102030")])
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        ("", ""),
+        (None, ""),
+        ("2013", "2013"),
+        ("201311", "201311"),
+        ("2013-11", "201311"),
+        ("20131105", "20131105"),
+        ("2013-11-05T10:20:30", "20131105102030"),
+        ("2013-11-05 10:20:30+02:00", "20131105082030"),
+        ("2013:11:05 10:20:30", "20131105102030"),
+        ("20131105102030", "20131105102030"),
+        ("1383646830", "20131105102030"),
+        (1383646830000, "20131105102030"),
+    ],
+)
 def test_times_as_tables_write_them(text, digits):
     assert parse_time(text) == digits
 
@@ -103,8 +129,18 @@ def test_tables_of_all_kinds_give_the_same(workdir, kind):
     names = ["straße, 1.jpg", 'über "2".jpg', "3.jpg"]
     for name in names:
         save_photo(f"i/{name}")
-    rows = [delimiter.join(('"{}"'.format(name.replace('"', '""')), f"{55.7 + index / 1000:.4f}".replace(".", point), f"13{point}19",
-                            f"4{point}5", "2013-11-05")) for index, name in enumerate(names)]
+    rows = [
+        delimiter.join(
+            (
+                '"{}"'.format(name.replace('"', '""')),
+                f"{55.7 + index / 1000:.4f}".replace(".", point),
+                f"13{point}19",
+                f"4{point}5",
+                "2013-11-05",
+            )
+        )
+        for index, name in enumerate(names)
+    ]
     write_csv("t.csv", ["", *rows, delimiter * 4], header, encoding)
     prepare("--csv", "t.csv", "--images_folder", "i", "--output", "out", "--all_to", "database")
     listed = list_images("out/database")
@@ -117,8 +153,20 @@ def test_tables_of_all_kinds_give_the_same(workdir, kind):
 def test_columns_named_by_flags_and_paths_beside_the_table(workdir):
     save_photo("t/a.jpg")
     write_csv("t/t.csv", ["a.jpg,1,2,13.19,55.7"], "datei,latitude,longitude,rechts,hoch")
-    prepare("--csv", "t/t.csv", "--output", "out", "--all_to", "db", "--path_column", "datei", "--latitude_column", "hoch",
-            "--longitude_column", "rechts")
+    prepare(
+        "--csv",
+        "t/t.csv",
+        "--output",
+        "out",
+        "--all_to",
+        "db",
+        "--path_column",
+        "datei",
+        "--latitude_column",
+        "hoch",
+        "--longitude_column",
+        "rechts",
+    )
     assert parse_fields(list_images("out/db"), (5, 6)) == pytest.approx(np.array([[55.7, 13.19]]))
 
 
@@ -126,13 +174,31 @@ def test_geojson_as_mapillary_gives_it(workdir):
     features = []
     for index in range(2):
         save_photo(f"images/{1234 + index}.jpg")
-        features.append({"type": "Feature", "geometry": {"type": "Point", "coordinates": [13.19, 55.7 + index / 1000, 12.5]},
-                         "properties": {"id": 1234 + index, "captured_at": 1383646830000, "compass_angle": 350.25, "is_pano": False}})
-    features.append({"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}, "properties": {"id": 1234}})
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [13.19, 55.7 + index / 1000, 12.5]},
+                "properties": {
+                    "id": 1234 + index,
+                    "captured_at": 1383646830000,
+                    "compass_angle": 350.25,
+                    "is_pano": False,
+                },
+            }
+        )
+    features.append(
+        {
+            "type": "Feature",
+            "geometry": {"type": "LineString", "coordinates": [[1, 2], [3, 4]]},
+            "properties": {"id": 1234},
+        }
+    )
     with open("m.geojson", "w") as file:
         json.dump({"type": "FeatureCollection", "features": features}, file)
     prepare("--geojson", "m.geojson", "--images_folder", "images", "--output", "out", "--all_to", "db")
-    assert parse_fields(list_images("out/db"), (5, 6, 9)) == pytest.approx(np.array([[55.7, 13.19, 350.25], [55.701, 13.19, 350.25]]))
+    assert parse_fields(list_images("out/db"), (5, 6, 9)) == pytest.approx(
+        np.array([[55.7, 13.19, 350.25], [55.701, 13.19, 350.25]])
+    )
     assert "@20131105102030@" in list_images("out/db")[0]
     assert rejected() == {"m.geojson feature 3": "no latitude ()"}
 
@@ -144,7 +210,9 @@ def test_positions_headings_and_times_of_exif(workdir):
     photo = read_exif(save_photo("b.jpg", 37.75, -122.5))
     assert (photo.latitude, photo.longitude) == pytest.approx((37.75, -122.5), abs=1e-6)
     assert photo.heading is None and not photo.magnetic and photo.time == ""
-    assert read_exif(save_photo("c.jpg", 37.75, -122.5, 10.0, xmp=XMP % b"271.5")).heading == 271.5  # the panorama's own comes first
+    assert (
+        read_exif(save_photo("c.jpg", 37.75, -122.5, 10.0, xmp=XMP % b"271.5")).heading == 271.5
+    )  # the panorama's own comes first
 
 
 def test_damaged_exif_gives_a_position_or_a_reason(workdir):
@@ -160,7 +228,11 @@ def test_damaged_exif_gives_a_position_or_a_reason(workdir):
         try:
             photo = read_exif("damaged.jpg")
             read += 1
-            assert -80 <= photo.latitude <= 84 and -180 <= photo.longitude <= 180 and (photo.heading is None or 0 <= photo.heading < 360)
+            assert (
+                -80 <= photo.latitude <= 84
+                and -180 <= photo.longitude <= 180
+                and (photo.heading is None or 0 <= photo.heading < 360)
+            )
         except Unusable as error:
             assert error.reason
     assert 30 < read < 270
@@ -172,7 +244,10 @@ def test_headings_are_empty_where_unknown_and_never_360(workdir, capsys):
     prepare("--photos", "p", "--output", "out", "--all_to", "db")
     assert [name.split("@")[9] for name in list_images("out/db")] == ["", "000.00", "000.00", "090.00"]
     out = capsys.readouterr().out
-    assert "1 of 4 photos have no heading: train with --alpha 360 --L 1, or leave them out" in out and "3 headings are of magnetic" in out
+    assert (
+        "1 of 4 photos have no heading: train with --alpha 360 --L 1, or leave them out" in out
+        and "3 headings are of magnetic" in out
+    )
     prepare("--photos", "p", "--output", "out2", "--all_to", "db", "--require_heading", "--heading_offset", "-100")
     assert [name.split("@")[9] for name in list_images("out2/db")] == ["260.00", "260.00", "350.00"]
     assert rejected("out2") == {"p/0.jpg": "no heading ()"} and "magnetic" not in capsys.readouterr().out
@@ -180,19 +255,49 @@ def test_headings_are_empty_where_unknown_and_never_360(workdir, capsys):
 
 # Bad input
 
+
 def test_every_row_that_cannot_be_used_is_listed_with_its_line(photos, capsys):
-    rows = ["p/0.jpg,55.7,13.19", "p/1.jpg,13.19,55.7", "p/2.jpg,155.7,13.19", "p/3.jpg,255.7,13.19", "p/4.jpg,nan,13.19", "p/5.jpg,0,0",
-            "nowhere.jpg,55.7,13.19", "p/6.jpg,north,13.19", "p/7.jpg,,13.19", ",55.7,13.19", "p/8.jpg,55.7,13.19,1", "p/0.jpg,55.7,13.19",
-            "p/9.jpg,85,13.19", "p/8.jpg,55.7,33", "p/7.jpg,55.7001,13.19", "p/6.jpg,55.7002,13.19", "p/5.jpg,inf,1", "t.csv,55.7,13.19"]
+    rows = [
+        "p/0.jpg,55.7,13.19",
+        "p/1.jpg,13.19,55.7",
+        "p/2.jpg,155.7,13.19",
+        "p/3.jpg,255.7,13.19",
+        "p/4.jpg,nan,13.19",
+        "p/5.jpg,0,0",
+        "nowhere.jpg,55.7,13.19",
+        "p/6.jpg,north,13.19",
+        "p/7.jpg,,13.19",
+        ",55.7,13.19",
+        "p/8.jpg,55.7,13.19,1",
+        "p/0.jpg,55.7,13.19",
+        "p/9.jpg,85,13.19",
+        "p/8.jpg,55.7,33",
+        "p/7.jpg,55.7001,13.19",
+        "p/6.jpg,55.7002,13.19",
+        "p/5.jpg,inf,1",
+        "t.csv,55.7,13.19",
+    ]
     write_csv("t.csv", rows)
     prepare("--csv", "t.csv", "--output", "out", "--all_to", "db")
     assert len(list_images("out/db")) == 3
     reasons = rejected()
-    for line, reason in {3: "latitude and longitude seem swapped (latitude 13.19, longitude 55.7", 4: "latitude and longitude seem swapped",
-                         5: "latitude or longitude out of range (latitude 255.7", 6: "that is no number (latitude nan", 7: "position 0, 0",
-                         8: "no such file (nowhere.jpg)", 9: "a latitude that is no number (north)", 10: "no latitude", 11: "no path",
-                         12: "more fields than the header", 13: "named before (by t.csv line 2)", 14: "beyond UTM's 80 S to 84 N",
-                         15: "too far from UTM zone 33U", 18: "that is no number", 19: "an image that cannot be used"}.items():
+    for line, reason in {
+        3: "latitude and longitude seem swapped (latitude 13.19, longitude 55.7",
+        4: "latitude and longitude seem swapped",
+        5: "latitude or longitude out of range (latitude 255.7",
+        6: "that is no number (latitude nan",
+        7: "position 0, 0",
+        8: "no such file (nowhere.jpg)",
+        9: "a latitude that is no number (north)",
+        10: "no latitude",
+        11: "no path",
+        12: "more fields than the header",
+        13: "named before (by t.csv line 2)",
+        14: "beyond UTM's 80 S to 84 N",
+        15: "too far from UTM zone 33U",
+        18: "that is no number",
+        19: "an image that cannot be used",
+    }.items():
         assert reason in reasons[f"t.csv line {line}"], line
     assert len(reasons) == 15
     out = capsys.readouterr().out
@@ -215,8 +320,13 @@ def test_photos_without_a_position_are_listed(photos, capsys):
             file.write("no photo")
     prepare("--photos", "p", "--output", "out", "--all_to", "db")
     reasons = {os.path.basename(source): reason for source, reason in rejected().items()}
-    assert reasons["none.jpg"] == "no GPS position in its EXIF ()" and reasons["altitude.jpg"].endswith("(an altitude alone)")
-    assert reasons["hemisphere.jpg"] == "a damaged GPS position in its EXIF (no hemisphere)" and "position 0, 0" in reasons["null.jpg"]
+    assert reasons["none.jpg"] == "no GPS position in its EXIF ()" and reasons["altitude.jpg"].endswith(
+        "(an altitude alone)"
+    )
+    assert (
+        reasons["hemisphere.jpg"] == "a damaged GPS position in its EXIF (no hemisphere)"
+        and "position 0, 0" in reasons["null.jpg"]
+    )
     assert "64 x 20 pixels, fewer than 32" in reasons["small.jpg"] and "truncated" in reasons["cut.jpg"]
     assert "cannot be opened" in reasons["text.jpg"] and "pip install pillow-heif" in reasons["phone.heic"]
     assert len(reasons) == 8 and len(list_images("out/db")) == 10
@@ -228,37 +338,58 @@ def test_tables_that_cannot_be_used(photos, capsys):
         with open(f"t.{suffix}", mode) as file:
             file.write(content)
         return fails(capsys, f"--{suffix}", f"t.{suffix}", "--output", "out", *flags)
+
     assert "t.csv is empty" in problem("") and "t.csv is empty" in problem("\n \n")
     assert "t.csv has no rows below its header" in problem("path,latitude,longitude\n")
     line = problem("path,breite,longitude\np/0.jpg,55.7,13.19\n")
-    assert "has no column for the latitude; it has 'path', 'breite', 'longitude': name it with --latitude_column" in line
+    assert (
+        "has no column for the latitude; it has 'path', 'breite', 'longitude': name it with --latitude_column" in line
+    )
     assert "has no column 'lat'" in problem("path,latitude,longitude\np/0.jpg,55.7,13.19\n", "--latitude_column", "lat")
     line = problem("path,latitude,longitude\np/0.jpg,0,0\np/1.jpg,,\np/2.jpg,0,0\n")
     assert "no photo can be used: 2 for position 0, 0" in line and "1 for no latitude (first t.csv line 3)" in line
     line = problem("path,latitude,longitude\np/0.jpg,-122.4,37.7\n")
-    assert "latitude and longitude seem swapped (first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)" in line
-    line = problem("path,latitude,longitude\n" + "".join(f"p/{i}.jpg,{c[1]},{c[0]}\n" for i, c in enumerate(COORDINATES)))
+    assert (
+        "latitude and longitude seem swapped (first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)"
+        in line
+    )
+    line = problem(
+        "path,latitude,longitude\n" + "".join(f"p/{i}.jpg,{c[1]},{c[0]}\n" for i, c in enumerate(COORDINATES))
+    )
     assert "t.csv line 2: latitude 13.19 and longitude 55.7 are swapped, as the EXIF of p/0.jpg shows" in line
     assert "no CSV file, or is damaged" in problem(b"\xff\xfep\x00a\x00t\x00h")
-    assert "is not JSON" in problem("{", suffix="geojson") and "no GeoJSON FeatureCollection" in problem("[1]", suffix="geojson")
+    assert "is not JSON" in problem("{", suffix="geojson") and "no GeoJSON FeatureCollection" in problem(
+        "[1]", suffix="geojson"
+    )
     assert "no GeoJSON FeatureCollection" in problem('{"type": "FeatureCollection", "features": []}', suffix="geojson")
-    assert "have no properties" in problem('{"type": "FeatureCollection", "features": [{"type": "Feature"}, 7]}', suffix="geojson")
+    assert "have no properties" in problem(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature"}, 7]}', suffix="geojson"
+    )
     assert "no photo can be used: 1 for no latitude" in problem(
-        '{"type": "FeatureCollection", "features": [{"properties": {"path": "p/0.jpg"}, "geometry": null}]}', suffix="geojson")
+        '{"type": "FeatureCollection", "features": [{"properties": {"path": "p/0.jpg"}, "geometry": null}]}',
+        suffix="geojson",
+    )
     assert not os.path.exists("out")
 
 
 def test_bad_flags(photos, capsys):
     for flags, problem in (
-            (["--photos", "nowhere"], "no photo or folder nowhere"), (["--csv", "none.csv"], "none.csv cannot be read: No such file"),
-            (["--resize", "9"], "--resize is 9; it must be from 32"), (["--shares", "0", "0", "0"], "one of them above 0"),
-            (["--shares", "1", "-1", "0"], "must be 0 or more"), (["--images", "link", "--resize", "64"], "give one or the other"),
-            (["--utm_zone", "99Z"], "not a zone such as 33U"), (["--utm_zone", "10U"], "no photo is near UTM zone 10U"),
-            (["--all_to", "../x"], "must be the name of a folder"), (["--crop_headings", "0", "360"], "none twice"),
-            (["--output", "p/out"], "lies in p, whose photos"), (["--images_folder", "p"], "belong to --csv"),
-            (["--buffer", "nan"], "--buffer is nan"),
-            (["--buffer", "400"], "extend over 501 m, and 400 m are left out between areas"),
-            (["--shares", "1", "1", "1"], "val: none of its 4 photos has another within 25 m")):
+        (["--photos", "nowhere"], "no photo or folder nowhere"),
+        (["--csv", "none.csv"], "none.csv cannot be read: No such file"),
+        (["--resize", "9"], "--resize is 9; it must be from 32"),
+        (["--shares", "0", "0", "0"], "one of them above 0"),
+        (["--shares", "1", "-1", "0"], "must be 0 or more"),
+        (["--images", "link", "--resize", "64"], "give one or the other"),
+        (["--utm_zone", "99Z"], "not a zone such as 33U"),
+        (["--utm_zone", "10U"], "no photo is near UTM zone 10U"),
+        (["--all_to", "../x"], "must be the name of a folder"),
+        (["--crop_headings", "0", "360"], "none twice"),
+        (["--output", "p/out"], "lies in p, whose photos"),
+        (["--images_folder", "p"], "belong to --csv"),
+        (["--buffer", "nan"], "--buffer is nan"),
+        (["--buffer", "400"], "extend over 501 m, and 400 m are left out between areas"),
+        (["--shares", "1", "1", "1"], "val: none of its 4 photos has another within 25 m"),
+    ):
         source = [] if flags[0] in ("--photos", "--csv") else ["--photos", "p"]
         assert problem in fails(capsys, *source, "--output", "out", *flags), flags
     for path in glob.glob("p/*.jpg"):
@@ -271,6 +402,7 @@ def test_bad_flags(photos, capsys):
 
 # One UTM zone
 
+
 def haversine(a, b):
     """Metres on a sphere of the earth's mean radius."""
     (lat1, lon1), (lat2, lon2) = np.radians(a), np.radians(b)
@@ -278,8 +410,15 @@ def haversine(a, b):
     return 2 * 6371008.8 * math.asin(math.sqrt(part))
 
 
-@pytest.mark.parametrize("places", [[(55.7, 11.9995), (55.7, 12.0005)], [(0.0005, 11.0), (-0.0005, 11.0)], [(55.7, 179.9995),
-                                    (55.7, -179.9995)], [(48.2, 17.5), (48.2, 17.501)]])
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(55.7, 11.9995), (55.7, 12.0005)],
+        [(0.0005, 11.0), (-0.0005, 11.0)],
+        [(55.7, 179.9995), (55.7, -179.9995)],
+        [(48.2, 17.5), (48.2, 17.501)],
+    ],
+)
 def test_photos_across_a_border_stay_metric(workdir, places):
     save_photo("p/a.jpg", *places[0])
     save_photo("p/b.jpg", *places[1])
@@ -299,7 +438,9 @@ def test_the_zone_is_that_of_most_and_goes_back_to_degrees():
     latitudes, longitudes = np.array([55.7, 55.8, 55.9, 48.0]), np.array([12.1, 12.2, 11.9, 12.1])
     zone = choose_zone(latitudes, longitudes)
     assert zone == (33, "U")
-    for point, degrees in zip(project(latitudes, longitudes, zone), zip(latitudes, longitudes, strict=True), strict=True):
+    for point, degrees in zip(
+        project(latitudes, longitudes, zone), zip(latitudes, longitudes, strict=True), strict=True
+    ):
         assert utm_to_latlon(*point, *zone) == pytest.approx(degrees, abs=1e-6)
 
 
@@ -310,10 +451,15 @@ def test_swapped_positions_are_told_by_the_others():
 
 # Areas
 
+
 @pytest.mark.parametrize("seed", range(5))
 def test_areas_lie_apart_and_have_their_shares(seed):
     rng = np.random.default_rng(seed)
-    points = rng.normal(0, 1, (2000, 2)) * (3000, 900) @ [[math.cos(seed), math.sin(seed)], [-math.sin(seed), math.cos(seed)]]
+    points = (
+        rng.normal(0, 1, (2000, 2))
+        * (3000, 900)
+        @ [[math.cos(seed), math.sin(seed)], [-math.sin(seed), math.cos(seed)]]
+    )
     areas = split_areas(points, [60, 20, 20], 100)
     for first in range(3):
         for second in range(first):
@@ -346,8 +492,10 @@ def test_a_whole_data_set(workdir, capsys):
         latitude, longitude = 55.7 + rng.uniform(0, 0.01), 13.19 + rng.uniform(0, 0.0005)
         save_photo(f"p/{index // 20}/{index % 20}.jpg", latitude, longitude, time="2021:05:03 12:30:00")
     prepare("--photos", "p", "--output", "out", "--query_share", "0.25", "--positive_dist_threshold", "100")
-    counts = {folder: len(list_images(f"out/{folder}")) for folder in ("train", "val/database", "val/queries", "test/database",
-                                                                      "test/queries")}
+    counts = {
+        folder: len(list_images(f"out/{folder}"))
+        for folder in ("train", "val/database", "val/queries", "test/database", "test/queries")
+    }
     names = [name for folder in counts for name in list_images(f"out/{folder}")]
     assert len(set(names)) == sum(counts.values()) == 60 - len(rejected()) and len(rejected()) < 15
     assert counts["val/queries"] == round(0.25 * (counts["val/queries"] + counts["val/database"])) > 1
@@ -359,16 +507,20 @@ def test_a_whole_data_set(workdir, capsys):
     assert np.linalg.norm(train[:, None] - test[None], axis=2).min() > 50
     with open("out/images.csv", newline="") as file:
         sources = {row["image"]: row["photo"] for row in csv.DictReader(file)}
-    assert len(sources) == len(names) and all(open_rgb(f"out/{image}").tobytes() == open_rgb(photo).tobytes()
-                                              for image, photo in list(sources.items())[:5])
+    assert len(sources) == len(names) and all(
+        open_rgb(f"out/{image}").tobytes() == open_rgb(photo).tobytes() for image, photo in list(sources.items())[:5]
+    )
     assert all(os.path.isfile(os.path.join("out", image)) for image in sources)
 
 
 # Files
 
+
 def snapshot(folder):
-    return {path: (os.lstat(path).st_mtime_ns, os.lstat(path).st_ino) for path in glob.glob(f"{folder}/**", recursive=True,
-                                                                                             include_hidden=True)}
+    return {
+        path: (os.lstat(path).st_mtime_ns, os.lstat(path).st_ino)
+        for path in glob.glob(f"{folder}/**", recursive=True, include_hidden=True)
+    }
 
 
 @pytest.mark.parametrize("method", ["copy", "link", "hardlink", "resize", "square"])
@@ -401,9 +553,14 @@ def test_images_are_copied_linked_or_resized_and_a_rerun_changes_nothing(photos,
 def test_other_folders_are_not_touched(photos, capsys):
     os.makedirs("mine")
     open("mine/file", "w").close()
-    assert "mine is not empty and was not made by" in fails(capsys, "--photos", "p", "--output", "mine", "--all_to", "db")
+    assert "mine is not empty and was not made by" in fails(
+        capsys, "--photos", "p", "--output", "mine", "--all_to", "db"
+    )
     assert os.listdir("mine") == ["file"]
-    for content, problem in (("{", "was not made by"), ('{"made_by": "python -m datasets.prepare", "counts": 7}', "is damaged")):
+    for content, problem in (
+        ("{", "was not made by"),
+        ('{"made_by": "python -m datasets.prepare", "counts": 7}', "is damaged"),
+    ):
         with open("mine/prepare.json", "w") as file:
             file.write(content)
         assert problem in fails(capsys, "--photos", "p", "--output", "mine", "--all_to", "db")
@@ -418,10 +575,15 @@ def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
         if count[0] == 4:
             raise KeyboardInterrupt
         write_image(path, write)
+
     monkeypatch.setattr(images_module, "_put", interrupt)
     with pytest.raises(SystemExit) as exit_:
         prepare(*flags)
-    assert exit_.value.code == 130 and not os.path.exists("out") and "run the same command again" in capsys.readouterr().err
+    assert (
+        exit_.value.code == 130
+        and not os.path.exists("out")
+        and "run the same command again" in capsys.readouterr().err
+    )
     assert "unfinished" in fails(capsys, *flags, "--heading_offset", "3")
     monkeypatch.setattr(images_module, "_put", write_image)
     prepare(*flags)
@@ -433,6 +595,7 @@ def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
 def test_a_full_disk_is_one_line(photos, capsys, monkeypatch):
     def refuse(source, target):
         raise OSError(28, "No space left on device", target)
+
     monkeypatch.setattr(shutil, "copyfile", refuse)
     line = fails(capsys, "--photos", "p", "--output", "out", "--all_to", "db")
     assert "No space left on device; make room" in line and not os.path.exists("out")
@@ -444,7 +607,10 @@ def test_photos_of_one_place_and_time_have_names_of_their_own(workdir):
             save_photo(f"p/{folder}/{name}", 55.7, 13.19, 90, time="2021:05:03 12:30:00")
     prepare("--photos", "p", "p/a", "--output", "out", "--all_to", "db")
     assert len(set(list_images("out/db"))) == 4
-    assert list(rejected().values()) == ["a file that was named before (by p/a/1.jpg)", "a file that was named before (by p/a/2.jpg)"]
+    assert list(rejected().values()) == [
+        "a file that was named before (by p/a/1.jpg)",
+        "a file that was named before (by p/a/2.jpg)",
+    ]
 
 
 def test_the_data_set_does_not_depend_on_the_workers(photos):

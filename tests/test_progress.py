@@ -37,7 +37,9 @@ def test_the_time_left_is_that_of_this_process(clock):
     assert watched.left(110) == "0 s"
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (100, "2 min"), (7100, "118 min"), (12_000, "3 h 20 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (100, "2 min"), (7100, "118 min"), (12_000, "3 h 20 min")]
+)
 def test_times_in_words(seconds, words):
     assert progress.describe_seconds(seconds) == words
 
@@ -46,7 +48,9 @@ def test_a_training_tells_the_time_to_its_end(tiny, workdir, monkeypatch):
     monkeypatch.setattr(progress, "FIRST", 0.0)
     monkeypatch.setattr(progress, "EVERY", 0.0)
     folder = run(train, "--dataset_folder", tiny, *FLAGS)
-    lines = re.findall(r"Epoch (\d\d), iteration (\d): loss [\d.]+, about \d+ s to the end", open(f"{folder}/info.log").read())
+    lines = re.findall(
+        r"Epoch (\d\d), iteration (\d): loss [\d.]+, about \d+ s to the end", open(f"{folder}/info.log").read()
+    )
     assert lines == [(f"{epoch:02d}", str(step)) for epoch in range(2) for step in (1, 2, 3)]
 
 

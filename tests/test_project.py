@@ -39,9 +39,13 @@ def test_every_recipe_of_a_whole_run_parses(monkeypatch):
 def test_modules_import_without_side_effects(tmp_path):
     """No output, no files, no logging set up."""
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
-    code = (f"import sys, logging; sys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: __import__(name)\n"
-            "assert not logging.getLogger().handlers")
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    code = (
+        f"import sys, logging; sys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: __import__(name)\n"
+        "assert not logging.getLogger().handlers"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0 and not result.stdout and not result.stderr, result.stderr
     assert not list(tmp_path.iterdir())
 
@@ -49,4 +53,8 @@ def test_modules_import_without_side_effects(tmp_path):
 def test_scripts_run_from_another_folder(tmp_path):
     command = [sys.executable, str(ROOT / "eval.py"), "--dataset_folder", "nowhere"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 2 and "error: folder nowhere/test does not exist" in result.stderr and "Traceback" not in result.stderr
+    assert (
+        result.returncode == 2
+        and "error: folder nowhere/test does not exist" in result.stderr
+        and "Traceback" not in result.stderr
+    )

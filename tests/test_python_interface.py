@@ -12,8 +12,19 @@ from model.network import GeoLocalizationNet
 from tests.test_project import ROOT
 from tests.tiny import place_image
 
-FOREIGN = ("model", "datasets", "support", "report", "training", "retrieval", "localization", "distributed", "test",
-           "parser", "commons")
+FOREIGN = (
+    "model",
+    "datasets",
+    "support",
+    "report",
+    "training",
+    "retrieval",
+    "localization",
+    "distributed",
+    "test",
+    "parser",
+    "commons",
+)
 
 PROGRAM = """
 import copy, importlib, importlib.util, multiprocessing, sys

@@ -51,19 +51,37 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
     for row, n in enumerate(result.recall_values):
         low, high = result.intervals[row]
         assert f"R@{n}" in page.text and f"{result.recalls[row]:.1f} {low:.1f} to {high:.1f}" in page.text
-    assert f"{result.recall(1):.1f} % R@1" in page.text and "16 queries, 30 database images" in page.text and "Search exact" in page.text
+    assert (
+        f"{result.recall(1):.1f} % R@1" in page.text
+        and "16 queries, 30 database images" in page.text
+        and "Search exact" in page.text
+    )
     assert f"without the 1 query that no database image is near {result.recalls_with_positives[0]:.1f}" in page.text
     part = page.data["parts"][0]
-    shown = dict(zip(part["at_n"]["n"], zip(part["at_n"]["recall"], part["at_n"]["low"], part["at_n"]["high"], strict=True), strict=True))
+    shown = dict(
+        zip(
+            part["at_n"]["n"],
+            zip(part["at_n"]["recall"], part["at_n"]["low"], part["at_n"]["high"], strict=True),
+            strict=True,
+        )
+    )
     for row, n in enumerate(result.recall_values[:4]):  # of 20 predictions
         assert shown[n][0] == pytest.approx(result.recalls[row], abs=1e-3)
         np.testing.assert_allclose(shown[n][1:], result.intervals[row], atol=1e-3)
     at_distance = part["at_distance"]
     for n in (1, 5, 10):
-        assert at_distance["recall"][str(n)][at_distance["metres"].index(25)] == pytest.approx(result.recall(n), abs=1e-3)
+        assert at_distance["recall"][str(n)][at_distance["metres"].index(25)] == pytest.approx(
+            result.recall(n), abs=1e-3
+        )
     edges, shares = part["errors"]["edges"], part["errors"]["shares"]
-    assert sum(shares[:edges.index(25) + 1]) == pytest.approx(result.recall(1), abs=1e-3) and sum(shares) == pytest.approx(100, abs=1e-2)
-    assert part["similarity"]["recall"][-1] == part["similarity"]["precision"][-1] == pytest.approx(result.recall(1), abs=1e-3)
+    assert sum(shares[: edges.index(25) + 1]) == pytest.approx(result.recall(1), abs=1e-3) and sum(
+        shares
+    ) == pytest.approx(100, abs=1e-2)
+    assert (
+        part["similarity"]["recall"][-1]
+        == part["similarity"]["precision"][-1]
+        == pytest.approx(result.recall(1), abs=1e-3)
+    )
     queries, plane = part["queries"], page.data["maps"][0]
     ranks = unpack(queries["rank"], "u2")
     for query, positives in enumerate(dataset.positives_per_query):
@@ -72,7 +90,9 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
     first = [queries["names"][pointer] for pointer in unpack(queries["predicted"], "i4")]
     assert first == [dataset.database.names[index] for index in result.predictions[:, 0].tolist()]
     np.testing.assert_allclose(unpack(queries["similarity"], "f4"), 1 - result.distances[:, 0] / 2, atol=1e-6)
-    np.testing.assert_allclose(unpack(plane["queries"], "f4").reshape(-1, 2) + plane["origin"], dataset.queries_utms, atol=0.01)
+    np.testing.assert_allclose(
+        unpack(plane["queries"], "f4").reshape(-1, 2) + plane["origin"], dataset.queries_utms, atol=0.01
+    )
     metres = np.linalg.norm(dataset.database_utms[result.predictions[:, 0]] - dataset.queries_utms, axis=1)
     np.testing.assert_allclose(unpack(queries["metres"], "f4"), metres, rtol=1e-6)
 
@@ -115,14 +135,33 @@ def test_positions_are_merged_where_they_are_too_many():
 def test_day_beside_night_and_two_models(dataset):
     shutil.copytree("queries_v1", "queries_night")
     night = TestDataset("db", "queries_night", 25)
-    results = {(name, model): evaluate(of, seed) for seed, (name, of, model) in enumerate(
-        [("queries_v1", dataset, "one.pth"), ("queries_night", night, "one.pth"), ("queries_v1", dataset, "two.pth"),
-         ("queries_night", night, "two.pth")])}
+    results = {
+        (name, model): evaluate(of, seed)
+        for seed, (name, of, model) in enumerate(
+            [
+                ("queries_v1", dataset, "one.pth"),
+                ("queries_night", night, "one.pth"),
+                ("queries_v1", dataset, "two.pth"),
+                ("queries_night", night, "two.pth"),
+            ]
+        )
+    }
     runs = {"one.pth": {"epoch": [1, 2], "loss": [3.0, 2.5], "loss_grl": [1.0, None], "R@1": [20.0, 10.0]}}
-    write_report("page.html", [Evaluation(name, model, {"queries_v1": dataset, "queries_night": night}[name], result)
-                               for (name, model), result in results.items()], runs=runs)
+    write_report(
+        "page.html",
+        [
+            Evaluation(name, model, {"queries_v1": dataset, "queries_night": night}[name], result)
+            for (name, model), result in results.items()
+        ],
+        runs=runs,
+    )
     page = Page("page.html")
-    assert [part["label"] for part in page.data["parts"]] == ["queries_v1, A", "queries_v1, B", "queries_night, A", "queries_night, B"]
+    assert [part["label"] for part in page.data["parts"]] == [
+        "queries_v1, A",
+        "queries_v1, B",
+        "queries_night, A",
+        "queries_night, B",
+    ]
     assert [map_["name"] for map_ in page.data["maps"]] == ["queries_v1", "queries_night"]
     assert page.data["comparisons"] == [[0, 1], [2, 3]] and "A : one.pth" in page.text and "B : two.pth" in page.text
     for name in ("queries_v1", "queries_night"):
@@ -130,7 +169,10 @@ def test_day_beside_night_and_two_models(dataset):
         difference = paired_difference(one.found, two.found)
         low, high = (f"{value:+.1f}".replace("-", "−") for value in difference.intervals[0])
         value = f"{difference.values[0]:+.1f}".replace("-", "−")
-        assert f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]}" in page.text
+        assert (
+            f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]}"
+            in page.text
+        )
     assert "2 epochs, best validation R@1 20.0 % after epoch 1, last loss 2.5" in page.text
     assert page.data["training"][0]["losses"] == {"loss": [3.0, 2.5], "loss_grl": [1.0, None]}
     assert list(lettered(map(str, range(30))).values())[24:28] == ["Y", "Z", "A1", "B1"]
@@ -138,16 +180,24 @@ def test_day_beside_night_and_two_models(dataset):
 
 def test_misses_are_shown_with_the_right_image(dataset):
     predictions = np.tile(np.arange(29, 9, -1), (16, 1))  # the first queries' positives are not among them
-    distances = np.linspace(0.5, 1.5, 16, dtype=np.float32)[::-1, None].repeat(20, axis=1)  # later queries are more similar
+    distances = np.linspace(0.5, 1.5, 16, dtype=np.float32)[::-1, None].repeat(
+        20, axis=1
+    )  # later queries are more similar
     os.truncate(dataset.database.path(29), 60)
     result = summarize(predictions, dataset.positives_per_query, 30, distances=distances)
     write_report("page.html", [Evaluation("q", "net", dataset, result)])
     page = Page("page.html")
     alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
     missed = [query for query in range(15) if not np.isin(29, dataset.positives_per_query[query])][::-1][:12]
-    assert [alt.removeprefix("Query ") for alt in alts if alt.startswith("Query")] == [dataset.queries.names[query] for query in missed]
+    assert [alt.removeprefix("Query ") for alt in alts if alt.startswith("Query")] == [
+        dataset.queries.names[query] for query in missed
+    ]
     assert page.text.count("cannot be read: ") == 12  # the first prediction of each
-    assert "✓ Right, not in the first 20" in page.text and "✓ Right, at rank" in page.text and "✗ Prediction 2" in page.text
+    assert (
+        "✓ Right, not in the first 20" in page.text
+        and "✓ Right, at rank" in page.text
+        and "✗ Prediction 2" in page.text
+    )
     assert all(attributes["src"].startswith("data:image/jpeg;base64,") for tag, attributes in page.tags if tag == "img")
 
 
@@ -163,8 +213,13 @@ def test_unusual_results(dataset, case):
         predictions = np.array([[(positives.max(initial=0) + 5) % 30] for positives in dataset.positives_per_query])
         result = summarize(predictions, dataset.positives_per_query, 30, distances=np.ones((16, 1), np.float32))
     if case == "no predictions":
-        result = summarize(np.full((16, 5), -1), dataset.positives_per_query, 30, {query: "cut off" for query in range(16)},
-                           distances=np.full((16, 5), np.inf, np.float32))
+        result = summarize(
+            np.full((16, 5), -1),
+            dataset.positives_per_query,
+            30,
+            {query: "cut off" for query in range(16)},
+            distances=np.full((16, 5), np.inf, np.float32),
+        )
     if case == "no distances":
         result.distances = None
     write_report("page.html", [Evaluation("q", "net", dataset, result)])
@@ -174,23 +229,41 @@ def test_unusual_results(dataset, case):
         assert result.recall(1) == 0
     if case == "no predictions":
         assert "16 images cannot be read" in page.text and "median error of the first prediction: none" in page.text
-        assert page.data["parts"][0]["errors"]["shares"][-1] == 100 and page.data["parts"][0]["similarity"]["recall"] == []
+        assert (
+            page.data["parts"][0]["errors"]["shares"][-1] == 100 and page.data["parts"][0]["similarity"]["recall"] == []
+        )
     assert ("similarity" in page.data["parts"][0]) == (case != "no distances")
 
 
 def test_localized_photos(dataset):
     paths = [dataset.queries.path(index) for index in range(3)]
-    neighbours = [(dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist()) for index in range(6)]
+    neighbours = [
+        (dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist()) for index in range(6)
+    ]
     own = (37.8, -122.4, EAST + 30.0, NORTH + 40.0)
-    photos = [LocalizedPhoto(paths[0], 37.77, -122.42, EAST, NORTH, 60.0, 0.8, neighbours, own),
-              LocalizedPhoto(paths[1], 37.77, -122.42, EAST, NORTH, 10.0, 0.9, neighbours, own),
-              LocalizedPhoto(paths[2], 37.77, -122.42, EAST, NORTH), LocalizedPhoto("none.jpg", *[None] * 4, reason="it cannot be read")]
+    photos = [
+        LocalizedPhoto(paths[0], 37.77, -122.42, EAST, NORTH, 60.0, 0.8, neighbours, own),
+        LocalizedPhoto(paths[1], 37.77, -122.42, EAST, NORTH, 10.0, 0.9, neighbours, own),
+        LocalizedPhoto(paths[2], 37.77, -122.42, EAST, NORTH),
+        LocalizedPhoto("none.jpg", *[None] * 4, reason="it cannot be read"),
+    ]
     write_localization_report("photos.html", photos, [("Database", "db")])
     page = Page("photos.html")
-    assert "2 of the photos have a GPS position: its median distance from the estimate is 50 m, and 1 of 2 lies within" in page.text
-    assert "37.770000, -122.420000" in page.text and "60 m 80 % 50 m" in page.text and "no estimate: it cannot be read" in page.text
+    assert (
+        "2 of the photos have a GPS position: its median distance from the estimate is 50 m, and 1 of 2 lies within"
+        in page.text
+    )
+    assert (
+        "37.770000, -122.420000" in page.text
+        and "60 m 80 % 50 m" in page.text
+        and "no estimate: it cannot be read" in page.text
+    )
     assert [photo["own"] for photo in page.data["photos"]] == [[30, 40], [30, 40], None]
-    assert len(page.data["photos"][0]["neighbours"]) == 6 and page.text.count("Nearest 5") == 2 and "Database db" in page.text
+    assert (
+        len(page.data["photos"][0]["neighbours"]) == 6
+        and page.text.count("Nearest 5") == 2
+        and "Database db" in page.text
+    )
     write_localization_report("none.html", photos[3:])
     assert Page("none.html").data == {"photos": []}
 
@@ -198,7 +271,12 @@ def test_localized_photos(dataset):
 # --- a page that is safe, whole and the same
 
 
-HOSTILE = ['</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "'&amp;&lt;\u2028", "\udcff{{ 7 * 7 }}"]
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'&amp;&lt;\u2028",
+    "\udcff{{ 7 * 7 }}",
+]
 
 
 @pytest.fixture
@@ -210,18 +288,32 @@ def hostile(workdir):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             place_image(place, 0, 1, 40).save(path.encode("utf-8", "surrogateescape"), "JPEG")
     dataset = TestDataset("db", "q", 25)
-    predictions = np.array([[np.argsort(np.abs(dataset.database_utms[:, 0] - east))[1]] for east in dataset.queries_utms[:, 0]])
-    return dataset, summarize(predictions, dataset.positives_per_query, 4, {0: HOSTILE[0]}, {1: HOSTILE[1]},
-                              distances=np.ones((4, 1), np.float32))
+    predictions = np.array(
+        [[np.argsort(np.abs(dataset.database_utms[:, 0] - east))[1]] for east in dataset.queries_utms[:, 0]]
+    )
+    return dataset, summarize(
+        predictions,
+        dataset.positives_per_query,
+        4,
+        {0: HOSTILE[0]},
+        {1: HOSTILE[1]},
+        distances=np.ones((4, 1), np.float32),
+    )
 
 
 def test_names_are_shown_and_never_run(hostile):
     names = list(hostile[0].queries.names)
     assert sum(text in name for text in HOSTILE for name in names) == 4
-    write_report("page.html", [Evaluation(HOSTILE[0], HOSTILE[1], *hostile)], [(HOSTILE[0], HOSTILE[1])],
-                 {HOSTILE[0]: {"epoch": [1], "loss": [1.0], "R@1": [2.0]}})
-    photos = [LocalizedPhoto("q/" + name, 1.0, 2.0, 3.0, 4.0, 5.0, 0.5, [("db/" + name, 0.5, 3.0, 9.0)], (1.0, 2.0, 3.0, 4.0))
-              for name in names]
+    write_report(
+        "page.html",
+        [Evaluation(HOSTILE[0], HOSTILE[1], *hostile)],
+        [(HOSTILE[0], HOSTILE[1])],
+        {HOSTILE[0]: {"epoch": [1], "loss": [1.0], "R@1": [2.0]}},
+    )
+    photos = [
+        LocalizedPhoto("q/" + name, 1.0, 2.0, 3.0, 4.0, 5.0, 0.5, [("db/" + name, 0.5, 3.0, 9.0)], (1.0, 2.0, 3.0, 4.0))
+        for name in names
+    ]
     write_localization_report("photos.html", [*photos, LocalizedPhoto(HOSTILE[0], *[None] * 4, reason=HOSTILE[1])])
     clean = [LocalizedPhoto("a.jpg", 1.0, 2.0, 3.0, 4.0)]
     write_localization_report("clean.html", clean)
@@ -241,42 +333,71 @@ def test_a_page_needs_no_network_and_is_the_same_again(dataset):
     write_report("again.html", evaluations)
     assert open("page.html", "rb").read() == open("again.html", "rb").read()
     page = Page("page.html")
-    assert not [tag for tag, attributes in page.tags if tag in ("link", "iframe", "object") or tag == "script" and "src" in attributes]
+    assert not [
+        tag
+        for tag, attributes in page.tags
+        if tag in ("link", "iframe", "object") or tag == "script" and "src" in attributes
+    ]
     assert "default-src 'none'" in page.tags[3][1]["content"]
     assert os.path.getsize("page.html") < 2e6 and [tag for tag, _ in page.tags].count("h1") == 1
     with open(os.path.join(STATIC, "echarts.common.min.js"), "rb") as file:
-        assert hashlib.file_digest(file, "sha256").hexdigest() == "61f13280aba3161f77fc801bf5f9c786f55f10432153a0683fc5cc0700b013d5"
-    assert not any("</script" in open(path, encoding="utf-8").read().lower() for path in glob.glob(os.path.join(STATIC, "*.js")))
+        assert (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            == "61f13280aba3161f77fc801bf5f9c786f55f10432153a0683fc5cc0700b013d5"
+        )
+    assert not any(
+        "</script" in open(path, encoding="utf-8").read().lower() for path in glob.glob(os.path.join(STATIC, "*.js"))
+    )
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
 def test_a_browser_draws_the_charts(dataset):
-    results = [Evaluation("queries_v1", model, dataset, evaluate(dataset, seed)) for seed, model in enumerate(("one", "two"))]
+    results = [
+        Evaluation("queries_v1", model, dataset, evaluate(dataset, seed)) for seed, model in enumerate(("one", "two"))
+    ]
     write_report("page.html", results, runs={"one": {"epoch": [1, 2], "loss": [2.0, 1.0], "R@1": [10.0, 20.0]}})
-    page = browse("page.html", """document.querySelectorAll(".chart").forEach(element => {
+    page = browse(
+        "page.html",
+        """document.querySelectorAll(".chart").forEach(element => {
         const chart = echarts.getInstanceByDom(element);
         chart.getZr().flush();
         element.dataset.series = chart.getOption().series.map(series => series.data.length).join(" ");
         element.dataset.fits = chart.getWidth() === element.clientWidth && chart.getWidth() > 300;
-    });""")
+    });""",
+    )
     charts = [attributes for _, attributes in page.tags if "chart" in attributes.get("class", "").split()]
     drawn = {attributes["id"]: [int(size) for size in attributes["data-series"].split()] for attributes in charts}
     found = int(results[0].result.found[:, 0].sum())
     assert {attributes["data-fits"] for attributes in charts} == {"true"}
-    assert len(drawn) == 7 and drawn["map"][1:] == [1, found, 15 - found] and drawn["at-n"] == [20] * 6 and drawn["training-loss"] == [2]
-    assert f"found ({found})" in page.text and f"missed ({15 - found})" in page.text and "no database image near (1)" in page.text
+    assert (
+        len(drawn) == 7
+        and drawn["map"][1:] == [1, found, 15 - found]
+        and drawn["at-n"] == [20] * 6
+        and drawn["training-loss"] == [2]
+    )
+    assert (
+        f"found ({found})" in page.text
+        and f"missed ({15 - found})" in page.text
+        and "no database image near (1)" in page.text
+    )
     assert "queries_v1, A against B" in page.text and f"UTM {EAST + 5:.0f} east" in page.text
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
 def test_a_browser_shows_a_hostile_name_as_text(hostile):
     write_report("page.html", [Evaluation(HOSTILE[0], HOSTILE[1], *hostile)])
-    page = browse("page.html", """const chart = echarts.getInstanceByDom(document.getElementById("map"));
+    page = browse(
+        "page.html",
+        """const chart = echarts.getInstanceByDom(document.getElementById("map"));
         chart.getZr().flush();
         chart.dispatchAction({type: "showTip", seriesIndex: 3, dataIndex: 2});
-        document.body.dataset.tip = document.querySelector(".tooltip").textContent;""")
+        document.body.dataset.tip = document.querySelector(".tooltip").textContent;""",
+    )
     tip = next(attributes["data-tip"] for tag, attributes in page.tags if tag == "body")
     dataset, result = hostile
     first = dataset.database.names[result.predictions[2, 0]]
-    assert tip == f"Query{dataset.queries.names[2]}✗ no right predictionfirst prediction: 200.0 m off, similarity 0.500{first}"
+    assert (
+        tip
+        == f"Query{dataset.queries.names[2]}✗ no right predictionfirst prediction: 200.0 m off, similarity 0.500{first}"
+    )
     assert not [tag for tag, attributes in page.tags if any(name.startswith("on") for name in attributes)]

@@ -48,8 +48,12 @@ def test_curves_of_runs(workdir, capsys):
     curves_script.main(["one", "two/", "--output", "runs.html"])
     page = Page("runs.html")
     assert "A : one" in page.text and "A: 2 epochs, best validation R@1 40.0 % after epoch 2." in page.text
-    assert page.data["training"][1] == {"name": "B", "epoch": [1, 2], "losses": {"loss": [1.0, None]},
-                                        "recalls": {"R@1": [30.0, 40.0], "R@5": [60.0, None]}}
+    assert page.data["training"][1] == {
+        "name": "B",
+        "epoch": [1, 2],
+        "losses": {"loss": [1.0, None]},
+        "recalls": {"R@1": [30.0, 40.0], "R@5": [60.0, None]},
+    }
     for text in ("", "epoch,loss\n", "loss\n1\n", "epoch,loss\n1,x\n", "epoch\nx\n"):
         with open("one/metrics.csv", "w") as file:
             file.write(text)
@@ -74,8 +78,19 @@ def test_eval_writes_the_page(tiny, networks, workdir, capsys):
     shutil.copytree(tiny, "city")
     shutil.copytree("city/test/queries_v1", "city/test/queries_night")
     flags = ["--dataset_folder", "city", "--resume_model", f"{networks}/0.pth", "--device", "cpu", "--num_workers", "0"]
-    eval_script.main([*flags, "--report", "page.html", "--compare", f"{networks}/1.pth", "--further_queries", "queries_night",
-                      "--num_preds_to_save", "1"])
+    eval_script.main(
+        [
+            *flags,
+            "--report",
+            "page.html",
+            "--compare",
+            f"{networks}/1.pth",
+            "--further_queries",
+            "queries_night",
+            "--num_preds_to_save",
+            "1",
+        ]
+    )
     page, folder = Page("page.html"), glob.glob("logs/default/*")[0]
     log = open(f"{folder}/info.log").read()
     for line in re.findall(r"R@\d+: ([\d.]+) \(95% interval ([\d.]+) to ([\d.]+)\)", log):
@@ -83,15 +98,23 @@ def test_eval_writes_the_page(tiny, networks, workdir, capsys):
     assert len(re.findall(r"< queries_\w+ - #q: 12; #db: 24 >: R@1", log)) == 4 and len(page.data["parts"]) == 4
     assert len(re.findall(r"queries_night, R@1 of .*0.pth less that of .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
     assert [run["losses"] for run in page.data["training"]] == [{"loss": [2.5]}] * 2
-    assert len(glob.glob(f"{folder}/queries_*/preds/*.jpg")) == len(glob.glob(f"{folder}/compare/queries_*/preds/*.jpg")) == 24
+    assert (
+        len(glob.glob(f"{folder}/queries_*/preds/*.jpg"))
+        == len(glob.glob(f"{folder}/compare/queries_*/preds/*.jpg"))
+        == 24
+    )
     shutil.rmtree("logs")
     assert "is --resume_model itself" in fails(eval_script, capsys, *flags, "--compare", f"{networks}/0.pth")
     shutil.rmtree("logs")
-    assert "two folders of queries have one name" in fails(eval_script, capsys, *flags, "--further_queries", "city/test/queries_v1")
+    assert "two folders of queries have one name" in fails(
+        eval_script, capsys, *flags, "--further_queries", "city/test/queries_v1"
+    )
 
 
 def test_a_page_that_cannot_be_written_is_said_at_once(tiny, workdir, capsys, monkeypatch):
-    assert "there is no folder nowhere" in fails(eval_script, capsys, "--dataset_folder", tiny, "--report", "nowhere/page.html")
+    assert "there is no folder nowhere" in fails(
+        eval_script, capsys, "--dataset_folder", tiny, "--report", "nowhere/page.html"
+    )
     with pytest.raises(UserError, match="that is a folder"):
         check_report(".")
     shutil.rmtree("logs")

@@ -25,13 +25,24 @@ def test_every_row_has_a_recipe_that_parses(row, monkeypatch):
         assert parse_arguments(False, flags).fda_queries
     elif row != "places365":  # begins from other weights
         parse_arguments(True, flags)
-    parse_arguments(True, ["@recipes/sf_xs.txt", "--dataset_folder", "sf_xs", "--target_dataset_folder", "night",
-                           *(flags[1:] if ROWS[row].kind == "train" else [])])
+    parse_arguments(
+        True,
+        [
+            "@recipes/sf_xs.txt",
+            "--dataset_folder",
+            "sf_xs",
+            "--target_dataset_folder",
+            "night",
+            *(flags[1:] if ROWS[row].kind == "train" else []),
+        ],
+    )
 
 
 def test_rows_that_others_need_come_first():
     rows = order(["soup_face", "fda", "cosface", "arcface"])
-    assert rows[0] == "cosface" and rows[-1] == "soup_face" and sorted(rows) == ["arcface", "cosface", "fda", "soup_face"]
+    assert (
+        rows[0] == "cosface" and rows[-1] == "soup_face" and sorted(rows) == ["arcface", "cosface", "fda", "soup_face"]
+    )
     assert order(["fda"]) == ["cosface", "fda"]
 
 
@@ -54,11 +65,25 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
     data = make_tiny(workdir / "data")
     (workdir / "recipes").mkdir()
     (workdir / "base.txt").write_text(" ".join([*FLAGS, "--dataset_folder", data, "--iterations_per_epoch", "2"]))
-    for name, text in {"cosface": "--loss cosface", "arcface": "--loss arcface", "sphereface": "--loss sphereface", "soup_face":
-                       "--ingredients cosface/best_model.pth arcface/best_model.pth sphereface/best_model.pth", "places365":
-                       "--backbone_weights absent/places.pth", "fda_on_test": "--fda_queries --fda_beta 0.1"}.items():
+    for name, text in {
+        "cosface": "--loss cosface",
+        "arcface": "--loss arcface",
+        "sphereface": "--loss sphereface",
+        "soup_face": "--ingredients cosface/best_model.pth arcface/best_model.pth sphereface/best_model.pth",
+        "places365": "--backbone_weights absent/places.pth",
+        "fda_on_test": "--fda_queries --fda_beta 0.1",
+    }.items():
         (workdir / "recipes" / f"{name}.txt").write_text(text)
-    flags = ["--dataset_folder", data, "--base", "base.txt", "--seeds", "0", "--test_sets", "Tiny=test/database:test/queries_v1"]
+    flags = [
+        "--dataset_folder",
+        data,
+        "--base",
+        "base.txt",
+        "--seeds",
+        "0",
+        "--test_sets",
+        "Tiny=test/database:test/queries_v1",
+    ]
     results_table.main([*flags, "--rows", "cosface", "arcface"])
     models = {path: path.stat().st_mtime_ns for path in workdir.glob("logs/results_table/seed0/*/best_model.pth")}
     assert len(models) == 2
@@ -75,13 +100,17 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
     changed = [path.parent.name for path, before in models.items() if path.stat().st_mtime_ns != before]
     assert changed == ["arcface"]
     text = (workdir / "recipes" / "RESULTS.md").read_text()
-    assert text.startswith("Before.\n<!-- results table -->\nR@1") and text.endswith("|\n<!-- end of the results table -->\nAfter.\n")
+    assert text.startswith("Before.\n<!-- results table -->\nR@1") and text.endswith(
+        "|\n<!-- end of the results table -->\nAfter.\n"
+    )
     assert "old" not in text
 
 
 def test_bad_input_is_one_line(workdir, capsys):
-    for flags, message in ((["--test_sets", "no paths"], "TITLE=DATABASE:QUERIES"),
-                           (["--recipes", "absent"], "there is no recipe absent/")):
+    for flags, message in (
+        (["--test_sets", "no paths"], "TITLE=DATABASE:QUERIES"),
+        (["--recipes", "absent"], "there is no recipe absent/"),
+    ):
         with pytest.raises(SystemExit) as refused:
             results_table.main(flags)
         assert refused.value.code == 2 and message in capsys.readouterr().err

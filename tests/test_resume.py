@@ -41,7 +41,10 @@ def whole(tiny, tmp_path_factory):
 
 def rows(folder):
     with open(os.path.join(folder, "metrics.csv")) as file:
-        return [{key: value for key, value in row.items() if key not in ("seconds", "images_per_second")} for row in csv.DictReader(file)]
+        return [
+            {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+            for row in csv.DictReader(file)
+        ]
 
 
 def assert_same_end(folder, whole):
@@ -49,8 +52,11 @@ def assert_same_end(folder, whole):
     assert_equal(weights(folder, "best_model.pth"), weights(whole, "best_model.pth"))
     assert rows(folder) == rows(whole)
     ours, theirs = (read_tensors(f"{path}/last_checkpoint.pth") for path in (folder, whole))
-    for a, b in zip([ours["optimizer_state_dict"], *ours["optimizers_state_dict"]],
-                    [theirs["optimizer_state_dict"], *theirs["optimizers_state_dict"]], strict=True):
+    for a, b in zip(
+        [ours["optimizer_state_dict"], *ours["optimizers_state_dict"]],
+        [theirs["optimizer_state_dict"], *theirs["optimizers_state_dict"]],
+        strict=True,
+    ):
         assert all(torch.equal(a["state"][key]["exp_avg"], b["state"][key]["exp_avg"]) for key in b["state"])
 
 
@@ -68,16 +74,33 @@ def killed_at(monkeypatch, place, count):
         if len(calls) == count:
             raise Killed
         return original(*args, **kwargs)
+
     monkeypatch.setattr(sys.modules[module], name, counting)
 
 
-@pytest.mark.parametrize(("place", "count", "every", "workers"), [
-    ("torch.manual_seed", 9, 1, 0),  # in an iteration of the second epoch (set_seed and three modules come before)
-    ("torch.manual_seed", 9, 3, 1),  # with iterations since the last checkpoint
-    ("train.test", 2, 3, 1),  # in the second validation
-    ("training.checkpoints.save_run_state", 3, 1, 0)])  # between best_model.pth and the checkpoint
-def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, whole, workdir, monkeypatch, place, count, every, workers):
-    flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", "--checkpoint_every", str(every), "--num_workers", str(workers)]
+@pytest.mark.parametrize(
+    ("place", "count", "every", "workers"),
+    [
+        ("torch.manual_seed", 9, 1, 0),  # in an iteration of the second epoch (set_seed and three modules come before)
+        ("torch.manual_seed", 9, 3, 1),  # with iterations since the last checkpoint
+        ("train.test", 2, 3, 1),  # in the second validation
+        ("training.checkpoints.save_run_state", 3, 1, 0),
+    ],
+)  # between best_model.pth and the checkpoint
+def test_killed_and_resumed_ends_as_the_uninterrupted_run(
+    tiny, whole, workdir, monkeypatch, place, count, every, workers
+):
+    flags = [
+        "--dataset_folder",
+        tiny,
+        *SHORT,
+        "--resume_train",
+        "auto",
+        "--checkpoint_every",
+        str(every),
+        "--num_workers",
+        str(workers),
+    ]
     with monkeypatch.context() as context, pytest.raises(Killed):
         killed_at(context, place, count)
         train.main(flags)
@@ -136,7 +159,9 @@ def test_sigkill_leaves_no_worker_and_the_run_goes_on(tiny, whole, workdir):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signals to a process group with workers")
 def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
-    process = start("--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2, start_new_session=True)
+    process = start(
+        "--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2, start_new_session=True
+    )
     try:
         wait_for(process, "test set")
         signal.sigtimedwait([], 3)
@@ -146,20 +171,24 @@ def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
         process.kill()
     assert process.returncode == 128 + signal.SIGUSR1 and "SIGUSR1: ending" in errors
     assert "is written: go on with --resume_train logs/default/" in errors and "Traceback" not in errors
-    folder, = glob.glob("logs/*/*")
+    (folder,) = glob.glob("logs/*/*")
     state = read_tensors(f"{folder}/last_checkpoint.pth")
     assert (state["epoch_num"], state["iteration"] > 0) == (0, True)
 
 
 def test_a_second_signal_ends_at_once(tiny, workdir):
-    code = ("import commons, os, signal, time, argparse\n"
-            "def body(args, folder):\n"
-            "    with commons.deferred_signals():\n"
-            "        os.kill(os.getpid(), signal.SIGTERM)\n"
-            "        os.kill(os.getpid(), signal.SIGINT)\n"
-            "        time.sleep(60)\n"
-            "commons.run_experiment(body, argparse.Namespace(save_dir='x'))")
-    ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=50)
+    code = (
+        "import commons, os, signal, time, argparse\n"
+        "def body(args, folder):\n"
+        "    with commons.deferred_signals():\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(60)\n"
+        "commons.run_experiment(body, argparse.Namespace(save_dir='x'))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=50
+    )
     assert ended.returncode == 128 + signal.SIGINT and "SIGINT again: ending at once" in ended.stderr
 
 
@@ -167,11 +196,13 @@ def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, mo
     flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "0"]
     with monkeypatch.context() as context:
         original = train.test
-        context.setattr(train, "test", lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGTERM), original(*args, **kwargs)))
+        context.setattr(
+            train, "test", lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGTERM), original(*args, **kwargs))
+        )
         with pytest.raises(SystemExit) as exit_:
             train.main(flags)
     assert exit_.value.code == 128 + signal.SIGTERM
-    last, = glob.glob("logs/*/*/last_checkpoint.pth")
+    (last,) = glob.glob("logs/*/*/last_checkpoint.pth")
     assert read_tensors(last)["iteration"] == 4
     assert_same_end(run(train, *flags, "--resume_train", last), whole)
 
@@ -183,7 +214,7 @@ def test_bad_images_are_counted_on(tiny, workdir):
     flags = ["--dataset_folder", "copy", *SHORT, "--iterations_per_epoch", "12", "--max_bad_images", "20"]
     whole = run(train, *flags, "--save_dir", "whole")
     run(train, *flags, "--epochs_num", 1)
-    last, = glob.glob("logs/default/*/last_checkpoint.pth")
+    (last,) = glob.glob("logs/default/*/last_checkpoint.pth")
     folder = run(train, *flags, "--resume_train", last)
     counts, expected = (read_tensors(f"{path}/last_checkpoint.pth")["bad_images"] for path in (folder, whole))
     assert counts == expected and len(counts["unreadable"]) > 1
@@ -191,6 +222,7 @@ def test_bad_images_are_counted_on(tiny, workdir):
 
 
 # --- damaged and missing checkpoints
+
 
 def flip(path, position):
     with open(path, "r+b") as file:
@@ -228,7 +260,11 @@ def test_auto_takes_the_newest_sound_run(whole, workdir):
     for path in glob.glob("logs/x/3/last_checkpoint*"):
         os.truncate(path, 1000)
     found, problems = find_newest_run("logs/x")
-    assert found == "logs/x/2/last_checkpoint.pth" and len(problems) == 2 and all("logs/x/3" in problem for problem in problems)
+    assert (
+        found == "logs/x/2/last_checkpoint.pth"
+        and len(problems) == 2
+        and all("logs/x/3" in problem for problem in problems)
+    )
     os.unlink(found)  # the one before it is there
     assert find_newest_run("logs/x")[0] == found
     assert find_newest_run("logs/none") == (None, [])
@@ -252,9 +288,22 @@ def test_resuming_lists_all_differences_and_refuses_them(tiny, whole, workdir, c
 def test_another_machine_is_warned_of(tiny, whole, workdir, monkeypatch):
     original = train.describe_environment
     monkeypatch.setattr(train, "describe_environment", lambda device: {**original(device), "instructions": "AVX9"})
-    folder = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 3, "--resume_train", f"{whole}/last_checkpoint.pth",
-                 "--save_dir", "x")
-    assert f"The resumed run had instructions {torch.backends.cpu.get_cpu_capability()}, now AVX9" in open(f"{folder}/info.log").read()
+    folder = run(
+        train,
+        "--dataset_folder",
+        tiny,
+        *SHORT,
+        "--epochs_num",
+        3,
+        "--resume_train",
+        f"{whole}/last_checkpoint.pth",
+        "--save_dir",
+        "x",
+    )
+    assert (
+        f"The resumed run had instructions {torch.backends.cpu.get_cpu_capability()}, now AVX9"
+        in open(f"{folder}/info.log").read()
+    )
 
 
 def test_two_runs_never_share_a_log_folder(tiny, whole, workdir, capsys):
@@ -270,6 +319,7 @@ def test_two_runs_never_share_a_log_folder(tiny, whole, workdir, capsys):
 
 # --- numbers that are none
 
+
 def diverging(monkeypatch, step, change):
     """Changes the images that the network gets at a step."""
     original = train.prepare_batches
@@ -277,6 +327,7 @@ def diverging(monkeypatch, step, change):
     def prepare(*args):
         for item in original(*args):
             yield (item[0], item[1], change(item[2]) if item[0] == step else item[2], *item[3:])
+
     monkeypatch.setattr(train, "prepare_batches", prepare)
 
 
@@ -285,7 +336,10 @@ def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatc
     with pytest.raises(SystemExit) as exit_:
         train.main(["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "1"])
     error = capsys.readouterr().err
-    assert exit_.value.code == 2 and "the loss of iteration 5 is nan, at the learning rates network 0.001, head 0.01" in error
+    assert (
+        exit_.value.code == 2
+        and "the loss of iteration 5 is nan, at the learning rates network 0.001, head 0.01" in error
+    )
     assert "Images of iteration 5: 'sub/@" in error
     state = read_tensors(glob.glob("logs/*/*/last_checkpoint.pth")[0])
     assert (state["epoch_num"], state["iteration"]) == (1, 1)
@@ -299,6 +353,7 @@ def test_weights_that_are_none_reach_no_checkpoint(tiny, workdir, monkeypatch, c
         with torch.no_grad():
             next(run.network.parameters())[0] = float("inf")
         original(run)
+
     monkeypatch.setattr(train.RunState, "end_epoch", end_epoch)
     with pytest.raises(SystemExit):
         train.main(["--dataset_folder", tiny, *SHORT])
@@ -322,8 +377,11 @@ class Steep(torch.autograd.Function):
 def test_skipped_steps_are_counted_and_many_stop_the_run(tiny, workdir, monkeypatch, capsys, limit, steps):
     monkeypatch.setattr("training.step_monitor.MAX_SKIPPED_IN_A_ROW", limit)
     original = train.Objective.__call__
-    monkeypatch.setattr(train.Objective, "__call__", lambda self, *args: {name: Steep.apply(term)
-                                                                          for name, term in original(self, *args).items()})
+    monkeypatch.setattr(
+        train.Objective,
+        "__call__",
+        lambda self, *args: {name: Steep.apply(term) for name, term in original(self, *args).items()},
+    )
     flags = ["--dataset_folder", tiny, *SHORT, "--epochs_num", "1", "--use_amp16", "--amp_dtype", "float16"]
     if limit > 4:
         folder = run(train, *flags)
@@ -336,8 +394,11 @@ def test_skipped_steps_are_counted_and_many_stop_the_run(tiny, workdir, monkeypa
 
 # --- workers that fail
 
-@pytest.mark.parametrize(("number", "advice"), [(signal.SIGKILL, "ran out of memory"), (signal.SIGBUS, "/dev/shm"),
-                                                (signal.SIGSEGV, "crashed")])
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(signal.SIGKILL, "ran out of memory"), (signal.SIGBUS, "/dev/shm"), (signal.SIGSEGV, "crashed")],
+)
 def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys, number, advice):
     original = train.TrainDataset.__getitem__
     parent = os.getpid()
@@ -347,6 +408,7 @@ def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys,
             signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
             os.kill(os.getpid(), number)
         return original(dataset, step)
+
     monkeypatch.setattr(train.TrainDataset, "__getitem__", getitem)
     with pytest.raises(SystemExit) as exit_:
         train.main(["--dataset_folder", tiny, *SHORT, "--num_workers", "1"])
@@ -356,10 +418,14 @@ def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys,
 
 def test_environment(whole):
     import json
+
     with open(f"{whole}/environment.json") as file:
         environment = json.load(file)
     assert environment["torch"] == torch.__version__.split("+")[0] and environment["arguments"]["lr"] == 0.001
-    assert len(environment["digests"]["split"]) == len(environment["digests"]["initial_weights"]) == 64 and environment["resumed"] == []
+    assert (
+        len(environment["digests"]["split"]) == len(environment["digests"]["initial_weights"]) == 64
+        and environment["resumed"] == []
+    )
 
 
 def test_find_run_to_resume_needs_a_folder_of_runs(workdir):
@@ -370,6 +436,7 @@ def test_find_run_to_resume_needs_a_folder_of_runs(workdir):
 def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, caplog):
     def acquire(*args, **kwargs):
         raise OSError(errno.ENOLCK, "No locks available")
+
     monkeypatch.setattr(commons.FileLock, "acquire", acquire)
     os.mkdir("folder")
     commons._lock("folder").close()
@@ -378,9 +445,21 @@ def test_a_file_system_without_locks_is_warned_of(tiny, workdir, monkeypatch, ca
 
 def test_auto_begins_from_a_given_network_and_goes_on_with_its_run(tiny, workdir):
     start = run(train, "--dataset_folder", tiny, *SHORT, "--epochs_num", 1, "--save_dir", "start")
-    flags = ["--dataset_folder", tiny, *SHORT, "--resume_model", f"{start}/best_model.pth", "--resume_train", "auto", "--save_dir", "tuned"]
+    flags = [
+        "--dataset_folder",
+        tiny,
+        *SHORT,
+        "--resume_model",
+        f"{start}/best_model.pth",
+        "--resume_train",
+        "auto",
+        "--save_dir",
+        "tuned",
+    ]
     folder = run(train, *flags, "--epochs_num", 1, "--lr", 0)
-    assert torch.equal(weights(folder)["aggregation.3.weight"], weights(start, "best_model.pth")["aggregation.3.weight"])
+    assert torch.equal(
+        weights(folder)["aggregation.3.weight"], weights(start, "best_model.pth")["aggregation.3.weight"]
+    )
     assert run(train, *flags, "--epochs_num", 2, "--lr", 0, "--accept_changes") == folder
     assert "Resuming at epoch 1 of 2" in open(f"{folder}/info.log").read()
 

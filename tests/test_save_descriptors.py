@@ -25,7 +25,9 @@ def hlocs_names(h5py, path):
     """As hloc lists the names in a file of features."""
     names = []
     with h5py.File(path, "r") as file:
-        file.visititems(lambda _, item: names.append(item.parent.name.strip("/")) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda _, item: names.append(item.parent.name.strip("/")) if isinstance(item, h5py.Dataset) else None
+        )
     return sorted(names)
 
 
@@ -48,8 +50,24 @@ def test_folder(workdir):
 
 
 def evaluate(*flags):
-    assert eval_script.main(["--dataset_folder", "demo", "--fc_output_dim", "8", "--backbone_weights", "none", "--num_workers", "0",
-                             "--device", "cpu", *flags]) == 0
+    assert (
+        eval_script.main(
+            [
+                "--dataset_folder",
+                "demo",
+                "--fc_output_dim",
+                "8",
+                "--backbone_weights",
+                "none",
+                "--num_workers",
+                "0",
+                "--device",
+                "cpu",
+                *flags,
+            ]
+        )
+        == 0
+    )
     return max(glob.glob("logs/default/*"))
 
 
@@ -66,7 +84,7 @@ def test_all_formats_are_of_one_extraction(test_folder, monkeypatch):
     np.testing.assert_array_equal(np.linalg.norm(database, axis=1).round(4), [1, 1, 1, 1, 0, 1])
     names = {part: open(f"{output}/{part}_names.txt").read().splitlines() for part in ("database", "queries")}
     assert names["database"] == list(ImageFolder("demo/test/database").names) and len(names["queries"]) == 4
-    store, = glob.glob("cache/descriptors/database_*/descriptors.npy")
+    (store,) = glob.glob("cache/descriptors/database_*/descriptors.npy")
     assert open(store, "rb").read() == open(f"{output}/database_descriptors.npy", "rb").read()
 
     full = [f"database/{name}" for name in names["database"]] + [f"queries_v1/{name}" for name in names["queries"]]
@@ -83,9 +101,15 @@ def test_all_formats_are_of_one_extraction(test_folder, monkeypatch):
     assert hlocs_pairs(f"{output}/pairs_queries.txt") == expected
     distances = ((database[:, None] - database) ** 2).sum(-1)
     distances[:, 4] = distances[range(6), range(6)] = np.inf
-    expected = {frozenset((full[image], full[other])) for image in (0, 1, 2, 3, 5) for other in distances[image].argsort()[:3]}
+    expected = {
+        frozenset((full[image], full[other])) for image in (0, 1, 2, 3, 5) for other in distances[image].argsort()[:3]
+    }
     pairs = hlocs_pairs(f"{output}/pairs_sfm.txt")
-    assert {frozenset(pair) for pair in pairs} == expected and len(pairs) == len(expected) and all(len(set(pair)) == 2 for pair in pairs)
+    assert (
+        {frozenset(pair) for pair in pairs} == expected
+        and len(pairs) == len(expected)
+        and all(len(set(pair)) == 2 for pair in pairs)
+    )
 
 
 def test_without_a_cache_and_in_16_bits(test_folder):
@@ -100,13 +124,20 @@ def test_nothing_is_written_unless_asked_for(test_folder):
 
 def test_several_test_sets_each_have_a_folder(test_folder):
     output = evaluate("--save_descriptors", "npy", "--save_pairs", "1", "--test_set_folders", "demo")
-    assert sorted(os.listdir(f"{output}/1_demo-queries_v1")) == ["database_descriptors.npy", "database_names.txt", "pairs_queries.txt",
-                                                                "queries_descriptors.npy", "queries_names.txt"]
+    assert sorted(os.listdir(f"{output}/1_demo-queries_v1")) == [
+        "database_descriptors.npy",
+        "database_names.txt",
+        "pairs_queries.txt",
+        "queries_descriptors.npy",
+        "queries_names.txt",
+    ]
 
 
 def test_without_h5py(test_folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    line = fails(eval_script, capsys, "--dataset_folder", "demo", "--save_descriptors", "h5", "--backbone_weights", "none")
+    line = fails(
+        eval_script, capsys, "--dataset_folder", "demo", "--save_descriptors", "h5", "--backbone_weights", "none"
+    )
     assert line.endswith("HDF5 files need h5py: pip install -r requirements-export.txt")
     with pytest.raises(SystemExit):
         eval_script.main(["--dataset_folder", "demo", "--save_descriptors", "csv"])
@@ -118,15 +149,21 @@ def test_pairs_of_few_and_of_equal_images(workdir, monkeypatch):
     monkeypatch.setattr(interchange, "_BLOCK", 2)
     database = np.eye(5, dtype=np.float32)[[0, 0, 0, 1, 2]]
     images = Images("a", [f"{index}.jpg" for index in range(5)])
-    count = interchange.save_sfm_pairs(Described(images, database, {4: "truncated"}), os.path.abspath("."), "pairs.txt", 9)
+    count = interchange.save_sfm_pairs(
+        Described(images, database, {4: "truncated"}), os.path.abspath("."), "pairs.txt", 9
+    )
     pairs = hlocs_pairs("pairs.txt")
     assert count == len(pairs) == 6  # each of four with each
-    assert {frozenset(pair) for pair in pairs} == {frozenset((f"a/{i}.jpg", f"a/{j}.jpg")) for i in range(4) for j in range(i)}
+    assert {frozenset(pair) for pair in pairs} == {
+        frozenset((f"a/{i}.jpg", f"a/{j}.jpg")) for i in range(4) for j in range(i)
+    }
     assert interchange.save_sfm_pairs(Described(images, database, {}), os.path.abspath("."), "pairs.txt", 1) >= 3
     assert all(len(set(pair)) == 2 for pair in hlocs_pairs("pairs.txt"))
 
 
-@pytest.mark.parametrize(("name", "problem"), [("a b.jpg", "'a/a b.jpg' has a blank"), ("a\nb.jpg", r"'a/a\\nb.jpg' has a line break")])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("a b.jpg", "'a/a b.jpg' has a blank"), ("a\nb.jpg", r"'a/a\\nb.jpg' has a line break")]
+)
 def test_names_that_no_list_can_hold(workdir, name, problem):
     images = Images("a", [name])
     with pytest.raises(UserError, match=problem):

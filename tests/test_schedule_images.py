@@ -27,7 +27,9 @@ def test_epochs_take_groups_in_turn_and_each_group_counts_its_own_batches():
 
 def test_a_pass_shows_classes_without_replacement_and_drops_the_partial_batch():
     schedule = Schedule([11], 4, 100, 1, seed=3)
-    passes = [np.concatenate([schedule.batch(0, 2 * number), schedule.batch(0, 2 * number + 1)]) for number in range(200)]
+    passes = [
+        np.concatenate([schedule.batch(0, 2 * number), schedule.batch(0, 2 * number + 1)]) for number in range(200)
+    ]
     assert all(len(set(p.tolist())) == 8 for p in passes)
     assert len({tuple(p.tolist()) for p in passes}) == 200
     seen = np.bincount(np.concatenate(passes), minlength=11)
@@ -122,7 +124,10 @@ def test_images_of_another_size_are_resized_and_named(workdir):
 
 
 def gradient(size=(30, 20)):
-    return Image.merge("RGB", [Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size), Image.new("L", size, 90)])
+    return Image.merge(
+        "RGB",
+        [Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size), Image.new("L", size, 90)],
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -154,7 +159,11 @@ def test_16_bits_become_8(tmp_path):
 def test_what_cannot_be_decoded_is_an_image_error(tmp_path, monkeypatch):
     gradient((300, 200)).save(tmp_path / "whole.jpg")
     data = (tmp_path / "whole.jpg").read_bytes()
-    cases = {"truncated": (data[:len(data) // 2], "truncated"), "empty": (b"", "cannot identify"), "text": (b"hi" * 99, "cannot identify")}
+    cases = {
+        "truncated": (data[: len(data) // 2], "truncated"),
+        "empty": (b"", "cannot identify"),
+        "text": (b"hi" * 99, "cannot identify"),
+    }
     for name, (content, reason) in cases.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageError, match=reason):

@@ -19,8 +19,11 @@ def _in_workdir(workdir):
 
 def batch(dtype=torch.float64):
     generator = torch.Generator().manual_seed(1)
-    return (torch.randn(B, DIM, generator=generator, dtype=dtype), torch.randint(CLASSES, (B,), generator=generator),
-            torch.randn(CLASSES, DIM, generator=generator, dtype=dtype))
+    return (
+        torch.randn(B, DIM, generator=generator, dtype=dtype),
+        torch.randint(CLASSES, (B,), generator=generator),
+        torch.randn(CLASSES, DIM, generator=generator, dtype=dtype),
+    )
 
 
 def make(loss, weight):
@@ -53,10 +56,18 @@ def test_a_sharded_head_is_the_whole_head(number):
         expected.backward()
         for value, _, _ in (result[loss] for result in results):
             assert value == pytest.approx(expected.item(), rel=1e-12)
-        torch.testing.assert_close(torch.tensor([row for result in results for row in result[loss][1]], dtype=torch.float64),
-                                   descriptors.grad, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(torch.tensor([row for result in results for row in result[loss][2]], dtype=torch.float64),
-                                   head.weight.grad, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            torch.tensor([row for result in results for row in result[loss][1]], dtype=torch.float64),
+            descriptors.grad,
+            rtol=1e-10,
+            atol=1e-12,
+        )
+        torch.testing.assert_close(
+            torch.tensor([row for result in results for row in result[loss][2]], dtype=torch.float64),
+            head.weight.grad,
+            rtol=1e-10,
+            atol=1e-12,
+        )
 
 
 @pytest.mark.parametrize("loss", HEADS)
@@ -66,11 +77,15 @@ def test_a_class_that_is_not_here_has_no_margin(loss):
     without = head(descriptors, torch.full_like(labels, -1))
     columns = torch.arange(CLASSES) != labels.unsqueeze(1)
     torch.testing.assert_close(without[columns], head(descriptors, labels)[columns])
-    torch.testing.assert_close(without, head.s * torch.nn.functional.normalize(descriptors) @ torch.nn.functional.normalize(weight).T)
+    torch.testing.assert_close(
+        without, head.s * torch.nn.functional.normalize(descriptors) @ torch.nn.functional.normalize(weight).T
+    )
 
 
 def domain_terms():
-    """{kind: (terms, gradient of this rank's features, that of the module summed over ranks)}; the targets are the last rank's alone."""
+    """{kind: (terms, gradient of this rank's features, that of the module summed over ranks)}; the targets are the last
+    rank's alone.
+    """
     features = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     is_target = torch.arange(6) >= 4
     found = {}

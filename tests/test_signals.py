@@ -17,7 +17,18 @@ from support import array_cache
 from tests.test_end_to_end import run
 from tests.test_resume import ROOT, SHORT, assert_all_end, children
 
-EVAL = ["--backbone_weights", "none", "--fc_output_dim", "32", "--num_workers", "0", "--infer_batch_size", "1", "--device", "cpu"]
+EVAL = [
+    "--backbone_weights",
+    "none",
+    "--fc_output_dim",
+    "32",
+    "--num_workers",
+    "0",
+    "--infer_batch_size",
+    "1",
+    "--device",
+    "cpu",
+]
 
 
 def signalled_at(monkeypatch, owner, name, count, number):
@@ -29,6 +40,7 @@ def signalled_at(monkeypatch, owner, name, count, number):
         if len(calls) == count:
             os.kill(os.getpid(), number)
         return original(*args, **kwargs)
+
     monkeypatch.setattr(owner, name, signalled)
 
 

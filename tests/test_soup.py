@@ -75,9 +75,15 @@ def test_greedy_soup_starts_from_the_best_and_keeps_what_does_not_lower_the_reca
     def evaluate(indices):
         tried.append(tuple(indices))
         return values[tuple(indices)]
+
     trials = list(greedy_soup([50.0, 40.0, 50.0, 55.0], evaluate))
     assert tried == [(3, 0), (3, 2), (3, 2, 1)]  # of equally good ones the earlier first
-    assert trials == [Trial([3], 55.0, True), Trial([3, 0], 49.0, False), Trial([3, 2], 60.0, True), Trial([3, 2, 1], 60.0, True)]
+    assert trials == [
+        Trial([3], 55.0, True),
+        Trial([3, 0], 49.0, False),
+        Trial([3, 2], 60.0, True),
+        Trial([3, 2, 1], 60.0, True),
+    ]
 
 
 def test_damaged_networks_are_refused_by_name():
@@ -95,14 +101,24 @@ def test_damaged_networks_are_refused_by_name():
 def test_batch_norm_statistics_are_the_mean_of_the_batches():
     network = network_of(1)
     batches = [torch.randn(5, 3, 48, 48) * scale for scale in (1, 2, 3)]
-    others = {key: value.clone() for key, value in network.state_dict().items() if "running" not in key and "num_batches" not in key}
+    others = {
+        key: value.clone()
+        for key, value in network.state_dict().items()
+        if "running" not in key and "num_batches" not in key
+    }
     recalibrate_batch_norm(network, iter(batches))
     first = [network.backbone[0](batch).detach() for batch in batches]  # what the first batch norm sees
-    expected = [torch.stack([statistic(x) for x in first]).mean(0)
-                for statistic in (lambda x: x.mean((0, 2, 3)), lambda x: x.transpose(0, 1).flatten(1).var(1))]
+    expected = [
+        torch.stack([statistic(x) for x in first]).mean(0)
+        for statistic in (lambda x: x.mean((0, 2, 3)), lambda x: x.transpose(0, 1).flatten(1).var(1))
+    ]
     torch.testing.assert_close(network.backbone[1].running_mean, expected[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.backbone[1].running_var, expected[1], rtol=1e-4, atol=1e-5)
-    assert not network.training and not any(module.training for module in network.modules()) and network.backbone[1].momentum == 0.1
+    assert (
+        not network.training
+        and not any(module.training for module in network.modules())
+        and network.backbone[1].momentum == 0.1
+    )
     assert_equal(others, {key: network.state_dict()[key] for key in others})
     with pytest.raises(UserError, match="a VGG16 has no batch norm to estimate anew: leave out --recalibrate_bn"):
         with torch.device("meta"):
@@ -113,8 +129,11 @@ def test_calibration_images_are_drawn_by_seed_without_replacement(tiny):
     def names_and_sizes(seed, count):
         images = CalibrationImages(f"{tiny}/train", count, 48, seed, batch_size=8)
         return np.concatenate(images.batches).tolist(), [len(batch) for batch in images.batches]
+
     drawn, sizes = names_and_sizes(1, 20)
-    assert len(set(drawn)) == 20 and sizes == [7, 7, 6] and drawn == names_and_sizes(1, 20)[0] != names_and_sizes(2, 20)[0]
+    assert (
+        len(set(drawn)) == 20 and sizes == [7, 7, 6] and drawn == names_and_sizes(1, 20)[0] != names_and_sizes(2, 20)[0]
+    )
     assert sorted(names_and_sizes(1, 1000)[0]) == list(range(72))
     images = CalibrationImages(f"{tiny}/train", 3, 64, 1)
     batch, unreadable = images[0]
@@ -135,9 +154,13 @@ def test_uniform_soup_without_a_data_set(networks, workdir):
 
 def test_uniform_soup_is_measured_beside_its_ingredients_and_loads_in_eval(tiny, networks, workdir):
     os.mkdir("out")
-    folder = run(soup, "--ingredients", *networks, "--dataset_folder", tiny, "--output", "out/soup.pth", "--num_workers", 0)
+    folder = run(
+        soup, "--ingredients", *networks, "--dataset_folder", tiny, "--output", "out/soup.pth", "--num_workers", 0
+    )
     rows = table("out/soup.pth.csv")
-    assert [row["networks"] for row in rows] == [*networks, " + ".join(networks)] and all(0 < float(row["R@1"]) <= 100 for row in rows)
+    assert [row["networks"] for row in rows] == [*networks, " + ".join(networks)] and all(
+        0 < float(row["R@1"]) <= 100 for row in rows
+    )
     log = open(f"{folder}/info.log").read()
     assert all(f"R@1 {float(row['R@1']):5.1f}" in log and row["networks"] in log for row in rows)
     shutil.copytree(f"{tiny}/val", "asif")  # the validation set's own queries, to compare
@@ -148,29 +171,64 @@ def test_uniform_soup_is_measured_beside_its_ingredients_and_loads_in_eval(tiny,
 def test_greedy_soup_keeps_what_the_validation_set_says(tiny, networks, workdir, monkeypatch):
     def recall(ingredients, indices):  # the second is best; the third joins it, the first does not
         return {(0,): 30.0, (1,): 50.0, (2,): 20.0, (1, 0): 40.0, (1, 2): 50.0}[tuple(indices)]
+
     monkeypatch.setattr(soup.Ingredients, "recall", recall)
-    folder = run(soup, "--ingredients", *networks, "--method", "greedy", "--dataset_folder", tiny, "--output", "soup.pth")
+    folder = run(
+        soup, "--ingredients", *networks, "--method", "greedy", "--dataset_folder", tiny, "--output", "soup.pth"
+    )
     assert_equal(read_tensors("soup.pth"), average([read_tensors(networks[1]), read_tensors(networks[2])]))
     assert [(row["R@1"], row["count"], row["decision"]) for row in table("soup.pth.csv")] == [
-        ("30", "1", "ingredient"), ("50", "1", "ingredient"), ("20", "1", "ingredient"),
-        ("50", "1", "kept"), ("40", "2", "left out"), ("50", "2", "kept")]
+        ("30", "1", "ingredient"),
+        ("50", "1", "ingredient"),
+        ("20", "1", "ingredient"),
+        ("50", "1", "kept"),
+        ("40", "2", "left out"),
+        ("50", "2", "kept"),
+    ]
     assert "The soup of 2 of 3 ingredients is soup.pth" in open(f"{folder}/info.log").read()
 
 
 def test_greedy_soup_of_one_is_that_ingredient_as_it_is(tiny, networks, workdir, monkeypatch):
     monkeypatch.setattr(soup.Ingredients, "recall", lambda self, indices: 10.0 / len(indices) + (indices == [2]))
-    folder = run(soup, "--ingredients", *networks, "--method", "greedy", "--dataset_folder", tiny, "--output", "soup.pth",
-                 "--recalibrate_bn", 8)
+    folder = run(
+        soup,
+        "--ingredients",
+        *networks,
+        "--method",
+        "greedy",
+        "--dataset_folder",
+        tiny,
+        "--output",
+        "soup.pth",
+        "--recalibrate_bn",
+        8,
+    )
     assert_equal(read_tensors("soup.pth"), read_tensors(networks[2]))
     assert f"No other ingredient helps: the soup is {networks[2]} alone" in open(f"{folder}/info.log").read()
 
 
 def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir):
     recipe = workdir / "recipe.txt"
-    recipe.write_text(f"--dataset_folder {tiny} --batch_size 4 --lr 0.1 --image_size 64 --M 20  # a training's flags are passed over\n")
+    recipe.write_text(
+        f"--dataset_folder {tiny} --batch_size 4 --lr 0.1 --image_size 64 --M 20  # a training's flags are passed over\n"
+    )
     for workers in (0, 2):
-        run(soup, f"@{recipe}", "--ingredients", *networks, "--output", f"{workers}.pth", "--recalibrate_bn", 20, "--val_set_folder",
-            f"{tiny}/val", "--num_workers", workers, "--seed", 3)
+        run(
+            soup,
+            f"@{recipe}",
+            "--ingredients",
+            *networks,
+            "--output",
+            f"{workers}.pth",
+            "--recalibrate_bn",
+            20,
+            "--val_set_folder",
+            f"{tiny}/val",
+            "--num_workers",
+            workers,
+            "--seed",
+            3,
+        )
     made = read_tensors("0.pth")
     assert_equal(made, read_tensors("2.pth"))
     assert [row["R@1"] for row in table("0.pth.csv")] == [row["R@1"] for row in table("2.pth.csv")]
@@ -185,7 +243,18 @@ def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir):
 def test_unreadable_training_images_are_left_out_of_the_calibration(copy, networks):  # noqa: F811
     for path in sorted(glob.glob("copy/train/sub/*.jpg"))[::2]:
         os.truncate(path, 300)
-    flags = ["--ingredients", *networks, "--output", "soup.pth", "--train_set_folder", "copy/train", "--image_size", 64, "--num_workers", 0]
+    flags = [
+        "--ingredients",
+        *networks,
+        "--output",
+        "soup.pth",
+        "--train_set_folder",
+        "copy/train",
+        "--image_size",
+        64,
+        "--num_workers",
+        0,
+    ]
     folder = run(soup, *flags, "--recalibrate_bn", 72)
     assert "36 training images cannot be read and are left out" in open(f"{folder}/info.log").read()
 
@@ -206,16 +275,24 @@ def test_usage(networks, tiny, workdir, capsys):
     os.symlink(f"{tiny}/test", "innocent")
     shutil.copytree(f"{tiny}/val", "data/test/by_night")
     for flags, problem in (
-            (["--ingredients", networks[0], "--output", "s.pth"], "a soup needs at least two --ingredients, and there is only"),
-            ([*two, "--method", "greedy"], "--method greedy needs --dataset_folder or --val_set_folder"),
-            ([*two, "--recalibrate_bn", 9], "--recalibrate_bn needs --dataset_folder or --train_set_folder"),
-            ([*two, "--recalibrate_bn", -1], "must be a number of images"),
-            ([*two, "--val_set_folder", f"{tiny}/test"], "is a test set"), ([*two, "--val_set_folder", "x/TEST_night/"], "is a test set"),
-            ([*two, "--val_set_folder", "innocent"], "innocent is a test set"),
-            ([*two, "--dataset_folder", "data", "--val_set_folder", "data/test/by_night"], "is a test set"),
-            ([*two, "--val_set_folder", "v", "--test_set_folder", "./v"], "v is a test set: a soup chosen on it could not be tested"),
-            (["--ingredients", *networks[:2], "--output", networks[1]], "is one of the ingredients, and would be lost"),
-            ([*two[:-1], "nowhere/soup.pth"], "there is no folder nowhere")):
+        (
+            ["--ingredients", networks[0], "--output", "s.pth"],
+            "a soup needs at least two --ingredients, and there is only",
+        ),
+        ([*two, "--method", "greedy"], "--method greedy needs --dataset_folder or --val_set_folder"),
+        ([*two, "--recalibrate_bn", 9], "--recalibrate_bn needs --dataset_folder or --train_set_folder"),
+        ([*two, "--recalibrate_bn", -1], "must be a number of images"),
+        ([*two, "--val_set_folder", f"{tiny}/test"], "is a test set"),
+        ([*two, "--val_set_folder", "x/TEST_night/"], "is a test set"),
+        ([*two, "--val_set_folder", "innocent"], "innocent is a test set"),
+        ([*two, "--dataset_folder", "data", "--val_set_folder", "data/test/by_night"], "is a test set"),
+        (
+            [*two, "--val_set_folder", "v", "--test_set_folder", "./v"],
+            "v is a test set: a soup chosen on it could not be tested",
+        ),
+        (["--ingredients", *networks[:2], "--output", networks[1]], "is one of the ingredients, and would be lost"),
+        ([*two[:-1], "nowhere/soup.pth"], "there is no folder nowhere"),
+    ):
         assert problem in fails(soup, capsys, *flags)
     assert not soup.is_test_set("testament", None) and not soup.is_test_set("data/val", "data/test")
     assert not os.path.exists("soup.pth")
@@ -229,11 +306,12 @@ def test_networks_that_do_not_mix(networks, workdir, capsys):
     spoilt["backbone.1.running_var"][0] = float("nan")
     write_tensors(spoilt, "spoilt.pth")
     for other, problem in (
-            ("other.pth", f"other.pth is a MobileNet_V2 with 16-D descriptors, and {networks[0]} a ResNet18 with 16-D"),
-            ("wide.pth", "wide.pth is a ResNet18 with 32-D descriptors, and"),
-            ("imagenet.pth", "imagenet.pth is not a ResNet18 with 512-D descriptors: it lacks backbone.0.weight"),
-            ("spoilt.pth", "spoilt.pth holds numbers that are not finite (backbone.1.running_var)"),
-            ("absent.pth", "there is no file absent.pth")):
+        ("other.pth", f"other.pth is a MobileNet_V2 with 16-D descriptors, and {networks[0]} a ResNet18 with 16-D"),
+        ("wide.pth", "wide.pth is a ResNet18 with 32-D descriptors, and"),
+        ("imagenet.pth", "imagenet.pth is not a ResNet18 with 512-D descriptors: it lacks backbone.0.weight"),
+        ("spoilt.pth", "spoilt.pth holds numbers that are not finite (backbone.1.running_var)"),
+        ("absent.pth", "there is no file absent.pth"),
+    ):
         assert problem in fails(soup, capsys, "--ingredients", networks[0], other, "--output", "soup.pth")
         shutil.rmtree("logs")
     assert not os.path.exists("soup.pth") and not os.path.exists("soup.pth.csv")

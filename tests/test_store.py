@@ -106,7 +106,9 @@ def test_a_finished_store_is_reused_with_its_unreadable_images(images, cache, ca
     opened = FolderStore(folder)
     assert opened.complete and list(opened.names) == list(images.names)
     assert sorted(os.listdir(folder)) == ["descriptors.npy", "header.json", "names.txt"]
-    np.testing.assert_array_equal(np.load(f"{folder}/descriptors.npy", allow_pickle=False), first)  # as any reader of numpy's has it
+    np.testing.assert_array_equal(
+        np.load(f"{folder}/descriptors.npy", allow_pickle=False), first
+    )  # as any reader of numpy's has it
     with pytest.raises(ValueError, match="read-only"):
         opened.descriptors[0] = 0
 
@@ -114,21 +116,29 @@ def test_a_finished_store_is_reused_with_its_unreadable_images(images, cache, ca
 def test_what_descriptors_depend_on_makes_another_store(images, cache, monkeypatch):
     network = SmallNetwork()
     extract(cache, images)
-    for number, change in enumerate((
+    for number, change in enumerate(
+        (
             lambda: SmallNetwork(seed=1),
             lambda: os.utime("f/03.png", ns=(1, 1)),
             lambda: os.unlink("f/39.png"),
             lambda: os.rename("f/00.png", "f/001.png"),
             lambda: monkeypatch.setattr(torch, "__version__", "0"),
             lambda: monkeypatch.setattr(identity, "_EXTRACTION", 0),
-            lambda: monkeypatch.setattr(cache, "dtype", "float16")), 2):
+            lambda: monkeypatch.setattr(cache, "dtype", "float16"),
+        ),
+        2,
+    ):
         network = change() or network
         network.seen = 0
         changed = ImageFolder("f")
         assert extract(cache, changed, network)[2] > 0 and len(kept(cache)) == number
         network.seen = 0
         assert extract(cache, changed, network)[2] == 0
-    for resize, batch_size, dtype in ((None, 4, torch.float32), (None, BATCH, torch.bfloat16), (64, BATCH, torch.float32)):
+    for resize, batch_size, dtype in (
+        (None, 4, torch.float32),
+        (None, BATCH, torch.bfloat16),
+        (64, BATCH, torch.float32),
+    ):
         with cache.store(network, ImageFolder("f", resize), batch_size, "cpu", dtype) as other:
             assert not other.complete
 
@@ -159,9 +169,14 @@ def test_killed_while_another_waits(images, cache):
         network = SmallNetwork()
         network.register_forward_pre_hook(lambda *_: time.sleep(seconds) if network.seen > 20 else None)
         seen.put(extract(cache, images, network)[2])
+
     first, second = context.Process(target=work, args=(100,)), context.Process(target=work, args=(0,))
     first.start()
-    wait_for(lambda: os.path.exists("kept") and any(os.path.exists(f"kept/{name}/blocks_0.jsonl") for name in os.listdir("kept")))
+    wait_for(
+        lambda: (
+            os.path.exists("kept") and any(os.path.exists(f"kept/{name}/blocks_0.jsonl") for name in os.listdir("kept"))
+        )
+    )
     second.start()
     time.sleep(0.2)
     assert second.is_alive() and seen.empty()
@@ -193,25 +208,28 @@ def change_header(folder, **values):
     store._write_header(folder, {**header, **values})
 
 
-@pytest.mark.parametrize("damage", [
-    lambda folder: os.truncate(f"{folder}/descriptors.npy", 300),
-    lambda folder: os.truncate(f"{folder}/descriptors.npy", 10**9),  # sparse
-    lambda folder: flip(f"{folder}/descriptors.npy", 40),
-    lambda folder: os.unlink(f"{folder}/descriptors.npy"),
-    lambda folder: os.truncate(f"{folder}/header.json", 100),
-    lambda folder: os.truncate(f"{folder}/header.json", 0),
-    lambda folder: flip(f"{folder}/header.json", 30),
-    lambda folder: flip(f"{folder}/header.json", 200),
-    lambda folder: pathlib.Path(f"{folder}/header.json").write_text("[" * 100_000),
-    lambda folder: pathlib.Path(f"{folder}/header.json").write_text('{"version": 1}'),
-    lambda folder: os.unlink(f"{folder}/header.json"),
-    lambda folder: change_header(folder, version=0),
-    lambda folder: change_header(folder, num_images=10**15),
-    lambda folder: change_header(folder, num_images=-1),
-    lambda folder: change_header(folder, dtype="object"),
-    lambda folder: change_header(folder, unreadable=[1]),
-    lambda folder: change_header(folder, identity={}),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: os.truncate(f"{folder}/descriptors.npy", 300),
+        lambda folder: os.truncate(f"{folder}/descriptors.npy", 10**9),  # sparse
+        lambda folder: flip(f"{folder}/descriptors.npy", 40),
+        lambda folder: os.unlink(f"{folder}/descriptors.npy"),
+        lambda folder: os.truncate(f"{folder}/header.json", 100),
+        lambda folder: os.truncate(f"{folder}/header.json", 0),
+        lambda folder: flip(f"{folder}/header.json", 30),
+        lambda folder: flip(f"{folder}/header.json", 200),
+        lambda folder: pathlib.Path(f"{folder}/header.json").write_text("[" * 100_000),
+        lambda folder: pathlib.Path(f"{folder}/header.json").write_text('{"version": 1}'),
+        lambda folder: os.unlink(f"{folder}/header.json"),
+        lambda folder: change_header(folder, version=0),
+        lambda folder: change_header(folder, num_images=10**15),
+        lambda folder: change_header(folder, num_images=-1),
+        lambda folder: change_header(folder, dtype="object"),
+        lambda folder: change_header(folder, unreadable=[1]),
+        lambda folder: change_header(folder, identity={}),
+    ],
+)
 def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
     caplog.set_level(logging.INFO)
     whole = extract(cache, images)[0]
@@ -222,12 +240,15 @@ def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
     assert extract(cache, images)[2] == 0
 
 
-@pytest.mark.parametrize(("damage", "blocks"), [
-    (lambda folder: os.truncate(f"{folder}/blocks_0.jsonl", os.path.getsize(f"{folder}/blocks_0.jsonl") - 1), 1),
-    (lambda folder: open(f"{folder}/blocks_0.jsonl", "ab").write(b'0badbeef {"blo'), 2),
-    (lambda folder: flip(f"{folder}/blocks_0.jsonl", 15), 0),
-    (lambda folder: flip(f"{folder}/descriptors.npy", 150), 1),
-])
+@pytest.mark.parametrize(
+    ("damage", "blocks"),
+    [
+        (lambda folder: os.truncate(f"{folder}/blocks_0.jsonl", os.path.getsize(f"{folder}/blocks_0.jsonl") - 1), 1),
+        (lambda folder: open(f"{folder}/blocks_0.jsonl", "ab").write(b'0badbeef {"blo'), 2),
+        (lambda folder: flip(f"{folder}/blocks_0.jsonl", 15), 0),
+        (lambda folder: flip(f"{folder}/descriptors.npy", 150), 1),
+    ],
+)
 def test_only_whole_blocks_are_gone_on_with(images, cache, damage, blocks):
     whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
     with pytest.raises(KeyboardInterrupt):
@@ -259,7 +280,10 @@ def test_a_disk_that_fills_before(images, cache):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
     try:
-        with pytest.raises(UserError, match="written to kept/f_.*: File too large; free some space there, or give --no_descriptors_cache"):
+        with pytest.raises(
+            UserError,
+            match="written to kept/f_.*: File too large; free some space there, or give --no_descriptors_cache",
+        ):
             extract(cache, images, network)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -277,12 +301,16 @@ def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
             left[0] -= 1
             if left[0] < 0:
                 raise OSError(28, "No space left on device")
-            return real(handle, data[:len(data) // 2] if left[0] == 0 else data, *offset)
+            return real(handle, data[: len(data) // 2] if left[0] == 0 else data, *offset)
+
         return write
+
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", failing(os.write))
         patch.setattr(os, "pwrite", failing(os.pwrite))
-        with pytest.raises(UserError, match="No space left on device; free some space there, or give --no_descriptors_cache"):
+        with pytest.raises(
+            UserError, match="No space left on device; free some space there, or give --no_descriptors_cache"
+        ):
             extract(cache, images)
     values, _, seen = extract(cache, images)
     np.testing.assert_array_equal(values, whole)
@@ -291,7 +319,9 @@ def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
 
 def test_a_cache_that_cannot_be_made(images, workdir):
     pathlib.Path("kept").write_text("")
-    with pytest.raises(UserError, match="the descriptors' cache kept cannot be used: .*; mend it, or give --no_descriptors_cache"):
+    with pytest.raises(
+        UserError, match="the descriptors' cache kept cannot be used: .*; mend it, or give --no_descriptors_cache"
+    ):
         extract(DescriptorCache("kept"), images)
 
 
@@ -390,6 +420,7 @@ def test_blocks_are_whole_batches():
 def test_memory_does_not_grow_with_the_database(workdir, monkeypatch):
     """Blocks go to the disk as they come: 64 MB of descriptors in less than 24 MB of memory of the process's own."""
     from benchmarks.measure import peak_rss_anon
+
     num_images, dim = 1 << 15, 512
     block = np.ones((1024, dim), np.float32)
     monkeypatch.setattr(store.tempfile, "tempdir", os.getcwd())

@@ -27,20 +27,35 @@ def folders(*paths):
 # --- layouts
 
 
-@pytest.mark.parametrize(("given", "test_folder", "database", "queries", "names"), [
-    ("pitts30k", "pitts30k/images/test", "database", ["queries"], ["Pitts30k"]),
-    ("pitts30k/images", "pitts30k/images/test", "database", ["queries"], ["Pitts30k"]),
-    ("Pitts250k/images/test", "Pitts250k/images/test", "database", ["queries"], ["Pitts250k"]),
-    ("tokyo247", "tokyo247/images/test", "database", ["queries"], ["Tokyo 24/7"]),
-    ("msls", "msls/val", "database", ["queries"], ["MSLS val"]),
-    ("mapillary_sls/val", "mapillary_sls/val", "database", ["queries"], ["MSLS val"]),
-    ("st_lucia", "st_lucia/images/test", "gallery", ["queries"], ["St Lucia"]),
-    ("sf-xl", "sf-xl/processed/test", "database", ["queries_v1", "queries_v2", "queries_night", "queries_occlusion"],
-     ["SF-XL night", "SF-XL occlusion", "SF-XL v1", "SF-XL v2"]),
-    ("svox", "svox/images/test", "gallery", ["queries", "queries_sun", "queries_night"], ["SVOX", "SVOX night", "SVOX sun"]),
-    ("nordland", "nordland/images/test", "database", ["queries"], ["Nordland"]),
-    ("amstertime", "amstertime/images/test", "database", ["queries"], ["AmsterTime"]),
-    ("mine", "mine/test", "database", ["queries_v1", "queries"], ["mine/queries", "mine/queries_v1"])])
+@pytest.mark.parametrize(
+    ("given", "test_folder", "database", "queries", "names"),
+    [
+        ("pitts30k", "pitts30k/images/test", "database", ["queries"], ["Pitts30k"]),
+        ("pitts30k/images", "pitts30k/images/test", "database", ["queries"], ["Pitts30k"]),
+        ("Pitts250k/images/test", "Pitts250k/images/test", "database", ["queries"], ["Pitts250k"]),
+        ("tokyo247", "tokyo247/images/test", "database", ["queries"], ["Tokyo 24/7"]),
+        ("msls", "msls/val", "database", ["queries"], ["MSLS val"]),
+        ("mapillary_sls/val", "mapillary_sls/val", "database", ["queries"], ["MSLS val"]),
+        ("st_lucia", "st_lucia/images/test", "gallery", ["queries"], ["St Lucia"]),
+        (
+            "sf-xl",
+            "sf-xl/processed/test",
+            "database",
+            ["queries_v1", "queries_v2", "queries_night", "queries_occlusion"],
+            ["SF-XL night", "SF-XL occlusion", "SF-XL v1", "SF-XL v2"],
+        ),
+        (
+            "svox",
+            "svox/images/test",
+            "gallery",
+            ["queries", "queries_sun", "queries_night"],
+            ["SVOX", "SVOX night", "SVOX sun"],
+        ),
+        ("nordland", "nordland/images/test", "database", ["queries"], ["Nordland"]),
+        ("amstertime", "amstertime/images/test", "database", ["queries"], ["AmsterTime"]),
+        ("mine", "mine/test", "database", ["queries_v1", "queries"], ["mine/queries", "mine/queries_v1"]),
+    ],
+)
 def test_layouts(workdir, given, test_folder, database, queries, names):
     folders(*(f"{test_folder}/{name}" for name in (database, *queries)))
     found = find_test_sets(given)
@@ -61,8 +76,10 @@ def test_one_set_of_queries(workdir):
 def test_unknown_layouts_say_what_was_looked_for(workdir, capsys):
     folders("odd/images/db", "odd/images/query")
     line = fails(eval_script, capsys, "--test_set_folders", "odd")
-    assert ("odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, processed/test, val, "
-            "images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data") in line
+    assert (
+        "odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, processed/test, val, "
+        "images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data"
+    ) in line
     assert "folder nowhere does not exist" in fails(eval_script, capsys, "--test_set_folders", "nowhere")
     with pytest.raises(SystemExit):
         eval_script.main(["--test_set_folders", "odd", "--database_folder", "x"])
@@ -82,16 +99,25 @@ def test_the_innermost_folder_that_is_known_counts(workdir):
 def test_numbers_agree_in_the_digits_that_are_published():
     protocol = Protocol("x", "x", num_queries="8.3k", num_database="2.8M", hint="why")
     assert differences(protocol, 8280, 2_805_840) == "" and differences(protocol, 8349, 2_750_001) == ""
-    assert differences(protocol, 8400, 27_191) == "8400 queries instead of 8.3k and 27191 database images instead of 2.8M (why)"
+    assert (
+        differences(protocol, 8400, 27_191)
+        == "8400 queries instead of 8.3k and 27191 database images instead of 2.8M (why)"
+    )
     exact = Protocol("x", "x", num_queries="740")
     assert differences(exact, 740, 5) == "" and differences(exact, 747, 5) == "747 queries instead of 740"
 
 
 def test_published_figures():
     assert published_model("ResNet50_512") == published_model("weights/ResNet50_512_cosplace.pth") == "ResNet50_512"
-    assert published_model("eigenplaces_resnet50_512") == published_model("x/ResNet50_512_eigenplaces.pth") == "EigenPlaces_ResNet50_512"
+    assert (
+        published_model("eigenplaces_resnet50_512")
+        == published_model("x/ResNet50_512_eigenplaces.pth")
+        == "EigenPlaces_ResNet50_512"
+    )
     assert published_model("best_model.pth") is None and published_model(None) is None
-    assert published_recall("ResNet50_512", "MSLS val") == 86.9 and published_recall("ResNet50_2048", "SVOX night") == 50.7
+    assert (
+        published_recall("ResNet50_512", "MSLS val") == 86.9 and published_recall("ResNet50_2048", "SVOX night") == 50.7
+    )
     assert published_recall("ResNet18_512", "MSLS val") is None and published_recall(None, "MSLS val") is None
     names = {protocol.name for protocol in protocols.PROTOCOLS}
     for model, (sets, recalls) in protocols._MORE.items():
@@ -102,7 +128,12 @@ def test_published_figures():
 def test_every_protocol_is_documented():
     text = open(os.path.join(os.path.dirname(protocols.__file__), "..", "docs", "test_sets.md")).read()
     for protocol in protocols.PROTOCOLS:
-        words = protocol.name.split()[0], protocol.num_queries, protocol.num_database, protocol.queries_folder.removeprefix("queries")
+        words = (
+            protocol.name.split()[0],
+            protocol.num_queries,
+            protocol.num_database,
+            protocol.queries_folder.removeprefix("queries"),
+        )
         assert all(word in text for word in words), protocol
 
 
@@ -128,7 +159,7 @@ def test_pairs(workdir):
         for season, ending in (("new", "png"), ("old", "jpg")):
             os.makedirs(f"AmsterTime/{season}", exist_ok=True)
             place_image(place, 0, 1).save(f"AmsterTime/{season}/{place * 7}.{ending}")
-    test_set, = find_test_sets("AmsterTime")
+    (test_set,) = find_test_sets("AmsterTime")
     dataset = test_set.open(25, None)
     assert test_set.name == dataset.name == "AmsterTime" and test_set.protocol.num_queries == "1231"
     assert [positives.tolist() for positives in dataset.positives_per_query] == [[0], [1], [2]]
@@ -146,26 +177,59 @@ def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
                 save_place(f"svox/images/test/{queries}", place, 0, 3)
         save_place("svox/images/test/gallery", place, 0, 1)
     small = dict(folders="svox", num_database="4", hint="a hint")
-    monkeypatch.setattr(protocols, "PROTOCOLS", (Protocol("SVOX night", queries_folder="queries_night", num_queries="4", **small),
-                                                 Protocol("SVOX sun", queries_folder="queries_sun", num_queries="854", **small)))
+    monkeypatch.setattr(
+        protocols,
+        "PROTOCOLS",
+        (
+            Protocol("SVOX night", queries_folder="queries_night", num_queries="4", **small),
+            Protocol("SVOX sun", queries_folder="queries_sun", num_queries="854", **small),
+        ),
+    )
     torch.manual_seed(0)
     save_network(GeoLocalizationNet("ResNet18", 16), "ResNet50_512_cosplace.pth")
-    flags = ["--resume_model", "ResNet50_512_cosplace.pth", "--num_workers", "0", "--device", "cpu", "--num_preds_to_save", "1",
-             "--test_set_folders", "demo", "svox"]
+    flags = [
+        "--resume_model",
+        "ResNet50_512_cosplace.pth",
+        "--num_workers",
+        "0",
+        "--device",
+        "cpu",
+        "--num_preds_to_save",
+        "1",
+        "--test_set_folders",
+        "demo",
+        "svox",
+    ]
     assert eval_script.main(flags) == 0
     log = capfd.readouterr().err
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in log.splitlines() if line.startswith("    | ")]
-    assert rows[0] == [*"test set,queries,database,without positives,R@1,R@5,R@10,R@20".split(","), "published R@1 of ResNet50_512"]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in log.splitlines() if line.startswith("    | ")
+    ]
+    assert rows[0] == [
+        *"test set,queries,database,without positives,R@1,R@5,R@10,R@20".split(","),
+        "published R@1 of ResNet50_512",
+    ]
     assert rows[2][:5] == ["demo/queries", "4", "4", "1", "75.0 (25.0 to 100.0)"]
     assert rows[3][:5] == ["SVOX night", "4", "4", "0", "100.0 (100.0 to 100.0)"] and rows[3][-1] == "51.6"
     assert rows[4][0] == "SVOX sun" and rows[4][1:3] == ["3", "4"] and "51.6" not in rows[4]
-    assert "SVOX sun: the test has 3 queries instead of 854 (a hint): its recalls cannot be compared with published ones" in log
-    folder, = glob.glob("logs/default/*")
+    assert (
+        "SVOX sun: the test has 3 queries instead of 854 (a hint): its recalls cannot be compared with published ones"
+        in log
+    )
+    (folder,) = glob.glob("logs/default/*")
     with open(f"{folder}/test_sets.csv", newline="") as file:
         records = list(csv.DictReader(file))
     assert [(r["test_set"], r["published_R@1"], r["without_positives"]) for r in records] == [
-        ("demo/queries", "", "1"), ("SVOX night", "51.6", "0"), ("SVOX sun", "", "0")]
-    assert float(records[0]["R@1"]) == 75 and float(records[0]["R@1_low"]) == 25 and float(records[0]["R@100_high"]) == 100
-    assert len(glob.glob(f"{folder}/1_demo-queries/preds/*.jpg")) == 4 and len(glob.glob(f"{folder}/3_SVOX_sun/preds/*.jpg")) == 3
+        ("demo/queries", "", "1"),
+        ("SVOX night", "51.6", "0"),
+        ("SVOX sun", "", "0"),
+    ]
+    assert (
+        float(records[0]["R@1"]) == 75 and float(records[0]["R@1_low"]) == 25 and float(records[0]["R@100_high"]) == 100
+    )
+    assert (
+        len(glob.glob(f"{folder}/1_demo-queries/preds/*.jpg")) == 4
+        and len(glob.glob(f"{folder}/3_SVOX_sun/preds/*.jpg")) == 3
+    )
     assert eval_script.main([*flags, "--positive_dist_threshold", "5", "--queries_folder", "queries_night"][:-2]) == 0
     assert "SVOX night: the test has a threshold of 5 m instead of 25: its recalls cannot" in capfd.readouterr().err

@@ -49,7 +49,7 @@ def write_list(image_list, time=OLD):
 
 
 def cache_file(name):
-    folder, = (entry for entry in os.listdir("cache") if entry.startswith("train_"))
+    (folder,) = (entry for entry in os.listdir("cache") if entry.startswith("train_"))
     return os.path.join("cache", folder, name)
 
 
@@ -161,15 +161,26 @@ def test_a_folder_is_walked_once(workdir, monkeypatch):
     assert list(opened) == first == ["a.jpg", "b/1.jpg", "b/c/2.png"] and isinstance(opened.blob, np.memmap)
 
 
-@pytest.mark.parametrize("change", [
-    lambda: touch("f/b/c/3.jpg"), lambda: touch("f/empty/deep/4.jpg"), lambda: os.unlink("f/a.jpg"), lambda: os.rename("f/b", "f/d")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: touch("f/b/c/3.jpg"),
+        lambda: touch("f/empty/deep/4.jpg"),
+        lambda: os.unlink("f/a.jpg"),
+        lambda: os.rename("f/b", "f/d"),
+    ],
+)
 def test_what_changes_in_a_folder_is_noticed(workdir, change):
     touch("f/b/1.jpg", "f/a.jpg", "f/b/c/2.png", "f/empty/notes.txt")
     age("f")
     list_images("f")
     change()
-    expected = sorted(os.path.relpath(os.path.join(path, name), "f") for path, _, files in os.walk("f")
-                      for name in files if not name.endswith(".txt"))
+    expected = sorted(
+        os.path.relpath(os.path.join(path, name), "f")
+        for path, _, files in os.walk("f")
+        for name in files
+        if not name.endswith(".txt")
+    )
     assert list(list_images("f")) == expected and len(expected) in (2, 3, 4)
 
 
@@ -192,7 +203,19 @@ def test_links_are_followed_once_and_not_in_circles(workdir):
 
 
 def test_names_are_sorted_as_whole_strings(workdir):
-    found = ["a/1.jpg", "a.jpg", "a-b/1.jpg", "a0.jpg", "a/b/2.jpg", "a/b.jpg", "a/b-.jpg", "A.jpg", "é/\udcff.jpg", "a b.jpg", "a\nb.jpg"]
+    found = [
+        "a/1.jpg",
+        "a.jpg",
+        "a-b/1.jpg",
+        "a0.jpg",
+        "a/b/2.jpg",
+        "a/b.jpg",
+        "a/b-.jpg",
+        "A.jpg",
+        "é/\udcff.jpg",
+        "a b.jpg",
+        "a\nb.jpg",
+    ]
     touch(*(f"f/{name}" for name in found))
     assert list(list_images("f")) == sorted(found)
     with pytest.raises(UserError, match="has a line break"):

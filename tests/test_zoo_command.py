@@ -58,9 +58,14 @@ def small(dim=8):
 def test_addresses_are_the_published_ones():
     addresses = published.addresses()
     assert len(addresses) == 43 and sum(name.startswith("EigenPlaces_") for name in addresses) == 13
-    assert addresses["ResNet50_2048"] == "https://github.com/gmberton/CosPlace/releases/download/v1.0/ResNet50_2048_cosplace.pth"
-    assert addresses["EigenPlaces_VGG16_512"] == \
-        "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/VGG16_512_eigenplaces.pth"
+    assert (
+        addresses["ResNet50_2048"]
+        == "https://github.com/gmberton/CosPlace/releases/download/v1.0/ResNet50_2048_cosplace.pth"
+    )
+    assert (
+        addresses["EigenPlaces_VGG16_512"]
+        == "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/VGG16_512_eigenplaces.pth"
+    )
     assert published.published_name("eigenplaces_resnet50_512") == "EigenPlaces_ResNet50_512"
     assert published.published_name("ResNet50_4096") is None and set(published.RECALLS) <= set(addresses)
     with pytest.raises(UserError, match="neither a file nor a published model; the published models are VGG16_64, "):
@@ -83,20 +88,29 @@ def test_an_existing_path_wins(server, network):
     assert equal(load_network("ResNet18_512"), network) and not server.requests
 
 
-@pytest.mark.parametrize(("change", "problem"), [
-    (lambda server: server.files.clear(), "ResNet18_512 could not be fetched .HTTP Error 404"),
-    (lambda server: server.files.update({PATH: server.files[PATH][:100000]}), "cut off or damaged"),
-    (lambda server: server.put(PATH, small(32)), "is a ResNet18 with 32-D descriptors, not a ResNet18 with 512-D"),
-    (lambda server: server.redirects.update({PATH: "ftp://127.0.0.1/x"}), "leads to ftp://127.0.0.1/x, which is not followed"),
-    (lambda server: server.redirects.update({PATH: "file:///etc/passwd"}), "HTTP Error 302"),
-    (lambda server: server.redirects.update({PATH: PATH}), "infinite loop")])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda server: server.files.clear(), "ResNet18_512 could not be fetched .HTTP Error 404"),
+        (lambda server: server.files.update({PATH: server.files[PATH][:100000]}), "cut off or damaged"),
+        (lambda server: server.put(PATH, small(32)), "is a ResNet18 with 32-D descriptors, not a ResNet18 with 512-D"),
+        (
+            lambda server: server.redirects.update({PATH: "ftp://127.0.0.1/x"}),
+            "leads to ftp://127.0.0.1/x, which is not followed",
+        ),
+        (lambda server: server.redirects.update({PATH: "file:///etc/passwd"}), "HTTP Error 302"),
+        (lambda server: server.redirects.update({PATH: PATH}), "infinite loop"),
+    ],
+)
 def test_bad_downloads_are_not_kept_and_say_how_to_do_it_by_hand(server, network, folder, change, problem):
     whole = server.files[PATH]
     change(server)
     with pytest.raises(UserError, match=problem) as error:
         load_network("ResNet18_512")
     place = folder / "ResNet18_512_cosplace.pth"
-    assert f"ResNet18_512_cosplace.pth by hand and put it at {place}" in str(error.value) and "\n" not in str(error.value)
+    assert f"ResNet18_512_cosplace.pth by hand and put it at {place}" in str(error.value) and "\n" not in str(
+        error.value
+    )
     assert os.listdir(folder) == []
     server.files[PATH], server.redirects = whole, {}
     assert equal(load_network("ResNet18_512"), network)
@@ -105,7 +119,9 @@ def test_bad_downloads_are_not_kept_and_say_how_to_do_it_by_hand(server, network
 def test_offline(workdir, monkeypatch):
     monkeypatch.setattr(published, "COSPLACE", "http://127.0.0.1:1/{}_cosplace.pth")
     monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(UserError, match="ResNet50_512 could not be fetched .*Connection refused.*by hand and put it at"):
+    with pytest.raises(
+        UserError, match="ResNet50_512 could not be fetched .*Connection refused.*by hand and put it at"
+    ):
         load_network("ResNet50_512")
 
 
@@ -126,7 +142,9 @@ def test_no_redirect_from_https_to_http():
 def test_interrupted_downloads_go_on(server, network, folder):
     whole = server.files[PATH]
     server.cuts = [1_000_000, 0]  # it broke off twice, the second time without a byte: given up
-    with pytest.raises(UserError, match=r"the connection ended after 1.0 of \d+.\d MB; the same command goes on from there"):
+    with pytest.raises(
+        UserError, match=r"the connection ended after 1.0 of \d+.\d MB; the same command goes on from there"
+    ):
         load_network("ResNet18_512")
     assert sorted(os.listdir(folder)) == ["ResNet18_512_cosplace.pth.part", "ResNet18_512_cosplace.pth.part.json"]
     assert (folder / "ResNet18_512_cosplace.pth.part").read_bytes() == whole[:1_000_000]
@@ -146,8 +164,10 @@ def test_a_part_that_is_whole_already(server, network, folder):
     assert len(server.requests) == 1 and server.requests[0][1] == f"bytes={len(server.files[PATH])}-"
 
 
-@pytest.mark.parametrize("case", ["changed", "changed, and the server says not", "no ranges", "no version", "another address",
-                                  "damaged note"])
+@pytest.mark.parametrize(
+    "case",
+    ["changed", "changed, and the server says not", "no ranges", "no version", "another address", "damaged note"],
+)
 def test_no_file_is_pieced_together_of_two(server, network, folder, case):
     os.makedirs(folder)
     (folder / "ResNet18_512_cosplace.pth.part").write_bytes(b"x" * 1000)
@@ -163,8 +183,11 @@ def test_no_file_is_pieced_together_of_two(server, network, folder, case):
     (folder / "ResNet18_512_cosplace.pth.part.json").write_text("{" if case == "damaged note" else json.dumps(note))
     assert equal(load_network("ResNet18_512"), network)
     ranges = [asked for _, asked in server.requests]
-    assert ranges == {"changed": ["bytes=1000-"], "no ranges": ["bytes=1000-"],
-                      "changed, and the server says not": ["bytes=1000-", None]}.get(case, [None])
+    assert ranges == {
+        "changed": ["bytes=1000-"],
+        "no ranges": ["bytes=1000-"],
+        "changed, and the server says not": ["bytes=1000-", None],
+    }.get(case, [None])
     assert os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
 
 
@@ -176,8 +199,12 @@ def test_servers_without_range_that_break_off_are_given_up(server):
 
 
 def test_two_at_once_download_once(server, network, folder):
-    threads = [threading.Thread(target=downloads.fetch, args=(server.address + PATH, str(folder / "x.pth"), "x", lambda path: None))
-               for _ in range(4)]
+    threads = [
+        threading.Thread(
+            target=downloads.fetch, args=(server.address + PATH, str(folder / "x.pth"), "x", lambda path: None)
+        )
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -216,7 +243,9 @@ def test_networks_that_are_damaged():
 def test_files_put_there_by_hand_are_checked_too(server, network, folder):
     os.makedirs(folder)
     save_network(network, folder / "ResNet50_2048_cosplace.pth")
-    with pytest.raises(UserError, match="ResNet50_2048_cosplace.pth is a ResNet18 with 512-D descriptors, not a ResNet50 with 2048-D"):
+    with pytest.raises(
+        UserError, match="ResNet50_2048_cosplace.pth is a ResNet18 with 512-D descriptors, not a ResNet50 with 2048-D"
+    ):
         load_network("ResNet50_2048")
     save_network(network, folder / "ResNet18_512_cosplace.pth")
     with pytest.raises(UserError, match="ResNet18_512 is a ResNet18 with 512-D descriptors: mend --backbone"):
@@ -249,14 +278,18 @@ def test_list(server, network, folder, capsys):
     by_name = {row.split()[0]: row.split(maxsplit=4) for row in rows}
     size = os.path.getsize(folder / "ResNet18_512_cosplace.pth")
     assert by_name["ResNet18_512"][1:] == ["512", f"{size / 1e6:.0f}", "yes", "St Lucia 98.8"]
-    assert by_name["ResNet50_2048"][3:] == ["no", "Pitts30k 90.9, Pitts250k 92.3, Tokyo 24/7 87.3, MSLS val 87.4, St Lucia 99.6, SF-XL v1 "
-                                            "76.4, SF-XL v2 88.8"]
+    assert by_name["ResNet50_2048"][3:] == [
+        "no",
+        "Pitts30k 90.9, Pitts250k 92.3, Tokyo 24/7 87.3, MSLS val 87.4, St Lucia 99.6, SF-XL v1 76.4, SF-XL v2 88.8",
+    ]
     assert len(by_name["EigenPlaces_ResNet50_2048"]) == 4  # no figures where none are known
 
 
 def test_sizes_are_those_of_the_weights():
     for name, dim in (("ResNet18", 32), ("VGG16", 512)):
-        assert command._size(name, dim) == sum(v.numel() * v.element_size() for v in GeoLocalizationNet(name, dim).state_dict().values())
+        assert command._size(name, dim) == sum(
+            v.numel() * v.element_size() for v in GeoLocalizationNet(name, dim).state_dict().values()
+        )
 
 
 def test_fetch(server, capsys, folder):
@@ -264,7 +297,11 @@ def test_fetch(server, capsys, folder):
     result = run(capsys, "ResNet18_32", "ResNet18_512", "nonsense", fails=True)  # goes on after the first
     assert result.out == "ResNet18_512: ResNet18 with 512-D descriptors, checked\n"
     errors = result.err.strip().splitlines()
-    assert len(errors) == 2 and "ResNet18_32 could not be fetched (HTTP Error 404" in errors[0] and "'nonsense' is neither" in errors[1]
+    assert (
+        len(errors) == 2
+        and "ResNet18_32 could not be fetched (HTTP Error 404" in errors[0]
+        and "'nonsense' is neither" in errors[1]
+    )
     assert os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
 
 
@@ -281,17 +318,26 @@ def test_folder_as_zoo(server, network, capsys, monkeypatch):
     save_network(small(), "own/lund.pth")
     torch.save({}, "own/broken.pth")
     rows = run(capsys, "--zoo", "own").out.splitlines()
-    assert rows[1].split(maxsplit=2)[::2] == ["broken", "own/broken.pth holds no network: neither a state_dict nor a run's state with a "
-                                              "model_state_dict"]
+    assert rows[1].split(maxsplit=2)[::2] == [
+        "broken",
+        "own/broken.pth holds no network: neither a state_dict nor a run's state with a model_state_dict",
+    ]
     assert rows[2].split() == ["lund", "8", "45", "yes"] and len(rows) == 1 + 2 + 43
-    assert equal(load_network("lund", zoo_location="own"), small()) and equal(load_network("ResNet18_512", zoo_location="own"), network)
+    assert equal(load_network("lund", zoo_location="own"), small()) and equal(
+        load_network("ResNet18_512", zoo_location="own"), network
+    )
     os.rename("own/lund.pth", "own/ResNet18_512.pth")  # comes before the published one, and must be what its name says
     with pytest.raises(UserError, match="own/ResNet18_512.pth is a ResNet18 with 8-D descriptors, not"):
         load_network("ResNet18_512", zoo_location="own")
     monkeypatch.setenv(zoo.VARIABLE, "own")
-    with pytest.raises(UserError, match=r"'berlin' is neither a file, nor in the zoo own \(which has ResNet18_512, broken\), nor"):
+    with pytest.raises(
+        UserError, match=r"'berlin' is neither a file, nor in the zoo own \(which has ResNet18_512, broken\), nor"
+    ):
         load_network("berlin")
-    assert "there is no folder nowhere: --zoo takes a folder or a URL prefix" in run(capsys, "--zoo", "nowhere", fails=True).err
+    assert (
+        "there is no folder nowhere: --zoo takes a folder or a URL prefix"
+        in run(capsys, "--zoo", "nowhere", fails=True).err
+    )
     monkeypatch.setenv(zoo.VARIABLE, "gone")
     with pytest.raises(UserError, match="there is no folder gone: COSPLACE_ZOO takes"):
         load_network("lund")
@@ -301,7 +347,9 @@ def test_url_as_zoo(server, network, folder, capsys):
     address = server.address + "/own/"
     server.put("/own/lund.pth", small())
     listing = run(capsys, "--zoo", address).out
-    assert listing.splitlines()[-1] == f"{address} has no models.txt that lists its models; they can be fetched by name."
+    assert (
+        listing.splitlines()[-1] == f"{address} has no models.txt that lists its models; they can be fetched by name."
+    )
     error = run(capsys, "--zoo", address, "--all", fails=True).err
     assert f"{address} has no models.txt that lists its models: name those to fetch" in error
     server.files["/own/models.txt"] = b"lund.pth\nResNet18_512\n\n"
@@ -310,14 +358,19 @@ def test_url_as_zoo(server, network, folder, capsys):
     assert [row.split() for row in rows[1:3]] == [["ResNet18_512", "no"], ["lund", "no"]]
     server.requests.clear()
     assert run(capsys, "--zoo", address, "--all").out.splitlines() == [
-        "ResNet18_512: ResNet18 with 512-D descriptors, checked", "lund: ResNet18 with 8-D descriptors, checked"]
+        "ResNet18_512: ResNet18 with 512-D descriptors, checked",
+        "lund: ResNet18 with 8-D descriptors, checked",
+    ]
     assert (PATH, None) not in server.requests  # it came from the mirror
-    own, = os.listdir(folder)
+    (own,) = os.listdir(folder)
     assert sorted(os.listdir(folder / own)) == ["ResNet18_512_cosplace.pth", "lund.pth"]
     server.requests.clear()
     assert equal(load_network("lund", zoo_location=address), small()) and not server.requests
     server.files["/own/models.txt"] = b"../../etc/passwd\n"
-    assert "models.txt names '../../etc/passwd', which is no name of a model" in run(capsys, "--zoo", address, fails=True).err
+    assert (
+        "models.txt names '../../etc/passwd', which is no name of a model"
+        in run(capsys, "--zoo", address, fails=True).err
+    )
 
 
 def test_wrong_file_in_a_url_zoo(server, folder):
@@ -332,4 +385,6 @@ def test_zoo_in_the_scripts(server, tiny, capsys):
     save_network(small(), "own/lund.pth")
     flags = ["--dataset_folder", tiny, "--num_workers", "0", "--zoo", "own", "--resume_model"]
     assert eval_script.main([*flags, "lund"]) == 0
-    assert "'berlin' is neither a file, nor in the zoo own" in fails(eval_script, capsys, *flags, "berlin", "--save_dir", "again")
+    assert "'berlin' is neither a file, nor in the zoo own" in fails(
+        eval_script, capsys, *flags, "berlin", "--save_dir", "again"
+    )

@@ -22,8 +22,18 @@ def place_image(place, heading, variant, size=64):
 
 def save_place(folder, place, heading, variant, size=64, offset=0.0):
     """Writes one image, 10 m a place; returns its name."""
-    name = format_name(EAST + 10 * place + 5 + offset, NORTH + 5, 10, "S", 37.77, -122.42, f"pano{place}", "", heading,
-                       timestamp=f"2013{variant:02d}")
+    name = format_name(
+        EAST + 10 * place + 5 + offset,
+        NORTH + 5,
+        10,
+        "S",
+        37.77,
+        -122.42,
+        f"pano{place}",
+        "",
+        heading,
+        timestamp=f"2013{variant:02d}",
+    )
     path = os.path.join(folder, "sub", name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     place_image(place, heading, variant, size).save(path, quality=95)
@@ -31,7 +41,9 @@ def save_place(folder, place, heading, variant, size=64, offset=0.0):
 
 
 def make_tiny(root, places=12, headings=(0, 30), variants=3, size=64):
-    """train (places x headings x variants images), val and test of the same places: enough for two groups with N=2, L=1."""
+    """train (places x headings x variants images), val and test of the same places: enough for two groups with N=2,
+    L=1.
+    """
     for place in range(places):
         for heading in headings:
             for variant in range(variants):
@@ -44,6 +56,36 @@ def make_tiny(root, places=12, headings=(0, 30), variants=3, size=64):
 
 
 # groups: place parity (N=2); 6 places x 2 headings = 12 classes in each
-FLAGS = ["--M", "10", "--alpha", "30", "--N", "2", "--L", "1", "--groups_num", "2", "--min_images_per_class", "2",
-         "--backbone", "ResNet18", "--fc_output_dim", "32", "--backbone_weights", "none", "--train_all_layers", "--batch_size", "4",
-         "--epochs_num", "2", "--iterations_per_epoch", "3", "--image_size", "64", "--device", "cpu", "--num_workers", "0"]
+FLAGS = [
+    "--M",
+    "10",
+    "--alpha",
+    "30",
+    "--N",
+    "2",
+    "--L",
+    "1",
+    "--groups_num",
+    "2",
+    "--min_images_per_class",
+    "2",
+    "--backbone",
+    "ResNet18",
+    "--fc_output_dim",
+    "32",
+    "--backbone_weights",
+    "none",
+    "--train_all_layers",
+    "--batch_size",
+    "4",
+    "--epochs_num",
+    "2",
+    "--iterations_per_epoch",
+    "3",
+    "--image_size",
+    "64",
+    "--device",
+    "cpu",
+    "--num_workers",
+    "0",
+]

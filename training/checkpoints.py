@@ -15,8 +15,9 @@ _SECONDS_BETWEEN = 600
 class Checkpoints:
     """Writes a run's best_model.pth and last_checkpoint.pth, so that what is on the disk always fits together.
 
-    folder: where; every: iterations between two within an epoch, 0 for none, None for about ten minutes' worth. A disk that refuses is
-    logged, and asked again the next time, and is_behind tells so. writes: whether this process is the one of a run that writes.
+    folder: where; every: iterations between two within an epoch, 0 for none, None for about ten minutes' worth. A disk
+    that refuses is logged, and asked again the next time, and is_behind tells so. writes: whether this process is the
+    one of a run that writes.
     """
 
     def __init__(self, run, folder, every, writes=True):
@@ -32,7 +33,9 @@ class Checkpoints:
         return self._reached > max(before, (self.run.epoch, 0))
 
     def _multiple(self):
-        """(epoch, the last multiple of `every` iterations that is reached in it): not every iteration may be one to stop at."""
+        """(epoch, the last multiple of `every` iterations that is reached in it): not every iteration may be one to
+        stop at.
+        """
         return self.run.epoch, self.run.iteration // self.every if self.every else 0
 
     def save(self):
@@ -75,8 +78,9 @@ class Checkpoints:
 
 
 def keep_best_model(checkpoint, output_folder, network, best_recall1):
-    """Brings the best model so far beside the resumed run's outputs, and returns its R@1. Without one that is sound, the network itself is
-    the best until the next validation."""
+    """Brings the best model so far beside the resumed run's outputs, and returns its R@1. Without one that is sound,
+    the network itself is the best until the next validation.
+    """
     if best_recall1 < 0:
         return best_recall1  # no validation yet
     source, target = (os.path.join(folder, BEST_MODEL) for folder in (os.path.dirname(checkpoint), output_folder))

@@ -20,16 +20,27 @@ NUMERIC = ("torch", "numpy", "pillow", "device", "instructions", "threads", "mem
 
 def describe_environment(device):
     """{name: plain value} of versions, device, processor and settings."""
-    return {**{package: _version(package) for package in PACKAGES}, "python": platform.python_version(), "platform": platform.platform(),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type, "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(), "instructions": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(), "cores": os.cpu_count(), "memory_format": "channels_last",
-            "deterministic": torch.backends.cudnn.deterministic, "commit": _commit()}
+    return {
+        **{package: _version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "memory_format": "channels_last",
+        "deterministic": torch.backends.cudnn.deterministic,
+        "commit": _commit(),
+    }
 
 
 def describe_changes(before, now):
     """["torch 2.6.0, now 2.7.0", ...] of what a run's numbers depend on."""
-    return [f"{name} {before[name]}, now {now[name]}" for name in NUMERIC if name in before and before[name] != now[name]]
+    return [
+        f"{name} {before[name]}, now {now[name]}" for name in NUMERIC if name in before and before[name] != now[name]
+    ]
 
 
 def _version(package):
@@ -43,8 +54,12 @@ def _commit():
     """The commit of this project's files, with a + if they have changed since; None without git."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
-        commit, changes = (subprocess.run(["git", "-C", folder, *command], capture_output=True, text=True, timeout=10, check=True).stdout
-                           for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]))
+        commit, changes = (
+            subprocess.run(
+                ["git", "-C", folder, *command], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.strip() + ("+" if changes else "")
@@ -53,10 +68,16 @@ def _commit():
 def write_environment(folder, args, environment, /, **digests):
     """Writes environment.json: how and on what the run was started, and in "resumed" how each time that it went on.
 
-    args: the Namespace; environment: of describe_environment; digests: {name: hexadecimal}. A disk that refuses is logged, and no more.
+    args: the Namespace; environment: of describe_environment; digests: {name: hexadecimal}. A disk that refuses is
+    logged, and no more.
     """
     path = os.path.join(folder, "environment.json")
-    entry = {"command": [os.path.basename(sys.argv[0]), *sys.argv[1:]], "arguments": vars(args), "digests": digests, **environment}
+    entry = {
+        "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
+        "arguments": vars(args),
+        "digests": digests,
+        **environment,
+    }
     try:
         with open(path) as file:
             first = json.load(file)

@@ -14,12 +14,15 @@ def make_adam(module, lr, device):
 
 
 def lr_factor(name, steps, step):
-    """What the network's learning rate is multiplied by at a step: 1 (constant, published), or a linear warm-up over the first twentieth of
-    the run and then half a cosine down to 0."""
+    """What the network's learning rate is multiplied by at a step: 1 (constant, published), or a linear warm-up over
+    the first twentieth of the run and then half a cosine down to 0.
+    """
     if name == "constant":
         return 1.0
     warmup = max(1, steps // 20)
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
+    return (
+        min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
+    )
 
 
 class MixedPrecision:
@@ -40,12 +43,14 @@ class MixedPrecision:
 @contextlib.contextmanager
 def on_device(head, optimizer, device):
     """A head and its optimizer's state are on the device only while their group is trained."""
+
     def move(device):
         head.to(device)
         for state in optimizer.state.values():
             for key, value in state.items():
                 if isinstance(value, torch.Tensor) and (key != "step" or optimizer.defaults["fused"]):
                     state[key] = value.to(device)
+
     move(device)
     try:
         yield

@@ -13,16 +13,28 @@ PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do 
 
 
 class RunState:
-    """network, heads: modules; optimizer, head_optimizers: theirs; scaler: the GradScaler; domain, domain_optimizer: what domain adaptation
-    adds, or None; bad_images: with state() and restore(state), or None; gather, own: from this process's state to that of all that train
-    together, and back; facts: {name: plain value}, kept along.
+    """network, heads: modules; optimizer, head_optimizers: theirs; scaler: the GradScaler; domain, domain_optimizer:
+    what domain adaptation adds, or None; bad_images: with state() and restore(state), or None; gather, own: from this
+    process's state to that of all that train together, and back; facts: {name: plain value}, kept along.
 
-    epoch: how many are done, validation included; iteration: steps of this epoch that are done; best_recall1: percent, -1 before the first
-    validation; monitor: the StepMonitor, whose sums are this epoch's.
+    epoch: how many are done, validation included; iteration: steps of this epoch that are done; best_recall1: percent,
+    -1 before the first validation; monitor: the StepMonitor, whose sums are this epoch's.
     """
 
-    def __init__(self, network, optimizer, heads, head_optimizers, scaler, domain=None, domain_optimizer=None, bad_images=None, gather=None,
-                 own=None, **facts):
+    def __init__(
+        self,
+        network,
+        optimizer,
+        heads,
+        head_optimizers,
+        scaler,
+        domain=None,
+        domain_optimizer=None,
+        bad_images=None,
+        gather=None,
+        own=None,
+        **facts,
+    ):
         self.network, self.optimizer, self.heads, self.head_optimizers = network, optimizer, heads, head_optimizers
         self.scaler, self.domain, self.domain_optimizer = scaler, domain, domain_optimizer
         self.bad_images, self.facts = bad_images, facts
@@ -46,39 +58,66 @@ class RunState:
         self.monitor.flush()
         for module in (self.network, *self.heads, *([self.domain] if self.domain else [])):
             check_finite(module.state_dict(), self.epoch, self.iteration)
-        domain = {"domain_state_dict": self.domain.state_dict(),
-                  "domain_optimizer_state_dict": self.domain_optimizer.state_dict()} if self.domain else {}
-        return self._gather({
-            "epoch_num": self.epoch, "iteration": self.iteration, "epoch_sums": self.monitor.sums.state_dict(),
-            "model_state_dict": self.network.state_dict(), "optimizer_state_dict": self.optimizer.state_dict(),
-            "classifiers_state_dict": [head.state_dict() for head in self.heads],
-            "optimizers_state_dict": [optimizer.state_dict() for optimizer in self.head_optimizers],
-            "best_val_recall1": self.best_recall1, "scaler_state_dict": self.scaler.state_dict(), "random_state": _random_state(),
-            "head_settings": self.heads[0].settings(), **domain, **self.facts,
-            **({"bad_images": self.bad_images.state()} if self.bad_images else {}),
-        })
+        domain = (
+            {
+                "domain_state_dict": self.domain.state_dict(),
+                "domain_optimizer_state_dict": self.domain_optimizer.state_dict(),
+            }
+            if self.domain
+            else {}
+        )
+        return self._gather(
+            {
+                "epoch_num": self.epoch,
+                "iteration": self.iteration,
+                "epoch_sums": self.monitor.sums.state_dict(),
+                "model_state_dict": self.network.state_dict(),
+                "optimizer_state_dict": self.optimizer.state_dict(),
+                "classifiers_state_dict": [head.state_dict() for head in self.heads],
+                "optimizers_state_dict": [optimizer.state_dict() for optimizer in self.head_optimizers],
+                "best_val_recall1": self.best_recall1,
+                "scaler_state_dict": self.scaler.state_dict(),
+                "random_state": _random_state(),
+                "head_settings": self.heads[0].settings(),
+                **domain,
+                **self.facts,
+                **({"bad_images": self.bad_images.state()} if self.bad_images else {}),
+            }
+        )
 
     def load(self, state, source, published_order):
         """Puts back what checkpoints.load_run_state read, but for the network.
 
-        source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head its row here.
-        Learning rates stay those of the optimizers. Raises UserError when the state is of other groups or of another head.
+        source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head
+        its row here. Learning rates stay those of the optimizers. Raises UserError when the state is of other groups or
+        of another head.
         """
         state = self._own(state)
-        if len(state["classifiers_state_dict"]) != len(self.heads) or len(state["optimizers_state_dict"]) != len(self.heads):
-            raise UserError(f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: mend "
-                            "--groups_num")
+        if len(state["classifiers_state_dict"]) != len(self.heads) or len(state["optimizers_state_dict"]) != len(
+            self.heads
+        ):
+            raise UserError(
+                f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: mend "
+                "--groups_num"
+            )
         for group, (head, head_state) in enumerate(zip(self.heads, state["classifiers_state_dict"], strict=True)):
             shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
             if shape != tuple(head.weight.shape):
-                raise UserError(f"group {group} of {source} has a head of {shape}, and of this training set {tuple(head.weight.shape)} "
-                                "(classes, dimension): resume with the data set and the parameters of that run")
+                raise UserError(
+                    f"group {group} of {source} has a head of {shape}, and of this training set {tuple(head.weight.shape)} "
+                    "(classes, dimension): resume with the data set and the parameters of that run"
+                )
             head.load_state_dict(head_state)
-        for target, saved in zip([self.optimizer, *self.head_optimizers],
-                                 [state["optimizer_state_dict"], *state["optimizers_state_dict"]], strict=True):
+        for target, saved in zip(
+            [self.optimizer, *self.head_optimizers],
+            [state["optimizer_state_dict"], *state["optimizers_state_dict"]],
+            strict=True,
+        ):
             _restore_optimizer(target, saved, source)
         if "arguments" not in state:  # ours have them
-            logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
+            logging.info(
+                f"{source} is taken to be of the published code: the classes of its heads are brought into order"
+            )
             for group, (head, head_optimizer) in enumerate(zip(self.heads, self.head_optimizers, strict=True)):
                 if len(head.weight):  # another process may have it
                     _reorder_classes(head, head_optimizer, torch.as_tensor(published_order(group)).argsort())
@@ -97,19 +136,26 @@ class RunState:
 
 
 def head_differences(now, before):
-    """["--loss_m 0.4, now 0.5", ...] of a head's settings. before: None for a published head. Raises UserError if the head is of another
-    kind."""
+    """["--loss_m 0.4, now 0.5", ...] of a head's settings. before: None for a published head. Raises UserError if the
+    head is of another kind.
+    """
     before = PUBLISHED_HEAD if before is None else before
     if not isinstance(before, dict) or before.get("loss") != now["loss"]:
         before = before.get("loss") if isinstance(before, dict) else before
-        raise UserError(f"the run to resume was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
-                        "network alone with --resume_model")
-    return [f"--{'emms_l' if name == 'l' else f'loss_{name}'} {before.get(name)}, now {value}"
-            for name, value in now.items() if before.get(name) != value]
+        raise UserError(
+            f"the run to resume was trained with --loss {before}, not {now['loss']}: resume with that, or start from its "
+            "network alone with --resume_model"
+        )
+    return [
+        f"--{'emms_l' if name == 'l' else f'loss_{name}'} {before.get(name)}, now {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
 
 
 def describe_precision_changes(state, precision):
-    """["training in bfloat16, now float32 (--use_amp16, --amp_dtype)", ...]: which numbers a run computed in, and computes in now.
+    """["training in bfloat16, now float32 (--use_amp16, --amp_dtype)", ...]: which numbers a run computed in, and
+    computes in now.
 
     state: the run's; precision: {"training": name, "descriptors": name}.
     """
@@ -117,8 +163,11 @@ def describe_precision_changes(state, precision):
     if not isinstance(before, dict):
         before = _precision_of_arguments(state.get("arguments", {}), state.get("environment", {}))
     flags = {"training": "--use_amp16, --amp_dtype", "descriptors": "--infer_dtype"}
-    return [f"{what} in {before[what]}, now {name} ({flags[what]})" for what, name in precision.items()
-            if before.get(what, name) != name]
+    return [
+        f"{what} in {before[what]}, now {name} ({flags[what]})"
+        for what, name in precision.items()
+        if before.get(what, name) != name
+    ]
 
 
 def _precision_of_arguments(arguments, environment):
@@ -128,7 +177,10 @@ def _precision_of_arguments(arguments, environment):
     training = arguments.get("amp_dtype", "auto")
     if training == "auto":
         training = "bfloat16" if environment.get("device") == "cpu" else "float16"
-    return {"training": training if arguments["use_amp16"] else "float32", "descriptors": arguments.get("infer_dtype", "float32")}
+    return {
+        "training": training if arguments["use_amp16"] else "float32",
+        "descriptors": arguments.get("infer_dtype", "float32"),
+    }
 
 
 def restore_domain(state, source, domain, optimizer):
@@ -138,7 +190,9 @@ def restore_domain(state, source, domain, optimizer):
         return
     differences = describe_differences(state["domain_state_dict"], domain.state_dict())
     if differences:
-        raise UserError(f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation")
+        raise UserError(
+            f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation"
+        )
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
 
@@ -155,7 +209,8 @@ def _restore_optimizer(target, saved, source):
             logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
         parameters.update(lr=rate, initial_lr=rate, fused=fused, foreach=None)
     for parameter, entry in target.state.items():
-        # fused Adam wants its counter on the parameter's device, and walks memory: moments must lie as their parameter does
+        # fused Adam wants its counter on the parameter's device, and walks memory: moments must lie as their parameter
+        # does
         entry["step"] = torch.as_tensor(entry["step"], dtype=torch.float32, device=parameter.device if fused else "cpu")
         for key in ("exp_avg", "exp_avg_sq"):
             entry[key] = torch.empty_like(parameter).copy_(entry[key])

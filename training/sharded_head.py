@@ -1,8 +1,8 @@
-"""A head whose classes are shared out among ranks (model parallelism, as in Partial FC, An et al., 2021): each rank has some rows of the
-weight, their gradient and their moments, and the softmax is exact.
+"""A head whose classes are shared out among ranks (model parallelism, as in Partial FC, An et al., 2021): each rank has
+some rows of the weight, their gradient and their moments, and the softmax is exact.
 
-A step moves the batch's descriptors and their gradient, B x dim each, and three numbers an image; the replicated head's gradient would be
-classes x dim.
+A step moves the batch's descriptors and their gradient, B x dim each, and three numbers an image; the replicated head's
+gradient would be classes x dim.
 """
 
 import torch
@@ -13,14 +13,16 @@ from model.layers import full_precision
 class ShardedHead:
     """The loss of a head that has only a rank's classes.
 
-    head: one of model.heads with the weight's rows `classes` (a slice) alone, at least one; ranks: the module distributed.
+    head: one of model.heads with the weight's rows `classes` (a slice) alone, at least one; ranks: the module
+    distributed.
     """
 
     def __init__(self, head, classes, ranks):
         self.head, self.classes, self.ranks = head, classes, ranks
 
     def loss(self, descriptors, labels):
-        """The mean loss of the whole batch, the same on every rank; its gradients are this rank's parts of those of the network.
+        """The mean loss of the whole batch, the same on every rank; its gradients are this rank's parts of those of the
+        network.
 
         descriptors: (b, dim) of this rank's share of the batch; labels: int64 (B,) of the whole batch.
         """
@@ -39,7 +41,9 @@ class _GatheredRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, count, ranks):
         ctx.ranks, ctx.part = ranks, ranks.share(count)
-        return ranks.gather_rows(rows.detach(), [ranks.length(count, rank) for rank in range(ranks.size())], "descriptors")
+        return ranks.gather_rows(
+            rows.detach(), [ranks.length(count, rank) for rank in range(ranks.size())], "descriptors"
+        )
 
     @staticmethod
     def backward(ctx, gradient):
@@ -47,14 +51,18 @@ class _GatheredRows(torch.autograd.Function):
 
 
 class _ShardedCrossEntropy(torch.autograd.Function):
-    """F.cross_entropy of logits (B, C) of which every rank has some columns; labels: int64 (B,), -1 where the class is another rank's."""
+    """F.cross_entropy of logits (B, C) of which every rank has some columns; labels: int64 (B,), -1 where the class is
+    another rank's.
+    """
 
     @staticmethod
     def forward(ctx, logits, labels, ranks):
         largest = ranks.all_reduce(logits.amax(dim=1), "softmax", maximum=True)  # (B,)
         exponentials = (logits - largest.unsqueeze(1)).exp_()
         right = logits.gather(1, labels.clamp(min=0).unsqueeze(1)).squeeze(1)
-        total, right = ranks.all_reduce(torch.stack([exponentials.sum(dim=1), torch.where(labels < 0, 0, right)]), "softmax")  # (B,) each
+        total, right = ranks.all_reduce(
+            torch.stack([exponentials.sum(dim=1), torch.where(labels < 0, 0, right)]), "softmax"
+        )  # (B,) each
         ctx.save_for_backward(exponentials, total, labels)
         return (total.log() + largest - right).mean()
 

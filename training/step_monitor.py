@@ -17,7 +17,9 @@ class DivergedError(UserError):
 
 
 class EpochSums:
-    """What an epoch's row of metrics.csv is computed from: kept in the run's state, so that a resumed epoch has the same row."""
+    """What an epoch's row of metrics.csv is computed from: kept in the run's state, so that a resumed epoch has the
+    same row.
+    """
 
     def __init__(self, totals=None, steps=0, skipped_steps=0, skipped_in_a_row=0, images_crc32=0, seconds=0.0):
         self.totals = totals or {}  # {name: the sum over steps}
@@ -35,10 +37,11 @@ class EpochSums:
 
 
 class StepMonitor:
-    """Takes each step's losses into `sums`, an epoch's EpochSums. On CUDA that is done one step late, so that the device never waits.
+    """Takes each step's losses into `sums`, an epoch's EpochSums. On CUDA that is done one step late, so that the
+    device never waits.
 
-    scaler: the GradScaler. Raises DivergedError, naming the step, its images and the learning rates, when a loss is not finite, or the
-    scaler has skipped MAX_SKIPPED_IN_A_ROW steps.
+    scaler: the GradScaler. Raises DivergedError, naming the step, its images and the learning rates, when a loss is not
+    finite, or the scaler has skipped MAX_SKIPPED_IN_A_ROW steps.
     """
 
     def __init__(self, scaler):
@@ -85,19 +88,30 @@ class StepMonitor:
         self.sums.skipped_steps += skipped
         self.sums.skipped_in_a_row = self.sums.skipped_in_a_row + 1 if skipped else 0
         if self.sums.skipped_in_a_row == MAX_SKIPPED_IN_A_ROW:
-            self._stop(step, names, rates, f"the gradients of the last {MAX_SKIPPED_IN_A_ROW} iterations, up to {step}, are not finite")
+            self._stop(
+                step,
+                names,
+                rates,
+                f"the gradients of the last {MAX_SKIPPED_IN_A_ROW} iterations, up to {step}, are not finite",
+            )
 
     @staticmethod
     def _stop(step, names, rates, problem):
         logging.error("Images of iteration %d: %s", step, ", ".join(map(repr, names)))
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(("network", "head", "domain"), rates, strict=False))
-        raise DivergedError(f"{problem}, at the learning rates {rates}; the images are named above, and the last checkpoint is of before. "
-                            f"{_ADVICE}")
+        raise DivergedError(
+            f"{problem}, at the learning rates {rates}; the images are named above, and the last checkpoint is of before. "
+            f"{_ADVICE}"
+        )
 
 
 def check_finite(state_dict, epoch, iteration):
-    """Raises DivergedError unless all floating-point values of a network or head are finite: what a checkpoint must not hold."""
+    """Raises DivergedError unless all floating-point values of a network or head are finite: what a checkpoint must not
+    hold.
+    """
     for name, value in state_dict.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise DivergedError(f"{name} is not finite after iteration {iteration} of epoch {epoch}: no checkpoint is written, and "
-                                f"the last one is of before. {_ADVICE}")
+            raise DivergedError(
+                f"{name} is not finite after iteration {iteration} of epoch {epoch}: no checkpoint is written, and "
+                f"the last one is of before. {_ADVICE}"
+            )

@@ -34,7 +34,9 @@ def _arrived(batch, event):
     torch.cuda.current_stream().wait_event(event)
     for value in batch:
         if isinstance(value, torch.Tensor):
-            value.record_stream(torch.cuda.current_stream())  # its memory is not reused before the work that is queued here is done
+            value.record_stream(
+                torch.cuda.current_stream()
+            )  # its memory is not reused before the work that is queued here is done
         elif _is_batch(value):
             _arrived(value, event)
     return batch

@@ -10,8 +10,9 @@ TRAIN, DATABASE, QUERIES = "train", "database", "queries"
 
 @dataclass(frozen=True)
 class Part:
-    """name: below the data set, for messages; role: TRAIN, DATABASE or QUERIES; test_set: the name of the folder that database and queries
-    share, "" for the data set itself, None for training images and for one folder of images."""
+    """name: below the data set, for messages; role: TRAIN, DATABASE or QUERIES; test_set: the name of the folder that
+    database and queries share, "" for the data set itself, None for training images and for one folder of images.
+    """
 
     name: str
     path: str
@@ -20,8 +21,10 @@ class Part:
 
 
 def find_parts(folder):
-    """([Part], [what is missing for training or evaluation]) of a data set (train, val, test), a test set (database, queries...) or one
-    folder of images: training images, unless it is called database or queries. Raises UserError when there is no such folder."""
+    """([Part], [what is missing for training or evaluation]) of a data set (train, val, test), a test set (database,
+    queries...) or one folder of images: training images, unless it is called database or queries. Raises UserError when
+    there is no such folder.
+    """
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
     inside = _folders(folder)
@@ -45,9 +48,15 @@ def find_parts(folder):
 
 def _test_set(folder, name):
     inside = _folders(folder)
-    found = {DATABASE: [entry for entry in inside if entry == DATABASE], QUERIES: [entry for entry in inside if entry.startswith(QUERIES)]}
-    parts = [Part(os.path.join(name, entry), os.path.join(folder, entry), role, name)
-             for role, entries in found.items() for entry in entries]
+    found = {
+        DATABASE: [entry for entry in inside if entry == DATABASE],
+        QUERIES: [entry for entry in inside if entry.startswith(QUERIES)],
+    }
+    parts = [
+        Part(os.path.join(name, entry), os.path.join(folder, entry), role, name)
+        for role, entries in found.items()
+        for entry in entries
+    ]
     return parts, [f"{folder} has no folder {role}" for role, entries in found.items() if not entries]
 
 

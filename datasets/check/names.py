@@ -18,8 +18,9 @@ _ZONE, _LETTER = FIELDS.index("UTM_zone_number"), FIELDS.index("UTM_zone_letter"
 
 @dataclass
 class ScannedNames:
-    """points: UTM east and north, metres, NaN where a name has none: float64 (n, 2); headings: degrees, NaN where empty or wrong: float64
-    (n,); bad: {index: why it does not parse}; zones: {"33U": count}, "" where it is not said."""
+    """points: UTM east and north, metres, NaN where a name has none: float64 (n, 2); headings: degrees, NaN where empty
+    or wrong: float64 (n,); bad: {index: why it does not parse}; zones: {"33U": count}, "" where it is not said.
+    """
 
     names: ImageNames
     points: np.ndarray
@@ -38,14 +39,22 @@ class ScannedNames:
 
     def select(self, indices):
         """The names at some indices, as ImageNames."""
-        return ImageNames(self.names.blob, np.asarray(self.names.starts)[indices], np.asarray(self.names.ends)[indices], self.names.source)
+        return ImageNames(
+            self.names.blob,
+            np.asarray(self.names.starts)[indices],
+            np.asarray(self.names.ends)[indices],
+            self.names.source,
+        )
 
 
 def scan_names(names, need_heading):
-    """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number (an empty
-    one is not wrong)."""
+    """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number
+    (an empty one is not wrong).
+    """
     scanned = ScannedNames(names, np.full((len(names), 2), np.nan), np.full(len(names), np.nan))
-    for begin in tqdm(range(0, len(names), _CHUNK), desc=f"Names of {names.source}", leave=False, delay=2, disable=None):
+    for begin in tqdm(
+        range(0, len(names), _CHUNK), desc=f"Names of {names.source}", leave=False, delay=2, disable=None
+    ):
         part = range(begin, min(begin + _CHUNK, len(names)))
         try:
             _fill(scanned, part, need_heading)
@@ -64,7 +73,7 @@ def _fill(scanned, part, need_heading):
     scanned.points[indices] = parse_fields(scanned.select(indices), fields, empty_as_zero=(HEADING,))[:, :2]
     for index in part:
         texts = scanned.names[index].split("@")
-        scanned.zones["".join(texts[_ZONE:_LETTER + 1]) if len(texts) > _LETTER else ""] += 1
+        scanned.zones["".join(texts[_ZONE : _LETTER + 1]) if len(texts) > _LETTER else ""] += 1
         with contextlib.suppress(ValueError, IndexError):
             scanned.headings[index] = float(texts[HEADING])
 

@@ -22,12 +22,12 @@ _LARGEST_SIZES = 5
 
 
 def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True, cache_folder="cache"):
-    """Everything about a data set: {"folder", "parts": {name: ...}, "groups", "suggestions", "test_sets", "duplicates", "problems",
-    "warnings"}, plain values.
+    """Everything about a data set: {"folder", "parts": {name: ...}, "groups", "suggestions", "test_sets", "duplicates",
+    "problems", "warnings"}, plain values.
 
-    parameters: datasets.check.suggestions.Parameters; radius: metres within which a database image is right; sample: decode at most so many
-    images of each folder (default: all); trains: whether training images are to be split into groups. Raises UserError when there is no
-    such folder.
+    parameters: datasets.check.suggestions.Parameters; radius: metres within which a database image is right; sample:
+    decode at most so many images of each folder (default: all); trains: whether training images are to be split into
+    groups. Raises UserError when there is no such folder.
     """
     parts, problems = find_parts(folder)
     report = {"folder": folder, "parts": {}, "test_sets": {}, "problems": problems, "warnings": []}
@@ -39,7 +39,11 @@ def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True
             problems.append(str(error))
     parts = list(names)
     scanned = {part: scan_names(names[part], trains and part.role == TRAIN) for part in parts}
-    pictures, pairs = look_at([part.path for part in parts], list(names.values()), num_workers, sample) if parts else ([], np.empty(0))
+    pictures, pairs = (
+        look_at([part.path for part in parts], list(names.values()), num_workers, sample)
+        if parts
+        else ([], np.empty(0))
+    )
     for part, looked in zip(parts, pictures, strict=True):
         report["parts"][part.name] = _part(part, scanned[part], looked, report, cache_folder)
         if part.role == TRAIN and trains:
@@ -56,31 +60,46 @@ def _part(part, scanned, pictures, report, cache_folder):
     names, problems, warnings = scanned.names, report["problems"], report["warnings"]
     if scanned.bad:
         index, reason = next(iter(scanned.bad.items()))
-        problems.append(f"{part.name}: {len(scanned.bad)} of {len(names)} names do not parse: {names[index]!r} {reason}")
+        problems.append(
+            f"{part.name}: {len(scanned.bad)} of {len(names)} names do not parse: {names[index]!r} {reason}"
+        )
     unreadable = pictures.unreadable
     if unreadable:
         some = ", ".join(f"{names[index]!r}: {reason}" for index, reason in list(unreadable.items())[:_EXAMPLES])
         (problems if len(unreadable) == pictures.decoded else warnings).append(
-            f"{part.name}: {len(unreadable)} of {pictures.decoded} images cannot be used: {some}")
+            f"{part.name}: {len(unreadable)} of {pictures.decoded} images cannot be used: {some}"
+        )
     sizes = pictures.sizes.most_common()
     if part.role == TRAIN and len(sizes) > 1:
         others = pictures.sizes.total() - sizes[0][1]
-        warnings.append(f"{part.name}: {others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: they would be "
-                        "resized to it, whatever their shape")
+        warnings.append(
+            f"{part.name}: {others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: they would be "
+            "resized to it, whatever their shape"
+        )
     unlisted = 0
     if os.path.exists(images_list_path(part.path)):
         missing = sum(reason.startswith("No such file") for reason in unreadable.values())
         unlisted = len(walk(part.path, cache_folder)[0]) - len(names) + missing
         if unlisted > 0:
-            warnings.append(f"{part.name}: {unlisted} images below the folder are not in its list {images_list_path(part.path)}; "
-                            f"`python -m datasets.names {part.path}` makes it anew")
+            warnings.append(
+                f"{part.name}: {unlisted} images below the folder are not in its list {images_list_path(part.path)}; "
+                f"`python -m datasets.names {part.path}` makes it anew"
+            )
     known = np.isfinite(scanned.headings)
-    return {"role": part.role, "images": len(names), "decoded": pictures.decoded, "unlisted": max(unlisted, 0),
-            "unreadable": {names[index]: reason for index, reason in unreadable.items()},
-            "bad_names": {names[index]: reason for index, reason in scanned.bad.items()},
-            "sizes": [[width, height, count] for (width, height), count in sizes[:_LARGEST_SIZES]], "number_of_sizes": len(sizes),
-            "utm_zones": dict(scanned.zones.most_common()), "extent": _extent(scanned.points[scanned.good()]),
-            "headings": scanned.histogram(), "without_heading": int((~known).sum()) - len(scanned.bad)}
+    return {
+        "role": part.role,
+        "images": len(names),
+        "decoded": pictures.decoded,
+        "unlisted": max(unlisted, 0),
+        "unreadable": {names[index]: reason for index, reason in unreadable.items()},
+        "bad_names": {names[index]: reason for index, reason in scanned.bad.items()},
+        "sizes": [[width, height, count] for (width, height), count in sizes[:_LARGEST_SIZES]],
+        "number_of_sizes": len(sizes),
+        "utm_zones": dict(scanned.zones.most_common()),
+        "extent": _extent(scanned.points[scanned.good()]),
+        "headings": scanned.histogram(),
+        "without_heading": int((~known).sum()) - len(scanned.bad),
+    }
 
 
 def _extent(points):
@@ -99,27 +118,40 @@ def _test_sets(parts, scanned, radius, report):
             continue
         counts = np.array([len(found) for found in find_positives(database, queries, radius)])
         without = int((counts == 0).sum())
-        report["test_sets"][part.name] = {"queries": len(queries), "database": len(database), "radius": radius,
-                                          "without_positives": without, "median_positives": float(np.median(counts)),
-                                          "chance_recall_at_1": 100 * float(counts.mean()) / len(database)}
+        report["test_sets"][part.name] = {
+            "queries": len(queries),
+            "database": len(database),
+            "radius": radius,
+            "without_positives": without,
+            "median_positives": float(np.median(counts)),
+            "chance_recall_at_1": 100 * float(counts.mean()) / len(database),
+        }
         if without == len(queries):
-            report["problems"].append(f"{part.name}: no query has a database image within {radius:g} m, so that every recall would be 0; "
-                                      "do both have UTM metres of one zone?")
+            report["problems"].append(
+                f"{part.name}: no query has a database image within {radius:g} m, so that every recall would be 0; "
+                "do both have UTM metres of one zone?"
+            )
         elif without:
-            report["warnings"].append(f"{part.name}: {without} of {len(queries)} queries have no database image within {radius:g} m, and "
-                                      "count as missed")
+            report["warnings"].append(
+                f"{part.name}: {without} of {len(queries)} queries have no database image within {radius:g} m, and "
+                "count as missed"
+            )
 
 
 def _zones(parts, scanned, report):
     for part in parts:
         zones = [zone for zone in scanned[part].zones if zone]
         if len(zones) > 1:
-            report["warnings"].append(f"{part.name}: names are of several UTM zones ({', '.join(sorted(zones))}), whose metres do not go "
-                                      "together")
+            report["warnings"].append(
+                f"{part.name}: names are of several UTM zones ({', '.join(sorted(zones))}), whose metres do not go "
+                "together"
+            )
     ours = {part.name: {zone for zone in scanned[part].zones if zone} for part in parts}
     if len(set().union(*ours.values())) > 1 and all(len(zones) <= 1 for zones in ours.values()):
-        report["warnings"].append("the folders are of several UTM zones: "
-                                  + ", ".join(f"{name} {''.join(zones)}" for name, zones in ours.items() if zones))
+        report["warnings"].append(
+            "the folders are of several UTM zones: "
+            + ", ".join(f"{name} {''.join(zones)}" for name, zones in ours.items() if zones)
+        )
 
 
 def _overlap(parts, scanned, radius, report):
@@ -135,7 +167,9 @@ def _overlap(parts, scanned, radius, report):
         near = int((tree.query(points)[0] <= radius).sum())
         report["parts"][part.name]["near_training_images"] = near
         if near:
-            report["warnings"].append(f"{part.name}: {near} of {len(points)} images lie within {radius:g} m of a training image")
+            report["warnings"].append(
+                f"{part.name}: {near} of {len(points)} images lie within {radius:g} m of a training image"
+            )
 
 
 def _duplicates(parts, names, pairs, report):
@@ -148,6 +182,8 @@ def _duplicates(parts, names, pairs, report):
         double, original = parts[part], parts[first_part]
         index, first = rows[0]
         report["duplicates"].append({"of": double.name, "in": original.name, "count": len(rows)})
-        report["warnings"].append(f"{double.name}: {len(rows)} images are, byte for byte, in "
-                                  f"{f'{original.name} too' if part != first_part else 'it twice'}: {names[double][index]!r} and "
-                                  f"{names[original][first]!r}")
+        report["warnings"].append(
+            f"{double.name}: {len(rows)} images are, byte for byte, in "
+            f"{f'{original.name} too' if part != first_part else 'it twice'}: {names[double][index]!r} and "
+            f"{names[original][first]!r}"
+        )

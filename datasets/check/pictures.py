@@ -41,19 +41,26 @@ class _Decoded(torch.utils.data.Dataset):
             bytes_ = os.path.getsize(path)
         except (ImageError, OSError) as error:
             return None, None, str(error)
-        problem = f"it has {size[0]} x {size[1]} pixels, fewer than {MIN_SIDE} along a side" if min(size) < MIN_SIDE else ""
+        problem = (
+            f"it has {size[0]} x {size[1]} pixels, fewer than {MIN_SIDE} along a side" if min(size) < MIN_SIDE else ""
+        )
         return size, (int.from_bytes(digest, "little"), bytes_), problem
 
 
 def look_at(folders, names, num_workers=0, sample=None):
     """([Pictures] of each folder, pairs of the same).
 
-    folders: paths; names: their ImageNames; sample: at most so many images of each folder, evenly spread (default: all). pairs: int64 (k,
-    2, 2): (folder, index) of an image whose bytes are those of another, and of the first of these; what lies behind two names by a link is
-    the same too.
+    folders: paths; names: their ImageNames; sample: at most so many images of each folder, evenly spread (default:
+    all). pairs: int64 (k, 2, 2): (folder, index) of an image whose bytes are those of another, and of the first of
+    these; what lies behind two names by a link is the same too.
     """
-    chosen = [np.unique(np.linspace(0, len(part) - 1, min(sample or len(part), len(part))).round().astype(np.int64)) for part in names]
-    places = np.concatenate([np.stack([np.full(len(indices), part), indices], axis=1) for part, indices in enumerate(chosen)])
+    chosen = [
+        np.unique(np.linspace(0, len(part) - 1, min(sample or len(part), len(part))).round().astype(np.int64))
+        for part in names
+    ]
+    places = np.concatenate(
+        [np.stack([np.full(len(indices), part), indices], axis=1) for part, indices in enumerate(chosen)]
+    )
     pictures = [Pictures() for _ in folders]
     keys = np.zeros((len(places), 2), np.uint64)
     loader = make_workers_loader(_Decoded(folders, names, places), num_workers, batch_size=None, collate_fn=_unchanged)

@@ -9,13 +9,19 @@ _BAR = 40  # characters of the longest bar
 def lines(report):
     """Yields the lines of what datasets.check.parts.check found."""
     for name, part in report["parts"].items():
-        yield f"{name}: {part['images']} images over {part['extent'][0]:.0f} m x {part['extent'][1]:.0f} m" + _zones(part["utm_zones"])
-        yield f"  sizes: {_sizes(part)}" + ("" if part["decoded"] == part["images"] else f" ({part['decoded']} images decoded)")
+        yield f"{name}: {part['images']} images over {part['extent'][0]:.0f} m x {part['extent'][1]:.0f} m" + _zones(
+            part["utm_zones"]
+        )
+        yield f"  sizes: {_sizes(part)}" + (
+            "" if part["decoded"] == part["images"] else f" ({part['decoded']} images decoded)"
+        )
         yield from _headings(part)
     for name, test_set in report["test_sets"].items():
-        yield (f"{name}: {test_set['queries']} queries, {test_set['without_positives']} without positives within {test_set['radius']:g} m; "
-               f"in the median {test_set['median_positives']:g} of {test_set['database']} database images are right (chance R@1 "
-               f"{test_set['chance_recall_at_1']:.1f})")
+        yield (
+            f"{name}: {test_set['queries']} queries, {test_set['without_positives']} without positives within {test_set['radius']:g} m; "
+            f"in the median {test_set['median_positives']:g} of {test_set['database']} database images are right (chance R@1 "
+            f"{test_set['chance_recall_at_1']:.1f})"
+        )
     if "groups" in report:
         yield from _groups(report["groups"])
     for kind in ("warnings", "problems"):
@@ -24,17 +30,26 @@ def lines(report):
             yield from (f"- {line}" for line in report[kind])
     if report.get("suggestions"):
         yield "\nParameters nearest to these that would give usable groups:"
-        yield from (f"- {suggestion['flags']} ({suggestion['classes']} classes, {suggestion['images']} images)"
-                    for suggestion in report["suggestions"])
+        yield from (
+            f"- {suggestion['flags']} ({suggestion['classes']} classes, {suggestion['images']} images)"
+            for suggestion in report["suggestions"]
+        )
     elif "suggestions" in report:
         yield "\nNo parameters that were tried give usable groups: there are too few images of a place"
-    yield "\n" + (f"{report['folder']} cannot be used as it is" if report["problems"] else f"{report['folder']} can be used")
+    yield "\n" + (
+        f"{report['folder']} cannot be used as it is" if report["problems"] else f"{report['folder']} can be used"
+    )
 
 
 def _zones(zones):
     known = [f"{zone} {count}" for zone, count in zones.items() if zone]
-    return f", UTM zone {known[0].split()[0]}" if len(known) == 1 and "" not in zones else \
-        f", UTM zones: {', '.join(known)}" if known else ""
+    return (
+        f", UTM zone {known[0].split()[0]}"
+        if len(known) == 1 and "" not in zones
+        else f", UTM zones: {', '.join(known)}"
+        if known
+        else ""
+    )
 
 
 def _sizes(part):
@@ -60,7 +75,11 @@ def _headings(part):
 
 
 def _groups(groups):
-    yield (f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, with {sum(groups['classes'])} classes and "
-           f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)")
-    yield from (f"  group {number}: {classes} classes, {images} images"
-                for number, (classes, images) in enumerate(zip(groups["classes"], groups["images"], strict=True)))
+    yield (
+        f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, with {sum(groups['classes'])} classes and "
+        f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)"
+    )
+    yield from (
+        f"  group {number}: {classes} classes, {images} images"
+        for number, (classes, images) in enumerate(zip(groups["classes"], groups["images"], strict=True))
+    )

@@ -1,4 +1,6 @@
-"""Which M, alpha, N, L and min_images_per_class would split a training set into groups that can be trained: tried, not guessed."""
+"""Which M, alpha, N, L and min_images_per_class would split a training set into groups that can be trained: tried, not
+guessed.
+"""
 
 import itertools
 from dataclasses import asdict, dataclass
@@ -6,8 +8,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
-_TRIED = {"M": (5, 10, 15, 20, 25, 30, 50), "alpha": (30, 60, 90, 360), "N": (5, 4, 3, 2, 1), "L": (2, 1),
-          "min_images_per_class": (10, 5, 3, 2), "batch_size": (32, 16, 8, 4)}
+_TRIED = {
+    "M": (5, 10, 15, 20, 25, 30, 50),
+    "alpha": (30, 60, 90, 360),
+    "N": (5, 4, 3, 2, 1),
+    "L": (2, 1),
+    "min_images_per_class": (10, 5, 3, 2),
+    "batch_size": (32, 16, 8, 4),
+}
 _UNUSED = 2.0  # what halving the images that are trained on weighs, against doubling or halving one parameter
 
 
@@ -38,17 +46,25 @@ class Suggestion:
 def suggest(points, headings, wanted, count=3):
     """The Suggestions nearest to `wanted` (Parameters) that can be trained, at most `count`.
 
-    points: float64 (n, 2), metres; headings: float64 (n,), degrees, NaN where unknown (then alpha is 360). In each, every group that would
-    be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to the wanted one, and 2 log2 of the ratio of
-    all images to those of the trained groups.
+    points: float64 (n, 2), metres; headings: float64 (n,), degrees, NaN where unknown (then alpha is 360). In each,
+    every group that would be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to
+    the wanted one, and 2 log2 of the ratio of all images to those of the trained groups.
     """
-    tried = {name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()}
+    tried = {
+        name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()
+    }
     tried["batch_size"] = [value for value in tried["batch_size"] if value <= wanted.batch_size]
     unknown = not np.isfinite(headings).all()
     if unknown:
         tried["alpha"] = [360]
     found = []
-    for M, alpha in tqdm(list(itertools.product(tried["M"], tried["alpha"])), desc="Trying parameters", leave=False, delay=2, disable=None):
+    for M, alpha in tqdm(
+        list(itertools.product(tried["M"], tried["alpha"])),
+        desc="Trying parameters",
+        leave=False,
+        delay=2,
+        disable=None,
+    ):
         classes, first, counts = _classes(points, np.nan_to_num(headings), M, alpha)
         for minimum in tried["min_images_per_class"]:
             kept = counts >= minimum
@@ -64,14 +80,22 @@ def suggest(points, headings, wanted, count=3):
                     if usable:
                         parameters = Parameters(M, alpha, N, L, minimum, usable, batch_size)
                         trained = int(images[:usable].sum())
-                        found.append(Suggestion(parameters, int(sizes[:usable].sum()), trained,
-                                                _cost(parameters, wanted, unknown) + _UNUSED * np.log2(len(points) / trained)))
+                        found.append(
+                            Suggestion(
+                                parameters,
+                                int(sizes[:usable].sum()),
+                                trained,
+                                _cost(parameters, wanted, unknown) + _UNUSED * np.log2(len(points) / trained),
+                            )
+                        )
     return sorted(found, key=lambda suggestion: (round(suggestion.cost, 6), suggestion.parameters.M))[:count]
 
 
 def _cost(parameters, wanted, alpha_given):
     """Reducing groups_num alone costs nothing here: images that are not trained on do."""
-    ratios = [getattr(parameters, name) / getattr(wanted, name) for name in _TRIED if not (alpha_given and name == "alpha")]
+    ratios = [
+        getattr(parameters, name) / getattr(wanted, name) for name in _TRIED if not (alpha_given and name == "alpha")
+    ]
     return float(np.abs(np.log2(ratios)).sum())
 
 

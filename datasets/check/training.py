@@ -10,19 +10,33 @@ from support.errors import UserError
 def check_training(part, scanned, pictures, parameters, report):
     """Adds "groups", and if training would fail "suggestions", problems and warnings to the report.
 
-    part: the datasets.check.layout.Part of training images; scanned: its ScannedNames; pictures: its Pictures; parameters: Parameters.
+    part: the datasets.check.layout.Part of training images; scanned: its ScannedNames; pictures: its Pictures;
+    parameters: Parameters.
     """
     good = scanned.good()
     if not len(good):
         return
     fails = False
     try:
-        groups = build_groups(scanned.select(good), parameters.M, parameters.alpha, parameters.N, parameters.L,
-                              parameters.min_images_per_class)
+        groups = build_groups(
+            scanned.select(good),
+            parameters.M,
+            parameters.alpha,
+            parameters.N,
+            parameters.L,
+            parameters.min_images_per_class,
+        )
         trained = range(min(groups.num_groups, parameters.groups_num))
-        classes, images = ([count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images))
-        report["groups"] = {"groups": groups.num_groups, "classes": classes, "images": images, "of_images": len(good),
-                            "trained_share": sum(images) / len(good)}
+        classes, images = (
+            [count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images)
+        )
+        report["groups"] = {
+            "groups": groups.num_groups,
+            "classes": classes,
+            "images": images,
+            "of_images": len(good),
+            "trained_share": sum(images) / len(good),
+        }
         fails = _refuse_groups(groups.num_groups, classes, parameters, part, report)
         _refuse_lost_classes(groups, good, set(pictures.unreadable), trained, part, report)
     except UserError as error:
@@ -30,18 +44,24 @@ def check_training(part, scanned, pictures, parameters, report):
         fails = True
     if fails:
         suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
-        report["suggestions"] = [{"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
-                                 for suggestion in suggestions]
+        report["suggestions"] = [
+            {"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
+            for suggestion in suggestions
+        ]
 
 
 def _refuse_groups(num_groups, classes, parameters, part, report):
     """Whether training would fail on the number of groups or of classes, as train.py does."""
     if parameters.groups_num > num_groups:
-        report["problems"].append(f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}")
+        report["problems"].append(
+            f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}"
+        )
     small = [(group, count) for group, count in enumerate(classes) if count < parameters.batch_size]
     if small:
-        report["problems"].append(f"{part.name}: {len(small)} of {len(classes)} groups have fewer classes than a batch of "
-                                  f"{parameters.batch_size} (group {small[0][0]} has {small[0][1]})")
+        report["problems"].append(
+            f"{part.name}: {len(small)} of {len(classes)} groups have fewer classes than a batch of "
+            f"{parameters.batch_size} (group {small[0][0]} has {small[0][1]})"
+        )
     return parameters.groups_num > num_groups or bool(small)
 
 
@@ -54,8 +74,10 @@ def _refuse_lost_classes(groups, good, unreadable, trained, part, report):
         for row in range(groups.num_classes(group)):
             indices = groups.image_indices(group, row)
             if not readable[indices].any():
-                report["problems"].append(f"{part.name}: none of the {len(indices)} images of class "
-                                          f"{tuple(groups.class_ids(group)[row].tolist())} can be read")
+                report["problems"].append(
+                    f"{part.name}: none of the {len(indices)} images of class "
+                    f"{tuple(groups.class_ids(group)[row].tolist())} can be read"
+                )
 
 
 def _without_headings(scanned, parameters):

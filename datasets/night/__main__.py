@@ -13,25 +13,54 @@ from support.errors import UserError, ending_in_one_line
 
 def make_parser():
     parser = argparse.ArgumentParser(
-        prog="python -m datasets.night", allow_abbrev=False, description="Makes a copy of a training set by night, for "
+        prog="python -m datasets.night",
+        allow_abbrev=False,
+        description="Makes a copy of a training set by night, for "
         "--pseudo_target_folder: every image keeps its folder and @ fields, with `night` before the first @. An interrupted run goes on "
-        "when the same command is run again; the images depend on the settings and on their names alone.")
+        "when the same command is run again; the images depend on the settings and on their names alone.",
+    )
     add = parser.add_argument
     add("--source", required=True, help="folder of images by day")
     add("--target", help="folder of images by night, whose colours FDA takes; any names and sizes")
-    add("--output", help="folder to make; new, empty, or begun with the same settings (they are recorded in OUTPUT_night.json)")
-    add("--method", choices=METHODS, default="fda_pp", help="fda: Fourier domain adaptation; pp: post-processing (darker, bluer, black "
-        "sky, circles of light, noise); or both (default: %(default)s)")
-    add("--fda_beta", type=float, default=0.01, help="size of FDA's window of low frequencies, a share of an image's shorter side, 0 to "
-        "0.5 (default: %(default)s)")
+    add(
+        "--output",
+        help="folder to make; new, empty, or begun with the same settings (they are recorded in OUTPUT_night.json)",
+    )
+    add(
+        "--method",
+        choices=METHODS,
+        default="fda_pp",
+        help="fda: Fourier domain adaptation; pp: post-processing (darker, bluer, black "
+        "sky, circles of light, noise); or both (default: %(default)s)",
+    )
+    add(
+        "--fda_beta",
+        type=float,
+        default=0.01,
+        help="size of FDA's window of low frequencies, a share of an image's shorter side, 0 to "
+        "0.5 (default: %(default)s)",
+    )
     add("--seed", type=int, default=0, help="seed of all that is random (default: %(default)s)")
     add("--jpeg_quality", type=int, default=95, help="of the images written, 1 to 100 (default: %(default)s)")
-    add("--num_workers", type=int, default=os.cpu_count() or 1, help="processes that share the images; the images do not depend on it "
-        "(default: %(default)s)")
+    add(
+        "--num_workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that share the images; the images do not depend on it (default: %(default)s)",
+    )
     add("--batch_size", type=int, default=8, help="images that a process takes at a time (default: %(default)s)")
-    add("--sheet", metavar="FILE", help="write only a sheet of samples, by day and in all ways by night, to FILE (.jpg or .png)")
+    add(
+        "--sheet",
+        metavar="FILE",
+        help="write only a sheet of samples, by day and in all ways by night, to FILE (.jpg or .png)",
+    )
     add("--sheet_rows", type=int, default=6, help="images on the sheet (default: %(default)s)")
-    add("--sheet_pixels", type=int, default=256, help="longer side of each image on the sheet, pixels (default: %(default)s)")
+    add(
+        "--sheet_pixels",
+        type=int,
+        default=256,
+        help="longer side of each image on the sheet, pixels (default: %(default)s)",
+    )
     return parser
 
 
@@ -44,7 +73,9 @@ def main(argv=None):
             write_sheet(args.sheet, args.source, targets, args.fda_beta, args.seed, args.sheet_rows, args.sheet_pixels)
             print(f"wrote {args.sheet}")
             return
-        settings = Settings(args.source, args.output, args.method, args.target, args.fda_beta, args.seed, args.jpeg_quality)
+        settings = Settings(
+            args.source, args.output, args.method, args.target, args.fda_beta, args.seed, args.jpeg_quality
+        )
         made, there, unreadable = build(settings, args.num_workers, args.batch_size)
     for name, reason in unreadable.items():
         print(f"left out: {name!r}: {reason}")
@@ -52,8 +83,14 @@ def main(argv=None):
 
 
 def _check(args):
-    for name, low, high in (("seed", 0, 2**63 - 1), ("jpeg_quality", 1, 100), ("num_workers", 0, 1000), ("batch_size", 1, 10**6),
-                            ("sheet_rows", 1, 100), ("sheet_pixels", 32, 1024)):
+    for name, low, high in (
+        ("seed", 0, 2**63 - 1),
+        ("jpeg_quality", 1, 100),
+        ("num_workers", 0, 1000),
+        ("batch_size", 1, 10**6),
+        ("sheet_rows", 1, 100),
+        ("sheet_pixels", 32, 1024),
+    ):
         if not low <= getattr(args, name) <= high:
             raise UserError(f"--{name} is {getattr(args, name)}; it must be from {low} to {high}")
     check_beta(args.fda_beta)

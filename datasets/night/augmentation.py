@@ -20,8 +20,10 @@ def needs_target(method):
 
 
 def make_night(images, method, take_colors, generator, share=None):
-    """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their FDA (not called for
-    pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA; share: as in PostProcessing."""
+    """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their
+    FDA (not called for pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA; share:
+    as in PostProcessing.
+    """
     if needs_target(method):
         images = take_colors(images)
     return images if method == "fda" else PostProcessing(after_fda=method == "fda_pp")(images, generator, share)
@@ -29,7 +31,11 @@ def make_night(images, method, take_colors, generator, share=None):
 
 def open_night(method, probability, beta, target_folder):
     """The NightAugmentation of a method; None for None. Raises UserError when its target folder is missing or empty."""
-    return NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None) if method else None
+    return (
+        NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None)
+        if method
+        else None
+    )
 
 
 class NightRows(NamedTuple):
@@ -43,7 +49,8 @@ class NightRows(NamedTuple):
 class NightAugmentation:
     """Makes night of a share of the images by day.
 
-    method: one of METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need one.
+    method: one of METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need
+    one.
     """
 
     def __init__(self, method, probability, beta, targets=None):
@@ -52,8 +59,8 @@ class NightAugmentation:
     def prepare(self, draws, size, unreadable, share):
         """The NightRows of a Share of a batch whose first rows are images by day.
 
-        draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width, height); unreadable:
-        a list that gets (path, reason). Raises ImageError when no target can be read.
+        draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width,
+        height); unreadable: a list that gets (path, reason). Raises ImageError when no target can be read.
         """
         all_rows = np.flatnonzero(draws[0] < self.probability)
         mine = np.flatnonzero((all_rows >= share.rows.start) & (all_rows < share.rows.stop))
@@ -67,12 +74,19 @@ class NightAugmentation:
         return NightRows(torch.from_numpy(rows - share.rows.start), targets, Share(len(all_rows), mine))
 
     def __call__(self, images, night, seed):
-        """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night; the same for the
-        same seed."""
+        """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night;
+        the same for the same seed.
+        """
         images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
         if len(night.rows):
             rows = night.rows.to(images.device)
-            targets = None if night.targets is None else to_float(night.targets.to(images.device, non_blocking=True).contiguous())
+            targets = (
+                None
+                if night.targets is None
+                else to_float(night.targets.to(images.device, non_blocking=True).contiguous())
+            )
             generator = torch.Generator().manual_seed(seed)
-            images[rows] = make_night(images[rows], self.method, lambda day: fda(day, targets, self.beta), generator, night.share)
+            images[rows] = make_night(
+                images[rows], self.method, lambda day: fda(day, targets, self.beta), generator, night.share
+            )
         return images

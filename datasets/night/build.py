@@ -1,7 +1,8 @@
-"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; processes share the images.
+"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; processes
+share the images.
 
-Every image is made on its own (on a CPU that is fastest too: its planes stay in the cache), so that it depends neither on the processes nor
-on what goes before or beside it.
+Every image is made on its own (on a CPU that is fastest too: its planes stay in the cache), so that it depends neither
+on the processes nor on what goes before or beside it.
 """
 
 import contextlib
@@ -42,15 +43,27 @@ class Settings:
         if not needs_target(self.method):
             return None
         if not self.target:
-            raise UserError(f"--method {self.method} takes colours from images of the night: give their folder as --target")
+            raise UserError(
+                f"--method {self.method} takes colours from images of the night: give their folder as --target"
+            )
         return TargetImages(self.target)
 
     def stored(self, targets):
         """What the output depends on."""
-        values = {"made_by": MADE_BY, "format": FORMAT, "source": os.path.realpath(self.source), "method": self.method, "seed": self.seed,
-                  "jpeg_quality": self.jpeg_quality}
+        values = {
+            "made_by": MADE_BY,
+            "format": FORMAT,
+            "source": os.path.realpath(self.source),
+            "method": self.method,
+            "seed": self.seed,
+            "jpeg_quality": self.jpeg_quality,
+        }
         if targets:
-            values |= {"target": os.path.realpath(self.target), "target_images": names_digest(targets.names), "fda_beta": self.fda_beta}
+            values |= {
+                "target": os.path.realpath(self.target),
+                "target_images": names_digest(targets.names),
+                "fda_beta": self.fda_beta,
+            }
         return values
 
 
@@ -68,8 +81,9 @@ def night_name(name):
 def build(settings, num_workers=0, batch_size=8):
     """Makes what is missing of settings.output, and at the end its list of images.
 
-    num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made, images there before,
-    {name: why it could not be read}). Raises UserError on folders that are missing, empty, the same, or of other settings.
+    num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made,
+    images there before, {name: why it could not be read}). Raises UserError on folders that are missing, empty, the
+    same, or of other settings.
     """
     _refuse_nesting(settings.source, settings.output)
     names = list_images(settings.source)
@@ -78,7 +92,9 @@ def build(settings, num_workers=0, batch_size=8):
     _prepare_folder(settings.output, settings.stored(targets))
     if targets:
         _warn_of_small_window(settings.source, names[0], settings.fda_beta)
-    chunks = _Chunks(settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size)
+    chunks = _Chunks(
+        settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size
+    )
     loader = make_workers_loader(chunks, num_workers, batch_size=None, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
@@ -94,7 +110,9 @@ def build(settings, num_workers=0, batch_size=8):
     finally:
         torch.set_num_threads(threads)
     if len(unreadable) == len(names):
-        raise UserError(f"none of the {len(names)} images of {settings.source} can be read ({next(iter(unreadable.values()))})")
+        raise UserError(
+            f"none of the {len(names)} images of {settings.source} can be read ({next(iter(unreadable.values()))})"
+        )
     write_images_list(settings.output, (night_name(name) for name in names if name not in unreadable))
     return made, there, unreadable
 
@@ -143,11 +161,15 @@ class _Chunks(torch.utils.data.Dataset):
         temporary = os.path.join(folder, f".{base}.tmp")  # hidden: no walk takes it for an image
         try:
             os.makedirs(folder, exist_ok=True)
-            Image.fromarray(image).save(temporary, "PNG" if base.lower().endswith(".png") else "JPEG", quality=self.settings.jpeg_quality)
+            Image.fromarray(image).save(
+                temporary, "PNG" if base.lower().endswith(".png") else "JPEG", quality=self.settings.jpeg_quality
+            )
             os.replace(temporary, path)
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror or error}; make room or rights, and run the same command again "
-                            "to go on") from error
+            raise UserError(
+                f"{path} cannot be written: {error.strerror or error}; make room or rights, and run the same command again "
+                "to go on"
+            ) from error
 
 
 def _unchanged(item):
@@ -166,11 +188,15 @@ def _refuse_nesting(source, output):
     if inner == outer:
         raise UserError(f"--source and --output are the same folder, {source}; give --output a new one")
     if os.path.commonpath([inner, outer]) in (inner, outer):
-        raise UserError(f"one of --source {source} and --output {output} lies in the other; give --output a folder beside the source")
+        raise UserError(
+            f"one of --source {source} and --output {output} lies in the other; give --output a folder beside the source"
+        )
 
 
 def _prepare_folder(output, stored):
-    """Makes the folder, and the settings file beside it, or checks that it was begun with the same settings. Raises UserError."""
+    """Makes the folder, and the settings file beside it, or checks that it was begun with the same settings. Raises
+    UserError.
+    """
     path = settings_path(output)
     try:
         if os.path.exists(output) and not os.path.isdir(output):
@@ -190,14 +216,21 @@ def _check_settings(output, path, stored):
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except FileNotFoundError:
-        raise UserError(f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); give --output a new or empty "
-                        "folder") from None
+        raise UserError(
+            f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); give --output a new or empty "
+            "folder"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; delete it and the folder {output}, and start again") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} was not written by {MADE_BY}; give --output a new or empty folder")
-    differing = [f"{key} {found.get(key)!r} (now {stored.get(key)!r})" for key in dict.fromkeys([*stored, *found])
-                 if found.get(key) != stored.get(key)]
+    differing = [
+        f"{key} {found.get(key)!r} (now {stored.get(key)!r})"
+        for key in dict.fromkeys([*stored, *found])
+        if found.get(key) != stored.get(key)
+    ]
     if differing:
-        raise UserError(f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, or give --output a new "
-                        "folder")
+        raise UserError(
+            f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, or give --output a new "
+            "folder"
+        )

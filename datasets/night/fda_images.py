@@ -1,4 +1,6 @@
-"""FDA at evaluation: queries (or database images) with the low-frequency amplitude of the images that they are compared with."""
+"""FDA at evaluation: queries (or database images) with the low-frequency amplitude of the images that they are compared
+with.
+"""
 
 import os
 
@@ -11,17 +13,23 @@ from model.normalization import to_float
 
 
 class FDAImages(torch.utils.data.Dataset):
-    """An ImageFolder, each of whose images takes the low-frequency amplitude of an image of another ImageFolder before extraction.
+    """An ImageFolder, each of whose images takes the low-frequency amplitude of an image of another ImageFolder before
+    extraction.
 
-    images, targets: ImageFolders; beta: FDA's window; seed: with the image's index it draws its target, uniformly; one that cannot be read
-    is replaced by the next. Items are ImageFolder's. settings: what the images' transformation depends on, as plain values.
+    images, targets: ImageFolders; beta: FDA's window; seed: with the image's index it draws its target, uniformly; one
+    that cannot be read is replaced by the next. Items are ImageFolder's. settings: what the images' transformation
+    depends on, as plain values.
     """
 
     def __init__(self, images, targets, beta, seed):
         self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
         self.folder, self.names, self.path, self.resize = images.folder, images.names, images.path, images.resize
-        self.settings = {"fda_beta": beta, "seed": seed, "targets": os.path.realpath(targets.folder),
-                         "target_images": names_digest(targets.names)}
+        self.settings = {
+            "fda_beta": beta,
+            "seed": seed,
+            "targets": os.path.realpath(targets.folder),
+            "target_images": names_digest(targets.names),
+        }
 
     def __len__(self):
         return len(self.images)

@@ -1,7 +1,8 @@
-"""Fourier domain adaptation (FDA; Yang and Soatto, CVPR 2020, equation 4): the low-frequency amplitude of another image.
+"""Fourier domain adaptation (FDA; Yang and Soatto, CVPR 2020, equation 4): the low-frequency amplitude of another
+image.
 
-The window holds few frequencies, so that they alone are computed, as products with small matrices of cosines and sines, and what changes in
-them is transformed back and added to the image. That equals the whole transforms, to rounding.
+The window holds few frequencies, so that they alone are computed, as products with small matrices of cosines and sines,
+and what changes in them is transformed back and added to the image. That equals the whole transforms, to rounding.
 """
 
 import functools
@@ -18,9 +19,9 @@ from support.errors import UserError
 def fda(source, target, beta):
     """Images with the source's phase and content, and the low-frequency amplitude of the target.
 
-    source: float (B, 3, H, W) in [0, 1]; target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if it is not of that size; beta:
-    the window's half side as a share of the shorter side. Returns float (B, 3, H, W), clipped to [0, 1].
-    Raises UserError when beta is outside [0, 0.5]; warns when it is so small that the mean colour alone changes.
+    source: float (B, 3, H, W) in [0, 1]; target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if it is not of
+    that size; beta: the window's half side as a share of the shorter side. Returns float (B, 3, H, W), clipped to [0,
+    1]. Raises UserError when beta is outside [0, 0.5]; warns when it is so small that the mean colour alone changes.
     """
     b = window(beta, *source.shape[-2:])
     return replace_amplitudes(source, amplitudes(resize(target, source.shape[-2:]), b), b)
@@ -28,13 +29,16 @@ def fda(source, target, beta):
 
 @functools.cache  # so that it warns once
 def window(beta, height, width):
-    """b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b. Raises UserError when beta is
-    outside [0, 0.5]."""
+    """b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b. Raises
+    UserError when beta is outside [0, 0.5].
+    """
     check_beta(beta)
     b = math.floor(beta * min(height, width))
     if b == 0:
-        logging.warning(f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels (b = 0): "
-                        f"give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}")
+        logging.warning(
+            f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels (b = 0): "
+            f"give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}"
+        )
     return b
 
 
@@ -52,13 +56,17 @@ def resize(images, size):
 
 
 def amplitudes(images, b):
-    """Amplitudes of the window's frequencies: float (B, 3, H, W) -> float (B, 3, rows, columns); columns below 0 mirror those above."""
+    """Amplitudes of the window's frequencies: float (B, 3, H, W) -> float (B, 3, rows, columns); columns below 0 mirror
+    those above.
+    """
     with full_precision(images.device.type):
         return _spectrum(_promoted(images), b).abs()
 
 
 def replace_amplitudes(images, new, b):
-    """Images (B, 3, H, W) with the amplitudes `new` (as `amplitudes` gives them, of this size and b) and their own phase."""
+    """Images (B, 3, H, W) with the amplitudes `new` (as `amplitudes` gives them, of this size and b) and their own
+    phase.
+    """
     with full_precision(images.device.type):
         images = _promoted(images)
         height, width = images.shape[-2:]
@@ -66,7 +74,9 @@ def replace_amplitudes(images, new, b):
         change = torch.polar(new.expand(spectrum.shape), spectrum.angle()) - spectrum
         change = change * _multiplicity(width, b, images.dtype, images.device)
         along_rows = torch.matmul(_rows(height, b, images.dtype, images.device).mH, change)  # (B, 3, H, columns)
-        change = torch.cat([along_rows.real, along_rows.imag], dim=-1) @ _columns(width, b, images.dtype, images.device).T
+        change = (
+            torch.cat([along_rows.real, along_rows.imag], dim=-1) @ _columns(width, b, images.dtype, images.device).T
+        )
         return images.add(change, alpha=1 / (height * width)).clamp_(0, 1)
 
 
@@ -77,12 +87,18 @@ def _promoted(images):
 def _spectrum(images, b):
     """The 2-D DFT at the window's rows, and its columns from 0: complex (B, 3, rows, columns)."""
     height, width = images.shape[-2:]
-    real, imaginary = (images @ _columns(width, b, images.dtype, images.device)).chunk(2, dim=-1)  # (B, 3, H, columns) each
-    return torch.matmul(_rows(height, b, images.dtype, images.device), torch.complex(real.contiguous(), imaginary.contiguous()))
+    real, imaginary = (images @ _columns(width, b, images.dtype, images.device)).chunk(
+        2, dim=-1
+    )  # (B, 3, H, columns) each
+    return torch.matmul(
+        _rows(height, b, images.dtype, images.device), torch.complex(real.contiguous(), imaginary.contiguous())
+    )
 
 
 def _phases(frequencies, pixels):
-    """Angles (frequencies, pixels) of the DFT's waves, in float64: products are reduced as integers, so that no digit is lost."""
+    """Angles (frequencies, pixels) of the DFT's waves, in float64: products are reduced as integers, so that no digit
+    is lost.
+    """
     return (torch.outer(frequencies, torch.arange(pixels)) % pixels).double() * (2 * math.pi / pixels)
 
 

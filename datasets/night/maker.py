@@ -14,8 +14,9 @@ _AMPLITUDES_KEPT = 1 << 26  # bytes, of targets: 2 kB each at beta 0.01 and 512 
 
 
 class NightMaker:
-    """method: one of METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with an image's name it
-    decides the target and all that is random."""
+    """method: one of METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with
+    an image's name it decides the target and all that is random.
+    """
 
     def __init__(self, method, beta=0.01, targets=None, seed=0):
         self.method, self.beta, self.targets, self.seed = method, beta, targets, seed
@@ -27,7 +28,9 @@ class NightMaker:
         height, width = image.shape[:2]
 
         def take_colors(images):
-            return replace_amplitudes(images, self._target_amplitudes(index, (width, height)), window(self.beta, height, width))
+            return replace_amplitudes(
+                images, self._target_amplitudes(index, (width, height)), window(self.beta, height, width)
+            )
 
         night = make_night(_to_batch(image), self.method, take_colors, generator)
         return night.mul_(255).round_().to(torch.uint8)[0].movedim(0, -1).contiguous().numpy()

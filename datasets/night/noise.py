@@ -1,7 +1,7 @@
 """Gaussian noise as a function of (key, position), computed alike on every device and for every batch.
 
-A generator's numbers depend on the device and on what else is drawn; drawing on the CPU and copying would take longer than all the rest
-of the night on a GPU. A counter-based hash has neither fault.
+A generator's numbers depend on the device and on what else is drawn; drawing on the CPU and copying would take longer
+than all the rest of the night on a GPU. A counter-based hash has neither fault.
 """
 
 import math
@@ -9,12 +9,17 @@ import math
 import torch
 
 _WEYL = -1640531527  # 2^32 / golden ratio
-_ROUNDS = ((17, 0xED5AD4BB - 2**32), (11, 0xAC4C1B51 - 2**32), (15, 0x31848BAB), (14, 1))  # Wellons' triple32: shifts and multipliers
+_ROUNDS = (
+    (17, 0xED5AD4BB - 2**32),
+    (11, 0xAC4C1B51 - 2**32),
+    (15, 0x31848BAB),
+    (14, 1),
+)  # Wellons' triple32: shifts and multipliers
 
 
 def sample_keys(count, generator=None):
     """int32 (count, 2); generator: a CPU torch.Generator."""
-    return torch.randint(-2**31, 2**31, (count, 2), generator=generator).to(torch.int32)
+    return torch.randint(-(2**31), 2**31, (count, 2), generator=generator).to(torch.int32)
 
 
 def gaussian_noise(keys, shape):
@@ -26,7 +31,7 @@ def gaussian_noise(keys, shape):
     noise = torch.empty_like(uniform)
     torch.mul(radius, torch.cos(turn), out=noise[:, :half])
     torch.mul(radius, torch.sin(turn), out=noise[:, half:])
-    return noise[:, :math.prod(shape)].reshape(len(keys), *shape)
+    return noise[:, : math.prod(shape)].reshape(len(keys), *shape)
 
 
 def _hash(keys, count):
@@ -35,7 +40,9 @@ def _hash(keys, count):
     bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first
     shifted = torch.empty_like(bits)
     for round_, (shift, multiplier) in enumerate(_ROUNDS):
-        torch.bitwise_right_shift(bits, shift, out=shifted).bitwise_and_(2**(32 - shift) - 1)  # the sign is not to be shifted in
+        torch.bitwise_right_shift(bits, shift, out=shifted).bitwise_and_(
+            2 ** (32 - shift) - 1
+        )  # the sign is not to be shifted in
         bits.bitwise_xor_(shifted).mul_(multiplier)
         if round_ == 0:
             bits.bitwise_xor_(second)  # keys alike in the first word share no part of their sequences

@@ -1,7 +1,7 @@
 """Post-processing (PP): darker, duller, bluer, a black sky, lamps' circles of light and the noise of a dark exposure.
 
-As in augmentations.py, `sample_parameters` draws on the CPU and `apply` computes wherever the images are. Lengths are shares of the image's
-height, so that images of any size look alike.
+As in augmentations.py, `sample_parameters` draws on the CPU and `apply` computes wherever the images are. Lengths are
+shares of the image's height, so that images of any size look alike.
 """
 
 import functools
@@ -34,12 +34,17 @@ class PostProcessParameters(NamedTuple):
 
 
 class PostProcessing:
-    """The factors' ranges, and how images are darkened by factors drawn from them; milder for images that FDA has darkened already."""
+    """The factors' ranges, and how images are darkened by factors drawn from them; milder for images that FDA has
+    darkened already.
+    """
 
     def __init__(self, after_fda=False):
         # of brightness, saturation, blue and contrast
-        self.ranges = (((0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1)) if after_fda else
-                       ((0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2)))
+        self.ranges = (
+            ((0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1))
+            if after_fda
+            else ((0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2))
+        )
 
     def sample_parameters(self, batch_size, generator=None):
         """PostProcessParameters of a batch, whatever the images' size; generator: a CPU torch.Generator."""
@@ -65,19 +70,24 @@ class PostProcessing:
 
 
 def post_process(images, generator=None, after_fda=False):
-    """Makes night of day: brightness, saturation, blue, contrast, a black gradient, a darkening mask with circles of light, noise.
+    """Makes night of day: brightness, saturation, blue, contrast, a black gradient, a darkening mask with circles of
+    light, noise.
 
-    images: float (B, 3, H, W) in [0, 1], on any device; generator: a CPU torch.Generator, each image gets draws of its own; after_fda:
-    milder, for images by `fda`. Returns float (B, 3, H, W) in [0, 1].
+    images: float (B, 3, H, W) in [0, 1], on any device; generator: a CPU torch.Generator, each image gets draws of its
+    own; after_fda: milder, for images by `fda`. Returns float (B, 3, H, W) in [0, 1].
     """
     return PostProcessing(after_fda)(images, generator)
 
 
 def _change_colors(images, brightness, saturation, blue, contrast):
-    """A new (B, 3, H, W) with the four factors (B,) applied in this order; 0 is black, and colours are clipped to [0, 1]."""
+    """A new (B, 3, H, W) with the four factors (B,) applied in this order; 0 is black, and colours are clipped to [0,
+    1].
+    """
     gray = torch.tensor(_GRAY, dtype=images.dtype, device=images.device)
     tint = torch.stack([torch.ones_like(blue), torch.ones_like(blue), blue], dim=1)  # (B, 3)
-    own, shared = ((brightness * share).unsqueeze(1) * tint for share in (saturation, 1 - saturation))  # of the color, of its gray
+    own, shared = (
+        (brightness * share).unsqueeze(1) * tint for share in (saturation, 1 - saturation)
+    )  # of the color, of its gray
     luma = (images * gray.view(3, 1, 1)).sum(1, keepdim=True)
     output = (images * own.view(-1, 3, 1, 1)).addcmul_(luma, shared.view(-1, 3, 1, 1)).clamp_(max=1)
     mean = output.mean(dim=(-2, -1)) @ gray  # the mean gray level, (B,)
@@ -94,8 +104,8 @@ def _light(circles, height, width):
 def _mask(circles, height, width):
     """1 outside all circles, 0 inside, blurred; the image is mirrored at its edges: (B, H, W).
 
-    Drawn on _CELLS rows of square cells with soft edges a cell wide; blur and enlargement are one product of matrices a direction. The blur
-    is so much wider than a cell that nothing is lost.
+    Drawn on _CELLS rows of square cells with soft edges a cell wide; blur and enlargement are one product of matrices a
+    direction. The blur is so much wider than a cell that nothing is lost.
     """
     aspect = width / height
     columns = max(1, round(_CELLS * aspect))
@@ -104,14 +114,18 @@ def _mask(circles, height, width):
     center_x, center_y, radius = (values[..., None, None] for values in circles.unbind(-1))  # (B, CIRCLES, 1, 1) each
     distance = torch.sqrt((x - aspect * center_x) ** 2 + (y - center_y) ** 2)
     mask = 1 - ((radius - distance) * _CELLS + 0.5).clamp_(0, 1).amax(1)  # (B, _CELLS, columns)
-    down, across = (_blur(pixels, cells, extent, circles.dtype, circles.device)
-                    for pixels, cells, extent in ((height, _CELLS, 1.0), (width, columns, aspect)))
+    down, across = (
+        _blur(pixels, cells, extent, circles.dtype, circles.device)
+        for pixels, cells, extent in ((height, _CELLS, 1.0), (width, columns, aspect))
+    )
     return torch.matmul(torch.matmul(down, mask), across.T)
 
 
 @functools.lru_cache(maxsize=64)
 def _blur(pixels, cells, extent, dtype, device):
-    """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian, with mirrored edges."""
+    """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian, with
+    mirrored edges.
+    """
     centers = (torch.arange(pixels, dtype=torch.float64) + 0.5) * (extent / pixels)
     margin = math.ceil(_REACH * MASK_SIGMA / extent * cells)  # cells beyond either edge
     index = torch.arange(-margin, cells + margin)

@@ -9,12 +9,16 @@ from support.errors import UserError
 
 
 def num_day_rows(batch_size):
-    """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is the day's."""
+    """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is
+    the day's.
+    """
     return (batch_size + 1) // 2
 
 
 def open_pseudo_targets(folder, train_groups, groups_num, M, alpha, N, L):
-    """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class; None for None."""
+    """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class;
+    None for None.
+    """
     if not folder:
         return None
     return PseudoTargets(folder, open_groups(folder, M, alpha, N, L, min_images_per_class=1), train_groups, groups_num)
@@ -23,26 +27,38 @@ def open_pseudo_targets(folder, train_groups, groups_num, M, alpha, N, L):
 class PseudoTargets:
     """The images by night of the classes that are trained.
 
-    folder: where they lie; groups: the Groups of that folder, all classes kept; train_groups: the training set's Groups, of which the first
-    groups_num are trained. Classes are matched by their ids. Raises UserError when a class that is trained has no image by night.
+    folder: where they lie; groups: the Groups of that folder, all classes kept; train_groups: the training set's
+    Groups, of which the first groups_num are trained. Classes are matched by their ids. Raises UserError when a class
+    that is trained has no image by night.
     """
 
     def __init__(self, folder, groups, train_groups, groups_num):
         self.folder, self.groups = folder, groups
         ids = [groups.class_ids(group) for group in range(groups.num_groups)]
         # of every class by night: its group and its row there
-        places = np.stack([np.repeat(np.arange(len(ids)), [len(rows) for rows in ids]),
-                           np.concatenate([np.arange(len(rows)) for rows in ids])], axis=1)
+        places = np.stack(
+            [
+                np.repeat(np.arange(len(ids)), [len(rows) for rows in ids]),
+                np.concatenate([np.arange(len(rows)) for rows in ids]),
+            ],
+            axis=1,
+        )
         trained = np.concatenate([train_groups.class_ids(group) for group in range(groups_num)])
         found = _find_rows(trained, np.concatenate(ids))
         lacking = np.flatnonzero(found < 0)
         if len(lacking):
-            raise UserError(f"{len(lacking)} of the {len(trained)} classes that are trained have no image in {folder}, which has "
-                            f"{len(places)} classes (the first that it lacks: {tuple(trained[lacking[0]].tolist())}): give "
-                            "--pseudo_target_folder a set made of this training set, with `python -m datasets.night`")
+            raise UserError(
+                f"{len(lacking)} of the {len(trained)} classes that are trained have no image in {folder}, which has "
+                f"{len(places)} classes (the first that it lacks: {tuple(trained[lacking[0]].tolist())}): give "
+                "--pseudo_target_folder a set made of this training set, with `python -m datasets.night`"
+            )
         if len(places) > len(trained):
-            logging.info(f"{len(places) - len(trained)} of the {len(places)} classes of {folder} are not trained and not used")
-        self._places = np.split(places[found], np.cumsum([train_groups.num_classes(group) for group in range(groups_num)])[:-1])
+            logging.info(
+                f"{len(places) - len(trained)} of the {len(places)} classes of {folder} are not trained and not used"
+            )
+        self._places = np.split(
+            places[found], np.cumsum([train_groups.num_classes(group) for group in range(groups_num)])[:-1]
+        )
 
     @property
     def names(self):
@@ -59,5 +75,5 @@ def _find_rows(wanted, rows):
     _, number = np.unique(np.concatenate([rows, wanted]), axis=0, return_inverse=True)
     number = number.ravel()
     index = np.full(number.max() + 1, -1)
-    index[number[:len(rows)]] = np.arange(len(rows))
-    return index[number[len(rows):]]
+    index[number[: len(rows)]] = np.arange(len(rows))
+    return index[number[len(rows) :]]

@@ -13,16 +13,30 @@ from support.files import replacing
 
 
 def write_sheet(path, source, targets, beta=0.01, seed=0, rows=6, pixels=256):
-    """Draws `rows` images of the folder `source`, evenly spaced in its list, a row each, at most `pixels` a side; without targets (a
-    TargetImages) by day and with PP alone. They are made at their own size. path: .jpg or .png. Raises UserError."""
-    makers = {"FDA": NightMaker("fda", beta, targets, seed), "PP": NightMaker("pp", seed=seed),
-              "FDA+PP": NightMaker("fda_pp", beta, targets, seed)} if targets else {"PP": NightMaker("pp", seed=seed)}
+    """Draws `rows` images of the folder `source`, evenly spaced in its list, a row each, at most `pixels` a side;
+    without targets (a TargetImages) by day and with PP alone. They are made at their own size. path: .jpg or .png.
+    Raises UserError.
+    """
+    makers = (
+        {
+            "FDA": NightMaker("fda", beta, targets, seed),
+            "PP": NightMaker("pp", seed=seed),
+            "FDA+PP": NightMaker("fda_pp", beta, targets, seed),
+        }
+        if targets
+        else {"PP": NightMaker("pp", seed=seed)}
+    )
     names = list_images(source)
-    pictures = [_row(source, names[int(index)], makers, pixels) for index in np.linspace(0, len(names) - 1, min(rows, len(names)))]
+    pictures = [
+        _row(source, names[int(index)], makers, pixels)
+        for index in np.linspace(0, len(names) - 1, min(rows, len(names)))
+    ]
     labels = ["day", *makers, *(["FDA's target"] if targets else [])]
     label, gap = max(pixels // 10, 14), max(pixels // 64, 2)
     width, height = (max(picture.size[axis] for row in pictures for picture in row) for axis in (0, 1))
-    sheet = Image.new("RGB", (len(labels) * (width + gap) + gap, len(pictures) * (height + gap) + gap + label), (250, 250, 248))
+    sheet = Image.new(
+        "RGB", (len(labels) * (width + gap) + gap, len(pictures) * (height + gap) + gap + label), (250, 250, 248)
+    )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=label * 0.72)
     for column, text in enumerate(labels):
         draw.text((gap + column * (width + gap) + 2, gap), text, fill=(40, 40, 40), font=font)

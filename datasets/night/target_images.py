@@ -18,7 +18,9 @@ def names_digest(names):
 
 
 class TargetImages:
-    """The images of a folder, whose names need no `@` fields, drawn uniformly. Raises UserError when it is missing or has none."""
+    """The images of a folder, whose names need no `@` fields, drawn uniformly. Raises UserError when it is missing or
+    has none.
+    """
 
     def __init__(self, folder):
         self.folder, self.names = folder, list_images(folder)

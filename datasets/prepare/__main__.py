@@ -20,59 +20,157 @@ _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # fla
 
 def make_parser():
     parser = argparse.ArgumentParser(
-        prog="python -m datasets.prepare", allow_abbrev=False, description="Makes a data set with @ names of photos with positions: train, "
+        prog="python -m datasets.prepare",
+        allow_abbrev=False,
+        description="Makes a data set with @ names of photos with positions: train, "
         "val and test, each with a list of its images. Run again, it goes on where it was interrupted, and changes nothing that is there. "
         f"OUTPUT/{REJECTED_FILE} says what was left out and why, OUTPUT/{SOURCES_FILE} which photo each image is of; `python -m "
-        "datasets.check OUTPUT` looks the result over.")
+        "datasets.check OUTPUT` looks the result over.",
+    )
     group = parser.add_argument_group("photos and their positions (one of the first three)")
     add = group.add_argument
     source = group.add_mutually_exclusive_group(required=True)
-    source.add_argument("--photos", nargs="+", metavar="PATH", help="photos, or folders of them (searched through), whose EXIF has a GPS "
-                        "position; GPSImgDirection is the heading, and the time comes along")
-    source.add_argument("--csv", metavar="FILE", help="a table with a header: image paths, latitudes and longitudes (degrees, WGS 84), and "
-                        "maybe headings (degrees clockwise from north, of the image's centre) and times; any delimiter and encoding")
-    source.add_argument("--geojson", metavar="FILE", help="a FeatureCollection of Points, whose properties have the image's path, and "
-                        "maybe its heading and time; Mapillary's names are known")
-    add("--images_folder", metavar="FOLDER", help="where the table's relative paths begin (default: the table's folder)")
+    source.add_argument(
+        "--photos",
+        nargs="+",
+        metavar="PATH",
+        help="photos, or folders of them (searched through), whose EXIF has a GPS "
+        "position; GPSImgDirection is the heading, and the time comes along",
+    )
+    source.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="a table with a header: image paths, latitudes and longitudes (degrees, WGS 84), and "
+        "maybe headings (degrees clockwise from north, of the image's centre) and times; any delimiter and encoding",
+    )
+    source.add_argument(
+        "--geojson",
+        metavar="FILE",
+        help="a FeatureCollection of Points, whose properties have the image's path, and "
+        "maybe its heading and time; Mapillary's names are known",
+    )
+    add(
+        "--images_folder", metavar="FOLDER", help="where the table's relative paths begin (default: the table's folder)"
+    )
     for field, usual in COLUMNS.items():
         geojson = "" if field in ("latitude", "longitude") else " or property"
-        add(f"--{field}_column", metavar="NAME", help=f"column{geojson} of the {field} (default: the first that is there of "
-            f"{', '.join(usual)}, in any case, with or without _)")
-    add("--utm_zone", metavar="ZONE", help="the one zone in whose metres all positions are, such as 33U (default: the zone of most photos)")
-    add("--heading_offset", type=float, default=0.0, metavar="DEGREES", help="added to all headings of photos and panoramas: the magnetic "
+        add(
+            f"--{field}_column",
+            metavar="NAME",
+            help=f"column{geojson} of the {field} (default: the first that is there of "
+            f"{', '.join(usual)}, in any case, with or without _)",
+        )
+    add(
+        "--utm_zone",
+        metavar="ZONE",
+        help="the one zone in whose metres all positions are, such as 33U (default: the zone of most photos)",
+    )
+    add(
+        "--heading_offset",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="added to all headings of photos and panoramas: the magnetic "
         "declination, where they are magnetic; minus half the field of view, to make them those of the leftmost column, as SF-XL's are "
-        "(default: %(default)s)")
-    add("--require_heading", action="store_true", help="leave photos without a heading out (else their field 9 is empty, and training "
-        "needs --alpha 360 --L 1)")
+        "(default: %(default)s)",
+    )
+    add(
+        "--require_heading",
+        action="store_true",
+        help="leave photos without a heading out (else their field 9 is empty, and training needs --alpha 360 --L 1)",
+    )
 
     add = parser.add_argument_group("images").add_argument
     add("--output", required=True, metavar="FOLDER", help="folder to make; new, empty, or made with the same settings")
-    add("--images", choices=METHODS, default="copy", help="copy the photos' files, or link to them symbolically or as hard links "
-        "(default: %(default)s)")
-    add("--resize", type=int, metavar="N", help="shorter side that larger photos are resized to, pixels (default: photos keep their size)")
-    add("--square", action="store_true", help="first cut photos centrally to squares: training brings all images to one size, and would "
-        "distort upright photos among others")
-    add("--panoramas", choices=KINDS, help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
-        f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: they stay whole)")
-    add("--crop_headings", type=float, nargs="+", default=list(range(0, 360, 30)), metavar="DEGREES", help="headings of the crops' "
-        "leftmost columns, as in field 9 of their names, clockwise from north (default: every 30)")
+    add(
+        "--images",
+        choices=METHODS,
+        default="copy",
+        help="copy the photos' files, or link to them symbolically or as hard links (default: %(default)s)",
+    )
+    add(
+        "--resize",
+        type=int,
+        metavar="N",
+        help="shorter side that larger photos are resized to, pixels (default: photos keep their size)",
+    )
+    add(
+        "--square",
+        action="store_true",
+        help="first cut photos centrally to squares: training brings all images to one size, and would "
+        "distort upright photos among others",
+    )
+    add(
+        "--panoramas",
+        choices=KINDS,
+        help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
+        f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: they stay whole)",
+    )
+    add(
+        "--crop_headings",
+        type=float,
+        nargs="+",
+        default=list(range(0, 360, 30)),
+        metavar="DEGREES",
+        help="headings of the crops' "
+        "leftmost columns, as in field 9 of their names, clockwise from north (default: every 30)",
+    )
     add("--crop_size", type=int, default=512, metavar="N", help="side of the crops, pixels (default: %(default)s)")
-    add("--crop_fov", type=float, default=60.0, metavar="DEGREES", help="field of view of perspective crops (default: %(default)s)")
-    add("--crop_pitch", type=float, default=0.0, metavar="DEGREES", help="how far perspective crops look up (default: %(default)s)")
+    add(
+        "--crop_fov",
+        type=float,
+        default=60.0,
+        metavar="DEGREES",
+        help="field of view of perspective crops (default: %(default)s)",
+    )
+    add(
+        "--crop_pitch",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="how far perspective crops look up (default: %(default)s)",
+    )
 
     add = parser.add_argument_group("train, val and test").add_argument
-    add("--shares", type=float, nargs=3, default=[60, 20, 20], metavar=("TRAIN", "VAL", "TEST"), help="shares of the photos; 0 leaves a "
-        "part out. Parts are strips across the direction in which the photos extend most (default: 60 20 20)")
-    add("--buffer", type=float, default=50.0, metavar="METRES", help="photos of two parts are at least so far apart: those between are "
-        "left out (default: %(default)s)")
-    add("--query_share", type=float, default=0.3, metavar="SHARE", help="share, 0 to 1, of val's and of test's photos that are queries: "
-        "those of the latest days, drawn within a day; the others are the database (default: %(default)s)")
-    add("--positive_dist_threshold", type=float, default=25.0, metavar="METRES", help="every query keeps a database image so near "
-        "(default: %(default)s)")
+    add(
+        "--shares",
+        type=float,
+        nargs=3,
+        default=[60, 20, 20],
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="shares of the photos; 0 leaves a "
+        "part out. Parts are strips across the direction in which the photos extend most (default: 60 20 20)",
+    )
+    add(
+        "--buffer",
+        type=float,
+        default=50.0,
+        metavar="METRES",
+        help="photos of two parts are at least so far apart: those between are left out (default: %(default)s)",
+    )
+    add(
+        "--query_share",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share, 0 to 1, of val's and of test's photos that are queries: "
+        "those of the latest days, drawn within a day; the others are the database (default: %(default)s)",
+    )
+    add(
+        "--positive_dist_threshold",
+        type=float,
+        default=25.0,
+        metavar="METRES",
+        help="every query keeps a database image so near (default: %(default)s)",
+    )
     add("--seed", type=int, default=0, help="seed of the queries' draw (default: %(default)s)")
     add("--all_to", metavar="NAME", help="no parts: all images go into OUTPUT/NAME, for example database")
-    add("--num_workers", type=int, default=os.cpu_count() or 1, help="processes that share the photos; the data set does not depend on it "
-        "(default: %(default)s)")
+    add(
+        "--num_workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that share the photos; the data set does not depend on it (default: %(default)s)",
+    )
     return parser
 
 
@@ -98,9 +196,15 @@ def prepare(args):
     rejected += misplaced
     photos, points, folders, between = _split(args, photos, points)
     rejected += between
-    crops = args.panoramas and Crops(args.panoramas, args.crop_size, tuple(args.crop_headings), args.crop_fov, args.crop_pitch)
+    crops = args.panoramas and Crops(
+        args.panoramas, args.crop_size, tuple(args.crop_headings), args.crop_fov, args.crop_pitch
+    )
     writing = Writing(args.images, args.resize, args.square, crops or None, args.heading_offset)
-    settings = {"all_to": args.all_to} if args.all_to else {"shares": args.shares} | {name: getattr(args, name) for name in _ON_SHARES}
+    settings = (
+        {"all_to": args.all_to}
+        if args.all_to
+        else {"shares": args.shares} | {name: getattr(args, name) for name in _ON_SHARES}
+    )
     built = build(photos, points, zone, folders, rejected, args.output, writing, settings, args.num_workers)
     return [*notes, *_report(args, photos, zone, built)]
 
@@ -112,10 +216,16 @@ def _read(args):
         if not photos and not rejected:
             raise UserError(f"there is no photo in {' '.join(args.photos)}")
         return photos, rejected, []
-    table = Table(args.csv or args.geojson, {field: getattr(args, f"{field}_column") for field in COLUMNS}, args.images_folder)
+    table = Table(
+        args.csv or args.geojson, {field: getattr(args, f"{field}_column") for field in COLUMNS}, args.images_folder
+    )
     table.read_csv() if args.csv else table.read_geojson()
     refuse_swapped(table.photos)
-    notes = [f"{len(table.odd_times)} times were not understood and are left out: {table.odd_times[0]}"] if table.odd_times else []
+    notes = (
+        [f"{len(table.odd_times)} times were not understood and are left out: {table.odd_times[0]}"]
+        if table.odd_times
+        else []
+    )
     return table.photos, table.rejected, notes
 
 
@@ -138,24 +248,41 @@ def _split(args, photos, points):
     if args.all_to:
         return photos, points, [args.all_to] * len(photos), []
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
-    folders = assign_folders(points, [photo.time for photo in photos], shares, args.buffer, args.query_share, args.positive_dist_threshold,
-                             args.seed)
-    between = [Rejected(photo.source, photo.path, BUFFER_REASON) for photo, folder in zip(photos, folders, strict=True) if not folder]
+    folders = assign_folders(
+        points,
+        [photo.time for photo in photos],
+        shares,
+        args.buffer,
+        args.query_share,
+        args.positive_dist_threshold,
+        args.seed,
+    )
+    between = [
+        Rejected(photo.source, photo.path, BUFFER_REASON)
+        for photo, folder in zip(photos, folders, strict=True)
+        if not folder
+    ]
     inside = [index for index, folder in enumerate(folders) if folder]
     return [photos[index] for index in inside], points[inside], [folders[index] for index in inside], between
 
 
 def _report(args, photos, zone, built):
     yield f"{len(photos)} photos in UTM zone {zone[0]}{zone[1]}; {built.made} images made, {built.there} were there"
-    yield from (f"{count:8d} images in {os.path.join(args.output, folder)}" for folder, count in sorted(
-        built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1))
+    yield from (
+        f"{count:8d} images in {os.path.join(args.output, folder)}"
+        for folder, count in sorted(
+            built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1
+        )
+    )
     if built.rejected:
         yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}):"
         yield from (f"  {reason}" for reason in _reasons(built.rejected))
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
     if without:
-        yield (f"{without} of {len(photos)} photos have no heading: train with --alpha 360 --L 1"
-               + ("" if without == len(photos) else ", or leave them out with --require_heading"))
+        yield (
+            f"{without} of {len(photos)} photos have no heading: train with --alpha 360 --L 1"
+            + ("" if without == len(photos) else ", or leave them out with --require_heading")
+        )
     if magnetic and not args.heading_offset:
         yield f"{magnetic} headings are of magnetic north, and stand as they are; --heading_offset adds the declination"
     if built.panoramic:
@@ -170,25 +297,44 @@ def _reasons(rejected):
 
 
 def _check(args):
-    for name, low, high in (("resize", 32, 10**5), ("crop_size", 32, 10**4), ("crop_fov", 5, 150), ("crop_pitch", -60, 60),
-                            ("buffer", 0, 10**6), ("query_share", 0.01, 0.9), ("positive_dist_threshold", 0.1, 10**4),
-                            ("seed", 0, 2**63 - 1), ("num_workers", 0, 1000), ("heading_offset", -360, 360)):
+    for name, low, high in (
+        ("resize", 32, 10**5),
+        ("crop_size", 32, 10**4),
+        ("crop_fov", 5, 150),
+        ("crop_pitch", -60, 60),
+        ("buffer", 0, 10**6),
+        ("query_share", 0.01, 0.9),
+        ("positive_dist_threshold", 0.1, 10**4),
+        ("seed", 0, 2**63 - 1),
+        ("num_workers", 0, 1000),
+        ("heading_offset", -360, 360),
+    ):
         value = getattr(args, name)
         if value is not None and not low <= value <= high:
             raise UserError(f"--{name} is {value:g}; it must be from {low} to {high}")
     if not all(0 <= share < 1e9 for share in args.shares) or not sum(args.shares):
-        raise UserError(f"--shares are {' '.join(f'{share:g}' for share in args.shares)}; they must be 0 or more, one of them above 0")
+        raise UserError(
+            f"--shares are {' '.join(f'{share:g}' for share in args.shares)}; they must be 0 or more, one of them above 0"
+        )
     headings = [heading % 360 for heading in args.crop_headings]
     if not all(-360 <= heading <= 360 for heading in args.crop_headings) or len(set(headings)) < len(headings):
         raise UserError("--crop_headings must be from -360 to 360 degrees, none twice")
     args.crop_headings = headings
     if args.images != "copy" and (args.resize or args.square or args.panoramas):
-        raise UserError(f"--images {args.images} makes no new images, as --resize, --square and --panoramas do: give one or the other")
+        raise UserError(
+            f"--images {args.images} makes no new images, as --resize, --square and --panoramas do: give one or the other"
+        )
     for path in args.photos or ():
         if os.path.isdir(path) and f"{os.path.realpath(args.output)}/".startswith(f"{os.path.realpath(path)}/"):
-            raise UserError(f"--output {args.output} lies in {path}, whose photos are searched for: name a folder outside")
-    if args.all_to and (os.path.isabs(args.all_to) or ".." in args.all_to.split("/") or os.path.normpath(args.all_to) == "."
-                        or args.all_to.startswith(".")):
+            raise UserError(
+                f"--output {args.output} lies in {path}, whose photos are searched for: name a folder outside"
+            )
+    if args.all_to and (
+        os.path.isabs(args.all_to)
+        or ".." in args.all_to.split("/")
+        or os.path.normpath(args.all_to) == "."
+        or args.all_to.startswith(".")
+    ):
         raise UserError(f"--all_to {args.all_to} must be the name of a folder below --output")
     if args.photos and (args.images_folder or any(getattr(args, f"{field}_column") for field in COLUMNS)):
         raise UserError("--images_folder and the columns belong to --csv or --geojson")

@@ -1,4 +1,6 @@
-"""Splits by area: strips across a set's longest direction, with nothing in between; and which photos of an area are queries."""
+"""Splits by area: strips across a set's longest direction, with nothing in between; and which photos of an area are
+queries.
+"""
 
 import numpy as np
 from sklearn.neighbors import KDTree
@@ -13,9 +15,10 @@ BUFFER_REASON = "a place between two parts, whose photos would overlap (--buffer
 def split_areas(points, shares, buffer):
     """The area of each point: int64 (n,), an index into shares or BUFFER.
 
-    points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer: metres. Areas are
-    strips across the direction in which the points extend most, in the order of shares; points nearer than half the buffer to the line
-    between two belong to neither, so that points of two areas are at least `buffer` apart. Raises UserError when an area is left empty.
+    points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer:
+    metres. Areas are strips across the direction in which the points extend most, in the order of shares; points nearer
+    than half the buffer to the line between two belong to neither, so that points of two areas are at least `buffer`
+    apart. Raises UserError when an area is left empty.
     """
     along = (points - points.mean(axis=0)) @ _longest_direction(points)
     order = np.sort(along)
@@ -30,8 +33,10 @@ def split_areas(points, shares, buffer):
         areas[abs(along - line) < buffer / 2] = BUFFER
     for number in range(len(shares)):
         if not (areas == number).any():
-            raise UserError(f"area {number + 1} of {len(shares)} has no photo: the {len(points)} photos extend over "
-                            f"{np.ptp(along):.0f} m, and {buffer:g} m are left out between areas; lower --buffer, or change --shares")
+            raise UserError(
+                f"area {number + 1} of {len(shares)} has no photo: the {len(points)} photos extend over "
+                f"{np.ptp(along):.0f} m, and {buffer:g} m are left out between areas; lower --buffer, or change --shares"
+            )
     return areas
 
 
@@ -45,9 +50,10 @@ def _longest_direction(points):
 def choose_queries(points, times, share, radius, seed):
     """Which of an area's photos are queries: bool (n,); the others are its database.
 
-    points: float64 (n, 2), metres; times: digits of YYYYMMDDhhmmss, "" where unknown; share: of the photos, that are to be queries; radius:
-    metres. Queries are the photos of the latest days, drawn by seed within a day (without times among all), as long as every query keeps a
-    database image within the radius. Raises UserError when none can be chosen.
+    points: float64 (n, 2), metres; times: digits of YYYYMMDDhhmmss, "" where unknown; share: of the photos, that are to
+    be queries; radius: metres. Queries are the photos of the latest days, drawn by seed within a day (without times
+    among all), as long as every query keeps a database image within the radius. Raises UserError when none can be
+    chosen.
     """
     draws = np.random.default_rng(seed).random(len(points))
     order = sorted(range(len(points)), key=lambda index: (times[index][:8], draws[index]), reverse=True)
@@ -64,15 +70,18 @@ def choose_queries(points, times, share, radius, seed):
             if not wanted:
                 break
     if not queries.any():
-        raise UserError(f"none of its {len(points)} photos has another within {radius:g} m, and queries need a database near them: raise "
-                        "--positive_dist_threshold, or change --shares")
+        raise UserError(
+            f"none of its {len(points)} photos has another within {radius:g} m, and queries need a database near them: raise "
+            "--positive_dist_threshold, or change --shares"
+        )
     return queries
 
 
 def assign_folders(points, times, shares, buffer, query_share, radius, seed):
     """The folder of each photo, by areas: a list, of FOLDERS, None in a buffer.
 
-    shares: {"train": ..., "val": ..., "test": ...}, of which some may be 0; the rest as of split_areas and choose_queries.
+    shares: {"train": ..., "val": ..., "test": ...}, of which some may be 0; the rest as of split_areas and
+    choose_queries.
     """
     shares = {part: share for part, share in shares.items() if share}
     areas = split_areas(points, list(shares.values()), buffer)

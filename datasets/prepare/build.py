@@ -27,8 +27,9 @@ _FORMAT = 1  # to be raised whenever the same settings give other images or name
 
 @dataclasses.dataclass
 class Built:
-    """counts: {folder: number of images}; rejected: all that is left out; made: images written by this run; there: images that were there;
-    panoramic: photos of 2:1 that were not cut."""
+    """counts: {folder: number of images}; rejected: all that is left out; made: images written by this run; there:
+    images that were there; panoramic: photos of 2:1 that were not cut.
+    """
 
     counts: dict
     rejected: list
@@ -40,13 +41,19 @@ class Built:
 def build(photos, points, zone, folders, rejected, output, writing, settings, num_workers=0):
     """Makes the data set; returns what was Built.
 
-    photos: [Photo]; points: float64 (n, 2), metres of zone (number, letter); folders: of each photo, below output; rejected: [Rejected]
-    before; settings: plain values that the choice of folders depends on, by which a further run knows that it is of the same data set.
-    Raises UserError when output is something else, or the disk refuses.
+    photos: [Photo]; points: float64 (n, 2), metres of zone (number, letter); folders: of each photo, below output;
+    rejected: [Rejected] before; settings: plain values that the choice of folders depends on, by which a further run
+    knows that it is of the same data set. Raises UserError when output is something else, or the disk refuses.
     """
     output = os.path.abspath(output)
-    stored = {"made_by": MADE_BY, "format": _FORMAT, **settings, **dataclasses.asdict(writing), "zone": "{}{}".format(*zone),
-              "photos": _digest(photos)}
+    stored = {
+        "made_by": MADE_BY,
+        "format": _FORMAT,
+        **settings,
+        **dataclasses.asdict(writing),
+        "zone": "{}{}".format(*zone),
+        "photos": _digest(photos),
+    }
     stored = json.loads(json.dumps(stored))  # as it will be read
     if (done := _finished(output, stored)) is not None:
         return done
@@ -77,7 +84,9 @@ def _write_images(dataset, num_workers):
 
 
 def _finished(output, stored):
-    """What was Built by an earlier run of the same settings, None if there is none. Raises UserError on anything else in its place."""
+    """What was Built by an earlier run of the same settings, None if there is none. Raises UserError on anything else
+    in its place.
+    """
     if not os.path.exists(output) or os.path.isdir(output) and not os.listdir(output):
         return None
     found = _read_settings(output)
@@ -88,8 +97,13 @@ def _finished(output, stored):
         raise UserError(f"{os.path.join(output, SETTINGS_FILE)} is damaged; give --output a new folder")
     _compare(output, found, stored, "give --output a new folder")
     rejected = []
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file:
-        rejected = [Rejected(*row) for row in list(csv.reader(file))[1:] if len(row) == len(dataclasses.fields(Rejected))]
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file,
+    ):
+        rejected = [
+            Rejected(*row) for row in list(csv.reader(file))[1:] if len(row) == len(dataclasses.fields(Rejected))
+        ]
     return Built(counts, rejected, there=sum(counts.values()))
 
 
@@ -107,13 +121,22 @@ def _finish(building, output, images, built, stored):
     if not built.counts or not all(built.counts.values()):
         empty = [folder for folder, count in built.counts.items() if not count]
         shutil.rmtree(building)  # nothing to go on with
-        raise UserError(f"no image is left for {' and '.join(empty) or 'the data set'}"
-                        + (f"; {built.rejected[-1].path!r}: {built.rejected[-1].detail}" if built.rejected else ""))
+        raise UserError(
+            f"no image is left for {' and '.join(empty) or 'the data set'}"
+            + (f"; {built.rejected[-1].path!r}: {built.rejected[-1].detail}" if built.rejected else "")
+        )
     for folder, names in images.items():
         write_images_list(os.path.join(building, folder), sorted(names))
-    write_csv(os.path.join(building, REJECTED_FILE), ("source", "path", "reason", "detail"), map(dataclasses.astuple, built.rejected))
-    write_csv(os.path.join(building, SOURCES_FILE), ("image", "photo"),
-              ((f"{folder}/{name}", source) for folder, names in images.items() for name, source in sorted(names.items())))
+    write_csv(
+        os.path.join(building, REJECTED_FILE),
+        ("source", "path", "reason", "detail"),
+        map(dataclasses.astuple, built.rejected),
+    )
+    write_csv(
+        os.path.join(building, SOURCES_FILE),
+        ("image", "photo"),
+        ((f"{folder}/{name}", source) for folder, names in images.items() for name, source in sorted(names.items())),
+    )
     _write_settings(building, stored | {"counts": built.counts})
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -125,7 +148,10 @@ def _finish(building, output, images, built, stored):
 
 def write_csv(path, header, rows):
     """A CSV file, beside and renamed."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
@@ -152,9 +178,11 @@ def _compare(place, found, stored, remedy):
     if differing == ["photos"]:
         raise UserError(f"{place} was made of other photos: some have been added, changed or removed since; {remedy}")
     if differing:
-        raise UserError(f"{place} was made with other settings: "
-                        + ", ".join(f"{key} {found.get(key)} (now {stored.get(key)})" for key in differing if key != "photos")
-                        + f"; run with those, or {remedy}")
+        raise UserError(
+            f"{place} was made with other settings: "
+            + ", ".join(f"{key} {found.get(key)} (now {stored.get(key)})" for key in differing if key != "photos")
+            + f"; run with those, or {remedy}"
+        )
 
 
 def _digest(photos):
@@ -162,8 +190,11 @@ def _digest(photos):
     value = hashlib.sha256()
     for photo in photos:
         status = os.stat(photo.path)
-        value.update(repr((dataclasses.astuple(photo), os.path.realpath(photo.path), status.st_size, status.st_mtime_ns)).encode(
-            "utf-8", "surrogateescape"))
+        value.update(
+            repr((dataclasses.astuple(photo), os.path.realpath(photo.path), status.st_size, status.st_mtime_ns)).encode(
+                "utf-8", "surrogateescape"
+            )
+        )
     return value.hexdigest()
 
 

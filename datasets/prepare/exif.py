@@ -21,14 +21,27 @@ _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 # HEIC, which needs the package pillow-heif, and AVIF are read here alone: images of a data set are of other formats
 PHONE_EXTENSIONS = (".heic", ".heif", ".avif")
 EXTENSIONS = (*IMAGE_EXTENSIONS, *PHONE_EXTENSIONS, ".webp", ".tif", ".tiff", ".bmp")
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")  # Pillow knows others, for some of which it runs other programs
-_COMPARED, _SAME = 20, 0.01  # photos, degrees: how many are compared with their EXIF, and how near they are the same place
+_FORMATS = (
+    "JPEG",
+    "MPO",
+    "PNG",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "AVIF",
+    "HEIF",
+)  # Pillow knows others, for some of which it runs other programs
+_COMPARED, _SAME = (
+    20,
+    0.01,
+)  # photos, degrees: how many are compared with their EXIF, and how near they are the same place
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 
 def read_exif(path, key=None, source=None):
-    """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a panorama, its
-    GPano:PoseHeadingDegrees first. Raises Unusable without a usable position."""
+    """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a
+    panorama, its GPano:PoseHeadingDegrees first. Raises Unusable without a usable position.
+    """
     try:
         with open_header(path) as image:
             exif = image.getexif()
@@ -36,20 +49,34 @@ def read_exif(path, key=None, source=None):
             xmp = image.info.get("xmp", b"")
     except OSError as error:
         heic = path.lower().endswith((".heic", ".heif"))
-        raise Unusable("cannot be opened", "HEIC needs `pip install pillow-heif`" if heic else error.strerror or "no image") from error
+        raise Unusable(
+            "cannot be opened", "HEIC needs `pip install pillow-heif`" if heic else error.strerror or "no image"
+        ) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         raise Unusable("cannot be opened", f"{type(error).__name__}: {error}") from error
     latitude, longitude = _position(gps)
     check_degrees(latitude, longitude)
     heading, magnetic = _heading(gps, xmp if isinstance(xmp, bytes) else str(xmp).encode())
-    return Photo(path, key or os.path.basename(path), source or path, latitude, longitude, heading, _time(gps, details, exif), magnetic)
+    return Photo(
+        path,
+        key or os.path.basename(path),
+        source or path,
+        latitude,
+        longitude,
+        heading,
+        _time(gps, details, exif),
+        magnetic,
+    )
 
 
 @contextlib.contextmanager
 def open_header(path):
     """The PIL image of a photo, of which only the header is read yet. Raises whatever Pillow does."""
     register_heif()
-    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
+    ):
         yield image
 
 
@@ -57,8 +84,10 @@ def _position(gps):
     if _GPS.GPSLatitude not in gps or _GPS.GPSLongitude not in gps:
         raise Unusable("no GPS position in its EXIF", "an altitude alone" if _GPS.GPSAltitude in gps else "")
     try:
-        values = [_degrees(gps[axis], gps[reference]) for axis, reference in ((_GPS.GPSLatitude, _GPS.GPSLatitudeRef),
-                                                                              (_GPS.GPSLongitude, _GPS.GPSLongitudeRef))]
+        values = [
+            _degrees(gps[axis], gps[reference])
+            for axis, reference in ((_GPS.GPSLatitude, _GPS.GPSLatitudeRef), (_GPS.GPSLongitude, _GPS.GPSLongitudeRef))
+        ]
     except KeyError:
         raise Unusable("a damaged GPS position in its EXIF", "no hemisphere") from None
     except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
@@ -68,7 +97,9 @@ def _position(gps):
 
 def _degrees(triple, reference):
     degrees, minutes, seconds = (float(value) for value in triple)
-    hemisphere = (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
+    hemisphere = (
+        (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
+    )
     if hemisphere not in ("N", "S", "E", "W"):
         raise ValueError(f"hemisphere {reference!r}")
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
@@ -113,8 +144,9 @@ class ExifPhotos(torch.utils.data.Dataset):
 
 
 def read_photos(paths, num_workers=0):
-    """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a path that is not
-    there."""
+    """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a
+    path that is not there.
+    """
     loader = make_workers_loader(ExifPhotos(find_photos(paths)), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
     for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
@@ -125,10 +157,11 @@ def read_photos(paths, num_workers=0):
 def refuse_swapped(photos):
     """Raises UserError if a table's positions are those of its photos' EXIF with latitude and longitude swapped.
 
-    A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which must say so.
+    A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which
+    must say so.
     """
     swapped = []
-    for photo in photos[::max(1, len(photos) // _COMPARED)]:
+    for photo in photos[:: max(1, len(photos) // _COMPARED)]:
         with contextlib.suppress(Unusable):
             exif = read_exif(photo.path)
             as_it_is = max(abs(photo.latitude - exif.latitude), abs(photo.longitude - exif.longitude))
@@ -136,13 +169,17 @@ def refuse_swapped(photos):
                 return
             swapped.append(photo)
     if swapped:
-        raise UserError(f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are swapped, as the "
-                        f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
-                        "--longitude_column (GeoJSON's coordinates are longitude, latitude)")
+        raise UserError(
+            f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are swapped, as the "
+            f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
+            "--longitude_column (GeoJSON's coordinates are longitude, latitude)"
+        )
 
 
 def find_photos(paths):
-    """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are passed over."""
+    """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are
+    passed over.
+    """
     found = []
     for number, path in enumerate(paths):
         if os.path.isdir(path):
@@ -153,8 +190,11 @@ def find_photos(paths):
                     folders.clear()
                     continue
                 seen.add(real)
-                found += [(os.path.join(folder, name), f"{number}/{os.path.relpath(os.path.join(folder, name), path)}")
-                          for name in sorted(files) if name.lower().endswith(EXTENSIONS) and not name.startswith(".")]
+                found += [
+                    (os.path.join(folder, name), f"{number}/{os.path.relpath(os.path.join(folder, name), path)}")
+                    for name in sorted(files)
+                    if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+                ]
         elif os.path.exists(path):
             found.append((path, f"{number}/{os.path.basename(path)}"))
         else:
@@ -168,6 +208,7 @@ def register_heif():
     Image.init()
     with contextlib.suppress(ImportError):
         import pillow_heif
+
         pillow_heif.register_heif_opener()
 
 

@@ -1,4 +1,6 @@
-"""The images of a data set, each made of a photo: copied, linked, resized, or cut out of a panorama, under its `@` name."""
+"""The images of a data set, each made of a photo: copied, linked, resized, or cut out of a panorama, under its `@`
+name.
+"""
 
 import hashlib
 import os
@@ -22,9 +24,10 @@ _QUALITY = 95  # of JPEGs that are written
 
 @dataclass(frozen=True)
 class Writing:
-    """How photos become images. method: one of METHODS; resize: pixels of the shorter side that larger photos are brought to, None for
-    none; square: whether they are first cut centrally to squares; crops: how panoramas are cut, None for not; heading_offset: degrees added
-    to every photo's heading."""
+    """How photos become images. method: one of METHODS; resize: pixels of the shorter side that larger photos are
+    brought to, None for none; square: whether they are first cut centrally to squares; crops: how panoramas are cut,
+    None for not; heading_offset: degrees added to every photo's heading.
+    """
 
     method: str = "copy"
     resize: int | None = None
@@ -66,15 +69,19 @@ class PhotoImages(torch.utils.data.Dataset):
         except ImageError as error:
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
-            done.error = (f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; make room "
-                          "or rights, and run the same command again to go on")
+            done.error = (
+                f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; make room "
+                "or rights, and run the same command again to go on"
+            )
         return done
 
     def _cut(self, index, done):
         photo, crops = self.photos[index], self.writing.crops
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
-        names = [self._name(index, None if heading is None else crop_heading, ".jpg", f"{number:02d}")
-                 for number, crop_heading in enumerate(crops.headings)]
+        names = [
+            self._name(index, None if heading is None else crop_heading, ".jpg", f"{number:02d}")
+            for number, crop_heading in enumerate(crops.headings)
+        ]
         if not all(map(os.path.exists, names)):
             for path, crop in zip(names, crops.cut(_open(photo.path), heading), strict=True):
                 if not os.path.exists(path):
@@ -83,12 +90,19 @@ class PhotoImages(torch.utils.data.Dataset):
         done.names = [self._relative(index, path) for path in names]
 
     def _copy(self, index, done):
-        photo, method, resize, square = self.photos[index], self.writing.method, self.writing.resize, self.writing.square
+        photo, method, resize, square = (
+            self.photos[index],
+            self.writing.method,
+            self.writing.resize,
+            self.writing.square,
+        )
         extension = os.path.splitext(photo.path)[1].lower()
         encode = resize or square or extension not in IMAGE_EXTENSIONS
         if encode and method != "copy":
-            raise ImageError(f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; --images copy "
-                             "makes a JPEG of it")
+            raise ImageError(
+                f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; --images copy "
+                "makes a JPEG of it"
+            )
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         path = self._name(index, heading, ".jpg" if encode else extension)
         if not os.path.lexists(path):
@@ -108,14 +122,27 @@ class PhotoImages(torch.utils.data.Dataset):
         done.names = [self._relative(index, path)]
 
     def _name(self, index, heading, extension, tile=""):
-        """The path of an image. The key's digest makes photos of one place, time and file name differ; folders are a hundredth of a degree
-        of latitude high, as SF-XL's."""
+        """The path of an image. The key's digest makes photos of one place, time and file name differ; folders are a
+        hundredth of a degree of latitude high, as SF-XL's.
+        """
         photo, (east, north) = self.photos[index], self.points[index]
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", os.path.splitext(os.path.basename(photo.key))[0])[:40]
         pano_id = f"{stem}-{hashlib.sha256(photo.key.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
-        heading = None if heading is None else round(heading % 360, 2) % 360  # never 360.00, which would be a bin of its own
-        name = format_name(east, north, *self.zone, photo.latitude, photo.longitude, pano_id, tile, heading, timestamp=photo.time,
-                           extension=extension)
+        heading = (
+            None if heading is None else round(heading % 360, 2) % 360
+        )  # never 360.00, which would be a bin of its own
+        name = format_name(
+            east,
+            north,
+            *self.zone,
+            photo.latitude,
+            photo.longitude,
+            pano_id,
+            tile,
+            heading,
+            timestamp=photo.time,
+            extension=extension,
+        )
         return os.path.join(self.building, self.folders[index], f"{photo.latitude:.2f}", name)
 
     def _relative(self, index, path):
@@ -137,7 +164,9 @@ def _phone_photo(path, use):
     try:
         with open_header(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded")
+                raise ImageError(
+                    f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded"
+                )
             image.load()
             return use(image)
     except (ImageError, MemoryError):

@@ -1,8 +1,9 @@
 """Crops of panoramas, whose leftmost column has a given heading: as SF-XL has them, or in perspective.
 
-A panorama spans 360 degrees from left to right, equirectangular: its centre has the panorama's heading c, and the column at a share u of
-its width, counted from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's are strips of 3328 x 512 pixels, crops of 512
-x 512 of them every 30 degrees, so that neighbours overlap; others are whole spheres of 2:1.
+A panorama spans 360 degrees from left to right, equirectangular: its centre has the panorama's heading c, and the
+column at a share u of its width, counted from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's are
+strips of 3328 x 512 pixels, crops of 512 x 512 of them every 30 degrees, so that neighbours overlap; others are whole
+spheres of 2:1.
 """
 
 import math
@@ -22,9 +23,10 @@ _TOLERANCE = 0.01  # of the ratio: stitching leaves a row too many or too few
 
 @dataclass(frozen=True)
 class Crops:
-    """kind: one of KINDS; size: side of the crops, pixels; headings: of their leftmost columns, degrees clockwise from north (of a panorama
-    without a heading: from its centre); fov: degrees that a perspective crop spans from left to right; pitch: degrees that its centre is
-    above the horizon. A perspective crop's centre has its heading + fov / 2."""
+    """kind: one of KINDS; size: side of the crops, pixels; headings: of their leftmost columns, degrees clockwise from
+    north (of a panorama without a heading: from its centre); fov: degrees that a perspective crop spans from left to
+    right; pitch: degrees that its centre is above the horizon. A perspective crop's centre has its heading + fov / 2.
+    """
 
     kind: str
     size: int = 512
@@ -38,7 +40,9 @@ class Crops:
         return any(abs(size[0] / size[1] / ratio - 1) < _TOLERANCE for ratio in ratios)
 
     def cut(self, panorama, panorama_heading):
-        """Yields an RGB PIL image a heading. panorama: an RGB PIL image; panorama_heading: of its centre, degrees, or None (as 0)."""
+        """Yields an RGB PIL image a heading. panorama: an RGB PIL image; panorama_heading: of its centre, degrees, or
+        None (as 0).
+        """
         if self.kind == "sf_xl":
             yield from _sf_xl_crops(panorama, self._left_edges(panorama_heading), self.size)
         else:
@@ -66,15 +70,16 @@ def _sf_xl_crops(panorama, left_edges, size):
 
 
 def _perspective_crops(panorama, left_edges, size, fov, pitch):
-    """Gnomonic projections, sampled bilinearly at twice the size and halved; the panorama is first brought to that resolution, so that
-    nothing aliases."""
+    """Gnomonic projections, sampled bilinearly at twice the size and halved; the panorama is first brought to that
+    resolution, so that nothing aliases.
+    """
     focal = size / (2 * math.tan(math.radians(fov) / 2))  # pixels
     width = min(panorama.width, math.ceil(2 * 2 * math.pi * focal))
     if width < panorama.width:
         panorama = panorama.resize((width, round(width / _SPHERE)), Image.Resampling.BICUBIC)
     margin = 2  # columns: what the first and the last are interpolated with
     source = np.pad(to_array(panorama), ((1, 1), (margin, margin), (0, 0)), mode="edge")
-    source[:, :margin], source[:, -margin:] = source[:, -2 * margin:-margin], source[:, margin:2 * margin]
+    source[:, :margin], source[:, -margin:] = source[:, -2 * margin : -margin], source[:, margin : 2 * margin]
     source = torch.from_numpy(source).permute(2, 0, 1)[None].float()
     azimuth, elevation = _rays(2 * size, 2 * focal, math.radians(pitch))
     rows = (0.5 - elevation / math.pi) * panorama.height
@@ -89,7 +94,9 @@ def _perspective_crops(panorama, left_edges, size, fov, pitch):
 
 
 def _rays(size, focal, pitch):
-    """Azimuth from the crop's centre and elevation, radians, of the pixels of a square perspective image: float64 (size, size) each."""
+    """Azimuth from the crop's centre and elevation, radians, of the pixels of a square perspective image: float64
+    (size, size) each.
+    """
     offsets = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) / focal
     down, right = torch.meshgrid(offsets, offsets, indexing="ij")
     forward = math.cos(pitch) + down * math.sin(pitch)

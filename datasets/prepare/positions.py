@@ -12,7 +12,9 @@ from support.errors import UserError
 
 _NULL_ISLAND = 1e-6  # degrees, a tenth of a metre: what devices without a fix write
 _NEAR = 1.0  # degrees: a set's photos lie so near to their median, and swapped coordinates come so near to it
-MAX_FROM_MERIDIAN = 9.0  # degrees from the zone's central meridian, 3 within the zone: beyond it UTM stretches distances by over 1 %
+MAX_FROM_MERIDIAN = (
+    9.0  # degrees from the zone's central meridian, 3 within the zone: beyond it UTM stretches distances by over 1 %
+)
 
 
 def check_degrees(latitude, longitude):
@@ -47,8 +49,10 @@ def parse_zone(text):
 
 def choose_zone(latitudes, longitudes):
     """The UTM zone, (number, letter), that most positions lie in."""
-    zones = collections.Counter((utm.latlon_to_zone_number(latitude, longitude), utm.latitude_to_zone_letter(latitude))
-                                for latitude, longitude in zip(latitudes.tolist(), longitudes.tolist(), strict=True))
+    zones = collections.Counter(
+        (utm.latlon_to_zone_number(latitude, longitude), utm.latitude_to_zone_letter(latitude))
+        for latitude, longitude in zip(latitudes.tolist(), longitudes.tolist(), strict=True)
+    )
     return max(sorted(zones), key=zones.get)
 
 
@@ -58,7 +62,9 @@ def degrees_from_meridian(longitudes, zone_number):
 
 
 def project(latitudes, longitudes, zone):
-    """UTM east and north, in metres of the one zone: float64 (n, 2). Positions of other zones and hemispheres continue it."""
+    """UTM east and north, in metres of the one zone: float64 (n, 2). Positions of other zones and hemispheres continue
+    it.
+    """
     east, north, *_ = utm.from_latlon(latitudes, longitudes, *zone)
     return np.stack([east, north], axis=1)
 
@@ -66,8 +72,9 @@ def project(latitudes, longitudes, zone):
 def place_photos(photos, zone=None):
     """Positions in metres of one UTM zone: (photos that have one, their points, (zone number, letter), [Rejected]).
 
-    photos: [Photo], with degrees that check_degrees lets pass; zone: as of parse_zone, None for the one that most lie in. points: float64
-    (n, 2). Left out are photos with latitude and longitude swapped, as far as the others tell, and those too far from the zone.
+    photos: [Photo], with degrees that check_degrees lets pass; zone: as of parse_zone, None for the one that most lie
+    in. points: float64 (n, 2). Left out are photos with latitude and longitude swapped, as far as the others tell, and
+    those too far from the zone.
     """
     rejected = []
 
@@ -76,12 +83,22 @@ def place_photos(photos, zone=None):
         rejected.extend(Rejected(photo.source, photo.path, reason, describe(photo)) for photo, out in pairs if out)
         return [photo for photo, out in pairs if not out]
 
-    photos = leave_out(seem_swapped(*_degrees(photos)), "latitude and longitude seem swapped",
-                       lambda photo: f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: swapped they would be near the others")
+    photos = leave_out(
+        seem_swapped(*_degrees(photos)),
+        "latitude and longitude seem swapped",
+        lambda photo: (
+            f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: swapped they would be near the others"
+        ),
+    )
     zone = zone or choose_zone(*_degrees(photos))
     far = degrees_from_meridian(_degrees(photos)[1], zone[0]) > MAX_FROM_MERIDIAN
-    photos = leave_out(far, f"too far from UTM zone {zone[0]}{zone[1]}, in whose metres the set is",
-                       lambda photo: f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: make a set of its own of such photos")
+    photos = leave_out(
+        far,
+        f"too far from UTM zone {zone[0]}{zone[1]}, in whose metres the set is",
+        lambda photo: (
+            f"latitude {photo.latitude:g}, longitude {photo.longitude:g}: make a set of its own of such photos"
+        ),
+    )
     if not photos:
         raise UserError(f"no photo is near UTM zone {zone[0]}{zone[1]}; mend --utm_zone, or leave it out")
     return photos, project(*_degrees(photos), zone), zone, rejected

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 # as exiftool writes them: 55 deg 41' 53.40" N
-_SEXAGESIMAL = re.compile(r"(\d+(?:\.\d+)?)\s*(?:deg|°)\s*(?:(\d+(?:\.\d+)?)\s*['′])?\s*(?:(\d+(?:\.\d+)?)\s*[\"″])?\s*([NSEWnsew]?)")
+_SEXAGESIMAL = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:deg|°)\s*(?:(\d+(?:\.\d+)?)\s*['′])?\s*(?:(\d+(?:\.\d+)?)\s*[\"″])?\s*([NSEWnsew]?)"
+)
 _HEMISPHERE = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([NSEWnsew])")
 _EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
 
 
 @dataclass(frozen=True)
 class Photo:
-    """path: the file; key: its name in the source, which does not depend on where the source lies; source: where it was read, for
-    messages; latitude, longitude: degrees, WGS 84; heading: of the image's centre, degrees clockwise from north, or None; time: the digits
-    of YYYYMMDDhhmmss that are known, "" if none; magnetic: whether the heading is of magnetic north."""
+    """path: the file; key: its name in the source, which does not depend on where the source lies; source: where it was
+    read, for messages; latitude, longitude: degrees, WGS 84; heading: of the image's centre, degrees clockwise from
+    north, or None; time: the digits of YYYYMMDDhhmmss that are known, "" if none; magnetic: whether the heading is of
+    magnetic north.
+    """
 
     path: str
     key: str
@@ -47,8 +51,9 @@ class Unusable(Exception):
 
 
 def parse_number(text):
-    """The number in a field of a table, in degrees: decimals with a point or a comma (55,70), with a hemisphere (122.4 W), or degrees,
-    minutes and seconds as exiftool writes them. Raises ValueError on anything else."""
+    """The number in a field of a table, in degrees: decimals with a point or a comma (55,70), with a hemisphere (122.4
+    W), or degrees, minutes and seconds as exiftool writes them. Raises ValueError on anything else.
+    """
     text = str(text).strip()
     if _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
@@ -76,10 +81,11 @@ def parse_heading(text):
 
 
 def parse_time(text):
-    """The digits of YYYYMMDDhhmmss that a field of a table gives, "" for an empty field. Raises ValueError on what is no time.
+    """The digits of YYYYMMDDhhmmss that a field of a table gives, "" for an empty field. Raises ValueError on what is
+    no time.
 
-    Understood are seconds and milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is brought to UTC), and
-    EXIF's YYYY:MM:DD hh:mm:ss.
+    Understood are seconds and milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is
+    brought to UTC), and EXIF's YYYY:MM:DD hh:mm:ss.
     """
     text = "" if text is None else str(text).strip()
     if not text:

@@ -12,23 +12,50 @@ from support.errors import UserError
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
 _BLOCK = 1 << 20
-# what each column may be called, in lower case without blanks, _ and -; the first that is there (exiftool's and Mapillary's among them)
+# what each column may be called, in lower case without blanks, _ and -; the first that is there (exiftool's and
+# Mapillary's among them)
 COLUMNS = {
-    "path": ("path", "imagepath", "filepath", "file", "filename", "image", "imagename", "img", "photo", "name", "sourcefile", "key",
-             "imageid", "id"),
+    "path": (
+        "path",
+        "imagepath",
+        "filepath",
+        "file",
+        "filename",
+        "image",
+        "imagename",
+        "img",
+        "photo",
+        "name",
+        "sourcefile",
+        "key",
+        "imageid",
+        "id",
+    ),
     "latitude": ("latitude", "lat", "gpslatitude", "y"),
     "longitude": ("longitude", "lon", "lng", "long", "gpslongitude", "x"),
-    "heading": ("heading", "computedcompassangle", "compassangle", "ca", "bearing", "azimuth", "yaw", "direction", "gpsimgdirection"),
+    "heading": (
+        "heading",
+        "computedcompassangle",
+        "compassangle",
+        "ca",
+        "bearing",
+        "azimuth",
+        "yaw",
+        "direction",
+        "gpsimgdirection",
+    ),
     "time": ("timestamp", "capturedat", "time", "datetime", "datetimeoriginal", "date", "captured", "taken"),
 }
 _REQUIRED = {"csv": ("path", "latitude", "longitude"), "geojson": ("path",)}
 
 
 class Table:
-    """Reads one file. photos and rejected fill up; odd_times are the sources of photos whose time was not understood, and is left out.
+    """Reads one file. photos and rejected fill up; odd_times are the sources of photos whose time was not understood,
+    and is left out.
 
-    columns: {"path": ..., "latitude": ..., "longitude": ..., "heading": ..., "time": ...}, the names of columns (CSV) or properties
-    (GeoJSON), None for the usual ones; images_folder: where relative paths begin, None for the table's folder.
+    columns: {"path": ..., "latitude": ..., "longitude": ..., "heading": ..., "time": ...}, the names of columns (CSV)
+    or properties (GeoJSON), None for the usual ones; images_folder: where relative paths begin, None for the table's
+    folder.
     """
 
     def __init__(self, path, columns, images_folder=None):
@@ -49,8 +76,11 @@ class Table:
                 header = next(rows, [])
                 fields = self._find(header, "csv")
                 for row in rows:
-                    self._add(f"line {reader.line_num}", {field: row[index] if index < len(row) else "" for field, index in fields.items()},
-                              too_long=any(row[len(header):]))
+                    self._add(
+                        f"line {reader.line_num}",
+                        {field: row[index] if index < len(row) else "" for field, index in fields.items()},
+                        too_long=any(row[len(header) :]),
+                    )
             except (csv.Error, UnicodeError) as error:
                 raise UserError(f"{self.path} is no CSV file, or is damaged: {error}") from error
         if not self.photos and not self.rejected:
@@ -65,16 +95,30 @@ class Table:
             raise UserError(f"{self.path} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path} is not JSON: {error}") from error
-        features = content.get("features") if isinstance(content, dict) and content.get("type") == "FeatureCollection" else None
+        features = (
+            content.get("features")
+            if isinstance(content, dict) and content.get("type") == "FeatureCollection"
+            else None
+        )
         if not isinstance(features, list) or not features:
-            raise UserError(f"{self.path} is no GeoJSON FeatureCollection with features (Points, with a property for the image's path)")
-        names = list(dict.fromkeys(name for feature in features if isinstance(feature, dict)
-                                   and isinstance(feature.get("properties"), dict) for name in feature["properties"]))
+            raise UserError(
+                f"{self.path} is no GeoJSON FeatureCollection with features (Points, with a property for the image's path)"
+            )
+        names = list(
+            dict.fromkeys(
+                name
+                for feature in features
+                if isinstance(feature, dict) and isinstance(feature.get("properties"), dict)
+                for name in feature["properties"]
+            )
+        )
         fields = {field: names[index] for field, index in self._find(names, "geojson").items()}
         for number, feature in enumerate(features, 1):
             feature = feature if isinstance(feature, dict) else {}
-            geometry, properties = (value if isinstance(value, dict) else {} for value in (feature.get("geometry"),
-                                                                                           feature.get("properties")))
+            geometry, properties = (
+                value if isinstance(value, dict) else {}
+                for value in (feature.get("geometry"), feature.get("properties"))
+            )
             values = {field: properties.get(name) for field, name in fields.items()}
             point = geometry.get("coordinates")
             is_point = geometry.get("type") == "Point" and isinstance(point, list) and len(point) >= 2
@@ -84,7 +128,9 @@ class Table:
     def _find(self, names, kind):
         """{field: index of its column}; a required one that is missing is a UserError."""
         if not any(str(name).strip() for name in names):
-            raise UserError(f"{self.path} is empty" if kind == "csv" else f"the features of {self.path} have no properties")
+            raise UserError(
+                f"{self.path} is empty" if kind == "csv" else f"the features of {self.path} have no properties"
+            )
         plain = ["".join(str(name).lower().split()).replace("_", "").replace("-", "") for name in names]
         stripped = [str(name).strip() for name in names]
         fields = {}
@@ -99,23 +145,33 @@ class Table:
             if found:
                 fields[field] = found[0]
             elif given or field in _REQUIRED[kind]:
-                what = f"no {'column' if kind == 'csv' else 'property'} {given!r}" if given else \
-                    f"no {'column' if kind == 'csv' else 'property'} for the {field}"
-                raise UserError(f"{self.path} has {what}; it has {', '.join(map(repr, stripped[:20]))}: name it with --{field}_column")
+                what = (
+                    f"no {'column' if kind == 'csv' else 'property'} {given!r}"
+                    if given
+                    else f"no {'column' if kind == 'csv' else 'property'} for the {field}"
+                )
+                raise UserError(
+                    f"{self.path} has {what}; it has {', '.join(map(repr, stripped[:20]))}: name it with --{field}_column"
+                )
         return fields
 
     def _delimiter(self, line):
         """The delimiter that finds most of the columns in the first line, or else splits it most often."""
+
         def score(delimiter):
             header = next(csv.reader([line], delimiter=delimiter), [])
             try:
                 return len(self._find(header, "csv")), len(header)
             except UserError:
                 return 0, len(header)
+
         return max(_DELIMITERS, key=score)
 
     def _add(self, place, values, too_long=False):
-        source, key = f"{os.path.basename(self.path)} {place}", str(values.get("path") if values.get("path") is not None else "").strip()
+        source, key = (
+            f"{os.path.basename(self.path)} {place}",
+            str(values.get("path") if values.get("path") is not None else "").strip(),
+        )
         try:
             if too_long:
                 raise Unusable("more fields than the header has", "an unquoted delimiter?")
@@ -137,7 +193,9 @@ class Table:
         """A key without an extension is tried with those of images: Mapillary's are bare numbers."""
         if not key:
             raise Unusable("no path")
-        path = os.path.join(self.images_folder, key.replace("\\", "/") if "\\" in key and not os.path.exists(key) else key)
+        path = os.path.join(
+            self.images_folder, key.replace("\\", "/") if "\\" in key and not os.path.exists(key) else key
+        )
         for candidate in (path, *(path + extension for extension in IMAGE_EXTENSIONS)):
             if os.path.isfile(candidate):
                 return candidate

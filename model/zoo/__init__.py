@@ -21,9 +21,10 @@ _NAME = re.compile(r"\w[\w.+-]*")  # what may follow a folder or a URL prefix
 def find(name, check, location=None):
     """The path of a model's file, which is fetched if it is not there yet.
 
-    name: of a published model, in any case, or of a file NAME.pth in the user's own zoo, which comes first; location: that zoo, a folder or
-    a URL prefix (default: the environment variable COSPLACE_ZOO; else none); check: as in downloads.fetch. Raises UserError when there is
-    no such model, or it cannot be fetched, which says how to do it by hand; a wrong file is not kept.
+    name: of a published model, in any case, or of a file NAME.pth in the user's own zoo, which comes first; location:
+    that zoo, a folder or a URL prefix (default: the environment variable COSPLACE_ZOO; else none); check: as in
+    downloads.fetch. Raises UserError when there is no such model, or it cannot be fetched, which says how to do it by
+    hand; a wrong file is not kept.
     """
     location = own_location(location)
     known = published.published_name(name)
@@ -48,7 +49,11 @@ def own_location(location=None):
 def own_names(location):
     """The names of the models of a zoo, sorted; None if a URL prefix does not tell, since it has no models.txt."""
     if not downloads.is_address(location):
-        return sorted(name.removesuffix(".pth") for name in os.listdir(location) if name.endswith(".pth") and _NAME.fullmatch(name))
+        return sorted(
+            name.removesuffix(".pth")
+            for name in os.listdir(location)
+            if name.endswith(".pth") and _NAME.fullmatch(name)
+        )
     try:
         lines = downloads.read_small(_join(location, LIST)).decode("utf-8", "replace").splitlines()
     except downloads.NotThereError:
@@ -56,24 +61,34 @@ def own_names(location):
     names = sorted({line.strip().removesuffix(".pth") for line in lines if line.strip()})
     wrong = next((name for name in names if not _NAME.fullmatch(name)), None)
     if wrong:
-        raise UserError(f"{_join(location, LIST)} names {wrong!r}, which is no name of a model: one a line, of letters, digits and . _ + -")
+        raise UserError(
+            f"{_join(location, LIST)} names {wrong!r}, which is no name of a model: one a line, of letters, digits and . _ + -"
+        )
     return names
 
 
 def local_path(name, location=None):
-    """Where a model lies once it is there: in the zoo's folder, or below TORCH_HOME, as all of torch.hub's files; those of a URL prefix
-    have a folder of their own there."""
+    """Where a model lies once it is there: in the zoo's folder, or below TORCH_HOME, as all of torch.hub's files; those
+    of a URL prefix have a folder of their own there.
+    """
     if location is None:
         return os.path.join(_checkpoints_folder(), os.path.basename(published.addresses()[name]))
     if downloads.is_address(location):
-        return os.path.join(_checkpoints_folder(), f"zoo_{hashlib.sha256(location.rstrip('/').encode()).hexdigest()[:12]}", f"{name}.pth")
+        return os.path.join(
+            _checkpoints_folder(),
+            f"zoo_{hashlib.sha256(location.rstrip('/').encode()).hexdigest()[:12]}",
+            f"{name}.pth",
+        )
     return os.path.join(location, f"{name}.pth")
 
 
 def _find_own(name, known, location, check):
     """The path of a model of the user's own zoo, fetched if need be; None if it has none of that name."""
     # a mirror may keep the published files' names
-    stems = [name.removesuffix(".pth"), *([known, os.path.basename(published.addresses()[known]).removesuffix(".pth")] if known else [])]
+    stems = [
+        name.removesuffix(".pth"),
+        *([known, os.path.basename(published.addresses()[known]).removesuffix(".pth")] if known else []),
+    ]
     for stem in dict.fromkeys(stems):
         path = local_path(stem, location)
         if not os.path.exists(path) and downloads.is_address(location):

@@ -1,7 +1,7 @@
 """Lists the models that are known by name, or fetches some: `python -m model.zoo [NAME ...]`.
 
-Every file is checked before it takes its name: its entries fit the architecture, all numbers are finite, and the descriptor of a test image
-has unit length. An interrupted download goes on where it stopped.
+Every file is checked before it takes its name: its entries fit the architecture, all numbers are finite, and the
+descriptor of a test image has unit length. An interrupted download goes on where it stopped.
 """
 
 import argparse
@@ -22,13 +22,25 @@ _HEAD = ("name", "dimension", "MB", "there", "R@1 as published")
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m model.zoo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="Files go to $TORCH_HOME/hub/checkpoints (default: ~/.cache/torch/hub/checkpoints).")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="models to fetch, in any case (default: none, list all)")
-    parser.add_argument("--all", action="store_true", help="fetch all that are listed: the published models (5.6 GB), or with --zoo its")
-    parser.add_argument("--zoo", metavar="FOLDER_OR_URL", help="a zoo of your own: a folder, or the address that file names are appended "
-                        f"to (which lists its models if it has a {LIST}, a name a line). A name means the file NAME.pth there, if there is "
-                        f"one, else the published model (default: the environment variable {VARIABLE}; else none)")
+    parser = argparse.ArgumentParser(
+        prog="python -m model.zoo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Files go to $TORCH_HOME/hub/checkpoints (default: ~/.cache/torch/hub/checkpoints).",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="models to fetch, in any case (default: none, list all)"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="fetch all that are listed: the published models (5.6 GB), or with --zoo its"
+    )
+    parser.add_argument(
+        "--zoo",
+        metavar="FOLDER_OR_URL",
+        help="a zoo of your own: a folder, or the address that file names are appended "
+        f"to (which lists its models if it has a {LIST}, a name a line). A name means the file NAME.pth there, if there is "
+        f"one, else the published model (default: the environment variable {VARIABLE}; else none)",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
@@ -70,8 +82,13 @@ def table(location=None):
         recalls = ", ".join(f"{dataset} {recall:.1f}" for dataset, recall in published.RECALLS.get(name, {}).items())
         rows.append((name, str(dim), f"{size / 1e6:.0f}", _presence(path), recalls))
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-    lines = ["  ".join(cell.rjust(width) if column in (1, 2) else cell.ljust(width)
-                       for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in (_HEAD, *rows)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in (1, 2) else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (_HEAD, *rows)
+    ]
     if location and own_names(location) is None:
         lines.append(f"{location} has no {LIST} that lists its models; they can be fetched by name.")
     return "\n".join(lines)

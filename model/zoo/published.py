@@ -2,19 +2,46 @@
 
 COSPLACE = "https://github.com/gmberton/CosPlace/releases/download/v1.0/{}_cosplace.pth"
 EIGENPLACES = "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/{}_eigenplaces.pth"
-COSPLACE_DIMS = {"VGG16": (64, 128, 256, 512), "ResNet18": (32, 64, 128, 256, 512),
-                 **{name: (32, 64, 128, 256, 512, 1024, 2048) for name in ("ResNet50", "ResNet101", "ResNet152")}}
-EIGENPLACES_DIMS = {"VGG16": (512,), "ResNet18": (256, 512),
-                    **{name: (128, 256, 512, 1024, 2048) for name in ("ResNet50", "ResNet101")}}
+COSPLACE_DIMS = {
+    "VGG16": (64, 128, 256, 512),
+    "ResNet18": (32, 64, 128, 256, 512),
+    **{name: (32, 64, 128, 256, 512, 1024, 2048) for name in ("ResNet50", "ResNet101", "ResNet152")},
+}
+EIGENPLACES_DIMS = {
+    "VGG16": (512,),
+    "ResNet18": (256, 512),
+    **{name: (128, 256, 512, 1024, 2048) for name in ("ResNet50", "ResNet101")},
+}
 
 # R@1, percent, by model and data set: Berton et al., CVPR 2022, and the CosPlace repository
 RECALLS = {
-    "ResNet50_512": {"Pitts30k": 90.2, "Pitts250k": 91.7, "Tokyo 24/7": 89.5, "MSLS val": 86.9, "St Lucia": 99.1, "SF-XL v1": 76.7,
-                     "SF-XL v2": 89.0},
-    "ResNet50_2048": {"Pitts30k": 90.9, "Pitts250k": 92.3, "Tokyo 24/7": 87.3, "MSLS val": 87.4, "St Lucia": 99.6, "SF-XL v1": 76.4,
-                      "SF-XL v2": 88.8},
-    "VGG16_512": {"Pitts30k": 88.4, "Pitts250k": 89.7, "Tokyo 24/7": 81.9, "MSLS val": 82.6, "St Lucia": 95.3, "SF-XL v1": 65.9,
-                  "SF-XL v2": 83.1},
+    "ResNet50_512": {
+        "Pitts30k": 90.2,
+        "Pitts250k": 91.7,
+        "Tokyo 24/7": 89.5,
+        "MSLS val": 86.9,
+        "St Lucia": 99.1,
+        "SF-XL v1": 76.7,
+        "SF-XL v2": 89.0,
+    },
+    "ResNet50_2048": {
+        "Pitts30k": 90.9,
+        "Pitts250k": 92.3,
+        "Tokyo 24/7": 87.3,
+        "MSLS val": 87.4,
+        "St Lucia": 99.6,
+        "SF-XL v1": 76.4,
+        "SF-XL v2": 88.8,
+    },
+    "VGG16_512": {
+        "Pitts30k": 88.4,
+        "Pitts250k": 89.7,
+        "Tokyo 24/7": 81.9,
+        "MSLS val": 82.6,
+        "St Lucia": 95.3,
+        "SF-XL v1": 65.9,
+        "SF-XL v2": 83.1,
+    },
     "ResNet18_512": {"St Lucia": 98.8},  # also in the README of gmberton/VPR-methods-evaluation
 }
 
