@@ -179,7 +179,7 @@ def make_log_folder(save_dir, root="logs"):
             time.sleep(0.2)  # another run began in this very second
         except OSError as error:
             raise UserError(
-                f"the log folder {folder} cannot be made: {error.strerror}; run where you may write, or mend --save_dir"
+                f"the log folder {folder} cannot be made: {error.strerror}; run where you may write, or fix --save_dir"
             ) from error
 
 
@@ -322,7 +322,7 @@ class Metrics:
 
 
 def _open_events(folder, first_epoch):
-    """A writer of event files, in which steps from first_epoch on that an interrupted run left are passed over."""
+    """A writer of event files, in which steps from first_epoch on that an interrupted run left are skipped."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -60,7 +60,7 @@ USED = {
 
 def main(argv=None):
     """Exits with 1 if a photo could not be read (the others are localized), or on a bug; with 2 on what the user can
-    mend.
+    fix.
     """
     args = parse_localize_arguments(argv)
     failed = []
@@ -265,7 +265,7 @@ class Session:
         args = self.args
         paths, others = find_photos(paths)
         if others:
-            logging.info(f"{others} files whose names are of no image format are passed over")
+            logging.info(f"{others} files whose names are of no image format are skipped")
         calibrated = self._calibration()
         images = (
             ImageFolder(args.database_folder, self.resize)

@@ -1,6 +1,6 @@
 """Every option of train.py and eval.py.
 
-One recipe serves both: each script accepts all flags, shows those that it uses in its --help, and passes over the
+One recipe serves both: each script accepts all flags, shows those that it uses in its --help, and skips the
 others.
 """
 
@@ -109,7 +109,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         if distributed.settle(2, message)[1] is None:
             raise SystemExit(2)
-        super().error(escape(message))  # a recipe may be a stranger's
+        super().error(escape(message))  # a recipe may be untrusted
 
     def print_help(self, file=None):
         if distributed.is_main():
@@ -117,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_further_parser(prog, description, used, **helps):
-    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and passes over
+    """For a further script: as the others, it accepts all flags, shows those of `used` in its --help, and skips
     the others. helps: {flag: what it means here}.
     """
     parser = make_parser(is_training=True)
@@ -320,7 +320,7 @@ def add_training_arguments(group, training_only):
         default="average",
         help=training_only
         or "what becomes of the "
-        "network's Adam moments when --parallel groups averages the networks: each process keeps its own, they are averaged, or begin anew",
+        "network's Adam moments when --parallel groups averages the networks: each process keeps its own, they are averaged, or begin again",
     )
     add(
         "--freeze_bn",
@@ -714,7 +714,7 @@ def _resolve_folders(args, needed):
 
 
 def _check_training(args):
-    """What does not go together in training alone: eval.py passes over it."""
+    """What does not go together in training alone: eval.py skips it."""
     _resolve_domain(args)
     _check_night(args)
     _resolve_local_steps(args)

@@ -86,7 +86,7 @@ def parse_soup_arguments(argv=None):
         type=int,
         default=0,
         metavar="N",
-        help="estimate each soup's batch-norm statistics anew on this "
+        help="estimate each soup's batch-norm statistics again on this "
         "many training images, drawn by --seed, in squares of --image_size, not augmented; 0 averages those of the "
         "ingredients (default: %(default)s)",
     )
@@ -253,7 +253,7 @@ class Ingredients:
             logging.warning(f"{len(unreadable)} training images cannot be read and are left out, as {name!r}: {reason}")
         if not seen:
             raise UserError(f"none of the images drawn from {self.calibration.folder} can be read")
-        logging.debug(f"Batch norm estimated anew on {seen} images")
+        logging.debug(f"Batch norm estimated again on {seen} images")
 
     def name(self, indices):
         return " + ".join(self.args.ingredients[index] for index in indices)

@@ -104,7 +104,7 @@ def train(args, output_folder, problems=()):
     be logged.
     """
     for problem in problems:
-        logging.warning(f"{problem}. It is passed over")
+        logging.warning(f"{problem}. It is skipped")
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     set_tf32(args.tf32)
@@ -362,7 +362,7 @@ def train(args, output_folder, problems=()):
 
 @contextlib.contextmanager
 def checkpoint_at_the_end(checkpoints):
-    """When the training in the block ends early, by a signal or by what a user can mend, nothing of it is lost."""
+    """When the training in the block ends early, by a signal or by what a user can fix, nothing of it is lost."""
     try:
         yield
     except DivergedError:

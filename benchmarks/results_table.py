@@ -221,7 +221,7 @@ def _base(args):
 def _recipe(args, row):
     path = os.path.join(args.recipes, f"{row}.txt")
     if not os.path.exists(path):
-        raise UserError(f"there is no recipe {path}; mend --recipes")
+        raise UserError(f"there is no recipe {path}; fix --recipes")
     return path
 
 
@@ -238,7 +238,7 @@ def _read_json(path):
     try:
         with open(path) as file:
             return json.load(file)
-    except ValueError:  # cut off: made anew
+    except ValueError:  # cut off: made again
         return {}
 
 

@@ -113,7 +113,7 @@ class BadImages:
             path, reason = next(reversed(self.unreadable.items()))
             raise UserError(
                 f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, and {allowed} may be (see "
-                f"{self.path}; the last is {path!r}: {escape(reason)}); mend or remove them, or allow so many with "
+                f"{self.path}; the last is {path!r}: {escape(reason)}); fix or remove them, or allow so many with "
                 "--max_bad_images"
             )
 
@@ -124,7 +124,7 @@ class BadImages:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise UserError(f"{self.path} cannot be read: {error.strerror}; mend or remove it") from error
+            raise UserError(f"{self.path} cannot be read: {error.strerror}; fix or remove it") from error
         return {unescape(path): unescape(reason) for path, _, reason in lines if path}
 
 

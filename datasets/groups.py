@@ -18,7 +18,7 @@ from datasets.names import EAST, HEADING, NORTH, ListFile, find_listing, parse_c
 from support import array_cache
 from support.errors import UserError
 
-_VERSION = 2  # of the cache's layout: another one is built anew
+_VERSION = 2  # of the cache's layout: another one is rebuilt
 _ARRAYS = {
     "class_ids": (("int64",), (3,)),
     "group_offsets": (("int64",), ()),
@@ -158,7 +158,7 @@ def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_fo
     """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
 
     The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and
-    time are the same, so is the list; else the digest decides whether the cache is built anew. Raises UserError as
+    time are the same, so is the list; else the digest decides whether the cache is rebuilt. Raises UserError as
     build_groups and list_images do.
     """
     parameters = {
@@ -202,7 +202,7 @@ def _open_unchanged(path, expected, listing):
     header, arrays = loaded
     if listing.stamp is None or header.get("list_stamp") != listing.stamp:
         if header.get("list_digest") != listing.digest():
-            logging.info(f"The cache {path} is of another image list; building it anew")
+            logging.info(f"The cache {path} is of another image list; rebuilding it")
             return None
         logging.debug(f"The digest of {listing.source} shows that it is the list of {path}")
         if header.get("list_stamp") != listing.stamp:

@@ -103,7 +103,7 @@ def split_lines(data, source):
         starts[found], ends[found] = line_starts + begin, line_ends + begin
         count = found.stop
     if not count:
-        raise UserError(f"{source} names no image; delete it or make it anew")
+        raise UserError(f"{source} names no image; delete it or make it again")
     return ImageNames(data, starts[:count], ends[:count], source)
 
 
@@ -120,7 +120,7 @@ def _blocks_of_lines(data, source):
         if not len(newlines):
             if size >= _LONGEST:
                 raise UserError(
-                    f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it anew"
+                    f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it again"
                 )
             size *= 2  # a line longer than the block
             continue

@@ -48,7 +48,7 @@ def open_rgb(source, min_side=1, enough_pixels=None):
             raise ImageError(f"it has {image.width} x {image.height} pixels, fewer than {min_side} along a side")
         if enough_pixels and image.width * image.height > enough_pixels:
             scale = (enough_pixels / (image.width * image.height)) ** 0.5
-            image.draft("RGB", (round(image.width * scale), round(image.height * scale)))  # other formats pass over it
+            image.draft("RGB", (round(image.width * scale), round(image.height * scale)))  # other formats skip it
         image.load()
         return _upright(_to_rgb(image), image)
 

@@ -172,12 +172,12 @@ class ListFile:
         """Raises UserError if the first name of the list is not in the folder."""
         if not os.path.lexists(os.path.join(self.folder, names[0])):
             raise UserError(
-                f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it anew"
+                f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it again"
             )
 
 
 def read_images_list(path):
-    """The lines of a list of images, as ImageNames; blank lines are passed over. Raises UserError on an empty or unsafe
+    """The lines of a list of images, as ImageNames; blank lines are skipped. Raises UserError on an empty or unsafe
     list.
 
     A large list is mapped: while it is in use it may be replaced (another file renamed over it), but not rewritten in
@@ -354,7 +354,7 @@ def main(argv=None):
         nargs="+",
         metavar="FOLDER",
         help="folder of images, walked through unless nothing in it has changed "
-        "since a run did so; a list that is there is made anew",
+        "since a run did so; a list that is there is made again",
     )
     parser.add_argument(
         "--cache_folder", default="cache", metavar="FOLDER", help="where walks are kept (default: %(default)s)"

@@ -6,12 +6,12 @@ from PIL import Image
 
 from support.errors import UserError
 
-_HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: named, not passed over
+_HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: named, not skipped
 
 
 def find_photos(paths):
     """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders
-    searched through for names of image formats, in order, hidden files passed over. Raises UserError when a path is
+    searched through for names of image formats, in order, hidden files skipped. Raises UserError when a path is
     missing or there is no photo.
     """
     Image.init()

@@ -58,7 +58,7 @@ class DomainImages:
             if not images.fill(number, folder, names, crop=True):
                 error = (
                     f"none of the images of {where} can be read ({images.unreadable[-1][0]!r}: {images.unreadable[-1][1]}); "
-                    "mend or remove them"
+                    "fix or remove them"
                 )
                 break
         is_target = torch.from_numpy(self.share.rows >= self.source_size)

@@ -70,7 +70,7 @@ class TrainDataset(torch.utils.data.Dataset):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
                 error = (
                     f"none of the {len(candidates)} images of class {class_id} can be read ({images.unreadable[-1][0]!r}: "
-                    f"{images.unreadable[-1][1]}); mend or remove them in {folder}"
+                    f"{images.unreadable[-1][1]}); fix or remove them in {folder}"
                 )
                 break
         domain = night = None

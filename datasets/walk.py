@@ -27,9 +27,9 @@ _UNSETTLED = (
 def walk(folder, cache_folder):
     """(ImageNames, their digest) of all images below a folder: relative POSIX paths, sorted as whole strings.
 
-    Hidden files and folders are passed over; symbolic links to folders are followed, but not round in circles, and a
+    Hidden files and folders are skipped; symbolic links to folders are followed, but not round in circles, and a
     folder that is reached by several ways is listed by the first. A walk is kept in the cache with the modification
-    time of every directory, and is made anew when one of them has changed. The digest is that of the names as lines.
+    time of every directory, and is made again when one of them has changed. The digest is that of the names as lines.
     Raises UserError on a folder that cannot be read, or that has no images.
     """
     expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}

@@ -117,9 +117,9 @@ def load(path, identity):
             f"the calibration {path} cannot be read: {error.strerror}; make one with --calibrate"
         ) from error
     except ValueError as error:
-        raise UserError(f"{path} is damaged, or no calibration: make it anew with --calibrate") from error
+        raise UserError(f"{path} is damaged, or no calibration: make it again with --calibrate") from error
     if content.get("kind") != _KIND or content.get("version") != _VERSION or not _sound(content):
-        raise UserError(f"{path} is damaged, or no calibration of this version: make it anew with --calibrate")
+        raise UserError(f"{path} is damaged, or no calibration of this version: make it again with --calibrate")
     if content["identity"] != identity:
         differing = [
             name

@@ -84,7 +84,7 @@ def _find(folder, weights, resize, images, database_folder, strict):
             if header["identity"]["images"] == digest
         }
         if not fit:
-            logging.info(f"{database_folder} has changed since its index in {folder} was built: building it anew")
+            logging.info(f"{database_folder} has changed since its index in {folder} was built: rebuilding it")
             return None
         return max(fit, key=_last_used)
     if problem and images is not None and (not strict or not kept):
@@ -174,7 +174,7 @@ def _opened(path):
                 raise ValueError(f"it has {len(names)} names and {store.num_images} descriptors")
         except _DAMAGED as error:
             raise UserError(
-                f"the index {path} is damaged ({error}); remove it, and build it anew from the database's images"
+                f"the index {path} is damaged ({error}); remove it, and rebuild it from the database's images"
             ) from error
         with contextlib.closing(store):
             yield store, names

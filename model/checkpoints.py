@@ -58,7 +58,7 @@ def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=Fal
         network.fc_output_dim,
     ):
         raise UserError(
-            f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: mend --backbone and "
+            f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: fix --backbone and "
             "--fc_output_dim"
         )
     return network
@@ -91,7 +91,7 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
         what = f"a {found[0]} with {found[1]}-D descriptors, not" if found else "not"
         raise UserError(
             f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
-            "mend --backbone and --fc_output_dim, or replace the file"
+            "fix --backbone and --fc_output_dim, or replace the file"
         )
     network = GeoLocalizationNet(*found, train_all_layers=train_all_layers)
     network.load_state_dict(state_dict, strict=True)
@@ -128,7 +128,7 @@ def save_network(network, path):
 
 
 def save_run_state(state, path):
-    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The state of before stays beside
+    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The previous state stays beside
     it.
     """
     write_tensors(

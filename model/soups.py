@@ -56,14 +56,14 @@ def greedy_soup(recalls, evaluate):
 
 @torch.no_grad()
 def recalibrate_batch_norm(network, batches):
-    """Estimates the running statistics of batch norm anew: the plain mean over batches of each one's statistics.
+    """Estimates the running statistics of batch norm again: the plain mean over batches of each one's statistics.
 
     batches: normalised images (B, 3, H, W) on the network's device, in batches of about one size. All else is in eval
     mode, and the whole network afterwards. Raises UserError if there is no batch norm.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
-        raise UserError(f"a {network.backbone_name} has no batch norm to estimate anew: leave out --recalibrate_bn")
+        raise UserError(f"a {network.backbone_name} has no batch norm to estimate again: leave out --recalibrate_bn")
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:

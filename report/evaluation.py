@@ -222,7 +222,7 @@ def _comparisons(evaluations, letters, seed):
 
 def _misses(evaluation):
     """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction
-    are passed over.
+    are skipped.
     """
     dataset, result = evaluation.dataset, evaluation.result
     has_positives = np.array([len(positives) > 0 for positives in dataset.positives_per_query])

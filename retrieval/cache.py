@@ -100,12 +100,12 @@ class DescriptorCache:
                 )
                 return temporary_store(*(header[key] for key in ("num_images", "dim", "dtype", "block_size")))
             raise UserError(
-                f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; mend it, or give "
+                f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; fix it, or give "
                 "--no_descriptors_cache"
             ) from error
         store, problem = _load(path, header)
         if problem:
-            logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them anew")
+            logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them again")
             _remove(path)
         if store is None:
             self._make_room(header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize)

@@ -157,7 +157,7 @@ def _read(path, header):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RuntimeError, MemoryError) as error:  # as JSON and faiss have it
-        logging.warning(f"The index {path}.faiss cannot be used ({error}): building it anew")
+        logging.warning(f"The index {path}.faiss cannot be used ({error}): rebuilding it")
         return None
     logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")
     return index

@@ -128,7 +128,7 @@ def load(path, expected, layout, check):
         if header.get("version") != expected["version"]:
             logging.info(
                 f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and {expected['version']} is "
-                "needed; building it anew"
+                "needed; rebuilding it"
             )
             return None
         if {name: header.get(name) for name in expected} != expected:
@@ -139,14 +139,14 @@ def load(path, expected, layout, check):
         check(arrays)
     except PermissionError as error:
         raise UserError(
-            f"the cache {path} cannot be read: {error.strerror}; mend its permissions or remove it"
+            f"the cache {path} cannot be read: {error.strerror}; fix its permissions or remove it"
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isdir(path):
-            logging.warning(f"The cache {path} lacks {os.path.basename(error.filename)}; building it anew")
+            logging.warning(f"The cache {path} lacks {os.path.basename(error.filename)}; rebuilding it")
         return None
     except (OSError, ValueError, IndexError) as error:
-        logging.warning(f"The cache {path} is damaged ({error}); building it anew")
+        logging.warning(f"The cache {path} is damaged ({error}); rebuilding it")
         return None
     return header, arrays
 

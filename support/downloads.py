@@ -91,7 +91,7 @@ def _fetch_checked(part, check, hash_prefix):
         part.discard()
         if not resumed:
             raise
-        logging.warning(f"What was there of {part.what} does not fit what came: fetching it anew")
+        logging.warning(f"What was there of {part.what} does not fit what came: fetching it again")
         part.receive_all()
         try:
             _check(part, check, hash_prefix)
@@ -152,7 +152,7 @@ class _Part:
                 logging.debug(f"{self.what}: {error}; going on after {size} bytes")
 
     def _receive(self, offset):
-        """One request. Returns whether the server went on at `offset` (else it began anew)."""
+        """One request. Returns whether the server went on at `offset` (else it began again)."""
         headers = {}
         if offset and (version := self._version()):
             headers = {"Range": f"bytes={offset}-", "If-Range": version}

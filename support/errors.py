@@ -1,4 +1,4 @@
-"""The one error class for what a user can mend."""
+"""The one error class for what a user can fix."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ class UserError(Exception):
     """What is wrong, where, and what to do, in one line. Scripts print it without a traceback and exit with code 2."""
 
     def __str__(self):
-        return escape(super().__str__())  # it may quote a stranger's file
+        return escape(super().__str__())  # it may quote an untrusted file
 
 
 @contextlib.contextmanager

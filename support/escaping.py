@@ -1,4 +1,4 @@
-"""Text of strangers' files, such as images' names, shown so that it can neither steer a terminal nor pass for a line of
+"""Text of untrusted files, such as images' names, shown so that it can neither steer a terminal nor pass for a line of
 the log.
 """
 

@@ -52,7 +52,7 @@ def read_tensors(path):
 
 
 def write_tensors(value, path, previous=None):
-    """torch.save, beside, read back from the disk and renamed; previous: the path that the file of before goes on
+    """torch.save, beside, read back from the disk and renamed; previous: the path that the previous file goes on
     under.
 
     Raises UserError when the disk refuses or what it holds is not what was written; all files are as before then.
@@ -101,7 +101,7 @@ def replacing(path, previous=None):
     """Yields the path of a temporary file beside `path`, which takes its name when the block ends well and goes when
     not.
 
-    previous: the path that the file of before goes on under. The new file is on the disk (fsync) before it is renamed,
+    previous: the path that the previous file goes on under. The new file is on the disk (fsync) before it is renamed,
     and there is a file at `path` at every moment if there was one before. Raises UserError on OSError.
     """
     temporary = None

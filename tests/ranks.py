@@ -1,4 +1,4 @@
-"""Ranks as torchrun starts them, but forked, so that none of them imports torch anew."""
+"""Ranks as torchrun starts them, but forked, so that none of them imports torch again."""
 
 import contextlib
 import multiprocessing

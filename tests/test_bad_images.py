@@ -102,7 +102,7 @@ def test_the_limit(workdir, limit, read, allowed):
         bad.take(batch([("f/last\n.jpg", "cut\toff")], size=0))
     assert str(error.value) == (
         f"{allowed + 1} of the {read + 1} images read so far cannot be read, and {allowed} may be (see ./bad_images.txt; the last is "
-        "'f/last\\n.jpg': cut\\toff); mend or remove them, or allow so many with --max_bad_images"
+        "'f/last\\n.jpg': cut\\toff); fix or remove them, or allow so many with --max_bad_images"
     )
     assert len(lines()) == allowed + 1
     bad.take(batch([("f/last\n.jpg", "cut\toff")], size=1))  # it is the new ones that stop a run

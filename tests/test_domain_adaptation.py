@@ -386,7 +386,7 @@ def test_resuming_with_and_without_domain_adaptation(tiny, target, adapted, work
         "x",
         "--accept_changes",
     )
-    assert "is of another kind or backbone: it lacks layers.0.weight" in line and "mend --domain_adaptation" in line
+    assert "is of another kind or backbone: it lacks layers.0.weight" in line and "fix --domain_adaptation" in line
 
 
 # --- bad input

@@ -49,7 +49,7 @@ def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatc
     limit_calls(monkeypatch, train.Checkpoints, "save", 1_000_000, count=2)  # logs fit, networks do not
     folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "3")
     errors = capsys.readouterr().err
-    assert errors.count("the checkpoint of before stays, and the run goes on") == 2 and "Traceback" not in errors
+    assert errors.count("the previous checkpoint stays, and the run goes on") == 2 and "Traceback" not in errors
     assert_same_end(folder, whole)
     assert not glob.glob(f"{folder}/.*")
 

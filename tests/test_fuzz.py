@@ -1,7 +1,7 @@
 """Whatever files hold, only the documented errors come of it: UserError, SystemExit(2) of argparse, ImageError,
 ValueError of a store.
 
-FUZZ_EXAMPLES=10000 pytest tests/test_fuzz.py tries so many inputs for each, drawn anew; without it a few, always the
+FUZZ_EXAMPLES=10000 pytest tests/test_fuzz.py tries so many inputs for each, drawn again; without it a few, always the
 same.
 """
 

@@ -1,4 +1,4 @@
-"""Files from strangers: none runs code, none is believed beyond its size, none leads out of its folder or steers a
+"""Untrusted files: none runs code, none is believed beyond its size, none leads out of its folder or steers a
 terminal.
 """
 
@@ -317,7 +317,7 @@ def test_walks_that_lead_nowhere_are_made_anew(workdir, caplog, name):
 def test_headers_have_one_reading_or_none(listed, caplog, text):  # noqa: F811
     pathlib.Path(cache_file("header.json")).write_text(text, encoding="latin-1")
     caplog.set_level(logging.INFO)
-    assert open_groups("train", *SETTINGS).num_images == 20 and "building it anew" in caplog.text
+    assert open_groups("train", *SETTINGS).num_images == 20 and "rebuilding it" in caplog.text
 
 
 def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
@@ -357,7 +357,7 @@ def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, 
     whole = extract(cache, images)[0]
     change_header(os.path.join("kept", *kept(cache)), **values)
     np.testing.assert_array_equal(extract(cache, images)[0], whole)
-    assert "computing them anew" in caplog.text
+    assert "computing them again" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
     line = entry.replace("CRC", str(json.loads(path.read_bytes().split(b" ", 1)[1])["crc32"])).encode()
     path.write_bytes(b"%08x %b\n" % (store.zlib.crc32(line), line))
     np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
-    assert "computing them anew" in caplog.text
+    assert "computing them again" in caplog.text
 
 
 @pytest.mark.parametrize(

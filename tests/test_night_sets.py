@@ -310,7 +310,7 @@ def test_unreadable_images_by_night_are_named_with_their_folder(tiny, night, wor
     for path in glob.glob("other/sub/*"):
         os.truncate(path, 100)
     line = fails(train, capsys, "--dataset_folder", tiny, *FLAGS, "--pseudo_target_folder", "other")
-    assert "mend or remove them in other" in line and "'other/sub/night@" in line
+    assert "fix or remove them in other" in line and "'other/sub/night@" in line
 
 
 # --- night as an augmentation in training

@@ -393,7 +393,7 @@ def fail_alone(seconds):
 
     def body(args, folder):
         if distributed.is_main():
-            raise UserError("mend it")
+            raise UserError("fix it")
         distributed.barrier()
 
     start = time.monotonic()
@@ -406,7 +406,7 @@ def fail_alone(seconds):
 
 def test_ranks_that_wait_for_one_that_has_failed_end_at_once(tiny):
     _, codes, errors = run_ranks(3, fail_alone, 5)
-    assert codes == [2, 2, 2] and "".join(errors).count("error: mend it") == 1
+    assert codes == [2, 2, 2] and "".join(errors).count("error: fix it") == 1
     assert max(float(open(f"seconds{rank}").read()) for rank in range(3)) < 8  # and not GRACE's 10
 
 

@@ -95,7 +95,7 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
     (workdir / "recipes" / "RESULTS.md").write_text("Before.\n{}\nold\n{}\nAfter.\n".format(*results_table.MARKS))
     with open("recipes/results_table.csv") as file:
         assert [line["row"] for line in csv.DictReader(file)] == ["cosface", "arcface", "soup_face", "fda_on_test"]
-    (workdir / "recipes" / "arcface.txt").write_text("--loss arcface --loss_m 0.2")  # another recipe: trained anew
+    (workdir / "recipes" / "arcface.txt").write_text("--loss arcface --loss_m 0.2")  # another recipe: trained again
     results_table.main([*flags, "--rows", "arcface"])
     changed = [path.parent.name for path, before in models.items() if path.stat().st_mtime_ns != before]
     assert changed == ["arcface"]

@@ -1,4 +1,4 @@
-"""Model soups: averages, the greedy choice, batch norm estimated anew, and soup.py as a user runs it."""
+"""Model soups: averages, the greedy choice, batch norm estimated again, and soup.py as a user runs it."""
 
 import csv
 import glob
@@ -95,7 +95,7 @@ def test_damaged_networks_are_refused_by_name():
             refuse_damaged(state, "x.pth")
 
 
-# --- batch norm estimated anew
+# --- batch norm estimated again
 
 
 def test_batch_norm_statistics_are_the_mean_of_the_batches():
@@ -120,7 +120,7 @@ def test_batch_norm_statistics_are_the_mean_of_the_batches():
         and network.backbone[1].momentum == 0.1
     )
     assert_equal(others, {key: network.state_dict()[key] for key in others})
-    with pytest.raises(UserError, match="a VGG16 has no batch norm to estimate anew: leave out --recalibrate_bn"):
+    with pytest.raises(UserError, match="a VGG16 has no batch norm to estimate again: leave out --recalibrate_bn"):
         with torch.device("meta"):
             recalibrate_batch_norm(GeoLocalizationNet("VGG16", 8), [])
 
@@ -210,7 +210,7 @@ def test_greedy_soup_of_one_is_that_ingredient_as_it_is(tiny, networks, workdir,
 def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir):
     recipe = workdir / "recipe.txt"
     recipe.write_text(
-        f"--dataset_folder {tiny} --batch_size 4 --lr 0.1 --image_size 64 --M 20  # a training's flags are passed over\n"
+        f"--dataset_folder {tiny} --batch_size 4 --lr 0.1 --image_size 64 --M 20  # a training's flags are skipped\n"
     )
     for workers in (0, 2):
         run(

@@ -1,4 +1,4 @@
-"""Descriptors on disk: what is written, gone on with, reused, made anew and removed."""
+"""Descriptors on disk: what is written, gone on with, reused, made again and removed."""
 
 import json
 import logging
@@ -236,7 +236,7 @@ def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
     damage(os.path.join("kept", *kept(cache)))
     values, _, seen = extract(cache, images)
     np.testing.assert_array_equal(values, whole)
-    assert seen == IMAGES - 1 and caplog.text.count("computing them anew") == 1
+    assert seen == IMAGES - 1 and caplog.text.count("computing them again") == 1
     assert extract(cache, images)[2] == 0
 
 
@@ -320,7 +320,7 @@ def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
 def test_a_cache_that_cannot_be_made(images, workdir):
     pathlib.Path("kept").write_text("")
     with pytest.raises(
-        UserError, match="the descriptors' cache kept cannot be used: .*; mend it, or give --no_descriptors_cache"
+        UserError, match="the descriptors' cache kept cannot be used: .*; fix it, or give --no_descriptors_cache"
     ):
         extract(DescriptorCache("kept"), images)
 

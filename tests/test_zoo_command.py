@@ -248,7 +248,7 @@ def test_files_put_there_by_hand_are_checked_too(server, network, folder):
     ):
         load_network("ResNet50_2048")
     save_network(network, folder / "ResNet18_512_cosplace.pth")
-    with pytest.raises(UserError, match="ResNet18_512 is a ResNet18 with 512-D descriptors: mend --backbone"):
+    with pytest.raises(UserError, match="ResNet18_512 is a ResNet18 with 512-D descriptors: fix --backbone"):
         load_network("ResNet18_512", backbone="VGG16")
     state = {**network.state_dict(), "aggregation.1.p": torch.tensor([float("nan")])}
     write_tensors(state, str(folder / "ResNet18_512_cosplace.pth"))

@@ -47,7 +47,7 @@ class Checkpoints:
         try:
             self._write(state)
         except UserError as error:
-            logging.error(f"error: {error}; the checkpoint of before stays, and the run goes on")
+            logging.error(f"error: {error}; the previous checkpoint stays, and the run goes on")
             self.is_behind = True
         return not self.is_behind
 

@@ -29,7 +29,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 class Parallel:
     """kind: "data" or "groups"; local_steps: between two averages of groups; moments: what becomes of the network's
-    Adam moments then: "keep" (each rank its own), "average", or "reset" (the optimizer begins anew). With one process
+    Adam moments then: "keep" (each rank its own), "average", or "reset" (the optimizer begins again). With one process
     nothing is communicated.
     """
 

@@ -97,7 +97,7 @@ class RunState:
             self.heads
         ):
             raise UserError(
-                f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: mend "
+                f"{source} was trained on {len(state['classifiers_state_dict'])} groups, not on {len(self.heads)}: fix "
                 "--groups_num"
             )
         for group, (head, head_state) in enumerate(zip(self.heads, state["classifiers_state_dict"], strict=True)):
@@ -191,7 +191,7 @@ def restore_domain(state, source, domain, optimizer):
     differences = describe_differences(state["domain_state_dict"], domain.state_dict())
     if differences:
         raise UserError(
-            f"the domain adaptation of {source} is of another kind or backbone: {differences}; mend --domain_adaptation"
+            f"the domain adaptation of {source} is of another kind or backbone: {differences}; fix --domain_adaptation"
         )
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)

@@ -100,7 +100,7 @@ class StepMonitor:
         logging.error("Images of iteration %d: %s", step, ", ".join(map(repr, names)))
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(("network", "head", "domain"), rates, strict=False))
         raise DivergedError(
-            f"{problem}, at the learning rates {rates}; the images are named above, and the last checkpoint is of before. "
+            f"{problem}, at the learning rates {rates}; the images are named above, and the last checkpoint is older. "
             f"{_ADVICE}"
         )
 
@@ -113,5 +113,5 @@ def check_finite(state_dict, epoch, iteration):
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise DivergedError(
                 f"{name} is not finite after iteration {iteration} of epoch {epoch}: no checkpoint is written, and "
-                f"the last one is of before. {_ADVICE}"
+                f"the last one is older. {_ADVICE}"
             )

@@ -83,7 +83,7 @@ def _part(part, scanned, pictures, report, cache_folder):
         if unlisted > 0:
             warnings.append(
                 f"{part.name}: {unlisted} images below the folder are not in its list {images_list_path(part.path)}; "
-                f"`python -m datasets.names {part.path}` makes it anew"
+                f"`python -m datasets.names {part.path}` makes it again"
             )
     known = np.isfinite(scanned.headings)
     return {

@@ -35,7 +35,7 @@ class TargetImages:
     def read(self, index, size, unreadable=None):
         """Image `index`, or the next that can be read, as uint8 (H, W, 3) resized to `size` (width, height).
 
-        unreadable: a list that gets (path, reason) of the images passed over. Raises ImageError when none can be read.
+        unreadable: a list that gets (path, reason) of the images skipped. Raises ImageError when none can be read.
         """
         for offset in range(len(self)):
             path = os.path.join(self.folder, self.names[(index + offset) % len(self)])

@@ -178,7 +178,7 @@ def refuse_swapped(photos):
 
 def find_photos(paths):
     """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are
-    passed over.
+    skipped.
     """
     found = []
     for number, path in enumerate(paths):

@@ -100,7 +100,7 @@ def place_photos(photos, zone=None):
         ),
     )
     if not photos:
-        raise UserError(f"no photo is near UTM zone {zone[0]}{zone[1]}; mend --utm_zone, or leave it out")
+        raise UserError(f"no photo is near UTM zone {zone[0]}{zone[1]}; fix --utm_zone, or leave it out")
     return photos, project(*_degrees(photos), zone), zone, rejected
 
 
