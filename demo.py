@@ -8,12 +8,15 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 import commons
 import train
 from datasets.test_dataset import TestDataset
+from datasets.train_dataset import Batch
 from demo_city import __main__ as demo_city
 from eval import descriptor_cache
 from model.checkpoints import load_network, load_run_state
@@ -23,10 +26,12 @@ from parser import parse_arguments
 from support.files import replacing
 from support.processor import processor_name
 from support.progress import describe_seconds
-from test import chance_recall, test
+from test import TestResult, chance_recall, test
+from training.build import make_head, make_network
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
-from training.run_state import RunState
+from training.resuming import find_run_to_resume
+from training.run import Run
 from visualizations import save_predictions
 
 # seconds on 2 cores
@@ -44,7 +49,7 @@ TEST_SETS = (
 )
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="demo.py",
         allow_abbrev=False,
@@ -64,19 +69,17 @@ def main(argv=None):
     own, rest = parser.parse_known_args(argv)
     flags = [f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest]
     args = parse_arguments(argv=flags)
-    resumed_folder, problems = train.find_run_to_resume(args)
+    resumed_folder, problems = find_run_to_resume(args)
     is_given = any(flag.split("=")[0] == "--epochs_num" for flag in rest)
     args.epochs_num, plan = choose_epochs(args, is_given)
     print(plan, flush=True)
     start = time.monotonic()
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])
-    seconds = {"render": time.monotonic() - start}
-    return commons.run_experiment(
-        lambda args, folder: run(args, folder, own.folder, own.preds, seconds, problems, plan), args, resumed_folder
-    )
+    demo = Demo(own.folder, own.preds, {"render": time.monotonic() - start}, plan, problems)
+    return commons.run_experiment(demo.run, args, resumed_folder)
 
 
-def choose_epochs(args, is_given):
+def choose_epochs(args: argparse.Namespace, is_given: bool) -> tuple[int, str]:
     """How long to train on this machine: (the number of epochs, a line that says so). A few steps are timed, and the
     most epochs of a short list taken that fit the budget, so that the same choice gives the same numbers; a resumed run
     keeps its number. is_given: whether the number is the user's own.
@@ -89,7 +92,7 @@ def choose_epochs(args, is_given):
     choices = (args.epochs_num, *(epochs for epochs in SHORTER if epochs < args.epochs_num))
     epochs = args.epochs_num if is_given else next((n for n in choices if n * epoch <= BUDGETS["train"]), choices[-1])
     less = (
-        f"of the recipe's {args.epochs_num}, which would take {describe_seconds(args.epochs_num * epoch)} on this machine"
+        f"of the recipe's {args.epochs_num}, which would take {describe_seconds(args.epochs_num * epoch)} here"
         if epochs < args.epochs_num
         else "as in the recipe"
     )
@@ -99,14 +102,14 @@ def choose_epochs(args, is_given):
     )
 
 
-def seconds_a_step(args):
+def seconds_a_step(args: argparse.Namespace) -> float:
     """The median time of some training steps on random images."""
     device = commons.select_device(args.device)
-    network = train.make_network(args, None).to(device, memory_format=torch.channels_last)
-    head = train.make_head(args.loss, network.fc_output_dim, 500, seed=0).to(device)
+    network = make_network(args, None).to(device, memory_format=torch.channels_last)
+    head = make_head(args.loss, network.fc_output_dim, 500, seed=0).to(device)
     amp = MixedPrecision(training_dtype(args.use_amp16, args.amp_dtype, network, device)[0], device)
     optimizers = [make_adam(network, args.lr, device), make_adam(head, args.classifiers_lr, device)]
-    state = RunState(network, optimizers[0], [head], [optimizers[1]], amp.scaler)
+    state = Run(network, optimizers[0], [head], [optimizers[1]], amp)
     images = torch.rand(args.batch_size, 3, args.image_size, args.image_size, device=device)
     images, labels = (
         images.contiguous(memory_format=torch.channels_last),
@@ -115,81 +118,98 @@ def seconds_a_step(args):
     seconds = []
     for step in range(_WARM_UP + _TIMED):
         start = time.monotonic()
-        batch = step, step, images, labels, None, [], 0
-        train.train_one_epoch([batch], state, {0: (Objective(network, head), optimizers)}, amp, lambda step: 1.0)
+        batch = Batch(step, 0, step, step, images, labels, [])
+        train.train_one_epoch([batch], state, {0: Objective(network, head)})
         seconds.append(time.monotonic() - start)
     return statistics.median(seconds[_WARM_UP:])
 
 
-def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=""):
-    """Trains, evaluates, and writes results.md.
+@dataclass
+class Demo:
+    """What is run: where the cities are, how long is trained, and the seconds of the phases so far."""
 
-    args: of train.py; output_folder: of the run; demo_folder: of the cities; num_preds: images drawn beside each query;
-    seconds: of the phases so far; problems: with checkpoints, to be logged; plan: how long is trained, to be logged.
-    """
-    if plan:
-        logging.info(plan)
-    start = time.monotonic()
-    train.train(args, output_folder, problems)
-    seconds["train"] = time.monotonic() - start
+    folder: str  # of the cities
+    num_preds: int  # images drawn beside each query
+    seconds: dict[str, float]
+    plan: str  # a line that says how long is trained
+    problems: Sequence[str] = ()  # with checkpoints, to be logged
 
-    start = time.monotonic()
-    device = commons.select_device(args.device)
-    trained = load_network(os.path.join(output_folder, "best_model.pth"))
-    commons.set_seed(args.seed)
-    untrained = GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
-    amp_name = name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
-    dtype, _ = infer_dtype(args.infer_dtype, trained, device)
-    rows = []
-    for title, folder, queries in TEST_SETS:
-        dataset = TestDataset(
-            os.path.join(demo_folder, folder, "database"),
-            os.path.join(demo_folder, folder, queries),
-            args.positive_dist_threshold,
-            args.image_size if args.resize_test_imgs else None,
-        )
-        before, after = (
-            test(
-                dataset,
-                network.to(device, memory_format=torch.channels_last),
-                args.infer_batch_size,
-                device,
-                args.num_workers,
-                args.seed,
-                dtype=dtype,
-                cache=descriptor_cache(args),
+    def run(self, args: argparse.Namespace, output_folder: str) -> None:
+        """Trains, evaluates, and writes results.md. args: of train.py."""
+        logging.info(self.plan)
+        start = time.monotonic()
+        train.train(args, output_folder, self.problems)
+        self.seconds["train"] = time.monotonic() - start
+        start = time.monotonic()
+        rows, trained_in = self.evaluate(args, output_folder)
+        self.seconds["evaluate"] = time.monotonic() - start
+        self.write_table(args, rows, trained_in, os.path.join(output_folder, "results.md"))
+        over = [phase for phase, spent in self.seconds.items() if spent > BUDGETS[phase]]
+        if over:
+            logging.warning(f"Over the budget for 2 cores: {', '.join(over)}")
+
+    def evaluate(self, args: argparse.Namespace, output_folder: str) -> tuple[list[str], str]:
+        """Tests the trained and an untrained network: (rows of the table, what was trained in)."""
+        device = commons.select_device(args.device)
+        trained = load_network(os.path.join(output_folder, "best_model.pth"))
+        commons.set_seed(args.seed)
+        untrained = GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
+        networks = [network.to(device, memory_format=torch.channels_last) for network in (untrained, trained)]
+        dtype, _ = infer_dtype(args.infer_dtype, trained, device)
+        rows = []
+        for title, folder, queries in TEST_SETS:
+            dataset = TestDataset(
+                os.path.join(self.folder, folder, "database"),
+                os.path.join(self.folder, folder, queries),
+                args.positive_dist_threshold,
+                args.image_size if args.resize_test_imgs else None,
             )
-            for network in (untrained, trained)
-        )
-        rows.append(table_row(title, dataset, before, after))
-        if num_preds:
-            name = title.lower().replace(",", "").replace(" ", "_")
-            save_predictions(dataset, after, os.path.join(output_folder, "preds", name), num_preds, limit=_DRAWN)
-    seconds["evaluate"] = time.monotonic() - start
+            before, after = (
+                test(
+                    dataset,
+                    network,
+                    args.infer_batch_size,
+                    device,
+                    args.num_workers,
+                    args.seed,
+                    dtype=dtype,
+                    cache=descriptor_cache(args),
+                )
+                for network in networks
+            )
+            rows.append(table_row(title, dataset, before, after))
+            if self.num_preds:
+                name = title.lower().replace(",", "").replace(" ", "_")
+                pictures = os.path.join(output_folder, "preds", name)
+                save_predictions(dataset, after, pictures, self.num_preds, limit=_DRAWN)
+        return rows, name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
 
-    trained_on = f"{args.epochs_num} epochs of {args.iterations_per_epoch * args.batch_size} images, in {amp_name}, on {processor_name()}"
-    table = "\n".join(
-        [
+    def write_table(self, args: argparse.Namespace, rows: list[str], trained_in: str, path: str) -> None:
+        """Writes the table and logs it.
+
+        args: of train.py
+        rows: of the test sets
+        trained_in: the name of the type of numbers
+        path: of the file
+        """
+        images = args.iterations_per_epoch * args.batch_size
+        lines = [
             *TABLE_HEAD,
             *rows,
             "",
-            f"Trained for {trained_on}.",
+            f"Trained for {args.epochs_num} epochs of {images} images, in {trained_in}, on {processor_name()}.",
             "",
             "| phase | seconds | budget |",
             "|---|---|---|",
-            *(f"| {phase} | {spent:.0f} | {BUDGETS[phase]} |" for phase, spent in seconds.items()),
+            *(f"| {phase} | {spent:.0f} | {BUDGETS[phase]} |" for phase, spent in self.seconds.items()),
         ]
-    )
-    with replacing(os.path.join(output_folder, "results.md")) as temporary, open(temporary, "w") as file:
-        file.write(table + "\n")
-    logging.info(
-        "Results, R@N in percent with 95% intervals (also in results.md; predictions are drawn in preds/):\n\n"
-        + table
-        + "\n"
-    )
-    over = [phase for phase, spent in seconds.items() if spent > BUDGETS[phase]]
-    if over:
-        logging.warning(f"Over the budget for 2 cores: {', '.join(over)}")
+        table = "\n".join(lines) + "\n"
+        with replacing(path) as temporary, open(temporary, "w") as file:
+            file.write(table)
+        logging.info(
+            "Results, R@N in percent with 95% intervals (also in results.md; predictions are drawn in preds/):\n\n"
+            + table
+        )
 
 
 TABLE_HEAD = (
@@ -198,8 +218,8 @@ TABLE_HEAD = (
 )
 
 
-def table_row(title, dataset, untrained, trained):
-    def cell(result, n):
+def table_row(title: str, dataset: TestDataset, untrained: TestResult, trained: TestResult) -> str:
+    def cell(result: TestResult, n: int) -> str:
         low, high = result.intervals[result.recall_values.index(n)]
         return f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
 

@@ -21,6 +21,7 @@ from support.errors import UserError
 from support.workers import make_workers_loader
 from test import test
 from training.environment import describe_environment, write_environment
+from training.metrics import Metrics
 
 USED = {
     "help",
@@ -181,7 +182,7 @@ class Ingredients:
         )
         self.network, self.state_dicts = self._load()
         self.infer_dtype = chosen_infer_dtype(args.infer_dtype, self.network, self.device)
-        self.table = commons.Metrics(args.output + ".csv")
+        self.table = Metrics(args.output + ".csv")
 
     def _open_val_set(self):
         folder, args = self.args.val_set_folder, self.args

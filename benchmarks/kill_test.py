@@ -55,7 +55,7 @@ TRAINING = (
         "the validation's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is None
     ),
     Place("the write of metrics.csv", "commons:Metrics.add"),
-    Place("the end of an epoch", "train:RunState.end_epoch"),
+    Place("the end of an epoch", "train:Run.end_epoch"),
     Place("the resuming of a run", "train:keep_best_model"),
 )
 TESTING = (

@@ -21,8 +21,9 @@ from model.heads import CosFace
 from model.network import GeoLocalizationNet
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
-from training.parallel import Parallel
-from training.run_state import RunState
+from training.ranks import DataParallel, make_ranks
+from training.run import Run
+from training.sharded_head import ShardedHead
 
 # (bytes/s each way, seconds a hop, source); latencies are assumptions
 LINKS = {
@@ -182,15 +183,16 @@ def measure_rank(args):
     all-reduces take.
     """
     torch.manual_seed(0)
-    device, parallel = torch.device("cpu"), Parallel(args.measure_rank, args.local_steps, "average")
+    device, ranks = torch.device("cpu"), make_ranks(args.measure_rank, args.local_steps, "average")
     network = GeoLocalizationNet(args.backbone, args.dim).to(memory_format=torch.channels_last)
-    head, amp = CosFace(args.dim, args.check_classes), MixedPrecision(False, "auto", device)
-    run = RunState(network, make_adam(network, 1e-5, device), [head], [make_adam(head, 0.01, device)], amp.scaler)
-    if args.measure_rank == "data":
-        parallel.cut_heads(run)
-    objective = Objective(network, parallel.loss_of(head, args.check_classes))
-    share = parallel.batch_share(args.batch_size)
-    images = torch.randn(len(range(args.batch_size)[share.rows]), 3, args.image_size, args.image_size)
+    head, amp = CosFace(args.dim, args.check_classes), MixedPrecision(torch.float32, device)
+    run = Run(network, make_adam(network, 1e-5, device), [head], [make_adam(head, 0.01, device)], amp, ranks=ranks)
+    ranks.cut_heads(run)
+    shards = isinstance(ranks, DataParallel)
+    classes = distributed.share(args.check_classes)
+    objective = Objective(network, ShardedHead(head, classes, distributed) if shards else head)
+    rows = range(args.batch_size)[ranks.share(args.batch_size)]
+    images = torch.randn(len(rows), 3, args.image_size, args.image_size)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(args.check_classes, (args.batch_size,))
     seconds, once = [], {}
@@ -201,7 +203,7 @@ def measure_rank(args):
         for optimizer in (run.optimizer, *run.head_optimizers):
             optimizer.zero_grad(set_to_none=True)
         sum(objective(images, labels).values()).backward()
-        parallel.sum_gradients(run, head)
+        ranks.reduce_gradients(run, head)
         once = dict(distributed.traffic)
         for optimizer in (run.optimizer, *run.head_optimizers):
             optimizer.step()

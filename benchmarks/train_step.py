@@ -21,12 +21,13 @@ from benchmarks.pictures import make_pictures
 from datasets.bad_images import BadImages
 from datasets.groups import open_groups
 from datasets.schedule import Schedule
-from datasets.train_dataset import TrainDataset, make_loader
+from datasets.train_dataset import Batch, TrainDataset, make_loader
 from model.network import GeoLocalizationNet
 from training.acceleration import compiled, set_tf32
+from training.data import TrainingData
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
-from training.run_state import RunState
+from training.run import Run
 
 # name -> (what the backbone computes in, --tf32, --compile)
 OURS = {
@@ -88,17 +89,23 @@ class Ours:
         torch.manual_seed(0)
         network = GeoLocalizationNet(args.backbone, 512).to(device, memory_format=torch.channels_last)
         self.head = published.CosFace(512, _CLASSES).to(device)
-        self.optimizers = make_adam(network, 1e-5, device), make_adam(self.head, 0.01, device)
-        self.amp = MixedPrecision(dtype, device)
-        self.state = RunState(network, self.optimizers[0], [self.head], [self.optimizers[1]], self.amp.scaler)
-        self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
+        optimizers = make_adam(network, 1e-5, device), make_adam(self.head, 0.01, device)
+        trained = compiled(network, device) if compile_it else None
+        amp = MixedPrecision(dtype, device)
+        self.state = Run(network, optimizers[0], [self.head], [optimizers[1]], amp, trained=trained)
+        self.objective = Objective(self.state.trained, self.head)
 
     def run(self, batches):
         """Trains on the batches; returns their mean loss."""
-        train.train_one_epoch(batches, self.state, {0: (self.objective, self.optimizers)}, self.amp, lambda step: 1.0)
+        train.train_one_epoch(batches, self.state, {0: self.objective})
         loss = self.state.monitor.sums.means()["loss"]
         self.state.end_epoch()
         return loss
+
+
+def batch_of(step, images, labels):
+    """A batch of augmented images that are on the device."""
+    return Batch(step, 0, step, step, images, labels, [])
 
 
 def from_memory(args, device):
@@ -134,9 +141,7 @@ def from_memory(args, device):
         for step in range(args.steps):
             synchronize(device)
             start = time.perf_counter()
-            losses.append(
-                ours.run([(step, step, augment(images, step), labels, None, [], 0)]) if ours else published_step(step)
-            )
+            losses.append(ours.run([batch_of(step, augment(images, step), labels)]) if ours else published_step(step))
             synchronize(device)
             times.append(time.perf_counter() - start)
         reference_losses = reference_losses or losses
@@ -200,7 +205,8 @@ def end_to_end_ours(args, mode, device, folder, groups):
     dataset = TrainDataset(folder, groups, schedule)
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(args.size, scale=(0.5, 1)))
     loader = make_loader(dataset, 0, args.num_workers, device.type == "cuda")
-    batches = train.prepare_batches(loader, augment, None, schedule, device, device, BadImages(folder))
+    ours.state.bad_images = BadImages(folder)
+    batches = train.prepare_batches(loader, TrainingData(groups, schedule, dataset, augment), ours.state)
     row = timed(args, device, None, lambda steps: ours.run(itertools.islice(batches, steps)))
     batches.close()
     return row
@@ -213,9 +219,9 @@ def network_alone(args, mode, device):
         memory_format=torch.channels_last
     )
     labels = torch.arange(args.batch_size, device=device) % _CLASSES
-    return timed(
-        args, device, None, lambda steps: ours.run((step, step, images, labels, None, [], 0) for step in range(steps))
-    )["images/s"]
+    return timed(args, device, None, lambda steps: ours.run(batch_of(step, images, labels) for step in range(steps)))[
+        "images/s"
+    ]
 
 
 _WARM_UP = 5

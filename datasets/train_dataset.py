@@ -2,15 +2,18 @@
 
 import collections
 import os
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
+from datasets.batches import Tensors
+from datasets.groups import Groups
 from datasets.images import ImageError, ImageRows, read_size
-from datasets.night.augmentation import NightRows
-from datasets.night.pseudo_targets import num_day_rows
-from datasets.schedule import Share, round_from
-from datasets.target_dataset import DomainBatch
+from datasets.night.augmentation import NightAugmentation, NightRows
+from datasets.night.pseudo_targets import PseudoTargets, num_day_rows
+from datasets.schedule import Schedule, Share, round_from
+from datasets.target_dataset import DomainBatch, DomainImages
 from model.normalization import to_tensor
 from support.errors import UserError
 from support.workers import make_workers_loader
@@ -18,44 +21,101 @@ from support.workers import make_workers_loader
 _SIZE_SAMPLES = 32
 
 
-class TrainBatch(NamedTuple):
+@dataclass
+class Batch(Tensors):
+    """One step's images and labels, first as a worker reads them, later augmented and on the device."""
+
     step: int
-    images: torch.Tensor  # uint8 (b, 3, H, W), channels_last: the share's rows of the batch
+    group: int  # the group that the step trains
+    k: int  # how many batches the group has had before
+    seed: int  # of what is random in the network
+    images: torch.Tensor  # uint8 (b, 3, H, W), channels_last, this process's rows; float32 (b, 3, S, S) once augmented
     labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch
-    names: list  # of the images, those of a domain batch after them
-    unreadable: list  # (path, reason) of images that others replaced
-    resized: list  # paths of images that had another size than their fellows
-    error: str  # why training cannot go on; "" if it can
-    domain: DomainBatch | None = None  # of a run with domain adaptation
-    night: NightRows | None = None  # the images that NightAugmentation is to make night
+    names: list[str]  # of the images, those of the domain batch after them
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # (path, reason) of images that others replaced
+    resized: list[str] = field(default_factory=list)  # paths of images that had another size than the others
+    error: str = ""  # why training cannot go on
+    domain: DomainBatch | None = None  # with domain adaptation
+    night: NightRows | None = None  # the images that NightAugmentation turns into night
+
+    @property
+    def num_images(self) -> int:
+        """How many images were read for it."""
+        images = [self.images, self.domain and self.domain.images, self.night and self.night.targets]
+        return sum(len(part) for part in images if part is not None)
 
 
 class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
-    folder: where the images lie; groups: datasets.groups.Groups; schedule: datasets.schedule.Schedule; domain: the
-    datasets.target_dataset.DomainImages whose batches come along; pseudo_targets: PseudoTargets, which give the images
-    of half of each batch's classes; night: a NightAugmentation, which makes night of others; share: the Share of each
-    batch whose images are read (default: all). All images are brought to the size that most of the training images
-    have. Raises UserError when no image can be read.
+    All images are brought to the size that most of the training images have. Raises UserError when no image can be
+    read.
+
+    folder: where the images lie
+    groups: classes and their images
+    schedule: which classes a step trains
+    domain: the domain batches that come along, if any
+    pseudo_targets: give the images of half of each batch's classes, if any
+    night: turns other images into night, if given
+    share: the rows of each batch that are read (default: all)
     """
 
-    def __init__(self, folder, groups, schedule, domain=None, pseudo_targets=None, night=None, share=None):
+    def __init__(
+        self,
+        folder: str,
+        groups: Groups,
+        schedule: Schedule,
+        domain: DomainImages | None = None,
+        pseudo_targets: PseudoTargets | None = None,
+        night: NightAugmentation | None = None,
+        share: Share | None = None,
+    ):
         self.folder, self.groups, self.schedule, self.domain = folder, groups, schedule, domain
         self.pseudo_targets, self.night = pseudo_targets, night
         self.share = share or Share.whole(schedule.batch_size)
         self.size = self._usual_size()  # (width, height)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.schedule.steps
 
-    def __getitem__(self, step):
+    def __getitem__(self, step: int) -> Batch:
         _, group, k = self.schedule.at(step)
         labels = self.schedule.batch(group, k)
-        mine = range(len(labels))[self.share.rows]
-        images, error = ImageRows(len(mine), self.size), ""
         days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
-        draws = self.schedule.image_draws(group, k)
+        images, error = self._read(group, k, labels, days)
+        batch = Batch(
+            step,
+            group,
+            k,
+            self.schedule.network_seed(group, k),
+            to_tensor(images.array),
+            torch.from_numpy(labels),
+            images.names,
+            images.unreadable,
+            images.resized,
+            error,
+        )
+        if self.domain and not batch.error:
+            batch.domain, names, unreadable, batch.error = self.domain.read(group, k, self.size)
+            batch.names += names
+            batch.unreadable += unreadable
+        if self.night and not batch.error:
+            draws = self.schedule.night_draws(group, k)[:, :days]
+            try:
+                batch.night = self.night.prepare(draws, self.size, batch.unreadable, self.share)
+            except ImageError as problem:
+                batch.error = str(problem)
+        return batch
+
+    def rows(self) -> list[int]:
+        """The rows of a whole batch, and of the domain batch after it, that this process's names belong to."""
+        rows = [*range(self.share.count)[self.share.rows]]
+        return rows + [self.share.count + int(row) for row in self.domain.share.rows] if self.domain else rows
+
+    def _read(self, group: int, k: int, labels: np.ndarray, days: int):
+        """(the ImageRows of one image per class, "" or why there is no batch). Rows from `days` on are by night."""
+        mine = range(len(labels))[self.share.rows]
+        images, draws = ImageRows(len(mine), self.size), self.schedule.image_draws(group, k)
         for number, row in enumerate(mine):
             folder, groups, place = self.folder, self.groups, (group, labels[row])
             if row >= days:
@@ -68,38 +128,15 @@ class TrainDataset(torch.utils.data.Dataset):
             # an unreadable image is replaced by the next of its class
             if not images.fill(number, folder, map(groups.image_name, round_from(candidates, draws[row]))):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
-                error = (
-                    f"none of the {len(candidates)} images of class {class_id} can be read ({images.unreadable[-1][0]!r}: "
-                    f"{images.unreadable[-1][1]}); fix or remove them in {folder}"
+                path, reason = images.unreadable[-1]
+                return images, (
+                    f"none of the {len(candidates)} images of class {class_id} can be read ({path!r}: {reason}); "
+                    f"fix or remove them in {folder}"
                 )
-                break
-        domain = night = None
-        names = images.names
-        if self.domain and not error:
-            domain, domain_names, unreadable, error = self.domain.read(group, k, self.size)
-            names = names + domain_names
-            images.unreadable += unreadable
-        if self.night and not error:
-            try:
-                night = self.night.prepare(
-                    self.schedule.night_draws(group, k)[:, :days], self.size, images.unreadable, self.share
-                )
-            except ImageError as problem:
-                error = str(problem)
-        return TrainBatch(
-            step,
-            to_tensor(images.array),
-            torch.from_numpy(labels),
-            names,
-            images.unreadable,
-            images.resized,
-            error,
-            domain,
-            night,
-        )
+        return images, ""
 
     def _usual_size(self):
-        """The size of most of some images spread over the classes that are trained: the same whatever the workers see."""
+        """The size of most of some images, spread over the trained classes: the same whatever the workers see."""
         sizes, reason = collections.Counter(), ""
         for sample in range(_SIZE_SAMPLES):
             group = sample % self.schedule.groups_num
@@ -114,9 +151,17 @@ class TrainDataset(torch.utils.data.Dataset):
         return sizes.most_common(1)[0][0]
 
 
-def make_loader(dataset, first_step, num_workers, pin_memory):
-    """A DataLoader over the batches from first_step to the run's end, one for the whole run, so that no epoch starts
-    with a wait.
+def make_loader(
+    dataset: TrainDataset, first_step: int, num_workers: int, pin_memory: bool
+) -> torch.utils.data.DataLoader:
+    """A DataLoader over the batches from a step to the run's end.
+
+    There is one for the whole run, so that no epoch starts with a wait.
+
+    dataset: whose items are batches
+    first_step: the step of the first batch
+    num_workers: processes that read images; 0 reads in this one
+    pin_memory: whether batches lie in page-locked memory, for CUDA
     """
     return make_workers_loader(
         dataset,
@@ -128,5 +173,5 @@ def make_loader(dataset, first_step, num_workers, pin_memory):
     )
 
 
-def _unchanged(batch):
+def _unchanged(batch: Batch):
     return batch

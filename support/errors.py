@@ -9,6 +9,8 @@ from support.escaping import escape
 class UserError(Exception):
     """What is wrong, where, and what to do, in one line. Scripts print it without a traceback and exit with code 2."""
 
+    on_all_ranks = False  # whether all ranks raise it at the same step
+
     def __str__(self):
         return escape(super().__str__())  # it may quote an untrusted file
 

@@ -1,11 +1,12 @@
 import json
 import os
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 import train
+from datasets.batches import Tensors
 from model import packing
 from model.checkpoints import load_network, save_network
 from model.network import GeoLocalizationNet
@@ -17,7 +18,8 @@ from training.transfer import to_device
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-class Batch(NamedTuple):
+@dataclass
+class Batch(Tensors):
     step: int
     images: torch.Tensor
     labels: torch.Tensor
@@ -34,7 +36,7 @@ def batches(number):
 @pytest.mark.parametrize("number", [0, 1, 5])
 def test_batches_come_in_order_and_whole(device, number):
     wanted = batches(number)
-    pinned = [batch._replace(images=batch.images.pin_memory()) for batch in wanted] if device == "cuda" else wanted
+    pinned = [batch.pin_memory() for batch in wanted] if device == "cuda" else wanted
     moved = list(to_device(pinned, torch.device(device)))
     assert [batch.step for batch in moved] == list(range(number))
     for batch, want in zip(moved, wanted, strict=True):

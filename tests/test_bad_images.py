@@ -23,7 +23,7 @@ from datasets.night.target_images import TargetImages
 from datasets.schedule import Schedule
 from datasets.target_dataset import DomainImages
 from datasets.test_dataset import TestDataset
-from datasets.train_dataset import TrainBatch, TrainDataset
+from datasets.train_dataset import Batch, TrainDataset
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import replacing
@@ -34,8 +34,8 @@ from tests.tiny import FLAGS
 
 
 def batch(unreadable=(), resized=(), error="", size=4, domain=None, night=None):
-    return TrainBatch(
-        0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night
+    return Batch(
+        0, 0, 0, 0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night
     )
 
 

@@ -15,7 +15,7 @@ import eval as eval_script
 import train
 from datasets.groups import build_groups
 from datasets.schedule import Schedule
-from datasets.target_dataset import DomainImages
+from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.train_dataset import TrainDataset, make_loader
 from model.domain_adaptation import DomainAutoencoder, DomainClassifier, make_domain_module
 from model.heads import CosFace
@@ -122,7 +122,7 @@ def test_objective(amp):
         plain = head.loss(network(images), labels)
         alone = Objective(network, head)(images, labels)
         before = network.backbone[1].running_mean.clone()
-        terms = Objective(network, head, domain)(images, labels, (domain_images, IS_TARGET))
+        terms = Objective(network, head, domain)(images, labels, DomainBatch(domain_images, IS_TARGET))
         expected = network.backbone(domain_images).float().mean((2, 3))
     assert list(alone) == ["classification"] and torch.equal(alone["classification"], plain)
     assert list(terms) == ["classification", "recorded"] and torch.equal(
@@ -193,7 +193,7 @@ def test_domain_batches_do_not_depend_on_workers_or_on_the_first_step(workdir):
     alone = [dataset[step] for step in range(30)]
     for first, workers in ((0, 2), (5, 1), (7, 0)):
         for batch, expected in zip(make_loader(dataset, first, workers, pin_memory=False), alone[first:], strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(batch.domain, expected.domain, strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(batch.domain.tensors(), expected.domain.tensors(), strict=True))
             assert batch.unreadable == expected.unreadable
     assert len({tuple(batch.domain.images[:, 0, 0, 0].tolist()) for batch in alone}) > 25
 

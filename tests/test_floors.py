@@ -31,7 +31,6 @@ MAY_IMPORT_SCRIPTS = {"demo.py"}  # it runs the others, one after another
 KNOWN: set[tuple[str, str]] = {
     ("augmentations.py", "datasets.schedule"),
     ("train.py", "eval"),
-    ("training/parallel.py", "commons"),
 }
 
 

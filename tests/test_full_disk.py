@@ -11,13 +11,13 @@ import sys
 
 import pytest
 
-import commons
 import eval as eval_script
 import train
 from support.errors import UserError
 from support.files import read_tensors
 from tests.test_end_to_end import run
 from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
+from training.metrics import Metrics
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def test_the_checkpoint_of_before_stays(tiny, workdir, monkeypatch, capsys):
 
 
 def test_rows_that_did_not_fit_are_written_in_the_end(workdir):
-    metrics = commons.Metrics("metrics.csv")
+    metrics = Metrics("metrics.csv")
     metrics.add(epoch=0)
     with file_size_limit(5), pytest.raises(UserError, match="metrics.csv cannot be written"):
         metrics.add(epoch=1)

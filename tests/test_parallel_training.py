@@ -25,7 +25,8 @@ from support.errors import UserError
 from support.files import read_tensors
 from tests.ranks import all_ranks, run_ranks
 from tests.tiny import FLAGS
-from training.parallel import Parallel
+from training import build
+from training.ranks import Alone, GroupParallel
 
 
 @pytest.fixture(autouse=True)
@@ -222,9 +223,9 @@ def plain_sgd(module, lr, device):
 def run_with_sgd(*flags, place=None):
     """train.py with plain gradient descent; place: of two ranks that train a group each, but alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "make_adam", plain_sgd)
+        patch.setattr(build, "make_adam", plain_sgd)
         if place is not None:
-            patch.setattr(Parallel, "places", lambda parallel: (place, 2))
+            patch.setattr(Alone, "places", (place, 2))
         run(*flags)
 
 
@@ -260,14 +261,14 @@ def record_averages(*flags):
     """The digests of this rank's network and moments wherever the networks have been averaged."""
     digests = []
     with pytest.MonkeyPatch.context() as patch:
-        average = Parallel._average_networks
+        average = GroupParallel._average_networks
 
         def recorded(parallel, run):
             average(parallel, run)
             moments = [entry["exp_avg"] for entry in run.optimizer.state.values()]
             digests.append((digest_tensors(run.network.state_dict()), digest_tensors(dict(enumerate(moments)))))
 
-        patch.setattr(Parallel, "_average_networks", recorded)
+        patch.setattr(GroupParallel, "_average_networks", recorded)
         run(*flags)
     return digests
 
@@ -327,14 +328,14 @@ def test_groups_in_turn():
 def run_and_stop(step, number, *flags, rank=1):
     """train.py, in which at an iteration one rank alone gets a signal."""
     with pytest.MonkeyPatch.context() as patch:
-        factor = train.lr_factor
+        factor = build.lr_factor
 
         def stopping(name, steps, at):
             if at == step and distributed.rank() == rank:
                 os.kill(os.getpid(), number)
             return factor(name, steps, at)
 
-        patch.setattr(train, "lr_factor", stopping)
+        patch.setattr(build, "lr_factor", stopping)
         run(*flags)
 
 
@@ -478,13 +479,14 @@ _SCRIPT = """
 import os, sys
 sys.path.insert(0, {root!r})
 import distributed, train
-factor = train.lr_factor
+from training import build
+factor = build.lr_factor
 
 def dying(name, steps, at):
     if at == 5 and distributed.rank() == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         os.kill(os.getpid(), 9)
     return factor(name, steps, at)
-train.lr_factor = dying
+build.lr_factor = dying
 train.main()
 """
 

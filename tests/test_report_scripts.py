@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import commons
 import eval as eval_script
 import report.__main__ as curves_script
 import train
@@ -25,6 +24,7 @@ from support.errors import UserError
 from tests.pages import Page
 from tests.test_bad_input import fails
 from tests.tiny import FLAGS, place_image
+from training.metrics import Metrics
 
 
 def test_thumbnails_are_small(workdir):
@@ -129,11 +129,11 @@ def test_training_writes_event_files(tiny, workdir):
     train.main(["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", "1", "--epochs_num", "1", "--tensorboard"])
     folder = glob.glob("logs/default/*")[0]
     time.sleep(1.1)  # event files are named after the second, and read in the order of their names
-    resumed = commons.Metrics(f"{folder}/metrics.csv", 1, tensorboard=True)
+    resumed = Metrics(f"{folder}/metrics.csv", 1, tensorboard=True)
     for epoch in (1, 2, 3):
         resumed.add(epoch=epoch, group=0, loss=4.5 - epoch, **{"R@1": 50.0 + epoch})
     time.sleep(1.1)
-    commons.Metrics(f"{folder}/metrics.csv", 3, tensorboard=True).add(epoch=3, group=1, loss=0.25, **{"R@1": 60.0})
+    Metrics(f"{folder}/metrics.csv", 3, tensorboard=True).add(epoch=3, group=1, loss=0.25, **{"R@1": 60.0})
     metrics = read_metrics(f"{folder}/metrics.csv")
     events = accumulator.EventAccumulator(f"{folder}/tensorboard").Reload()
     for name in ("loss", "R@1", "group"):

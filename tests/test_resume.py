@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,7 @@ from support.files import read_tensors
 from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS
 from training.checkpoints import Checkpoints
+from training.ranks import ALONE
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # its checkpoints are a fifth of ResNet18's
@@ -178,9 +180,9 @@ def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
 
 def test_a_second_signal_ends_at_once(tiny, workdir):
     code = (
-        "import commons, os, signal, time, argparse\n"
+        "import commons, os, signal, time, argparse\nfrom support.signals import deferred_signals\n"
         "def body(args, folder):\n"
-        "    with commons.deferred_signals():\n"
+        "    with deferred_signals():\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "        time.sleep(60)\n"
@@ -325,8 +327,8 @@ def diverging(monkeypatch, step, change):
     original = train.prepare_batches
 
     def prepare(*args):
-        for item in original(*args):
-            yield (item[0], item[1], change(item[2]) if item[0] == step else item[2], *item[3:])
+        for batch in original(*args):
+            yield replace(batch, images=change(batch.images)) if batch.step == step else batch
 
     monkeypatch.setattr(train, "prepare_batches", prepare)
 
@@ -347,14 +349,14 @@ def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatc
 
 
 def test_weights_that_are_none_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
-    original = train.RunState.end_epoch
+    original = train.Run.end_epoch
 
     def end_epoch(run):
         with torch.no_grad():
             next(run.network.parameters())[0] = float("inf")
         original(run)
 
-    monkeypatch.setattr(train.RunState, "end_epoch", end_epoch)
+    monkeypatch.setattr(train.Run, "end_epoch", end_epoch)
     with pytest.raises(SystemExit):
         train.main(["--dataset_folder", tiny, *SHORT])
     assert "backbone.0.0.0.weight is not finite" in capsys.readouterr().err
@@ -466,7 +468,7 @@ def test_auto_begins_from_a_given_network_and_goes_on_with_its_run(tiny, workdir
 
 def test_checkpoints_are_due_at_the_first_stop_after_every_so_many_iterations(tmp_path):
     """Group-parallel runs can stop where networks are averaged alone."""
-    run = SimpleNamespace(epoch=1, iteration=4)
+    run = SimpleNamespace(epoch=1, iteration=4, ranks=ALONE)
     checkpoints = Checkpoints(run, tmp_path, 3)
     due = []
     for run.epoch, run.iteration in ((1, 5), (1, 6), (1, 8), (1, 10), (1, 12), (2, 2), (2, 4), (2, 6)):

@@ -1,5 +1,6 @@
 """What a run was made with and on, as plain values: what its results may depend on beyond its arguments."""
 
+import argparse
 import importlib.metadata
 import json
 import logging
@@ -7,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import torch
 
@@ -18,8 +20,8 @@ PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm",
 NUMERIC = ("torch", "numpy", "pillow", "device", "instructions", "threads", "memory_format", "deterministic")
 
 
-def describe_environment(device):
-    """{name: plain value} of versions, device, processor and settings."""
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device, processor and settings: name -> plain value."""
     return {
         **{package: _version(package) for package in PACKAGES},
         "python": platform.python_version(),
@@ -36,14 +38,14 @@ def describe_environment(device):
     }
 
 
-def describe_changes(before, now):
-    """["torch 2.6.0, now 2.7.0", ...] of what a run's numbers depend on."""
+def describe_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Which settings that a run's numbers depend on have changed: ["torch 2.6.0, now 2.7.0", ...]."""
     return [
         f"{name} {before[name]}, now {now[name]}" for name in NUMERIC if name in before and before[name] != now[name]
     ]
 
 
-def _version(package):
+def _version(package: str):
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -65,11 +67,15 @@ def _commit():
     return commit.strip() + ("+" if changes else "")
 
 
-def write_environment(folder, args, environment, /, **digests):
-    """Writes environment.json: how and on what the run was started, and in "resumed" how each time that it went on.
+def write_environment(folder: str, args: argparse.Namespace, environment: dict[str, Any], /, **digests) -> None:
+    """Writes environment.json: how and on what the run was started and, in "resumed", each time that it went on.
 
-    args: the Namespace; environment: of describe_environment; digests: {name: hexadecimal}. A disk that refuses is
-    logged, and no more.
+    A disk that refuses is only logged.
+
+    folder: of the run
+    args: of the command line
+    environment: as of describe_environment
+    digests: name -> hexadecimal digest
     """
     path = os.path.join(folder, "environment.json")
     entry = {

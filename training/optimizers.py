@@ -2,49 +2,57 @@
 
 import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 
-def make_adam(module, lr, device):
+def make_adam(module: nn.Module, lr: float, device: torch.device) -> torch.optim.Adam:
+    """Adam over all parameters of a module, which knows its first learning rate as `initial_lr`."""
     optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
     for parameters in optimizer.param_groups:
         parameters["initial_lr"] = lr
     return optimizer
 
 
-def lr_factor(name, steps, step):
-    """What the network's learning rate is multiplied by at a step: 1 (constant, published), or a linear warm-up over
-    the first twentieth of the run and then half a cosine down to 0.
+def lr_factor(name: str, steps: int, step: int) -> float:
+    """The factor on the network's learning rate at a step.
+
+    name: "constant" (1, published) or "cosine": a linear warm-up over the first twentieth of the run, then half a
+    cosine down to 0
+    steps: of the whole run
+    step: 0 to steps - 1
     """
     if name == "constant":
         return 1.0
     warmup = max(1, steps // 20)
-    return (
-        min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
-    )
+    progress = max(0, step - warmup) / max(1, steps - warmup)  # 0 to 1, after the warm-up
+    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class MixedPrecision:
     """Autocast and gradient scaling, or neither (float32): one loop serves both.
 
-    dtype: torch.float32, or the 16-bit type that model.precision chose; device: torch.device.
+    dtype: torch.float32, or the 16-bit type that model.precision chose
+    device: where the network is trained
     """
 
-    def __init__(self, dtype, device):
+    def __init__(self, dtype: torch.dtype, device: torch.device):
         self.enabled, self.dtype, self.device = dtype != torch.float32, dtype, device
         # bfloat16 has float32's range: its gradients need no scaling
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
-    def autocast(self):
+    def autocast(self) -> torch.autocast:
+        """The context that a forward pass runs in."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.enabled)
 
 
 @contextlib.contextmanager
-def on_device(head, optimizer, device):
-    """A head and its optimizer's state are on the device only while their group is trained."""
+def on_device(head: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> Iterator[None]:
+    """Within it, a head and its optimizer's state are on the device: only while their group is trained."""
 
-    def move(device):
+    def move(device: torch.device | str) -> None:
         head.to(device)
         for state in optimizer.state.values():
             for key, value in state.items():

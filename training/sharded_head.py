@@ -1,11 +1,14 @@
-"""A head whose classes are shared out among ranks (model parallelism, as in Partial FC, An et al., 2021): each rank has
-some rows of the weight, their gradient and their moments, and the softmax is exact.
+"""A head whose classes are shared among ranks (model parallelism, as in Partial FC, An et al., 2021).
 
-A step moves the batch's descriptors and their gradient, B x dim each, and three numbers an image; the replicated head's
-gradient would be classes x dim.
+Each rank has some rows of the weight, with their gradient and moments. The softmax is exact. A step sends the batch's
+descriptors and their gradient, B x dim each, and three numbers per image. The gradient of a whole head on each rank
+would be classes x dim.
 """
 
+from typing import Any
+
 import torch
+from torch import nn
 
 from model.layers import full_precision
 
@@ -13,24 +16,26 @@ from model.layers import full_precision
 class ShardedHead:
     """The loss of a head that has only a rank's classes.
 
-    head: one of model.heads with the weight's rows `classes` (a slice) alone, at least one; ranks: the module
-    distributed.
+    head: one of model.heads, whose weight has only the rows of these classes, at least one
+    classes: this rank's slice of the group's classes
+    ranks: the module `distributed`
     """
 
-    def __init__(self, head, classes, ranks):
+    def __init__(self, head: nn.Module, classes: slice, ranks: Any):
         self.head, self.classes, self.ranks = head, classes, ranks
 
-    def loss(self, descriptors, labels):
-        """The mean loss of the whole batch, the same on every rank; its gradients are this rank's parts of those of the
-        network.
+    def loss(self, descriptors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean loss of the whole batch, the same on every rank.
 
-        descriptors: (b, dim) of this rank's share of the batch; labels: int64 (B,) of the whole batch.
+        Its gradients are this rank's parts of the network's gradients.
+
+        descriptors: (b, dim) of this rank's share of the batch; labels: int64 (B,) of the whole batch
         """
         everyones = _GatheredRows.apply(descriptors, len(labels), self.ranks)  # (B, dim)
         here = (labels >= self.classes.start) & (labels < self.classes.stop)
         return self.head.loss(everyones, torch.where(here, labels - self.classes.start, -1), self._cross_entropy)
 
-    def _cross_entropy(self, logits, labels):
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor):
         with full_precision(logits.device.type):
             return _ShardedCrossEntropy.apply(logits, labels, self.ranks)
 
@@ -39,14 +44,14 @@ class _GatheredRows(torch.autograd.Function):
     """All ranks' rows, in order; backward, the sum of what all ranks' losses want of this rank's."""
 
     @staticmethod
-    def forward(ctx, rows, count, ranks):
+    def forward(ctx: Any, rows: torch.Tensor, count: int, ranks: Any) -> Any:
         ctx.ranks, ctx.part = ranks, ranks.share(count)
         return ranks.gather_rows(
             rows.detach(), [ranks.length(count, rank) for rank in range(ranks.size())], "descriptors"
         )
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         return ctx.ranks.all_reduce(gradient.contiguous(), "descriptors' gradient")[ctx.part], None, None
 
 
@@ -56,7 +61,7 @@ class _ShardedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, logits, labels, ranks):
+    def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor, ranks: Any) -> Any:
         largest = ranks.all_reduce(logits.amax(dim=1), "softmax", maximum=True)  # (B,)
         exponentials = (logits - largest.unsqueeze(1)).exp_()
         right = logits.gather(1, labels.clamp(min=0).unsqueeze(1)).squeeze(1)
@@ -67,7 +72,7 @@ class _ShardedCrossEntropy(torch.autograd.Function):
         return (total.log() + largest - right).mean()
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         exponentials, total, labels = ctx.saved_tensors
         softmax = exponentials / total.unsqueeze(1)
         rows = (labels >= 0).nonzero().squeeze(1)

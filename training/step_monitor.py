@@ -1,8 +1,11 @@
-"""Sums of an epoch's losses, and a stop as soon as a number is none."""
+"""Sums of an epoch's losses, and a stop as soon as a number is not finite."""
 
 import logging
 import math
+import time
 import zlib
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -16,43 +19,56 @@ class DivergedError(UserError):
     """A number of the training is not finite: nothing of it may reach a checkpoint."""
 
 
+@dataclass
 class EpochSums:
-    """What an epoch's row of metrics.csv is computed from: kept in the run's state, so that a resumed epoch has the
-    same row.
-    """
+    """The numbers behind an epoch's row of metrics.csv. They are in the run's state: a resumed epoch has the same row."""
 
-    def __init__(self, totals=None, steps=0, skipped_steps=0, skipped_in_a_row=0, images_crc32=0, seconds=0.0):
-        self.totals = totals or {}  # {name: the sum over steps}
-        self.steps = steps
-        self.skipped_steps, self.skipped_in_a_row = skipped_steps, skipped_in_a_row
-        self.images_crc32 = images_crc32  # of the names of all images so far, in their order
-        self.seconds = seconds
+    totals: dict[str, float] = field(default_factory=dict)  # name -> sum over steps
+    steps: int = 0
+    skipped_steps: int = 0
+    skipped_in_a_row: int = 0
+    images_crc32: int = 0  # of the names of all images so far, in their order
+    seconds: float = 0.0
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, of which EpochSums(**values) makes the same again."""
         return dict(vars(self))
 
-    def means(self):
-        """{name: mean over the steps}."""
+    def means(self) -> dict[str, float]:
+        """The mean of each loss over the steps: name -> mean."""
         return {name: total / self.steps for name, total in self.totals.items()}
 
 
 class StepMonitor:
-    """Takes each step's losses into `sums`, an epoch's EpochSums. On CUDA that is done one step late, so that the
-    device never waits.
+    """Adds each step's losses to `sums`, an epoch's EpochSums. On CUDA it does so one step late: the device never waits.
 
-    scaler: the GradScaler. Raises DivergedError, naming the step, its images and the learning rates, when a loss is not
-    finite, or the scaler has skipped MAX_SKIPPED_IN_A_ROW steps.
+    Raises DivergedError when a loss is not finite, or when the scaler has skipped MAX_SKIPPED_IN_A_ROW steps. The error
+    names the step and the learning rates; the log names the step's images.
+
+    scaler: of the run's gradients
     """
 
-    def __init__(self, scaler):
-        self.scaler, self.sums, self._waiting, self._scale = scaler, EpochSums(), None, None
+    def __init__(self, scaler: torch.amp.GradScaler):
+        self.scaler, self.sums, self._waiting = scaler, EpochSums(), None
+        self._scale, self._start = None, time.monotonic()
 
-    def begin(self):
-        """To be called before the steps of an epoch."""
+    def begin(self) -> None:
+        """To be called before the steps of an epoch, or before those that are left of it."""
+        self._start = time.monotonic() - self.sums.seconds
+        self.read_scale()
+
+    def read_scale(self) -> None:
+        """Takes the gradient scaler's scale as it is, though it may be lower than after the last step."""
         self._scale = self.scaler.get_scale()
 
-    def add(self, step, terms, names, rates):
-        """terms: {name: scalar tensor}; names: of the images; rates: learning rates."""
+    def add(self, step: int, terms: dict[str, torch.Tensor], names: list[str], rates: list[float]) -> None:
+        """Takes the losses of a step.
+
+        step: its number in the run
+        terms: {name: scalar}, whose sum is the loss
+        names: of the step's images
+        rates: learning rates of the network, the head, and the domain adaptation
+        """
         loss = sum(terms.values())
         parts = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         values = {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
@@ -67,9 +83,10 @@ class StepMonitor:
         self._waiting = step, list(values), copied, event, names, rates
         if event is None:
             self.flush()
+        self.sums.seconds = time.monotonic() - self._start
 
-    def flush(self):
-        """Takes in the last step too: to be called before anything is kept."""
+    def flush(self) -> None:
+        """Takes the last step too. To be called before anything is kept."""
         if self._waiting is None:
             return
         (step, keys, copied, event, names, rates), self._waiting = self._waiting, None
@@ -96,7 +113,7 @@ class StepMonitor:
             )
 
     @staticmethod
-    def _stop(step, names, rates, problem):
+    def _stop(step: int, names: list[str], rates: list[float], problem: str) -> None:
         logging.error("Images of iteration %d: %s", step, ", ".join(map(repr, names)))
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(("network", "head", "domain"), rates, strict=False))
         raise DivergedError(
@@ -105,9 +122,13 @@ class StepMonitor:
         )
 
 
-def check_finite(state_dict, epoch, iteration):
-    """Raises DivergedError unless all floating-point values of a network or head are finite: what a checkpoint must not
-    hold.
+def check_finite(state_dict: dict[str, torch.Tensor], epoch: int, iteration: int) -> None:
+    """Raises DivergedError unless all floating-point values of a network or head are finite.
+
+    A checkpoint must hold no others.
+
+    state_dict: of the network or head
+    epoch, iteration: where the run is, for the message
     """
     for name, value in state_dict.items():
         if value.is_floating_point() and not torch.isfinite(value).all():

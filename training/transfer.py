@@ -1,12 +1,20 @@
 """Batches on the computing device, one ahead."""
 
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
 import torch
 
+from datasets.batches import Tensors
+from datasets.train_dataset import Batch
 
-def to_device(batches, device):
-    """Yields batches (named tuples, which may hold others) with all their tensors on `device`.
+B = TypeVar("B", bound=Tensors)
 
-    From pinned memory to a CUDA device the next batch is copied, on a stream of its own, while this one is computed on.
+
+def to_device(batches: Iterable[B], device: torch.device) -> Iterator[B]:
+    """Yields batches with all their tensors on the device.
+
+    From pinned memory to a CUDA device the next batch is copied on a stream of its own, while this one is computed on.
     """
     if device.type != "cuda":
         for batch in batches:
@@ -24,23 +32,13 @@ def to_device(batches, device):
         yield _arrived(*waiting)
 
 
-def _moved(value, device):
-    if isinstance(value, torch.Tensor):
-        return value.to(device, non_blocking=True)
-    return type(value)(*(_moved(item, device) for item in value)) if _is_batch(value) else value
+def _moved(batch: Batch, device: torch.device):
+    return batch.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
-def _arrived(batch, event):
-    torch.cuda.current_stream().wait_event(event)
-    for value in batch:
-        if isinstance(value, torch.Tensor):
-            value.record_stream(
-                torch.cuda.current_stream()
-            )  # its memory is not reused before the work that is queued here is done
-        elif _is_batch(value):
-            _arrived(value, event)
+def _arrived(batch: Batch, event: torch.cuda.Event):
+    stream = torch.cuda.current_stream()
+    stream.wait_event(event)
+    for tensor in batch.tensors():
+        tensor.record_stream(stream)  # its memory is not reused before the work queued here is done
     return batch
-
-
-def _is_batch(value):
-    return isinstance(value, tuple) and hasattr(value, "_fields")

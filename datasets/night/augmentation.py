@@ -1,10 +1,11 @@
 """Night as an augmentation of training batches: which images, with which targets, and on the device the night itself."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from datasets.batches import Tensors
 from datasets.night.fourier import fda
 from datasets.night.post_processing import PostProcessing
 from datasets.night.target_images import TargetImages
@@ -38,7 +39,8 @@ def open_night(method, probability, beta, target_folder):
     )
 
 
-class NightRows(NamedTuple):
+@dataclass
+class NightRows(Tensors):
     """What a worker prepares of a batch."""
 
     rows: torch.Tensor  # int64 (n,): the images that become night

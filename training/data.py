@@ -1,0 +1,122 @@
+"""What a run trains, validates and tests on, and how its batches are augmented."""
+
+import argparse
+import logging
+from dataclasses import dataclass, replace
+
+from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
+from datasets.groups import Groups, open_groups
+from datasets.night.augmentation import NightAugmentation, open_night
+from datasets.night.pseudo_targets import open_pseudo_targets
+from datasets.same_lists import check_same_lists
+from datasets.schedule import Schedule, Share
+from datasets.target_dataset import DomainImages
+from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.train_dataset import Batch, TrainDataset
+from support.errors import UserError
+from training.ranks import Alone
+
+
+@dataclass
+class TrainingData:
+    """Groups, the schedule of their batches, and the sets of images."""
+
+    groups: Groups
+    schedule: Schedule
+    dataset: TrainDataset
+    augment: TrainAugmentation
+    val_set: TestDataset | None = None
+    test_set: TestDataset | None = None
+
+    def augmented(self, batch: Batch) -> Batch:
+        """A batch of uint8 images, augmented: float32 (b, 3, S, S), normalised. A function of (seed, group, k)."""
+        schedule, night, images, domain = self.schedule, self.dataset.night, batch.images, batch.domain
+        if night:
+            images = night(images, batch.night, schedule.night_seed(batch.group, batch.k))
+        images = self.augment(images, schedule.augmentation_seed(batch.group, batch.k), self.dataset.share)
+        if domain:
+            seed = schedule.domain_augmentation_seed(batch.group, batch.k)
+            domain = replace(domain, images=self.augment(domain.images, seed, self.dataset.domain.share))
+        return replace(batch, images=images, domain=domain, night=None)
+
+
+def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData:
+    """Opens all data of a training. Raises UserError when something is missing, or does not fit together.
+
+    args: of train.py
+    seed: of all that is drawn
+    ranks: how processes share the work
+    """
+    groups = open_groups(args.train_set_folder, args.M, args.alpha, args.N, args.L, args.min_images_per_class)
+    if args.groups_num > groups.num_groups:
+        raise UserError(
+            f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
+            f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}"
+        )
+    schedule = Schedule(
+        [groups.num_classes(group) for group in range(args.groups_num)],
+        args.batch_size,
+        args.iterations_per_epoch,
+        args.epochs_num,
+        seed,
+        args.local_steps,
+        ranks.places,
+    )
+    ranks.check(args, schedule.classes_per_group)
+    log_groups(groups, schedule)
+    dataset = _open_train_dataset(args, groups, schedule, ranks)
+    colors = color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue)
+    augment = TrainAugmentation(colors, RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
+    val_set = _open_test_dataset(args, args.val_set_folder)
+    test_set = _open_test_dataset(args, args.test_set_folder, args.database_folder, args.queries_folder)
+    logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    check_same_lists([val_set, test_set], _lists_of_targets(dataset))
+    return TrainingData(groups, schedule, dataset, augment, val_set, test_set)
+
+
+def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Schedule, ranks: Alone):
+    pseudo_targets = open_pseudo_targets(
+        args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L
+    )
+    night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
+    domain_images = None
+    if args.domain_adaptation:
+        # images that were made night are of the target domain too
+        folders = [folder for folder in (args.target_dataset_folder, args.pseudo_target_folder) if folder]
+        domain_images = DomainImages(
+            args.train_set_folder, groups, schedule, folders, args.domain_batch_size, ranks.share
+        )
+        logging.info(f"Target domain: {domain_images}")
+    share = Share(args.batch_size, ranks.share(args.batch_size))
+    return TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night, share)
+
+
+def _open_test_dataset(args: argparse.Namespace, folder: str, database: str | None = None, queries: str | None = None):
+    resize = args.image_size if args.resize_test_imgs else None
+    database, queries = find_database_folder(folder, database), find_queries_folder(folder, queries)
+    return TestDataset(database, queries, args.positive_dist_threshold, resize)
+
+
+def _lists_of_targets(dataset: TrainDataset):
+    """[(folder, names)] of the images that are no training images."""
+    night: NightAugmentation | None = dataset.night
+    sources = filter(None, (night and night.targets, dataset.pseudo_targets))
+    return [
+        *(dataset.domain.targets if dataset.domain else ()),
+        *((source.folder, source.names) for source in sources),
+    ]
+
+
+def log_groups(groups: Groups, schedule: Schedule) -> None:
+    """Logs how many classes and images each group has, and how often an epoch sees a class."""
+    seen = schedule.iterations_per_epoch * schedule.batch_size
+    for group, classes in enumerate(schedule.classes_per_group):
+        logging.info(
+            f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
+            f"{seen / classes:.1f} times an epoch"
+        )
+    num_images = sum(groups.num_group_images(group) for group in range(schedule.groups_num))
+    logging.info(
+        f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
+        f"{num_images} of {groups.num_images} images"
+    )

@@ -1,0 +1,116 @@
+"""A training run: everything that a step changes, and how a step changes it."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from datasets.bad_images import BadImages
+from datasets.train_dataset import Batch, TrainDataset
+from model.network import GeoLocalizationNet
+from support.signals import deferred_signals
+from training.objective import Objective
+from training.optimizers import MixedPrecision, on_device
+from training.ranks import ALONE, Alone
+from training.run_state import load_state, state_of
+from training.step_monitor import EpochSums, StepMonitor
+
+
+@dataclass
+class Run:
+    """What is trained, with what, and how far it is. training.run_state writes and reads it."""
+
+    network: GeoLocalizationNet
+    optimizer: torch.optim.Optimizer
+    heads: list[nn.Module]  # one per group
+    head_optimizers: list[torch.optim.Optimizer]
+    amp: MixedPrecision
+    lr_factor: Callable[[int], float] = lambda step: 1.0  # what the network's learning rate is multiplied by at a step
+    trained: nn.Module | None = None  # the compiled network, which has the network's parameters; None: itself
+    domain: nn.Module | None = None  # what domain adaptation adds
+    domain_optimizer: torch.optim.Optimizer | None = None
+    bad_images: BadImages | None = None
+    ranks: Alone = ALONE
+    facts: dict[str, Any] = field(default_factory=dict)  # plain values that are written with the state
+
+    epoch: int = 0  # epochs that are done, validation included
+    iteration: int = 0  # steps of this epoch that are done
+    best_recall1: float = -1.0  # percent; -1 before the first validation
+    is_whole: bool = True  # False within a step: no run can go on from such a state
+
+    def __post_init__(self):
+        self.trained = self.trained or self.network
+        self.scaler = self.amp.scaler
+        self.monitor = StepMonitor(self.scaler)
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is random in it."""
+        return self.facts["seed"]
+
+    def begin_epoch(self) -> None:
+        """Makes the network ready for the epoch's steps that are left."""
+        self.network.train()
+        self.monitor.begin()
+
+    @contextlib.contextmanager
+    def training_groups(self, groups: Sequence[int], dataset: TrainDataset) -> Iterator[dict[int, Objective]]:
+        """Yields the objective of each group. Heads and their optimizers' states are on the device meanwhile."""
+        with contextlib.ExitStack() as stack:
+            for group in groups:
+                stack.enter_context(on_device(self.heads[group], self.head_optimizers[group], self.amp.device))
+            yield {group: self.ranks.objective(self, group, dataset) for group in groups}
+
+    @contextlib.contextmanager
+    def step(self, batch: Batch) -> Iterator[None]:
+        """A step, which no signal interrupts. What is random in it (stochastic depth) is a function of the batch."""
+        with deferred_signals():
+            self.is_whole = False
+            torch.manual_seed(batch.seed)
+            yield
+            self.iteration += 1
+            self.is_whole = True
+
+    def set_learning_rates(self, step: int) -> None:
+        """Sets the network's learning rate. Those of the heads stay: one that comes late has as much to learn."""
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = parameters["initial_lr"] * self.lr_factor(step)
+
+    def backward_and_update(self, loss: torch.Tensor, group: int) -> None:
+        """One step of Adam on the network, the group's head, and what domain adaptation adds.
+
+        loss: scalar, the sum of the objective's terms
+        group: which head has a part in it
+        """
+        optimizers = self.optimizers_of(group)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.ranks.reduce_gradients(self, self.heads[group])
+        for optimizer in optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
+
+    def optimizers_of(self, group: int) -> list[torch.optim.Optimizer]:
+        """The optimizers of a step: of the network, of the group's head, and of what domain adaptation adds."""
+        return [self.optimizer, self.head_optimizers[group], *filter(None, [self.domain_optimizer])]
+
+    def learning_rates(self, group: int) -> list[float]:
+        """The learning rates of optimizers_of(group)."""
+        return [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers_of(group)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As training.run_state.state_of."""
+        return state_of(self)
+
+    def load(self, state: dict[str, Any], source: str, published_order: Callable[[int], np.ndarray]) -> None:
+        """As training.run_state.load_state."""
+        load_state(self, state, source, published_order)
+
+    def end_epoch(self) -> None:
+        """Counts the epoch, after its validation."""
+        self.epoch, self.iteration, self.monitor.sums = self.epoch + 1, 0, EpochSums()
