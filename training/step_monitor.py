@@ -21,7 +21,7 @@ class DivergedError(UserError):
 
 @dataclass
 class EpochSums:
-    """The numbers behind an epoch's row of metrics.csv. They are in the run's state: a resumed epoch has the same row."""
+    """The numbers behind an epoch's row of metrics.csv, kept in the run's state: a resumed epoch has the same row."""
 
     totals: dict[str, float] = field(default_factory=dict)  # name -> sum over steps
     steps: int = 0
@@ -40,7 +40,7 @@ class EpochSums:
 
 
 class StepMonitor:
-    """Adds each step's losses to `sums`, an epoch's EpochSums. On CUDA it does so one step late: the device never waits.
+    """Adds each step's losses to `sums`, an EpochSums. On CUDA it does so one step late: the device never waits.
 
     Raises DivergedError when a loss is not finite, or when the scaler has skipped MAX_SKIPPED_IN_A_ROW steps. The error
     names the step and the learning rates; the log names the step's images.
