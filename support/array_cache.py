@@ -58,7 +58,7 @@ def open_or_build(path: str, open_cache: Callable[[], Any], build: Callable[[], 
         return build() if opened is None else opened
 
 
-def _stamp(path):
+def _stamp(path: str) -> tuple | None:
     """What changes whenever the cache is saved again."""
     try:
         status = os.stat(os.path.join(path, _HEADER))
@@ -67,7 +67,7 @@ def _stamp(path):
         return None
 
 
-def _name_of_leftover(entry):
+def _name_of_leftover(entry: str) -> str:
     """The name of the cache that a temporary folder of `save` belongs to; "" for other folders."""
     return entry.removeprefix(_BUILDING).removesuffix(_OLD)[:-_RANDOM] if entry.startswith(_BUILDING) else ""
 
@@ -192,7 +192,7 @@ def settled(mtime_ns: int, now_ns: int | None = None) -> bool:
     return mtime_ns < (time.time_ns() if now_ns is None else now_ns) - _MTIME_STEP
 
 
-def _rename_folder(source, target):
+def _rename_folder(source: str, target: str) -> None:
     try:
         os.rename(source, target)
     except OSError as error:

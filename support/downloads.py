@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from typing import BinaryIO
 
 from tqdm import tqdm
 
@@ -71,7 +72,7 @@ def is_address(text: str) -> bool:
     return urllib.parse.urlsplit(text).scheme in ("http", "https")
 
 
-def _fetch_checked(address, path, what, check, hash_prefix):
+def _fetch_checked(address: str, path: str, what: str, check: Callable[[str], object], hash_prefix: str | None) -> None:
     part = path + PART
     try:
         with open(part, "wb") as file, _open(address) as response:
@@ -85,7 +86,7 @@ def _fetch_checked(address, path, what, check, hash_prefix):
             os.unlink(part)
 
 
-def _receive(response, file, what):
+def _receive(response: http.client.HTTPResponse, file: BinaryIO, what: str) -> None:
     """Copies a response to a file. Raises OSError or HTTPException if it is cut off, too large, or takes too long."""
     total = response.headers.get("Content-Length")
     total = int(total) if total and total.isdigit() else None
@@ -106,7 +107,7 @@ def _receive(response, file, what):
         raise http.client.HTTPException(f"the connection ended after {size / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
-def _check(part, check, hash_prefix):
+def _check(part: str, check: Callable[[str], object], hash_prefix: str | None) -> None:
     if hash_prefix:
         with open(part, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -118,12 +119,12 @@ def _check(part, check, hash_prefix):
         raise _WrongFileError(str(error)) from error
 
 
-def _refusal(error, problem, advice):
+def _refusal(error: Exception, problem: str, advice: str) -> UserError:
     kind = NotThereError if getattr(error, "code", None) in (404, 410) else UserError
     return kind(f"{problem} ({' '.join(str(error).split())}): {advice}")
 
 
-def _open(address):
+def _open(address: str) -> http.client.HTTPResponse:
     """The response to a GET. Raises OSError (HTTPError among them) or HTTPException."""
     if not is_address(address):
         raise OSError(f"{address} is no http or https address")
@@ -134,7 +135,7 @@ def _open(address):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https alone, and none from https to http."""
 
-    def redirect_request(self, request, response, code, message, headers, address):
+    def redirect_request(self, request, response, code, message, headers, address):  # noqa: ANN001
         if not is_address(address) or (request.type == "https" and urllib.parse.urlsplit(address).scheme != "https"):
             raise urllib.error.HTTPError(
                 request.full_url, code, f"it leads to {address}, which is not followed", headers, response

@@ -18,7 +18,7 @@ from support.errors import UserError
 _LARGEST_JSON = 1 << 20  # bytes
 
 
-def _published_numpy_float():
+def _published_numpy_float() -> list[tuple]:
     """What torch.load must allow for a numpy float64 in a published last_checkpoint.pth, and nothing more.
 
     numpy's module has an old and a new path.
@@ -35,7 +35,7 @@ def _published_numpy_float():
 def read_tensors(path: str) -> Any:
     """Reads a file of tensors and plain values: torch.load on the CPU with weights_only=True.
 
-    Raises UserError when the file is missing, holds other objects, or is damaged; its checksums show a single wrong bit.
+    Raises UserError when the file is missing, holds other objects, or is damaged (checksums show even one wrong bit).
     """
     try:
         check_sums(path)
@@ -97,7 +97,7 @@ def check_sums(path: str) -> None:
         raise UserError(f"{path} is damaged (the checksum of its entry {damaged!r} is wrong); fetch or save it again")
 
 
-def _forget_pages(path):
+def _forget_pages(path: str) -> None:
     """Writes a file to the disk and drops it from memory, so that reading it reads the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -128,7 +128,7 @@ def parse_object(text: bytes | str) -> dict:
     return value
 
 
-def _finite(text):
+def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is not a finite number")
@@ -164,14 +164,14 @@ def replacing(path: str, previous: str | None = None) -> Iterator[str]:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Deletes the temporary files of `replacing` that a killed process left. No other process may write to `folder`."""
+    """Deletes temporary files of `replacing` that a killed process left in a folder, to which no other may write."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(".tmp"):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder, name))
 
 
-def _keep_as(path, previous):
+def _keep_as(path: str, previous: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(previous)
     with contextlib.suppress(FileNotFoundError):
@@ -183,7 +183,7 @@ def _keep_as(path, previous):
             os.replace(path, previous)  # a file system without links: for a moment there is no file at `path`
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: str) -> None:
     """Writes renames to the disk. A folder that cannot be opened or synced (some network disks) gets there soon."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

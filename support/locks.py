@@ -82,12 +82,12 @@ class FileLock:
             fcntl.flock(self._handle, fcntl.LOCK_UN)
             self._close()
 
-    def _close(self):
+    def _close(self) -> None:
         os.close(self._handle)
         self._handle, self.alone = None, False
         _held.discard(self)
 
-    def _name_holder(self):
+    def _name_holder(self) -> None:
         with contextlib.suppress(OSError):  # on a full disk the log says less
             os.ftruncate(self._handle, 0)
             if self.alone:
@@ -96,10 +96,10 @@ class FileLock:
 
 
 @functools.cache
-def _leave_to_the_parent():
+def _leave_to_the_parent() -> None:
     """From now on a forked child closes its copies of locks: they end with the parent, even if the child lives on."""
 
-    def close_all():
+    def close_all() -> None:
         for lock in list(_held):
             lock._close()
 
@@ -164,17 +164,17 @@ def remove_leftovers(folder: str, name_of: Callable[[str], str], held: str = "")
 
 
 @functools.cache
-def _warn_once(message):
+def _warn_once(message: str) -> None:
     logging.warning(message)
 
 
-def _holder(handle):
+def _holder(handle: int) -> str:
     """The process that holds a lock alone, in words; "" if the file has anything but a number and a host's name."""
     found = re.fullmatch(rb"(\d{1,9}) ([\w.-]{1,64})\n", os.pread(handle, 100, 0))
     return f" (process {found[1].decode()} on {found[2].decode()})" if found else ""
 
 
-def _try(handle, mode):
+def _try(handle: int, mode: int) -> bool:
     try:
         fcntl.flock(handle, mode | fcntl.LOCK_NB)
         return True
@@ -182,7 +182,7 @@ def _try(handle, mode):
         return False
 
 
-def _is_file(handle, path):
+def _is_file(handle: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except FileNotFoundError:
