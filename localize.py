@@ -16,7 +16,7 @@ from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder
 from localization import calibration
 from localization.database_index import holds_index, open_index
 from localization.localization import Located, describe
-from localization.localization_formats import FORMATS, printable
+from localization.localization_formats import FORMATS
 from localization.photos import MAX_PIXELS, Photos
 from localization.position import METHODS
 from localization.reliability import check_drawing, draw_reliability
@@ -29,6 +29,7 @@ from retrieval import cache
 from retrieval.descriptors import extract_descriptors
 from retrieval.identity import identity_key, weights_digest
 from support.errors import UserError
+from support.escaping import printable
 from support.files import replacing
 
 USED = {

@@ -5,6 +5,7 @@ import os
 import re
 
 from support.errors import UserError
+from support.escaping import printable
 from support.files import replacing
 
 FILE = "bad_images.txt"
@@ -135,10 +136,8 @@ def count_images(batch):
 
 
 def escape(text):
-    """A text in which what is no printable character, and a backslash, is written as in a Python string: one line, no
-    TAB.
-    """
-    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+    """A text in one line without TAB, which unescape() reverses: printable() of it, with backslashes doubled."""
+    return printable(text.replace("\\", "\\\\"))
 
 
 def unescape(text):

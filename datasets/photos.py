@@ -1,39 +1,56 @@
 """Finding a user's photos among files and folders."""
 
 import os
+from collections.abc import Collection, Sequence
 
 from PIL import Image
 
 from support.errors import UserError
 
-_HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: named, not skipped
+_HEIC = (".heic", ".heif", ".avif")  # photos too, though Pillow may not read them: named, not skipped
 
 
-def find_photos(paths):
-    """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders
-    searched through for names of image formats, in order, hidden files skipped. Raises UserError when a path is
-    missing or there is no photo.
+def find_photos(paths: Sequence[str]) -> tuple[list[str], int]:
+    """(the photos among files and folders, how many other files the folders hold), by photos_below.
+
+    Photos have the extension of HEIC or of a format that Pillow reads. Raises UserError when a path is missing or there
+    is no photo.
     """
     Image.init()
-    extensions = {
-        extension for extension, format_ in Image.registered_extensions().items() if format_ in Image.OPEN
-    } | set(_HEIC)
+    formats = Image.registered_extensions().items()
+    extensions = {extension for extension, format_ in formats if format_ in Image.OPEN} | set(_HEIC)
     photos, others = [], 0
     for path in paths:
-        if not os.path.isdir(path):
-            if not os.path.exists(path):
-                raise UserError(f"there is no photo or folder {path!r}; check the path")
-            photos.append(path)
-            continue
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(name for name in files if not name.startswith(".")):
-                if os.path.splitext(name)[1].lower() in extensions:
-                    photos.append(os.path.join(folder, name))
-                else:
-                    others += 1
+        found, number = photos_below(path, extensions)
+        photos += found
+        others += number
     if not photos:
         raise UserError(
             f"there is no photo in {', '.join(map(repr, paths))}" + (f", only {others} other files" if others else "")
         )
+    return photos, others
+
+
+def photos_below(path: str, extensions: Collection[str]) -> tuple[list[str], int]:
+    """(the photos at a path, how many other files are there): a file itself, whatever its name, or those of a folder.
+
+    Folders are searched with all their subfolders, in the order of names; links are followed, hidden files and folders
+    skipped. extensions: of photos' names, in lower case. Raises UserError when the path is missing.
+    """
+    if not os.path.isdir(path):
+        if not os.path.exists(path):
+            raise UserError(f"there is no photo or folder {path!r}; check the path")
+        return [path], 0
+    photos, others, seen = [], 0, set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if (real := os.path.realpath(folder)) in seen:  # links may lead round in circles
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in sorted(name for name in files if not name.startswith(".")):
+            if os.path.splitext(name)[1].lower() in extensions:
+                photos.append(os.path.join(folder, name))
+            else:
+                others += 1
     return photos, others

@@ -1,8 +1,8 @@
-"""Which rank failed first, and who says so: a noticeboard that all ranks read, and a pulse by which the dead are told.
+"""Which rank failed first, and which rank logs it: by a noticeboard that all ranks read, and signs of life.
 
-A rank that fails puts its end on the board, the others end with its exit code, and rank 0 logs it, once. A rank that
-was killed cannot do so: the others see that its process is gone (on the same machine) or that its pulse stopped, and
-put it on the board in its name.
+A rank that fails puts its end on the board. The others end with its exit code, and rank 0 logs the failure once. A rank
+that was killed cannot post: the others see that its process is gone (on the same machine) or that its pulse has
+stopped, and post in its name.
 """
 
 import datetime
@@ -13,26 +13,27 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 PULSE = 1.0  # seconds between two looks
 SILENCE = 30.0  # seconds without a pulse, after which a rank on another machine counts as dead
-GRACE = (
-    10.0  # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
-)
-FOR_ALL = "for_all"  # of a log record: that it belongs into the run's log, even from a rank other than 0
+# seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
+GRACE = 10.0
+FOR_ALL = "for_all"  # attribute of a log record that belongs into the run's log, even from a rank other than 0
 _CONSEQUENCE = re.compile("peer|time|connection|gloo|nccl|store|pipe", re.IGNORECASE)
 
 
 class RankWatch:
     """Watches over the ranks of a group, in a thread.
 
-    store: a torch.distributed Store, empty but for other attempts' prefixes; rank, size: as torchrun counts.
+    store: a torch.distributed Store that this attempt to join has for itself; rank, size: as torchrun counts.
     """
 
-    def __init__(self, store, rank, size):
+    def __init__(self, store: dist.Store, rank: int, size: int):
         self.store, self.rank = store, rank
         self._stopping, self._settling = threading.Event(), threading.Event()
         self._signals = None
@@ -42,22 +43,24 @@ class RankWatch:
         store.set_timeout(datetime.timedelta(seconds=SILENCE))
         threading.Thread(target=self._run, daemon=True).start()
 
-    def relay(self, signals):
-        """From now on a signal that any rank got is told to all. signals: with received, a number or None, and
-        relayed(number).
+    def relay(self, signals: Any) -> None:
+        """From now on tells all ranks which signal one of them received.
+
+        signals: has `received`, the number of the signal that this rank received or None, and relayed(number), which
+        is called with that of another rank.
         """
         self._signals = signals
 
-    def stop(self):
-        """To be called before the group is left."""
+    def stop(self) -> None:
+        """Ends the watch; to be called before the group is left."""
         self._stopping.set()
 
-    def settle(self, code, message, error=None):
-        """As distributed.settle; what goes through the ranks' connections ends with it."""
+    def settle(self, code: int, message: str | None, error: BaseException | None = None) -> tuple[int, str | None]:
+        """As distributed.settle. It closes the connections between ranks."""
         self._settling.set()
         posted = False
         try:
-            # what a collective raises when another rank is gone is no cause
+            # an error of a collective may only be the consequence of another rank's end, which is then awaited
             patience = SILENCE + 2 * PULSE if isinstance(error, RuntimeError) and _CONSEQUENCE.search(str(error)) else 0
             self._find_dead(self._places, patience)
             self._post(self.rank, code, message)
@@ -73,7 +76,8 @@ class RankWatch:
             ):
                 time.sleep(PULSE / 20)
             message = self._to_log(first, decided, message)
-            until = time.monotonic() + GRACE  # the store may be rank 0's own: the others read there that it has logged
+            # the store may be rank 0's own, and the others have yet to read there that it has logged
+            until = time.monotonic() + GRACE
             while (
                 self.rank == 0
                 and time.monotonic() < until
@@ -83,39 +87,39 @@ class RankWatch:
             return code, message
         except RuntimeError as lost:  # the board went with the machine that it was on
             logging.debug(f"The ranks' noticeboard is gone: {lost}")
-            return code, None if posted and self.rank else message  # rank 0, which has it, waited for what was posted
+            # rank 0 logs what was posted before it lets the board go
+            return code, None if posted and self.rank else message
 
-    def _run(self):
-        pulse, noticed, before = 0, None, time.monotonic()
+    def _run(self) -> None:
+        pulse, noticed, previous = 0, None, time.monotonic()
         while not self._stopping.wait(PULSE):
             pulse += 1
-            if time.monotonic() - before > SILENCE / 2:  # this process has stood still: it cannot tell who else has
+            if time.monotonic() - previous > SILENCE / 2:  # this process stood still: it cannot tell which others did
                 self._pulses.clear()
-            before = time.monotonic()
+            previous = time.monotonic()
             try:
                 self.store.set(f"pulse/{self.rank}", str(pulse))
                 self._relay_signals()
-                # rank 0 watches over all, and the others over rank 0
+                # rank 0 watches all others, which watch rank 0
                 self._find_dead([other for other in self._places if 0 in (self.rank, other)])
                 first = self._first()
                 if first and noticed is None and not self._stopping.is_set():
                     noticed = time.monotonic()
                     if self.rank == 0:
                         log_end(self._to_log(first[0], first[2]))
-                # a rank that waits for the failed one in NCCL, or works on its own for long, does not end by itself
+                # a rank that waits for the failed one in NCCL, or works alone for long, does not end by itself
                 if noticed and time.monotonic() - noticed > GRACE and not self._settling.is_set():
                     _end(first[1], self._to_log(first[0], first[2]))
             except RuntimeError as lost:
                 received = self._signals.received if self._signals else None
-                if received is not None and not self._settling.wait(
-                    GRACE
-                ):  # this rank was slower to end than the one with the store
+                # the rank with the store was faster to end after the signal
+                if received is not None and not self._settling.wait(GRACE):
                     _end(128 + int(received), None)
                 if not (self._stopping.is_set() or self._settling.is_set()):
                     _end(1, f"the machine of torchrun's rendezvous is gone ({str(lost).splitlines()[0]})")
                 return
 
-    def _relay_signals(self):
+    def _relay_signals(self) -> None:
         signals = self._signals
         if signals is None:
             return
@@ -124,8 +128,8 @@ class RankWatch:
         elif self.store.check(["signal"]):
             signals.relayed(int(self.store.get("signal")))
 
-    def _find_dead(self, others, patience=0):
-        """Puts dead ranks on the board; looks for up to `patience` seconds until something is on it."""
+    def _find_dead(self, others: Iterable[int], patience: float = 0) -> None:
+        """Puts dead ranks on the board; looks again for up to `patience` seconds while the board is empty."""
         until = time.monotonic() + patience
         while True:
             for other in others:
@@ -137,65 +141,62 @@ class RankWatch:
                 return
             time.sleep(PULSE / 4)
 
-    def _how_dead(self, other):
-        """How a rank ended, as far as can be told from here; None if it lives."""
+    def _how_dead(self, other: int) -> str | None:
+        """How a rank ended, as far as this one can know; None if it lives."""
         _, pid, machine = self._places[other]
         if machine == _machine():
             return None if _is_alive(pid) else "was killed, or ended without a word"
         if self.store.check([f"pulse/{other}"]):
             pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
-            before, since = self._pulses.get(other, (None, now))
-            self._pulses[other] = pulse, since if pulse == before else now
+            previous, since = self._pulses.get(other, (None, now))
+            self._pulses[other] = pulse, since if pulse == previous else now
             if now - self._pulses[other][1] > SILENCE:
                 return f"has not been heard of for {SILENCE:.0f} s: it was killed, or its machine is gone"
         return None
 
-    def _post(self, rank, code, message):
+    def _post(self, rank: int, code: int, message: str | None) -> None:
         self.store.set(f"end/{rank}", json.dumps([rank, code, message]))
         if self.store.add("ends", 1) == 1:
             self.store.set("first", str(rank))
 
-    def _first(self):
+    def _first(self) -> tuple[int, int, str | None] | None:
         """(rank, code, message) of the rank that failed first; None while none has."""
         if not self.store.check(["ends"]):
             return None
         return tuple(json.loads(self.store.get(f"end/{int(self.store.get('first'))}")))
 
-    def _to_log(self, first, message, own=None):
-        """What this rank is to log of the first failure: None if another rank has."""
+    def _to_log(self, first: int, message: str, own: str | None = None) -> str | None:
+        """What this rank must log of the first failure; None if another rank has logged it."""
         if self.store.add("logged", 1) > 1:
             return None
-        return (
-            message
-            if first == self.rank or message == own or message.startswith("rank ")
-            else f"on rank {first}: {message}"
-        )
+        if first == self.rank or message == own or message.startswith("rank "):
+            return message
+        return f"on rank {first}: {message}"
 
 
-def log_end(message):
+def log_end(message: str | None) -> None:
     """Logs why a script ends, for all ranks; nothing for None."""
     if message:
         logging.error(message if message.startswith("Traceback") else f"error: {message}", extra={FOR_ALL: True})
 
 
-def _hang_up():
-    """Ranks that wait in a collective for this one, which has failed, find its connections closed. Not with NCCL, whose
-    end may wait for them in turn: there they wait for GRACE.
+def _hang_up() -> None:
+    """Closes this rank's connections, so that ranks that wait for it in a collective stop waiting.
+
+    Not with NCCL, whose end may itself wait for them: there they wait for GRACE.
     """
     if dist.is_initialized() and not torch.cuda.is_available():
         dist.destroy_process_group()
 
 
-def _end(code, message):
+def _end(code: int, message: str | None) -> None:
     log_end(message)
     logging.shutdown()
     os._exit(code)
 
 
-def _machine():
-    """Where process numbers mean the same: containers, or machines that are all called localhost, may have one host
-    name.
-    """
+def _machine() -> str:
+    """A name of the machine or container in which process numbers mean the same; host names need not be unique."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip() + os.readlink("/proc/self/ns/pid")
@@ -203,7 +204,7 @@ def _machine():
         return socket.gethostname()
 
 
-def _is_alive(pid):
+def _is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"  # a zombie has ended

@@ -22,8 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from localization.position import FEATURES, far_distances
 from support.errors import UserError
-from support.files import replacing
-from support.json_files import read_object
+from support.files import read_object, replacing
 
 LEVELS = (0.68, 0.95)
 WINDOWS = ((0.63, 0.73), (0.90, 1.0))  # what coverage on unseen queries should be

@@ -6,6 +6,7 @@ import io
 import json
 
 from localization.localization import Localization
+from support.escaping import printable
 
 _DECIMALS = {
     "latitude": 7,
@@ -87,15 +88,6 @@ def to_geojson(results):
         )
         features.append({"type": "Feature", "geometry": point, "properties": values})
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
-
-
-def printable(text):
-    """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the
-    like.
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
 
 
 def _values(result):

@@ -42,9 +42,9 @@ def first_not_finite(state_dict):
     return next((key for key, value in state_dict.items() if not torch.isfinite(value).all()), None)
 
 
-def digest_tensors(state_dict):
-    """SHA-256 (hexadecimal) of a state_dict: names, types, shapes and values."""
-    digest = hashlib.sha256()
+def digest_tensors(state_dict, start=""):
+    """SHA-256 (hexadecimal) of a text and a state_dict: names, types, shapes and values, wherever they lie."""
+    digest = hashlib.sha256(start.encode())
     for name, value in state_dict.items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

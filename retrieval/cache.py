@@ -13,10 +13,10 @@ from retrieval.identity import identify, identity_key
 from retrieval.sharded import shared_store
 from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
 from support.errors import UserError
-from support.locks import NO_LOCKS, FileLock
+from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
 FOLDER = os.path.join("cache", "descriptors")
-_LOCK, _BUILDING, _REMOVED = ".lock", ".building", ".removed"
+_BUILDING, _REMOVED = ".building", ".removed"
 _NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # what need not stop a run that has a cache by default
 
 
@@ -58,7 +58,7 @@ class DescriptorCache:
             "identity": identify(network, images, batch_size, device, dtype),
         }
         name = f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
-        lock = FileLock(os.path.join(self.folder, name + _LOCK))
+        lock = FileLock(os.path.join(self.folder, name + LOCK))
         try:
             with contextlib.closing(self._open(name, lock, header, images)) as store:
                 try:
@@ -136,35 +136,24 @@ class DescriptorCache:
             )
 
     def _kept(self):
-        """(when last used, bytes, name) of every store; what processes that were killed left behind goes on the way."""
+        """(when last used, bytes, name) of every store, once what killed processes left is removed."""
+        remove_leftovers(self.folder, _name_of_leftover)
         for entry in list(os.scandir(self.folder)):
-            name, end = os.path.splitext(entry.name)
-            if not entry.is_dir(follow_symlinks=False):
-                if end == _LOCK and not os.path.isdir(os.path.join(self.folder, name)):
-                    self._remove_unused(name)
-                continue
-            if entry.name.endswith((_BUILDING, _REMOVED)):
-                self._remove_unused(name, entry.name)
+            if not entry.is_dir(follow_symlinks=False) or _name_of_leftover(entry.name):
                 continue
             with contextlib.suppress(FileNotFoundError):  # removed this moment by another process
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
 
-    def _remove_unused(self, name, folder=None):
-        """Removes a store (or a folder that was left of it), unless a process uses it or it is another user's. Returns
-        whether it did.
-        """
-        lock = FileLock(os.path.join(self.folder, name + _LOCK))
+    def _remove_unused(self, name):
+        """Removes a store, unless a process uses it or it is another user's. Returns whether it did."""
+        path = os.path.join(self.folder, name)
         try:
-            if not lock.acquire(exclusive=True, wait=False):
-                return False
-            if os.path.isdir(path := os.path.join(self.folder, folder or name)):
-                _remove(path)
-            lock.release(remove=True)
-            return True
+            with held_if_free(path + LOCK) as free:
+                if free and os.path.isdir(path):
+                    _remove(path)
+                return free
         except (OSError, UserError):
             return False
-        finally:
-            lock.release()
 
 
 def _opened(store, images):
@@ -198,6 +187,12 @@ def _load(path, header):
     return store, ""
 
 
+def _name_of_leftover(entry):
+    """The name of the store that a folder is being built for, or was removed from; "" for other folders."""
+    name, end = os.path.splitext(entry)
+    return name if end in (_BUILDING, _REMOVED) else ""
+
+
 def _last_used(path):
     try:
         return os.stat(header_path(path)).st_mtime
@@ -206,15 +201,13 @@ def _last_used(path):
 
 
 def _remove(path):
-    """Removes a folder. A store disappears at once, its files in a while."""
-    left = path
-    if not path.endswith((_BUILDING, _REMOVED)):
-        left = path + _REMOVED
-        shutil.rmtree(left, ignore_errors=True)
-        try:
-            os.rename(path, left)
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be removed: {error.strerror}; remove it, or give --no_descriptors_cache"
-            ) from error
+    """Removes a store: its folder disappears at once, its files in a while."""
+    left = path + _REMOVED
+    shutil.rmtree(left, ignore_errors=True)
+    try:
+        os.rename(path, left)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be removed: {error.strerror}; remove it, or give --no_descriptors_cache"
+        ) from error
     shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,8 @@ import os
 import PIL
 import torch
 
+from model.state_dicts import digest_tensors
+
 _EXTRACTION = 2  # of what happens between a file and its descriptor: raise it when that changes descriptors
 
 
@@ -46,14 +48,10 @@ def identity_key(identity):
 
 
 def weights_digest(network):
-    """SHA-256 over a network's architecture and all entries of its state_dict: names, types, shapes and bytes, wherever
-    they lie.
-    """
-    digest = hashlib.sha256(f"{network.backbone_name} {network.fc_output_dim}".encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    """SHA-256 over a network's architecture and its state_dict, wherever its tensors lie."""
+    # the line breaks are part of the digests in stores of earlier versions
+    state_dict = {f"\n{name}": tensor for name, tensor in network.state_dict().items()}
+    return digest_tensors(state_dict, f"{network.backbone_name} {network.fc_output_dim}")
 
 
 def images_digest(images):

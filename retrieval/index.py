@@ -14,8 +14,7 @@ import numpy as np
 
 from retrieval import knn
 from support.errors import UserError
-from support.files import replacing
-from support.json_files import read_object
+from support.files import read_object, replacing
 from support.locks import FileLock
 
 FLAT = "Flat"  # exact: retrieval/knn.py

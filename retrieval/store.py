@@ -23,10 +23,9 @@ import numpy as np
 
 import distributed
 from datasets.image_names import ImageNames
+from support.array_cache import npy_header
 from support.errors import UserError
-from support.files import replacing
-from support.json_files import parse_object, read_object
-from support.npy import npy_header
+from support.files import parse_object, read_object, replacing
 
 VERSION = 1
 DTYPES = ("float32", "float16")

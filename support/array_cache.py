@@ -1,62 +1,65 @@
 """Caches: folders of plain .npy arrays with a JSON header, opened memory-mapped, so that all processes share one copy
 of their pages.
 
-No part of one is ever seen: a cache is written beside its place and renamed there. Nothing in one can run code.
+A cache is written beside its place and renamed there, so that nobody sees a part of one. Reading one cannot run code.
 """
 
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from support.errors import UserError
-from support.files import current_umask, replacing
-from support.json_files import read_object
-from support.locks import FileLock, held_if_possible
-from support.npy import open_npy
+from support.files import current_umask, read_object, replacing
+from support.locks import LOCK, held_if_possible, remove_leftovers
 
 _HEADER = "header.json"
-_BUILDING, _OLD, _LOCK = ".building_", ".old", ".lock"
+_BUILDING, _OLD = ".building_", ".old"
 _RANDOM = 9  # characters that mkdtemp, and a _ before them, put after a name
+_PREFIX = 10  # bytes of a .npy file: magic, version, length of the header's rest
 _BLOCK = 1 << 24  # bytes hashed at a time
-_MTIME_STEP = 2_000_000_000  # ns: the coarsest that a file system keeps (FAT)
+_MTIME_STEP = 2_000_000_000  # ns: the coarsest step of modification times on any file system (FAT)
 
 
-def cache_path(cache_folder, folder, identity):
+def cache_path(cache_folder: str, folder: str, identity: Any) -> str:
     """Where the cache of something made from `folder` lies: a readable name and a hash of `identity` (plain values)."""
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return os.path.join(cache_folder, f"{os.path.basename(os.path.realpath(folder))}_{key}")
 
 
-def open_or_build(path, open_cache, build):
-    """open_cache(), or if that is None build(), which saves the cache at path and returns what was asked for.
+def open_or_build(path: str, open_cache: Callable[[], Any], build: Callable[[], Any]) -> Any:
+    """Returns open_cache(), or if that is None build(), which saves the cache at `path` and returns the same.
 
-    Of several processes one builds; the others wait for it, say so, and then open what it has built. What killed
-    processes left in the folder of caches is removed on the way.
+    One of several processes builds; the others log that they wait, and then open what it has built. What killed
+    processes left in the folder of caches is removed first.
     """
-    before = _identity(path)
+    previous = _stamp(path)
     opened = open_cache()
     if opened is not None:
         return opened
-    with contextlib.suppress(OSError):  # save says so
+    with contextlib.suppress(OSError):  # save reports it
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with held_if_possible(path + _LOCK, f"that builds the cache {path}") as held:
+    with held_if_possible(path + LOCK, f"that builds the cache {path}") as held:
         if held:
-            _remove_leftovers(path)
-        if _identity(path) != before:  # another process was faster
+            remove_leftovers(os.path.dirname(path), _name_of_leftover, os.path.basename(path))
+        if _stamp(path) != previous:  # another process was faster
             opened = open_cache()
         return build() if opened is None else opened
 
 
-def _identity(path):
-    """What is another once a cache was saved."""
+def _stamp(path: str) -> tuple | None:
+    """What changes whenever the cache is saved again."""
     try:
         status = os.stat(os.path.join(path, _HEADER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
@@ -64,30 +67,15 @@ def _identity(path):
         return None
 
 
-def _remove_leftovers(path):
-    """Removes what killed processes left of this cache, whose lock is held, and of those whose lock nobody holds."""
-    parent, own = os.path.split(path)
-    with contextlib.suppress(OSError):
-        for entry in os.listdir(parent or "."):
-            building = entry.startswith(_BUILDING)
-            name = (
-                entry.removeprefix(_BUILDING).removesuffix(_OLD)[:-_RANDOM] if building else entry.removesuffix(_LOCK)
-            )
-            if not name or (name == entry):
-                continue
-            lock = FileLock(os.path.join(parent, name + _LOCK))
-            with contextlib.suppress(OSError):
-                free = name == own or lock.acquire(exclusive=True, wait=False)
-                if building and free:
-                    logging.debug(f"Removing {os.path.join(parent, entry)}, which a killed process left")
-                    shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
-            lock.release(remove=True)
+def _name_of_leftover(entry: str) -> str:
+    """The name of the cache that a temporary folder of `save` belongs to; "" for other folders."""
+    return entry.removeprefix(_BUILDING).removesuffix(_OLD)[:-_RANDOM] if entry.startswith(_BUILDING) else ""
 
 
-def save(path, header, arrays):
-    """Writes a cache: readers find the old one, none, or the new one, never a part. If another process writes one there
-    at the same time, one of the two stays. header: plain values; arrays: {name: array}. Raises UserError when the disk
-    refuses.
+def save(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Writes a cache of a header (plain values) and arrays by name; readers see the old one, none, or the new one.
+
+    If another process saves at the same time, one of the two caches stays. Raises UserError when it cannot be written.
     """
     parent = os.path.dirname(path) or "."
     temporary = None
@@ -99,42 +87,47 @@ def save(path, header, arrays):
         with open(os.path.join(temporary, _HEADER), "w") as file:
             json.dump(header, file, indent=1)
         os.chmod(temporary, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
-        with contextlib.suppress(FileNotFoundError):  # none, or another process has just taken it away
+        with contextlib.suppress(FileNotFoundError):  # there is none, or another process has just moved it away
             os.rename(path, old := temporary + _OLD)
             shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(FileExistsError):  # another process was faster; the caller checks what it wrote
             _rename_folder(temporary, path)
     except OSError as error:
-        raise UserError(
-            f"the cache {os.path.basename(path)} cannot be written to {parent}: "
-            f"{error.strerror or f'{error}; is the disk full?'}"
-        ) from error  # numpy tells bytes alone
+        reason = error.strerror or f"{error}; is the disk full?"  # numpy's own errors only count bytes
+        raise UserError(f"the cache {os.path.basename(path)} cannot be written to {parent}: {reason}") from error
     finally:
         if temporary and os.path.exists(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load(path, expected, layout, check):
-    """(header, {name: memory-mapped array}) of a cache; None if there is none, it is of another version, or it is
-    damaged.
+def load(
+    path: str,
+    expected: dict,
+    layout: dict[str, tuple],
+    check: Callable[[dict[str, np.ndarray]], None],
+) -> tuple[dict, dict[str, np.ndarray]] | None:
+    """(header, {name: memory-mapped array}) of a cache; None if there is none, or it is of another version or damaged.
 
-    expected: what the header must hold; layout: {array's name: (the types that it may have, the shape of a row)};
-    check: called with the arrays, raises ValueError or IndexError unless they fit together. No header of an array is
-    believed beyond its file's size. Raises UserError when the cache is there and may not be read.
+    path: the cache's folder.
+    expected: names and values that the header must hold.
+    layout: for each array's name, the types that it may have and the shape of a row.
+    check: called with the arrays; raises ValueError or IndexError unless they fit together.
+
+    Raises UserError when the cache is there and may not be read.
     """
-    before = _identity(path)
+    previous = _stamp(path)
     try:
         header = read_object(os.path.join(path, _HEADER))
         if header.get("version") != expected["version"]:
             logging.info(
-                f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and {expected['version']} is "
-                "needed; rebuilding it"
+                f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and "
+                f"{expected['version']} is needed; rebuilding it"
             )
             return None
         if {name: header.get(name) for name in expected} != expected:
             raise ValueError("its header is of something else")
         arrays = {name: open_npy(os.path.join(path, name + ".npy"), *types) for name, types in layout.items()}
-        if _identity(path) != before:  # replaced meanwhile: header and arrays may be of two
+        if _stamp(path) != previous:  # replaced meanwhile: header and arrays may be of two caches
             return load(path, expected, layout, check)
         check(arrays)
     except PermissionError as error:
@@ -151,7 +144,33 @@ def load(path, expected, layout, check):
     return header, arrays
 
 
-def update_header(path, header):
+def npy_header(dtype: str | np.dtype, shape: Sequence[int]) -> bytes:
+    """The first bytes of the .npy file of a C-ordered array."""
+    buffer = io.BytesIO()
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+def open_npy(path: str, dtypes: Sequence[str], row: tuple[int, ...] = ()) -> np.ndarray:
+    """A read-only memory map of the (n, *row) array in a .npy file, whose type is one of `dtypes`.
+
+    The header is not parsed but compared with the one that such an array of the file's size has. So a hostile header
+    has no effect: np.load would evaluate it, open zips, and pass arrays of another order or another size. Raises
+    ValueError if the header is another one, OSError when the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        size, prefix = os.fstat(file.fileno()).st_size, file.read(_PREFIX)
+        offset = _PREFIX + int.from_bytes(prefix[-2:], "little")
+        found = prefix + file.read(offset - _PREFIX)
+        for dtype in map(np.dtype, dtypes):
+            n, rest = divmod(size - offset, dtype.itemsize * math.prod(row))
+            if n >= 0 and not rest and found == npy_header(dtype, (n, *row)):
+                return np.memmap(file, dtype, "r", offset, (n, *row))
+    raise ValueError(f"{os.path.basename(path)} is no array of its {size} bytes")
+
+
+def update_header(path: str, header: dict) -> None:
     """Replaces the header alone. A cache that may be read but not written stays as it is."""
     try:
         with replacing(os.path.join(path, _HEADER)) as temporary, open(temporary, "w") as file:
@@ -160,7 +179,7 @@ def update_header(path, header):
         logging.debug(f"The header of {path} stays as it is: {error}")
 
 
-def digest(data):
+def digest(data: np.ndarray) -> str:
     """SHA-256 (hexadecimal) of a uint8 array, mapped or not."""
     value = hashlib.sha256()
     for begin in range(0, len(data), _BLOCK):
@@ -168,14 +187,12 @@ def digest(data):
     return value.hexdigest()
 
 
-def settled(mtime_ns, now_ns=None):
-    """Whether a modification time vouches for what was read at `now_ns` (default: now): a later change gets another
-    time for sure.
-    """
+def settled(mtime_ns: int, now_ns: int | None = None) -> bool:
+    """Whether a modification time is old enough that any change after `now_ns` (default: now) gives another one."""
     return mtime_ns < (time.time_ns() if now_ns is None else now_ns) - _MTIME_STEP
 
 
-def _rename_folder(source, target):
+def _rename_folder(source: str, target: str) -> None:
     try:
         os.rename(source, target)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 
 from support.escaping import escape
 
@@ -16,9 +17,10 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def ending_in_one_line(when_interrupted=""):
-    """Of a script without a log folder: a UserError ends it with one line and exit code 2, Ctrl-C with 130.
-    when_interrupted: what to say then, beyond that.
+def ending_in_one_line(when_interrupted: str = "") -> Iterator[None]:
+    """Ends a script that has no log folder: after a UserError with one line and exit code 2, after Ctrl-C with 130.
+
+    when_interrupted: what the line after Ctrl-C says beyond "interrupted".
     """
     try:
         yield

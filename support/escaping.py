@@ -1,25 +1,24 @@
-"""Text of untrusted files, such as images' names, shown so that it can neither steer a terminal nor pass for a line of
-the log.
-"""
+"""Untrusted texts, such as names of images, made safe for a terminal and a log."""
 
 import logging
-import re
-
-# control characters but tabs and line breaks, line and paragraph separators, and what turns the direction of writing
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def escape(text):
-    """The same text with such characters as Python writes them in a string, \\x1b for the escape character; line breaks
-    stay.
-    """
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+def printable(text: str, keep: str = "") -> str:
+    """The text in one line, its unprintable characters as in a Python string, such as \\x1b; those of `keep` stay."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def escape(text: str) -> str:
+    """As printable(), but line breaks and tabs stay."""
+    return printable(text, keep="\n\t")
 
 
 class EscapingFormatter(logging.Formatter):
-    """A formatter that escapes all messages. Further lines of a message, as of a traceback or a table, are indented:
-    only what was logged begins a line.
+    """A formatter that escapes all messages.
+
+    Further lines of a message, as of a traceback or a table, are indented: only a new message begins a line.
     """
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines, of a record."""
         return escape(super().format(record)).replace("\n", "\n    ")

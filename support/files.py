@@ -1,20 +1,27 @@
-"""Reading and writing files of tensors: nothing read can run code, nothing written is ever half there."""
+"""Reading and writing files: nothing read can run code, nothing written is ever half there."""
 
 import contextlib
+import json
+import math
 import os
 import pickle  # only its error
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from support.errors import UserError
 
+_LARGEST_JSON = 1 << 20  # bytes
 
-def _published_numpy_float():
-    """What a numpy float64 in a published last_checkpoint.pth needs, under numpy's old and new module paths; nothing
-    more.
+
+def _published_numpy_float() -> list[tuple]:
+    """What torch.load must allow for a numpy float64 in a published last_checkpoint.pth, and nothing more.
+
+    numpy's module has an old and a new path.
     """
     scalar = np._core.multiarray.scalar
     return [
@@ -25,9 +32,10 @@ def _published_numpy_float():
     ]
 
 
-def read_tensors(path):
-    """torch.load on the CPU with weights_only=True. Raises UserError when the file is missing, damaged (by a single
-    bit: its checksums tell), or holds more than tensors and plain values.
+def read_tensors(path: str) -> Any:
+    """Reads a file of tensors and plain values: torch.load on the CPU with weights_only=True.
+
+    Raises UserError when the file is missing, holds other objects, or is damaged (checksums show even one wrong bit).
     """
     try:
         check_sums(path)
@@ -42,8 +50,8 @@ def read_tensors(path):
             is_pickle = file.read(1) in (b"\x80", b"P")  # a bare pickle, or one in a zip
         if is_pickle:
             raise UserError(
-                f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since such "
-                "files can run code; ask its author for a plain state_dict"
+                f"{path} holds objects other than tensors and plain values (or is damaged), and was not opened, since "
+                "such files can run code; ask its author for a plain state_dict"
             ) from error
         raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
@@ -51,11 +59,11 @@ def read_tensors(path):
         raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
 
 
-def write_tensors(value, path, previous=None):
-    """torch.save, beside, read back from the disk and renamed; previous: the path that the previous file goes on
-    under.
+def write_tensors(value: Any, path: str, previous: str | None = None) -> None:
+    """Writes tensors and plain values with torch.save to a temporary file, checks it on the disk and renames it.
 
-    Raises UserError when the disk refuses or what it holds is not what was written; all files are as before then.
+    previous: the path that the previous file at `path` is kept at. Raises UserError when the disk refuses or returns
+    something else than what was written; all files are then as before.
     """
     with replacing(path, previous) as temporary:
         try:
@@ -69,9 +77,10 @@ def write_tensors(value, path, previous=None):
             raise UserError(f"{path} was written and read back damaged: is the disk failing?") from error
 
 
-def check_sums(path):
-    """Raises UserError unless all that a zip holds has its CRC-32: torch.load does not compare them. Files of older
-    formats, which have no checksums, pass.
+def check_sums(path: str) -> None:
+    """Compares the CRC-32 of all entries of a zip, which torch.load does not. Raises UserError if one is wrong.
+
+    Files of older formats, which have no checksums, pass.
     """
     with open(path, "rb") as file:
         beginning = file.read(2)
@@ -88,7 +97,7 @@ def check_sums(path):
         raise UserError(f"{path} is damaged (the checksum of its entry {damaged!r} is wrong); fetch or save it again")
 
 
-def _forget_pages(path):
+def _forget_pages(path: str) -> None:
     """Writes a file to the disk and drops it from memory, so that reading it reads the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -96,13 +105,42 @@ def _forget_pages(path):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-@contextlib.contextmanager
-def replacing(path, previous=None):
-    """Yields the path of a temporary file beside `path`, which takes its name when the block ends well and goes when
-    not.
+def read_object(path: str, largest: int = _LARGEST_JSON) -> dict:
+    """The object in an untrusted JSON file of at most `largest` bytes.
 
-    previous: the path that the previous file goes on under. The new file is on the disk (fsync) before it is renamed,
-    and there is a file at `path` at every moment if there was one before. Raises UserError on OSError.
+    Raises ValueError as parse_object, and for a larger file; OSError when the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        text = file.read(largest + 1)
+    if len(text) > largest:
+        raise ValueError(f"it has more than {largest} bytes")
+    return parse_object(text)
+
+
+def parse_object(text: bytes | str) -> dict:
+    """The object in a JSON text. Raises ValueError for other values, NaN, infinity, and text that is not JSON."""
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("it is not an object")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return value
+
+
+@contextlib.contextmanager
+def replacing(path: str, previous: str | None = None) -> Iterator[str]:
+    """Yields the path of a temporary file beside `path`, which replaces `path` unless the block raises.
+
+    previous: the path that the previous file at `path` is kept at. The new file is on the disk (fsync) before it is
+    renamed. If there was a file at `path`, there is one at every moment. Raises UserError on OSError.
     """
     temporary = None
     try:
@@ -125,17 +163,15 @@ def replacing(path, previous=None):
             os.unlink(temporary)
 
 
-def remove_leftovers(folder):
-    """Deletes the temporary files of `replacing` that a killed process left in a folder, which no other process may be
-    writing to.
-    """
+def remove_leftovers(folder: str) -> None:
+    """Deletes temporary files of `replacing` that a killed process left in a folder, to which no other may write."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(".tmp"):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder, name))
 
 
-def _keep_as(path, previous):
+def _keep_as(path: str, previous: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(previous)
     with contextlib.suppress(FileNotFoundError):
@@ -144,13 +180,11 @@ def _keep_as(path, previous):
         except OSError as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            os.replace(path, previous)  # a file system without links: for a moment there is only this one
+            os.replace(path, previous)  # a file system without links: for a moment there is no file at `path`
 
 
-def _sync_folder(folder):
-    """Renames are on the disk too; where a folder cannot be opened or synced (Windows, some network disks), they are
-    soon.
-    """
+def _sync_folder(folder: str) -> None:
+    """Writes renames to the disk. A folder that cannot be opened or synced (some network disks) gets there soon."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -159,7 +193,7 @@ def _sync_folder(folder):
             os.close(handle)
 
 
-def current_umask():
+def current_umask() -> int:
     """The process's umask."""
     mask = os.umask(0)
     os.umask(mask)

@@ -13,13 +13,13 @@ _BFLOAT16 = {
     "arm_bf16": "ARM's bf16",
 }  # flag -> its name
 _FLOAT16 = {"avx512_fp16": "AVX-512-fp16", "amx_fp16": "AMX-fp16"}
-# oneDNN, which computes PyTorch's convolutions, can be held back to an older processor's instructions
+# these limit oneDNN, which computes PyTorch's convolutions, to an older processor's instructions
 _CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _CAPS_WITHOUT_16_BITS = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def processor_flags(path: str = "/proc/cpuinfo") -> set[str]:
-    """What the processor can do, by Linux's names of its flags; empty where nothing tells."""
+    """What the processor can do, by Linux's names of its flags; empty where that is unknown."""
     flags = set()
     if hasattr(torch.cpu, "get_capabilities"):  # since PyTorch 2.11
         flags |= {name for name, there in torch.cpu.get_capabilities().items() if there is True}
@@ -33,8 +33,9 @@ def processor_flags(path: str = "/proc/cpuinfo") -> set[str]:
 
 
 def arithmetic_of(dtype: torch.dtype) -> str:
-    """The name of the processor's arithmetic for bfloat16 or float16 ("AVX-512-bf16"); "" where it has none, and each
-    product is converted there and back, which takes many times as long as float32.
+    """The name of the processor's arithmetic for bfloat16 or float16 ("AVX-512-bf16"); "" where it has none.
+
+    Without it, each product is converted from float32 and back, which takes many times as long as float32 itself.
     """
     capped = any(os.environ.get(variable, "").upper() in _CAPS_WITHOUT_16_BITS for variable in _CAPS)
     if capped or not torch.backends.mkldnn.is_available():

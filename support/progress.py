@@ -8,7 +8,7 @@ FIRST, EVERY = 20.0, 60.0  # seconds until the first line in a log, and between 
 class Progress:
     """Tells when a line about the work is due, and how long the rest will take at the pace so far.
 
-    total: steps of the whole work; done: those done before, by an interrupted run.
+    total: steps of the whole work; done: steps that an earlier, interrupted run did.
     """
 
     def __init__(self, total: int, done: int = 0):

@@ -30,7 +30,7 @@ def _in_workdir(workdir):
 
 def test_a_process_on_its_own_joins_nothing():
     rows = torch.arange(3)
-    with distributed.joined(), distributed.main_first():
+    with distributed.joined():
         assert (distributed.rank(), distributed.size(), distributed.is_main(), distributed.quiet()) == (
             0,
             1,
@@ -52,16 +52,11 @@ def test_a_process_on_its_own_joins_nothing():
 
 def collectives():
     rank = distributed.rank()
-    order = []
-    with distributed.main_first():
-        open(f"{'first' if rank == 0 else 'later'}{rank}", "w").close()
-        order = sorted(name for name in os.listdir() if name.startswith("first"))
     tensors = [torch.full((2, 2), rank + 1.0), torch.tensor(rank + 0.5)]
     distributed.sum_flat(tensors, "gradients")
     part = distributed.share(7)
     return {
         "shares": [part.start, part.stop],
-        "order": order,
         "flat": [tensor.tolist() for tensor in tensors],
         "maximum": distributed.all_reduce(torch.tensor([rank, -rank]), "x", maximum=True).tolist(),
         "rows": distributed.gather_rows(torch.arange(7)[part], [2, 2, 3], "y").tolist(),
@@ -82,7 +77,6 @@ def test_collectives():
         == results[1]
         == results[2]
         == {
-            "order": ["first0"],
             "flat": [[[6.0, 6.0], [6.0, 6.0]], 4.5],
             "maximum": [2, 0],
             "rows": list(range(7)),

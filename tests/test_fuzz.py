@@ -37,10 +37,9 @@ from model.pretrained import load_initial_weights
 from parser import expand_recipes, make_parser, parse_arguments
 from retrieval.store import FolderStore, _digest, create_store
 from support import array_cache
+from support.array_cache import npy_header, open_npy
 from support.errors import UserError
-from support.files import read_tensors
-from support.json_files import parse_object
-from support.npy import npy_header, open_npy
+from support.files import parse_object, read_tensors
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 fuzz = settings(

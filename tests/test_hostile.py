@@ -34,10 +34,10 @@ from retrieval import store
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import search_index
 from support import files
+from support.array_cache import npy_header
 from support.errors import UserError
 from support.escaping import escape
-from support.json_files import read_object
-from support.npy import npy_header
+from support.files import read_object
 from tests.file_server import running_server
 from tests.test_bad_input import fails
 from tests.test_knn import fill, unit_vectors

@@ -374,7 +374,7 @@ def test_tables_that_cannot_be_used(photos, capsys):
 
 def test_bad_flags(photos, capsys):
     for flags, problem in (
-        (["--photos", "nowhere"], "no photo or folder nowhere"),
+        (["--photos", "nowhere"], "no photo or folder 'nowhere'"),
         (["--csv", "none.csv"], "none.csv cannot be read: No such file"),
         (["--resize", "9"], "--resize is 9; it must be from 32"),
         (["--shares", "0", "0", "0"], "one of them above 0"),

@@ -1,4 +1,3 @@
-import json
 import os
 import threading
 
@@ -79,7 +78,7 @@ def test_addresses_are_the_published_ones():
 
 def test_model_is_downloaded_once(server, network, folder):
     assert equal(load_network("ResNet18_512"), network) and equal(load_network("resnet18_512"), network)
-    assert server.requests == [(PATH, None)]  # and no ImageNet weights
+    assert server.requests == [PATH]  # and no ImageNet weights
     assert os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
 
 
@@ -125,12 +124,11 @@ def test_offline(workdir, monkeypatch):
         load_network("ResNet50_512")
 
 
-def test_redirects_are_followed_with_the_range(server, network):
+def test_redirects_are_followed(server, network):
     server.files["/elsewhere"] = server.files.pop(PATH)
     server.redirects[PATH] = "/elsewhere"
-    server.cuts = [1000]
     assert equal(load_network("ResNet18_512"), network)
-    assert server.requests == [(PATH, None), ("/elsewhere", None), (PATH, "bytes=1000-"), ("/elsewhere", "bytes=1000-")]
+    assert server.requests == [PATH, "/elsewhere"]
 
 
 def test_no_redirect_from_https_to_http():
@@ -139,63 +137,27 @@ def test_no_redirect_from_https_to_http():
         downloads._Redirects().redirect_request(request, None, 302, "Found", {}, "http://host/x")
 
 
-def test_interrupted_downloads_go_on(server, network, folder):
-    whole = server.files[PATH]
-    server.cuts = [1_000_000, 0]  # it broke off twice, the second time without a byte: given up
-    with pytest.raises(
-        UserError, match=r"the connection ended after 1.0 of \d+.\d MB; the same command goes on from there"
-    ):
+def test_interrupted_downloads_begin_again(server, network, folder):
+    server.cuts = [1_000_000]
+    with pytest.raises(UserError, match=r"the connection ended after 1.0 of \d+.\d MB"):
         load_network("ResNet18_512")
-    assert sorted(os.listdir(folder)) == ["ResNet18_512_cosplace.pth.part", "ResNet18_512_cosplace.pth.part.json"]
-    assert (folder / "ResNet18_512_cosplace.pth.part").read_bytes() == whole[:1_000_000]
-    server.requests.clear()
-    server.cuts = [2_000_000]
+    assert os.listdir(folder) == []
+    (folder / "ResNet18_512_cosplace.pth.part").write_bytes(b"x" * 1000)  # of a process that was killed
     assert equal(load_network("ResNet18_512"), network)
-    assert server.requests == [(PATH, "bytes=1000000-"), (PATH, "bytes=3000000-")]
-    assert os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
+    assert server.requests == [PATH, PATH] and os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
 
 
-def test_a_part_that_is_whole_already(server, network, folder):
-    os.makedirs(folder)
-    (folder / "ResNet18_512_cosplace.pth.part").write_bytes(server.files[PATH])
-    note = {"address": server.address + PATH, "version": f'"{len(server.files[PATH])}"'}
-    (folder / "ResNet18_512_cosplace.pth.part.json").write_text(json.dumps(note))
-    assert equal(load_network("ResNet18_512"), network)
-    assert len(server.requests) == 1 and server.requests[0][1] == f"bytes={len(server.files[PATH])}-"
-
-
+@pytest.mark.parametrize("length", [True, False])
 @pytest.mark.parametrize(
-    "case",
-    ["changed", "changed, and the server says not", "no ranges", "no version", "another address", "damaged note"],
+    ("bound", "value", "problem"),
+    [("_LARGEST", 3_000_000, "it has more than 0.003 GB"), ("_LONGEST", -1, "it takes more than .* hours")],
 )
-def test_no_file_is_pieced_together_of_two(server, network, folder, case):
-    os.makedirs(folder)
-    (folder / "ResNet18_512_cosplace.pth.part").write_bytes(b"x" * 1000)
-    note = {"address": server.address + PATH, "version": '"old"'}
-    if case == "changed, and the server says not":
-        server.etags[PATH] = '"old"'
-    elif case == "no ranges":
-        server.ranges = False
-    elif case == "no version":
-        server.etags[PATH], note["version"] = "", None
-    elif case == "another address":
-        note["address"], server.etags[PATH] = "http://elsewhere/", '"old"'
-    (folder / "ResNet18_512_cosplace.pth.part.json").write_text("{" if case == "damaged note" else json.dumps(note))
-    assert equal(load_network("ResNet18_512"), network)
-    ranges = [asked for _, asked in server.requests]
-    assert ranges == {
-        "changed": ["bytes=1000-"],
-        "no ranges": ["bytes=1000-"],
-        "changed, and the server says not": ["bytes=1000-", None],
-    }.get(case, [None])
-    assert os.listdir(folder) == ["ResNet18_512_cosplace.pth"]
-
-
-def test_servers_without_range_that_break_off_are_given_up(server):
-    server.ranges, server.cuts = False, [1_000_000] * 9
-    with pytest.raises(UserError, match=r"the connection ended after 1.0 of"):
+def test_downloads_are_bounded(server, folder, monkeypatch, length, bound, value, problem):
+    server.length = length
+    monkeypatch.setattr(downloads, bound, value)
+    with pytest.raises(UserError, match=f"ResNet18_512 could not be fetched .{problem}.: download .* by hand"):
         load_network("ResNet18_512")
-    assert len(server.requests) == 2
+    assert os.listdir(folder) == []
 
 
 def test_two_at_once_download_once(server, network, folder):
@@ -361,7 +323,7 @@ def test_url_as_zoo(server, network, folder, capsys):
         "ResNet18_512: ResNet18 with 512-D descriptors, checked",
         "lund: ResNet18 with 8-D descriptors, checked",
     ]
-    assert (PATH, None) not in server.requests  # it came from the mirror
+    assert PATH not in server.requests  # it came from the mirror
     (own,) = os.listdir(folder)
     assert sorted(os.listdir(folder / own)) == ["ResNet18_512_cosplace.pth", "lund.pth"]
     server.requests.clear()

@@ -1,6 +1,8 @@
 """What makes training faster and changes results by more than rounding, or looks into it: compilation, TF32, traces."""
 
 import logging
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 
@@ -8,19 +10,22 @@ from support.errors import UserError
 from support.files import replacing
 
 _WARM_UP = 10  # steps before a trace
+_Batch = TypeVar("_Batch")
 
 
-def set_tf32(enabled):
-    """Whether CUDA's float32 products and convolutions may round their factors to 10 bits (off: PyTorch itself allows
-    it in convolutions).
+def set_tf32(enabled: bool) -> None:
+    """Sets whether CUDA's float32 products and convolutions may round their factors to 10 bits.
+
+    It is off by default here; PyTorch's own default allows it in convolutions.
     """
     torch.set_float32_matmul_precision("high" if enabled else "highest")
     torch.backends.cudnn.allow_tf32 = enabled
 
 
-def compiled(network, device):
-    """The network, compiled by torch.compile when it is first called, over the same parameters. Raises UserError where
-    nothing can be compiled.
+def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """The network with the same parameters, which torch.compile compiles at its first call.
+
+    Raises UserError where nothing can be compiled.
     """
     try:
         torch.compile(torch.sin)(torch.ones(2, device=device))
@@ -32,30 +37,22 @@ def compiled(network, device):
     return torch.compile(network)
 
 
-def traced(batches, steps, path):
-    """Yields an epoch's batches, and writes a trace of what is done with `steps` of them, after 10 to warm up (fewer
-    where the epoch ends), to `path` (a JSON file for chrome://tracing or ui.perfetto.dev).
+def traced(batches: Iterable[_Batch], steps: int, path: str) -> Iterator[_Batch]:
+    """Yields an epoch's batches, and writes a trace of `steps` steps to `path`, after 10 to warm up.
+
+    The trace has fewer steps where the epoch ends before. It is a JSON file for chrome://tracing or ui.perfetto.dev.
     """
-    profiler, begun, running = torch.profiler.profile(), 0, False
-    try:
-        for number, batch in enumerate(batches):
-            if running and begun == steps:
-                running = False
-                _finish(profiler, begun, path)
-            if number == _WARM_UP:
-                profiler.start()
-                running = True
-            begun += running
+
+    def write(profiler: torch.profiler.profile) -> None:
+        if number := profiler.step_num - _WARM_UP:
+            with replacing(path) as temporary:
+                profiler.export_chrome_trace(temporary)
+            logging.info(f"A trace of {number} steps is in {path}")
+
+    schedule = torch.profiler.schedule(skip_first=_WARM_UP - 1, wait=0, warmup=1, active=steps, repeat=1)
+    with torch.profiler.profile(schedule=schedule, on_trace_ready=write) as profiler:
+        for batch in batches:
             yield batch
-    finally:
-        if running:
-            _finish(profiler, begun, path)
-        elif not begun:
+            profiler.step()
+        if profiler.step_num <= _WARM_UP:
             logging.warning(f"No trace: the epoch has no more than the {_WARM_UP} steps that warm up")
-
-
-def _finish(profiler, steps, path):
-    profiler.stop()
-    with replacing(path) as temporary:
-        profiler.export_chrome_trace(temporary)
-    logging.info(f"A trace of {steps} steps is in {path}")

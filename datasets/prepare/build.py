@@ -15,8 +15,7 @@ from datasets.names import write_images_list
 from datasets.prepare.images import PhotoImages
 from datasets.prepare.records import Rejected
 from support.errors import UserError
-from support.files import replacing
-from support.json_files import read_object
+from support.files import read_object, replacing
 from support.locks import FileLock
 from support.workers import make_workers_loader
 

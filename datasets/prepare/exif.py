@@ -11,6 +11,7 @@ import torch
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
+from datasets.photos import photos_below
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
@@ -147,7 +148,11 @@ def read_photos(paths, num_workers=0):
     """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a
     path that is not there.
     """
-    loader = make_workers_loader(ExifPhotos(find_photos(paths)), num_workers, batch_size=None, collate_fn=_unchanged)
+    found = []  # (path, its name below the given path)
+    for number, path in enumerate(paths):
+        root = path if os.path.isdir(path) else os.path.dirname(path)
+        found += [(photo, f"{number}/{os.path.relpath(photo, root)}") for photo in photos_below(path, EXTENSIONS)[0]]
+    loader = make_workers_loader(ExifPhotos(found), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
     for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
         (photos if isinstance(record, Photo) else rejected).append(record)
@@ -174,32 +179,6 @@ def refuse_swapped(photos):
             f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
             "--longitude_column (GeoJSON's coordinates are longitude, latitude)"
         )
-
-
-def find_photos(paths):
-    """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are
-    skipped.
-    """
-    found = []
-    for number, path in enumerate(paths):
-        if os.path.isdir(path):
-            seen = set()  # links may lead round in circles
-            for folder, folders, files in os.walk(path, followlinks=True):
-                folders[:] = sorted(name for name in folders if not name.startswith("."))
-                if (real := os.path.realpath(folder)) in seen:
-                    folders.clear()
-                    continue
-                seen.add(real)
-                found += [
-                    (os.path.join(folder, name), f"{number}/{os.path.relpath(os.path.join(folder, name), path)}")
-                    for name in sorted(files)
-                    if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-                ]
-        elif os.path.exists(path):
-            found.append((path, f"{number}/{os.path.basename(path)}"))
-        else:
-            raise UserError(f"there is no photo or folder {path}; check the path")
-    return found
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Lists the models that are known by name, or fetches some: `python -m model.zoo [NAME ...]`.
 
 Every file is checked before it takes its name: its entries fit the architecture, all numbers are finite, and the
-descriptor of a test image has unit length. An interrupted download goes on where it stopped.
+descriptor of a test image has unit length.
 """
 
 import argparse
