@@ -151,7 +151,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(workdir, monkeypatch):
 
 
 def published_run_state(network, module):
-    """The bytes of a last_checkpoint.pth as the published code wrote it, numpy's float64 under the given module path."""
+    """The bytes of a last_checkpoint.pth as the published code wrote it, numpy's float64 under this module path."""
     adam = torch.optim.Adam(network.parameters(), lr=1e-5)
     state = {
         "epoch_num": 3,

@@ -11,7 +11,7 @@ import eval as eval_script
 import soup
 import train
 from benchmarks import compare_runs
-from tests.test_end_to_end import run
+from tests.scripts import run
 from tests.tiny import FLAGS
 
 
@@ -57,8 +57,8 @@ def test_another_seed(runs, capsys):
     assert found["metrics"]["first_difference"]["column"] == "loss" and found["digests"].keys() == {"initial_weights"}
     assert compare(runs[0], runs[2]) == 1
     assert re.search(
-        r"other images, or another order, from epoch 0 on\nmetrics: differ from epoch 0 on: 'loss' is '\S+' in A and '\S+' in "
-        "B",
+        r"other images, or another order, from epoch 0 on\n"
+        r"metrics: differ from epoch 0 on: 'loss' is '\S+' in A and '\S+' in B",
         capsys.readouterr().out,
     )
 

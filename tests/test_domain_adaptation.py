@@ -22,8 +22,7 @@ from model.heads import CosFace
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
-from tests.test_end_to_end import assert_equal, run, weights
+from tests.scripts import assert_equal, fails, run, weights
 from tests.tiny import FLAGS, place_image
 from training.objective import Objective
 
@@ -412,7 +411,7 @@ def test_flags_that_do_not_go_together(workdir, capsys, flags, problem):
     assert problem in fails(train, capsys, "--dataset_folder", "x", *flags)
 
 
-def test_empty_or_missing_target_folder(copy, capsys):  # noqa: F811
+def test_empty_or_missing_target_folder(copy, capsys):
     os.mkdir("empty")
     for folder, problem in (("empty", "folder empty has no images"), ("nowhere", "folder nowhere does not exist")):
         assert problem in fails(train, capsys, *flags_of(copy, folder, KINDS["grl"]))

@@ -15,22 +15,9 @@ import eval as eval_script
 import train
 from model.checkpoints import RUN_STATE_KEYS, load_network
 from support.files import read_tensors, write_tensors
+from tests.scripts import assert_equal, run, weights
 from tests.tiny import FLAGS
 from training.optimizers import lr_factor
-
-
-def run(script, *flags):
-    assert script.main([str(flag) for flag in flags]) == 0
-    return max(glob.glob("logs/*/*"), key=os.path.getmtime)
-
-
-def weights(folder, name="last_checkpoint.pth"):
-    content = read_tensors(os.path.join(folder, name))
-    return content.get("model_state_dict", content)
-
-
-def assert_equal(a, b):
-    assert list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import eval as eval_script
 import train
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_end_to_end import run
-from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
+from tests.scripts import ROOT, assert_same_end, run
+from tests.tiny import SHORT
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def limit_calls(monkeypatch, owner, name, limit, count=10**9):
     monkeypatch.setattr(owner, name, limited)
 
 
-def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):  # noqa: F811
+def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):
     limit_calls(monkeypatch, train.Checkpoints, "save", 1_000_000, count=2)  # logs fit, networks do not
     folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "3")
     errors = capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_rows_that_did_not_fit_are_written_in_the_end(workdir):
     assert (workdir / "metrics.csv").read_text() == "epoch\n0\n1\n"
 
 
-def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):  # noqa: F811
+def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", "--checkpoint_every", "0"]
     with monkeypatch.context() as context, pytest.raises(SystemExit) as exit_:
         limit_calls(context, train, "test", 1000)
@@ -148,12 +148,12 @@ train.main(sys.argv[1:])
 """
 
 
-def test_a_disk_that_is_full_until_the_second_epoch(tiny, whole, workdir):  # noqa: F811
+def test_a_disk_that_is_full_until_the_second_epoch(tiny, whole, workdir):
     """A file system of 130 MB below logs/: neither logs, metrics.csv, environment.json nor networks can be written at
     first.
     """
     os.mkdir("logs")
-    (workdir / "full.py").write_text(FULL_DISK.format(root=ROOT))
+    (workdir / "full.py").write_text(FULL_DISK.format(root=str(ROOT)))
     script = 'mount -t tmpfs -o size=130m none logs || exit 77; "$@"; code=$?; cp -r logs kept; exit $code'
     try:
         ended = subprocess.run(

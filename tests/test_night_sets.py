@@ -28,7 +28,7 @@ from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_bad_input import fails
+from tests.scripts import fails
 from tests.tiny import FLAGS, place_image, save_place
 
 BETA = ["--fda_beta", "0.05"]  # b = 3 at 64 pixels
@@ -299,8 +299,8 @@ def test_pseudo_target_set_whose_classes_do_not_match(tiny, night, workdir, caps
     flags = ["--dataset_folder", tiny, *FLAGS]
     line = fails(train, capsys, *flags, "--pseudo_target_folder", "other")
     assert (
-        "2 of the 24 classes that are trained have no image in other, which has 22 classes (the first that it lacks: (551030, "
-        in line
+        "2 of the 24 classes that are trained have no image in other, which has 22 classes "
+        "(the first that it lacks: (551030, " in line
     )
     assert "folder nowhere does not exist" in fails(train, capsys, *flags, "--pseudo_target_folder", "nowhere")
 

@@ -24,7 +24,7 @@ from model.state_dicts import digest_tensors
 from support.errors import UserError
 from support.files import read_tensors
 from tests.ranks import all_ranks, run_ranks
-from tests.tiny import FLAGS
+from tests.tiny import FEW, FLAGS
 from training.parallel import Parallel
 
 
@@ -207,9 +207,6 @@ def test_groups_go_on_with_another_number_of_processes(tiny):
         for old, new in zip(before["classifiers_state_dict"], state["classifiers_state_dict"], strict=True)
     ]
     assert moved == [False, True]  # by the last two steps, which are turn 5 of one process
-
-
-FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
 
 
 def plain_sgd(module, lr, device):

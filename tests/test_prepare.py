@@ -350,8 +350,8 @@ def test_tables_that_cannot_be_used(photos, capsys):
     assert "no photo can be used: 2 for position 0, 0" in line and "1 for no latitude (first t.csv line 3)" in line
     line = problem("path,latitude,longitude\np/0.jpg,-122.4,37.7\n")
     assert (
-        "latitude and longitude seem swapped (first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)"
-        in line
+        "latitude and longitude seem swapped "
+        "(first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)" in line
     )
     line = problem(
         "path,latitude,longitude\n" + "".join(f"p/{i}.jpg,{c[1]},{c[0]}\n" for i, c in enumerate(COORDINATES))

@@ -10,9 +10,7 @@ import parser
 import test
 from benchmarks.results_rows import ROWS
 from parser import parse_arguments
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-SOURCES = [path for path in ROOT.rglob("*.py") if not {".venv", "tests"} & set(path.relative_to(ROOT).parts)]
+from tests.scripts import ROOT, SOURCES
 
 
 def test_own_modules_are_found_before_installed_ones():

@@ -3,7 +3,6 @@
 import ast
 import glob
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -14,8 +13,8 @@ import eval as eval_script
 import train
 from retrieval import store
 from support import array_cache
-from tests.test_end_to_end import run
-from tests.test_resume import ROOT, SHORT, assert_all_end, children
+from tests.scripts import ROOT, assert_all_end, children, run
+from tests.tiny import SHORT
 
 EVAL = [
     "--backbone_weights",
@@ -76,7 +75,7 @@ def test_a_signal_while_groups_are_cached_leaves_nothing(tiny, workdir, monkeypa
 def test_every_process_that_is_started_ends_with_its_parent():
     """Loaders are made by support.workers alone, and pools have an initializer that does as its workers do."""
     pools = 0
-    for path in pathlib.Path(ROOT).rglob("*.py"):
+    for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts
         if {".venv", "tests", "benchmarks"} & set(parts):
             continue
@@ -106,7 +105,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_pool_ends_with_its_parent(workdir):
-    (workdir / "pool.py").write_text(POOL.format(root=ROOT))
+    (workdir / "pool.py").write_text(POOL.format(root=str(ROOT)))
     with subprocess.Popen([sys.executable, "pool.py"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "[1, 2]\n"
         workers = children(process.pid)

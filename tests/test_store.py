@@ -11,8 +11,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
 from datasets.test_dataset import ImageFolder
 from retrieval import descriptors, identity, store
@@ -21,62 +19,9 @@ from retrieval.descriptors import extract_descriptors
 from retrieval.store import FolderStore, block_size, create_store, temporary_store
 from support.errors import UserError
 from support.locks import FileLock
-
-IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full
-
-
-class SmallNetwork(nn.Module):
-    """As much of a GeoLocalizationNet as extraction needs. It counts its images, and fails when told to."""
-
-    backbone_name, fc_output_dim = "Small", 4
-
-    def __init__(self, seed=0, fail_after=None):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 4, 3)
-        self.seen, self.fail_after = 0, fail_after
-
-    def __deepcopy__(self, memo):
-        return self  # extraction computes with a copy, and these images count too
-
-    def forward(self, images):
-        self.seen += len(images)
-        if self.fail_after is not None and self.seen > self.fail_after:
-            raise KeyboardInterrupt
-        return nn.functional.normalize(self.conv(images).mean(dim=(2, 3)))
-
-
-@pytest.fixture
-def images(workdir, monkeypatch):
-    monkeypatch.setattr(store, "_MIN_BATCHES", 8)
-    make_images("f")
-    return ImageFolder("f")
-
-
-def make_images(folder):
-    os.makedirs(folder)
-    rng = np.random.default_rng(0)
-    for i in range(IMAGES):
-        Image.fromarray(rng.integers(0, 256, (36 + 4 * rng.integers(3), 40, 3), np.uint8)).save(f"{folder}/{i:02d}.png")
-    os.truncate(f"{folder}/21.png", 30)
-
-
-def extract(cache, images, network=None, **options):
-    """(descriptors, unreadable, how many images the network saw)."""
-    network = network or SmallNetwork()
-    with cache.store(network, images, BATCH, "cpu", torch.float32) as opened:
-        values, unreadable = extract_descriptors(network, images, BATCH, store=opened, **options)
-        return np.array(values), unreadable, network.seen
-
-
-def kept(cache):
-    return sorted(name for name in os.listdir(cache.folder) if not name.endswith(".lock"))
-
-
-@pytest.fixture
-def cache(workdir):
-    return DescriptorCache("kept")
-
+from tests.caches import flip
+from tests.descriptors import BATCH, IMAGES, SmallNetwork, change_header, extract, kept
+from tests.scripts import wait_for
 
 # --- going on, reusing
 
@@ -187,25 +132,7 @@ def test_killed_while_another_waits(images, cache):
     np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
 
 
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 # --- damage
-
-
-def flip(path, position):
-    data = bytearray(pathlib.Path(path).read_bytes())
-    data[position] ^= 1
-    pathlib.Path(path).write_bytes(data)
-
-
-def change_header(folder, **values):
-    header = store.read_header(folder)
-    store._write_header(folder, {**header, **values})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from datasets.test_sets import find_test_sets
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
-from tests.test_bad_input import fails
+from tests.scripts import fails
 from tests.tiny import place_image, save_place
 
 
@@ -77,8 +77,8 @@ def test_unknown_layouts_say_what_was_looked_for(workdir, capsys):
     folders("odd/images/db", "odd/images/query")
     line = fails(eval_script, capsys, "--test_set_folders", "odd")
     assert (
-        "odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, processed/test, val, "
-        "images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data"
+        "odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, "
+        "processed/test, val, images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data"
     ) in line
     assert "folder nowhere does not exist" in fails(eval_script, capsys, "--test_set_folders", "nowhere")
     with pytest.raises(SystemExit):

@@ -17,40 +17,7 @@ from datasets.image_names import ImageNames, split_lines
 from datasets.names import format_name, images_list_path, list_images, parse_fields, read_images_list, write_images_list
 from support import array_cache
 from support.errors import UserError
-
-NAMES = [f"s/@{551000 + 3 * i}@4181000@@@@@@@0@@@@@@.jpg" for i in range(20)]
-SETTINGS = 10, 30, 2, 1, 2
-OLD = 1_500_000_000  # seconds: long before any test
-
-
-def touch(*paths):
-    for path in paths:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        open(path, "w").close()
-
-
-def age(folder):
-    """Gives every folder below an old time, as after an unpacking long ago."""
-    for path, _, _ in os.walk(folder):
-        os.utime(path, (OLD, OLD))
-
-
-@pytest.fixture
-def listed(workdir):
-    """A training folder with an old list, whose cache has been built."""
-    touch(f"train/{NAMES[0]}")
-    write_list(NAMES)
-    open_groups("train", *SETTINGS)
-
-
-def write_list(image_list, time=OLD):
-    write_images_list("train", image_list)
-    os.utime(images_list_path("train"), (time, time))
-
-
-def cache_file(name):
-    (folder,) = (entry for entry in os.listdir("cache") if entry.startswith("train_"))
-    return os.path.join("cache", folder, name)
+from tests.caches import NAMES, OLD, SETTINGS, age, cache_file, touch, write_list
 
 
 def refuse(*_, **__):
