@@ -2,10 +2,8 @@
 its own.
 """
 
-import contextlib
 import glob
 import os
-import resource
 import subprocess
 import sys
 
@@ -16,37 +14,19 @@ import eval as eval_script
 import train
 from support.errors import UserError
 from support.files import read_tensors
+from tests.failures import file_size_limit, limited_within
 from tests.scripts import ROOT, assert_same_end, run
 from tests.tiny import SHORT
 
 
-@contextlib.contextmanager
-def file_size_limit(limit):
-    """No file of this process can grow beyond so many bytes: writes fail as on a full disk (Python ignores the signal
-    that comes along).
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def limit_calls(monkeypatch, owner, name, limit, count=10**9):
-    """A limit within the first `count` calls of a function."""
-    original, calls = getattr(owner, name), []
-
-    def limited(*args, **kwargs):
-        calls.append(None)
-        with file_size_limit(limit) if len(calls) <= count else contextlib.nullcontext():
-            return original(*args, **kwargs)
-
-    monkeypatch.setattr(owner, name, limited)
+def reached(checkpoints):
+    return checkpoints.run.epoch, checkpoints.run.iteration
 
 
 def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):
-    limit_calls(monkeypatch, train.Checkpoints, "save", 1_000_000, count=2)  # logs fit, networks do not
+    limited_within(  # logs fit, networks do not
+        monkeypatch, train.Checkpoints, "save", 1_000_000, lambda checkpoints: reached(checkpoints) <= (1, 0)
+    )
     folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "3")
     errors = capsys.readouterr().err
     assert errors.count("the previous checkpoint stays, and the run goes on") == 2 and "Traceback" not in errors
@@ -59,7 +39,7 @@ def test_the_checkpoint_of_before_stays(tiny, workdir, monkeypatch, capsys):
     folder = run(train, *flags, "--epochs_num", "1")
     before = {name: os.path.getmtime(f"{folder}/{name}") for name in ("last_checkpoint.pth", "best_model.pth")}
     for name in ("save", "finish"):
-        limit_calls(monkeypatch, train.Checkpoints, name, 1_000_000)
+        limited_within(monkeypatch, train.Checkpoints, name, 1_000_000)
     with pytest.raises(SystemExit) as exit_:
         train.main([*flags, "--resume_train", "auto", "--epochs_num", "2"])
     errors = capsys.readouterr().err
@@ -82,7 +62,7 @@ def test_rows_that_did_not_fit_are_written_in_the_end(workdir):
 def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", "--checkpoint_every", "0"]
     with monkeypatch.context() as context, pytest.raises(SystemExit) as exit_:
-        limit_calls(context, train, "test", 1000)
+        limited_within(context, train, "test", 1000)
         train.main(flags)
     errors = capsys.readouterr().err
     assert (

@@ -18,41 +18,23 @@ from model.checkpoints import find_newest_run, previous_path
 from support.errors import UserError
 from support.files import read_tensors
 from tests.caches import flip
+from tests.failures import Killed, at_end_of_epoch, at_step, at_validation, kill, send
 from tests.scripts import ROOT, assert_all_end, assert_same_end, children, rows, run, start, wait_for_line, weights
 from tests.tiny import SHORT
 from training.checkpoints import Checkpoints
 
 
-class Killed(BaseException):
-    """As SIGKILL: nothing of ours catches it."""
-
-
-def killed_at(monkeypatch, place, count):
-    """Raises Killed when a function is called for the count-th time."""
-    module, name = place.rsplit(".", 1)
-    original, calls = getattr(sys.modules[module], name), []
-
-    def counting(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == count:
-            raise Killed
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(sys.modules[module], name, counting)
-
-
 @pytest.mark.parametrize(
-    ("place", "count", "every", "workers"),
+    ("place", "every", "workers"),
     [
-        ("torch.manual_seed", 9, 1, 0),  # in an iteration of the second epoch (set_seed and three modules come before)
-        ("torch.manual_seed", 9, 3, 1),  # with iterations since the last checkpoint
-        ("train.test", 2, 3, 1),  # in the second validation
-        ("training.checkpoints.save_run_state", 3, 1, 0),
+        (lambda patch: at_step(patch, 4 + 1, kill), 1, 0),  # in an iteration of the second epoch
+        (lambda patch: at_step(patch, 4 + 1, kill), 3, 1),  # with iterations since the last checkpoint
+        (lambda patch: at_validation(patch, 1, kill), 3, 1),
+        (lambda patch: at_end_of_epoch(patch, 0, kill), 1, 0),
     ],
-)  # between best_model.pth and the checkpoint
-def test_killed_and_resumed_ends_as_the_uninterrupted_run(
-    tiny, whole, workdir, monkeypatch, place, count, every, workers
-):
+    ids=["step", "step_after_checkpoint", "validation", "between_best_model_and_checkpoint"],
+)
+def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, whole, workdir, monkeypatch, place, every, workers):
     flags = [
         "--dataset_folder",
         tiny,
@@ -65,7 +47,7 @@ def test_killed_and_resumed_ends_as_the_uninterrupted_run(
         str(workers),
     ]
     with monkeypatch.context() as context, pytest.raises(Killed):
-        killed_at(context, place, count)
+        place(context)
         train.main(flags)
     folder = run(train, *flags)
     assert len(glob.glob("logs/*/*")) == 1 and "Resuming at epoch" in open(f"{folder}/info.log").read()
@@ -129,10 +111,7 @@ def test_a_second_signal_ends_at_once(tiny, workdir):
 def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, monkeypatch):
     flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "0"]
     with monkeypatch.context() as context:
-        original = train.test
-        context.setattr(
-            train, "test", lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGTERM), original(*args, **kwargs))
-        )
+        at_validation(context, 0, send(signal.SIGTERM))
         with pytest.raises(SystemExit) as exit_:
             train.main(flags)
     assert exit_.value.code == 128 + signal.SIGTERM

@@ -5,7 +5,6 @@ import logging
 import multiprocessing
 import os
 import pathlib
-import resource
 import time
 
 import numpy as np
@@ -21,6 +20,7 @@ from support.errors import UserError
 from support.locks import FileLock
 from tests.caches import flip
 from tests.descriptors import BATCH, IMAGES, SmallNetwork, change_header, extract, kept
+from tests.failures import file_size_limit, full_in_the_middle_of
 from tests.scripts import wait_for
 
 # --- going on, reusing
@@ -204,44 +204,39 @@ def test_a_disk_that_fills_before(images, cache):
     """One line at the start, before anything is computed; nothing is left."""
     network = SmallNetwork()
     network.fc_output_dim = 4096
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
-    try:
-        with pytest.raises(
+    with (
+        file_size_limit(1 << 18),
+        pytest.raises(
             UserError,
             match="written to kept/f_.*: File too large; free some space there, or give --no_descriptors_cache",
-        ):
-            extract(cache, images, network)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        ),
+    ):
+        extract(cache, images, network)
     assert kept(cache) == [] and network.seen == 0
 
 
-@pytest.mark.parametrize("writes", range(1, 6))
-def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
+WRITES = {
+    "beginning": lambda name, data, offset: name == "descriptors.npy" and offset is None,
+    "rows of block 0": lambda name, data, offset: offset == 128,
+    "line of block 0": lambda name, data, offset: name == "blocks_0.jsonl" and b'"block": 0' in data,
+    "rows of block 1": lambda name, data, offset: offset == 128 + 16 * 4 * 4,
+    "line of block 1": lambda name, data, offset: name == "blocks_0.jsonl" and b'"block": 1' in data,
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, write):
     """At every write in turn, half of which is done: nothing half-written is taken for whole."""
     whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
-    left = [writes]
-
-    def failing(real):
-        def write(handle, data, *offset):
-            left[0] -= 1
-            if left[0] < 0:
-                raise OSError(28, "No space left on device")
-            return real(handle, data[: len(data) // 2] if left[0] == 0 else data, *offset)
-
-        return write
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", failing(os.write))
-        patch.setattr(os, "pwrite", failing(os.pwrite))
+        full_in_the_middle_of(patch, WRITES[write])
         with pytest.raises(
             UserError, match="No space left on device; free some space there, or give --no_descriptors_cache"
         ):
             extract(cache, images)
     values, _, seen = extract(cache, images)
     np.testing.assert_array_equal(values, whole)
-    assert (seen < IMAGES - 1) == (writes > 3)  # after the beginning of the file: rows, line, rows, line, rows
+    assert (seen < IMAGES - 1) == write.endswith("block 1")
 
 
 def test_a_cache_that_cannot_be_made(images, workdir):
