@@ -4,6 +4,7 @@ import os
 # in a spin make small work a hundred times slower wherever something else uses the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import fcntl  # noqa: E402
 import shutil  # noqa: E402
 
 import pytest  # noqa: E402
@@ -12,7 +13,6 @@ from datasets.groups import open_groups  # noqa: E402
 from datasets.test_dataset import ImageFolder  # noqa: E402
 from retrieval import store  # noqa: E402
 from retrieval.cache import DescriptorCache  # noqa: E402
-from support.locks import FileLock  # noqa: E402
 from tests.caches import NAMES, SETTINGS, touch, write_list  # noqa: E402
 from tests.descriptors import make_images  # noqa: E402
 from tests.scripts import run  # noqa: E402
@@ -50,9 +50,8 @@ def once(tmp_path_factory):
 
     def find_or_make(name, make):
         folder, done = shared / name, shared / f"{name}.done"
-        lock = FileLock(str(shared / f"{name}.lock"))
-        lock.acquire(exclusive=True)
-        try:
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
@@ -61,8 +60,6 @@ def once(tmp_path_factory):
                     patch.setenv("TORCH_HOME", str(folder / "torch_home"))
                     make()
                 done.touch()
-        finally:
-            lock.release()
         return folder
 
     return find_or_make

@@ -15,19 +15,16 @@ from tests.scripts import run
 from tests.tiny import FLAGS
 
 
-@pytest.fixture(scope="module")
-def runs(tiny, tmp_path_factory):
+@pytest.fixture(scope="session")
+def runs(tiny, once):
     """Log folders of a run, the same run again, and one with another seed."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("runs"))
     flags = ["--dataset_folder", tiny, *FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "2"]
-    try:
-        return [
-            os.path.abspath(run(train, *flags, "--save_dir", name, "--seed", seed))
-            for name, seed in (("a", 0), ("b", 0), ("c", 1))
-        ]
-    finally:
-        os.chdir(before)
+
+    def make():
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            run(train, *flags, "--save_dir", name, "--seed", seed)
+
+    return sorted(map(str, once("runs", make).glob("logs/*/*")))
 
 
 def compare(*flags):

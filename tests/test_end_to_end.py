@@ -20,17 +20,12 @@ from tests.tiny import FLAGS
 from training.optimizers import lr_factor
 
 
-@pytest.fixture(scope="module")
-def trained(tiny, tmp_path_factory):
+@pytest.fixture(scope="session")
+def trained(tiny, once):
     """The log folder of one run of 4 epochs, 2 of each of 2 groups."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("trained"))
-    try:
-        return os.path.abspath(
-            run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2)
-        )
-    finally:
-        os.chdir(before)
+    flags = ["--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2]
+    (folder,) = once("trained", lambda: run(train, *flags)).glob("logs/*/*")
+    return str(folder)
 
 
 def test_outputs_of_a_run(trained):
