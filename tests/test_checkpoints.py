@@ -182,7 +182,7 @@ def test_published_run_states_load(workdir, network, module):
     assert equal(load_network("last_checkpoint.pth"), network)
 
 
-def test_run_states_that_are_none(workdir, network):
+def test_run_states_that_hold_no_state(workdir, network):
     save_network(network, "best_model.pth")
     with pytest.raises(UserError, match="is no run's state .*use --resume_model"):
         load_run_state("best_model.pth")

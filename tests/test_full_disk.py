@@ -34,7 +34,7 @@ def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatc
     assert not glob.glob(f"{folder}/.*")
 
 
-def test_the_checkpoint_of_before_stays(tiny, workdir, monkeypatch, capsys):
+def test_the_previous_checkpoint_stays(tiny, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT]
     folder = run(train, *flags, "--epochs_num", "1")
     before = {name: os.path.getmtime(f"{folder}/{name}") for name in ("last_checkpoint.pth", "best_model.pth")}

@@ -284,7 +284,7 @@ def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change
 
 
 @pytest.mark.parametrize("name", ["name_starts", "directory_ends", "directory_mtimes", "name_blob"])
-def test_walks_that_lead_nowhere_are_made_anew(workdir, caplog, name):
+def test_walks_that_lead_nowhere_are_rebuilt(workdir, caplog, name):
     touch("f/a.jpg", "f/s/b.jpg")
     list_images("f")
     (path,) = glob.glob(f"cache/*/{name}.npy")
@@ -318,7 +318,7 @@ def test_headers_have_one_reading_or_none(listed, caplog, text):
     assert open_groups("train", *SETTINGS).num_images == 20 and "rebuilding it" in caplog.text
 
 
-def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
+def test_a_walk_whose_header_lacks_its_digest_is_rebuilt(workdir):
     touch("f/a.jpg")
     list_images("f")
     (path,) = glob.glob("cache/*/header.json")
@@ -350,7 +350,7 @@ def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
         {"version": {}},
     ],
 )
-def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, values):
+def test_a_store_of_another_program_is_rebuilt(images, cache, caplog, values):
     """Its digest is right."""
     whole = extract(cache, images)[0]
     change_header(os.path.join("kept", *kept(cache)), **values)
@@ -370,7 +370,7 @@ def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, 
         '{"block": 1.5, "crc32": 1}',
     ],
 )
-def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, entry):
+def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     """Its checksum is right."""
     with pytest.raises(KeyboardInterrupt):
         extract(cache, images, SmallNetwork(fail_after=20))
@@ -390,7 +390,7 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
         lambda data: b"",
     ],
 )
-def test_an_index_of_another_programs_making_is_built_anew(workdir, caplog, change):
+def test_an_index_of_another_program_is_rebuilt(workdir, caplog, change):
     """Its digest is right."""
     opened = fill(
         store.create_store(

@@ -222,7 +222,7 @@ def test_two_runs_never_share_a_log_folder(tiny, whole, workdir, capsys):
     assert run(train, *flags) == "logs/default/1"
 
 
-# --- numbers that are none
+# --- numbers that are not finite
 
 
 def diverging(monkeypatch, step, change):
@@ -236,7 +236,7 @@ def diverging(monkeypatch, step, change):
     monkeypatch.setattr(train, "prepare_batches", prepare)
 
 
-def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatch, capsys):
+def test_a_loss_that_is_not_finite_stops_before_a_checkpoint(tiny, workdir, monkeypatch, capsys):
     diverging(monkeypatch, 5, lambda images: images * float("nan"))
     with pytest.raises(SystemExit) as exit_:
         train.main(["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "1"])
@@ -251,7 +251,7 @@ def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatc
     assert all(torch.isfinite(value).all() for value in state["model_state_dict"].values())
 
 
-def test_weights_that_are_none_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
+def test_weights_that_are_not_finite_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
     original = train.RunState.end_epoch
 
     def end_epoch(run):

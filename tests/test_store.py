@@ -157,7 +157,7 @@ def test_killed_while_another_waits(images, cache):
         lambda folder: change_header(folder, identity={}),
     ],
 )
-def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
+def test_a_damaged_store_is_rebuilt(images, cache, damage, caplog):
     caplog.set_level(logging.INFO)
     whole = extract(cache, images)[0]
     damage(os.path.join("kept", *kept(cache)))

@@ -54,7 +54,7 @@ def test_a_header_that_may_not_be_written_stays(listed, monkeypatch):
     assert open_groups("train", *SETTINGS).num_images == 20
 
 
-def test_another_time_with_other_contents_of_the_same_size_builds_anew(listed, caplog):
+def test_another_time_with_other_contents_of_the_same_size_is_rebuilt(listed, caplog):
     caplog.set_level(logging.INFO)
     other = [NAMES[0], *NAMES[:0:-1]]
     write_list(other, OLD + 5)
@@ -73,7 +73,7 @@ def test_the_time_of_a_list_just_written_decides_nothing(workdir):
 
 
 @pytest.mark.parametrize("name", ["name_blob", "name_starts", "image_index", "class_ids"])
-def test_a_cache_cut_short_is_built_anew(listed, caplog, name):
+def test_a_cache_cut_short_is_rebuilt(listed, caplog, name):
     path = cache_file(f"{name}.npy")
     os.truncate(path, os.path.getsize(path) - 3)
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
@@ -82,7 +82,7 @@ def test_a_cache_cut_short_is_built_anew(listed, caplog, name):
     assert "is damaged" not in caplog.text
 
 
-def test_a_cache_of_another_version_is_built_anew(listed, caplog):
+def test_a_cache_of_another_version_is_rebuilt(listed, caplog):
     caplog.set_level(logging.INFO)
     with open(cache_file("header.json")) as file:
         header = json.load(file)
