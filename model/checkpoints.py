@@ -116,8 +116,10 @@ def infer_architecture(state_dict):
     """
     dim = _descriptor_dim(state_dict)
     if dim:
-        for backbone in BACKBONES:
-            if not describe_differences(state_dict, _expected(backbone, dim)):
+        shape = getattr(state_dict.get("aggregation.3.weight"), "shape", ())
+        for backbone, (channels, _) in BACKBONES.items():
+            # the shape is asked first: to build all backbones takes seconds
+            if shape == (dim, channels) and not describe_differences(state_dict, _expected(backbone, dim)):
                 return backbone, dim
     return None
 

@@ -1,5 +1,6 @@
 """Photos and panoramas for tests, with EXIF as phones and 360-degree cameras write it."""
 
+import io
 import os
 
 import numpy as np
@@ -11,7 +12,7 @@ XMP = b'<x:xmpmeta><rdf:Description GPano:ProjectionType="equirectangular" GPano
 
 
 def save_photo(path, latitude=None, longitude=None, direction=None, reference="T", time=None, image=None, **options):
-    """Writes a photo, by default 64 x 64 pixels, with its position, direction and time in its EXIF; returns the path."""
+    """Writes a photo, by default 64 x 64 pixels, with position, direction and time in its EXIF. Returns the path."""
     exif = Image.Exif()
     gps = {}
     if latitude is not None:
@@ -59,3 +60,26 @@ def headings_of(image):
 def angle_between(a, b):
     """The smaller difference of two headings, degrees."""
     return abs((np.asarray(a) - b + 180) % 360 - 180)
+
+
+def photo(mode="RGB", size=(64, 48)):
+    """A small picture, not of a place."""
+    bands = Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size), Image.new("L", size, 90)
+    return Image.merge("RGB", bands).convert(mode)
+
+
+def encoded(image, kind="JPEG", **options):
+    """The bytes of an image file."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def save(data):
+    """A function that writes these bytes to a path."""
+
+    def make(path):
+        with open(path, "wb") as file:
+            file.write(data)
+
+    return make

@@ -28,8 +28,8 @@ from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import replacing
 from test import summarize, test
-from tests.test_bad_input import fails
-from tests.test_image_kinds import encoded, photo, save
+from tests.photos import encoded, photo, save
+from tests.scripts import fails
 from tests.tiny import FLAGS
 
 
@@ -101,8 +101,9 @@ def test_the_limit(workdir, limit, read, allowed):
     with pytest.raises(UserError) as error:
         bad.take(batch([("f/last\n.jpg", "cut\toff")], size=0))
     assert str(error.value) == (
-        f"{allowed + 1} of the {read + 1} images read so far cannot be read, and {allowed} may be (see ./bad_images.txt; the last is "
-        "'f/last\\n.jpg': cut\\toff); fix or remove them, or allow so many with --max_bad_images"
+        f"{allowed + 1} of the {read + 1} images read so far cannot be read, and {allowed} may be "
+        "(see ./bad_images.txt; the last is 'f/last\\n.jpg': cut\\toff); "
+        "fix or remove them, or allow so many with --max_bad_images"
     )
     assert len(lines()) == allowed + 1
     bad.take(batch([("f/last\n.jpg", "cut\toff")], size=1))  # it is the new ones that stop a run
@@ -222,7 +223,7 @@ class Folder:
 
 
 @pytest.fixture
-def copy(tiny, workdir):
+def bad_copy(tiny, workdir):
     """A data set with a bad image in each of its parts: {part: path}."""
     shutil.copytree(tiny, "copy")
     bad = {
@@ -234,25 +235,26 @@ def copy(tiny, workdir):
     return bad
 
 
-def test_training_lists_them_and_a_resumed_run_goes_on(copy):
+def test_training_lists_them_and_a_resumed_run_goes_on(bad_copy):
     flags = ["--dataset_folder", "copy", *FLAGS, "--iterations_per_epoch", "12"]
     train.main([*flags, "--epochs_num", "1"])
     [folder] = glob.glob("logs/default/*")
     listed = [line.split("\t")[0] for line in lines(folder)]
-    assert sorted(listed) == sorted(copy.values()) and all("runcated" in line for line in lines(folder))
+    assert sorted(listed) == sorted(bad_copy.values()) and all("runcated" in line for line in lines(folder))
     train.main([*flags, "--epochs_num", "2", "--resume_train", f"{folder}/last_checkpoint.pth"])
     assert [line.split("\t")[0] for line in lines(folder)] == listed
 
 
-def test_training_ends_above_the_limit(copy, capsys):
+def test_training_ends_above_the_limit(bad_copy, capsys):
     line = fails(train, capsys, "--dataset_folder", "copy", *FLAGS, "--iterations_per_epoch", 12, "--max_bad_images", 0)
     assert (
-        re.search("error: 1 of the .* images read so far cannot be read, and 0 may be", line) and copy["train"] in line
+        re.search("error: 1 of the .* images read so far cannot be read, and 0 may be", line)
+        and bad_copy["train"] in line
     )
-    assert [line.split("\t")[0] for line in lines(glob.glob("logs/default/*")[0])] == [copy["train"]]
+    assert [line.split("\t")[0] for line in lines(glob.glob("logs/default/*")[0])] == [bad_copy["train"]]
 
 
-def test_evaluation_above_the_limit_ends_after_its_recalls(copy, capsys):
+def test_evaluation_above_the_limit_ends_after_its_recalls(bad_copy, capsys):
     flags = [
         "--dataset_folder",
         "copy",
@@ -272,11 +274,11 @@ def test_evaluation_above_the_limit_ends_after_its_recalls(copy, capsys):
         and f"see {folder}/bad_images.txt" in line
     )
     assert "R@1: " in open(f"{folder}/info.log").read() and len(os.listdir(f"{folder}/preds")) == 24
-    assert [line.split("\t")[0] for line in lines(folder)] == [copy["test/database"], copy["test/queries_v1"]]
+    assert [line.split("\t")[0] for line in lines(folder)] == [bad_copy["test/database"], bad_copy["test/queries_v1"]]
     assert eval_script.main([*map(str, flags), "--save_dir", "other"]) == 0  # by default
 
 
-def test_images_that_disappear_during_an_evaluation(copy):
+def test_images_that_disappear_during_an_evaluation(bad_copy):
     dataset = TestDataset("copy/test/database", "copy/test/queries_v1")
     os.unlink(dataset.database.path(5))
     os.unlink(dataset.queries.path(7))

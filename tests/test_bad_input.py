@@ -16,30 +16,8 @@ import eval as eval_script
 import train
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
+from tests.scripts import ROOT, fails
 from tests.tiny import FLAGS
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def fails(script, capsys, *flags):
-    """The one line that a script ends with."""
-    with pytest.raises(SystemExit) as exit_:
-        script.main([str(flag) for flag in flags])
-    assert exit_.value.code == 2
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    lines = [line for line in error.splitlines() if "error: " in line]
-    assert len(lines) == 1
-    logs = glob.glob("logs/*/*/info.log")
-    if logs:
-        assert open(logs[0]).read().splitlines()[-1].endswith("Experiment finished (with some errors)")
-    return lines[0]
-
-
-@pytest.fixture
-def copy(tiny, workdir):
-    shutil.copytree(tiny, "copy")
-    return "copy"
 
 
 def test_no_such_folder(workdir, capsys):

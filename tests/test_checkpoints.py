@@ -151,7 +151,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(workdir, monkeypatch):
 
 
 def published_run_state(network, module):
-    """The bytes of a last_checkpoint.pth as the published code wrote it, numpy's float64 under the given module path."""
+    """The bytes of a last_checkpoint.pth as the published code wrote it, numpy's float64 under this module path."""
     adam = torch.optim.Adam(network.parameters(), lr=1e-5)
     state = {
         "epoch_num": 3,
@@ -182,7 +182,7 @@ def test_published_run_states_load(workdir, network, module):
     assert equal(load_network("last_checkpoint.pth"), network)
 
 
-def test_run_states_that_are_none(workdir, network):
+def test_run_states_that_hold_no_state(workdir, network):
     save_network(network, "best_model.pth")
     with pytest.raises(UserError, match="is no run's state .*use --resume_model"):
         load_run_state("best_model.pth")

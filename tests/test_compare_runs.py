@@ -11,23 +11,20 @@ import eval as eval_script
 import soup
 import train
 from benchmarks import compare_runs
-from tests.test_end_to_end import run
+from tests.scripts import run
 from tests.tiny import FLAGS
 
 
-@pytest.fixture(scope="module")
-def runs(tiny, tmp_path_factory):
+@pytest.fixture(scope="session")
+def runs(tiny, once):
     """Log folders of a run, the same run again, and one with another seed."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("runs"))
     flags = ["--dataset_folder", tiny, *FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "2"]
-    try:
-        return [
-            os.path.abspath(run(train, *flags, "--save_dir", name, "--seed", seed))
-            for name, seed in (("a", 0), ("b", 0), ("c", 1))
-        ]
-    finally:
-        os.chdir(before)
+
+    def make():
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            run(train, *flags, "--save_dir", name, "--seed", seed)
+
+    return sorted(map(str, once("runs", make).glob("logs/*/*")))
 
 
 def compare(*flags):
@@ -57,8 +54,8 @@ def test_another_seed(runs, capsys):
     assert found["metrics"]["first_difference"]["column"] == "loss" and found["digests"].keys() == {"initial_weights"}
     assert compare(runs[0], runs[2]) == 1
     assert re.search(
-        r"other images, or another order, from epoch 0 on\nmetrics: differ from epoch 0 on: 'loss' is '\S+' in A and '\S+' in "
-        "B",
+        r"other images, or another order, from epoch 0 on\n"
+        r"metrics: differ from epoch 0 on: 'loss' is '\S+' in A and '\S+' in B",
         capsys.readouterr().out,
     )
 

@@ -4,10 +4,12 @@ import csv
 import glob
 import pathlib
 import re
+import shutil
 
 import pytest
 
 import demo
+import demo_city.__main__ as demo_city
 from parser import parse_arguments
 from test import chance_recall
 
@@ -63,7 +65,14 @@ def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
     assert "0 images written" in capsys.readouterr().out
 
 
-def test_a_training_of_a_few_steps_lowers_the_loss(workdir):
+@pytest.fixture
+def rendered(once, workdir):
+    """The demo's city is there already."""
+    city = once("demo", lambda: demo_city.main(["--tiny", "--processes", "1", "--folder", "city"])) / "city"
+    shutil.copytree(city, "data/demo")
+
+
+def test_a_training_of_a_few_steps_lowers_the_loss(rendered):
     demo.main(
         [*SMALL, "--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"]
     )
@@ -83,7 +92,7 @@ def test_a_slower_processor_trains_fewer_epochs(monkeypatch, seconds, epochs):
     assert demo.choose_epochs(args, is_given=True)[0] == 18
 
 
-def test_a_choice_is_kept_when_the_demo_goes_on(workdir, monkeypatch):
+def test_a_choice_is_kept_when_the_demo_goes_on(rendered, monkeypatch):
     flags = [*SMALL, "--iterations_per_epoch", "1", "--preds", "0"]
     monkeypatch.setattr(demo, "SHORTER", (1,))
     with monkeypatch.context() as slow:
@@ -100,7 +109,8 @@ def test_a_choice_is_kept_when_the_demo_goes_on(workdir, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "problem"), [(["--train_metres", "0"], "--train_metres"), (["--pixels", "3"], "--pixels")]
 )
-def test_bad_city_flags(workdir, capsys, flags, problem):
+def test_bad_city_flags(workdir, monkeypatch, capsys, flags, problem):
+    monkeypatch.setattr(demo, "seconds_a_step", lambda args: 1.0)
     with pytest.raises(SystemExit) as exit_:
         demo.main(["--recipe", str(RECIPE), "--city_flags", " ".join(flags)])
     assert exit_.value.code == 2 and problem in capsys.readouterr().err

@@ -14,6 +14,7 @@ from demo_city import __main__ as cli
 from demo_city import build, ground, photos, render, years
 from demo_city.plan import FRONT, STYLES, District
 from demo_city.scene import Pictures, Scene
+from tests.failures import interrupt, once_there
 
 FOLDERS = [
     "city1/train",
@@ -371,15 +372,8 @@ def test_refuses_a_folder_that_cannot_be_made(tmp_path, capsys):
 
 def test_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "demo"
-    done = []
-
-    def photograph(self, task, photo):
-        if len(done) == 5:
-            raise KeyboardInterrupt
-        done.append(photo.name)
-        return Image.new("RGB", (48, 48))
-
-    monkeypatch.setattr(build.Renderer, "photograph", photograph)
+    monkeypatch.setattr(build.Renderer, "photograph", lambda *_: Image.new("RGB", (48, 48)))
+    once_there(monkeypatch, build.Renderer, "photograph", 5, f"{folder}/**/*.jpg", interrupt)
     with pytest.raises(SystemExit) as stop:
         cli.main(["--tiny", "--folder", str(folder), "--processes", "1"])
     assert stop.value.code == 130

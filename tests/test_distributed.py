@@ -11,13 +11,9 @@ import torch
 
 import distributed
 import eval
-from datasets.test_dataset import TestDataset
 from retrieval import knn
-from retrieval.cache import DescriptorCache
-from test import test
+from tests.descriptors import assert_same, evaluation
 from tests.ranks import all_ranks
-from tests.test_store import SmallNetwork
-from tests.tiny import save_place
 
 
 @pytest.fixture(autouse=True)
@@ -103,36 +99,6 @@ def test_equal_distances_are_in_the_order_of_the_database():
     indices = [found + start * (found >= 0) for (_, found), start in zip(parts, (0, 7, 130), strict=True)]
     distances = np.concatenate([distances for distances, _ in parts], axis=1)
     np.testing.assert_array_equal(knn.nearest(distances, np.concatenate(indices, axis=1), 12)[1], expected)
-
-
-@pytest.fixture
-def places():
-    """A database of several blocks, of two sizes, with copies under other names and a broken image."""
-    names = [save_place("db", place, 0, 1, size=64 if place % 3 else 48) for place in range(20)]
-    queries = [save_place("q", place, 0, 2) for place in range(20)]
-    for place in (3, 7, 12):
-        shutil.copyfile(f"db/{names[place + 5]}", f"db/{names[place]}")
-    os.truncate(f"db/{names[11]}", 40)
-    os.truncate(f"q/{queries[18]}", 40)
-
-
-def evaluation(cache_folder, faiss_index="Flat", fail_after=None):
-    """Predictions, recalls, unreadable images, and how many images this process described."""
-    network = SmallNetwork(fail_after=fail_after)
-    result = test(
-        TestDataset("db", "q", positive_dist_threshold=12),
-        network,
-        batch_size=1,
-        cache=DescriptorCache(cache_folder),
-        faiss_index=faiss_index,
-    )
-    return result.predictions, result.recalls, result.unreadable_database, result.unreadable_queries, network.seen
-
-
-def assert_same(result, expected):
-    np.testing.assert_array_equal(result[0], expected[0])
-    np.testing.assert_array_equal(result[1], expected[1])
-    assert result[2:4] == expected[2:4]
 
 
 @pytest.mark.parametrize("number", [2, 3])

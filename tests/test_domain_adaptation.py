@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import functools
 import glob
 import os
 import re
@@ -22,8 +23,7 @@ from model.heads import CosFace
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
-from tests.test_end_to_end import assert_equal, run, weights
+from tests.scripts import assert_equal, fails, run, weights
 from tests.tiny import FLAGS, place_image
 from training.objective import Objective
 
@@ -233,28 +233,26 @@ def test_folder_with_no_readable_image_is_an_error_that_names_it(workdir):
 # --- whole runs
 
 
-@pytest.fixture(scope="module")
-def target(tmp_path_factory):
+@pytest.fixture(scope="session")
+def target(once):
     """Unlabelled images of another size, without @ fields; one is cut off."""
-    folder = tmp_path_factory.mktemp("target")
+    return str(once("target", make_target))
+
+
+def make_target():
     for number in range(5):
-        place_image(90 + number, 0, 0, size=80).resize((100, 80)).save(folder / f"night photo {number}.jpg")
-    os.truncate(folder / "night photo 3.jpg", 300)
-    return str(folder)
+        place_image(90 + number, 0, 0, size=80).resize((100, 80)).save(f"night photo {number}.jpg")
+    os.truncate("night photo 3.jpg", 300)
 
 
-@pytest.fixture(scope="module")
-def adapted(tiny, target, tmp_path_factory):
+@pytest.fixture(scope="session")
+def adapted(tiny, target, once):
     """kind -> the log folder of a run of 2 epochs, one of each of 2 groups."""
-    before, folders = os.getcwd(), {}
-    os.chdir(tmp_path_factory.mktemp("adapted"))
-    try:
-        for kind, flags in KINDS.items():
-            folders[kind] = os.path.abspath(
-                run(train, *flags_of(tiny, target, flags), "--epochs_num", 2, "--save_dir", kind)
-            )
-    finally:
-        os.chdir(before)
+    folders = {}
+    for kind, flags in KINDS.items():
+        flags = [*flags_of(tiny, target, flags), "--epochs_num", 2]
+        (folder,) = once(f"adapted_{kind}", functools.partial(run, train, *flags)).glob("logs/*/*")
+        folders[kind] = str(folder)
     return folders
 
 
@@ -412,7 +410,7 @@ def test_flags_that_do_not_go_together(workdir, capsys, flags, problem):
     assert problem in fails(train, capsys, "--dataset_folder", "x", *flags)
 
 
-def test_empty_or_missing_target_folder(copy, capsys):  # noqa: F811
+def test_empty_or_missing_target_folder(copy, capsys):
     os.mkdir("empty")
     for folder, problem in (("empty", "folder empty has no images"), ("nowhere", "folder nowhere does not exist")):
         assert problem in fails(train, capsys, *flags_of(copy, folder, KINDS["grl"]))

@@ -15,35 +15,17 @@ import eval as eval_script
 import train
 from model.checkpoints import RUN_STATE_KEYS, load_network
 from support.files import read_tensors, write_tensors
+from tests.scripts import assert_equal, run, weights
 from tests.tiny import FLAGS
 from training.optimizers import lr_factor
 
 
-def run(script, *flags):
-    assert script.main([str(flag) for flag in flags]) == 0
-    return max(glob.glob("logs/*/*"), key=os.path.getmtime)
-
-
-def weights(folder, name="last_checkpoint.pth"):
-    content = read_tensors(os.path.join(folder, name))
-    return content.get("model_state_dict", content)
-
-
-def assert_equal(a, b):
-    assert list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
-
-
-@pytest.fixture(scope="module")
-def trained(tiny, tmp_path_factory):
+@pytest.fixture(scope="session")
+def trained(tiny, once):
     """The log folder of one run of 4 epochs, 2 of each of 2 groups."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("trained"))
-    try:
-        return os.path.abspath(
-            run(train, "--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2)
-        )
-    finally:
-        os.chdir(before)
+    flags = ["--dataset_folder", tiny, *FLAGS, "--epochs_num", 4, "--num_preds_to_save", 2]
+    (folder,) = once("trained", lambda: run(train, *flags)).glob("logs/*/*")
+    return str(folder)
 
 
 def test_outputs_of_a_run(trained):

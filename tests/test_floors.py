@@ -3,7 +3,7 @@
 import ast
 import pathlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from tests.scripts import ROOT
 
 SCRIPT = 9.0  # also the __main__.py of every package
 FLOORS = {

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from demo_city import build, photos
-from tests.test_project import ROOT
+from tests.scripts import ROOT
 
 
 @pytest.mark.parametrize("old, new", [("datasets.demo_city", "demo_city"), ("retrieval.report", "report")])

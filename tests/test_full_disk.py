@@ -2,10 +2,8 @@
 its own.
 """
 
-import contextlib
 import glob
 import os
-import resource
 import subprocess
 import sys
 
@@ -15,38 +13,20 @@ import eval as eval_script
 import train
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_end_to_end import run
-from tests.test_resume import ROOT, SHORT, assert_same_end, whole  # noqa: F401
+from tests.failures import file_size_limit, limited_within
+from tests.scripts import ROOT, assert_same_end, run
+from tests.tiny import SHORT
 from training.metrics import Metrics
 
 
-@contextlib.contextmanager
-def file_size_limit(limit):
-    """No file of this process can grow beyond so many bytes: writes fail as on a full disk (Python ignores the signal
-    that comes along).
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def reached(checkpoints):
+    return checkpoints.run.epoch, checkpoints.run.iteration
 
 
-def limit_calls(monkeypatch, owner, name, limit, count=10**9):
-    """A limit within the first `count` calls of a function."""
-    original, calls = getattr(owner, name), []
-
-    def limited(*args, **kwargs):
-        calls.append(None)
-        with file_size_limit(limit) if len(calls) <= count else contextlib.nullcontext():
-            return original(*args, **kwargs)
-
-    monkeypatch.setattr(owner, name, limited)
-
-
-def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):  # noqa: F811
-    limit_calls(monkeypatch, train.Checkpoints, "save", 1_000_000, count=2)  # logs fit, networks do not
+def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):
+    limited_within(  # logs fit, networks do not
+        monkeypatch, train.Checkpoints, "save", 1_000_000, lambda checkpoints: reached(checkpoints) <= (1, 0)
+    )
     folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "3")
     errors = capsys.readouterr().err
     assert errors.count("the previous checkpoint stays, and the run goes on") == 2 and "Traceback" not in errors
@@ -54,12 +34,12 @@ def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatc
     assert not glob.glob(f"{folder}/.*")
 
 
-def test_the_checkpoint_of_before_stays(tiny, workdir, monkeypatch, capsys):
+def test_the_previous_checkpoint_stays(tiny, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT]
     folder = run(train, *flags, "--epochs_num", "1")
     before = {name: os.path.getmtime(f"{folder}/{name}") for name in ("last_checkpoint.pth", "best_model.pth")}
     for name in ("save", "finish"):
-        limit_calls(monkeypatch, train.Checkpoints, name, 1_000_000)
+        limited_within(monkeypatch, train.Checkpoints, name, 1_000_000)
     with pytest.raises(SystemExit) as exit_:
         train.main([*flags, "--resume_train", "auto", "--epochs_num", "2"])
     errors = capsys.readouterr().err
@@ -79,10 +59,10 @@ def test_rows_that_did_not_fit_are_written_in_the_end(workdir):
     assert (workdir / "metrics.csv").read_text() == "epoch\n0\n1\n"
 
 
-def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):  # noqa: F811
+def test_a_validation_that_does_not_fit_loses_no_iteration(tiny, whole, workdir, monkeypatch, capsys):
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "auto", "--checkpoint_every", "0"]
     with monkeypatch.context() as context, pytest.raises(SystemExit) as exit_:
-        limit_calls(context, train, "test", 1000)
+        limited_within(context, train, "test", 1000)
         train.main(flags)
     errors = capsys.readouterr().err
     assert (
@@ -148,12 +128,12 @@ train.main(sys.argv[1:])
 """
 
 
-def test_a_disk_that_is_full_until_the_second_epoch(tiny, whole, workdir):  # noqa: F811
+def test_a_disk_that_is_full_until_the_second_epoch(tiny, whole, workdir):
     """A file system of 130 MB below logs/: neither logs, metrics.csv, environment.json nor networks can be written at
     first.
     """
     os.mkdir("logs")
-    (workdir / "full.py").write_text(FULL_DISK.format(root=ROOT))
+    (workdir / "full.py").write_text(FULL_DISK.format(root=str(ROOT)))
     script = 'mount -t tmpfs -o size=130m none logs || exit 77; "$@"; code=$?; cp -r logs kept; exit $code'
     try:
         ended = subprocess.run(

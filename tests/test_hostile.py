@@ -38,12 +38,10 @@ from support.array_cache import npy_header
 from support.errors import UserError
 from support.escaping import escape
 from support.files import read_object
+from tests.caches import NAMES, SETTINGS, cache_file, touch
+from tests.descriptors import BATCH, SmallNetwork, change_header, extract, fill, kept, unit_vectors
 from tests.file_server import running_server
-from tests.test_bad_input import fails
-from tests.test_knn import fill, unit_vectors
-from tests.test_project import ROOT, SOURCES
-from tests.test_store import BATCH, SmallNetwork, cache, change_header, extract, images, kept  # noqa: F401
-from tests.test_walk_caches import NAMES, SETTINGS, cache_file, listed, touch  # noqa: F401
+from tests.scripts import ROOT, SOURCES, fails
 from tests.tiny import FLAGS
 from visualizations import save_predictions
 
@@ -249,7 +247,7 @@ def objects(path):
     ],
 )  # sparse
 @pytest.mark.parametrize("name", ["class_offsets", "name_blob", "class_ids"])
-def test_arrays_are_what_their_size_says(listed, caplog, damage, name):  # noqa: F811
+def test_arrays_are_what_their_size_says(listed, caplog, damage, name):
     damage(cache_file(f"{name}.npy"))
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
     caplog.clear()
@@ -280,13 +278,13 @@ def set_item(index, value):
         ("name_starts", set_item(slice(None), 0)),
     ],
 )
-def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change):  # noqa: F811
+def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change):
     change_array(name, change)
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["name_starts", "directory_ends", "directory_mtimes", "name_blob"])
-def test_walks_that_lead_nowhere_are_made_anew(workdir, caplog, name):
+def test_walks_that_lead_nowhere_are_rebuilt(workdir, caplog, name):
     touch("f/a.jpg", "f/s/b.jpg")
     list_images("f")
     (path,) = glob.glob(f"cache/*/{name}.npy")
@@ -314,13 +312,13 @@ def test_walks_that_lead_nowhere_are_made_anew(workdir, caplog, name):
         '{"version": "\\u001b[2J"}',
     ],
 )
-def test_headers_have_one_reading_or_none(listed, caplog, text):  # noqa: F811
+def test_headers_have_one_reading_or_none(listed, caplog, text):
     pathlib.Path(cache_file("header.json")).write_text(text, encoding="latin-1")
     caplog.set_level(logging.INFO)
     assert open_groups("train", *SETTINGS).num_images == 20 and "rebuilding it" in caplog.text
 
 
-def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
+def test_a_walk_whose_header_lacks_its_digest_is_rebuilt(workdir):
     touch("f/a.jpg")
     list_images("f")
     (path,) = glob.glob("cache/*/header.json")
@@ -352,7 +350,7 @@ def test_a_walk_whose_header_lacks_its_digest_is_made_anew(workdir):
         {"version": {}},
     ],
 )
-def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, values):  # noqa: F811
+def test_a_store_of_another_program_is_rebuilt(images, cache, caplog, values):
     """Its digest is right."""
     whole = extract(cache, images)[0]
     change_header(os.path.join("kept", *kept(cache)), **values)
@@ -372,7 +370,7 @@ def test_a_store_of_another_programs_making_is_made_anew(images, cache, caplog, 
         '{"block": 1.5, "crc32": 1}',
     ],
 )
-def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, entry):  # noqa: F811
+def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     """Its checksum is right."""
     with pytest.raises(KeyboardInterrupt):
         extract(cache, images, SmallNetwork(fail_after=20))
@@ -392,7 +390,7 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
         lambda data: b"",
     ],
 )
-def test_an_index_of_another_programs_making_is_built_anew(workdir, caplog, change):
+def test_an_index_of_another_program_is_rebuilt(workdir, caplog, change):
     """Its digest is right."""
     opened = fill(
         store.create_store(

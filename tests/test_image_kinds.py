@@ -24,25 +24,7 @@ from datasets.night.target_images import TargetImages
 from datasets.schedule import Schedule
 from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset
-
-
-def photo(mode="RGB", size=(64, 48)):
-    bands = Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size), Image.new("L", size, 90)
-    return Image.merge("RGB", bands).convert(mode)
-
-
-def encoded(image, kind="JPEG", **options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def save(data):
-    def make(path):
-        with open(path, "wb") as file:
-            file.write(data)
-
-    return make
+from tests.photos import encoded, photo, save
 
 
 def png_that_claims(width, height):

@@ -101,7 +101,7 @@ def test_the_dead_are_called_and_the_living_agree(server):
     assert agreed(early) != first
 
 
-def test_others_outlast_a_rank_0_that_is_started_anew(server):
+def test_others_outlast_a_rank_0_that_is_started_again(server):
     waiting = Joining(server, 1, 3)
     assert ends([Joining(server, 0, 3, patience=0.6)]) == ["no word from rank 2 within 1 s"]
     agreed([waiting, Joining(server, 0, 3), Joining(server, 2, 3)])

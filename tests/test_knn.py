@@ -18,14 +18,8 @@ from retrieval import knn
 from retrieval.index import check_index, search_index
 from retrieval.store import create_store, temporary_store
 from support.errors import UserError
-from tests.test_store import flip
-
-DIM = 16
-
-
-def unit_vectors(n, seed=0, dim=DIM):
-    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+from tests.caches import flip
+from tests.descriptors import DIM, fill, unit_vectors
 
 
 def assert_same_neighbours(distances, neighbours, database, queries, k, excluded=()):
@@ -117,16 +111,6 @@ def kept(workdir):
     return store
 
 
-def fill(store):
-    vectors = unit_vectors(600)
-    vectors[[0, 300]] = 0
-    for block in store.pending():
-        rows = store.rows(block)
-        store.write(block, vectors[rows.start : rows.stop], {i: "no image" for i in (0, 300) if i in rows})
-    store.finish()
-    return store
-
-
 def search(store, factory, nprobe=None, k=20, exclude_queries=()):
     return search_index(store, unit_vectors(600)[[5, 100, 599]], k, factory, nprobe, store.unreadable, exclude_queries)
 
@@ -150,8 +134,8 @@ def test_index_of_all_cells_is_exact_and_its_recall_is_said(kept, caplog):
     _, exact = knn.search(kept.descriptors, unit_vectors(600)[[5, 100, 599]], 20, kept.unreadable)
     np.testing.assert_array_equal(neighbours, exact)
     assert (
-        "faiss index IVF8,Flat, nprobe 8, of 3 queries: its first 10 neighbours hold the exact nearest of 100.0%, and 100.0% of the "
-        "exact 10"
+        "faiss index IVF8,Flat, nprobe 8, of 3 queries: its first 10 neighbours hold the exact nearest of 100.0%, "
+        "and 100.0% of the exact 10"
     ) in caplog.text
     _, few = search(kept, "IVF8,Flat", nprobe=1, k=600)
     assert (

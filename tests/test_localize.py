@@ -128,7 +128,7 @@ def test_photos_are_localized_and_the_index_serves_again_with_and_without_images
     ]
 
 
-def test_an_index_of_another_model_or_size_is_refused_and_one_of_a_changed_database_built_anew(folder, capsys):
+def test_an_index_of_another_model_or_size_is_refused_and_one_of_a_changed_database_rebuilt(folder, capsys):
     flags = ["--index_folder", "index", "photos/3.png"]
     run(capsys, "--database_folder", "val/database", *flags)
     err = run(capsys, *flags, "--resume_model", "other.pth", code=2).err

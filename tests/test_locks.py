@@ -18,8 +18,9 @@ from datasets.names import list_images, write_images_list
 from retrieval.cache import DescriptorCache
 from support import array_cache, locks
 from support.locks import FileLock, held_if_possible
-from tests.test_store import SmallNetwork, extract, images, kept, wait_for  # noqa: F401
-from tests.test_walk_caches import NAMES, OLD, SETTINGS, age, touch
+from tests.caches import NAMES, OLD, SETTINGS, age, touch
+from tests.descriptors import SmallNetwork, extract, kept
+from tests.scripts import wait_for
 
 FORK = multiprocessing.get_context("fork")
 
@@ -32,7 +33,7 @@ def train(workdir):
 
 
 @pytest.fixture
-def listed(train):
+def with_list(train):
     write_images_list(train, NAMES)
     os.utime("train_images_paths.txt", (OLD, OLD))
     return train
@@ -71,7 +72,7 @@ def slowed(monkeypatch, module, name, seconds=100.0):
 
 
 @pytest.mark.parametrize(
-    ("listing", "module", "function"), [("listed", groups, "build_groups"), ("train", walk, "_walk")]
+    ("listing", "module", "function"), [("with_list", groups, "build_groups"), ("train", walk, "_walk")]
 )
 def test_two_runs_at_once_build_one_cache(request, monkeypatch, listing, module, function):
     request.getfixturevalue(listing)
@@ -101,7 +102,7 @@ def test_two_runs_at_once_build_one_cache(request, monkeypatch, listing, module,
 
 
 @pytest.mark.parametrize("moment", ["before", "within"])
-def test_a_killed_builders_lock_is_taken_over_and_what_it_left_goes(listed, monkeypatch, moment):
+def test_a_killed_builders_lock_is_taken_over_and_what_it_left_goes(with_list, monkeypatch, moment):
     """Killed before it writes, or with half of the cache written; another process waits for it."""
     slowed(monkeypatch, *((groups, "build_groups") if moment == "before" else (array_cache, "_rename_folder")))
 
@@ -123,7 +124,7 @@ def test_a_killed_builders_lock_is_taken_over_and_what_it_left_goes(listed, monk
     assert re.fullmatch(r"train_\w{16}", *os.listdir("cache"))
 
 
-def test_leftovers_of_other_caches_go_unless_somebody_holds_their_lock(listed):
+def test_leftovers_of_other_caches_go_unless_somebody_holds_their_lock(with_list):
     for name in (".building_a_01234567", ".building_a_0123456_.old", ".building_b_c_01234567", ".building_01234567"):
         os.makedirs(f"cache/{name}/x")
     os.makedirs("cache/descriptors")
@@ -136,7 +137,7 @@ def test_leftovers_of_other_caches_go_unless_somebody_holds_their_lock(listed):
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_warned_of_once(listed, monkeypatch, caplog, code):
+def test_a_file_system_without_locks_is_warned_of_once(with_list, monkeypatch, caplog, code):
     def refuse(handle, mode):
         raise OSError(code, os.strerror(code))
 
@@ -160,7 +161,7 @@ def test_a_folder_that_may_not_be_written_gets_one_warning(workdir, monkeypatch,
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EROFS])
-def test_descriptors_are_not_kept_where_no_lock_can_be_had(images, monkeypatch, caplog, code):  # noqa: F811
+def test_descriptors_are_not_kept_where_no_lock_can_be_had(images, monkeypatch, caplog, code):
     cache = DescriptorCache("kept")
     expected = extract(cache, images)[0]
 
@@ -173,7 +174,7 @@ def test_descriptors_are_not_kept_where_no_lock_can_be_had(images, monkeypatch, 
     assert len(kept(cache)) == 1
 
 
-def test_an_extraction_that_wrote_nothing_leaves_no_lock(images):  # noqa: F811
+def test_an_extraction_that_wrote_nothing_leaves_no_lock(images):
     with pytest.raises(KeyboardInterrupt):
         extract(DescriptorCache("kept"), images, SmallNetwork(fail_after=1))
     assert os.listdir("kept") == []

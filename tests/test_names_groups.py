@@ -167,7 +167,7 @@ def test_cache_notices_another_list_parameters_or_data_set(folder):
     assert class_table(open_groups("train", 10, 30, 2, 1, 2)) == first
 
 
-def test_damaged_cache_is_built_anew(folder, caplog):
+def test_damaged_cache_is_rebuilt(folder, caplog):
     first = class_table(open_groups("train", 10, 30, 2, 1, 2))
     cache = os.path.join("cache", os.listdir("cache")[0])
     for damage in (

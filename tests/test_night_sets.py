@@ -28,7 +28,8 @@ from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_bad_input import fails
+from tests.failures import interrupt, once_there
+from tests.scripts import fails
 from tests.tiny import FLAGS, place_image, save_place
 
 BETA = ["--fda_beta", "0.05"]  # b = 3 at 64 pixels
@@ -113,22 +114,14 @@ def test_fda_set_is_the_fda_of_the_drawn_target(targets):
 
 def test_an_interrupted_run_goes_on(tiny, targets, night, workdir, monkeypatch, capsys):
     command = ["--source", f"{tiny}/train", "--target", targets, "--output", "n", *BETA, "--num_workers", 0]
-    made = []
-
-    def interrupted(self, image, path):
-        if len(made) == 10:
-            raise KeyboardInterrupt
-        made.append(path)
-        save(self, image, path)
-
-    save = build._Chunks._save
-    monkeypatch.setattr(build._Chunks, "_save", interrupted)
+    once_there(monkeypatch, build._Chunks, "_save", 10, "n/**/*.jpg", interrupt)
     with pytest.raises(SystemExit) as exit_:
         make(*command)
     assert exit_.value.code == 130 and "run the same command again" in capsys.readouterr().err
     assert not os.path.exists("n_images_paths.txt")
     monkeypatch.undo()
     os.chdir(workdir)
+    made = glob.glob("n/**/*.jpg", recursive=True)
     stamps = [os.stat(path).st_mtime_ns for path in made]
     make(*command)
     assert "62 images made, 10 were there; 0 left out" in capsys.readouterr().out
@@ -299,8 +292,8 @@ def test_pseudo_target_set_whose_classes_do_not_match(tiny, night, workdir, caps
     flags = ["--dataset_folder", tiny, *FLAGS]
     line = fails(train, capsys, *flags, "--pseudo_target_folder", "other")
     assert (
-        "2 of the 24 classes that are trained have no image in other, which has 22 classes (the first that it lacks: (551030, "
-        in line
+        "2 of the 24 classes that are trained have no image in other, which has 22 classes "
+        "(the first that it lacks: (551030, " in line
     )
     assert "folder nowhere does not exist" in fails(train, capsys, *flags, "--pseudo_target_folder", "nowhere")
 

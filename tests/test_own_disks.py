@@ -21,10 +21,9 @@ from model.state_dicts import digest_tensors
 from retrieval.store import FolderStore
 from support.errors import UserError
 from support.files import read_tensors
+from tests.descriptors import assert_same, evaluation
 from tests.ranks import all_ranks, run_ranks
-from tests.test_distributed import assert_same, evaluation, places  # noqa: F401
-from tests.test_parallel_training import FEW
-from tests.tiny import save_place
+from tests.tiny import FEW, save_place
 from training.checkpoints import Checkpoints
 
 
@@ -43,7 +42,7 @@ def evaluation_at_home(*arguments):
 
 
 @pytest.mark.parametrize("fail_after", [10, None])
-def test_a_store_of_the_same_name_on_another_machine_is_not_mixed_in(places, monkeypatch, fail_after):  # noqa: F811
+def test_a_store_of_the_same_name_on_another_machine_is_not_mixed_in(places, monkeypatch, fail_after):
     """Whether it is complete there or not."""
     alone = evaluation(None)
     for rank in range(2):
@@ -79,7 +78,7 @@ class OldHeader(FolderStore):
 
 
 def evaluations_of_stores_that_are_not_seen_alike():
-    """Of a complete store: one whose mark comes late to rank 1, one whose header does, and one that rank 0 cannot mark."""
+    """Of a complete store whose mark comes late to rank 1, whose header does, and which rank 0 cannot mark."""
     results = []
     for there, name, value in (
         (1, "os.path.exists", lambda path: False),
@@ -93,7 +92,7 @@ def evaluations_of_stores_that_are_not_seen_alike():
     return results
 
 
-def test_a_store_that_not_all_ranks_see_alike_is_not_used(places):  # noqa: F811
+def test_a_store_that_not_all_ranks_see_alike_is_not_used(places):
     alone = evaluation("kept")
     before = files_below("kept")
     for results in zip(*all_ranks(2, evaluations_of_stores_that_are_not_seen_alike), strict=True):
@@ -103,7 +102,7 @@ def test_a_store_that_not_all_ranks_see_alike_is_not_used(places):  # noqa: F811
     assert files_below("kept") == before
 
 
-def test_the_mark_of_a_killed_run_is_in_nobodys_way(places):  # noqa: F811
+def test_the_mark_of_a_killed_run_is_in_nobodys_way(places):
     alone = evaluation("kept")
     (header,) = glob.glob("kept/db*/header.json")
     open(f"{os.path.dirname(header)}/rank0_{16 * '0f'}", "w").close()

@@ -23,8 +23,9 @@ from model.network import GeoLocalizationNet
 from model.state_dicts import digest_tensors
 from support.errors import UserError
 from support.files import read_tensors
+from tests.failures import at_step, send
 from tests.ranks import all_ranks, run_ranks
-from tests.tiny import FLAGS
+from tests.tiny import FEW, FLAGS
 from training import build
 from training.ranks import Alone, GroupParallel
 
@@ -210,9 +211,6 @@ def test_groups_go_on_with_another_number_of_processes(tiny):
     assert moved == [False, True]  # by the last two steps, which are turn 5 of one process
 
 
-FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
-
-
 def plain_sgd(module, lr, device):
     optimizer = torch.optim.SGD(module.parameters(), lr=lr)
     for parameters in optimizer.param_groups:
@@ -328,14 +326,8 @@ def test_groups_in_turn():
 def run_and_stop(step, number, *flags, rank=1):
     """train.py, in which at an iteration one rank alone gets a signal."""
     with pytest.MonkeyPatch.context() as patch:
-        factor = build.lr_factor
-
-        def stopping(name, steps, at):
-            if at == step and distributed.rank() == rank:
-                os.kill(os.getpid(), number)
-            return factor(name, steps, at)
-
-        patch.setattr(build, "lr_factor", stopping)
+        if distributed.rank() == rank:
+            at_step(patch, step, send(number))
         run(*flags)
 
 
@@ -478,15 +470,11 @@ def test_too_many_bad_images_end_all_ranks_with_a_checkpoint(damaged, flags):
 _SCRIPT = """
 import os, sys
 sys.path.insert(0, {root!r})
-import distributed, train
-from training import build
-factor = build.lr_factor
-
-def dying(name, steps, at):
-    if at == 5 and distributed.rank() == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        os.kill(os.getpid(), 9)
-    return factor(name, steps, at)
-build.lr_factor = dying
+import pytest
+import train
+from tests.failures import at_step, send
+if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    at_step(pytest.MonkeyPatch(), 5, send(9))
 train.main()
 """
 

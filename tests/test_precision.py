@@ -14,7 +14,7 @@ from model.precision import infer_dtype, is_depthwise, log_dtype, training_dtype
 from support import processor
 from support.files import read_tensors, write_tensors
 from tests.ranks import run_ranks
-from tests.test_end_to_end import run
+from tests.scripts import run
 from tests.tiny import FLAGS
 
 CPU = torch.device("cpu")

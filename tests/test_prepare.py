@@ -21,6 +21,7 @@ from datasets.prepare.areas import BUFFER, choose_queries, split_areas
 from datasets.prepare.exif import read_exif
 from datasets.prepare.positions import choose_zone, project, seem_swapped
 from datasets.prepare.records import Unusable, parse_heading, parse_number, parse_time
+from tests.failures import interrupt, once_there
 from tests.photos import XMP, save_photo
 
 COORDINATES = [(55.70 + index / 2000, 13.19) for index in range(10)]  # 56 m apart
@@ -350,8 +351,8 @@ def test_tables_that_cannot_be_used(photos, capsys):
     assert "no photo can be used: 2 for position 0, 0" in line and "1 for no latitude (first t.csv line 3)" in line
     line = problem("path,latitude,longitude\np/0.jpg,-122.4,37.7\n")
     assert (
-        "latitude and longitude seem swapped (first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)"
-        in line
+        "latitude and longitude seem swapped "
+        "(first t.csv line 2: latitude -122.4, longitude 37.7: swapped they are a position)" in line
     )
     line = problem(
         "path,latitude,longitude\n" + "".join(f"p/{i}.jpg,{c[1]},{c[0]}\n" for i, c in enumerate(COORDINATES))
@@ -568,24 +569,16 @@ def test_other_folders_are_not_touched(photos, capsys):
 
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
     flags = ["--photos", "p", "--output", "out", "--all_to", "db"]
-    write_image, count = images_module._put, [0]
-
-    def interrupt(path, write):
-        count[0] += 1
-        if count[0] == 4:
-            raise KeyboardInterrupt
-        write_image(path, write)
-
-    monkeypatch.setattr(images_module, "_put", interrupt)
-    with pytest.raises(SystemExit) as exit_:
-        prepare(*flags)
+    with monkeypatch.context() as patch:
+        once_there(patch, images_module, "_put", 3, ".out.unfinished/**/*@*.*g", interrupt)
+        with pytest.raises(SystemExit) as exit_:
+            prepare(*flags)
     assert (
         exit_.value.code == 130
         and not os.path.exists("out")
         and "run the same command again" in capsys.readouterr().err
     )
     assert "unfinished" in fails(capsys, *flags, "--heading_offset", "3")
-    monkeypatch.setattr(images_module, "_put", write_image)
     prepare(*flags)
     assert "7 images made, 3 were there" in capsys.readouterr().out and len(list_images("out/db")) == 10
     prepare(*flags[:3], "whole", *flags[4:])

@@ -181,8 +181,9 @@ def test_crops_take_the_offset_of_the_camera(workdir):
     assert name.split("@")[9] == "030.00" and angle_between(columns(open_rgb(f"out/db/{name}"))[0], 30) < 3
 
 
-def test_a_street_of_panoramas_becomes_a_set_that_is_sound_and_trains(workdir, capsys):
-    """From a table, over a border of UTM zones, in two years, with the parameters that the doctor suggests."""
+@pytest.fixture
+def street(workdir, capsys):
+    """What the check says of a data set of panoramas: from a table, over a border of UTM zones, in two years."""
     rows = ["path;lat;lon;heading;timestamp"]
     for place in range(40):
         for year in (2013, 2017):
@@ -195,39 +196,30 @@ def test_a_street_of_panoramas_becomes_a_set_that_is_sound_and_trains(workdir, c
             )
     with open("street.csv", "w") as file:
         file.write("\n".join(rows))
-    main(
-        [
-            "--csv",
-            "street.csv",
-            "--output",
-            "street",
-            "--panoramas",
-            "sf_xl",
-            "--crop_size",
-            "64",
-            "--buffer",
-            "30",
-            "--crop_headings",
-            *map(str, range(0, 360, 60)),
-            "--num_workers",
-            "0",
-        ]
-    )
+    flags = ["--csv", "street.csv", "--output", "street", "--panoramas", "sf_xl", "--crop_size", "64", "--buffer", "30"]
+    main([*flags, "--crop_headings", *map(str, range(0, 360, 60)), "--num_workers", "0"])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        check(["street", "--batch_size", "4", "--json", "--num_workers", "0"])
+    assert exit_.value.code == 1
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_street_of_panoramas_becomes_a_set_that_is_sound(street):
     queries, database = (list_images(f"street/test/{part}") for part in ("queries", "database"))
     assert (
         {name.split("@")[13] for name in queries} == {"2017"} and len(queries) % 6 == 0 and len(database) > len(queries)
     )
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_:
-        check(["street", "--batch_size", "4", "--json", "--num_workers", "0"])
-    report = json.loads(capsys.readouterr().out)
-    assert exit_.value.code == 1 and len(report["problems"]) == 1
-    assert len({zone for part in report["parts"].values() for zone in part["utm_zones"]}) == 1
+    assert len(street["problems"]) == 1
+    assert len({zone for part in street["parts"].values() for zone in part["utm_zones"]}) == 1
     assert (
-        report["test_sets"]["test/queries"]["without_positives"] == 0
-        and not report["parts"]["val/database"]["near_training_images"]
+        street["test_sets"]["test/queries"]["without_positives"] == 0
+        and not street["parts"]["val/database"]["near_training_images"]
     )
-    flags = report["suggestions"][0]["flags"].split()
+
+
+def test_a_street_of_panoramas_trains_with_the_parameters_that_the_check_suggests(street):
+    flags = street["suggestions"][0]["flags"].split()
     check(["street", *flags, "--num_workers", "0"])
     tiny = [
         "--backbone_weights",

@@ -9,7 +9,7 @@ from tqdm import tqdm
 import commons
 import train
 from support import progress
-from tests.test_end_to_end import run
+from tests.scripts import run
 from tests.tiny import FLAGS
 
 

@@ -1,5 +1,6 @@
 """The project's own promises."""
 
+import ast
 import pathlib
 import re
 import subprocess
@@ -10,9 +11,7 @@ import parser
 import test
 from benchmarks.results_rows import ROWS
 from parser import parse_arguments
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-SOURCES = [path for path in ROOT.rglob("*.py") if not {".venv", "tests"} & set(path.relative_to(ROOT).parts)]
+from tests.scripts import ROOT, SOURCES
 
 
 def test_own_modules_are_found_before_installed_ones():
@@ -58,3 +57,22 @@ def test_scripts_run_from_another_folder(tmp_path):
         and "error: folder nowhere/test does not exist" in result.stderr
         and "Traceback" not in result.stderr
     )
+
+
+def test_no_test_module_imports_another():
+    """What several need is in tests/conftest.py (fixtures) and in the modules beside it."""
+    for path in (ROOT / "tests").glob("*.py"):
+        imports = [
+            f"{getattr(node, 'module', '')}.{alias.name}"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        ]
+        assert not [name for name in imports if re.search(r"\btests\.test_", name)], path
+
+
+def test_no_function_of_the_tests_is_longer_than_60_lines():
+    for path in (ROOT / "tests").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"

@@ -9,7 +9,7 @@ import torch
 
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
-from tests.test_project import ROOT
+from tests.scripts import ROOT
 from tests.tiny import place_image
 
 FOREIGN = (

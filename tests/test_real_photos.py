@@ -10,8 +10,8 @@ from datasets.names import list_images, positions
 from datasets.prepare.__main__ import main as prepare
 from datasets.prepare.areas import FOLDERS
 from parser import expand_recipes
+from tests.scripts import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 PHOTOS = ROOT.parent / "shared" / "data"
 
 

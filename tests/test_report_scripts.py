@@ -22,7 +22,7 @@ from report.thumbnails import thumbnail
 from report.training import read_metrics
 from support.errors import UserError
 from tests.pages import Page
-from tests.test_bad_input import fails
+from tests.scripts import fails
 from tests.tiny import FLAGS, place_image
 from training.metrics import Metrics
 

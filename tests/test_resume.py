@@ -1,6 +1,5 @@
 """Training that is interrupted and goes on ends as training that is not."""
 
-import csv
 import errno
 import glob
 import os
@@ -8,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -20,78 +18,25 @@ import train
 from model.checkpoints import find_newest_run, previous_path
 from support.errors import UserError
 from support.files import read_tensors
-from tests.test_end_to_end import assert_equal, run, weights
-from tests.tiny import FLAGS
+from tests.caches import flip
+from tests.failures import Killed, at_end_of_epoch, at_step, at_validation, kill, send
+from tests.scripts import ROOT, assert_all_end, assert_same_end, children, rows, run, start, wait_for_line, weights
+from tests.tiny import SHORT
 from training.checkpoints import Checkpoints
 from training.ranks import ALONE
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# its checkpoints are a fifth of ResNet18's
-SHORT = [*FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "4", "--lr", "0.001"]
-
-
-@pytest.fixture(scope="module")
-def whole(tiny, tmp_path_factory):
-    """The log folder of an uninterrupted run."""
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("whole"))
-    try:
-        return os.path.abspath(run(train, "--dataset_folder", tiny, *SHORT))
-    finally:
-        os.chdir(before)
-
-
-def rows(folder):
-    with open(os.path.join(folder, "metrics.csv")) as file:
-        return [
-            {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
-            for row in csv.DictReader(file)
-        ]
-
-
-def assert_same_end(folder, whole):
-    assert_equal(weights(folder), weights(whole))
-    assert_equal(weights(folder, "best_model.pth"), weights(whole, "best_model.pth"))
-    assert rows(folder) == rows(whole)
-    ours, theirs = (read_tensors(f"{path}/last_checkpoint.pth") for path in (folder, whole))
-    for a, b in zip(
-        [ours["optimizer_state_dict"], *ours["optimizers_state_dict"]],
-        [theirs["optimizer_state_dict"], *theirs["optimizers_state_dict"]],
-        strict=True,
-    ):
-        assert all(torch.equal(a["state"][key]["exp_avg"], b["state"][key]["exp_avg"]) for key in b["state"])
-
-
-class Killed(BaseException):
-    """As SIGKILL: nothing of ours catches it."""
-
-
-def killed_at(monkeypatch, place, count):
-    """Raises Killed when a function is called for the count-th time."""
-    module, name = place.rsplit(".", 1)
-    original, calls = getattr(sys.modules[module], name), []
-
-    def counting(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == count:
-            raise Killed
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(sys.modules[module], name, counting)
-
 
 @pytest.mark.parametrize(
-    ("place", "count", "every", "workers"),
+    ("place", "every", "workers"),
     [
-        ("torch.manual_seed", 9, 1, 0),  # in an iteration of the second epoch (set_seed and three modules come before)
-        ("torch.manual_seed", 9, 3, 1),  # with iterations since the last checkpoint
-        ("train.test", 2, 3, 1),  # in the second validation
-        ("training.checkpoints.save_run_state", 3, 1, 0),
+        (lambda patch: at_step(patch, 4 + 1, kill), 1, 0),  # in an iteration of the second epoch
+        (lambda patch: at_step(patch, 4 + 1, kill), 3, 1),  # with iterations since the last checkpoint
+        (lambda patch: at_validation(patch, 1, kill), 3, 1),
+        (lambda patch: at_end_of_epoch(patch, 0, kill), 1, 0),
     ],
-)  # between best_model.pth and the checkpoint
-def test_killed_and_resumed_ends_as_the_uninterrupted_run(
-    tiny, whole, workdir, monkeypatch, place, count, every, workers
-):
+    ids=["step", "step_after_checkpoint", "validation", "between_best_model_and_checkpoint"],
+)
+def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, whole, workdir, monkeypatch, place, every, workers):
     flags = [
         "--dataset_folder",
         tiny,
@@ -104,44 +49,11 @@ def test_killed_and_resumed_ends_as_the_uninterrupted_run(
         str(workers),
     ]
     with monkeypatch.context() as context, pytest.raises(Killed):
-        killed_at(context, place, count)
+        place(context)
         train.main(flags)
     folder = run(train, *flags)
     assert len(glob.glob("logs/*/*")) == 1 and "Resuming at epoch" in open(f"{folder}/info.log").read()
     assert_same_end(folder, whole)
-
-
-def start(*flags, **options):
-    command = [sys.executable, os.path.join(ROOT, "train.py"), *map(str, flags)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
-
-
-def wait_for(process, text):
-    for line in process.stderr:
-        if text in line:
-            return line
-    raise AssertionError(f"ended with {process.wait()} before {text!r}")
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
-
-
-def assert_all_end(pids, seconds=20):
-    for _ in range(seconds * 20):
-        if not any(map(is_running, pids)):
-            return
-        time.sleep(0.05)
-    raise AssertionError("a process outlives its parent")
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
@@ -149,7 +61,7 @@ def test_sigkill_leaves_no_worker_and_the_run_goes_on(tiny, whole, workdir):
     flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", 1, "--num_workers", 2, "--resume_train", "auto"]
     process = start(*flags)
     try:
-        wait_for(process, "Epoch 00 in 0:00:0")  # the line after training; validation comes next
+        wait_for_line(process, "Epoch 00 in 0:00:0")  # the line after training; validation comes next
         workers = children(process.pid)
         assert workers
     finally:
@@ -165,7 +77,7 @@ def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
         "--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2, start_new_session=True
     )
     try:
-        wait_for(process, "test set")
+        wait_for_line(process, "test set")
         signal.sigtimedwait([], 3)
         os.killpg(process.pid, signal.SIGUSR1)
         _, errors = process.communicate(timeout=60)
@@ -189,7 +101,11 @@ def test_a_second_signal_ends_at_once(tiny, workdir):
         "commons.run_experiment(body, argparse.Namespace(save_dir='x'))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
     )
     assert ended.returncode == 128 + signal.SIGINT and "SIGINT again: ending at once" in ended.stderr
 
@@ -197,10 +113,7 @@ def test_a_second_signal_ends_at_once(tiny, workdir):
 def test_an_abandoned_validation_is_done_after_resuming(tiny, whole, workdir, monkeypatch):
     flags = ["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "0"]
     with monkeypatch.context() as context:
-        original = train.test
-        context.setattr(
-            train, "test", lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGTERM), original(*args, **kwargs))
-        )
+        at_validation(context, 0, send(signal.SIGTERM))
         with pytest.raises(SystemExit) as exit_:
             train.main(flags)
     assert exit_.value.code == 128 + signal.SIGTERM
@@ -224,14 +137,6 @@ def test_bad_images_are_counted_on(tiny, workdir):
 
 
 # --- damaged and missing checkpoints
-
-
-def flip(path, position):
-    with open(path, "r+b") as file:
-        file.seek(position)
-        byte = file.read(1)
-        file.seek(position)
-        file.write(bytes([byte[0] ^ 4]))
 
 
 def test_a_flipped_bit_is_named_and_the_checkpoint_before_is_used(tiny, whole, workdir, capsys):
@@ -319,7 +224,7 @@ def test_two_runs_never_share_a_log_folder(tiny, whole, workdir, capsys):
     assert run(train, *flags) == "logs/default/1"
 
 
-# --- numbers that are none
+# --- numbers that are not finite
 
 
 def diverging(monkeypatch, step, change):
@@ -333,7 +238,7 @@ def diverging(monkeypatch, step, change):
     monkeypatch.setattr(train, "prepare_batches", prepare)
 
 
-def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatch, capsys):
+def test_a_loss_that_is_not_finite_stops_before_a_checkpoint(tiny, workdir, monkeypatch, capsys):
     diverging(monkeypatch, 5, lambda images: images * float("nan"))
     with pytest.raises(SystemExit) as exit_:
         train.main(["--dataset_folder", tiny, *SHORT, "--checkpoint_every", "1"])
@@ -348,7 +253,7 @@ def test_a_loss_that_is_none_stops_before_a_checkpoint(tiny, workdir, monkeypatc
     assert all(torch.isfinite(value).all() for value in state["model_state_dict"].values())
 
 
-def test_weights_that_are_none_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
+def test_weights_that_are_not_finite_reach_no_checkpoint(tiny, workdir, monkeypatch, capsys):
     original = train.Run.end_epoch
 
     def end_epoch(run):

@@ -10,7 +10,7 @@ from datasets.test_dataset import ImageFolder
 from retrieval import descriptors, interchange
 from retrieval.interchange import Described
 from support.errors import UserError
-from tests.test_bad_input import fails
+from tests.scripts import fails
 from tests.tiny import save_place
 
 

@@ -3,19 +3,19 @@
 import ast
 import glob
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import eval as eval_script
 import train
 from retrieval import store
-from support import array_cache
-from tests.test_end_to_end import run
-from tests.test_resume import ROOT, SHORT, assert_all_end, children
+from tests.failures import before, send
+from tests.scripts import ROOT, assert_all_end, children, run
+from tests.tiny import SHORT
 
 EVAL = [
     "--backbone_weights",
@@ -31,19 +31,6 @@ EVAL = [
 ]
 
 
-def signalled_at(monkeypatch, owner, name, count, number):
-    """Sends this process a signal in the middle of the count-th call of a function."""
-    original, calls = getattr(owner, name), []
-
-    def signalled(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == count:
-            os.kill(os.getpid(), number)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(owner, name, signalled)
-
-
 def ended_by(main, flags):
     with pytest.raises(SystemExit) as exit_:
         main([str(flag) for flag in flags])
@@ -54,7 +41,9 @@ def test_an_extraction_goes_on_where_it_was_terminated(tiny, workdir, monkeypatc
     monkeypatch.setattr(store, "_MIN_BATCHES", 8)
     flags = ["--dataset_folder", tiny, *EVAL]
     with monkeypatch.context() as context:
-        signalled_at(context, store, "_write_at", 7, signal.SIGTERM)  # one for the file's beginning, and two a block
+        before(  # between its rows and its line
+            context, store.FolderStore, "_record", lambda self, block, *_: block == 2, send(signal.SIGTERM)
+        )
         assert ended_by(eval_script.main, flags) == 143
     assert "error: terminated" in capsys.readouterr().err
     folder = run(eval_script, *flags)
@@ -68,7 +57,7 @@ def test_an_extraction_goes_on_where_it_was_terminated(tiny, workdir, monkeypatc
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_while_groups_are_cached_leaves_nothing(tiny, workdir, monkeypatch, number):
     with monkeypatch.context() as context:
-        signalled_at(context, array_cache.np, "save", 10, number)  # in the second cache
+        before(context, np, "save", lambda path, *_, **__: path.endswith("class_ids.npy"), send(number))
         assert ended_by(train.main, ["--dataset_folder", tiny, *SHORT]) == 128 + number
     assert len(os.listdir("cache")) == 1 and not glob.glob("cache/.*")
 
@@ -76,7 +65,7 @@ def test_a_signal_while_groups_are_cached_leaves_nothing(tiny, workdir, monkeypa
 def test_every_process_that_is_started_ends_with_its_parent():
     """Loaders are made by support.workers alone, and pools have an initializer that does as its workers do."""
     pools = 0
-    for path in pathlib.Path(ROOT).rglob("*.py"):
+    for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts
         if {".venv", "tests", "benchmarks"} & set(parts):
             continue
@@ -106,7 +95,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_pool_ends_with_its_parent(workdir):
-    (workdir / "pool.py").write_text(POOL.format(root=ROOT))
+    (workdir / "pool.py").write_text(POOL.format(root=str(ROOT)))
     with subprocess.Popen([sys.executable, "pool.py"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "[1, 2]\n"
         workers = children(process.pid)

@@ -21,8 +21,7 @@ from model.normalization import normalize
 from model.soups import Trial, average, greedy_soup, recalibrate_batch_norm, refuse_damaged
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
-from tests.test_bad_input import copy, fails  # noqa: F401  (copy is a fixture)
-from tests.test_end_to_end import assert_equal, run
+from tests.scripts import assert_equal, fails, run
 
 
 def network_of(seed, backbone="ResNet18", dim=16):
@@ -240,7 +239,7 @@ def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir):
         torch.testing.assert_close(made[key], value, rtol=1e-3, atol=1e-5)
 
 
-def test_unreadable_training_images_are_left_out_of_the_calibration(copy, networks):  # noqa: F811
+def test_unreadable_training_images_are_left_out_of_the_calibration(copy, networks):
     for path in sorted(glob.glob("copy/train/sub/*.jpg"))[::2]:
         os.truncate(path, 300)
     flags = [

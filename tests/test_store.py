@@ -5,14 +5,11 @@ import logging
 import multiprocessing
 import os
 import pathlib
-import resource
 import time
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
 from datasets.test_dataset import ImageFolder
 from retrieval import descriptors, identity, store
@@ -21,62 +18,10 @@ from retrieval.descriptors import extract_descriptors
 from retrieval.store import FolderStore, block_size, create_store, temporary_store
 from support.errors import UserError
 from support.locks import FileLock
-
-IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full
-
-
-class SmallNetwork(nn.Module):
-    """As much of a GeoLocalizationNet as extraction needs. It counts its images, and fails when told to."""
-
-    backbone_name, fc_output_dim = "Small", 4
-
-    def __init__(self, seed=0, fail_after=None):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 4, 3)
-        self.seen, self.fail_after = 0, fail_after
-
-    def __deepcopy__(self, memo):
-        return self  # extraction computes with a copy, and these images count too
-
-    def forward(self, images):
-        self.seen += len(images)
-        if self.fail_after is not None and self.seen > self.fail_after:
-            raise KeyboardInterrupt
-        return nn.functional.normalize(self.conv(images).mean(dim=(2, 3)))
-
-
-@pytest.fixture
-def images(workdir, monkeypatch):
-    monkeypatch.setattr(store, "_MIN_BATCHES", 8)
-    make_images("f")
-    return ImageFolder("f")
-
-
-def make_images(folder):
-    os.makedirs(folder)
-    rng = np.random.default_rng(0)
-    for i in range(IMAGES):
-        Image.fromarray(rng.integers(0, 256, (36 + 4 * rng.integers(3), 40, 3), np.uint8)).save(f"{folder}/{i:02d}.png")
-    os.truncate(f"{folder}/21.png", 30)
-
-
-def extract(cache, images, network=None, **options):
-    """(descriptors, unreadable, how many images the network saw)."""
-    network = network or SmallNetwork()
-    with cache.store(network, images, BATCH, "cpu", torch.float32) as opened:
-        values, unreadable = extract_descriptors(network, images, BATCH, store=opened, **options)
-        return np.array(values), unreadable, network.seen
-
-
-def kept(cache):
-    return sorted(name for name in os.listdir(cache.folder) if not name.endswith(".lock"))
-
-
-@pytest.fixture
-def cache(workdir):
-    return DescriptorCache("kept")
-
+from tests.caches import flip
+from tests.descriptors import BATCH, IMAGES, SmallNetwork, change_header, extract, kept
+from tests.failures import file_size_limit, full_in_the_middle_of
+from tests.scripts import wait_for
 
 # --- going on, reusing
 
@@ -187,25 +132,7 @@ def test_killed_while_another_waits(images, cache):
     np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
 
 
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 # --- damage
-
-
-def flip(path, position):
-    data = bytearray(pathlib.Path(path).read_bytes())
-    data[position] ^= 1
-    pathlib.Path(path).write_bytes(data)
-
-
-def change_header(folder, **values):
-    header = store.read_header(folder)
-    store._write_header(folder, {**header, **values})
 
 
 @pytest.mark.parametrize(
@@ -230,7 +157,7 @@ def change_header(folder, **values):
         lambda folder: change_header(folder, identity={}),
     ],
 )
-def test_a_damaged_store_is_made_anew(images, cache, damage, caplog):
+def test_a_damaged_store_is_rebuilt(images, cache, damage, caplog):
     caplog.set_level(logging.INFO)
     whole = extract(cache, images)[0]
     damage(os.path.join("kept", *kept(cache)))
@@ -277,44 +204,39 @@ def test_a_disk_that_fills_before(images, cache):
     """One line at the start, before anything is computed; nothing is left."""
     network = SmallNetwork()
     network.fc_output_dim = 4096
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
-    try:
-        with pytest.raises(
+    with (
+        file_size_limit(1 << 18),
+        pytest.raises(
             UserError,
             match="written to kept/f_.*: File too large; free some space there, or give --no_descriptors_cache",
-        ):
-            extract(cache, images, network)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        ),
+    ):
+        extract(cache, images, network)
     assert kept(cache) == [] and network.seen == 0
 
 
-@pytest.mark.parametrize("writes", range(1, 6))
-def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, writes):
+WRITES = {
+    "beginning": lambda name, data, offset: name == "descriptors.npy" and offset is None,
+    "rows of block 0": lambda name, data, offset: offset == 128,
+    "line of block 0": lambda name, data, offset: name == "blocks_0.jsonl" and b'"block": 0' in data,
+    "rows of block 1": lambda name, data, offset: offset == 128 + 16 * 4 * 4,
+    "line of block 1": lambda name, data, offset: name == "blocks_0.jsonl" and b'"block": 1' in data,
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, write):
     """At every write in turn, half of which is done: nothing half-written is taken for whole."""
     whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
-    left = [writes]
-
-    def failing(real):
-        def write(handle, data, *offset):
-            left[0] -= 1
-            if left[0] < 0:
-                raise OSError(28, "No space left on device")
-            return real(handle, data[: len(data) // 2] if left[0] == 0 else data, *offset)
-
-        return write
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", failing(os.write))
-        patch.setattr(os, "pwrite", failing(os.pwrite))
+        full_in_the_middle_of(patch, WRITES[write])
         with pytest.raises(
             UserError, match="No space left on device; free some space there, or give --no_descriptors_cache"
         ):
             extract(cache, images)
     values, _, seen = extract(cache, images)
     np.testing.assert_array_equal(values, whole)
-    assert (seen < IMAGES - 1) == (writes > 3)  # after the beginning of the file: rows, line, rows, line, rows
+    assert (seen < IMAGES - 1) == write.endswith("block 1")
 
 
 def test_a_cache_that_cannot_be_made(images, workdir):

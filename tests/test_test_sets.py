@@ -15,7 +15,7 @@ from datasets.test_sets import find_test_sets
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
-from tests.test_bad_input import fails
+from tests.scripts import fails
 from tests.tiny import place_image, save_place
 
 
@@ -77,8 +77,8 @@ def test_unknown_layouts_say_what_was_looked_for(workdir, capsys):
     folders("odd/images/db", "odd/images/query")
     line = fails(eval_script, capsys, "--test_set_folders", "odd")
     assert (
-        "odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, processed/test, val, "
-        "images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data"
+        "odd is no test set: looked for database or gallery and queries or queries_* in ., test, images/test, "
+        "processed/test, val, images/val, and for summer and winter (Nordland), new and old (AmsterTime) in ., raw_data"
     ) in line
     assert "folder nowhere does not exist" in fails(eval_script, capsys, "--test_set_folders", "nowhere")
     with pytest.raises(SystemExit):
@@ -168,7 +168,9 @@ def test_pairs(workdir):
 # --- the command
 
 
-def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
+@pytest.fixture
+def three_sets(workdir, monkeypatch):
+    """A test set of demo, and two of SVOX's, whose protocols are small; the flags of an evaluation on all three."""
     for place in range(4):
         save_place("demo/test/database", place, 0, 1)
         save_place("demo/test/queries", place + (30 if place == 3 else 0), 0, 2)
@@ -187,7 +189,7 @@ def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
     )
     torch.manual_seed(0)
     save_network(GeoLocalizationNet("ResNet18", 16), "ResNet50_512_cosplace.pth")
-    flags = [
+    return [
         "--resume_model",
         "ResNet50_512_cosplace.pth",
         "--num_workers",
@@ -200,7 +202,10 @@ def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
         "demo",
         "svox",
     ]
-    assert eval_script.main(flags) == 0
+
+
+def test_several_test_sets_in_one_table(three_sets, capfd):
+    assert eval_script.main(three_sets) == 0
     log = capfd.readouterr().err
     rows = [
         [cell.strip() for cell in line.strip("| ").split("|")] for line in log.splitlines() if line.startswith("    | ")
@@ -216,6 +221,10 @@ def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
         "SVOX sun: the test has 3 queries instead of 854 (a hint): its recalls cannot be compared with published ones"
         in log
     )
+
+
+def test_several_test_sets_in_one_file(three_sets):
+    assert eval_script.main(three_sets) == 0
     (folder,) = glob.glob("logs/default/*")
     with open(f"{folder}/test_sets.csv", newline="") as file:
         records = list(csv.DictReader(file))
@@ -231,5 +240,8 @@ def test_several_test_sets_in_one_table(workdir, monkeypatch, capfd):
         len(glob.glob(f"{folder}/1_demo-queries/preds/*.jpg")) == 4
         and len(glob.glob(f"{folder}/3_SVOX_sun/preds/*.jpg")) == 3
     )
-    assert eval_script.main([*flags, "--positive_dist_threshold", "5", "--queries_folder", "queries_night"][:-2]) == 0
+
+
+def test_another_threshold_than_the_protocols_is_said(three_sets, capfd):
+    assert eval_script.main([*three_sets, "--positive_dist_threshold", "5"]) == 0
     assert "SVOX night: the test has a threshold of 5 m instead of 25: its recalls cannot" in capfd.readouterr().err

@@ -17,40 +17,7 @@ from datasets.image_names import ImageNames, split_lines
 from datasets.names import format_name, images_list_path, list_images, parse_fields, read_images_list, write_images_list
 from support import array_cache
 from support.errors import UserError
-
-NAMES = [f"s/@{551000 + 3 * i}@4181000@@@@@@@0@@@@@@.jpg" for i in range(20)]
-SETTINGS = 10, 30, 2, 1, 2
-OLD = 1_500_000_000  # seconds: long before any test
-
-
-def touch(*paths):
-    for path in paths:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        open(path, "w").close()
-
-
-def age(folder):
-    """Gives every folder below an old time, as after an unpacking long ago."""
-    for path, _, _ in os.walk(folder):
-        os.utime(path, (OLD, OLD))
-
-
-@pytest.fixture
-def listed(workdir):
-    """A training folder with an old list, whose cache has been built."""
-    touch(f"train/{NAMES[0]}")
-    write_list(NAMES)
-    open_groups("train", *SETTINGS)
-
-
-def write_list(image_list, time=OLD):
-    write_images_list("train", image_list)
-    os.utime(images_list_path("train"), (time, time))
-
-
-def cache_file(name):
-    (folder,) = (entry for entry in os.listdir("cache") if entry.startswith("train_"))
-    return os.path.join("cache", folder, name)
+from tests.caches import NAMES, OLD, SETTINGS, age, cache_file, touch, write_list
 
 
 def refuse(*_, **__):
@@ -87,7 +54,7 @@ def test_a_header_that_may_not_be_written_stays(listed, monkeypatch):
     assert open_groups("train", *SETTINGS).num_images == 20
 
 
-def test_another_time_with_other_contents_of_the_same_size_builds_anew(listed, caplog):
+def test_another_time_with_other_contents_of_the_same_size_is_rebuilt(listed, caplog):
     caplog.set_level(logging.INFO)
     other = [NAMES[0], *NAMES[:0:-1]]
     write_list(other, OLD + 5)
@@ -106,7 +73,7 @@ def test_the_time_of_a_list_just_written_decides_nothing(workdir):
 
 
 @pytest.mark.parametrize("name", ["name_blob", "name_starts", "image_index", "class_ids"])
-def test_a_cache_cut_short_is_built_anew(listed, caplog, name):
+def test_a_cache_cut_short_is_rebuilt(listed, caplog, name):
     path = cache_file(f"{name}.npy")
     os.truncate(path, os.path.getsize(path) - 3)
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
@@ -115,7 +82,7 @@ def test_a_cache_cut_short_is_built_anew(listed, caplog, name):
     assert "is damaged" not in caplog.text
 
 
-def test_a_cache_of_another_version_is_built_anew(listed, caplog):
+def test_a_cache_of_another_version_is_rebuilt(listed, caplog):
     caplog.set_level(logging.INFO)
     with open(cache_file("header.json")) as file:
         header = json.load(file)

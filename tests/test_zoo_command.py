@@ -15,7 +15,7 @@ from support import downloads
 from support.errors import UserError
 from support.files import write_tensors
 from tests.file_server import running_server
-from tests.test_bad_input import fails
+from tests.scripts import fails
 
 PATH = "/ResNet18_512_cosplace.pth"
 

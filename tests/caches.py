@@ -1,0 +1,43 @@
+"""A training folder with a list, the caches made of it, and ways to touch and damage files."""
+
+import os
+
+from datasets.names import images_list_path, write_images_list
+
+NAMES = [f"s/@{551000 + 3 * i}@4181000@@@@@@@0@@@@@@.jpg" for i in range(20)]
+SETTINGS = 10, 30, 2, 1, 2  # of open_groups
+OLD = 1_500_000_000  # seconds: long before any test
+
+
+def touch(*paths):
+    """Makes empty files, and their folders."""
+    for path in paths:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        open(path, "w").close()
+
+
+def age(folder):
+    """Gives every folder below an old time, as after an unpacking long ago."""
+    for path, _, _ in os.walk(folder):
+        os.utime(path, (OLD, OLD))
+
+
+def write_list(image_list, time=OLD):
+    """The list of the folder `train`."""
+    write_images_list("train", image_list)
+    os.utime(images_list_path("train"), (time, time))
+
+
+def cache_file(name):
+    """The path of a file of the only cache of `train`."""
+    (folder,) = (entry for entry in os.listdir("cache") if entry.startswith("train_"))
+    return os.path.join("cache", folder, name)
+
+
+def flip(path, position):
+    """Changes one bit of a file."""
+    with open(path, "r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
