@@ -26,9 +26,10 @@ from datasets.test_dataset import TestDataset, find_database_folder, find_querie
 from datasets.train_dataset import TrainDataset, make_loader
 from eval import descriptor_cache, test_and_report
 from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
+from model.choices import BACKBONES, head_options
 from model.domain_adaptation import make_domain_module
-from model.heads import HEADS, head_options
-from model.network import BACKBONES, GeoLocalizationNet
+from model.heads import HEADS
+from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
