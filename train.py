@@ -1,5 +1,10 @@
 """Trains CosPlace: one head a group of classes, one group an epoch in turn."""
 
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("train")
+
 import contextlib
 import datetime
 import functools
@@ -95,7 +100,7 @@ RESULT_ARGUMENTS = (
 
 def main(argv=None):
     with distributed.joined():
-        args = parse_arguments(is_training=True, argv=argv)
+        args = parse_arguments("train", argv)
         folder, problems = find_run_to_resume(args)
         return commons.run_experiment(functools.partial(train, problems=problems), args, folder)
 

@@ -1,5 +1,6 @@
 """How training images can be changed, by name. It imports no torch, so that --help answers at once."""
 
+AUGMENTATION_TYPES = ("colorjitter", "none", "brightness", "contrast", "saturation", "bcs")  # as in augmentations.py
 NIGHT_METHODS = ("fda", "pp", "fda_pp")
 
 

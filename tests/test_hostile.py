@@ -29,7 +29,7 @@ from datasets.names import list_images
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.zoo import published
-from parser import expand_recipes, parse_arguments
+from parser import parse_arguments
 from retrieval import store
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import search_index
@@ -38,6 +38,7 @@ from support.errors import UserError
 from support.escaping import escape
 from support.json_files import read_object
 from support.npy import npy_header
+from support.recipes import expand_recipes
 from tests.file_server import running_server
 from tests.test_bad_input import fails
 from tests.test_knn import fill, unit_vectors
