@@ -46,7 +46,7 @@ PROGRAMS = {
         "validation set.",
         (
             "soup.py --ingredients a/best_model.pth b/best_model.pth --output soup.pth",
-            "soup.py --ingredients epoch_*.pth --method greedy --dataset_folder data/demo/city1 --output soup.pth",
+            "soup.py --ingredients a.pth b.pth c.pth --method greedy --dataset_folder data/city --output soup.pth",
         ),
     ),
     "check": Program(
