@@ -1,5 +1,10 @@
 """Computes the recalls of a network on a test set."""
 
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("eval")
+
 import functools
 import logging
 import os
@@ -33,7 +38,7 @@ from visualizations import save_predictions
 
 def main(argv=None):
     with distributed.joined():
-        args = parse_arguments(is_training=False, argv=argv)
+        args = parse_arguments("eval", argv)
         return commons.run_experiment(evaluate, args)
 
 

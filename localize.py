@@ -1,5 +1,10 @@
 """Says where photos were taken, by their neighbours in a database."""
 
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("localize")
+
 import contextlib
 import logging
 import os
@@ -17,12 +22,11 @@ from localization import calibration
 from localization.database_index import holds_index, open_index
 from localization.localization import Located, describe
 from localization.localization_formats import FORMATS
-from localization.photos import MAX_PIXELS, Photos
-from localization.position import METHODS
+from localization.photos import Photos
 from localization.reliability import check_drawing, draw_reliability
 from model.checkpoints import load_network
 from model.precision import chosen_infer_dtype
-from parser import make_further_parser, parse_with
+from parser import parse_arguments
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import check_report
 from retrieval import cache
@@ -32,135 +36,17 @@ from support.errors import UserError
 from support.escaping import printable
 from support.files import replacing
 
-USED = {
-    "help",
-    "dataset_folder",
-    "val_set_folder",
-    "queries_folder",
-    "database_folder",
-    "save_dir",
-    "resume_model",
-    "zoo",
-    "backbone",
-    "fc_output_dim",
-    "infer_batch_size",
-    "infer_dtype",
-    "positive_dist_threshold",
-    "resize_test_imgs",
-    "image_size",
-    "descriptors_dtype",
-    "descriptors_cache_size",
-    "report",
-    "faiss_index",
-    "faiss_nprobe",
-    "device",
-    "seed",
-    "num_workers",
-}
-
 
 def main(argv=None):
     """Exits with 1 if a photo could not be read (the others are localized), or on a bug; with 2 on what the user can
     fix.
     """
-    args = parse_localize_arguments(argv)
+    args = parse_arguments("localize", argv)
     failed = []
     commons.run_experiment(lambda args, output_folder: failed.extend(run(args, output_folder)), args)
     if failed:
         raise SystemExit(1)
     return 0
-
-
-def parse_localize_arguments(argv=None):
-    """The arguments as a Namespace, as parser.parse_with."""
-    parser = make_further_parser(
-        "localize.py",
-        "Says where photos were taken: position, error radius, confidence and the most similar "
-        "database images. Exit code 1: a photo could not be read, the others are localized.",
-        USED,
-        report="write an HTML page too: each photo beside its neighbours, with a map (needs requirements-report.txt)",
-    )
-    group = parser.add_argument_group("localization")
-    group.add_argument(
-        "photos",
-        nargs="*",
-        metavar="PHOTO",
-        help="photos of any format that Pillow opens, or folders of them, searched "
-        f"through; those of more than {MAX_PIXELS / 1e6:.1f} megapixels are reduced to so many (names that begin with @: "
-        "./@...)",
-    )
-    group.add_argument(
-        "--index_folder",
-        metavar="FOLDER",
-        help="where the database's descriptors are kept, or one index in it; with it "
-        f"--database_folder may be absent, or left out (default: {cache.FOLDER})",
-    )
-    group.add_argument(
-        "--estimate",
-        choices=METHODS,
-        default=METHODS[0],
-        help="cluster: the mean of the densest cluster of the "
-        "neighbours, weighted by similarity; nearest: the most similar image's position (default: %(default)s)",
-    )
-    group.add_argument(
-        "--neighbours",
-        type=int,
-        default=5,
-        metavar="N",
-        help="most similar images listed of each photo, 0 to 50 (default: %(default)s)",
-    )
-    group.add_argument(
-        "--format",
-        choices=tuple(FORMATS),
-        default="table",
-        help="for people: table; for programs: jsonl, csv, geojson (default: %(default)s)",
-    )
-    group.add_argument(
-        "--output", metavar="FILE", help="where the result goes, written whole or not at all (default: standard output)"
-    )
-    group.add_argument(
-        "--calibrate",
-        nargs="?",
-        const=True,
-        metavar="VAL_SET",
-        help="localize the queries of a validation set (default: "
-        "--val_set_folder) in its database or --database_folder; fit radius and confidence on one half of its area (in "
-        "blocks, dealt out by --seed), check them on the other, and write them beside the index, with a diagram",
-    )
-    group.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="the calibration to use, or to write (default: the one of this model and these settings beside the index)",
-    )
-    return parse_with(parser, argv, (), _check)
-
-
-def _check(args):
-    """Raises UserError on what does not go together; resolves what --calibrate needs."""
-    if not args.resume_model:
-        raise UserError("give the network as --resume_model: a best_model.pth, or the name of a published model")
-    if not 0 <= args.neighbours <= 50:
-        raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to 50")
-    if not args.positive_dist_threshold:
-        raise UserError(
-            "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
-        )
-    if args.calibrate:
-        if args.photos:
-            raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")
-        args.calibrate = args.val_set_folder if args.calibrate is True else args.calibrate
-        if args.calibrate is None:
-            raise UserError(
-                "--calibrate needs a validation set: --calibrate VAL_SET, --val_set_folder or --dataset_folder"
-            )
-    elif not args.photos:
-        raise UserError("give photos, or folders of photos, to localize")
-    elif not args.database_folder and not args.index_folder:
-        raise UserError("give the database's images as --database_folder, or its index as --index_folder")
-    if args.calibrate and args.report:
-        raise UserError("--report is of photos: leave it out with --calibrate")
-    if args.output and not os.path.isdir(os.path.dirname(args.output) or "."):
-        raise UserError(f"--output {args.output} cannot be written: there is no folder {os.path.dirname(args.output)}")
 
 
 def run(args, output_folder):

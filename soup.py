@@ -1,8 +1,12 @@
 """Averages networks of one architecture into one: a model soup."""
 
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("soup")
+
 import logging
 import os
-import re
 import sys
 
 import torch
@@ -16,128 +20,16 @@ from model.normalization import normalize
 from model.precision import chosen_infer_dtype, name_of
 from model.soups import average, greedy_soup, recalibrate_batch_norm, refuse_damaged
 from model.state_dicts import digest_tensors
-from parser import make_further_parser, parse_with
+from parser import parse_arguments
 from support.errors import UserError
 from support.workers import make_workers_loader
 from test import test
 from training.environment import describe_environment, write_environment
 from training.metrics import Metrics
 
-USED = {
-    "help",
-    "dataset_folder",
-    "train_set_folder",
-    "val_set_folder",
-    "test_set_folder",
-    "save_dir",
-    "backbone",
-    "fc_output_dim",
-    "zoo",
-    "infer_batch_size",
-    "infer_dtype",
-    "positive_dist_threshold",
-    "resize_test_imgs",
-    "image_size",
-    "device",
-    "seed",
-    "num_workers",
-}
-
 
 def main(argv=None):
-    return commons.run_experiment(make_soup, parse_soup_arguments(argv))
-
-
-def parse_soup_arguments(argv=None):
-    """The arguments as a Namespace, as parser.parse_with."""
-    parser = make_further_parser(
-        "soup.py",
-        "Averages networks of one architecture into one (a model soup), by choice those alone that "
-        "raise R@1 on the validation set.",
-        USED,
-    )
-    group = parser.add_argument_group("soup")
-    group.add_argument(
-        "--ingredients",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="two or more best_model.pth, last_checkpoint.pth or names of published models, of one architecture",
-    )
-    group.add_argument(
-        "--ingredients_folder",
-        metavar="FOLDER",
-        help="where relative paths of ingredients begin (default: the working folder)",
-    )
-    group.add_argument(
-        "--method",
-        choices=("uniform", "greedy"),
-        default="uniform",
-        help="uniform: the mean of all; greedy: from the best "
-        "on, each that does not lower R@1 on the validation set (default: %(default)s)",
-    )
-    group.add_argument(
-        "--output",
-        required=True,
-        metavar="FILE",
-        help="the soup, a bare state_dict; the table of what was tried is FILE.csv",
-    )
-    group.add_argument(
-        "--recalibrate_bn",
-        type=int,
-        default=0,
-        metavar="N",
-        help="estimate each soup's batch-norm statistics again on this "
-        "many training images, drawn by --seed, in squares of --image_size, not augmented; 0 averages those of the "
-        "ingredients (default: %(default)s)",
-    )
-    return parse_with(parser, argv, (), check_soup)
-
-
-def check_soup(args):
-    """Raises UserError on what does not go together."""
-    if len(args.ingredients) < 2:
-        raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
-    if args.ingredients_folder:
-        inside = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
-        args.ingredients = [
-            path if os.path.exists(path) or os.sep in name else name  # else a published model's
-            for path, name in zip(inside, args.ingredients, strict=True)
-        ]
-    if len(set(map(os.path.realpath, args.ingredients))) < len(args.ingredients):
-        raise UserError("one of the --ingredients is named twice: each counts once")
-    if args.recalibrate_bn < 0 or args.recalibrate_bn == 1:
-        raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images, 2 or more, or 0")
-    for needed, flag, why in (
-        (args.method == "greedy", "val_set_folder", "--method greedy"),
-        (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn"),
-    ):
-        if needed and getattr(args, flag) is None:
-            raise UserError(f"{why} needs --dataset_folder or --{flag}")
-    if args.recalibrate_bn and is_test_set(args.train_set_folder, args.test_set_folder):
-        raise UserError(
-            f"--train_set_folder {args.train_set_folder} is a test set, whose images may not enter a network: name training "
-            "images"
-        )
-    if args.val_set_folder and is_test_set(args.val_set_folder, args.test_set_folder):
-        raise UserError(
-            f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; name a "
-            "validation set"
-        )
-    if os.path.realpath(args.output) in map(os.path.realpath, args.ingredients):
-        raise UserError(f"--output {args.output} is one of the ingredients, and would be lost; name another file")
-    if not os.path.isdir(os.path.dirname(args.output) or "."):
-        raise UserError(f"--output {args.output} cannot be written: there is no folder {os.path.dirname(args.output)}")
-
-
-def is_test_set(folder, test_set_folder):
-    """Whether a folder is the data set's test set or lies in it, or its name begins with the word test."""
-    real = os.path.realpath(folder)
-    names = os.path.basename(os.path.normpath(folder)), os.path.basename(real)
-    test_set = os.path.realpath(test_set_folder) if test_set_folder else None
-    return (test_set is not None and os.path.commonpath([real, test_set]) == test_set) or any(
-        re.match("test(?![a-z])", name, re.IGNORECASE) for name in names
-    )
+    return commons.run_experiment(make_soup, parse_arguments("soup", argv))
 
 
 def make_soup(args, output_folder):

@@ -1,5 +1,10 @@
 """Trains CosPlace: one head per group of classes, one group per epoch in turn."""
 
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("train")
+
 import argparse
 import contextlib
 import datetime
@@ -20,7 +25,7 @@ from datasets.train_dataset import Batch, make_loader
 from eval import descriptor_cache, test_and_report
 from model.checkpoints import load_run_state, save_network
 from model.network import GeoLocalizationNet
-from parser import parse_arguments
+from parser import RESULT_OPTIONS, parse_arguments
 from support.progress import Progress
 from support.signals import deferred_signals
 from support.workers import explaining_lost_workers
@@ -37,21 +42,11 @@ from training.run import Run
 from training.step_monitor import EpochSums
 from training.transfer import to_device
 
-# what a run's results depend on: a resumed run with others is refused
-RESULT_ARGUMENTS = (
-    "M", "alpha", "N", "L", "groups_num", "min_images_per_class", "train_all_layers", "compile", "tf32",
-    "batch_size", "iterations_per_epoch", "lr", "classifiers_lr", "lr_schedule", "image_size", "augmentation_type",
-    "brightness", "contrast", "hue", "saturation", "random_resized_crop", "pseudo_target_folder", "night_augmentation",
-    "night_probability", "fda_beta", "target_dataset_folder", "resize_test_imgs", "positive_dist_threshold",
-    "domain_adaptation", "domain_batch_size", "domain_lr", "grl_loss_weight", "aada_m", "aada_gamma", "seed",
-    "parallel", "group_schedule", "local_steps", "local_moments", "freeze_bn", "sync_bn",
-)  # fmt: skip
-
 
 def main(argv: list[str] | None = None) -> int:
     """Trains as the arguments say (default: those of the command line). Returns the exit code."""
     with distributed.joined():
-        args = parse_arguments(is_training=True, argv=argv)
+        args = parse_arguments("train", argv)
         resumed_folder, problems = find_run_to_resume(args)
         return commons.run_experiment(functools.partial(train, problems=problems), args, resumed_folder)
 
@@ -72,7 +67,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     ranks = make_ranks(args.parallel, args.local_steps, args.local_moments)
     data = open_data(args, seed, ranks)
     run = build_run(args, data, ranks, device, state)
-    infer_dtype = record_facts(run, args, RESULT_ARGUMENTS, data.groups.digest, output_folder)
+    infer_dtype = record_facts(run, args, RESULT_OPTIONS, data.groups.digest, output_folder)
     if state:
         resume(run, state, args, data, output_folder)
         del state

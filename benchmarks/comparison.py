@@ -79,7 +79,7 @@ test_set.__test__ = False  # for pytest: this is no test
 def evaluate(flags, save_dir):
     """bool (q, 3): whether eval.py with these flags finds each query at each of RECALLS."""
     results = []
-    parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
+    parsed = parse_arguments("eval", [*flags, "--save_dir", save_dir])
     commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
     return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
 

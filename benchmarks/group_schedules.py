@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import ROOT, launcher, table
-from parser import expand_recipes
 from support.errors import UserError
 from support.files import replacing
+from support.recipes import expand_recipes
 
 MARKS = "<!-- group schedules -->", "<!-- end of the group schedules -->"
 GROUPS = 3

@@ -20,8 +20,9 @@ import commons
 from benchmarks.measure import machine, table
 from datasets.test_dataset import ImageFolder, TestDataset
 from localization import calibration
-from localize import Session, parse_localize_arguments
+from localize import Session
 from model.checkpoints import load_network
+from parser import parse_arguments
 
 _RESAMPLES = 2000
 _TEST_SETS = (
@@ -69,7 +70,8 @@ def main(argv=None):
 
 
 def make_session(flags, own):
-    args = parse_localize_arguments(
+    args = parse_arguments(
+        "localize",
         [
             "--resume_model",
             own.resume_model,
@@ -79,7 +81,7 @@ def make_session(flags, own):
             "--calibrate",
             own.dataset_folder,
             *flags,
-        ]
+        ],
     )
     device = commons.select_device(args.device)
     return Session(args, load_network(args.resume_model).to(device), device, args.seed)

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from benchmarks.measure import interleaved, machine, table
+from datasets.choices import NIGHT_METHODS
 from datasets.names import format_name
-from datasets.night.augmentation import METHODS
 from datasets.night.build import Settings, build
 
 
@@ -121,7 +121,7 @@ def main(argv=None):
             build(Settings(day, os.path.join(root, f"ours{next(runs)}"), method, night, args.fda_beta), workers)
 
         functions = {"decoding and encoding alone, 1 process": lambda: decode_and_encode(day, names)}
-        for method in METHODS:
+        for method in NIGHT_METHODS:
             functions[f"{method}: plain, one image at a time"] = lambda method=method: plain_night(
                 day, names, targets, os.path.join(root, f"plain{next(runs)}"), method, args.fda_beta
             )
@@ -130,7 +130,7 @@ def main(argv=None):
                     ours(method, workers)
                 )
         seconds = interleaved(functions, args.repeats)
-    for method in ("decoding", *METHODS):
+    for method in ("decoding", *NIGHT_METHODS):
         rows = [
             {"way": name, "seconds": min(times), "images a second": args.images / min(times)}
             for name, times in seconds.items()

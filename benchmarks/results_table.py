@@ -23,9 +23,9 @@ import train
 from benchmarks.comparison import RECALLS, add_flags, cell, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import table
 from benchmarks.results_rows import PUBLISHED_SETS, ROWS
-from parser import expand_recipes
 from support.errors import UserError
 from support.files import replacing
+from support.recipes import expand_recipes
 
 MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 

@@ -9,8 +9,8 @@ from datasets.images import MIN_SIDE, open_rgb
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from datasets.test_dataset import ImageFolder
+from localization.choices import MAX_PIXELS
 
-MAX_PIXELS = 1 << 21  # of what the network sees; larger photos are reduced to so many: a VGG-16 takes 2 GB for them
 _EARTH = 6_371_008.8  # metres, mean radius
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-METHODS = ("cluster", "nearest")
+from localization.choices import METHODS
+
 NEIGHBOURS = 50  # that vote
 KERNEL = 15.0  # metres, the standard deviation
 SHARPNESS = 3.0

@@ -8,7 +8,8 @@ import os
 import torch
 
 from model import zoo
-from model.network import BACKBONES, GeoLocalizationNet, canonical_backbone
+from model.choices import BACKBONES, canonical_backbone
+from model.network import GeoLocalizationNet
 from model.state_dicts import describe_differences, first_not_finite, plain_names
 from support.errors import UserError
 from support.files import check_sums, read_tensors, write_tensors

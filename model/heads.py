@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from model.layers import full_precision
-from support.errors import UserError
 
 _ACOS_LIMIT = 1 - 1e-5  # acos has no derivative at +-1
 
@@ -18,9 +17,6 @@ class _CosineHead(nn.Module):
     in_features: the descriptors' dimension; out_features: the number of classes; s: scale; m: margin.
     Descriptors and weights are normalised here, so that the gradient of the cosine is orthogonal to both.
     """
-
-    margins = (0.0, 1.0)  # the range of m
-    margin_unit = "on the cosine"
 
     def __init__(self, in_features, out_features, s, m):
         super().__init__()
@@ -78,9 +74,6 @@ class ArcFace(_CosineHead):
     the angle throughout.
     """
 
-    margins = (0.0, math.pi / 2)  # up to there the two pieces fall together
-    margin_unit = "on the angle, radians"
-
     def __init__(self, in_features, out_features, s=64.0, m=0.5):
         super().__init__(in_features, out_features, s, m)
 
@@ -94,9 +87,6 @@ class SphereFace(_CosineHead):
     (SphereFace Revived, Liu, Wen et al., 2021): logit_y = s * psi(theta_y), psi(theta) = (-1)^k cos(m theta) - 2k with
     k = floor(m theta / pi), whose gradient is that of s * cos(theta_y).
     """
-
-    margins = (1.0, 10.0)
-    margin_unit = "a factor on the angle"
 
     def __init__(self, in_features, out_features, s=30.0, m=1.5):
         super().__init__(in_features, out_features, s, m)
@@ -132,22 +122,6 @@ class EMMS(CosFace):
 
 
 HEADS = {"cosface": CosFace, "arcface": ArcFace, "sphereface": SphereFace, "emms": EMMS}
-
-
-def head_options(loss, s=None, m=None, l=None):  # noqa: E741
-    """The keyword arguments of HEADS[loss] for flags of which None means the head's own default.
-
-    Raises UserError when the margin is out of the head's range, or l is given to a head that has none.
-    """
-    head = HEADS[loss]
-    low, high = head.margins
-    if m is not None and not low <= m <= high:
-        raise UserError(
-            f"--loss_m {m:g} is out of the range of --loss {loss}: from {low:g} to {high:.4g}, {head.margin_unit}"
-        )
-    if l is not None and head is not EMMS:
-        raise UserError(f"--emms_l belongs to --loss emms; leave it out with --loss {loss}")
-    return {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}
 
 
 def _angle(cosine):

@@ -5,44 +5,10 @@ import logging
 import torchvision
 from torch import nn
 
+from model.choices import BACKBONES, canonical_backbone
 from model.layers import GeM, L2Norm, full_precision
 from model.pretrained import load_initial_weights
 from model.stochastic_depth import replace_stochastic_depth
-from support.errors import UserError
-
-# name -> (channels of the last feature map, first trained child). Before that child all is frozen unless
-# train_all_layers: ResNets from layer3 and EfficientNets from block 5, as published; the others from where their
-# features reach a stride of 16 pixels, as layer3 does. VGG-16 has no such border; its last five layers are trained, as
-# published.
-BACKBONES = {
-    "ResNet18": (512, "6"),
-    "ResNet50": (2048, "6"),
-    "ResNet101": (2048, "6"),
-    "ResNet152": (2048, "6"),
-    "VGG16": (512, "24"),
-    "EfficientNet_B0": (1280, "5"),
-    "EfficientNet_B1": (1280, "5"),
-    "EfficientNet_B2": (1408, "5"),
-    "EfficientNet_B3": (1536, "5"),
-    "EfficientNet_B4": (1792, "5"),
-    "EfficientNet_B5": (2048, "5"),
-    "EfficientNet_B6": (2304, "5"),
-    "EfficientNet_B7": (2560, "5"),
-    "MobileNet_V2": (1280, "7"),
-    "MobileNet_V3_Large": (960, "7"),
-    # signed features: GeM counts the negative ones as eps; the last LayerNorm is the classifier's, and goes with it
-    "ConvNeXt_Tiny": (768, "4"),
-    "ConvNeXt_Small": (768, "4"),
-    "ConvNeXt_Base": (1024, "4"),
-}
-
-
-def canonical_backbone(name):
-    """The name of a backbone as in BACKBONES, whatever its case. Raises UserError that lists those that exist."""
-    for known in BACKBONES:
-        if known.lower() == name.lower():
-            return known
-    raise UserError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
 
 
 class GeoLocalizationNet(nn.Module):

@@ -13,7 +13,8 @@ from PIL import Image
 
 import hubconf
 from model.checkpoints import RUN_STATE_KEYS, infer_architecture, load_network, load_run_state, save_network
-from model.network import BACKBONES, GeoLocalizationNet
+from model.choices import BACKBONES
+from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import read_tensors, replacing, write_tensors
 from tests.file_server import running_server

@@ -12,9 +12,10 @@ from torch import nn
 
 import export
 from model.checkpoints import save_network
+from model.choices import BACKBONES
 from model.inference import Describer
 from model.layers import GeM, L2Norm
-from model.network import BACKBONES, GeoLocalizationNet
+from model.network import GeoLocalizationNet
 from model.normalization import normalize, to_tensor
 from support.errors import UserError
 

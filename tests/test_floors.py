@@ -14,6 +14,7 @@ FLOORS = {
     "report": 7.5,
     "test": 7.0,
     "visualizations": 7.0,
+    "options": 6.5,
     "localization": 6.0,
     "training": 5.0,
     "retrieval": 5.0,

@@ -34,12 +34,14 @@ from datasets.prepare.records import Unusable
 from model.checkpoints import load_network, load_run_state
 from model.network import GeoLocalizationNet
 from model.pretrained import load_initial_weights
-from parser import expand_recipes, make_parser, parse_arguments
+from options import OPTIONS
+from parser import parse_arguments
 from retrieval.store import FolderStore, _digest, create_store
 from support import array_cache
 from support.array_cache import npy_header, open_npy
 from support.errors import UserError
 from support.files import parse_object, read_tensors
+from support.recipes import expand_recipes
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 fuzz = settings(
@@ -158,9 +160,7 @@ def test_lists(data):
         assert not safe or not lines
 
 
-FLAGS = [
-    flag for action in make_parser(True)._actions for flag in action.option_strings if flag not in ("-h", "--help")
-]
+FLAGS = [option.flag for option in OPTIONS if not option.positional]
 WORD = (
     st.sampled_from(FLAGS)
     | st.text(max_size=6)
@@ -202,9 +202,9 @@ WORD = (
     st.lists(st.lists(WORD, max_size=6).map(" ".join) | st.text(max_size=20), max_size=5).map("\n".join),
     st.binary(max_size=40),
     st.lists(WORD, max_size=8),
-    st.booleans(),
+    st.sampled_from(["train", "eval"]),
 )
-def test_recipes_and_flags(recipe, other, words, is_training):
+def test_recipes_and_flags(recipe, other, words, script):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("SF_XL_PROCESSED_FOLDER", raising=False)
@@ -215,7 +215,7 @@ def test_recipes_and_flags(recipe, other, words, is_training):
         except UserError:
             pass
         try:
-            args = parse_arguments(is_training, ["--dataset_folder", "x", *words, "@r0.txt"])
+            args = parse_arguments(script, ["--dataset_folder", "x", *words, "@r0.txt"])
             assert args.M >= 1
         except SystemExit as stop:
             assert stop.code == 2

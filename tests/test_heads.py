@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.heads import EMMS, HEADS, ArcFace, CosFace, SphereFace, head_options
+from model.choices import head_options
+from model.heads import EMMS, HEADS, ArcFace, CosFace, SphereFace
 from support.errors import UserError
 
 ANGLES = torch.tensor([0.0, 40.0, 75.0, 180.0], dtype=torch.float64) * math.pi / 180  # of class weights

@@ -29,7 +29,7 @@ from datasets.names import list_images
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.zoo import published
-from parser import expand_recipes, parse_arguments
+from parser import parse_arguments
 from retrieval import store
 from retrieval.descriptors import extract_descriptors
 from retrieval.index import search_index
@@ -38,6 +38,7 @@ from support.array_cache import npy_header
 from support.errors import UserError
 from support.escaping import escape
 from support.files import read_object
+from support.recipes import expand_recipes
 from tests.caches import NAMES, SETTINGS, cache_file, touch
 from tests.descriptors import BATCH, SmallNetwork, change_header, extract, fill, kept, unit_vectors
 from tests.file_server import running_server

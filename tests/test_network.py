@@ -4,7 +4,8 @@ import pytest
 import torch
 import torchvision
 
-from model.network import BACKBONES, GeoLocalizationNet, canonical_backbone
+from model.choices import BACKBONES, canonical_backbone
+from model.network import GeoLocalizationNet
 from support.errors import UserError
 
 

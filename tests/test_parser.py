@@ -1,7 +1,31 @@
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
-from parser import expand_recipes, parse_arguments
+from augmentations import AUGMENTATION_TYPES
+from datasets import choices as dataset_choices
+from localization import choices as localization_choices
+from localization.localization_formats import FORMATS
+from model.choices import LOSSES
+from model.heads import HEADS
+from options import GROUPS, OPTIONS, taken_by
+from options.programs import PROGRAMS, title
+from parser import (
+    RESULT_OPTIONS,
+    AugmentationOptions,
+    DomainOptions,
+    ReportOptions,
+    group_of,
+    parse_arguments,
+)
+from support.options import SWITCH, options_of
+from support.recipes import expand_recipes
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 DEFAULTS = dict(
     M=10,
     alpha=30,
@@ -33,8 +57,6 @@ DEFAULTS = dict(
     night_augmentation=None,
     night_probability=0.5,
     fda_beta=0.01,
-    fda_queries=False,
-    fda_database=False,
     target_dataset_folder=None,
     brightness=0.7,
     contrast=0.7,
@@ -52,7 +74,6 @@ DEFAULTS = dict(
     num_workers=8,
     num_preds_to_save=0,
     save_only_wrong_preds=False,
-    test_set_folders=None,
     queries_folder=None,
     database_folder=None,
     save_dir="default",
@@ -83,25 +104,108 @@ DEFAULTS = dict(
     group_schedule="epoch",
     local_steps=10_000,
     local_moments="average",
-    report=None,
-    compare=None,
-    further_queries=[],
     tensorboard=False,
     expected_architecture=(None, None),
     save_dir_given=False,
 )
+OF_EVAL = dict(test_set_folders=None, fda_queries=False, fda_database=False, report=None, compare=None)
+# the flags of CosPlace's parser.py, and the folder that its first release took
+PUBLISHED = (
+    "M alpha N L groups_num min_images_per_class backbone fc_output_dim train_all_layers use_amp16 augmentation_device "
+    "batch_size epochs_num iterations_per_epoch lr classifiers_lr image_size resize_test_imgs brightness contrast hue "
+    "saturation random_resized_crop infer_batch_size positive_dist_threshold resume_train resume_model device seed "
+    "num_workers num_preds_to_save save_only_wrong_preds train_set_folder val_set_folder test_set_folder save_dir "
+    "dataset_folder"
+).split()
+RESULT_RELEVANT = (
+    "M alpha N L groups_num min_images_per_class train_all_layers compile tf32 batch_size iterations_per_epoch lr "
+    "classifiers_lr lr_schedule image_size augmentation_type brightness contrast hue saturation random_resized_crop "
+    "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
+    "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
+    "parallel group_schedule local_steps local_moments freeze_bn sync_bn"
+).split()
+# a new option of train.py must be named above or here
+NOT_RESULT_RELEVANT = (
+    # the images, the network and the head are compared themselves, and so are the number types
+    "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo loss "
+    "loss_s loss_m emms_l use_amp16 amp_dtype infer_dtype "
+    # a run may be made longer
+    "epochs_num "
+    # the test, after the training
+    "test_set_folder queries_folder database_folder descriptors_dtype no_descriptors_cache descriptors_cache_size "
+    "faiss_index faiss_nprobe save_descriptors save_pairs save_sfm_pairs num_preds_to_save save_only_wrong_preds "
+    # how and where it runs, and what it writes
+    "save_dir resume_train accept_changes profile tensorboard checkpoint_every keep_every augmentation_device "
+    "infer_batch_size device num_workers max_bad_images"
+).split()
+# what a command needs beside the flag under test
+NEEDED = {
+    "train": ["--dataset_folder", "d"],
+    "eval": ["--dataset_folder", "d"],
+    "localize": ["--resume_model", "m", "--database_folder", "d", "photo.jpg"],
+    "soup": ["--ingredients", "a", "b", "--output", "s.pth"],
+    "check": ["d"],
+}
+
+
+def accepted_by(script: str) -> set[str]:
+    """The names of the options that a script accepts, whether it uses them or not."""
+    training = {option.name for option in OPTIONS if script == "check" and "train" in option.scripts}
+    return {*taken_by(script), *PUBLISHED, *training}
+
+
+FOREIGN = [
+    (script, option)
+    for script in PROGRAMS
+    for option in OPTIONS
+    if option.name not in accepted_by(script) and not option.positional
+]
+
+
+def words_of(option):
+    """An option as it is given: its flag and a value."""
+    if option.kind == SWITCH:
+        return [option.flag]
+    return [option.flag, option.kind[0] if isinstance(option.kind, tuple) else "3"]
+
+
+def usage_error(capsys, script, argv):
+    """The line of a usage error, which is followed by the hint alone."""
+    with pytest.raises(SystemExit) as exit_:
+        parse_arguments(script, argv)
+    captured = capsys.readouterr()
+    line, hint = captured.err.splitlines()
+    assert exit_.value.code == 2 and not captured.out and hint == f"see {title(script)} --help"
+    assert line.startswith(f"{title(script)}: error: ")
+    return line.removeprefix(f"{title(script)}: error: ")
+
+
+def help_of(capsys, script):
+    with pytest.raises(SystemExit) as exit_:
+        parse_arguments(script, ["--help"])
+    assert exit_.value.code == 0
+    return capsys.readouterr().out
 
 
 def test_defaults_are_the_published_ones(workdir):
-    args = vars(parse_arguments(argv=["--dataset_folder", "x/processed"]))
+    args = parse_arguments(argv=["--dataset_folder", "x/processed"])
     folders = {f"{part}_set_folder": f"x/processed/{part}" for part in ("train", "val", "test")}
-    assert args == {**DEFAULTS, **folders, "dataset_folder": "x/processed"}
+    assert vars(args) == {**DEFAULTS, **folders, "dataset_folder": "x/processed"}
 
 
-@pytest.mark.parametrize("is_training", [True, False])
-def test_published_commands_parse(workdir, is_training):
+def test_arguments_list_the_script_s_own_flags_and_know_all(workdir):
+    args = parse_arguments("eval", ["--dataset_folder", "x", "--lr", "0.5"])
+    assert {"fda_queries", "report", "num_workers"} < vars(args).keys()
+    assert args.lr == 0.5 and args.M == 10 and not {"M", "loss"} & vars(args).keys()
+    train_args = parse_arguments(argv=["--dataset_folder", "x"])
+    assert {name: getattr(train_args, name) for name in OF_EVAL} == OF_EVAL
+    assert not hasattr(train_args, "no_such_option")
+
+
+@pytest.mark.parametrize("script", ["train", "eval"])
+def test_published_commands_parse(workdir, script):
     args = parse_arguments(
-        is_training,
+        script,
         "--dataset_folder p --backbone resnet50 --fc_output_dim 128 --use_amp16 "
         "--augmentation_device cuda --resume_model best_model.pth".split(),
     )
@@ -119,6 +223,53 @@ def test_folders_by_environment_and_one_by_one(workdir, monkeypatch):
     args = parse_arguments(argv=["--val_set_folder", "elsewhere"])
     assert (args.train_set_folder, args.val_set_folder, args.test_set_folder) == ("env/train", "elsewhere", "env/test")
     assert parse_arguments(argv=["--dataset_folder", "given"]).test_set_folder == "given/test"
+
+
+# --- declarations
+
+
+def test_results_depend_on_these_options():
+    """A new option must be put on one of the two lists."""
+    assert sorted(RESULT_OPTIONS) == sorted(RESULT_RELEVANT)
+    assert sorted(taken_by("train")) == sorted([*RESULT_RELEVANT, *NOT_RESULT_RELEVANT])
+    assert all("train" in option.scripts for option in OPTIONS if option.results)
+
+
+def test_an_option_has_one_declaration_in_each_script():
+    for script in PROGRAMS:
+        names = [option.name for option in OPTIONS if script in option.scripts]
+        assert len(set(names)) == len(names)
+    assert {option.name for option in OPTIONS if option.published} == set(PUBLISHED)
+    assert all(set(option.scripts) <= PROGRAMS.keys() for option in OPTIONS)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_help_tells_meaning_unit_and_default(option):
+    for script in option.scripts:
+        text = option.describe(script)
+        assert len(text) > 8 and option.unit in text
+        if option.kind != SWITCH and not option.positional and not option.required:
+            assert "(default: " in text
+
+
+def test_choices_are_those_of_the_code():
+    assert tuple(LOSSES) == tuple(HEADS)
+    assert dataset_choices.AUGMENTATION_TYPES == AUGMENTATION_TYPES
+    assert localization_choices.FORMAT_NAMES == tuple(FORMATS)
+
+
+def test_typed_groups(workdir):
+    args = parse_arguments(argv=["--dataset_folder", "x", "--hue", "0.1"])
+    group = group_of(args, AugmentationOptions)
+    assert group == AugmentationOptions(hue=0.1) and group.image_size == 512
+    assert group_of(args, ReportOptions) == ReportOptions()  # of another script: the defaults
+    adapted = ["--domain_adaptation", "grl", "--target_dataset_folder", "t", "--lr", "0.5"]
+    domain = group_of(parse_arguments(argv=["--dataset_folder", "x", *adapted]), DomainOptions)
+    assert (domain.domain_batch_size, domain.domain_lr, domain.grl_loss_weight, domain.aada_m) == (24, 0.5, 0.1, None)
+    assert all(group() for group in GROUPS)
+
+
+# --- recipes
 
 
 def test_recipes(workdir):
@@ -150,6 +301,46 @@ def test_bad_recipes(workdir, capsys, content, message):
     assert exit_.value.code == 2 and message in capsys.readouterr().err
 
 
+# --- flags that a script has no use for
+
+
+@pytest.mark.parametrize(("script", "option"), FOREIGN, ids=lambda value: getattr(value, "name", value))
+def test_foreign_flags_are_refused_and_in_recipes_skipped(workdir, capsys, script, option):
+    words = words_of(option)
+    first = next(other for other in OPTIONS if other.name == option.name)  # soup.py and localize.py have an --output
+    refused = f"{title(script)} has no {option.flag}; {title(first.scripts[0])} has"
+    assert usage_error(capsys, script, [*NEEDED[script], *words]) == refused
+    assert usage_error(capsys, script, [f"{option.flag}=3", *NEEDED[script]]) == refused
+    (workdir / "recipe.txt").write_text(f"{' '.join(words)} --num_workers 5\n")
+    args = parse_arguments(script, ["@recipe.txt", *NEEDED[script]])
+    assert args.num_workers == 5 and getattr(args, option.name) == option.default and option.name not in vars(args)
+
+
+def test_messages_name_the_script(workdir, capsys):
+    needed = NEEDED["train"]
+    assert usage_error(capsys, "train", [*needed, "--report", "x"]) == "train.py has no --report; eval.py has"
+    assert usage_error(capsys, "eval", [*needed, "--loss", "emms"]) == "eval.py has no --loss; train.py has"
+    assert "unrecognized arguments" in usage_error(capsys, "train", [*needed, "--reports", "x"])
+    (workdir / "nested.txt").write_text("@recipe.txt")
+    (workdir / "recipe.txt").write_text("--further_queries a b --test_set_folders=c --fda_queries --seed 3")
+    args = parse_arguments("train", [*needed, "@nested.txt"])
+    assert args.seed == 3 and args.further_queries == () and args.test_set_folders is None
+
+
+@pytest.mark.parametrize("script", PROGRAMS)
+def test_published_flags_are_accepted_by_all(workdir, script):
+    values = {"backbone": "ResNet50", "image_size": "64", "hue": "0.5", "random_resized_crop": "0.5"}
+    for option in OPTIONS:
+        if option.published:
+            flag, *value = words_of(option)
+            value = [values[option.name]] if option.name in values else value
+            args = parse_arguments(script, [*NEEDED[script], flag, *value])
+            assert option.kind == SWITCH or str(getattr(args, option.name)) in (*value, f"{value[0]}.0")
+
+
+# --- usage errors and --help
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -170,17 +361,44 @@ def test_bad_recipes(workdir, capsys, content, message):
     ],
 )
 def test_bad_flags_are_one_line_and_exit_code_2(workdir, capsys, flags, message):
-    with pytest.raises(SystemExit) as exit_:
-        parse_arguments(argv=flags)
-    assert exit_.value.code == 2
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("train.py: error:") and message in last
+    assert message in usage_error(capsys, "train", flags)
 
 
-@pytest.mark.parametrize("is_training", [True, False])
-def test_help_describes_every_flag_that_the_script_uses(workdir, capsys, is_training):
-    with pytest.raises(SystemExit) as exit_:
-        parse_arguments(is_training, ["--help"])
-    text = capsys.readouterr().out
-    assert exit_.value.code == 0 and "metres" in text and "@FILE" in text
-    assert ("--iterations_per_epoch" in text) == is_training and "--infer_batch_size" in text
+@pytest.mark.parametrize("script", ["train", "eval"])
+def test_help_describes_every_flag_that_the_script_uses(workdir, capsys, script):
+    text = help_of(capsys, script)
+    assert "metres" in text and "@FILE" in text
+    assert ("--iterations_per_epoch" in text) == (script == "train") and "--infer_batch_size" in text
+
+
+@pytest.mark.parametrize("script", PROGRAMS)
+def test_help_begins_with_two_examples_and_lists_the_script_s_own_flags(workdir, capsys, script):
+    text = help_of(capsys, script)
+    lines = text.splitlines()
+    command = f"  python {PROGRAMS[script].command} "
+    assert lines[0] == "examples:" and all(line.startswith(command) for line in lines[1:3]) and not lines[3]
+    shown = {line.split()[0].rstrip(",") for line in lines if line.startswith("  -")} - {"-h"}
+    assert shown == {option.flag for option in taken_by(script).values() if not option.positional}
+    assert "of a recipe" not in text.replace("@RECIPES", "")
+    for group in GROUPS:
+        used = any(script in option.scripts for option in options_of(group))
+        assert (f"\n{group.__doc__}:\n" in text) == used
+
+
+@pytest.mark.parametrize("script", PROGRAMS)
+def test_examples_parse(workdir, monkeypatch, script):
+    monkeypatch.chdir(ROOT)
+    for example in PROGRAMS[script].examples:
+        words = example.split()[2 if script == "check" else 1 :]
+        assert isinstance(parse_arguments(script, words), argparse.Namespace)
+
+
+@pytest.mark.parametrize("script", ["train", "eval", "localize", "soup"])
+@pytest.mark.parametrize(("flags", "code"), [(["--help"], 0), (["--no_such_flag"], 2), (["--M", "x"], 2)])
+def test_help_and_usage_errors_come_before_torch(tmp_path, script, flags, code):
+    command = [sys.executable, "-X", "importtime", str(ROOT / f"{script}.py"), *flags]
+    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if "import time:" in line}
+    assert result.returncode == code and not {"torch", "numpy", "distributed"} & imported and "parser" in imported
+    assert not code or f"see {script}.py --help" in result.stderr

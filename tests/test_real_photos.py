@@ -9,7 +9,7 @@ from datasets.check.__main__ import main as check
 from datasets.names import list_images, positions
 from datasets.prepare.__main__ import main as prepare
 from datasets.prepare.areas import FOLDERS
-from parser import expand_recipes
+from support.recipes import expand_recipes
 from tests.scripts import ROOT
 
 PHOTOS = ROOT.parent / "shared" / "data"

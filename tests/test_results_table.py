@@ -8,8 +8,8 @@ from benchmarks.comparison import interval, paired_bootstrap
 from benchmarks.measure import ROOT
 from benchmarks.results_rows import ROWS
 from benchmarks.results_table import order, soup_ingredients
-from parser import expand_recipes, parse_arguments
-from soup import parse_soup_arguments
+from parser import parse_arguments
+from support.recipes import expand_recipes
 from tests.tiny import FLAGS, make_tiny
 
 
@@ -18,15 +18,15 @@ def test_every_row_has_a_recipe_that_parses(row, monkeypatch):
     monkeypatch.chdir(ROOT)
     flags = ["@recipes/demo_finetune.txt", f"@recipes/{row}.txt"]
     if ROWS[row].kind == "soup":
-        args = parse_soup_arguments([*flags, "--output", "soup.pth", "--ingredients_folder", "models"])
+        args = parse_arguments("soup", [*flags, "--output", "soup.pth", "--ingredients_folder", "models"])
         assert len(args.ingredients) > 1 and set(soup_ingredients(flags)) < set(ROWS)
         assert args.ingredients[0].startswith("models/")
     elif ROWS[row].kind in ROWS:
-        assert parse_arguments(False, flags).fda_queries
+        assert parse_arguments("eval", flags).fda_queries
     elif row != "places365":  # begins from other weights
-        parse_arguments(True, flags)
+        parse_arguments("train", flags)
     parse_arguments(
-        True,
+        "train",
         [
             "@recipes/sf_xs.txt",
             "--dataset_folder",

@@ -19,6 +19,7 @@ from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from model.normalization import normalize
 from model.soups import Trial, average, greedy_soup, recalibrate_batch_norm, refuse_damaged
+from options.checks import is_test_set
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
 from tests.scripts import assert_equal, fails, run
@@ -293,7 +294,7 @@ def test_usage(networks, tiny, workdir, capsys):
         ([*two[:-1], "nowhere/soup.pth"], "there is no folder nowhere"),
     ):
         assert problem in fails(soup, capsys, *flags)
-    assert not soup.is_test_set("testament", None) and not soup.is_test_set("data/val", "data/test")
+    assert not is_test_set("testament", None) and not is_test_set("data/val", "data/test")
     assert not os.path.exists("soup.pth")
 
 

@@ -12,9 +12,10 @@ from torch import nn
 import distributed
 from datasets.bad_images import BadImages
 from model.checkpoints import build_network, load_network
+from model.choices import BACKBONES, head_options
 from model.domain_adaptation import make_domain_module
-from model.heads import HEADS, head_options
-from model.network import BACKBONES, GeoLocalizationNet
+from model.heads import HEADS
+from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
 from model.state_dicts import digest_tensors
 from training.acceleration import compiled

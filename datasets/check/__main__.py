@@ -7,52 +7,15 @@ import logging
 from datasets.check.parts import check
 from datasets.check.report import lines
 from datasets.check.suggestions import Parameters
-from parser import make_further_parser, parse_with
+from parser import parse_arguments
 from support.errors import ending_in_one_line
 from support.workers import explaining_lost_workers
 
-_USED = {
-    "help",
-    "M",
-    "alpha",
-    "N",
-    "L",
-    "groups_num",
-    "min_images_per_class",
-    "batch_size",
-    "positive_dist_threshold",
-    "num_workers",
-}
 _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")
 
 
-def parse_check_arguments(argv=None):
-    """The arguments as a Namespace, as parser.parse_with."""
-    parser = make_further_parser(
-        "python -m datasets.check",
-        "Looks over a data set (train, val, test), a test set (database, queries) or one folder of images: "
-        "names, UTM zones, headings, sizes, unreadable and double images, positives, overlap, and the groups of the given parameters, or "
-        "the parameters that would give usable ones. Exit code 1 if training or evaluation would fail.",
-        _USED,
-    )
-    add = parser.add_argument_group("data set").add_argument
-    add("folder", metavar="FOLDER", help="the data set")
-    add("--json", action="store_true", help="print the findings as JSON")
-    add(
-        "--sample",
-        type=int,
-        metavar="N",
-        help="decode at most this many images of each folder, evenly spread (default: all)",
-    )
-    add("--no_groups", action="store_true", help="do not ask whether training images can be split into groups")
-    args = parse_with(parser, argv, ())
-    if args.sample is not None and args.sample < 1:
-        parser.error(f"--sample is {args.sample}; it must be at least 1")
-    return args
-
-
 def main(argv=None):
-    args = parse_check_arguments(argv)
+    args = parse_arguments("check", argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():
         with explaining_lost_workers():

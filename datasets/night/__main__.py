@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from datasets.night.augmentation import METHODS
+from datasets.choices import NIGHT_METHODS
 from datasets.night.build import Settings, build
 from datasets.night.fourier import check_beta
 from datasets.night.sheet import write_sheet
@@ -28,7 +28,7 @@ def make_parser():
     )
     add(
         "--method",
-        choices=METHODS,
+        choices=NIGHT_METHODS,
         default="fda_pp",
         help="fda: Fourier domain adaptation; pp: post-processing (darker, bluer, black "
         "sky, circles of light, noise); or both (default: %(default)s)",

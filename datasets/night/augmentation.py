@@ -6,18 +6,12 @@ import numpy as np
 import torch
 
 from datasets.batches import Tensors
+from datasets.choices import needs_target
 from datasets.night.fourier import fda
 from datasets.night.post_processing import PostProcessing
 from datasets.night.target_images import TargetImages
 from datasets.schedule import Share
 from model.normalization import to_float, to_tensor
-
-METHODS = ("fda", "pp", "fda_pp")
-
-
-def needs_target(method):
-    """Whether a method (or None) takes colours from images of the night."""
-    return method in ("fda", "fda_pp")
 
 
 def make_night(images, method, take_colors, generator, share=None):
@@ -51,7 +45,7 @@ class NightRows(Tensors):
 class NightAugmentation:
     """Makes night of a share of the images by day.
 
-    method: one of METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need
+    method: one of NIGHT_METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need
     one.
     """
 

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from datasets.choices import needs_target
 from datasets.images import ImageError, open_rgb, read_size, to_array
 from datasets.names import images_list_path, list_images, positions, write_images_list
-from datasets.night.augmentation import needs_target
 from datasets.night.fourier import window
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest

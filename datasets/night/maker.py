@@ -4,8 +4,9 @@ import hashlib
 
 import torch
 
+from datasets.choices import needs_target
 from datasets.images import ImageError
-from datasets.night.augmentation import make_night, needs_target
+from datasets.night.augmentation import make_night
 from datasets.night.fourier import amplitudes, replace_amplitudes, window
 from model.normalization import to_float, to_tensor
 from support.errors import UserError
@@ -14,7 +15,7 @@ _AMPLITUDES_KEPT = 1 << 26  # bytes, of targets: 2 kB each at beta 0.01 and 512 
 
 
 class NightMaker:
-    """method: one of METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with
+    """method: one of NIGHT_METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with
     an image's name it decides the target and all that is random.
     """
 

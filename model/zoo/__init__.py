@@ -9,11 +9,11 @@ import re
 
 import torch
 
+from model.choices import ZOO_VARIABLE as VARIABLE
 from model.zoo import published
 from support import downloads
 from support.errors import UserError
 
-VARIABLE = "COSPLACE_ZOO"
 LIST = "models.txt"  # at a URL prefix: the names of its models, one a line
 _NAME = re.compile(r"\w[\w.+-]*")  # what may follow a folder or a URL prefix
 

@@ -13,7 +13,8 @@ import sys
 import torch
 
 from model.checkpoints import load_network
-from model.network import BACKBONES, GeoLocalizationNet
+from model.choices import BACKBONES
+from model.network import GeoLocalizationNet
 from model.zoo import LIST, VARIABLE, local_path, own_location, own_names, published
 from support import downloads
 from support.errors import UserError

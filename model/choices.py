@@ -1,0 +1,80 @@
+"""What can be chosen of a network and its loss, by name. It imports no torch, so that --help answers at once."""
+
+import math
+from typing import NamedTuple
+
+from support.errors import UserError
+
+# name -> (channels of the last feature map, first trained child). Before that child all is frozen unless
+# train_all_layers: ResNets from layer3 and EfficientNets from block 5, as published; the others from where their
+# features reach a stride of 16 pixels, as layer3 does. VGG-16 has no such border; its last five layers are trained, as
+# published.
+BACKBONES = {
+    "ResNet18": (512, "6"),
+    "ResNet50": (2048, "6"),
+    "ResNet101": (2048, "6"),
+    "ResNet152": (2048, "6"),
+    "VGG16": (512, "24"),
+    "EfficientNet_B0": (1280, "5"),
+    "EfficientNet_B1": (1280, "5"),
+    "EfficientNet_B2": (1408, "5"),
+    "EfficientNet_B3": (1536, "5"),
+    "EfficientNet_B4": (1792, "5"),
+    "EfficientNet_B5": (2048, "5"),
+    "EfficientNet_B6": (2304, "5"),
+    "EfficientNet_B7": (2560, "5"),
+    "MobileNet_V2": (1280, "7"),
+    "MobileNet_V3_Large": (960, "7"),
+    # signed features: GeM counts the negative ones as eps; the last LayerNorm is the classifier's, and goes with it
+    "ConvNeXt_Tiny": (768, "4"),
+    "ConvNeXt_Small": (768, "4"),
+    "ConvNeXt_Base": (1024, "4"),
+}
+ZOO_VARIABLE = "COSPLACE_ZOO"  # the environment variable that names the user's own zoo
+
+
+class Margins(NamedTuple):
+    """The range of a head's margin m."""
+
+    low: float
+    high: float
+    unit: str
+
+
+# name of a head, as in model.heads.HEADS -> its margins
+LOSSES = {
+    "cosface": Margins(0.0, 1.0, "on the cosine"),
+    "arcface": Margins(0.0, math.pi / 2, "on the angle, radians"),  # up to there the two pieces of its curve meet
+    "sphereface": Margins(1.0, 10.0, "a factor on the angle"),
+    "emms": Margins(0.0, 1.0, "on the cosine"),
+}
+
+
+def canonical_backbone(name: str) -> str:
+    """The name of a backbone as in BACKBONES, whatever its case. Raises UserError that lists those that exist."""
+    for known in BACKBONES:
+        if known.lower() == name.lower():
+            return known
+    raise UserError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+
+
+def head_options(
+    loss: str,
+    s: float | None = None,
+    m: float | None = None,
+    l: float | None = None,  # noqa: E741
+) -> dict[str, float]:
+    """The keyword arguments of HEADS[loss], without those that are None: there the head has its own default.
+
+    loss: a name of LOSSES; s: the scale; m: the margin; l: the weight of EMMS' plain softmax. Raises UserError when
+    the margin is out of the head's range, or l is given to a head that has none.
+    """
+    margins = LOSSES[loss]
+    if m is not None and not margins.low <= m <= margins.high:
+        raise UserError(
+            f"--loss_m {m:g} is out of the range of --loss {loss}: from {margins.low:g} to {margins.high:.4g}, "
+            f"{margins.unit}"
+        )
+    if l is not None and loss != "emms":
+        raise UserError(f"--emms_l belongs to --loss emms; leave it out with --loss {loss}")
+    return {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}

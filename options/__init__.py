@@ -1,0 +1,34 @@
+"""Every option of every script, each declared once, in typed groups. Nothing here imports torch.
+
+To add one, add a field to its group: the command line, --help, the refusal of foreign flags and what a resumed run
+compares all follow from it.
+"""
+
+from options.further import CheckOptions, LocalizationOptions, ReportOptions, SoupOptions
+from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
+from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
+from support.options import Option, options_of
+
+GROUPS = (  # in the order of --help
+    PathsOptions,
+    ModelOptions,
+    GroupsOptions,
+    TrainingOptions,
+    AugmentationOptions,
+    DomainOptions,
+    NightOptions,
+    EvaluationOptions,
+    ReportOptions,
+    RunningOptions,
+    LocalizationOptions,
+    SoupOptions,
+    CheckOptions,
+)
+OPTIONS = tuple(option for group in GROUPS for option in options_of(group))
+# what the results of a training depend on: a run is not resumed with other values
+RESULT_OPTIONS = tuple(option.name for option in OPTIONS if option.results)
+
+
+def taken_by(script: str) -> dict[str, Option]:
+    """{name: option} of the options that a script uses."""
+    return {option.name: option for option in OPTIONS if script in option.scripts}

@@ -1,0 +1,199 @@
+"""Which options do not go together, script by script; and the values that follow from other options."""
+
+import argparse
+import os
+import re
+
+from datasets.choices import needs_target
+from model.choices import head_options
+from options.programs import PROGRAMS
+from options.shared import DATASET_VARIABLE
+from options.training import DOMAIN_DEFAULTS
+from support.errors import UserError
+
+
+def check(args: argparse.Namespace, script: str) -> None:
+    """Checks the arguments of a script and resolves its folders. Raises UserError on what does not go together."""
+    _refuse_empty(args)
+    needed = PROGRAMS[script].needed
+    if script == "eval" and args.test_set_folders:
+        if args.test_set_folder or args.database_folder:
+            raise UserError(
+                "--test_set_folders finds database and queries itself: leave out --test_set_folder and "
+                "--database_folder"
+            )
+        needed = ()
+    if "dataset_folder" in args:
+        _resolve_folders(args, needed)
+    _CHECKS[script](args)
+    if args.faiss_nprobe is not None and args.faiss_index == "Flat":
+        raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
+
+
+def _refuse_empty(args: argparse.Namespace) -> None:
+    for name, value in vars(args).items():
+        if value == "":  # as of a variable of the shell that is not set
+            raise UserError(f"--{name} is empty; give it a value or leave it out")
+
+
+def _resolve_folders(args: argparse.Namespace, needed: tuple[str, ...]) -> None:
+    """Fills in the folders of train, val and test that the script uses."""
+    args.dataset_folder = args.dataset_folder or os.environ.get(DATASET_VARIABLE)
+    if needed == ("test",) and args.queries_folder and args.database_folder and not args.dataset_folder:
+        needed = ()  # both are paths of their own
+    for part in ("train", "val", "test"):
+        flag = f"{part}_set_folder"
+        if flag not in args:
+            continue
+        if getattr(args, flag) is None and args.dataset_folder:
+            setattr(args, flag, os.path.join(args.dataset_folder, part))
+        if getattr(args, flag) is None and part in needed:
+            raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
+
+
+def _check_training(args: argparse.Namespace) -> None:
+    _resolve_domain(args)
+    if needs_target(args.night_augmentation) and not args.target_dataset_folder:
+        raise UserError(
+            f"--night_augmentation {args.night_augmentation} takes colours from images of the night: give their "
+            "folder as --target_dataset_folder"
+        )
+    _resolve_local_steps(args)
+    weights = args.backbone_weights
+    if args.resume_model and weights and os.path.basename(weights) != weights:
+        raise UserError(
+            f"--resume_model and --backbone_weights {weights} both are weights of the backbone: give one of them"
+        )
+    if args.resume_model and args.resume_train not in (None, "auto"):  # auto may find none, and begin from that network
+        raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
+    head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
+
+
+def _resolve_domain(args: argparse.Namespace) -> None:
+    """Refuses flags of a domain adaptation that is not asked for, and fills in the defaults of the one that is."""
+    for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
+        if args.domain_adaptation in kinds:
+            if getattr(args, flag) is None:
+                setattr(args, flag, args.lr if flag == "domain_lr" else default)
+        elif getattr(args, flag) is not None:
+            raise UserError(f"--{flag} needs --domain_adaptation {' or '.join(kinds)}")
+    if args.domain_adaptation and args.target_dataset_folder is None:
+        raise UserError(
+            f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the "
+            "target domain"
+        )
+
+
+def _resolve_local_steps(args: argparse.Namespace) -> None:
+    """Fills in --local_steps: an epoch, unless groups take turns within it."""
+    takes_turns = args.parallel == "groups" or args.group_schedule == "iteration"
+    if args.local_steps and not takes_turns:
+        raise UserError("--local_steps is for --parallel groups or --group_schedule iteration")
+    if args.parallel == "groups" and args.group_schedule == "iteration":
+        raise UserError("--parallel groups has a schedule of its own: leave out --group_schedule iteration")
+    default = args.iterations_per_epoch
+    if takes_turns:
+        default = min({"groups": 100, "data": 1}[args.parallel], default)
+    args.local_steps = args.local_steps or default
+    if args.parallel == "groups" and args.iterations_per_epoch % args.local_steps:
+        raise UserError(
+            f"--local_steps {args.local_steps} does not divide --iterations_per_epoch {args.iterations_per_epoch}: "
+            "checkpoints and validations are made where the networks are averaged"
+        )
+    if args.freeze_bn and args.sync_bn:
+        raise UserError("give --freeze_bn or --sync_bn, not both: frozen statistics are the same everywhere")
+
+
+def _check_evaluation(args: argparse.Namespace) -> None:
+    if args.fda_queries and args.fda_database:
+        raise UserError("give --fda_queries or --fda_database, not both")
+
+
+def _check_localization(args: argparse.Namespace) -> None:
+    if not args.resume_model:
+        raise UserError("give the network as --resume_model: a best_model.pth, or the name of a published model")
+    if not 0 <= args.neighbours <= 50:
+        raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to 50")
+    if not args.positive_dist_threshold:
+        raise UserError(
+            "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
+        )
+    if args.calibrate:
+        if args.photos:
+            raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")
+        args.calibrate = args.val_set_folder if args.calibrate is True else args.calibrate
+        if args.calibrate is None:
+            raise UserError(
+                "--calibrate needs a validation set: --calibrate VAL_SET, --val_set_folder or --dataset_folder"
+            )
+    elif not args.photos:
+        raise UserError("give photos, or folders of photos, to localize")
+    elif not args.database_folder and not args.index_folder:
+        raise UserError("give the database's images as --database_folder, or its index as --index_folder")
+    if args.calibrate and args.report:
+        raise UserError("--report is of photos: leave it out with --calibrate")
+    if args.output:
+        _check_folder_of(args.output)
+
+
+def _check_soup(args: argparse.Namespace) -> None:
+    if len(args.ingredients) < 2:
+        raise UserError(f"a soup needs at least two --ingredients, and there is only {args.ingredients[0]}")
+    if args.ingredients_folder:
+        inside = [os.path.join(args.ingredients_folder, ingredient) for ingredient in args.ingredients]
+        args.ingredients = [
+            path if os.path.exists(path) or os.sep in name else name  # else a published model's
+            for path, name in zip(inside, args.ingredients, strict=True)
+        ]
+    if len(set(map(os.path.realpath, args.ingredients))) < len(args.ingredients):
+        raise UserError("one of the --ingredients is named twice: each counts once")
+    if args.recalibrate_bn < 0 or args.recalibrate_bn == 1:
+        raise UserError(f"--recalibrate_bn is {args.recalibrate_bn}, and must be a number of images, 2 or more, or 0")
+    for needed, flag, why in (
+        (args.method == "greedy", "val_set_folder", "--method greedy"),
+        (args.recalibrate_bn, "train_set_folder", "--recalibrate_bn"),
+    ):
+        if needed and getattr(args, flag) is None:
+            raise UserError(f"{why} needs --dataset_folder or --{flag}")
+    if args.recalibrate_bn and is_test_set(args.train_set_folder, args.test_set_folder):
+        raise UserError(
+            f"--train_set_folder {args.train_set_folder} is a test set, whose images may not enter a network: name "
+            "training images"
+        )
+    if args.val_set_folder and is_test_set(args.val_set_folder, args.test_set_folder):
+        raise UserError(
+            f"--val_set_folder {args.val_set_folder} is a test set: a soup chosen on it could not be tested any more; "
+            "name a validation set"
+        )
+    if os.path.realpath(args.output) in map(os.path.realpath, args.ingredients):
+        raise UserError(f"--output {args.output} is one of the ingredients, and would be lost; name another file")
+    _check_folder_of(args.output)
+
+
+def _check_folder_of(output: str) -> None:
+    if not os.path.isdir(os.path.dirname(output) or "."):
+        raise UserError(f"--output {output} cannot be written: there is no folder {os.path.dirname(output)}")
+
+
+def is_test_set(folder: str, test_set_folder: str | None) -> bool:
+    """Whether a folder is the data set's test set or lies in it, or its name begins with the word test."""
+    real = os.path.realpath(folder)
+    names = os.path.basename(os.path.normpath(folder)), os.path.basename(real)
+    test_set = os.path.realpath(test_set_folder) if test_set_folder else None
+    return (test_set is not None and os.path.commonpath([real, test_set]) == test_set) or any(
+        re.match("test(?![a-z])", name, re.IGNORECASE) for name in names
+    )
+
+
+def _check_check(args: argparse.Namespace) -> None:
+    if args.sample is not None and args.sample < 1:
+        raise UserError(f"--sample is {args.sample}; it must be at least 1")
+
+
+_CHECKS = {
+    "train": _check_training,
+    "eval": _check_evaluation,
+    "localize": _check_localization,
+    "soup": _check_soup,
+    "check": _check_check,
+}

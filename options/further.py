@@ -1,0 +1,165 @@
+"""Options of the report, and those that localize.py, soup.py and python -m datasets.check have of their own."""
+
+from dataclasses import dataclass
+
+from localization.choices import FORMAT_NAMES, MAX_PIXELS, METHODS
+from support.options import SWITCH, option
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """report"""
+
+    report: str | None = option(
+        None,
+        str,
+        "write a page on the test, one HTML file that needs no network: recalls, errors, a map, misses, and the "
+        "training's curves if metrics.csv lies beside --resume_model",
+        "eval localize",
+        metavar="FILE",
+        help_in={
+            "localize": "write an HTML page too: each photo beside its neighbours, with a map (needs "
+            "requirements-report.txt)"
+        },
+    )
+    compare: str | None = option(
+        None,
+        str,
+        "test this network too, named as for --resume_model, and compare the two on the same queries by paired "
+        "bootstrap",
+        "eval",
+        metavar="FILE",
+    )
+    further_queries: tuple[str, ...] = option(
+        (),
+        str,
+        "test these folders of queries too, named as for --queries_folder, in the same database (queries_night beside "
+        "queries_v1)",
+        "eval",
+        nargs="+",
+        metavar="FOLDER",
+    )
+
+
+@dataclass(frozen=True)
+class LocalizationOptions:
+    """localization"""
+
+    photos: tuple[str, ...] = option(
+        (),
+        str,
+        "photos of any format that Pillow opens, or folders of them, searched through; those of more than "
+        f"{MAX_PIXELS / 1e6:.1f} megapixels are reduced to so many (names that begin with @: ./@...)",
+        "localize",
+        nargs="*",
+        metavar="PHOTO",
+        positional=True,
+    )
+    index_folder: str | None = option(
+        None,
+        str,
+        "where the database's descriptors are kept, or one index in it; with it --database_folder may be absent, or "
+        "left out",
+        "localize",
+        metavar="FOLDER",
+        default_text="cache/descriptors",
+    )
+    estimate: str = option(
+        METHODS[0],
+        METHODS,
+        "cluster: the mean of the densest cluster of the neighbours, weighted by similarity; nearest: the most "
+        "similar image's position",
+        "localize",
+    )
+    neighbours: int = option(5, int, "most similar images listed of each photo, 0 to 50", "localize", metavar="N")
+    format: str = option("table", FORMAT_NAMES, "for people: table; for programs: jsonl, csv, geojson", "localize")
+    output: str | None = option(
+        None,
+        str,
+        "where the result goes, written whole or not at all",
+        "localize",
+        metavar="FILE",
+        default_text="standard output",
+    )
+    calibrate: str | bool | None = option(
+        None,
+        str,
+        "localize the queries of a validation set (without VAL_SET: of --val_set_folder) in its database or "
+        "--database_folder; fit radius and confidence on one half of its area (in blocks, dealt out by --seed), check "
+        "them on the other, and write them beside the index, with a diagram",
+        "localize",
+        nargs="?",
+        constant=True,
+        metavar="VAL_SET",
+    )
+    calibration: str | None = option(
+        None,
+        str,
+        "the calibration to use, or to write",
+        "localize",
+        metavar="FILE",
+        default_text="the one of this model and these settings beside the index",
+    )
+
+
+@dataclass(frozen=True)
+class SoupOptions:
+    """soup"""
+
+    ingredients: tuple[str, ...] = option(
+        (),
+        str,
+        "two or more best_model.pth, last_checkpoint.pth or names of published models, of one architecture",
+        "soup",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+    )
+    ingredients_folder: str | None = option(
+        None,
+        str,
+        "where relative paths of ingredients begin",
+        "soup",
+        metavar="FOLDER",
+        default_text="the working folder",
+    )
+    method: str = option(
+        "uniform",
+        ("uniform", "greedy"),
+        "uniform: the mean of all; greedy: from the best on, each that does not lower R@1 on the validation set",
+        "soup",
+    )
+    output: str | None = option(
+        None,
+        str,
+        "the soup, a bare state_dict; the table of what was tried is FILE.csv",
+        "soup",
+        required=True,
+        metavar="FILE",
+    )
+    recalibrate_bn: int = option(
+        0,
+        int,
+        "estimate each soup's batch-norm statistics again on this many training images, drawn by --seed, in squares "
+        "of --image_size, not augmented; 0 averages those of the ingredients",
+        "soup",
+        metavar="N",
+        unit="images",
+    )
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """data set"""
+
+    folder: str | None = option(None, str, "the data set", "check", metavar="FOLDER", positional=True)
+    json: bool = option(False, SWITCH, "print the findings as JSON", "check")
+    sample: int | None = option(
+        None,
+        int,
+        "decode at most this many images of each folder, evenly spread",
+        "check",
+        metavar="N",
+        default_text="all",
+    )
+    no_groups: bool = option(False, SWITCH, "do not ask whether training images can be split into groups", "check")

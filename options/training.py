@@ -1,0 +1,359 @@
+"""Options of a training: groups, the training itself, augmentation, target domain and night."""
+
+from dataclasses import dataclass
+
+from datasets.choices import AUGMENTATION_TYPES, NIGHT_METHODS
+from model.choices import LOSSES
+from support.options import SWITCH, number, option, whole
+
+# flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
+DOMAIN_DEFAULTS = {
+    "domain_batch_size": (("grl", "aada"), 24),
+    "domain_lr": (("grl", "aada"), None),
+    "grl_loss_weight": (("grl",), 0.1),
+    "aada_m": (("aada",), 0.5),
+    "aada_gamma": (("aada",), 0.01),
+}
+
+
+@dataclass(frozen=True)
+class GroupsOptions:
+    """CosPlace groups"""
+
+    M: int = option(10, whole(1), "side of a class's cell", "train check", published=True, results=True, unit="metres")
+    alpha: int = option(
+        30,
+        whole(1),
+        "size of a class's heading bin (360 with --L 1 trains without headings)",
+        "train check",
+        published=True,
+        results=True,
+        unit="degrees",
+    )
+    N: int = option(
+        5, whole(1), "distance of a group's classes", "train check", published=True, results=True, unit="cells"
+    )
+    L: int = option(
+        2, whole(1), "distance of a group's classes", "train check", published=True, results=True, unit="heading bins"
+    )
+    groups_num: int = option(
+        8, whole(1), "number of groups to train on, one an epoch in turn", "train check", published=True, results=True
+    )
+    min_images_per_class: int = option(
+        10,
+        whole(1),
+        "classes with fewer images are dropped",
+        "train check",
+        published=True,
+        results=True,
+        unit="images",
+    )
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """training"""
+
+    use_amp16: bool = option(False, SWITCH, "mixed precision: faster, results differ a little", "train", published=True)
+    amp_dtype: str = option(
+        "auto",
+        ("auto", "float16", "bfloat16"),
+        "the 16-bit type of --use_amp16; auto is float16 with gradient scaling on a GPU; on a CPU it is bfloat16 if "
+        "the processor has AVX-512-bf16, AMX or ARM's bf16 and the network has no depthwise convolutions, else float32",
+        "train",
+    )
+    compile: bool = option(
+        False,
+        SWITCH,
+        "compile the network with torch.compile: faster after minutes, results differ a little",
+        "train",
+        results=True,
+    )
+    tf32: bool = option(
+        False,
+        SWITCH,
+        "on NVIDIA GPUs, let float32 products round their factors to TF32's 10 bits: faster, results differ a little",
+        "train",
+        results=True,
+    )
+    profile: int = option(
+        0,
+        whole(0),
+        "write a trace of N steps, after 10 to warm up, to trace.json in the output folder, for chrome://tracing or "
+        "ui.perfetto.dev",
+        "train",
+        metavar="N",
+        unit="steps",
+    )
+    tensorboard: bool = option(
+        False,
+        SWITCH,
+        "write what metrics.csv holds as TensorBoard event files too, in the output folder's tensorboard/ (needs "
+        "tensorboard)",
+        "train",
+    )
+    batch_size: int = option(32, whole(2), "training images a step", "train check", published=True, results=True)
+    epochs_num: int = option(50, whole(1), "epochs, each of one group", "train", published=True)
+    iterations_per_epoch: int = option(10_000, whole(1), "steps an epoch", "train", published=True, results=True)
+    checkpoint_every: int | None = option(
+        None,
+        whole(0),
+        "write last_checkpoint.pth every N iterations too, and not only after each epoch; 0 does not",
+        "train",
+        metavar="N",
+        default_text="about every 10 minutes",
+    )
+    parallel: str = option(
+        "data",
+        ("data", "groups"),
+        "what torchrun's processes do: data, each a share of every batch, as one process would train; groups, a group "
+        "each, whose networks are averaged every --local_steps",
+        "train",
+        results=True,
+    )
+    group_schedule: str = option(
+        "epoch",
+        ("epoch", "iteration"),
+        "which group is trained: epoch, one an epoch in turn (published); iteration, the next every --local_steps",
+        "train",
+        results=True,
+    )
+    local_steps: int | None = option(
+        None,
+        whole(1),
+        "steps on one group at a time, of --parallel groups and --group_schedule iteration",
+        "train",
+        results=True,
+        metavar="J",
+        default_text="100 and 1",
+    )
+    local_moments: str = option(
+        "average",
+        ("keep", "average", "reset"),
+        "what becomes of the network's Adam moments when --parallel groups averages the networks: each process keeps "
+        "its own, they are averaged, or begin again",
+        "train",
+        results=True,
+    )
+    freeze_bn: bool = option(
+        False,
+        SWITCH,
+        "batch norms use their running statistics in training too, and leave them as they are",
+        "train",
+        results=True,
+    )
+    sync_bn: bool = option(
+        False,
+        SWITCH,
+        "batch norms normalise by the statistics of the whole batch, over all processes; on NVIDIA GPUs",
+        "train",
+        results=True,
+    )
+    keep_every: int = option(
+        0,
+        whole(0),
+        "keep the network of every this many epochs as epoch_<n>.pth, for curves and soups; 0 keeps only the best",
+        "train",
+        unit="epochs",
+    )
+    lr: float = option(1e-5, number(0), "learning rate of the network (Adam)", "train", published=True, results=True)
+    classifiers_lr: float = option(
+        0.01, number(0), "learning rate of the groups' heads (Adam)", "train", published=True, results=True
+    )
+    loss: str = option("cosface", tuple(LOSSES), "head over a group's classes", "train")
+    loss_s: float | None = option(
+        None,
+        number(0),
+        "scale of the head's cosines",
+        "train",
+        metavar="S",
+        default_text="the head's own: cosface, sphereface and emms 30, arcface 64",
+    )
+    loss_m: float | None = option(
+        None,
+        number(0),
+        "margin of the head",
+        "train",
+        metavar="M",
+        default_text="the head's own: cosface and emms 0.40, on the cosine, 0 to 1; arcface 0.5, radians, 0 to 1.571; "
+        "sphereface 1.5, a factor on the angle, 1 to 10",
+    )
+    emms_l: float | None = option(
+        None, number(0), "weight of emms' plain softmax", "train", metavar="L", default_text="1"
+    )
+    lr_schedule: str = option(
+        "constant",
+        ("constant", "cosine"),
+        "the network's learning rate: constant (published), or a warm-up over its first twentieth and then half a "
+        "cosine down to 0",
+        "train",
+        results=True,
+    )
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """augmentation"""
+
+    augmentation_device: str | None = option(
+        None,
+        ("auto", "cuda", "mps", "cpu"),
+        "where images are augmented",
+        "train",
+        published=True,
+        default_text="the training device",
+    )
+    image_size: int = option(
+        512,
+        whole(32),
+        "side of the training crops, and with --resize_test_imgs the shorter side of test images",
+        "train eval localize soup",
+        published=True,
+        results=True,
+        unit="pixels",
+    )
+    augmentation_type: str = option(
+        "colorjitter",
+        AUGMENTATION_TYPES,
+        "colours of training images: jittered by the four flags below, left alone, or of every image brightness x "
+        "0.65, contrast x 1.15, saturation x 0.85, or (bcs) all three",
+        "train",
+        results=True,
+    )
+    brightness: float = option(
+        0.7, number(0), "brightness factor within 1 +- this", "train", published=True, results=True
+    )
+    contrast: float = option(0.7, number(0), "contrast factor within 1 +- this", "train", published=True, results=True)
+    saturation: float = option(
+        0.7, number(0), "saturation factor within 1 +- this", "train", published=True, results=True
+    )
+    hue: float = option(
+        0.5,
+        number(0, 0.5),
+        "hue shift within +- this, at most 0.5",
+        "train",
+        published=True,
+        results=True,
+        unit="turns",
+    )
+    random_resized_crop: float = option(
+        0.5,
+        number(0, 0.999),
+        "crops cover at least 1 - this of an image's area",
+        "train",
+        published=True,
+        results=True,
+    )
+
+
+@dataclass(frozen=True)
+class DomainOptions:
+    """target domain"""
+
+    target_dataset_folder: str | None = option(
+        None,
+        str,
+        "folder of unlabelled images of the target domain (night); names need no @ fields",
+        "train",
+        results=True,
+    )
+    domain_adaptation: str | None = option(
+        None,
+        ("grl", "aada"),
+        "make the backbone's features of source (training) and target images alike: grl, a domain classifier behind a "
+        "gradient reversal; aada, an autoencoder as adversary",
+        "train",
+        results=True,
+        default_text="neither",
+    )
+    domain_batch_size: int | None = option(
+        None,
+        whole(3),
+        "images a step of domain adaptation, a third of them of the target domain",
+        "train",
+        results=True,
+        metavar="N",
+        default_text=str(DOMAIN_DEFAULTS["domain_batch_size"][1]),
+    )
+    domain_lr: float | None = option(
+        None,
+        number(0),
+        "learning rate of grl's classifier or aada's autoencoder (Adam)",
+        "train",
+        results=True,
+        metavar="LR",
+        default_text="--lr",
+    )
+    grl_loss_weight: float | None = option(
+        None,
+        number(0),
+        "weight of grl's cross-entropy",
+        "train",
+        results=True,
+        metavar="ALPHA",
+        default_text=str(DOMAIN_DEFAULTS["grl_loss_weight"][1]),
+    )
+    aada_m: float | None = option(
+        None,
+        number(0),
+        "margin of aada, on the autoencoder's squared error",
+        "train",
+        results=True,
+        metavar="M",
+        default_text=str(DOMAIN_DEFAULTS["aada_m"][1]),
+    )
+    aada_gamma: float | None = option(
+        None,
+        number(0),
+        "weight of aada's term for the backbone",
+        "train",
+        results=True,
+        metavar="GAMMA",
+        default_text=str(DOMAIN_DEFAULTS["aada_gamma"][1]),
+    )
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """night"""
+
+    pseudo_target_folder: str | None = option(
+        None,
+        str,
+        "a copy of the training set by night, as `python -m datasets.night` makes it: half of a batch's classes (the "
+        "smaller half, if it is odd) give an image of it",
+        "train",
+        results=True,
+    )
+    night_augmentation: str | None = option(
+        None,
+        NIGHT_METHODS,
+        "make night of training images by day on the augmentation device: fda, the colours of an image of "
+        "--target_dataset_folder (Fourier domain adaptation); pp, post-processing; or both",
+        "train",
+        results=True,
+        default_text="no night",
+    )
+    night_probability: float = option(
+        0.5,
+        number(0, 1),
+        "share of the training images by day that --night_augmentation darkens",
+        "train",
+        results=True,
+    )
+    fda_beta: float = option(
+        0.01,
+        number(0, 0.5),
+        "size of FDA's window of low frequencies, a share of an image's shorter side",
+        "train eval",
+        results=True,
+    )
+    fda_queries: bool = option(
+        False,
+        SWITCH,
+        "give each query the low-frequency amplitude (FDA) of a database image that --seed draws",
+        "eval",
+    )
+    fda_database: bool = option(
+        False, SWITCH, "the other way round: give each database image the low-frequency amplitude of a query", "eval"
+    )
