@@ -15,15 +15,15 @@ import commons
 import train
 from datasets.test_dataset import TestDataset
 from demo_city import __main__ as demo_city
-from eval import descriptor_cache
 from model.checkpoints import load_network, load_run_state
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype, name_of, training_dtype
 from parser import parse_arguments
+from retrieval.recalls import chance_recall
 from support.files import replacing
 from support.processor import processor_name
 from support.progress import describe_seconds
-from test import chance_recall, test
+from test import TestOptions, descriptor_cache, test
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
 from training.run_state import RunState
@@ -152,12 +152,8 @@ def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=
             test(
                 dataset,
                 network.to(device, memory_format=torch.channels_last),
-                args.infer_batch_size,
-                device,
-                args.num_workers,
-                args.seed,
-                dtype=dtype,
-                cache=descriptor_cache(args),
+                TestOptions(args.infer_batch_size, device, args.num_workers, dtype, args.seed),
+                descriptor_cache(args),
             )
             for network in (untrained, trained)
         )

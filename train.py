@@ -24,7 +24,6 @@ from datasets.schedule import Schedule
 from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
-from eval import descriptor_cache, test_and_report
 from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS, head_options
@@ -35,7 +34,7 @@ from parser import parse_arguments
 from support.errors import UserError
 from support.progress import Progress
 from support.workers import explaining_lost_workers
-from test import test
+from test import TestOptions, descriptor_cache, test, test_and_report, test_files, test_options
 from training.acceleration import compiled, set_tf32, traced
 from training.checkpoints import Checkpoints, keep_best_model
 from training.environment import describe_changes, describe_environment, write_environment
@@ -312,12 +311,8 @@ def train(args, output_folder, problems=()):
             result = test(
                 val_set,
                 network,
-                args.infer_batch_size,
-                device,
-                args.num_workers,
-                seed,
-                dtype=infer_dtype,
-                cache=descriptor_cache(args, keep=False),
+                TestOptions(args.infer_batch_size, device, args.num_workers, infer_dtype, seed),
+                descriptor_cache(args, keep=False),
             )
             with commons.deferred_signals():
                 seconds = sums.seconds + time.monotonic() - start
@@ -355,7 +350,9 @@ def train(args, output_folder, problems=()):
         else GeoLocalizationNet(network.backbone_name, network.fc_output_dim)
     )
     best = distributed.broadcast_state(best, "best model").to(device, memory_format=torch.channels_last)
-    test_and_report(test_set, best, args, device, seed, output_folder, bad_images)
+    options, files = test_options(args, best, device, seed), test_files(args, output_folder)
+    result = test_and_report(test_set, best, options, files, descriptor_cache(args))
+    bad_images.take_test(test_set, result)
     metrics.write()  # what a full disk has refused so far
     parallel.finish(checkpoints)
 

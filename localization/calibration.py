@@ -185,7 +185,7 @@ class Checked:
 def fit_and_check(located, truth, threshold, identity, seed=0):
     """(the Calibration of one half of the queries, Checked on the other, a report in plain values).
 
-    located: localization.localization.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves.
+    located: localization.answers.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves.
     Raises UserError as fit does.
     """
     errors = located.estimates.errors(truth)

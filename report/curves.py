@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from test import bootstrap_intervals, found_at
+from retrieval.recalls import bootstrap_intervals, found_at
 
 MAX_N = 100
 _DISTANCES = 101  # points along the axis of distances

@@ -9,7 +9,8 @@ from report import curves
 from report.page import lettered, packed, write_page
 from report.thumbnails import thumbnail
 from report.training import best_epochs, training_data
-from test import TestResult, paired_difference
+from retrieval.recalls import paired_difference
+from test import TestResult
 
 MAP_POINTS = 100_000  # database positions drawn; more are merged by cells
 _MISSES, _PREDICTIONS = 12, 3  # shown as pictures: misses an evaluation, predictions a miss

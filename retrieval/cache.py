@@ -5,13 +5,17 @@ import errno
 import logging
 import os
 import shutil
+from contextlib import AbstractContextManager
 
 import numpy as np
 
 import distributed
+from datasets.test_dataset import ImageFolder
+from model.network import GeoLocalizationNet
+from retrieval.descriptors import ExtractionOptions
 from retrieval.identity import identify, identity_key
 from retrieval.sharded import shared_store
-from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
+from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, header_path, temporary_store
 from support.errors import UserError
 from support.locks import NO_LOCKS, FileLock
 
@@ -30,18 +34,20 @@ class DescriptorCache:
     def __init__(self, folder=None, limit=None, dtype="float32"):
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
-    def store(self, network, images, batch_size, device, dtype):
-        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as
-        the context lasts no other process removes it or writes to it.
+    def store(
+        self, network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions
+    ) -> AbstractContextManager[DescriptorStore]:
+        """A context manager with the store for the descriptors of a folder's images; a sharded one on several ranks.
 
-        network, batch_size, device, dtype: as in extract_descriptors. Raises UserError when the disk refuses.
+        Within the context no other process removes the store or writes to it. Parameters as in extract_descriptors.
+        Raises UserError if the disk refuses.
         """
-        block, dim = block_size(batch_size, len(images)), network.fc_output_dim
-        whole = self._whole_store(network, images, batch_size, device, dtype, block)
-        return shared_store(whole, len(images), dim, self.dtype, block)
+        block = block_size(options.batch_size, len(images))
+        whole = self._whole_store(network, images, options, block)
+        return shared_store(whole, len(images), network.fc_output_dim, self.dtype, block)
 
     @contextlib.contextmanager
-    def _whole_store(self, network, images, batch_size, device, dtype, block):
+    def _whole_store(self, network, images, options, block):
         dim = network.fc_output_dim
         size = len(images) * dim * np.dtype(self.dtype).itemsize
         if self.folder is None or not self._may_hold(size, images.folder):
@@ -55,7 +61,7 @@ class DescriptorCache:
             "num_images": len(images),
             "dim": dim,
             "block_size": block,
-            "identity": identify(network, images, batch_size, device, dtype),
+            "identity": identify(network, images, options),
         }
         name = f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
         lock = FileLock(os.path.join(self.folder, name + _LOCK))

@@ -8,11 +8,13 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterable
 
 import faiss
 import numpy as np
 
 from retrieval import knn
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import replacing
 from support.json_files import read_object
@@ -45,18 +47,32 @@ def check_index(factory, nprobe, dim, num_images):
         )
 
 
-def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), exclude_queries=(), seed=0):
-    """As knn.search, with an approximate index of the descriptors of a DescriptorStore; logs its recall against exact
-    search.
+def search_index(
+    store: DescriptorStore,
+    queries: np.ndarray,
+    k: int,
+    factory: str,
+    nprobe: int | None = None,
+    exclude_queries: Iterable[int] = (),
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Searches an approximate index of a store's descriptors, as knn.search; logs its recall against exact search.
 
-    factory: a string of faiss's index_factory; nprobe: cells searched a query, for IVF indexes (default:
-    DEFAULT_NPROBE); seed: of the sample that the index is trained on, and of the queries that its recall is measured
-    on. The index is opened if it was kept beside the store, else built, and kept if the store is. Raises UserError when
-    faiss refuses.
+    An index that was kept beside the store is opened. Otherwise it is built, and kept if the store is.
+
+    store: of the database; its unreadable images are never retrieved
+    queries: (q, dim), float32 or float16
+    k: neighbours of each query
+    factory: a string of faiss's index_factory
+    nprobe: cells searched for each query, for IVF indexes (default: DEFAULT_NPROBE)
+    exclude_queries: indices of queries that retrieve nothing
+    seed: of the sample that the index is trained on, and of the queries that its recall is measured on
+
+    Returns (distances, neighbours) as knn.search. Raises UserError if faiss refuses.
     """
     queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(store.num_images, bool)
-    usable[list(exclude_database)] = False
+    usable[list(store.unreadable)] = False
     index = _open_or_build(store, factory, usable, seed)
     ivf = faiss.try_extract_index_ivf(index)
     if ivf is not None:
@@ -70,21 +86,18 @@ def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), e
         queries,
         neighbours,
         f"{factory}" + (f", nprobe {ivf.nprobe}" if ivf is not None else ""),
-        exclude_database,
         exclude_queries,
         seed,
     )
     return distances, neighbours
 
 
-def _log_recall(store, queries, neighbours, name, exclude_database, exclude_queries, seed):
-    """Compares with exact search on a sample of queries: the share of the exact nearest, and of the 10 nearest, that
-    the index finds.
-    """
+def _log_recall(store, queries, neighbours, name, exclude_queries, seed):
+    """Logs how many of the exact nearest, and of the 10 nearest, neighbours the index finds for a sample of queries."""
     candidates = np.setdiff1d(np.arange(len(queries)), list(exclude_queries))
     sample = np.sort(np.random.default_rng(seed).permutation(candidates)[:_SAMPLED_QUERIES])
     ranks = min(_SAMPLED_RANKS, neighbours.shape[1])
-    _, exact = knn.search(store.descriptors, queries[sample], ranks, exclude_database)
+    _, exact = knn.search(store.descriptors, queries[sample], ranks, store.unreadable)
     pairs = list(zip(exact, neighbours[sample, :ranks], strict=True))
     nearest = np.mean([right[0] in found for right, found in pairs])
     shared = np.mean([np.isin(right[right >= 0], found).mean() for right, found in pairs])

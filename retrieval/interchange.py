@@ -8,12 +8,16 @@ each line. Names are relative to one folder (its image_dir) that all images lie 
 import contextlib
 import logging
 import os
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from datasets.test_dataset import ImageFolder, TestDataset
 from retrieval.knn import search
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import replacing
 
@@ -23,44 +27,64 @@ _BLOCK = 1 << 13  # images at a time
 class Described(NamedTuple):
     """The images of a folder and their descriptors."""
 
-    images: object  # ImageFolder
+    images: ImageFolder
     descriptors: np.ndarray  # (n, dim), which may be memory-mapped; those of unreadable images are zero
-    unreadable: dict  # index -> reason
+    unreadable: dict[int, str]  # index -> reason
+
+
+@dataclass(frozen=True)
+class Exports:
+    """What is written of a test for other tools, and where."""
+
+    folder: str
+    formats: tuple[str, ...] = ()  # of descriptors: "npy" and "h5"
+    num_pairs: int = 0  # database images paired with each query; 0: no pairs
+    num_sfm_pairs: int = 0  # database images paired with each database image; 0: no pairs
 
 
 def save(
-    test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, database_store, queries_store, predictions
-):
-    """Writes what is asked for of a test into output_folder, and logs it.
+    test_set: TestDataset,
+    exports: Exports,
+    device: torch.device | str,
+    database_store: DescriptorStore,
+    queries_store: DescriptorStore,
+    predictions: np.ndarray,
+) -> None:
+    """Writes the exports of a test, and logs where they are.
 
-    test_set: TestDataset; formats: of descriptors, "npy" and "h5"; num_pairs: as save_query_pairs' count, 0 for none;
-    num_sfm_pairs: as save_sfm_pairs' count, 0 for none; stores: the DescriptorStores of database and queries;
-    predictions: int (q, k), as in TestResult.
+    test_set: the database and its queries
+    exports: what to write
+    device: searches for pairs of database images
+    database_store, queries_store: with the descriptors
+    predictions: int (q, k), as in test.TestResult
+
+    Raises UserError as save_npy, save_h5 and save_query_pairs.
     """
     database, queries = (
         Described(images, store.descriptors, store.unreadable)
         for images, store in ((test_set.database, database_store), (test_set.queries, queries_store))
     )
+    folder = exports.folder
     root = os.path.commonpath([os.path.abspath(part.images.folder) for part in (database, queries)])
-    if formats or num_pairs or num_sfm_pairs:
-        os.makedirs(output_folder, exist_ok=True)
-    if "npy" in formats:
-        save_npy(database, os.path.join(output_folder, "database"))
-        save_npy(queries, os.path.join(output_folder, "queries"))
+    if exports.formats or exports.num_pairs or exports.num_sfm_pairs:
+        os.makedirs(folder, exist_ok=True)
+    if "npy" in exports.formats:
+        save_npy(database, os.path.join(folder, "database"))
+        save_npy(queries, os.path.join(folder, "queries"))
         logging.info(
-            f"Descriptors are in {output_folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
+            f"Descriptors are in {folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
         )
-    if "h5" in formats:
-        path = os.path.join(output_folder, "global_descriptors.h5")
+    if "h5" in exports.formats:
+        path = os.path.join(folder, "global_descriptors.h5")
         save_h5((database, queries), root, path)
         logging.info(f"Descriptors for hloc, whose image_dir is {root}, are in {path}")
-    if num_pairs:
-        path = os.path.join(output_folder, "pairs_queries.txt")
-        count = save_query_pairs(predictions, queries.images, database.images, root, path, num_pairs)
+    if exports.num_pairs:
+        path = os.path.join(folder, "pairs_queries.txt")
+        count = save_query_pairs(predictions, queries.images, database.images, root, path, exports.num_pairs)
         logging.info(f"{count} pairs of a query and a database image, named from {root}, are in {path}")
-    if num_sfm_pairs:
-        path = os.path.join(output_folder, "pairs_sfm.txt")
-        count = save_sfm_pairs(database, root, path, num_sfm_pairs, device)
+    if exports.num_sfm_pairs:
+        path = os.path.join(folder, "pairs_sfm.txt")
+        count = save_sfm_pairs(database, root, path, exports.num_sfm_pairs, device)
         logging.info(f"{count} pairs of database images, named from {root}, are in {path}")
 
 

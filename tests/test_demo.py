@@ -9,7 +9,7 @@ import pytest
 
 import demo
 from parser import parse_arguments
-from test import chance_recall
+from retrieval.recalls import chance_recall
 
 RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
 SMALL = [

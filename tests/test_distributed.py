@@ -14,7 +14,7 @@ import eval
 from datasets.test_dataset import TestDataset
 from retrieval import knn
 from retrieval.cache import DescriptorCache
-from test import test
+from test import TestOptions, test
 from tests.ranks import all_ranks
 from tests.test_store import SmallNetwork
 from tests.tiny import save_place
@@ -128,9 +128,8 @@ def evaluation(cache_folder, faiss_index="Flat", fail_after=None):
     result = test(
         TestDataset("db", "q", positive_dist_threshold=12),
         network,
-        batch_size=1,
-        cache=DescriptorCache(cache_folder),
-        faiss_index=faiss_index,
+        TestOptions(batch_size=1, faiss_index=faiss_index),
+        DescriptorCache(cache_folder),
     )
     return result.predictions, result.recalls, result.unreadable_database, result.unreadable_queries, network.seen
 

@@ -9,9 +9,10 @@ from PIL import Image
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from model.network import GeoLocalizationNet
 from retrieval import knn
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.recalls import bootstrap_intervals, compute_recalls, paired_difference
 from support.errors import UserError
-from test import bootstrap_intervals, compute_recalls, paired_difference, summarize, test
+from test import TestOptions, summarize, test
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions
 
@@ -109,13 +110,13 @@ def test_images_of_mixed_sizes_in_order_and_equal_to_one_by_one(workdir, network
         Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(f"f/{i:02d}.png")
     os.truncate("f/05.png", 30)
     images = ImageFolder("f")
-    batched, unreadable = extract_descriptors(network, images, batch_size=4)
-    alone, _ = extract_descriptors(network, images, batch_size=1, num_workers=2)
+    batched, unreadable = extract_descriptors(network, images, ExtractionOptions(batch_size=4))
+    alone, _ = extract_descriptors(network, images, ExtractionOptions(batch_size=1, num_workers=2))
     np.testing.assert_allclose(batched, alone, rtol=0, atol=1e-5)
     assert list(unreadable) == [5] and not batched[5].any()
     np.testing.assert_allclose(np.linalg.norm(np.delete(batched, 5, 0), axis=1), 1, atol=1e-5)
     assert len(np.unique(batched.round(3), axis=0)) == 23
-    half, _ = extract_descriptors(network, images, batch_size=4, dtype=torch.bfloat16)
+    half, _ = extract_descriptors(network, images, ExtractionOptions(batch_size=4, dtype=torch.bfloat16))
     assert 1e-5 < np.abs(half - batched).max() < 0.05
 
 
@@ -156,7 +157,7 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
     assert [row[0] for row in whole.predictions[:5]] == [0, 1, 2, 3, 4]
     os.truncate(test_folder.database.path(2), 50)
     os.truncate(test_folder.queries.path(4), 50)
-    result = test(test_folder, network, num_workers=1)
+    result = test(test_folder, network, TestOptions(num_workers=1))
     assert not (result.predictions == 2).any() and (result.predictions[4] == -1).all()
     assert [row[0] for row in result.predictions[[0, 1, 3]]] == [0, 1, 3] and result.recall(100) == 50
     assert list(result.unreadable_database) == [2] and list(result.unreadable_queries) == [4]

@@ -31,13 +31,14 @@ from model.network import GeoLocalizationNet
 from model.zoo import published
 from parser import expand_recipes, parse_arguments
 from retrieval import store
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import search_index
 from support import files
 from support.errors import UserError
 from support.escaping import escape
 from support.json_files import read_object
 from support.npy import npy_header
+from test import test
 from tests.file_server import running_server
 from tests.test_bad_input import fails
 from tests.test_knn import fill, unit_vectors
@@ -379,7 +380,9 @@ def test_a_block_of_another_programs_making_is_made_anew(images, cache, caplog, 
     path = pathlib.Path("kept", *kept(cache), "blocks_0.jsonl")
     line = entry.replace("CRC", str(json.loads(path.read_bytes().split(b" ", 1)[1])["crc32"])).encode()
     path.write_bytes(b"%08x %b\n" % (store.zlib.crc32(line), line))
-    np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
+    np.testing.assert_array_equal(
+        extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))[0]
+    )
     assert "computing them again" in caplog.text
 
 
@@ -506,7 +509,7 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     os.rename(f"test/queries_v1/sub/{name}", "test/queries_v1/sub/" + name.replace(".jpg", "\x1b[2J\n.jpg"))
     dataset = TestDataset("test/database", "test/queries_v1")
     network = GeoLocalizationNet("ResNet18", 16).eval()
-    assert save_predictions(dataset, eval_script.test(dataset, network), "preds", 1) == 12
+    assert save_predictions(dataset, test(dataset, network), "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
     assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(
         r"\x1b[2J\n.jpg" in text for text in written

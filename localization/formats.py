@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 
-from localization.localization import Localization
+from localization.answers import Localization
 
 _DECIMALS = {
     "latitude": 7,
