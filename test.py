@@ -235,7 +235,7 @@ def test_and_report(
         logging.info(line)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
-        drawn = save_predictions(test_set, result, folder, files.num_preds, files.only_wrong_preds)
+        drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
     return result
 

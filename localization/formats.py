@@ -20,7 +20,7 @@ _IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
 _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
 
 
-def to_table(results):
+def to_table(results: list[Localization]) -> str:
     """Columns, and under each photo its neighbours: similarity, distance from the estimate, name."""
     rows = [_HEAD, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
@@ -35,7 +35,7 @@ def to_table(results):
     return "\n".join(text) + "\n"
 
 
-def _row(result):
+def _row(result: Localization) -> tuple[str, ...]:
     if result.error:
         return (*["-"] * (len(_HEAD) - 1), f"{printable(result.photo)}: {printable(result.error)}")
     utm = f"{result.utm_zone or ''} {result.utm_east:.1f} {result.utm_north:.1f}".strip()
@@ -51,16 +51,16 @@ def _row(result):
     )
 
 
-def _cell(value, form, unit=""):
+def _cell(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
 
 
-def to_jsonl(results):
+def to_jsonl(results: list[Localization]) -> str:
     """A JSON object a line."""
     return "".join(json.dumps(_values(result)) + "\n" for result in results)
 
 
-def to_csv(results):
+def to_csv(results: list[Localization]) -> str:
     """A row a photo; each neighbour has three columns. Empty: not known. Characters that are not printable are escaped."""
     shown = max((len(result.neighbours) for result in results), default=0)
     columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
@@ -75,7 +75,7 @@ def to_csv(results):
     return file.getvalue()
 
 
-def to_geojson(results):
+def to_geojson(results: list[Localization]) -> str:
     """A FeatureCollection (RFC 7946): a point a photo, without one (null) where latitude and longitude are not known."""
     features = []
     for result in results:
@@ -89,7 +89,7 @@ def to_geojson(results):
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the
     like.
     """
@@ -98,11 +98,11 @@ def printable(text):
     )
 
 
-def _values(result):
+def _values(result: Localization) -> dict:
     return _rounded(dataclasses.asdict(result))
 
 
-def _rounded(values):
+def _rounded(values: dict) -> dict:
     return {
         name: round(value, _DECIMALS.get(name, 2))
         if isinstance(value, float)

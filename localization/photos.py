@@ -21,18 +21,18 @@ class Photos(ImageFolder):
     paths: of the photos; resize: pixels of the shorter side, or None for their own size.
     """
 
-    def __init__(self, paths, resize=None):
+    def __init__(self, paths: list[str], resize: int | None = None):
         self.folder, self.resize, self.names = "the photos", resize, paths
 
-    def path(self, index):
+    def path(self, index: int) -> str:
         return self.names[index]
 
     @staticmethod
-    def read(path):
+    def read(path: str) -> Image.Image:
         return open_photo(path)
 
 
-def open_photo(path):
+def open_photo(path: str) -> Image.Image:
     """As datasets.images.open_rgb, an image of at most MAX_PIXELS; raises ImageError. JPEGs are reduced while they are
     decoded.
     """
@@ -45,7 +45,7 @@ def open_photo(path):
     return image
 
 
-def read_position(path):
+def read_position(path: str) -> tuple[float, float] | None:
     """(latitude, longitude) in degrees of a photo's EXIF, or None if it has none."""
     try:
         photo = read_exif(path)
@@ -54,7 +54,7 @@ def read_position(path):
         return None
 
 
-def distance(first, second):
+def distance(first: tuple[float, float], second: tuple[float, float]) -> float:
     """Metres between two (latitude, longitude) in degrees, on a sphere: within 0.6% of the ellipsoid's."""
     radians = [[math.radians(degrees) for degrees in point] for point in (first, second)]
     return float(haversine_distances(radians)[0, 1]) * _EARTH

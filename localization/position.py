@@ -30,11 +30,11 @@ class Estimates:
     distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite where there is no neighbour
     features: np.ndarray  # float64 (q, 3): what tells right estimates from wrong ones, see FEATURES
 
-    def errors(self, truth):
+    def errors(self, truth: np.ndarray) -> np.ndarray:
         """Metres between the estimates and the truth, float64 (q, 2): float64 (q,)."""
         return np.linalg.norm(self.positions - truth, axis=1)
 
-    def of(self, rows):
+    def of(self, rows: slice | np.ndarray) -> "Estimates":
         """The Estimates of some of the photos."""
         return Estimates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
@@ -42,7 +42,9 @@ class Estimates:
 FEATURES = ("support", "similarity", "lead")
 
 
-def estimate_positions(positions, similarities, method="cluster", radius=25.0):
+def estimate_positions(
+    positions: np.ndarray, similarities: np.ndarray, method: str = "cluster", radius: float = 25.0
+) -> Estimates:
     """The Estimates of photos from their neighbours.
 
     positions: float64 (q, k, 2), metres, the most similar first; similarities: (q, k), cosines, -inf where there is no
@@ -76,7 +78,7 @@ def estimate_positions(positions, similarities, method="cluster", radius=25.0):
     return Estimates(estimates, anchors, weights, distances, features)
 
 
-def vote_weights(similarities):
+def vote_weights(similarities: np.ndarray) -> np.ndarray:
     """float64 (q, k) from similarities (q, k), descending, -inf where there is no neighbour: each row sums to 1."""
     there = np.isfinite(similarities)
     first = similarities[:, :1]
@@ -86,7 +88,7 @@ def vote_weights(similarities):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _densest(positions, weights):
+def _densest(positions: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(modes float64 (q, 2), the neighbours that they began from int (q,)) of weighted points (q, k, 2)."""
     between = ((positions[:, :, None] - positions[:, None]) ** 2).sum(axis=-1)  # (q, k, k)
     density = np.where(weights > 0, (_kernel(between) * weights[:, None]).sum(axis=-1), -1)
@@ -101,11 +103,11 @@ def _densest(positions, weights):
     return modes, anchors
 
 
-def _kernel(squared):
+def _kernel(squared: np.ndarray) -> np.ndarray:
     return np.exp(-squared / (2 * KERNEL**2))
 
 
-def far_distances(estimates, database, radius):
+def far_distances(estimates: Estimates, database: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """How far the truth may lie if it is not within `radius` metres of the estimate: (distances float64 (q, a),
     ascending, their cumulative weights (q, a)).
 
@@ -125,7 +127,7 @@ def far_distances(estimates, database, radius):
     return distances, np.cumsum(weights, axis=1)
 
 
-def _share(weights):
+def _share(weights: np.ndarray) -> np.ndarray:
     """Rows divided by their sums; rows of zeros stay so."""
     total = weights.sum(axis=1, keepdims=True)
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)

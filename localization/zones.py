@@ -11,7 +11,7 @@ _ZONE_NUMBER, _ZONE_LETTER, _LATITUDE, _LONGITUDE = map(
 _DEGREE = 111_195.0  # metres of latitude, on a sphere
 
 
-def to_latlon(east, north, name):
+def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float | None, str | None]:
     """(latitude, longitude, zone) of a point, degrees and a text as "32U"; each None where the name does not say.
 
     name: the `@` name of an image within some hundred metres of the point. Without a zone that the point can lie in,
@@ -36,7 +36,7 @@ def to_latlon(east, north, name):
     return latitude + (north - own_north) / _DEGREE, (longitude + 180) % 360 - 180, None
 
 
-def _number(text):
+def _number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:

@@ -9,7 +9,7 @@ from report.training import METRICS, read_metrics, write_training_report
 from support.errors import UserError
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="output folder of a run of train.py, with its metrics.csv"

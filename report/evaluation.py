@@ -1,5 +1,6 @@
 """The page of one or several evaluations: recalls, errors, similarities, a map, misses, and two models compared."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,13 @@ class Evaluation:
     result: TestResult
 
 
-def write_report(path, evaluations, settings=(), runs=None, seed=0):
+def write_report(
+    path: str,
+    evaluations: list[Evaluation],
+    settings: Iterable[tuple[str, str]] = (),
+    runs: dict[str, dict] | None = None,
+    seed: int = 0,
+) -> None:
     """Writes the page of evaluations, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk
     refuses.
 
@@ -70,13 +77,13 @@ def write_report(path, evaluations, settings=(), runs=None, seed=0):
     )
 
 
-def _thresholds(evaluations):
+def _thresholds(evaluations: list[Evaluation]) -> str:
     return " and ".join(
         f"{metres:g}" for metres in sorted({evaluation.dataset.positive_dist_threshold for evaluation in evaluations})
     )
 
 
-def _part(evaluation, label, set_index, model_index):
+def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) -> dict:
     """What the page shows of one evaluation: "table" and words for the template, "data" for the charts."""
     dataset, result = evaluation.dataset, evaluation.result
     metres = curves.errors(dataset, result)
@@ -125,7 +132,7 @@ def _part(evaluation, label, set_index, model_index):
     }
 
 
-def _recall_rows(result):
+def _recall_rows(result: TestResult) -> list[dict]:
     """Of each recall value: n, and the recall, its interval and the recall of queries with positives in percent."""
     return [
         {
@@ -141,7 +148,7 @@ def _recall_rows(result):
     ]
 
 
-def _unreadable(dataset, result):
+def _unreadable(dataset: TestDataset, result: TestResult) -> dict:
     """The first images that could not be read, with reasons, and how many there are."""
     named = [
         (images.path(index), reason)
@@ -154,7 +161,7 @@ def _unreadable(dataset, result):
     return {"count": len(named), "first": named[:20]}
 
 
-def _query_data(evaluation, first_errors, similarity):
+def _query_data(evaluation: Evaluation, first_errors: np.ndarray, similarity: np.ndarray | None) -> dict:
     """Each query's first prediction, for the map: arrays in the order of the queries, and the names that they point to."""
     dataset, predicted = evaluation.dataset, evaluation.result.predictions[:, 0]
     shown, rows = np.unique(predicted[predicted >= 0], return_inverse=True)
@@ -171,7 +178,7 @@ def _query_data(evaluation, first_errors, similarity):
     }
 
 
-def _map(evaluation):
+def _map(evaluation: Evaluation) -> dict:
     """A test set's positions, relative to a corner: metres, float32, within a centimetre up to 100 km from it."""
     dataset, origin = evaluation.dataset, _origin(evaluation.dataset)
     database, cell = curves.merged_positions(dataset.database_utms - origin, MAP_POINTS)
@@ -186,11 +193,11 @@ def _map(evaluation):
     }
 
 
-def _origin(dataset):
+def _origin(dataset: TestDataset) -> np.ndarray:
     return np.floor(np.minimum(dataset.database_utms.min(axis=0), dataset.queries_utms.min(axis=0)))
 
 
-def _comparisons(evaluations, letters, seed):
+def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: int) -> Iterator[dict]:
     """The first model against each other one, on each test set that both were tested on."""
     reference = next(iter(letters))
     first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == reference}
@@ -221,7 +228,7 @@ def _comparisons(evaluations, letters, seed):
         }
 
 
-def _misses(evaluation):
+def _misses(evaluation: Evaluation) -> dict:
     """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction
     are skipped.
     """
@@ -238,11 +245,11 @@ def _misses(evaluation):
     }
 
 
-def _miss(dataset, result, query, rank):
+def _miss(dataset: TestDataset, result: TestResult, query: int, rank: int) -> dict:
     """A query, its first predictions, and the positive that was found first, or else lies nearest."""
     positives = dataset.positives_per_query[query]
 
-    def image(index, caption, right):
+    def image(index: int, caption: str, right: bool) -> dict:
         metres = np.linalg.norm(dataset.database_utms[index] - dataset.queries_utms[query])
         return {
             "name": dataset.database.names[index],
@@ -272,12 +279,12 @@ def _miss(dataset, result, query, rank):
     return {"name": dataset.queries.names[query], "picture": thumbnail(dataset.queries.path(query)), "shown": shown}
 
 
-def _metres(value):
+def _metres(value: float) -> str:
     """A distance in words."""
     if np.isinf(value):
         return "none"
     return f"{value / 1000:.1f} km" if value >= 1000 else f"{value:.0f} m" if value >= 10 else f"{value:.1f} m"
 
 
-def _rounded(values, digits=4):
+def _rounded(values: np.ndarray, digits: int = 4) -> list:
     return np.round(np.asarray(values, np.float64), digits).tolist()

@@ -1,5 +1,6 @@
 """The page of localized photos: estimates, radii, the nearest images, and the photos' own positions for comparison."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,9 @@ class LocalizedPhoto:
     reason: str = ""  # why there is no estimate
 
 
-def write_localization_report(path, photos, settings=()):
+def write_localization_report(
+    path: str, photos: list[LocalizedPhoto], settings: Iterable[tuple[str, str]] = ()
+) -> None:
     """Writes the page of localized photos, one self-contained HTML file. Raises UserError when Jinja2 is missing or the
     disk refuses.
 
@@ -70,7 +73,7 @@ def write_localization_report(path, photos, settings=()):
     )
 
 
-def _error(photo):
+def _error(photo: LocalizedPhoto) -> float | None:
     """Metres from the estimate to the photo's own GPS position; None without one of them."""
     return (
         None
@@ -79,10 +82,10 @@ def _error(photo):
     )
 
 
-def _data(photo):
+def _data(photo: LocalizedPhoto) -> dict:
     """What the map shows of a photo: metres east and north of the estimate."""
 
-    def relative(east, north):
+    def relative(east: float, north: float) -> list[float]:
         return [round(float(east - photo.east), 2), round(float(north - photo.north), 2)]
 
     return {

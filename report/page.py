@@ -3,6 +3,8 @@
 import base64
 import os
 import string
+from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 
@@ -13,7 +15,7 @@ _HERE = os.path.dirname(__file__)
 _INSTALL = "pip install -r requirements-report.txt"
 
 
-def check_report(path, flag="--report"):
+def check_report(path: str, flag: str = "--report") -> None:
     """Raises UserError if a page cannot be written to path, said before hours of work: Jinja2 is missing, or the folder
     is.
     """
@@ -27,7 +29,7 @@ def check_report(path, flag="--report"):
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written to; name a file elsewhere")
 
 
-def write_page(path, template, **values):
+def write_page(path: str, template: str, **values) -> None:
     """Renders a template of templates/ to a file. Whatever values hold is shown as text: Jinja2 escapes it in HTML and
     in JSON. Raises UserError when Jinja2 is missing or the disk refuses.
     """
@@ -45,14 +47,14 @@ def write_page(path, template, **values):
         file.write(text)  # names that are no UTF-8 are shown with \udcXX
 
 
-def packed(values, dtype):
+def packed(values: np.ndarray | list, dtype: str) -> str:
     """An array as base64 of its little-endian bytes, which scripts read as a typed array: a third of JSON's size, and
     no parsing.
     """
     return base64.b64encode(np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
 
 
-def lettered(names):
+def lettered(names: Iterable[str]) -> dict[str, str]:
     """{name: what it is called in charts}: A, B, ... where there are several, itself where it is alone."""
     names = list(names)
     letters = [
@@ -61,13 +63,13 @@ def lettered(names):
     return dict(zip(names, letters if len(names) > 1 else names, strict=True))
 
 
-def _static(name):
+def _static(name: str) -> str:
     """The text of a file of static/, to stand inside a page as it is."""
     with open(os.path.join(_HERE, "static", name), encoding="utf-8") as file:
         return _jinja2("the page").utils.markupsafe.Markup(file.read())
 
 
-def _jinja2(what):
+def _jinja2(what: str) -> ModuleType:
     try:
         import jinja2
         import jinja2.utils

@@ -4,7 +4,10 @@ import csv
 import logging
 
 from datasets import protocols
+from datasets.test_dataset import TestDataset
+from datasets.test_sets import TestSet
 from support.files import replacing
+from test import TestResult
 
 _SHOWN = (1, 5, 10, 20)  # recalls of the table; the CSV has all
 
@@ -15,11 +18,11 @@ class RecallTable:
     path: of the CSV; model: what --resume_model names, for the published figures.
     """
 
-    def __init__(self, path, model=None):
+    def __init__(self, path: str, model: str | None = None):
         self.path, self.model = path, protocols.published_model(model)
         self._rows, self._records = [], []
 
-    def add(self, test_set, dataset, result):
+    def add(self, test_set: TestSet, dataset: TestDataset, result: TestResult) -> None:
         """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test
         is not the published one; then there is no published figure.
         """
@@ -56,7 +59,7 @@ class RecallTable:
             writer.writeheader()
             writer.writerows(self._records)
 
-    def _published(self, test_set, dataset):
+    def _published(self, test_set: TestSet, dataset: TestDataset) -> float | None:
         if test_set.protocol is None:
             return None
         different = protocols.differences(test_set.protocol, len(dataset.queries), len(dataset.database))

@@ -10,7 +10,7 @@ from datasets.images import ImageError, open_rgb
 _HEIGHT, _MAX_WIDTH, _QUALITY = 132, 264, 70  # pixels; a wide panorama is cut to its middle
 
 
-def thumbnail(path):
+def thumbnail(path: str) -> dict:
     """{"uri", "width", "height"} of an image file as a small JPEG, about 5 kB; {"reason"} if it cannot be read."""
     try:
         image = open_rgb(path)

@@ -10,7 +10,7 @@ from support.errors import UserError
 METRICS = "metrics.csv"
 
 
-def read_metrics(path):
+def read_metrics(path: str) -> dict[str, list]:
     """{column: [numbers, None where there is none]} of a metrics.csv, of which `epoch` counts from 1. Raises UserError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -26,7 +26,7 @@ def read_metrics(path):
     return columns
 
 
-def training_data(runs):
+def training_data(runs: dict[str, dict]) -> list[dict]:
     """What the page's training charts show. runs: {name: columns as of read_metrics()}."""
     letters = lettered(runs)
     return [
@@ -40,7 +40,7 @@ def training_data(runs):
     ]
 
 
-def best_epochs(runs):
+def best_epochs(runs: dict[str, dict]) -> list[dict]:
     """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there
     is no recall.
     """
@@ -60,7 +60,7 @@ def best_epochs(runs):
     return lines
 
 
-def write_training_report(path, runs):
+def write_training_report(path: str, runs: dict[str, dict]) -> None:
     """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
     write_page(
         path,
@@ -72,13 +72,13 @@ def write_training_report(path, runs):
     )
 
 
-def beside_checkpoint(path):
+def beside_checkpoint(path: str) -> str | None:
     """The metrics.csv of the run that a checkpoint lies in, or None."""
     metrics = os.path.join(os.path.dirname(path), METRICS)
     return metrics if os.path.isfile(path) and os.path.isfile(metrics) else None
 
 
-def _number(text):
+def _number(text: str) -> float | None:
     """A float, or None for what is empty or not finite: JSON has neither."""
     value = float(text) if text else math.nan
     return value if math.isfinite(value) else None

@@ -1,10 +1,11 @@
-"""Descriptors kept between runs: one store for each network, image list and settings, within a size."""
+"""Keeps descriptors between runs: a store for each network, image list and settings, up to a total size."""
 
 import contextlib
 import errno
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -21,17 +22,18 @@ from support.locks import NO_LOCKS, FileLock
 
 FOLDER = os.path.join("cache", "descriptors")
 _LOCK, _BUILDING, _REMOVED = ".lock", ".building", ".removed"
-_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # what need not stop a run that has a cache by default
+_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # errors that do not stop a run: the cache is a default
 
 
 class DescriptorCache:
-    """Gives stores for descriptors: one that was made before, one to go on with, or an empty one.
+    """Gives stores for descriptors: complete ones, interrupted ones to go on with, or empty ones.
 
-    folder: where they are kept, None for temporary ones; limit: bytes that the folder may hold, None for any number;
-    dtype: "float32" or "float16".
+    folder: where stores are kept; None: they are temporary
+    limit: bytes that the folder may hold; None: any number
+    dtype: "float32" or "float16"
     """
 
-    def __init__(self, folder=None, limit=None, dtype="float32"):
+    def __init__(self, folder: str | None = None, limit: int | None = None, dtype: str = "float32"):
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
     def store(
@@ -47,7 +49,9 @@ class DescriptorCache:
         return shared_store(whole, len(images), network.fc_output_dim, self.dtype, block)
 
     @contextlib.contextmanager
-    def _whole_store(self, network, images, options, block):
+    def _whole_store(
+        self, network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions, block: int
+    ) -> Iterator[DescriptorStore]:
         dim = network.fc_output_dim
         size = len(images) * dim * np.dtype(self.dtype).itemsize
         if self.folder is None or not self._may_hold(size, images.folder):
@@ -76,7 +80,7 @@ class DescriptorCache:
         finally:
             lock.release(remove=not os.path.isdir(os.path.join(self.folder, name)))
 
-    def _may_hold(self, size, folder):
+    def _may_hold(self, size: int, folder: str) -> bool:
         if self.limit is None or size <= self.limit:
             return True
         logging.info(
@@ -85,9 +89,10 @@ class DescriptorCache:
         )
         return False
 
-    def _open(self, name, lock, header, images):
-        """The store of that name, under its lock: shared as soon as it is complete, until then held alone. A temporary
-        one where none can be had.
+    def _open(self, name: str, lock: FileLock, header: dict, images: ImageFolder) -> DescriptorStore:
+        """Opens or makes the store of a name, under its lock; gives a temporary one if the folder cannot be used.
+
+        The lock is exclusive until the store is complete, and shared from then on.
         """
         path, reason = os.path.join(self.folder, name), f"that computes the descriptors of {images.folder}"
         try:
@@ -116,13 +121,13 @@ class DescriptorCache:
         if store is None:
             self._make_room(header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize)
             store = create_store(path, images.names, header)
-        if store.complete:  # another process was at work
+        if store.complete:  # another process completed it meanwhile
             lock.share()
         store.when_complete = lock.share
         return _opened(store, images)
 
-    def _make_room(self, needed):
-        """Removes the least recently used stores, until `needed` more bytes fit; those in use stay."""
+    def _make_room(self, needed: int) -> None:
+        """Removes the least recently used stores until `needed` more bytes fit. Stores in use stay."""
         if self.limit is None:
             return
         stores = sorted(self._kept())
@@ -133,16 +138,17 @@ class DescriptorCache:
             if self._remove_unused(name):
                 total -= size
                 logging.info(
-                    f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: the cache may hold "
-                    f"{self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
+                    f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: "
+                    f"the cache may hold {self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
                 )
         if total + needed > self.limit:
             logging.info(
-                f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: the rest is in use"
+                f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: "
+                "the rest is in use"
             )
 
-    def _kept(self):
-        """(when last used, bytes, name) of every store; what processes that were killed left behind goes on the way."""
+    def _kept(self) -> Iterator[tuple[float, int, str]]:
+        """Yields (when last used, bytes, name) for every store. Removes what killed processes left behind."""
         for entry in list(os.scandir(self.folder)):
             name, end = os.path.splitext(entry.name)
             if not entry.is_dir(follow_symlinks=False):
@@ -152,12 +158,13 @@ class DescriptorCache:
             if entry.name.endswith((_BUILDING, _REMOVED)):
                 self._remove_unused(name, entry.name)
                 continue
-            with contextlib.suppress(FileNotFoundError):  # removed this moment by another process
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
 
-    def _remove_unused(self, name, folder=None):
-        """Removes a store (or a folder that was left of it), unless a process uses it or it is another user's. Returns
-        whether it did.
+    def _remove_unused(self, name: str, folder: str | None = None) -> bool:
+        """Removes a store, or a folder left of it, unless a process uses it or it is another user's.
+
+        Returns whether it was removed.
         """
         lock = FileLock(os.path.join(self.folder, name + _LOCK))
         try:
@@ -173,24 +180,25 @@ class DescriptorCache:
             lock.release()
 
 
-def _opened(store, images):
+def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     with contextlib.suppress(OSError):  # another user's
         os.utime(header_path(store.folder))  # what _last_used reads
     if store.complete:
         logging.info(f"The descriptors of {images.folder} are read from {store.folder}")
     elif store.done:
         logging.info(
-            f"Going on with the descriptors of {images.folder} in {store.folder}: {len(store.done)} of {store.num_blocks} blocks "
-            "are there"
+            f"Going on with the descriptors of {images.folder} in {store.folder}: "
+            f"{len(store.done)} of {store.num_blocks} blocks are there"
         )
     else:
         logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
 
 
-def _load(path, header):
-    """(the store, "") if there is one that is sound and has this header, (None, "") if there is none, else (None, what
-    is wrong).
+def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
+    """Opens the store at a path if it has this header.
+
+    Returns (the store, ""); (None, "") if there is no store; (None, problem) if it cannot be used.
     """
     if not os.path.isdir(path):
         return None, ""
@@ -204,15 +212,15 @@ def _load(path, header):
     return store, ""
 
 
-def _last_used(path):
+def _last_used(path: str) -> float:
     try:
         return os.stat(header_path(path)).st_mtime
     except FileNotFoundError:
-        return 0.0  # no store: the first to go
+        return 0.0  # no store: removed first
 
 
-def _remove(path):
-    """Removes a folder. A store disappears at once, its files in a while."""
+def _remove(path: str) -> None:
+    """Removes a folder. A store is renamed first, so that it disappears at once. Raises UserError if it cannot be."""
     left = path
     if not path.endswith((_BUILDING, _REMOVED)):
         left = path + _REMOVED

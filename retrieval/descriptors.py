@@ -99,7 +99,9 @@ def _extract_block(
     return descriptors, unreadable
 
 
-def _same_size_batches(items, batch_size, unreadable, progress):
+def _same_size_batches(
+    items: Iterator, batch_size: int, unreadable: dict[int, str], progress: tqdm
+) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Regroups images: yields ([indices], uint8 (b, 3, H, W)), each of one size, with b at most batch_size.
 
     At most _WAITING batches of images wait for others of their size; then the largest group goes as it is.
@@ -120,5 +122,5 @@ def _same_size_batches(items, batch_size, unreadable, progress):
         yield _stack(group)
 
 
-def _stack(group):
+def _stack(group: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Tensor]:
     return [index for index, _ in group], torch.stack([image for _, image in group])

@@ -171,7 +171,7 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
 
 def test_predictions_are_drawn(test_folder, network):
     result = test(test_folder, network)
-    assert save_predictions(test_folder, result, "preds", 3) == 6
+    assert save_predictions(test_folder, result.predictions, "preds", 3) == 6
     assert sorted(os.listdir("preds"))[:3] == ["000.jpg", "000.txt", "001.jpg"]
     text = open("preds/001.txt").read().splitlines()
     assert (
@@ -180,8 +180,8 @@ def test_predictions_are_drawn(test_folder, network):
     sheet = np.asarray(Image.open("preds/001.jpg")).astype(int)
     frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
     assert frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red
-    assert save_predictions(test_folder, result, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
-    assert save_predictions(test_folder, result, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == [
+    assert save_predictions(test_folder, result.predictions, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
+    assert save_predictions(test_folder, result.predictions, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == [
         "005.jpg",
         "005.txt",
     ]
@@ -212,6 +212,6 @@ def test_tiny_images_count_as_unreadable(workdir):
 def test_many_predictions_go_into_several_rows(test_folder, network):
     result = test(test_folder, network)
     result.predictions = np.zeros((6, 100), int)
-    save_predictions(test_folder, result, "many", 100)
+    save_predictions(test_folder, result.predictions, "many", 100)
     sheet = Image.open("many/000.jpg")
     assert sheet.width < 4000 and sheet.height > 2500

@@ -509,7 +509,7 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     os.rename(f"test/queries_v1/sub/{name}", "test/queries_v1/sub/" + name.replace(".jpg", "\x1b[2J\n.jpg"))
     dataset = TestDataset("test/database", "test/queries_v1")
     network = GeoLocalizationNet("ResNet18", 16).eval()
-    assert save_predictions(dataset, test(dataset, network), "preds", 1) == 12
+    assert save_predictions(dataset, test(dataset, network).predictions, "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
     assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(
         r"\x1b[2J\n.jpg" in text for text in written
