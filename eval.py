@@ -94,7 +94,10 @@ def check_outputs(args: Namespace) -> None:
 
 
 def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, TestDataset]]:
-    """(TestSet, TestDataset) for each test set of --test_set_folders, or (None, TestDataset) for each queries folder."""
+    """Opens the test sets of --test_set_folders, or else one for each folder of queries, whose TestSet is None.
+
+    seed: of --fda_queries and --fda_database. Raises UserError if a folder is missing or two sets have one name.
+    """
     resize = args.image_size if args.resize_test_imgs else None
     if args.test_set_folders:
         found = [

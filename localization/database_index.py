@@ -174,7 +174,7 @@ def holds_index(folder: str) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[tuple[DescriptorStore, ImageNames]]:
-    """Opens a store and its names. Within the context no other process removes it. Raises UserError if it is damaged."""
+    """Opens a store and its names. Within the context no other process removes it. Raises UserError if damaged."""
     lock = FileLock(os.path.normpath(path) + ".lock")
     with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
         lock.acquire(exclusive=False, reason=f"that writes {path}")

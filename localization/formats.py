@@ -1,4 +1,4 @@
-"""Localizations as text: a table for people; JSON lines, CSV or GeoJSON for programs."""
+"""Localizations as text: a table for people, and JSON lines, CSV or GeoJSON for programs."""
 
 import csv
 import dataclasses
@@ -14,14 +14,15 @@ _DECIMALS = {
     "gps_longitude": 7,
     "similarity": 4,
     "confidence": 4,
-}  # metres: 2
+}
+_METRES = 2  # decimals of all others
 _PLAIN = [field.name for field in dataclasses.fields(Localization) if field.name != "neighbours"]
 _IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
 _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
 
 
 def to_table(results: list[Localization]) -> str:
-    """Columns, and under each photo its neighbours: similarity, distance from the estimate, name."""
+    """A row for each photo, and below it its neighbours: similarity, distance from the estimate, name."""
     rows = [_HEAD, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
     text = []
@@ -56,12 +57,12 @@ def _cell(value: float | None, form: str, unit: str = "") -> str:
 
 
 def to_jsonl(results: list[Localization]) -> str:
-    """A JSON object a line."""
+    """A JSON object on each line."""
     return "".join(json.dumps(_values(result)) + "\n" for result in results)
 
 
 def to_csv(results: list[Localization]) -> str:
-    """A row a photo; each neighbour has three columns. Empty: not known. Characters that are not printable are escaped."""
+    """A row for each photo, with three columns for each neighbour. Empty: not known. Unprintable text is escaped."""
     shown = max((len(result.neighbours) for result in results), default=0)
     columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
     file = io.StringIO()
@@ -76,7 +77,7 @@ def to_csv(results: list[Localization]) -> str:
 
 
 def to_geojson(results: list[Localization]) -> str:
-    """A FeatureCollection (RFC 7946): a point a photo, without one (null) where latitude and longitude are not known."""
+    """A FeatureCollection (RFC 7946) with a point for each photo; null if latitude and longitude are not known."""
     features = []
     for result in results:
         values = _values(result)
@@ -90,9 +91,7 @@ def to_geojson(results: list[Localization]) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that can be shown in a terminal: line breaks, escapes and what is not UTF-8 are written as \\x1b and the
-    like.
-    """
+    """Escapes text for a terminal: line breaks, control characters and what is not UTF-8 become \\x1b and the like."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
@@ -104,7 +103,7 @@ def _values(result: Localization) -> dict:
 
 def _rounded(values: dict) -> dict:
     return {
-        name: round(value, _DECIMALS.get(name, 2))
+        name: round(value, _DECIMALS.get(name, _METRES))
         if isinstance(value, float)
         else [_rounded(item) for item in value]
         if isinstance(value, list)

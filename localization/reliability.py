@@ -1,6 +1,4 @@
-"""The reliability diagram: predicted confidences and radii against what was observed on the half that they were not
-fitted on.
-"""
+"""Draws the reliability diagram: confidences and radii against what was observed on the other half."""
 
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,12 @@ from support.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # it is not always installed
 
-_BINS = 6  # of equally many queries
+_BINS = 6  # with as many queries each
 _CURVE = np.linspace(0.02, 0.98, 49)
 
 
 def check_drawing() -> None:
-    """Raises UserError if matplotlib is absent: said before the work, not after it."""
+    """Raises UserError if matplotlib is not installed: before the work, not after it."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -26,7 +24,7 @@ def check_drawing() -> None:
 
 
 def draw_reliability(checked: Checked, threshold: float, path: str) -> None:
-    """Writes a PNG. checked: calibration.Checked; threshold: metres."""
+    """Writes the diagram as a PNG. threshold: metres within which an estimate is right. Raises UserError."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -100,7 +98,7 @@ def _draw_radii(axes: "Axes", checked: Checked) -> None:
 
 
 def _interval(successes: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of Wilson of a share."""
+    """The 95% interval of a share (Wilson 1927)."""
     n, share, z = len(successes), np.mean(successes), 1.96
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

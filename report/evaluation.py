@@ -34,12 +34,15 @@ def write_report(
     runs: dict[str, dict] | None = None,
     seed: int = 0,
 ) -> None:
-    """Writes the page of evaluations, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk
-    refuses.
+    """Writes the page of evaluations, one self-contained HTML file.
 
-    evaluations: list of Evaluation. The first one's model is the reference; where another model was tested on the same
-    test set, the two are compared by paired bootstrap (seed). settings: pairs (label, value) shown as they are; runs:
-    {name: columns} of training runs, as report.training.read_metrics gives them.
+    path: of the page
+    evaluations: the model of the first one is compared with each other model on the same test set
+    settings: pairs (label, value), shown as they are
+    runs: {name: columns} of training runs, as report.training.read_metrics gives them
+    seed: of the paired bootstrap
+
+    Raises UserError if Jinja2 is missing or the disk refuses.
     """
     letters = lettered(dict.fromkeys(evaluation.model for evaluation in evaluations))
     models, names = list(letters), list(dict.fromkeys(evaluation.name for evaluation in evaluations))
@@ -84,7 +87,7 @@ def _thresholds(evaluations: list[Evaluation]) -> str:
 
 
 def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) -> dict:
-    """What the page shows of one evaluation: "table" and words for the template, "data" for the charts."""
+    """What the page shows of one evaluation: words and rows for the template, and "data" for the charts."""
     dataset, result = evaluation.dataset, evaluation.result
     metres = curves.errors(dataset, result)
     n, recalls, intervals = curves.recall_at_n(dataset, result)
@@ -133,7 +136,7 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
 
 
 def _recall_rows(result: TestResult) -> list[dict]:
-    """Of each recall value: n, and the recall, its interval and the recall of queries with positives in percent."""
+    """For each recall value: n, the recall, its interval, and the recall of queries with positives, in percent."""
     return [
         {
             "n": n,
@@ -162,7 +165,7 @@ def _unreadable(dataset: TestDataset, result: TestResult) -> dict:
 
 
 def _query_data(evaluation: Evaluation, first_errors: np.ndarray, similarity: np.ndarray | None) -> dict:
-    """Each query's first prediction, for the map: arrays in the order of the queries, and the names that they point to."""
+    """Each query's first prediction, for the map: arrays in the order of the queries, and the names they point to."""
     dataset, predicted = evaluation.dataset, evaluation.result.predictions[:, 0]
     shown, rows = np.unique(predicted[predicted >= 0], return_inverse=True)
     pointers = np.full(len(predicted), -1)
@@ -179,7 +182,7 @@ def _query_data(evaluation: Evaluation, first_errors: np.ndarray, similarity: np
 
 
 def _map(evaluation: Evaluation) -> dict:
-    """A test set's positions, relative to a corner: metres, float32, within a centimetre up to 100 km from it."""
+    """A test set's positions in metres from a corner: float32 keeps centimetres up to 100 km."""
     dataset, origin = evaluation.dataset, _origin(evaluation.dataset)
     database, cell = curves.merged_positions(dataset.database_utms - origin, MAP_POINTS)
     return {
@@ -198,7 +201,7 @@ def _origin(dataset: TestDataset) -> np.ndarray:
 
 
 def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: int) -> Iterator[dict]:
-    """The first model against each other one, on each test set that both were tested on."""
+    """Compares the first model with each other one, on each test set that both were tested on."""
     reference = next(iter(letters))
     first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == reference}
     for index, other in enumerate(evaluations):
@@ -229,8 +232,9 @@ def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: i
 
 
 def _misses(evaluation: Evaluation) -> dict:
-    """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction
-    are skipped.
+    """The misses with the most similar first predictions, as pictures.
+
+    Queries without positives, or without predictions, are skipped.
     """
     dataset, result = evaluation.dataset, evaluation.result
     has_positives = np.array([len(positives) > 0 for positives in dataset.positives_per_query])
@@ -246,7 +250,7 @@ def _misses(evaluation: Evaluation) -> dict:
 
 
 def _miss(dataset: TestDataset, result: TestResult, query: int, rank: int) -> dict:
-    """A query, its first predictions, and the positive that was found first, or else lies nearest."""
+    """A query, its first predictions, and the positive that was found first (if none was, the nearest one)."""
     positives = dataset.positives_per_query[query]
 
     def image(index: int, caption: str, right: bool) -> dict:
@@ -280,7 +284,7 @@ def _miss(dataset: TestDataset, result: TestResult, query: int, rank: int) -> di
 
 
 def _metres(value: float) -> str:
-    """A distance in words."""
+    """A distance as the page shows it; "none" for an infinite one."""
     if np.isinf(value):
         return "none"
     return f"{value / 1000:.1f} km" if value >= 1000 else f"{value:.0f} m" if value >= 10 else f"{value:.1f} m"

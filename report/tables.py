@@ -1,4 +1,4 @@
-"""Recalls of several test sets in one table, beside what was published."""
+"""Recalls of several test sets in one table, beside the published ones."""
 
 import csv
 import logging
@@ -13,9 +13,9 @@ _SHOWN = (1, 5, 10, 20)  # recalls of the table; the CSV has all
 
 
 class RecallTable:
-    """A table that grows by a test set; its CSV is whole after each.
+    """A table with a row for each test set. Its CSV is written again after each.
 
-    path: of the CSV; model: what --resume_model names, for the published figures.
+    path: of the CSV; model: the value of --resume_model, for the published figures.
     """
 
     def __init__(self, path: str, model: str | None = None):
@@ -23,8 +23,9 @@ class RecallTable:
         self._rows, self._records = [], []
 
     def add(self, test_set: TestSet, dataset: TestDataset, result: TestResult) -> None:
-        """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test
-        is not the published one; then there is no published figure.
+        """Adds a row, and writes the CSV. dataset, result: of the test set. Raises UserError if the disk refuses.
+
+        Warns if the test is not the published one; then the row has no published figure.
         """
         published = self._published(test_set, dataset)
         cells = [

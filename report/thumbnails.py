@@ -11,7 +11,7 @@ _HEIGHT, _MAX_WIDTH, _QUALITY = 132, 264, 70  # pixels; a wide panorama is cut t
 
 
 def thumbnail(path: str) -> dict:
-    """{"uri", "width", "height"} of an image file as a small JPEG, about 5 kB; {"reason"} if it cannot be read."""
+    """An image file as a small JPEG, about 5 kB: {"uri", "width", "height"}; {"reason"} if it cannot be read."""
     try:
         image = open_rgb(path)
     except ImageError as error:

@@ -11,7 +11,7 @@ METRICS = "metrics.csv"
 
 
 def read_metrics(path: str) -> dict[str, list]:
-    """{column: [numbers, None where there is none]} of a metrics.csv, of which `epoch` counts from 1. Raises UserError."""
+    """Reads a metrics.csv: {column: [numbers]}; None: no number. `epoch` counts from 1. Raises UserError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -27,7 +27,7 @@ def read_metrics(path: str) -> dict[str, list]:
 
 
 def training_data(runs: dict[str, dict]) -> list[dict]:
-    """What the page's training charts show. runs: {name: columns as of read_metrics()}."""
+    """What the page's training charts show. runs: {name: columns as of read_metrics}."""
     letters = lettered(runs)
     return [
         {
@@ -41,8 +41,9 @@ def training_data(runs: dict[str, dict]) -> list[dict]:
 
 
 def best_epochs(runs: dict[str, dict]) -> list[dict]:
-    """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there
-    is no recall.
+    """The best validation of each run: [{"name", "epochs", "epoch", "recall", "loss"}].
+
+    epoch and recall are None if no recall is known. runs: {name: columns as of read_metrics}.
     """
     lines, letters = [], lettered(runs)
     for name, columns in runs.items():
@@ -61,7 +62,7 @@ def best_epochs(runs: dict[str, dict]) -> list[dict]:
 
 
 def write_training_report(path: str, runs: dict[str, dict]) -> None:
-    """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
+    """Writes the page of training runs. runs: {name: columns as of read_metrics}, at least one. Raises UserError."""
     write_page(
         path,
         "training.html",
@@ -73,12 +74,12 @@ def write_training_report(path: str, runs: dict[str, dict]) -> None:
 
 
 def beside_checkpoint(path: str) -> str | None:
-    """The metrics.csv of the run that a checkpoint lies in, or None."""
+    """The metrics.csv beside a checkpoint; None if there is none."""
     metrics = os.path.join(os.path.dirname(path), METRICS)
     return metrics if os.path.isfile(path) and os.path.isfile(metrics) else None
 
 
 def _number(text: str) -> float | None:
-    """A float, or None for what is empty or not finite: JSON has neither."""
+    """A float; None if the text is empty or not finite, because JSON has no NaN."""
     value = float(text) if text else math.nan
     return value if math.isfinite(value) else None
