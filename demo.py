@@ -18,15 +18,15 @@ import train
 from datasets.test_dataset import TestDataset
 from datasets.train_dataset import Batch
 from demo_city import __main__ as demo_city
-from eval import descriptor_cache
 from model.checkpoints import load_network, load_run_state
 from model.network import GeoLocalizationNet
-from model.precision import infer_dtype, name_of, training_dtype
+from model.precision import name_of, training_dtype
 from parser import parse_arguments
+from retrieval.recalls import chance_recall
 from support.files import replacing
 from support.processor import processor_name
 from support.progress import describe_seconds
-from test import TestResult, chance_recall, test
+from test import TestResult, descriptor_cache, test, test_options
 from training.build import make_head, make_network
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     own, rest = parser.parse_known_args(argv)
     flags = [f"@{own.recipe}", "--dataset_folder", os.path.join(own.folder, "city1"), *rest]
-    args = parse_arguments(argv=flags)
+    args = parse_arguments("train", flags)
     resumed_folder, problems = find_run_to_resume(args)
     is_given = any(flag.split("=")[0] == "--epochs_num" for flag in rest)
     args.epochs_num, plan = choose_epochs(args, is_given)
@@ -155,7 +155,6 @@ class Demo:
         commons.set_seed(args.seed)
         untrained = GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
         networks = [network.to(device, memory_format=torch.channels_last) for network in (untrained, trained)]
-        dtype, _ = infer_dtype(args.infer_dtype, trained, device)
         rows = []
         for title, folder, queries in TEST_SETS:
             dataset = TestDataset(
@@ -165,23 +164,14 @@ class Demo:
                 args.image_size if args.resize_test_imgs else None,
             )
             before, after = (
-                test(
-                    dataset,
-                    network,
-                    args.infer_batch_size,
-                    device,
-                    args.num_workers,
-                    args.seed,
-                    dtype=dtype,
-                    cache=descriptor_cache(args),
-                )
+                test(dataset, network, test_options(args, network, device, args.seed), descriptor_cache(args))
                 for network in networks
             )
             rows.append(table_row(title, dataset, before, after))
             if self.num_preds:
                 name = title.lower().replace(",", "").replace(" ", "_")
                 pictures = os.path.join(output_folder, "preds", name)
-                save_predictions(dataset, after, pictures, self.num_preds, limit=_DRAWN)
+                save_predictions(dataset, after.predictions, pictures, self.num_preds, limit=_DRAWN)
         return rows, name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
 
     def write_table(self, args: argparse.Namespace, rows: list[str], trained_in: str, path: str) -> None:

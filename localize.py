@@ -10,6 +10,9 @@ import logging
 import os
 import re
 import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -19,27 +22,30 @@ from datasets.names import latlon_to_utm
 from datasets.photos import find_photos
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from localization import calibration
-from localization.database_index import holds_index, open_index
-from localization.localization import Located, describe
-from localization.localization_formats import FORMATS
+from localization.answers import Localization, Located, LocateOptions, describe
+from localization.database_index import DatabaseIndex, WantedIndex, holds_index, open_index
+from localization.formats import FORMATS
 from localization.photos import Photos
 from localization.reliability import check_drawing, draw_reliability
 from model.checkpoints import load_network
+from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import check_report
 from retrieval import cache
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.identity import identity_key, weights_digest
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.escaping import printable
 from support.files import replacing
 
 
-def main(argv=None):
-    """Exits with 1 if a photo could not be read (the others are localized), or on a bug; with 2 on what the user can
-    fix.
+def main(argv: list[str] | None = None) -> int:
+    """Runs localize.py. argv: its arguments (default: those of the command line).
+
+    The exit code is 1 if a photo is unreadable (the others are localized) or on a bug, and 2 on what the user can fix.
     """
     args = parse_arguments("localize", argv)
     failed = []
@@ -49,8 +55,8 @@ def main(argv=None):
     return 0
 
 
-def run(args, output_folder):
-    """Localizes or calibrates. Returns the Localizations of the photos that could not be read."""
+def run(args: Namespace, output_folder: str) -> list[Localization]:
+    """Localizes or calibrates. Returns the Localizations of the unreadable photos."""
     device, seed = commons.select_device(args.device), commons.set_seed(args.seed)
     if args.calibrate:
         check_drawing()
@@ -65,15 +71,13 @@ def run(args, output_folder):
     results = session.localize(args.photos)
     write(FORMATS[args.format](results), args.output)
     if args.report:
-        write_localization_report(
-            args.report,
-            [_pictured(result, args.database_folder) for result in results],
-            [
-                ("Network", args.resume_model),
-                ("Database", args.database_folder or args.index_folder),
-                ("Estimate", args.estimate),
-            ],
-        )
+        settings = {
+            "Network": args.resume_model,
+            "Database": args.database_folder or args.index_folder,
+            "Estimate": args.estimate,
+        }
+        pictured = [_pictured(result, args.database_folder) for result in results]
+        write_localization_report(args.report, pictured, settings.items())
         logging.info(f"The page is {args.report}")
     failed = [result for result in results if result.error]
     for result in failed:
@@ -85,8 +89,8 @@ def run(args, output_folder):
     return failed
 
 
-def _pictured(result, database_folder):
-    """A Localization as its page shows it; own GPS positions are put into the database's zone."""
+def _pictured(result: Localization, database_folder: str | None) -> LocalizedPhoto:
+    """A Localization as the page shows it, with the photo's own GPS position in the database's zone."""
     own = None
     if result.gps_latitude is not None and result.utm_zone:
         zone = re.fullmatch(r"(\d+)([A-Z]?)", result.utm_zone)
@@ -116,8 +120,8 @@ def _pictured(result, database_folder):
     )
 
 
-def write(text, path):
-    """To a file, beside and renamed, or to standard output."""
+def write(text: str, path: str | None) -> None:
+    """Writes text to a file, which appears whole, or to standard output. Raises UserError if the disk refuses."""
     if path is None:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -127,11 +131,13 @@ def write(text, path):
 
 
 class Session:
-    """A network with its index, to localize photos in, or to calibrate. args: of localize.py."""
+    """A network with a database's index, which localizes photos or is calibrated."""
 
-    def __init__(self, args, network, device, seed):
-        self.args, self.network, self.device, self.seed = args, network, device, seed
-        self.infer_dtype = chosen_infer_dtype(args.infer_dtype, network, device)
+    def __init__(self, args: Namespace, network: GeoLocalizationNet, device: torch.device, seed: int):
+        """args: of localize.py; network: on device; seed: as chosen for the run."""
+        self.args, self.network, self.seed = args, network, seed
+        dtype = chosen_infer_dtype(args.infer_dtype, network, device)
+        self.options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
         self.resize = args.image_size if args.resize_test_imgs else None
         self.folder = args.index_folder or cache.FOLDER
         self.identity = {
@@ -147,8 +153,8 @@ class Session:
             kept, f"calibration_{identity_key(self.identity)}.json"
         )
 
-    def localize(self, paths):
-        """A list of Localization of the photos among files and folders."""
+    def localize(self, paths: list[str]) -> list[Localization]:
+        """Localizes the photos among files and folders."""
         args = self.args
         paths, others = find_photos(paths)
         if others:
@@ -161,20 +167,19 @@ class Session:
         )
         with self.open_index(images, args.database_folder) as index:
             photos = Photos(paths, self.resize)
-            descriptors, unreadable = extract_descriptors(
-                self.network, photos, args.infer_batch_size, self.device, args.num_workers, "Photos", self.infer_dtype
-            )
+            descriptors, unreadable = extract_descriptors(self.network, photos, self.options, description="Photos")
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
             located = self._locate(index, descriptors[readable]) if len(readable) else None
             results = describe(photos, unreadable, index, located, calibrated, args.neighbours)
         if any(result.latitude is None for result in results if not result.error):
             logging.warning(
-                "The names of the database say neither UTM zone nor latitude and longitude: positions are UTM metres alone"
+                "The names of the database say neither UTM zone nor latitude and longitude: "
+                "positions are UTM metres alone"
             )
         return results
 
-    def calibrate(self):
-        """Fits a Calibration on one half of a validation set's area, checks it on the other, writes it and its diagram."""
+    def calibrate(self) -> None:
+        """Fits a calibration on one half of a validation set's area, checks it on the other half, and writes it."""
         args = self.args
         queries_folder = find_queries_folder(args.calibrate, args.queries_folder)
         dataset = TestDataset(
@@ -196,8 +201,8 @@ class Session:
         draw_reliability(checked, args.positive_dist_threshold, picture)
         logging.info(f"The calibration is {self.calibration_path}, its reliability diagram {picture}")
 
-    def locate_queries(self, dataset):
-        """(Located, true positions float64 (q, 2) in metres) of the queries of a TestDataset that can be read."""
+    def locate_queries(self, dataset: TestDataset) -> tuple[Located, np.ndarray]:
+        """The readable queries of a data set, and their true positions: float64 (q, 2), metres."""
         with (
             self.open_index(dataset.database, dataset.database.folder) as index,
             self._described(dataset.queries) as queries,
@@ -205,57 +210,46 @@ class Session:
             readable = np.setdiff1d(np.arange(len(dataset.queries)), list(queries.unreadable))
             return self._locate(index, queries.descriptors[readable]), dataset.queries_utms[readable]
 
-    def _calibration(self):
-        """The Calibration to use, None if there is none and none was named."""
+    def _calibration(self) -> calibration.Calibration | None:
+        """The calibration to use; None if there is none and none was named."""
         if self.args.calibration or os.path.exists(self.calibration_path):
             return calibration.load(self.calibration_path, self.identity)
         logging.warning(
-            "Without a calibration of this model and these settings there is neither radius nor confidence: make one with "
-            "localize.py --calibrate VAL_SET, and the same flags"
+            "Without a calibration of this model and these settings there is neither radius nor confidence: "
+            "make one with localize.py --calibrate VAL_SET, and the same flags"
         )
         return None
 
-    def open_index(self, images, database_folder):
-        """As localization.database_index.open_index; an index that is not there is built."""
-        return open_index(
-            self.folder,
-            self.identity["weights"],
-            self.resize,
-            images,
-            database_folder,
-            self.args.index_folder is not None,
-            lambda: self._described(images),
+    def open_index(self, images: ImageFolder | None, database_folder: str | None) -> AbstractContextManager:
+        """Opens the index as localization.database_index.open_index, and builds it if it is missing."""
+        wanted = WantedIndex(
+            weights=self.identity["weights"],
+            resize=self.resize,
+            images=images,
+            database_folder=database_folder,
+            strict=self.args.index_folder is not None,
         )
+        return open_index(self.folder, wanted, lambda: self._described(images))
 
     @contextlib.contextmanager
-    def _described(self, images):
-        """The complete store of an ImageFolder's descriptors."""
-        args, dtype = self.args, self.infer_dtype
-        with self.cache.store(self.network, images, args.infer_batch_size, self.device, dtype) as store:
-            extract_descriptors(
-                self.network,
-                images,
-                args.infer_batch_size,
-                self.device,
-                args.num_workers,
-                os.path.basename(os.path.normpath(images.folder)),
-                dtype,
-                store,
-            )
+    def _described(self, images: ImageFolder) -> Iterator[DescriptorStore]:
+        """The complete store of the descriptors of a folder's images."""
+        name = os.path.basename(os.path.normpath(images.folder))
+        with self.cache.store(self.network, images, self.options) as store:
+            extract_descriptors(self.network, images, self.options, store, name)
             yield store
 
-    def _locate(self, index, descriptors):
+    def _locate(self, index: DatabaseIndex, descriptors: np.ndarray) -> Located:
         args = self.args
-        return Located(
-            index,
-            descriptors,
-            args.estimate,
-            args.positive_dist_threshold,
-            self.device,
-            args.faiss_index,
-            args.faiss_nprobe,
-            self.seed,
+        options = LocateOptions(
+            method=args.estimate,
+            threshold=args.positive_dist_threshold,
+            device=self.options.device,
+            faiss_index=args.faiss_index,
+            faiss_nprobe=args.faiss_nprobe,
+            seed=self.seed,
         )
+        return Located(index, descriptors, options)
 
 
 if __name__ == "__main__":

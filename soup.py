@@ -23,7 +23,7 @@ from model.state_dicts import digest_tensors
 from parser import parse_arguments
 from support.errors import UserError
 from support.workers import make_workers_loader
-from test import test
+from test import TestOptions, test
 from training.environment import describe_environment, write_environment
 from training.metrics import Metrics
 
@@ -124,11 +124,7 @@ class Ingredients:
         result = test(
             self.val_set,
             self.average(indices),
-            args.infer_batch_size,
-            self.device,
-            args.num_workers,
-            self.seed,
-            dtype=self.infer_dtype,
+            TestOptions(args.infer_batch_size, self.device, args.num_workers, self.infer_dtype, self.seed),
         )
         logging.debug(f"{self.name(indices)}: {result}")
         return result.recall(1)

@@ -1,116 +1,54 @@
 """From descriptors to recalls: the evaluation protocol, in one place."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+import distributed
+from datasets.test_dataset import ImageFolder, TestDataset
+from model.network import GeoLocalizationNet
+from model.precision import infer_dtype
+from retrieval import cache as descriptors_cache
+from retrieval import interchange
 from retrieval.cache import DescriptorCache
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import FLAT, check_index, search_index
+from retrieval.recalls import RECALL_VALUES, bootstrap_intervals, found_at, percent
+from retrieval.recalls import compute_recalls as compute_recalls  # test.compute_recalls is for others
 from retrieval.sharded import all_descriptors, from_main_alone, search
+from retrieval.store import DescriptorStore
 from support.errors import UserError
-
-RECALL_VALUES = (1, 5, 10, 20, 100)
-_BOOTSTRAP_RESAMPLES = 10_000
-
-
-def compute_recalls(predictions, positives_per_query, recall_values=RECALL_VALUES):
-    """Recall@N for each N of recall_values, in percent of all queries: float64 (len(recall_values),).
-
-    predictions: int (q, k), database indices, nearest first, -1 for none; positives_per_query: for each query the
-    database images that are right. A query is found at N if one of its first N predictions is right; one without
-    positives is always missed.
-    """
-    return _percent(found_at(predictions, positives_per_query, recall_values))
-
-
-def _percent(found):
-    return 100 * found.mean(axis=0)
-
-
-def chance_recall(dataset):
-    """The recall@1, in percent, that random predictions have on a TestDataset: the mean share of positives in the
-    database.
-    """
-    return 100 * float(np.mean([len(positives) for positives in dataset.positives_per_query])) / len(dataset.database)
-
-
-def found_at(predictions, positives_per_query, recall_values=RECALL_VALUES):
-    """Whether each query is found at each N: bool (q, len(recall_values))."""
-    predictions = np.asarray(predictions)
-    if len(predictions) != len(positives_per_query) or not len(predictions):
-        raise ValueError(f"{len(predictions)} queries have predictions and {len(positives_per_query)} have positives")
-    found = np.zeros((len(predictions), len(recall_values)), bool)
-    for query, positives in enumerate(positives_per_query):
-        right = np.flatnonzero(np.isin(predictions[query], positives))
-        if len(right):
-            found[query] = right[0] < np.asarray(recall_values)
-    return found
-
-
-def bootstrap_intervals(found, seed=0):
-    """95% percentile intervals of recalls, in percent, by resampling queries: float64 (n, 2).
-
-    found: bool (q, n). A resample's number of found queries is binomial, so that it is drawn as such.
-    """
-    rng = np.random.default_rng(seed)
-    resamples = rng.binomial(len(found), found.mean(axis=0), size=(_BOOTSTRAP_RESAMPLES, found.shape[1])) / len(found)
-    return 100 * np.percentile(resamples, [2.5, 97.5], axis=0).T
-
-
-@dataclass
-class Difference:
-    """How one network's recalls differ from another's on the same queries, in percent of all queries."""
-
-    values: np.ndarray  # (n,) the first's recall less the other's
-    intervals: np.ndarray  # (n, 2) 95%
-    won: np.ndarray  # (n,) queries that the first alone finds
-    lost: np.ndarray  # (n,) queries that the other alone finds
-
-
-def paired_difference(found, other_found, seed=0):
-    """The Difference of two networks, by paired bootstrap: each resample draws queries, and takes both networks'
-    results on them.
-
-    found, other_found: bool (q, n), of the same queries. The queries won, lost and equal of a resample are multinomial,
-    so that they are drawn as such. Raises ValueError when the shapes differ.
-    """
-    if found.shape != other_found.shape:
-        raise ValueError(f"paired results have one shape, not {found.shape} and {other_found.shape}")
-    queries = len(found)
-    won, lost = (found & ~other_found).sum(axis=0), (other_found & ~found).sum(axis=0)
-    rng = np.random.default_rng(seed)
-    shares = np.stack([won, lost, queries - won - lost], axis=1) / queries  # (n, 3)
-    resamples = rng.multinomial(queries, shares, size=(_BOOTSTRAP_RESAMPLES, len(shares)))  # (resamples, n, 3)
-    differences = 100 * (resamples[..., 0] - resamples[..., 1]) / queries
-    return Difference(100 * (won - lost) / queries, np.percentile(differences, [2.5, 97.5], axis=0).T, won, lost)
+from visualizations import save_predictions
 
 
 @dataclass
 class TestResult:
-    """What one evaluation gave. Percentages are of all queries, unless named otherwise."""
+    """The result of one test. Percentages are of all queries, unless named otherwise."""
 
-    __test__ = False  # for pytest: this is no test
+    __test__ = False  # for pytest: not a test
 
     recalls: np.ndarray  # (n,) percent, at recall_values
     intervals: np.ndarray  # (n, 2) percent, 95%
-    recalls_with_positives: np.ndarray  # (n,) percent of the queries that have positives; NaN if none has
-    predictions: np.ndarray  # (q, k) database indices, nearest first, -1 for none
+    recalls_with_positives: np.ndarray  # (n,) percent of the queries that have positives; NaN if there are none
+    predictions: np.ndarray  # (q, k) database indices, nearest first; -1: no prediction
     found: np.ndarray  # bool (q, n)
     num_database: int
     num_without_positives: int
-    unreadable_queries: dict  # index -> reason
-    unreadable_database: dict
-    recall_values: tuple = RECALL_VALUES
-    distances: np.ndarray | None = (
-        None  # float32 (q, k) squared L2 to the predictions, infinite for none; None if not known
-    )
+    unreadable_queries: dict[int, str]  # index -> reason
+    unreadable_database: dict[int, str]
+    recall_values: tuple[int, ...] = RECALL_VALUES
+    distances: np.ndarray | None = None  # float32 (q, k), squared L2; infinite: no prediction; None: not known
 
-    def recall(self, n):
+    def recall(self, n: int) -> float:
+        """Recall@n in percent, for an n of recall_values."""
         return float(self.recalls[self.recall_values.index(n)])
 
     def __str__(self):
@@ -119,8 +57,8 @@ class TestResult:
             f"R@{n}: {recall:.1f}" for n, recall in zip(self.recall_values, self.recalls, strict=True) if n <= 20
         )
 
-    def details(self):
-        """A line for each recall, with what it was measured on."""
+    def details(self) -> Iterator[str]:
+        """A line for each recall, with the numbers of queries and images behind it."""
         for row, n in enumerate(self.recall_values):
             low, high = self.intervals[row]
             without = (
@@ -129,67 +67,93 @@ class TestResult:
                 else f"{self.recalls_with_positives[row]:.1f} without those"
             )
             yield (
-                f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries in "
-                f"{self.num_database} database images, {self.num_without_positives} queries without positives ({without})"
+                f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries "
+                f"in {self.num_database} database images, {self.num_without_positives} queries without positives "
+                f"({without})"
             )
+
+
+def summarize(
+    predictions: np.ndarray,
+    positives_per_query: Sequence[np.ndarray],
+    num_database: int,
+    unreadable_queries: dict[int, str] | None = None,
+    unreadable_database: dict[int, str] | None = None,
+    seed: int = 0,
+    distances: np.ndarray | None = None,
+) -> TestResult:
+    """The TestResult of given predictions. seed: of the bootstrap; the others are fields of TestResult."""
+    found = found_at(predictions, positives_per_query)
+    has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
+    with_positives = percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
+    return TestResult(
+        recalls=percent(found),
+        intervals=bootstrap_intervals(found, seed),
+        recalls_with_positives=with_positives,
+        predictions=predictions,
+        found=found,
+        num_database=num_database,
+        num_without_positives=int((~has_positives).sum()),
+        unreadable_queries=unreadable_queries or {},
+        unreadable_database=unreadable_database or {},
+        distances=distances,
+    )
+
+
+@dataclass(frozen=True)
+class TestOptions(ExtractionOptions):
+    """How a network is tested: how descriptors are extracted, and how they are searched."""
+
+    __test__ = False  # for pytest: not a test
+
+    seed: int = 0  # of the bootstrap, and of what an approximate index draws
+    num_predictions: int = 0  # wanted for each query; there are max(RECALL_VALUES) in any case
+    faiss_index: str = FLAT  # as in retrieval.index; FLAT is exact search
+    faiss_nprobe: int | None = None  # cells searched for each query, for IVF indexes
+
+    def for_validation(self) -> "TestOptions":
+        """The same with exact search, and without predictions beyond those that recalls need."""
+        return dataclasses.replace(self, num_predictions=0, faiss_index=FLAT, faiss_nprobe=None)
+
+
+_DEFAULTS = TestOptions()
 
 
 def test(
-    dataset,
-    network,
-    batch_size=16,
-    device="cpu",
-    num_workers=0,
-    seed=0,
-    num_predictions=0,
-    dtype=torch.float32,
-    cache=None,
-    faiss_index=FLAT,
-    faiss_nprobe=None,
-    use=None,
-):
-    """Evaluates a network on a TestDataset: descriptors, L2 nearest neighbours, recalls. Of many ranks each extracts
-    and searches its share of the database, and all have the result. Returns a TestResult, whose predictions are the
-    nearest max(RECALL_VALUES), or num_predictions if that is more.
+    dataset: TestDataset,
+    network: GeoLocalizationNet,
+    options: TestOptions = _DEFAULTS,
+    cache: DescriptorCache | None = None,
+    use: Callable[[DescriptorStore, DescriptorStore, np.ndarray], None] | None = None,
+) -> TestResult:
+    """Tests a network: descriptors, nearest neighbours by L2 distance, recalls.
 
-    cache: the DescriptorCache that descriptors are kept in (default: they are not kept); faiss_index, faiss_nprobe: an
-    approximate index as in retrieval.index (default: exact search); use: called with the DescriptorStores of database
-    and queries and the predictions, while the stores are open. An unreadable query counts as missed, an unreadable
-    database image is never retrieved; both are counted and logged. Raises UserError when no query or no database image
-    can be read, or the disk or faiss refuses.
+    Each of several ranks extracts and searches its share of the database; all get the result. An unreadable query
+    counts as missed, an unreadable database image is never retrieved; both are counted and logged.
+
+    dataset: the database and its queries
+    network: on options.device; it is not changed
+    options: how to extract and search
+    cache: keeps descriptors between runs (default: they are not kept)
+    use: called with the stores of database and queries and the predictions, while the stores are open
+
+    Raises UserError if no query or no database image can be read, or if the disk or faiss refuses.
     """
-    if faiss_index != FLAT:
-        check_index(faiss_index, faiss_nprobe, network.fc_output_dim, len(dataset.database))
+    if options.faiss_index != FLAT:  # before hours of extraction
+        check_index(options.faiss_index, options.faiss_nprobe, network.fc_output_dim, len(dataset.database))
     cache = cache or DescriptorCache()
     with contextlib.ExitStack() as stack:
-        stores = {}
+        stores = []
         for part in ("database", "queries"):
             images = getattr(dataset, part)
-            stores[part] = store = stack.enter_context(cache.store(network, images, batch_size, device, dtype))
-            extract_descriptors(
-                network, images, batch_size, device, num_workers, f"{dataset.name}: {part}", dtype, store
-            )
+            store = stack.enter_context(cache.store(network, images, options))
+            extract_descriptors(network, images, options, store, f"{dataset.name}: {part}")
             _report_unreadable(
                 images, store.unreadable, "counted as missed" if part == "queries" else "never retrieved"
             )
-        database, queries = stores["database"], stores["queries"]
-        k = max(*RECALL_VALUES, num_predictions)
-        if faiss_index == FLAT:
-            distances, predictions = search(database, queries, k, device)
-        else:
-            with all_descriptors(queries) as descriptors:
-                alone = functools.partial(
-                    search_index,
-                    database,
-                    descriptors,
-                    k,
-                    faiss_index,
-                    faiss_nprobe,
-                    database.unreadable,
-                    queries.unreadable,
-                    seed,
-                )
-                distances, predictions = from_main_alone(alone, database, (len(dataset.queries), k))
+            stores.append(store)
+        database, queries = stores
+        distances, predictions = _search(database, queries, options)
         if use:
             use(database, queries, predictions)
     return summarize(
@@ -198,12 +162,31 @@ def test(
         len(dataset.database),
         queries.unreadable,
         database.unreadable,
-        seed,
+        options.seed,
         distances,
     )
 
 
-def _report_unreadable(images, unreadable, effect):
+def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:
+    """(squared distances, predictions), each (q, k), nearest first."""
+    k = max(*RECALL_VALUES, options.num_predictions)
+    if options.faiss_index == FLAT:
+        return search(database, queries, k, options.device)
+    with all_descriptors(queries) as descriptors:
+        approximate = functools.partial(
+            search_index,
+            database,
+            descriptors,
+            k,
+            options.faiss_index,
+            options.faiss_nprobe,
+            queries.unreadable,
+            options.seed,
+        )
+        return from_main_alone(approximate, database, (queries.num_images, k))
+
+
+def _report_unreadable(images: ImageFolder, unreadable: dict[int, str], effect: str):
     for index, reason in unreadable.items():
         logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")
     if len(unreadable) == len(images):
@@ -217,31 +200,85 @@ def _report_unreadable(images, unreadable, effect):
         )
 
 
-test.__test__ = False  # for pytest: this is no test
+# --- as the scripts test
 
 
-def summarize(
-    predictions,
-    positives_per_query,
-    num_database,
-    unreadable_queries=None,
-    unreadable_database=None,
-    seed=0,
-    distances=None,
-):
-    """The TestResult of given predictions."""
-    found = found_at(predictions, positives_per_query)
-    has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
-    with_positives = _percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
-    return TestResult(
-        recalls=_percent(found),
-        intervals=bootstrap_intervals(found, seed),
-        recalls_with_positives=with_positives,
-        predictions=predictions,
-        found=found,
-        num_database=num_database,
-        num_without_positives=int((~has_positives).sum()),
-        unreadable_queries=unreadable_queries or {},
-        unreadable_database=unreadable_database or {},
-        distances=distances,
+@dataclass(frozen=True)
+class TestFiles(interchange.Exports):
+    """What a test writes into its folder: exports, and drawn predictions in preds/."""
+
+    __test__ = False  # for pytest: not a test
+
+    num_preds: int = 0  # predictions drawn beside each query; 0: nothing is drawn
+    only_wrong_preds: bool = False  # draw only queries whose first prediction is wrong
+
+
+def test_and_report(
+    test_set: TestDataset,
+    network: GeoLocalizationNet,
+    options: TestOptions,
+    files: TestFiles,
+    cache: DescriptorCache | None = None,
+) -> TestResult:
+    """Tests a network, logs its recalls and writes the files.
+
+    test_set: the database and its queries
+    network: on options.device
+    options: how to extract and search
+    files: what to write, and where
+    cache: as in test
+    """
+    export = functools.partial(interchange.save, test_set, files, options.device)
+    result = test(test_set, network, options, cache, export)
+    logging.info(f"{test_set}: {result}")
+    for line in result.details():
+        logging.info(line)
+    if files.num_preds and distributed.is_main():
+        folder = os.path.join(files.folder, "preds")
+        drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)
+        logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+    return result
+
+
+def test_options(args: Namespace, network: GeoLocalizationNet, device: torch.device, seed: int) -> TestOptions:
+    """The TestOptions that a script's flags ask for.
+
+    args: of the script
+    network: whose backbone --infer_dtype auto decides for
+    device: that the network is on
+    seed: as chosen for the run
+    """
+    return TestOptions(
+        batch_size=args.infer_batch_size,
+        device=device,
+        num_workers=args.num_workers,
+        dtype=infer_dtype(args.infer_dtype, network, device)[0],
+        seed=seed,
+        num_predictions=max(args.num_preds_to_save, args.save_pairs),
+        faiss_index=args.faiss_index,
+        faiss_nprobe=args.faiss_nprobe,
     )
+
+
+def test_files(args: Namespace, folder: str) -> TestFiles:
+    """The TestFiles that a script's flags ask for. folder: where they go."""
+    return TestFiles(
+        folder=folder,
+        formats=tuple(args.save_descriptors),
+        num_pairs=args.save_pairs,
+        num_sfm_pairs=args.save_sfm_pairs,
+        num_preds=args.num_preds_to_save,
+        only_wrong_preds=args.save_only_wrong_preds,
+    )
+
+
+def descriptor_cache(args: Namespace, keep: bool = True) -> DescriptorCache:
+    """The DescriptorCache that a script's flags ask for. keep: whether descriptors may outlive the run."""
+    keep = keep and not args.no_descriptors_cache
+    return DescriptorCache(
+        descriptors_cache.FOLDER if keep else None, round(args.descriptors_cache_size * 1e9), args.descriptors_dtype
+    )
+
+
+for function in (test, test_and_report, test_options, test_files):
+    function.__test__ = False  # for pytest: not tests

@@ -22,14 +22,13 @@ from tqdm import tqdm
 import commons
 import distributed
 from datasets.train_dataset import Batch, make_loader
-from eval import descriptor_cache, test_and_report
 from model.checkpoints import load_run_state, save_network
 from model.network import GeoLocalizationNet
 from parser import RESULT_OPTIONS, parse_arguments
 from support.progress import Progress
 from support.signals import deferred_signals
 from support.workers import explaining_lost_workers
-from test import TestResult, test
+from test import TestResult, descriptor_cache, test, test_and_report, test_files, test_options
 from training.acceleration import set_tf32, traced
 from training.build import build_run, record_facts
 from training.checkpoints import Checkpoints, checkpoint_at_the_end
@@ -67,7 +66,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     ranks = make_ranks(args.parallel, args.local_steps, args.local_moments)
     data = open_data(args, seed, ranks)
     run = build_run(args, data, ranks, device, state)
-    infer_dtype = record_facts(run, args, RESULT_OPTIONS, data.groups.digest, output_folder)
+    record_facts(run, args, RESULT_OPTIONS, data.groups.digest, output_folder)
     if state:
         resume(run, state, args, data, output_folder)
         del state
@@ -88,7 +87,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
                 steps, trace = traced(steps, args.profile, trace) if trace else steps, None
                 train_one_epoch(steps, run, objectives, checkpoints, progress)
                 ranks.end_training(checkpoints)
-            result, row = validate(run, data, groups, args, infer_dtype)
+            result, row = validate(run, data, groups, args)
             with deferred_signals():
                 if result.recall(1) > run.best_recall1:
                     run.best_recall1 = result.recall(1)
@@ -164,7 +163,7 @@ def epoch_batches(batches: Iterator[Batch], iterations_per_epoch: int, run: Run)
 
 
 def validate(
-    run: Run, data: TrainingData, groups: Sequence[int], args: argparse.Namespace, infer_dtype: torch.dtype
+    run: Run, data: TrainingData, groups: Sequence[int], args: argparse.Namespace
 ) -> tuple[TestResult, dict[str, float]]:
     """Logs the epoch's losses and its recalls on the validation set. Returns the result, and a row of metrics.csv.
 
@@ -172,23 +171,14 @@ def validate(
     data: with the validation set
     groups: that were trained
     args: of the command line
-    infer_dtype: what descriptors are computed in
     """
     sums, start, names = run.ranks.epoch_sums(run.monitor.sums), time.monotonic(), run.ranks.names_of(groups)
     losses = sums.means()
     log_losses(run, sums, names)
     run.bad_images.log_totals()
-    # exact, and not kept: the next epoch's network is another
-    result = test(
-        data.val_set,
-        run.network,
-        args.infer_batch_size,
-        run.amp.device,
-        args.num_workers,
-        run.seed,
-        dtype=infer_dtype,
-        cache=descriptor_cache(args, keep=False),
-    )
+    options = test_options(args, run.network, run.amp.device, run.seed).for_validation()
+    # not kept: the next epoch's network is another
+    result = test(data.val_set, run.network, options, descriptor_cache(args, keep=False))
     seconds = sums.seconds + time.monotonic() - start
     duration = datetime.timedelta(seconds=round(seconds))
     logging.info(f"Epoch {run.epoch:02d} in {duration}, {data.val_set}: {result}")
@@ -248,7 +238,9 @@ def test_best(
     if run.ranks.writes:  # it alone reads the file: other machines' disks may still show an older one
         best = checkpoints.load_best()
     best = distributed.broadcast_state(best, "best model").to(run.amp.device, memory_format=torch.channels_last)
-    test_and_report(data.test_set, best, args, run.amp.device, run.seed, output_folder, run.bad_images)
+    options, files = test_options(args, best, run.amp.device, run.seed), test_files(args, output_folder)
+    result = test_and_report(data.test_set, best, options, files, descriptor_cache(args))
+    run.bad_images.take_test(data.test_set, result)
 
 
 if __name__ == "__main__":

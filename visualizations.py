@@ -1,6 +1,4 @@
-"""Predictions drawn: a query beside its nearest database images, framed green (right) or red (wrong), with distances in
-metres.
-"""
+"""Draws predictions: a query beside its nearest database images, framed green (right) or red (wrong)."""
 
 import os
 
@@ -8,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from datasets.images import ImageError, open_rgb
+from datasets.test_dataset import TestDataset
 from support.files import replacing
 
 _HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
@@ -15,37 +14,52 @@ _PER_ROW = 11  # panels; a JPEG can be no wider than 65,500 pixels
 _GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 128, 128)
 
 
-def save_predictions(dataset, result, output_folder, num_preds, only_wrong=False, limit=None):
-    """Writes `<output_folder>/<query>.jpg` and the same in words (.txt) for every query, or only for those whose first
-    prediction is wrong; returns how many were drawn. dataset: TestDataset; result: test.TestResult; num_preds:
-    predictions beside each query; limit: draw only the first so many.
+def save_predictions(
+    dataset: TestDataset,
+    predictions: np.ndarray,
+    output_folder: str,
+    num_preds: int,
+    only_wrong: bool = False,
+    limit: int | None = None,
+) -> int:
+    """Draws queries beside their predictions: `<output_folder>/<query>.jpg`, and the same in words (.txt).
+
+    dataset: the database and its queries
+    predictions: int (q, k), database indices, nearest first; -1: no prediction
+    output_folder: is made if it is missing
+    num_preds: predictions beside each query
+    only_wrong: draw only queries whose first prediction is wrong
+    limit: draw at most so many queries
+
+    Returns how many queries were drawn. Raises UserError if the disk refuses.
     """
     os.makedirs(output_folder, exist_ok=True)
     drawn = 0
     digits = max(3, len(str(len(dataset.queries) - 1)))
-    for query, predictions in enumerate(result.predictions[:, :num_preds]):
-        predictions = predictions[predictions >= 0]
-        right = np.isin(predictions, dataset.positives_per_query[query])
+    for query, nearest in enumerate(predictions[:, :num_preds]):
+        nearest = nearest[nearest >= 0]
+        right = np.isin(nearest, dataset.positives_per_query[query])
         if only_wrong and len(right) and right[0]:
             continue
         if drawn == limit:
             break
-        distances = np.linalg.norm(dataset.database_utms[predictions] - dataset.queries_utms[query], axis=1)  # metres
+        distances = np.linalg.norm(dataset.database_utms[nearest] - dataset.queries_utms[query], axis=1)  # metres
         path = os.path.join(output_folder, f"{query:0{digits}d}")
-        sheet = _draw(dataset, query, predictions, right, distances)
+        sheet = _draw(dataset, query, nearest, right, distances)
         with replacing(path + ".jpg") as temporary:
             sheet.save(temporary, "JPEG", quality=88)
         with replacing(path + ".txt") as temporary, open(temporary, "w", errors="backslashreplace") as file:
             file.write(f"Query: {dataset.queries.path(query)!r}, {len(dataset.positives_per_query[query])} positives\n")
-            for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
-                file.write(
-                    f"{rank}: {'right' if is_right else 'wrong'}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n"
-                )
+            for rank, (prediction, is_right, metres) in enumerate(zip(nearest, right, distances, strict=True), 1):
+                verdict = "right" if is_right else "wrong"
+                file.write(f"{rank}: {verdict}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n")
         drawn += 1
     return drawn
 
 
-def _draw(dataset, query, predictions, right, distances):
+def _draw(
+    dataset: TestDataset, query: int, predictions: np.ndarray, right: np.ndarray, distances: np.ndarray
+) -> Image.Image:
     positives = len(dataset.positives_per_query[query])
     panels = [
         _panel(
@@ -72,7 +86,7 @@ def _draw(dataset, query, predictions, right, distances):
     return sheet
 
 
-def _panel(path, colour, title, caption):
+def _panel(path: str, colour: tuple[int, int, int], title: str, caption: str) -> Image.Image:
     try:
         image = open_rgb(path)
         # very wide panoramas would make the others tiny

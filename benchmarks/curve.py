@@ -21,7 +21,7 @@ from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype
 from support.errors import UserError
-from test import test
+from test import TestOptions, test
 from training.acceleration import set_tf32
 
 
@@ -74,7 +74,7 @@ def run(args):
             "validation": f"{validation[epoch]:.1f}" if epoch in validation else "",
         }
         for title, dataset in test_sets.items():
-            row[title] = f"{test(dataset, network, 64, device, 2, dtype=dtype).recall(1):.1f}"
+            row[title] = f"{test(dataset, network, TestOptions(64, device, 2, dtype)).recall(1):.1f}"
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
     print(table(rows, list(rows[0])))

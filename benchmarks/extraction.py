@@ -17,7 +17,7 @@ from benchmarks.measure import machine, sixteen_bits, table
 from benchmarks.pictures import make_pictures
 from datasets.test_dataset import ImageFolder
 from model.network import GeoLocalizationNet
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from training.acceleration import set_tf32
 
 
@@ -48,7 +48,7 @@ def main(argv=None):
         network_cl.load_state_dict(network.state_dict())
         for dtype in (torch.float32, *(getattr(torch, name) for name in sixteen_bits(device))):
             alternatives[str(dtype).removeprefix("torch.")] = lambda dtype=dtype: extract_descriptors(
-                network_cl, images, args.batch_size, device, args.num_workers, dtype=dtype
+                network_cl, images, ExtractionOptions(args.batch_size, device, args.num_workers, dtype)
             )[0]
         for name, extract in alternatives.items():
             start = time.perf_counter()

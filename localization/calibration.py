@@ -1,36 +1,41 @@
 """How far to trust an estimate: its confidence, and radii that hold the truth with a given probability.
 
-An estimate is right (within `threshold` metres of the truth) or wrong. With the probability c of being right, given by
-a logistic regression on the neighbours' support and similarities, the error of an estimate is distributed as
+An estimate is right (within `threshold` metres of the truth) or wrong. A logistic regression on the neighbours' support
+and similarities gives the probability c that it is right. The error of an estimate is then distributed as
 
-F(r) = c N(r) + (1 - c) G(r),
+F(r) = c N(r) + (1 - c) G(r).
 
-N being the errors of right estimates on the validation set, and G where else the truth may lie: at the neighbours that
-speak for another place, or anywhere in the database (position.far_distances). So what is wrong is as far off as this
-database is wide, not as the one of the validation was. The radius of level q is F^-1(q'), q' being q corrected by how
+N are the errors of right estimates on the validation set. G is where the truth may lie otherwise: at the neighbours
+that vote for another place, or anywhere in the database (position.far_distances). So wrong estimates are as far off as
+this database is wide, and not as the validation's. The radius of level q is F^-1(q'). Here q' is q, corrected by where
 the validation's errors lie in their predicted distributions (distributional conformal prediction, Chernozhukov,
 Wuethrich and Zhu 2021).
 """
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from localization.position import FEATURES, far_distances
+from localization.position import FEATURES, Estimates, far_distances
 from support.errors import UserError
 from support.files import read_object, replacing
 
+if TYPE_CHECKING:
+    from localization.answers import Located  # which imports this module
+
 LEVELS = (0.68, 0.95)
-WINDOWS = ((0.63, 0.73), (0.90, 1.0))  # what coverage on unseen queries should be
+WINDOWS = ((0.63, 0.73), (0.90, 1.0))  # where coverage on unseen queries should lie
 MIN_QUERIES = 30  # in each half
 _VERSION = 1
 _KIND = "calibration of positions"
 _NEAR = 20  # quantiles of right estimates' errors
-_PRIOR = 150  # queries that a correction weighs against: of few queries it is mostly noise
+_PRIOR = 150  # queries that speak against a correction: from few queries it is mostly noise
 _SAMPLE = 1024  # of a database's positions
 _AT_ONCE = 512  # photos: their distances to the sample take 5 MB, several times
 _BLOCKS = 8
@@ -44,33 +49,37 @@ _LIST_LENGTHS = {
 
 
 class Calibration:
-    """What turns estimates into confidences and radii.
+    """Turns estimates into confidences and radii.
 
-    identity: plain values: of what network and settings the estimates are; threshold: metres; parameters: plain values,
-    see fit().
+    identity: the network and settings of the estimates, as plain values
+    threshold: metres within which an estimate is right
+    parameters: plain values, see fit
     """
 
-    def __init__(self, identity, threshold, parameters):
+    def __init__(self, identity: dict, threshold: float, parameters: dict):
         self.identity, self.threshold, self.parameters = identity, threshold, parameters
 
-    def confidence(self, estimates):
+    def confidence(self, estimates: Estimates) -> np.ndarray:
         """The probability that each estimate is within the threshold of the truth: float64 (q,)."""
         scaled = (estimates.features - self.parameters["mean"]) / np.asarray(self.parameters["scale"])
         logits = scaled @ np.asarray(self.parameters["coefficients"]) + self.parameters["intercept"]
         return 1 / (1 + np.exp(-logits))
 
-    def radii(self, estimates, database, levels=None):
-        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2). database: float64 (n, 2),
-        the positions of the database; levels: others than the corrected ones, of the distribution as it is.
+    def radii(self, estimates: Estimates, database: np.ndarray, levels: Sequence[float] | None = None) -> np.ndarray:
+        """Metres within which the truth lies with the probabilities LEVELS: float64 (q, 2).
+
+        database: float64 (n, 2), the positions of the database; levels: quantiles of the predicted distributions
+        (default: LEVELS as corrected).
         """
         levels = self.parameters["levels"] if levels is None else levels
         return np.stack(
             [np.interp(levels, shares, distances) for distances, shares in self._distributions(estimates, database)]
         )
 
-    def ranks(self, estimates, database, errors):
-        """The share of its predicted distribution that lies below each error: float64 (q,), uniform where the
-        prediction is right.
+    def ranks(self, estimates: Estimates, database: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """The share of its predicted distribution below each error: float64 (q,), uniform if the prediction is right.
+
+        database: float64 (n, 2), the positions of the database; errors: float64 (q,), metres.
         """
         return np.array(
             [
@@ -79,7 +88,7 @@ class Calibration:
             ]
         )
 
-    def _distributions(self, estimates, database):
+    def _distributions(self, estimates: Estimates, database: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields (distances, F at them) for each estimate."""
         near = np.concatenate([[0], self.parameters["near"], [self.threshold]])
         near_shares = np.concatenate([[0], _middles(_NEAR), [1]])
@@ -93,8 +102,8 @@ class Calibration:
             ):
                 yield np.concatenate([near, distances]), np.concatenate([c * near_shares, c + (1 - c) * shares])
 
-    def save(self, path, report):
-        """Writes a JSON file, beside and renamed. report: plain values, for people: what it was fitted and checked on."""
+    def save(self, path: str, report: dict) -> None:
+        """Writes a JSON file, which appears whole. report: plain values for people, on the data and the check."""
         content = {
             "kind": _KIND,
             "version": _VERSION,
@@ -107,8 +116,8 @@ class Calibration:
             json.dump(content, file, indent=1)
 
 
-def load(path, identity):
-    """The Calibration in a file. Raises UserError when it is missing, damaged, or of another network or other settings."""
+def load(path: str, identity: dict) -> Calibration:
+    """Reads a calibration. Raises UserError if it is missing, damaged, or of another network or other settings."""
     try:
         content = read_object(path)
     except OSError as error:
@@ -126,30 +135,35 @@ def load(path, identity):
             if not isinstance(content["identity"], dict) or content["identity"].get(name) != identity[name]
         ] or ["settings"]
         raise UserError(
-            f"the calibration {path} is of another model or other settings (its {', '.join(differing)} differ): name the one "
-            "of this model, or make it with --calibrate"
+            f"the calibration {path} is of another model or other settings (its {', '.join(differing)} differ): "
+            "name the one of this model, or make it with --calibrate"
         )
     return Calibration(identity, content["threshold"], content["parameters"])
 
 
-def fit(estimates, database, errors, threshold, identity):
-    """The Calibration of a validation set's estimates; database: as in Calibration.radii; errors: float64 (q,), metres
-    from the truth.
+def fit(
+    estimates: Estimates, database: np.ndarray, errors: np.ndarray, threshold: float, identity: dict
+) -> Calibration:
+    """Fits a calibration to the estimates of a validation set.
 
-    Raises UserError if there are fewer than MIN_QUERIES of them, or none is right.
+    estimates: of its queries
+    database: float64 (n, 2), the positions of the database
+    errors: float64 (q,), metres from the truth
+    threshold: metres within which an estimate is right
+    identity: as in Calibration
+
+    Raises UserError if there are fewer than MIN_QUERIES queries, or if no estimate is right.
     """
     right = errors <= threshold
     if len(errors) < MIN_QUERIES or not right.any():
         raise UserError(
-            f"{len(errors)} validation queries, {right.sum()} of them within {threshold:g} m, are too few to calibrate on: "
-            f"name a validation set with at least {MIN_QUERIES} in each half of its area"
+            f"{len(errors)} validation queries, {right.sum()} of them within {threshold:g} m, are too few to calibrate "
+            f"on: name a validation set with at least {MIN_QUERIES} in each half of its area"
         )
     scaler = StandardScaler().fit(estimates.features)
-    coefficients, intercept = (
-        [0.0] * len(FEATURES),
-        math.log(len(errors) + 1),
-    )  # if all are right: the rule of succession
-    if not right.all():
+    if right.all():
+        coefficients, intercept = [0.0] * len(FEATURES), math.log(len(errors) + 1)  # the rule of succession
+    else:
         regression = LogisticRegression().fit(scaler.transform(estimates.features), right)
         coefficients, intercept = regression.coef_[0].tolist(), float(regression.intercept_[0])
     parameters = {
@@ -169,23 +183,30 @@ def fit(estimates, database, errors, threshold, identity):
 
 @dataclass
 class Checked:
-    """What a Calibration says of queries that it was not fitted on, and what is true of them; each float64 (q, ...)."""
+    """A calibration's answers for queries that it was not fitted on, and the truth; each float64 (q, ...)."""
 
     errors: np.ndarray  # (q,) metres
     confidence: np.ndarray  # (q,)
     radii: np.ndarray  # (q, 2), of LEVELS
     ranks: np.ndarray  # (q,), see Calibration.ranks
 
-    def coverage(self):
+    def coverage(self) -> np.ndarray:
         """The share of the radii that hold the truth: float64 (2,)."""
         return (self.errors[:, None] <= self.radii).mean(axis=0)
 
 
-def fit_and_check(located, truth, threshold, identity, seed=0):
-    """(the Calibration of one half of the queries, Checked on the other, a report in plain values).
+def fit_and_check(
+    located: "Located", truth: np.ndarray, threshold: float, identity: dict, seed: int = 0
+) -> tuple[Calibration, "Checked", dict]:
+    """Fits a calibration on one half of the queries' area, and checks it on the other half.
 
-    located: localization.localization.Located, of the queries; truth: float64 (q, 2), metres; seed: of area_halves.
-    Raises UserError as fit does.
+    located: the queries
+    truth: float64 (q, 2), metres
+    threshold: metres within which an estimate is right
+    identity: as in Calibration
+    seed: of area_halves
+
+    Returns (the calibration, the check, a report in plain values). Raises UserError if a half has too few queries.
     """
     errors = located.estimates.errors(truth)
     fitted_on = area_halves(truth, threshold, seed)
@@ -193,8 +214,8 @@ def fit_and_check(located, truth, threshold, identity, seed=0):
     estimates, errors = located.estimates.of(~fitted_on), errors[~fitted_on]
     if len(errors) < MIN_QUERIES:
         raise UserError(
-            f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: name a larger validation set, or "
-            "another --seed"
+            f"the half to check on has {len(errors)} queries, fewer than {MIN_QUERIES}: "
+            "name a larger validation set, or another --seed"
         )
     checked = Checked(
         errors,
@@ -216,30 +237,30 @@ def fit_and_check(located, truth, threshold, identity, seed=0):
     return calibration, checked, report
 
 
-def describe_report(report):
-    """Lines for the log."""
+def describe_report(report: dict) -> Iterator[str]:
+    """Lines for the log, of the report of fit_and_check."""
     yield (
-        f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, whose median "
-        f"error is {report['median_error']:.1f} m; {report['right']:.1%} are within {report['threshold']:g} m, and the mean confidence "
-        f"is {report['mean_confidence']:.1%}"
+        f"Fitted on the {report['fitted_on']} queries of one half, checked on the {report['checked_on']} of the other, "
+        f"whose median error is {report['median_error']:.1f} m; {report['right']:.1%} are within "
+        f"{report['threshold']:g} m, and the mean confidence is {report['mean_confidence']:.1%}"
     )
     for level, (low, high), radius in zip(LEVELS, WINDOWS, report["median_radii"], strict=True):
         coverage = report["coverage"][str(level)]
         noise = 1.96 * math.sqrt(level * (1 - level) / report["checked_on"])
         verdict = "" if low <= coverage <= high else f": outside {low:.0%} to {high:.0%}"
         yield (
-            f"The {level:.0%} radii hold the truth of {coverage:.1%} (+- {noise:.1%} by chance alone; median radius {radius:.0f} m)"
-            f"{verdict}"
+            f"The {level:.0%} radii hold the truth of {coverage:.1%} (+- {noise:.1%} by chance alone; "
+            f"median radius {radius:.0f} m){verdict}"
         )
 
 
-def area_halves(positions, threshold, seed=0):
-    """bool (q,): the half that each query belongs to, whole blocks of the area going to one of them, as in spatial
-    block cross-validation (Roberts et al. 2017): as many queries in both, as far as blocks allow.
+def area_halves(positions: np.ndarray, threshold: float, seed: int = 0) -> np.ndarray:
+    """Divides queries into halves, by blocks of the area (spatial block cross-validation, Roberts et al. 2017).
 
-    positions: float64 (q, 2), metres; threshold: metres; seed: of the order of the blocks. Blocks are squares, _BLOCKS
-    along the longer side of the area, but not narrower than two thresholds, so that few queries share database images
-    with the other half.
+    Both halves have as many queries, as far as blocks allow. Blocks are squares, _BLOCKS along the longer side of the
+    area. They are at least two thresholds wide, so that few queries share database images with the other half.
+
+    positions: float64 (q, 2), metres; threshold: metres; seed: of the order of the blocks. Returns bool (q,).
     """
     low = positions.min(axis=0)
     side = max(2 * threshold, (positions.max(axis=0) - low).max() / _BLOCKS)
@@ -251,12 +272,12 @@ def area_halves(positions, threshold, seed=0):
     return ~halves[block.ravel()]
 
 
-def _middles(n):
+def _middles(n: int) -> np.ndarray:
     return (np.arange(n) + 0.5) / n
 
 
-def _sound(content):
-    """Whether a file's values are such as fit() makes."""
+def _sound(content: dict) -> bool:
+    """Whether the values of a file are of the kind that fit makes."""
     parameters = content.get("parameters")
     if (
         not isinstance(parameters, dict)
@@ -279,5 +300,5 @@ def _sound(content):
     )
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,53 +1,64 @@
-"""A database's descriptors, names and positions, as localize.py needs them: with the database's images, or without
-them.
+"""A database's descriptors, names and positions, as localize.py needs them: with or without the images.
 
-An index is a descriptor store (retrieval.store), found by what matters to a photo's neighbours: the network's weights,
-the images, and the size that they were resized to. What changes the last bits alone (batch size, device, threads,
-versions) does not matter.
+An index is a descriptor store (retrieval.store). It is found by what decides a photo's neighbours: the network's
+weights, the images, and the size that they were resized to. What changes only the last bits (batch size, device,
+threads, versions) does not matter.
 """
 
 import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.image_names import ImageNames
 from datasets.names import positions
+from datasets.test_dataset import ImageFolder
 from retrieval.identity import images_digest
-from retrieval.store import FolderStore, header_path, read_header
+from retrieval.store import DescriptorStore, FolderStore, header_path, read_header
 from support.errors import UserError
 from support.locks import FileLock
 
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # as damaged JSON has it
+# what reading a damaged header raises
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass
 class DatabaseIndex:
-    """store: a DescriptorStore that is complete; names: the images', in the order of its rows; positions: float64 (n,
-    2), metres.
-    """
+    """The descriptors of a database and where its images are."""
 
-    store: object
-    names: ImageNames
-    positions: np.ndarray
+    store: DescriptorStore  # complete
+    names: ImageNames  # in the order of the store's rows
+    positions: np.ndarray  # float64 (n, 2), metres
+
+
+@dataclass(frozen=True)
+class WantedIndex:
+    """Which index is looked for."""
+
+    weights: str  # identity.weights_digest of the network
+    resize: int | None = None  # pixels of the shorter side; None: the images' own size
+    images: ImageFolder | None = None  # of the database; None: the images are not there
+    database_folder: str | None = None  # where the images are, or were; None: any database
+    strict: bool = False  # do not build a second index of this database for another network or size
 
 
 @contextlib.contextmanager
-def open_index(folder, weights, resize, images=None, database_folder=None, strict=False, build=None):
-    """The DatabaseIndex of a database, opened if it is in `folder`, else built.
+def open_index(
+    folder: str, wanted: WantedIndex, build: Callable[[], AbstractContextManager[DescriptorStore]] | None = None
+) -> Iterator[DatabaseIndex]:
+    """Opens the index of a database, and builds it if it is missing.
 
-    folder: that holds indices, or one index; weights: identity.weights_digest of the network; resize: pixels of the
-    shorter side, or None; images: the database's ImageFolder, None if the images are not there; database_folder: where
-    they are or were, None for any; strict: do not build a second index of this database for another network or size;
-    build: a context manager without arguments that gives a complete store. Raises UserError when there is no such index
-    and it cannot be built, or may not.
+    folder: holds indices, or is an index; build: gives a context manager with a complete store of wanted.images.
+    Raises UserError if the index is missing and cannot be built, or may not be.
     """
-    path = _find(folder, weights, resize, images, database_folder, strict)
+    path = _find(folder, wanted)
     with contextlib.ExitStack() as stack:
         if path is None:
-            store, names = stack.enter_context(build()), images.names
+            store, names = stack.enter_context(build()), wanted.images.names
         else:
             store, names = stack.enter_context(_opened(path))
             logging.info(f"The index of {store.num_images} images is read from {path}")
@@ -64,9 +75,10 @@ def open_index(folder, weights, resize, images=None, database_folder=None, stric
         yield DatabaseIndex(store, names, positions(names))
 
 
-def _find(folder, weights, resize, images, database_folder, strict):
-    """The path of the index, or None if it is to be built."""
+def _find(folder: str, wanted: WantedIndex) -> str | None:
+    """The path of the index, or None if it is to be built. Raises UserError as open_index."""
     kept = dict(_kept(folder))
+    images, database_folder = wanted.images, wanted.database_folder
     if images is not None:
         database_folder, digest = images.folder, images_digest(images)
     if database_folder is not None:
@@ -76,22 +88,16 @@ def _find(folder, weights, resize, images, database_folder, strict):
             for path, header in kept.items()
             if header["identity"]["folder"] == real or (images is not None and header["identity"]["images"] == digest)
         }
-    problem = _unfit(kept, folder, weights, resize)
-    if not problem and images is not None:
-        fit = {
-            path: header
-            for path, header in _of(kept, weights, resize).items()
-            if header["identity"]["images"] == digest
-        }
-        if not fit:
+    problem, fit = _unfit(kept, folder, wanted), _of(kept, wanted)
+    if images is not None:
+        if problem and not (wanted.strict and kept):
+            return None
+        fit = {path: header for path, header in fit.items() if header["identity"]["images"] == digest}
+        if not problem and not fit:
             logging.info(f"{database_folder} has changed since its index in {folder} was built: rebuilding it")
             return None
-        return max(fit, key=_last_used)
-    if problem and images is not None and (not strict or not kept):
-        return None
     if problem:
         raise UserError(problem)
-    fit = _of(kept, weights, resize)
     if len({header["identity"]["images"] for header in fit.values()}) > 1:
         raise UserError(
             f"{folder} holds indices of several databases: name one with --database_folder, or as --index_folder "
@@ -100,17 +106,20 @@ def _find(folder, weights, resize, images, database_folder, strict):
     return max(fit, key=_last_used)
 
 
-def _unfit(kept, folder, weights, resize):
+def _unfit(kept: dict[str, dict], folder: str, wanted: WantedIndex) -> str:
     """Why none of the indices will do; "" if one does."""
     if not kept:
-        return f"{folder} holds no complete index of the database; name the folder of its images with --database_folder to build one"
-    path = max(kept, key=_last_used)
-    if not any(header["identity"]["weights"] == weights for header in kept.values()):
         return (
-            f"the index {path} was made with another model than --resume_model: give the model that it was made with, or another "
-            "--index_folder to build a new one"
+            f"{folder} holds no complete index of the database; "
+            "name the folder of its images with --database_folder to build one"
         )
-    if not _of(kept, weights, resize):
+    path = max(kept, key=_last_used)
+    if not any(header["identity"]["weights"] == wanted.weights for header in kept.values()):
+        return (
+            f"the index {path} was made with another model than --resume_model: give the model that it was made with, "
+            "or another --index_folder to build a new one"
+        )
+    if not _of(kept, wanted):
         sizes = sorted({header["identity"]["settings"]["resize"] or 0 for header in kept.values()})
         made = " or ".join(
             f"--resize_test_imgs --image_size {size}" if size else "images of their own size" for size in sizes
@@ -121,16 +130,20 @@ def _unfit(kept, folder, weights, resize):
     return ""
 
 
-def _of(kept, weights, resize):
+def _of(kept: dict[str, dict], wanted: WantedIndex) -> dict[str, dict]:
+    """The indices of the wanted network and size."""
     return {
         path: header
         for path, header in kept.items()
-        if header["identity"]["weights"] == weights and header["identity"]["settings"]["resize"] == resize
+        if header["identity"]["weights"] == wanted.weights and header["identity"]["settings"]["resize"] == wanted.resize
     }
 
 
-def _kept(folder):
-    """Yields (path, header) of every complete index in a folder, or of the one that it is. Damaged ones are warned of."""
+def _kept(folder: str) -> Iterator[tuple[str, dict]]:
+    """Yields (path, header) of every complete index in a folder, or of the folder itself if it is one.
+
+    Warns of damaged ones. Raises UserError if the folder cannot be read.
+    """
     try:
         paths = (
             [folder] if holds_index(folder) else sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
@@ -143,9 +156,9 @@ def _kept(folder):
         try:
             header = read_header(path)
             identity = header["identity"]
-            if (
-                header["complete"] and "changed" not in identity["settings"]
-            ):  # that is of images with other images' colours
+            # images with other images' colours ("changed") serve no photo
+            if header["complete"] and "changed" not in identity["settings"]:
+                # all are read here: a missing key counts as damage
                 _ = identity["weights"], identity["folder"], identity["images"], identity["settings"]["resize"]
                 yield path, header
         except FileNotFoundError:
@@ -154,18 +167,18 @@ def _kept(folder):
             logging.warning(f"The index {path} cannot be used: {error or type(error).__name__}")
 
 
-def holds_index(folder):
+def holds_index(folder: str) -> bool:
     """Whether a folder is itself an index."""
     return os.path.exists(header_path(folder))
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """(the store, its names). As long as the context lasts no other process removes it."""
+def _opened(path: str) -> Iterator[tuple[DescriptorStore, ImageNames]]:
+    """Opens a store and its names. Within the context no other process removes it. Raises UserError if damaged."""
     lock = FileLock(os.path.normpath(path) + ".lock")
-    with contextlib.suppress(OSError):  # where nothing can be written, nothing is removed
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
         lock.acquire(exclusive=False, reason=f"that writes {path}")
-        os.utime(header_path(path))  # it is the last used
+        os.utime(header_path(path))  # what _last_used reads
     try:
         try:
             store = FolderStore(path)
@@ -182,5 +195,5 @@ def _opened(path):
         lock.release()
 
 
-def _last_used(path):
+def _last_used(path: str) -> float:
     return os.stat(header_path(path)).st_mtime

@@ -1,4 +1,4 @@
-"""A user's photos as images: any size and format that Pillow opens, and where their EXIF says they were taken."""
+"""Reads a user's photos, of any size and format that Pillow opens, and the positions in their EXIF."""
 
 import math
 
@@ -15,26 +15,28 @@ _EARTH = 6_371_008.8  # metres, mean radius
 
 
 class Photos(ImageFolder):
-    """Photos as an ImageFolder. Those of more than MAX_PIXELS are reduced to so many, before they are resized if they
-    are to be.
+    """Photos as an ImageFolder. Those of more than MAX_PIXELS are reduced to so many, and then resized.
 
-    paths: of the photos; resize: pixels of the shorter side, or None for their own size.
+    paths: of the photos; resize: pixels of the shorter side; None: they are not resized.
     """
 
-    def __init__(self, paths, resize=None):
+    def __init__(self, paths: list[str], resize: int | None = None):
         self.folder, self.resize, self.names = "the photos", resize, paths
 
-    def path(self, index):
+    def path(self, index: int) -> str:
+        """The path of a photo."""
         return self.names[index]
 
     @staticmethod
-    def read(path):
+    def read(path: str) -> Image.Image:
+        """The image of a file: RGB, upright. Raises ImageError."""
         return open_photo(path)
 
 
-def open_photo(path):
-    """As datasets.images.open_rgb, an image of at most MAX_PIXELS; raises ImageError. JPEGs are reduced while they are
-    decoded.
+def open_photo(path: str) -> Image.Image:
+    """Opens a photo as datasets.images.open_rgb, reduced to at most MAX_PIXELS. Raises ImageError.
+
+    JPEGs are reduced while they are decoded.
     """
     image = open_rgb(path, MIN_SIDE, MAX_PIXELS)
     if image.width * image.height > MAX_PIXELS:
@@ -45,8 +47,8 @@ def open_photo(path):
     return image
 
 
-def read_position(path):
-    """(latitude, longitude) in degrees of a photo's EXIF, or None if it has none."""
+def read_position(path: str) -> tuple[float, float] | None:
+    """Reads (latitude, longitude), in degrees, from a photo's EXIF; None if they are not there."""
     try:
         photo = read_exif(path)
         return photo.latitude, photo.longitude
@@ -54,7 +56,7 @@ def read_position(path):
         return None
 
 
-def distance(first, second):
-    """Metres between two (latitude, longitude) in degrees, on a sphere: within 0.6% of the ellipsoid's."""
+def distance(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """Metres between two points (latitude, longitude), in degrees, on a sphere: 0.6% off at most."""
     radians = [[math.radians(degrees) for degrees in point] for point in (first, second)]
     return float(haversine_distances(radians)[0, 1]) * _EARTH

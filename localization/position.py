@@ -1,10 +1,9 @@
-"""From a photo's neighbours to where it was taken: the mean of the densest cluster of the neighbours, weighted by
-similarity.
+"""Estimates where a photo was taken: the mean of its neighbours' densest cluster, weighted by similarity.
 
-Neighbours vote: the weight of the i-th most similar is exp(SHARPNESS (s_i - s_1) / (s_1 - s_k)), normalised. The scale
-s_1 - s_k is the photo's own, since similarities differ between networks, and between day and night. The estimate is a
-mode of the votes' density, by mean shift (Comaniciu and Meer 2002) with a Gaussian kernel of KERNEL metres from the
-neighbour where the density is largest: neighbours far from it have no part in it, however many they are.
+Neighbours vote. The weight of the i-th most similar is exp(SHARPNESS (s_i - s_1) / (s_1 - s_k)), normalised. The scale
+s_1 - s_k is the photo's own, because similarities differ between networks, and between day and night. The estimate is a
+mode of the votes' density. Mean shift (Comaniciu and Meer 2002) finds it, with a Gaussian kernel of KERNEL metres, from
+the neighbour where the density is largest. So neighbours far away do not count, however many they are.
 """
 
 from dataclasses import dataclass, fields
@@ -23,19 +22,19 @@ _AT_ONCE = 512  # photos: (512, 50, 50) distances take 10 MB
 
 @dataclass
 class Estimates:
-    """Where photos were taken, in the metres of the database. The arrays' first axis is photos, q; k: neighbours."""
+    """Where photos were taken, in the database's metres. q: photos; k: neighbours."""
 
     positions: np.ndarray  # float64 (q, 2), metres
-    anchors: np.ndarray  # int (q,): the neighbour, of k, from which the estimate began
-    weights: np.ndarray  # float64 (q, k), sum 1; 0 where there is no neighbour
-    distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite where there is no neighbour
-    features: np.ndarray  # float64 (q, 3): what tells right estimates from wrong ones, see FEATURES
+    anchors: np.ndarray  # int (q,): the neighbour, of k, from which mean shift began
+    weights: np.ndarray  # float64 (q, k), each row sums to 1; 0: no neighbour
+    distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite: no neighbour
+    features: np.ndarray  # float64 (q, 3): they tell right estimates from wrong ones, see FEATURES
 
-    def errors(self, truth):
-        """Metres between the estimates and the truth, float64 (q, 2): float64 (q,)."""
+    def errors(self, truth: np.ndarray) -> np.ndarray:
+        """Metres between the estimates and the truth: float64 (q,). truth: float64 (q, 2), metres."""
         return np.linalg.norm(self.positions - truth, axis=1)
 
-    def of(self, rows):
+    def of(self, rows: slice | np.ndarray) -> "Estimates":
         """The Estimates of some of the photos."""
         return Estimates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
@@ -43,14 +42,18 @@ class Estimates:
 FEATURES = ("support", "similarity", "lead")
 
 
-def estimate_positions(positions, similarities, method="cluster", radius=25.0):
-    """The Estimates of photos from their neighbours.
+def estimate_positions(
+    positions: np.ndarray, similarities: np.ndarray, method: str = "cluster", radius: float = 25.0
+) -> Estimates:
+    """Estimates the positions of photos from their neighbours.
 
-    positions: float64 (q, k, 2), metres, the most similar first; similarities: (q, k), cosines, -inf where there is no
-    neighbour (the first is always there); method: "cluster", or "nearest": the first neighbour's position, as
-    published; radius: metres round the estimate within which a neighbour supports it. Features: the weight of the
-    neighbours that support the estimate; the best similarity among them; how much that is above the best similarity of
-    the others (of the last neighbour if there are no others).
+    positions: float64 (q, k, 2), metres, the most similar neighbour first
+    similarities: (q, k), cosines; -inf: no neighbour (there is always a first one)
+    method: "cluster", or "nearest": the first neighbour's position, as published
+    radius: metres around the estimate within which a neighbour supports it
+
+    The features are the weight of the supporting neighbours, the best similarity among them, and how much that is above
+    the best similarity of the others (of the last neighbour, if there are no others).
     """
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}")
@@ -77,8 +80,11 @@ def estimate_positions(positions, similarities, method="cluster", radius=25.0):
     return Estimates(estimates, anchors, weights, distances, features)
 
 
-def vote_weights(similarities):
-    """float64 (q, k) from similarities (q, k), descending, -inf where there is no neighbour: each row sums to 1."""
+def vote_weights(similarities: np.ndarray) -> np.ndarray:
+    """The weights of neighbours' votes: float64 (q, k); each row sums to 1.
+
+    similarities: (q, k), descending; -inf: no neighbour.
+    """
     there = np.isfinite(similarities)
     first = similarities[:, :1]
     scale = first - np.min(similarities, axis=1, where=there, initial=np.inf, keepdims=True)
@@ -87,8 +93,8 @@ def vote_weights(similarities):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _densest(positions, weights):
-    """(modes float64 (q, 2), the neighbours that they began from int (q,)) of weighted points (q, k, 2)."""
+def _densest(positions: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Modes of weighted points (q, k, 2): (float64 (q, 2), the neighbours that they began from, int (q,))."""
     between = ((positions[:, :, None] - positions[:, None]) ** 2).sum(axis=-1)  # (q, k, k)
     density = np.where(weights > 0, (_kernel(between) * weights[:, None]).sum(axis=-1), -1)
     anchors = density.argmax(axis=1)
@@ -102,17 +108,18 @@ def _densest(positions, weights):
     return modes, anchors
 
 
-def _kernel(squared):
+def _kernel(squared: np.ndarray) -> np.ndarray:
     return np.exp(-squared / (2 * KERNEL**2))
 
 
-def far_distances(estimates, database, radius):
-    """How far the truth may lie if it is not within `radius` metres of the estimate: (distances float64 (q, a),
-    ascending, their cumulative weights (q, a)).
+def far_distances(estimates: Estimates, database: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far away the truth may lie if it is not within `radius` metres of the estimate.
 
-    Half of the weight is that of the neighbours' votes beyond the radius, half that of the database's images beyond it,
-    all alike; either alone if there are no others. database: float64 (n, 2), the positions of the database, or of a
-    sample of it. Where nothing lies beyond the radius all distances are the radius.
+    Half of the weight goes to the neighbours' votes beyond the radius, the other half to the database's images beyond
+    it, all alike. If one kind is missing, the other has all the weight. If nothing lies beyond the radius, all
+    distances are the radius. database: float64 (n, 2), the positions of the database, or of a sample of it.
+
+    Returns (distances float64 (q, a), ascending; their cumulative weights (q, a)).
     """
     spread = np.linalg.norm(database[None] - estimates.positions[:, None], axis=2)
     distances = np.concatenate([np.where(np.isfinite(estimates.distances), estimates.distances, 0), spread], axis=1)
@@ -126,7 +133,7 @@ def far_distances(estimates, database, radius):
     return distances, np.cumsum(weights, axis=1)
 
 
-def _share(weights):
-    """Rows divided by their sums; rows of zeros stay so."""
+def _share(weights: np.ndarray) -> np.ndarray:
+    """Divides rows by their sums; rows of zeros stay zeros."""
     total = weights.sum(axis=1, keepdims=True)
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)

@@ -1,27 +1,30 @@
-"""The reliability diagram: predicted confidences and radii against what was observed on the half that they were not
-fitted on.
-"""
+"""Draws the reliability diagram: confidences and radii against what was observed on the other half."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localization.calibration import LEVELS, WINDOWS
+from localization.calibration import LEVELS, WINDOWS, Checked
 from support.errors import UserError
 from support.files import replacing
 
-_BINS = 6  # of equally many queries
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes  # it is not always installed
+
+_BINS = 6  # with as many queries each
 _CURVE = np.linspace(0.02, 0.98, 49)
 
 
-def check_drawing():
-    """Raises UserError if matplotlib is absent: said before the work, not after it."""
+def check_drawing() -> None:
+    """Raises UserError if matplotlib is not installed: before the work, not after it."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise UserError("the reliability diagram needs matplotlib: pip install -r requirements-report.txt") from error
 
 
-def draw_reliability(checked, threshold, path):
-    """Writes a PNG. checked: calibration.Checked; threshold: metres."""
+def draw_reliability(checked: Checked, threshold: float, path: str) -> None:
+    """Writes the diagram as a PNG. threshold: metres within which an estimate is right. Raises UserError."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -35,7 +38,7 @@ def draw_reliability(checked, threshold, path):
         figure.savefig(temporary, format="png")
 
 
-def _draw_confidence(axes, checked, threshold):
+def _draw_confidence(axes: "Axes", checked: Checked, threshold: float) -> None:
     right = checked.errors <= threshold
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
     for rows in np.array_split(np.argsort(checked.confidence, kind="stable"), min(_BINS, len(right))):
@@ -61,7 +64,7 @@ def _draw_confidence(axes, checked, threshold):
     axes.legend(loc="upper left", fontsize=9)
 
 
-def _draw_radii(axes, checked):
+def _draw_radii(axes: "Axes", checked: Checked) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
     axes.plot(
         _CURVE,
@@ -94,8 +97,8 @@ def _draw_radii(axes, checked):
     axes.legend(loc="lower right", fontsize=9)
 
 
-def _interval(successes):
-    """The 95% interval of Wilson of a share."""
+def _interval(successes: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927)."""
     n, share, z = len(successes), np.mean(successes), 1.96
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

@@ -1,4 +1,4 @@
-"""From a database's metres to latitude and longitude, by what the name of an image beside the point says."""
+"""From a database's metres to latitude and longitude, by the name of a nearby image."""
 
 import math
 
@@ -11,21 +11,20 @@ _ZONE_NUMBER, _ZONE_LETTER, _LATITUDE, _LONGITUDE = map(
 _DEGREE = 111_195.0  # metres of latitude, on a sphere
 
 
-def to_latlon(east, north, name):
-    """(latitude, longitude, zone) of a point, degrees and a text as "32U"; each None where the name does not say.
+def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float | None, str | None]:
+    """(latitude, longitude, zone) of a point: degrees, and a text such as "32U". None: the name does not say.
 
-    name: the `@` name of an image within some hundred metres of the point. Without a zone that the point can lie in,
-    the latitude and longitude are the image's own, moved by the metres between: the directions of a UTM grid are up to
-    3 degrees off, 5 cm a metre.
+    If the name has no zone that the point can lie in, the image's own latitude and longitude are moved by the metres
+    between. A UTM grid is turned by up to 3 degrees, which makes 5 cm a metre.
+
+    east, north: metres; name: the `@` name of an image within some hundred metres of the point.
     """
     fields = name.split("@") + [""] * len(FIELDS)
     if fields[_ZONE_NUMBER].isdecimal() and fields[_ZONE_LETTER]:
         try:
             position = utm_to_latlon(east, north, int(fields[_ZONE_NUMBER]), fields[_ZONE_LETTER])
             return *position, f"{int(fields[_ZONE_NUMBER])}{fields[_ZONE_LETTER].upper()}"
-        except (
-            UserError
-        ):  # a set in the zone of its first photo may lie beyond what utm takes, and a letter may be none
+        except UserError:  # the letter is no zone's, or the database is too far from the zone of its first photo
             pass
     latitude, longitude, own_east, own_north = (
         _number(fields[index]) for index in (_LATITUDE, _LONGITUDE, EAST, NORTH)
@@ -36,7 +35,7 @@ def to_latlon(east, north, name):
     return latitude + (north - own_north) / _DEGREE, (longitude + 180) % 360 - 180, None
 
 
-def _number(text):
+def _number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:

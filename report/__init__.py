@@ -1,3 +1,1 @@
-"""The pages that scripts write: an evaluation, localized photos, a run's curves, each one HTML file that needs no
-network.
-"""
+"""The pages that scripts write: evaluations, localized photos, training curves. Each is one HTML file."""

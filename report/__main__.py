@@ -9,7 +9,8 @@ from report.training import METRICS, read_metrics, write_training_report
 from support.errors import UserError
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs python -m report. argv: its arguments (default: those of the command line)."""
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="output folder of a run of train.py, with its metrics.csv"

@@ -1,5 +1,6 @@
 """The page of one or several evaluations: recalls, errors, similarities, a map, misses, and two models compared."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ from report import curves
 from report.page import lettered, packed, write_page
 from report.thumbnails import thumbnail
 from report.training import best_epochs, training_data
-from test import TestResult, paired_difference
+from retrieval.recalls import paired_difference
+from test import TestResult
 
 MAP_POINTS = 100_000  # database positions drawn; more are merged by cells
 _MISSES, _PREDICTIONS = 12, 3  # shown as pictures: misses an evaluation, predictions a miss
@@ -25,13 +27,22 @@ class Evaluation:
     result: TestResult
 
 
-def write_report(path, evaluations, settings=(), runs=None, seed=0):
-    """Writes the page of evaluations, one self-contained HTML file. Raises UserError when Jinja2 is missing or the disk
-    refuses.
+def write_report(
+    path: str,
+    evaluations: list[Evaluation],
+    settings: Iterable[tuple[str, str]] = (),
+    runs: dict[str, dict] | None = None,
+    seed: int = 0,
+) -> None:
+    """Writes the page of evaluations, one self-contained HTML file.
 
-    evaluations: list of Evaluation. The first one's model is the reference; where another model was tested on the same
-    test set, the two are compared by paired bootstrap (seed). settings: pairs (label, value) shown as they are; runs:
-    {name: columns} of training runs, as report.training.read_metrics gives them.
+    path: of the page
+    evaluations: the model of the first one is compared with each other model on the same test set
+    settings: pairs (label, value), shown as they are
+    runs: {name: columns} of training runs, as report.training.read_metrics gives them
+    seed: of the paired bootstrap
+
+    Raises UserError if Jinja2 is missing or the disk refuses.
     """
     letters = lettered(dict.fromkeys(evaluation.model for evaluation in evaluations))
     models, names = list(letters), list(dict.fromkeys(evaluation.name for evaluation in evaluations))
@@ -69,14 +80,14 @@ def write_report(path, evaluations, settings=(), runs=None, seed=0):
     )
 
 
-def _thresholds(evaluations):
+def _thresholds(evaluations: list[Evaluation]) -> str:
     return " and ".join(
         f"{metres:g}" for metres in sorted({evaluation.dataset.positive_dist_threshold for evaluation in evaluations})
     )
 
 
-def _part(evaluation, label, set_index, model_index):
-    """What the page shows of one evaluation: "table" and words for the template, "data" for the charts."""
+def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) -> dict:
+    """What the page shows of one evaluation: words and rows for the template, and "data" for the charts."""
     dataset, result = evaluation.dataset, evaluation.result
     metres = curves.errors(dataset, result)
     n, recalls, intervals = curves.recall_at_n(dataset, result)
@@ -124,8 +135,8 @@ def _part(evaluation, label, set_index, model_index):
     }
 
 
-def _recall_rows(result):
-    """Of each recall value: n, and the recall, its interval and the recall of queries with positives in percent."""
+def _recall_rows(result: TestResult) -> list[dict]:
+    """For each recall value: n, the recall, its interval, and the recall of queries with positives, in percent."""
     return [
         {
             "n": n,
@@ -140,7 +151,7 @@ def _recall_rows(result):
     ]
 
 
-def _unreadable(dataset, result):
+def _unreadable(dataset: TestDataset, result: TestResult) -> dict:
     """The first images that could not be read, with reasons, and how many there are."""
     named = [
         (images.path(index), reason)
@@ -153,8 +164,8 @@ def _unreadable(dataset, result):
     return {"count": len(named), "first": named[:20]}
 
 
-def _query_data(evaluation, first_errors, similarity):
-    """Each query's first prediction, for the map: arrays in the order of the queries, and the names that they point to."""
+def _query_data(evaluation: Evaluation, first_errors: np.ndarray, similarity: np.ndarray | None) -> dict:
+    """Each query's first prediction, for the map: arrays in the order of the queries, and the names they point to."""
     dataset, predicted = evaluation.dataset, evaluation.result.predictions[:, 0]
     shown, rows = np.unique(predicted[predicted >= 0], return_inverse=True)
     pointers = np.full(len(predicted), -1)
@@ -170,8 +181,8 @@ def _query_data(evaluation, first_errors, similarity):
     }
 
 
-def _map(evaluation):
-    """A test set's positions, relative to a corner: metres, float32, within a centimetre up to 100 km from it."""
+def _map(evaluation: Evaluation) -> dict:
+    """A test set's positions in metres from a corner: float32 keeps centimetres up to 100 km."""
     dataset, origin = evaluation.dataset, _origin(evaluation.dataset)
     database, cell = curves.merged_positions(dataset.database_utms - origin, MAP_POINTS)
     return {
@@ -185,12 +196,12 @@ def _map(evaluation):
     }
 
 
-def _origin(dataset):
+def _origin(dataset: TestDataset) -> np.ndarray:
     return np.floor(np.minimum(dataset.database_utms.min(axis=0), dataset.queries_utms.min(axis=0)))
 
 
-def _comparisons(evaluations, letters, seed):
-    """The first model against each other one, on each test set that both were tested on."""
+def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: int) -> Iterator[dict]:
+    """Compares the first model with each other one, on each test set that both were tested on."""
     reference = next(iter(letters))
     first = {evaluation.name: index for index, evaluation in enumerate(evaluations) if evaluation.model == reference}
     for index, other in enumerate(evaluations):
@@ -220,9 +231,10 @@ def _comparisons(evaluations, letters, seed):
         }
 
 
-def _misses(evaluation):
-    """The misses with the most similar first predictions, as pictures; queries that have no positives or no prediction
-    are skipped.
+def _misses(evaluation: Evaluation) -> dict:
+    """The misses with the most similar first predictions, as pictures.
+
+    Queries without positives, or without predictions, are skipped.
     """
     dataset, result = evaluation.dataset, evaluation.result
     has_positives = np.array([len(positives) > 0 for positives in dataset.positives_per_query])
@@ -237,11 +249,11 @@ def _misses(evaluation):
     }
 
 
-def _miss(dataset, result, query, rank):
-    """A query, its first predictions, and the positive that was found first, or else lies nearest."""
+def _miss(dataset: TestDataset, result: TestResult, query: int, rank: int) -> dict:
+    """A query, its first predictions, and the positive that was found first (if none was, the nearest one)."""
     positives = dataset.positives_per_query[query]
 
-    def image(index, caption, right):
+    def image(index: int, caption: str, right: bool) -> dict:
         metres = np.linalg.norm(dataset.database_utms[index] - dataset.queries_utms[query])
         return {
             "name": dataset.database.names[index],
@@ -271,12 +283,12 @@ def _miss(dataset, result, query, rank):
     return {"name": dataset.queries.names[query], "picture": thumbnail(dataset.queries.path(query)), "shown": shown}
 
 
-def _metres(value):
-    """A distance in words."""
+def _metres(value: float) -> str:
+    """A distance as the page shows it; "none" for an infinite one."""
     if np.isinf(value):
         return "none"
     return f"{value / 1000:.1f} km" if value >= 1000 else f"{value:.0f} m" if value >= 10 else f"{value:.1f} m"
 
 
-def _rounded(values, digits=4):
+def _rounded(values: np.ndarray, digits: int = 4) -> list:
     return np.round(np.asarray(values, np.float64), digits).tolist()

@@ -1,5 +1,6 @@
-"""The page of localized photos: estimates, radii, the nearest images, and the photos' own positions for comparison."""
+"""The page of localized photos: estimates, radii, neighbours, and the photos' own positions for comparison."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,25 +14,26 @@ _NEIGHBOURS = 5  # pictures beside a photo
 
 @dataclass
 class LocalizedPhoto:
-    """What localization says of one photo, in plain values."""
+    """Where one photo was taken, in plain values."""
 
     path: str
-    latitude: float | None  # degrees (WGS 84) of the estimate; None if there is none
+    latitude: float | None  # degrees (WGS 84) of the estimate; None: there is no estimate
     longitude: float | None
     east: float | None  # UTM metres, in the database's zone
     north: float | None
-    radius_m: float | None = None  # that the true position is estimated to lie within; None if it is not calibrated
-    confidence: float | None = None  # 0 to 1; None if it is not calibrated
+    radius_m: float | None = None  # the true position is likely within it; None: not calibrated
+    confidence: float | None = None  # 0 to 1; None: not calibrated
     neighbours: tuple = ()  # (path, cosine similarity, east m, north m), the most similar first
     own: tuple | None = None  # (latitude, longitude, east m, north m) of the photo's own GPS
     reason: str = ""  # why there is no estimate
 
 
-def write_localization_report(path, photos, settings=()):
-    """Writes the page of localized photos, one self-contained HTML file. Raises UserError when Jinja2 is missing or the
-    disk refuses.
+def write_localization_report(
+    path: str, photos: list[LocalizedPhoto], settings: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Writes the page of localized photos, one self-contained HTML file.
 
-    photos: list of LocalizedPhoto; settings: pairs (label, value) shown as they are.
+    settings: pairs (label, value), shown as they are. Raises UserError if Jinja2 is missing or the disk refuses.
     """
     errors = [_error(photo) for photo in photos]
     known = [error for error in errors if error is not None]
@@ -70,8 +72,8 @@ def write_localization_report(path, photos, settings=()):
     )
 
 
-def _error(photo):
-    """Metres from the estimate to the photo's own GPS position; None without one of them."""
+def _error(photo: LocalizedPhoto) -> float | None:
+    """Metres from the estimate to the photo's own GPS position; None if one of them is missing."""
     return (
         None
         if photo.own is None or photo.east is None
@@ -79,10 +81,10 @@ def _error(photo):
     )
 
 
-def _data(photo):
-    """What the map shows of a photo: metres east and north of the estimate."""
+def _data(photo: LocalizedPhoto) -> dict:
+    """What the map shows of a photo, in metres east and north of the estimate."""
 
-    def relative(east, north):
+    def relative(east: float, north: float) -> list[float]:
         return [round(float(east - photo.east), 2), round(float(north - photo.north), 2)]
 
     return {

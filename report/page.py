@@ -1,8 +1,10 @@
-"""One HTML file with all that it needs inside: style, scripts, data and thumbnails. Equal input gives equal bytes."""
+"""Writes HTML files that hold all they need: style, scripts, data, thumbnails. Equal input gives equal bytes."""
 
 import base64
 import os
 import string
+from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 
@@ -13,23 +15,22 @@ _HERE = os.path.dirname(__file__)
 _INSTALL = "pip install -r requirements-report.txt"
 
 
-def check_report(path, flag="--report"):
-    """Raises UserError if a page cannot be written to path, said before hours of work: Jinja2 is missing, or the folder
-    is.
-    """
+def check_report(path: str, flag: str = "--report") -> None:
+    """Raises UserError if a page cannot be written: before hours of work. flag: that names the path."""
     _jinja2(flag)
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path) or not os.path.isdir(folder):
-        raise UserError(
-            f"{flag} {path}: {'that is a folder' if os.path.isdir(path) else f'there is no folder {folder}'}; name a file"
-        )
+        problem = "that is a folder" if os.path.isdir(path) else f"there is no folder {folder}"
+        raise UserError(f"{flag} {path}: {problem}; name a file")
     if not os.access(folder, os.W_OK):
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written to; name a file elsewhere")
 
 
-def write_page(path, template, **values):
-    """Renders a template of templates/ to a file. Whatever values hold is shown as text: Jinja2 escapes it in HTML and
-    in JSON. Raises UserError when Jinja2 is missing or the disk refuses.
+def write_page(path: str, template: str, **values) -> None:
+    """Renders a template of templates/ to a file.
+
+    Jinja2 escapes the values in HTML and in JSON, so they appear as text. Raises UserError if Jinja2 is missing or the
+    disk refuses.
     """
     jinja2 = _jinja2("the page")
     environment = jinja2.Environment(
@@ -42,18 +43,19 @@ def write_page(path, template, **values):
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     text = environment.get_template(template).render(values, static=_static)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)  # names that are no UTF-8 are shown with \udcXX
+        file.write(text)  # names that are not UTF-8 are shown with \udcXX
 
 
-def packed(values, dtype):
-    """An array as base64 of its little-endian bytes, which scripts read as a typed array: a third of JSON's size, and
-    no parsing.
+def packed(values: np.ndarray | list, dtype: str) -> str:
+    """Packs an array for the page's scripts: base64 of its little-endian bytes.
+
+    It has a third of JSON's size, and scripts need not parse it. dtype: as numpy names it.
     """
     return base64.b64encode(np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
 
 
-def lettered(names):
-    """{name: what it is called in charts}: A, B, ... where there are several, itself where it is alone."""
+def lettered(names: Iterable[str]) -> dict[str, str]:
+    """{name: its label in charts}: A, B, ... if there are several, else the name itself."""
     names = list(names)
     letters = [
         string.ascii_uppercase[index % 26] + (str(index // 26) if index >= 26 else "") for index in range(len(names))
@@ -61,13 +63,13 @@ def lettered(names):
     return dict(zip(names, letters if len(names) > 1 else names, strict=True))
 
 
-def _static(name):
-    """The text of a file of static/, to stand inside a page as it is."""
+def _static(name: str) -> str:
+    """The text of a file of static/, which is put into pages as it is."""
     with open(os.path.join(_HERE, "static", name), encoding="utf-8") as file:
         return _jinja2("the page").utils.markupsafe.Markup(file.read())
 
 
-def _jinja2(what):
+def _jinja2(what: str) -> ModuleType:
     try:
         import jinja2
         import jinja2.utils

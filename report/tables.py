@@ -1,27 +1,31 @@
-"""Recalls of several test sets in one table, beside what was published."""
+"""Recalls of several test sets in one table, beside the published ones."""
 
 import csv
 import logging
 
 from datasets import protocols
+from datasets.test_dataset import TestDataset
+from datasets.test_sets import TestSet
 from support.files import replacing
+from test import TestResult
 
 _SHOWN = (1, 5, 10, 20)  # recalls of the table; the CSV has all
 
 
 class RecallTable:
-    """A table that grows by a test set; its CSV is whole after each.
+    """A table with a row for each test set. Its CSV is written again after each.
 
-    path: of the CSV; model: what --resume_model names, for the published figures.
+    path: of the CSV; model: the value of --resume_model, for the published figures.
     """
 
-    def __init__(self, path, model=None):
+    def __init__(self, path: str, model: str | None = None):
         self.path, self.model = path, protocols.published_model(model)
         self._rows, self._records = [], []
 
-    def add(self, test_set, dataset, result):
-        """test_set: datasets.test_sets.TestSet; dataset: its TestDataset; result: its TestResult. Warns where the test
-        is not the published one; then there is no published figure.
+    def add(self, test_set: TestSet, dataset: TestDataset, result: TestResult) -> None:
+        """Adds a row, and writes the CSV. dataset, result: of the test set. Raises UserError if the disk refuses.
+
+        Warns if the test is not the published one; then the row has no published figure.
         """
         published = self._published(test_set, dataset)
         cells = [
@@ -56,7 +60,7 @@ class RecallTable:
             writer.writeheader()
             writer.writerows(self._records)
 
-    def _published(self, test_set, dataset):
+    def _published(self, test_set: TestSet, dataset: TestDataset) -> float | None:
         if test_set.protocol is None:
             return None
         different = protocols.differences(test_set.protocol, len(dataset.queries), len(dataset.database))

@@ -10,8 +10,8 @@ from datasets.images import ImageError, open_rgb
 _HEIGHT, _MAX_WIDTH, _QUALITY = 132, 264, 70  # pixels; a wide panorama is cut to its middle
 
 
-def thumbnail(path):
-    """{"uri", "width", "height"} of an image file as a small JPEG, about 5 kB; {"reason"} if it cannot be read."""
+def thumbnail(path: str) -> dict:
+    """An image file as a small JPEG, about 5 kB: {"uri", "width", "height"}; {"reason"} if it cannot be read."""
     try:
         image = open_rgb(path)
     except ImageError as error:

@@ -10,8 +10,8 @@ from support.errors import UserError
 METRICS = "metrics.csv"
 
 
-def read_metrics(path):
-    """{column: [numbers, None where there is none]} of a metrics.csv, of which `epoch` counts from 1. Raises UserError."""
+def read_metrics(path: str) -> dict[str, list]:
+    """Reads a metrics.csv: {column: [numbers]}; None: no number. `epoch` counts from 1. Raises UserError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -26,8 +26,8 @@ def read_metrics(path):
     return columns
 
 
-def training_data(runs):
-    """What the page's training charts show. runs: {name: columns as of read_metrics()}."""
+def training_data(runs: dict[str, dict]) -> list[dict]:
+    """What the page's training charts show. runs: {name: columns as of read_metrics}."""
     letters = lettered(runs)
     return [
         {
@@ -40,9 +40,10 @@ def training_data(runs):
     ]
 
 
-def best_epochs(runs):
-    """For each run what its best validation was: [{"name", "epochs", "epoch", "recall", "loss"}]; epoch None if there
-    is no recall.
+def best_epochs(runs: dict[str, dict]) -> list[dict]:
+    """The best validation of each run: [{"name", "epochs", "epoch", "recall", "loss"}].
+
+    epoch and recall are None if no recall is known. runs: {name: columns as of read_metrics}.
     """
     lines, letters = [], lettered(runs)
     for name, columns in runs.items():
@@ -60,8 +61,8 @@ def best_epochs(runs):
     return lines
 
 
-def write_training_report(path, runs):
-    """Writes the page of training runs. runs: {name: columns as of read_metrics()}, at least one."""
+def write_training_report(path: str, runs: dict[str, dict]) -> None:
+    """Writes the page of training runs. runs: {name: columns as of read_metrics}, at least one. Raises UserError."""
     write_page(
         path,
         "training.html",
@@ -72,13 +73,13 @@ def write_training_report(path, runs):
     )
 
 
-def beside_checkpoint(path):
-    """The metrics.csv of the run that a checkpoint lies in, or None."""
+def beside_checkpoint(path: str) -> str | None:
+    """The metrics.csv beside a checkpoint; None if there is none."""
     metrics = os.path.join(os.path.dirname(path), METRICS)
     return metrics if os.path.isfile(path) and os.path.isfile(metrics) else None
 
 
-def _number(text):
-    """A float, or None for what is empty or not finite: JSON has neither."""
+def _number(text: str) -> float | None:
+    """A float; None if the text is empty or not finite, because JSON has no NaN."""
     value = float(text) if text else math.nan
     return value if math.isfinite(value) else None

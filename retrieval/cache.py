@@ -1,47 +1,57 @@
-"""Descriptors kept between runs: one store for each network, image list and settings, within a size."""
+"""Keeps descriptors between runs: a store for each network, image list and settings, up to a total size."""
 
 import contextlib
 import errno
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 
 import distributed
+from datasets.test_dataset import ImageFolder
+from model.network import GeoLocalizationNet
+from retrieval.descriptors import ExtractionOptions
 from retrieval.identity import identify, identity_key
 from retrieval.sharded import shared_store
-from retrieval.store import FolderStore, block_size, create_store, header_path, temporary_store
+from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, header_path, temporary_store
 from support.errors import UserError
 from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
 FOLDER = os.path.join("cache", "descriptors")
 _BUILDING, _REMOVED = ".building", ".removed"
-_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # what need not stop a run that has a cache by default
+_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # errors that do not stop a run: the cache is a default
 
 
 class DescriptorCache:
-    """Gives stores for descriptors: one that was made before, one to go on with, or an empty one.
+    """Gives stores for descriptors: complete ones, interrupted ones to go on with, or empty ones.
 
-    folder: where they are kept, None for temporary ones; limit: bytes that the folder may hold, None for any number;
-    dtype: "float32" or "float16".
+    folder: where stores are kept; None: they are temporary
+    limit: bytes that the folder may hold; None: any number
+    dtype: "float32" or "float16"
     """
 
-    def __init__(self, folder=None, limit=None, dtype="float32"):
+    def __init__(self, folder: str | None = None, limit: int | None = None, dtype: str = "float32"):
         self.folder, self.limit, self.dtype = folder, limit, dtype
 
-    def store(self, network, images, batch_size, device, dtype):
-        """A context manager of the store for the descriptors of an ImageFolder, a sharded one of many ranks. As long as
-        the context lasts no other process removes it or writes to it.
+    def store(
+        self, network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions
+    ) -> AbstractContextManager[DescriptorStore]:
+        """A context manager with the store for the descriptors of a folder's images; a sharded one on several ranks.
 
-        network, batch_size, device, dtype: as in extract_descriptors. Raises UserError when the disk refuses.
+        Within the context no other process removes the store or writes to it. Parameters as in extract_descriptors.
+        Raises UserError if the disk refuses.
         """
-        block, dim = block_size(batch_size, len(images)), network.fc_output_dim
-        whole = self._whole_store(network, images, batch_size, device, dtype, block)
-        return shared_store(whole, len(images), dim, self.dtype, block)
+        block = block_size(options.batch_size, len(images))
+        whole = self._whole_store(network, images, options, block)
+        return shared_store(whole, len(images), network.fc_output_dim, self.dtype, block)
 
     @contextlib.contextmanager
-    def _whole_store(self, network, images, batch_size, device, dtype, block):
+    def _whole_store(
+        self, network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions, block: int
+    ) -> Iterator[DescriptorStore]:
         dim = network.fc_output_dim
         size = len(images) * dim * np.dtype(self.dtype).itemsize
         if self.folder is None or not self._may_hold(size, images.folder):
@@ -55,7 +65,7 @@ class DescriptorCache:
             "num_images": len(images),
             "dim": dim,
             "block_size": block,
-            "identity": identify(network, images, batch_size, device, dtype),
+            "identity": identify(network, images, options),
         }
         name = f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
         lock = FileLock(os.path.join(self.folder, name + LOCK))
@@ -70,7 +80,7 @@ class DescriptorCache:
         finally:
             lock.release(remove=not os.path.isdir(os.path.join(self.folder, name)))
 
-    def _may_hold(self, size, folder):
+    def _may_hold(self, size: int, folder: str) -> bool:
         if self.limit is None or size <= self.limit:
             return True
         logging.info(
@@ -79,9 +89,10 @@ class DescriptorCache:
         )
         return False
 
-    def _open(self, name, lock, header, images):
-        """The store of that name, under its lock: shared as soon as it is complete, until then held alone. A temporary
-        one where none can be had.
+    def _open(self, name: str, lock: FileLock, header: dict, images: ImageFolder) -> DescriptorStore:
+        """Opens or makes the store of a name, under its lock; gives a temporary one if the folder cannot be used.
+
+        The lock is exclusive until the store is complete, and shared from then on.
         """
         path, reason = os.path.join(self.folder, name), f"that computes the descriptors of {images.folder}"
         try:
@@ -110,13 +121,13 @@ class DescriptorCache:
         if store is None:
             self._make_room(header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize)
             store = create_store(path, images.names, header)
-        if store.complete:  # another process was at work
+        if store.complete:  # another process completed it meanwhile
             lock.share()
         store.when_complete = lock.share
         return _opened(store, images)
 
-    def _make_room(self, needed):
-        """Removes the least recently used stores, until `needed` more bytes fit; those in use stay."""
+    def _make_room(self, needed: int) -> None:
+        """Removes the least recently used stores until `needed` more bytes fit. Stores in use stay."""
         if self.limit is None:
             return
         stores = sorted(self._kept())
@@ -127,24 +138,25 @@ class DescriptorCache:
             if self._remove_unused(name):
                 total -= size
                 logging.info(
-                    f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: the cache may hold "
-                    f"{self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
+                    f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: "
+                    f"the cache may hold {self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
                 )
         if total + needed > self.limit:
             logging.info(
-                f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: the rest is in use"
+                f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: "
+                "the rest is in use"
             )
 
-    def _kept(self):
+    def _kept(self) -> Iterator[tuple[float, int, str]]:
         """(when last used, bytes, name) of every store, once what killed processes left is removed."""
         remove_leftovers(self.folder, _name_of_leftover)
         for entry in list(os.scandir(self.folder)):
             if not entry.is_dir(follow_symlinks=False) or _name_of_leftover(entry.name):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # removed this moment by another process
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
 
-    def _remove_unused(self, name):
+    def _remove_unused(self, name: str) -> bool:
         """Removes a store, unless a process uses it or it is another user's. Returns whether it did."""
         path = os.path.join(self.folder, name)
         try:
@@ -156,24 +168,25 @@ class DescriptorCache:
             return False
 
 
-def _opened(store, images):
+def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     with contextlib.suppress(OSError):  # another user's
         os.utime(header_path(store.folder))  # what _last_used reads
     if store.complete:
         logging.info(f"The descriptors of {images.folder} are read from {store.folder}")
     elif store.done:
         logging.info(
-            f"Going on with the descriptors of {images.folder} in {store.folder}: {len(store.done)} of {store.num_blocks} blocks "
-            "are there"
+            f"Going on with the descriptors of {images.folder} in {store.folder}: "
+            f"{len(store.done)} of {store.num_blocks} blocks are there"
         )
     else:
         logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
 
 
-def _load(path, header):
-    """(the store, "") if there is one that is sound and has this header, (None, "") if there is none, else (None, what
-    is wrong).
+def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
+    """Opens the store at a path if it has this header.
+
+    Returns (the store, ""); (None, "") if there is no store; (None, problem) if it cannot be used.
     """
     if not os.path.isdir(path):
         return None, ""
@@ -187,20 +200,20 @@ def _load(path, header):
     return store, ""
 
 
-def _name_of_leftover(entry):
+def _name_of_leftover(entry: str) -> str:
     """The name of the store that a folder is being built for, or was removed from; "" for other folders."""
     name, end = os.path.splitext(entry)
     return name if end in (_BUILDING, _REMOVED) else ""
 
 
-def _last_used(path):
+def _last_used(path: str) -> float:
     try:
         return os.stat(header_path(path)).st_mtime
     except FileNotFoundError:
-        return 0.0  # no store: the first to go
+        return 0.0  # no store: removed first
 
 
-def _remove(path):
+def _remove(path: str) -> None:
     """Removes a store: its folder disappears at once, its files in a while."""
     left = path + _REMOVED
     shutil.rmtree(left, ignore_errors=True)

@@ -2,51 +2,69 @@
 
 import contextlib
 import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 import distributed
+from datasets.test_dataset import ImageFolder
 from model.inference import Describer
-from retrieval.store import block_size, temporary_store
+from model.network import GeoLocalizationNet
+from retrieval.store import DescriptorStore, block_size, temporary_store
 from support.errors import UserError
 from support.workers import explaining_lost_workers, make_workers_loader
 
+_WAITING = 4  # batches of images that may wait for others of their size
+
+
+@dataclass(frozen=True)
+class ExtractionOptions:
+    """How descriptors are extracted."""
+
+    batch_size: int = 16
+    device: torch.device | str = "cpu"  # that the network is on
+    num_workers: int = 0  # processes that read images; results do not depend on it
+    dtype: torch.dtype = torch.float32  # that the backbone computes in
+
+
+_DEFAULTS = ExtractionOptions()
+
 
 def extract_descriptors(
-    network,
-    images,
-    batch_size=16,
-    device="cpu",
-    num_workers=0,
-    description="Descriptors",
-    dtype=torch.float32,
-    store=None,
-):
-    """Descriptors of an ImageFolder's images, which may have any sizes: images of one size share a batch.
+    network: GeoLocalizationNet,
+    images: ImageFolder,
+    options: ExtractionOptions = _DEFAULTS,
+    store: DescriptorStore | None = None,
+    description: str = "Descriptors",
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Computes the descriptors of images of any sizes; images of one size share a batch.
 
-    network: a GeoLocalizationNet on `device`, which stays as it is; dtype: what its backbone computes in; store: the
-    DescriptorStore that they go into (default: a temporary one), whose written blocks are not computed again. Returns
-    its memory-mapped (n, dim) descriptors in the order of the images and {index: reason} of the images that could not
-    be read, whose rows are zero. Raises UserError if a descriptor is not finite, or the disk refuses.
+    network: on options.device; it is not changed
+    images: the images of a folder
+    options: how to extract
+    store: receives the descriptors; the blocks that it has are not computed again (default: a temporary store)
+    description: names the progress bar
+
+    Returns memory-mapped descriptors (n, dim) in the order of the images, and {index: reason} of the unreadable images,
+    whose rows are zero. Raises UserError if a descriptor is not finite, or if the disk refuses.
     """
     if store is None:
-        with contextlib.closing(
-            temporary_store(len(images), network.fc_output_dim, block=block_size(batch_size, len(images)))
-        ) as store:
-            return extract_descriptors(network, images, batch_size, device, num_workers, description, dtype, store)
+        block = block_size(options.batch_size, len(images))
+        with contextlib.closing(temporary_store(len(images), network.fc_output_dim, block=block)) as store:
+            return extract_descriptors(network, images, options, store, description)
     pending = store.pending()
     if pending:
-        device = torch.device(device)
         loader = make_workers_loader(
             images,
-            num_workers,
-            batch_size=batch_size,
+            options.num_workers,
+            batch_size=options.batch_size,
             collate_fn=list,
             sampler=itertools.chain.from_iterable(map(store.rows, pending)),
         )
-        describe = Describer(network, device, dtype)
+        describe = Describer(network, torch.device(options.device), options.dtype)
         total = sum(len(store.rows(block)) for block in pending)
         with (
             explaining_lost_workers(),
@@ -54,16 +72,20 @@ def extract_descriptors(
         ):
             items = itertools.chain.from_iterable(loader)
             for block in pending:
-                store.write(block, *_extract_block(describe, images, items, store.rows(block), batch_size, progress))
+                rows = store.rows(block)
+                store.write(block, *_extract_block(describe, images, items, rows, options.batch_size, progress))
     if not store.complete:
         store.finish()
     return store.descriptors, store.unreadable
 
 
-def _extract_block(describe, images, items, rows, batch_size, progress):
-    """A block's descriptors, float32 (len(rows), dim), and {index: reason} of its unreadable images. items: (index,
-    image, reason) of these rows and of what follows them. A block's batches hold no image of another: so they are the
-    same wherever an extraction begins.
+def _extract_block(
+    describe: Describer, images: ImageFolder, items: Iterator, rows: range, batch_size: int, progress: tqdm
+) -> tuple[np.ndarray, dict[int, str]]:
+    """A block's descriptors, float32 (len(rows), dim), and {index: reason} of its unreadable images.
+
+    A batch never holds images of two blocks, so batches are the same wherever an extraction begins.
+    items: (index, image, reason) of these rows, and then of the rows that follow.
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
     for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable, progress):
@@ -77,10 +99,12 @@ def _extract_block(describe, images, items, rows, batch_size, progress):
     return descriptors, unreadable
 
 
-def _same_size_batches(items, batch_size, unreadable, progress):
-    """Regroups images: yields ([indices], uint8 (b, 3, H, W)) of one size each, b at most batch_size.
+def _same_size_batches(
+    items: Iterator, batch_size: int, unreadable: dict[int, str], progress: tqdm
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Regroups images: yields ([indices], uint8 (b, 3, H, W)), each of one size, with b at most batch_size.
 
-    At most 4 batches of images wait for fellows of their size; then the largest group goes as it is.
+    At most _WAITING batches of images wait for others of their size; then the largest group goes as it is.
     """
     waiting = {}  # (H, W) -> [(index, image)]
     for index, image, reason in items:
@@ -92,11 +116,11 @@ def _same_size_batches(items, batch_size, unreadable, progress):
         waiting.setdefault(size, []).append((index, image))
         if len(waiting[size]) == batch_size:
             yield _stack(waiting.pop(size))
-        elif sum(map(len, waiting.values())) > 4 * batch_size:
+        elif sum(map(len, waiting.values())) > _WAITING * batch_size:
             yield _stack(waiting.pop(max(waiting, key=lambda size: len(waiting[size]))))
     for group in waiting.values():
         yield _stack(group)
 
 
-def _stack(group):
+def _stack(group: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Tensor]:
     return [index for index, _ in group], torch.stack([image for _, image in group])

@@ -1,4 +1,4 @@
-"""What descriptors are a function of, as digests: two extractions of one identity give the same bits."""
+"""What descriptors depend on, as digests: two extractions of one identity give the same bits."""
 
 import hashlib
 import json
@@ -7,23 +7,25 @@ import os
 import PIL
 import torch
 
+from datasets.test_dataset import ImageFolder
+from model.network import GeoLocalizationNet
 from model.state_dicts import digest_tensors
+from retrieval.descriptors import ExtractionOptions
 
-_EXTRACTION = 2  # of what happens between a file and its descriptor: raise it when that changes descriptors
+_EXTRACTION = 2  # version of what happens between a file and its descriptor: raise it when descriptors change
 
 
-def identify(network, images, batch_size, device, dtype):
-    """The identity of the descriptors of an ImageFolder, as a dict for JSON.
+def identify(network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions) -> dict:
+    """The identity of the descriptors of a folder's images, as a dict for JSON.
 
-    network: a GeoLocalizationNet; dtype: what its backbone computes in. The batch size and the device are part of it,
-    since results depend on them in the last bits.
+    The batch size and the device are part of it, because results depend on them in the last bits.
     """
-    device = torch.device(device)
+    device = torch.device(options.device)
     settings = {
         "extraction": _EXTRACTION,
         "resize": images.resize,
-        "infer_dtype": str(dtype).removeprefix("torch."),
-        "batch_size": batch_size,
+        "infer_dtype": str(options.dtype).removeprefix("torch."),
+        "batch_size": options.batch_size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_tf32": torch.backends.cudnn.allow_tf32,
@@ -31,8 +33,8 @@ def identify(network, images, batch_size, device, dtype):
         "Pillow": PIL.__version__,
     }
     if device.type == "cpu":
-        settings["threads"] = torch.get_num_threads()  # a pass has as many images as their caches hold
-    if hasattr(images, "settings"):  # the images are changed before extraction, as by other images' colours
+        settings["threads"] = torch.get_num_threads()  # they decide how many images go through the network at once
+    if hasattr(images, "settings"):  # changed before extraction, as by --fda_queries
         settings |= {"changed": images.settings, "targets": images_digest(images.targets)}
     return {
         "weights": weights_digest(network),
@@ -42,21 +44,22 @@ def identify(network, images, batch_size, device, dtype):
     }
 
 
-def identity_key(identity):
+def identity_key(identity: dict) -> str:
     """16 hexadecimal digits of an identity, for file names."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def weights_digest(network):
+def weights_digest(network: GeoLocalizationNet) -> str:
     """SHA-256 over a network's architecture and its state_dict, wherever its tensors lie."""
     # the line breaks are part of the digests in stores of earlier versions
     state_dict = {f"\n{name}": tensor for name, tensor in network.state_dict().items()}
     return digest_tensors(state_dict, f"{network.backbone_name} {network.fc_output_dim}")
 
 
-def images_digest(images):
-    """SHA-256 over the names, sizes (bytes) and modification times (ns) of an ImageFolder's files, in order; a file
-    that is not there counts as such. It reads no image: about 4 microseconds each, from a warm cache.
+def images_digest(images: ImageFolder) -> str:
+    """SHA-256 over the names, sizes (bytes) and modification times (ns) of a folder's images, in order.
+
+    A missing file has no size or time, and counts too. No image is read: it takes about 4 microseconds each.
     """
     digest = hashlib.sha256()
     prefix = os.fsencode(os.path.join(images.folder, ""))

@@ -1,6 +1,4 @@
-"""Approximate nearest neighbours: any index of faiss's index_factory, built by blocks from a descriptor store and kept
-beside it.
-"""
+"""Approximate nearest neighbours by any index of faiss's index_factory, built from a store and kept beside it."""
 
 import contextlib
 import hashlib
@@ -8,11 +6,13 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterable, Iterator
 
 import faiss
 import numpy as np
 
 from retrieval import knn
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import read_object, replacing
 from support.locks import FileLock
@@ -20,14 +20,20 @@ from support.locks import FileLock
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16
 _VERSION = 1
-_TRAINING_BYTES = 1 << 29  # of float32 descriptors that an index is trained on, unless its cells need more
+_TRAINING_BYTES = 1 << 29  # of the float32 descriptors that an index is trained on; more if its cells need it
 _PER_CELL = 39  # training descriptors a cell, below which faiss warns
 _SAMPLED_QUERIES, _SAMPLED_RANKS = 100, 10
 
 
-def check_index(factory, nprobe, dim, num_images):
-    """Raises UserError if faiss cannot make such an index for dim-D descriptors of num_images images: said before hours
-    of extraction.
+def check_index(factory: str, nprobe: int | None, dim: int, num_images: int) -> None:
+    """Checks that faiss can make an index: before hours of extraction.
+
+    factory: a string of faiss's index_factory
+    nprobe: as in search_index
+    dim: of the descriptors
+    num_images: of the database
+
+    Raises UserError if it cannot.
     """
     index = _make(factory, dim)
     ivf = faiss.try_extract_index_ivf(index)
@@ -39,51 +45,69 @@ def check_index(factory, nprobe, dim, num_images):
         raise UserError(f"--faiss_index {factory!r}: an IVF index needs at least 1 cell")
     if ivf is not None and ivf.nlist > num_images:
         raise UserError(
-            f"--faiss_index {factory!r}: training its {ivf.nlist} cells needs at least as many images, and the database has "
-            f"{num_images}; ask for fewer, or leave it out for exact search"
+            f"--faiss_index {factory!r}: training its {ivf.nlist} cells needs at least as many images, "
+            f"and the database has {num_images}; ask for fewer, or leave it out for exact search"
         )
 
 
-def search_index(store, queries, k, factory, nprobe=None, exclude_database=(), exclude_queries=(), seed=0):
-    """As knn.search, with an approximate index of the descriptors of a DescriptorStore; logs its recall against exact
-    search.
+def search_index(
+    store: DescriptorStore,
+    queries: np.ndarray,
+    k: int,
+    factory: str,
+    nprobe: int | None = None,
+    exclude_queries: Iterable[int] = (),
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Searches an approximate index of a store's descriptors, as knn.search; logs its recall against exact search.
 
-    factory: a string of faiss's index_factory; nprobe: cells searched a query, for IVF indexes (default:
-    DEFAULT_NPROBE); seed: of the sample that the index is trained on, and of the queries that its recall is measured
-    on. The index is opened if it was kept beside the store, else built, and kept if the store is. Raises UserError when
-    faiss refuses.
+    An index that was kept beside the store is opened. Otherwise it is built, and kept if the store is.
+
+    store: of the database; its unreadable images are never retrieved
+    queries: (q, dim), float32 or float16
+    k: neighbours of each query
+    factory: a string of faiss's index_factory
+    nprobe: cells searched for each query, for IVF indexes (default: DEFAULT_NPROBE)
+    exclude_queries: indices of queries that retrieve nothing
+    seed: of the sample that the index is trained on, and of the queries that its recall is measured on
+
+    Returns (distances, neighbours) as knn.search. Raises UserError if faiss refuses.
     """
     queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(store.num_images, bool)
-    usable[list(exclude_database)] = False
+    usable[list(store.unreadable)] = False
     index = _open_or_build(store, factory, usable, seed)
     ivf = faiss.try_extract_index_ivf(index)
     if ivf is not None:
         ivf.nprobe = nprobe or DEFAULT_NPROBE
     with _refusing(factory):
         distances, positions = index.search(queries, k)
-    rows = np.append(np.flatnonzero(usable), -1)  # the index counts usable images alone; -1 stays -1
+    rows = np.append(np.flatnonzero(usable), -1)  # the index counts usable images only; -1 stays -1
     distances, neighbours = knn.exclude(distances, rows[positions], exclude_queries)
     _log_recall(
         store,
         queries,
         neighbours,
         f"{factory}" + (f", nprobe {ivf.nprobe}" if ivf is not None else ""),
-        exclude_database,
         exclude_queries,
         seed,
     )
     return distances, neighbours
 
 
-def _log_recall(store, queries, neighbours, name, exclude_database, exclude_queries, seed):
-    """Compares with exact search on a sample of queries: the share of the exact nearest, and of the 10 nearest, that
-    the index finds.
-    """
+def _log_recall(
+    store: DescriptorStore,
+    queries: np.ndarray,
+    neighbours: np.ndarray,
+    name: str,
+    exclude_queries: Iterable[int],
+    seed: int,
+) -> None:
+    """Logs how many of the exact nearest, and of the 10 nearest, neighbours the index finds for a sample of queries."""
     candidates = np.setdiff1d(np.arange(len(queries)), list(exclude_queries))
     sample = np.sort(np.random.default_rng(seed).permutation(candidates)[:_SAMPLED_QUERIES])
     ranks = min(_SAMPLED_RANKS, neighbours.shape[1])
-    _, exact = knn.search(store.descriptors, queries[sample], ranks, exclude_database)
+    _, exact = knn.search(store.descriptors, queries[sample], ranks, store.unreadable)
     pairs = list(zip(exact, neighbours[sample, :ranks], strict=True))
     nearest = np.mean([right[0] in found for right, found in pairs])
     shared = np.mean([np.isin(right[right >= 0], found).mean() for right, found in pairs])
@@ -93,7 +117,7 @@ def _log_recall(store, queries, neighbours, name, exclude_database, exclude_quer
     )
 
 
-def _open_or_build(store, factory, usable, seed):
+def _open_or_build(store: DescriptorStore, factory: str, usable: np.ndarray, seed: int) -> faiss.Index:
     if store.folder is None:
         return _build(store, factory, usable, seed)
     header = {
@@ -123,7 +147,7 @@ def _open_or_build(store, factory, usable, seed):
         lock.release(remove=True)
 
 
-def _build(store, factory, usable, seed):
+def _build(store: DescriptorStore, factory: str, usable: np.ndarray, seed: int) -> faiss.Index:
     """Trains an index on a sample of the usable descriptors, and adds them block by block."""
     num_usable = int(usable.sum())
     logging.info(f"Building the faiss index {factory} of {num_usable} descriptors")
@@ -140,8 +164,8 @@ def _build(store, factory, usable, seed):
     return index
 
 
-def _read(path, header):
-    """The index kept at path, or None if there is none; one that is not whole is never given to faiss."""
+def _read(path: str, header: dict) -> faiss.Index | None:
+    """Reads the index kept at a path; None if there is none. A damaged one is never given to faiss."""
     try:
         kept = read_object(path + ".json")
         digest = kept.pop("sha256", None)
@@ -155,7 +179,7 @@ def _read(path, header):
             raise ValueError(f"it has {index.ntotal} vectors of {index.d} dimensions")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # as JSON and faiss have it
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # what JSON and faiss raise
         logging.warning(f"The index {path}.faiss cannot be used ({error}): rebuilding it")
         return None
     logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")
@@ -163,8 +187,8 @@ def _read(path, header):
 
 
 @contextlib.contextmanager
-def _allocating_at_most(size):
-    """Within it faiss believes no file that claims a vector of more bytes than that, or loops as long."""
+def _allocating_at_most(size: int) -> Iterator[None]:
+    """Within the context faiss refuses files that claim vectors of more bytes than size, or longer loops."""
     names = ("vector_byte_limit", "loop_limit")
     names = [name for name in names if hasattr(faiss, f"set_deserialization_{name}")]  # faiss 1.14
     before = [getattr(faiss, f"get_deserialization_{name}")() for name in names]
@@ -177,8 +201,8 @@ def _allocating_at_most(size):
             getattr(faiss, f"set_deserialization_{name}")(value)
 
 
-def _write(index, path, header):
-    """Keeps an index; where the disk refuses, it serves this run alone."""
+def _write(index: faiss.Index, path: str, header: dict) -> None:
+    """Writes an index to keep it. If the disk refuses, it serves this run only."""
     try:
         with replacing(path + ".faiss") as temporary:
             faiss.write_index(index, temporary)
@@ -190,27 +214,27 @@ def _write(index, path, header):
         logging.warning(f"The index is not kept: {_reason(error)}")
 
 
-def _file_digest(path):
+def _file_digest(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make(factory, dim):
+def _make(factory: str, dim: int) -> faiss.Index:
     with _refusing(factory):
         return faiss.index_factory(dim, factory)
 
 
 @contextlib.contextmanager
-def _refusing(factory):
-    """What faiss raises as UserError."""
+def _refusing(factory: str) -> Iterator[None]:
+    """Turns what faiss raises into UserError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         raise UserError(f"--faiss_index {factory!r} cannot be made or searched: {_reason(error)}") from error
 
 
-def _reason(error):
-    """What faiss says, without where in its source."""
+def _reason(error: Exception) -> str:
+    """The message of faiss, without the place in its source."""
     return re.sub(
         r"^Error in .*? at \S+: (Error: '.*?' failed: )?", "", (str(error).splitlines() or [type(error).__name__])[0]
     )

@@ -1,19 +1,25 @@
 """Descriptors and image pairs in the formats of other tools.
 
-hloc (github.com/cvg/Hierarchical-Localization) reads global descriptors from an HDF5 file with a group for each image's
-name, which holds the array `global_descriptor`, and pairs from a text file with two names and a blank between them on
-each line. Names are relative to one folder (its image_dir) that all images lie below.
+hloc (github.com/cvg/Hierarchical-Localization) reads global descriptors from an HDF5 file. It has a group for each
+image, with the array `global_descriptor`. Pairs are lines of a text file: two names and a blank between them. Names are
+relative to a folder (image_dir) that holds all images.
 """
 
 import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from datasets.test_dataset import ImageFolder, TestDataset
 from retrieval.knn import search
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import replacing
 
@@ -23,51 +29,72 @@ _BLOCK = 1 << 13  # images at a time
 class Described(NamedTuple):
     """The images of a folder and their descriptors."""
 
-    images: object  # ImageFolder
-    descriptors: np.ndarray  # (n, dim), which may be memory-mapped; those of unreadable images are zero
-    unreadable: dict  # index -> reason
+    images: ImageFolder
+    descriptors: np.ndarray  # (n, dim), may be memory-mapped; zero for unreadable images
+    unreadable: dict[int, str]  # index -> reason
+
+
+@dataclass(frozen=True)
+class Exports:
+    """What is written of a test for other tools, and where."""
+
+    folder: str
+    formats: tuple[str, ...] = ()  # of descriptors: "npy" and "h5"
+    num_pairs: int = 0  # database images paired with each query; 0: no pairs
+    num_sfm_pairs: int = 0  # database images paired with each database image; 0: no pairs
 
 
 def save(
-    test_set, output_folder, formats, num_pairs, num_sfm_pairs, device, database_store, queries_store, predictions
-):
-    """Writes what is asked for of a test into output_folder, and logs it.
+    test_set: TestDataset,
+    exports: Exports,
+    device: torch.device | str,
+    database_store: DescriptorStore,
+    queries_store: DescriptorStore,
+    predictions: np.ndarray,
+) -> None:
+    """Writes the exports of a test, and logs where they are.
 
-    test_set: TestDataset; formats: of descriptors, "npy" and "h5"; num_pairs: as save_query_pairs' count, 0 for none;
-    num_sfm_pairs: as save_sfm_pairs' count, 0 for none; stores: the DescriptorStores of database and queries;
-    predictions: int (q, k), as in TestResult.
+    test_set: the database and its queries
+    exports: what to write
+    device: searches for pairs of database images
+    database_store, queries_store: with the descriptors
+    predictions: int (q, k), as in test.TestResult
+
+    Raises UserError as save_npy, save_h5 and save_query_pairs.
     """
     database, queries = (
         Described(images, store.descriptors, store.unreadable)
         for images, store in ((test_set.database, database_store), (test_set.queries, queries_store))
     )
+    folder = exports.folder
     root = os.path.commonpath([os.path.abspath(part.images.folder) for part in (database, queries)])
-    if formats or num_pairs or num_sfm_pairs:
-        os.makedirs(output_folder, exist_ok=True)
-    if "npy" in formats:
-        save_npy(database, os.path.join(output_folder, "database"))
-        save_npy(queries, os.path.join(output_folder, "queries"))
+    if exports.formats or exports.num_pairs or exports.num_sfm_pairs:
+        os.makedirs(folder, exist_ok=True)
+    if "npy" in exports.formats:
+        save_npy(database, os.path.join(folder, "database"))
+        save_npy(queries, os.path.join(folder, "queries"))
         logging.info(
-            f"Descriptors are in {output_folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
+            f"Descriptors are in {folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
         )
-    if "h5" in formats:
-        path = os.path.join(output_folder, "global_descriptors.h5")
+    if "h5" in exports.formats:
+        path = os.path.join(folder, "global_descriptors.h5")
         save_h5((database, queries), root, path)
         logging.info(f"Descriptors for hloc, whose image_dir is {root}, are in {path}")
-    if num_pairs:
-        path = os.path.join(output_folder, "pairs_queries.txt")
-        count = save_query_pairs(predictions, queries.images, database.images, root, path, num_pairs)
+    if exports.num_pairs:
+        path = os.path.join(folder, "pairs_queries.txt")
+        count = save_query_pairs(predictions, queries.images, database.images, root, path, exports.num_pairs)
         logging.info(f"{count} pairs of a query and a database image, named from {root}, are in {path}")
-    if num_sfm_pairs:
-        path = os.path.join(output_folder, "pairs_sfm.txt")
-        count = save_sfm_pairs(database, root, path, num_sfm_pairs, device)
+    if exports.num_sfm_pairs:
+        path = os.path.join(folder, "pairs_sfm.txt")
+        count = save_sfm_pairs(database, root, path, exports.num_sfm_pairs, device)
         logging.info(f"{count} pairs of database images, named from {root}, are in {path}")
 
 
-def save_npy(described, path_start):
-    """Writes <path_start>_descriptors.npy, an array (n, dim) as numpy.load(mmap_mode="r") opens it, and
-    <path_start>_names.txt, the name of each row's image relative to its folder. Rows of unreadable images are zero.
-    Raises UserError when the disk refuses, or a name cannot stand in a list.
+def save_npy(described: Described, path_start: str) -> None:
+    """Writes <path_start>_descriptors.npy, an array (n, dim), and <path_start>_names.txt, the image of each row.
+
+    numpy.load(mmap_mode="r") opens the array. Rows of unreadable images are zero. Names are relative to the folder.
+    Raises UserError if the disk refuses, or if a name has a line break.
     """
     source = described.descriptors
     with replacing(f"{path_start}_descriptors.npy") as temporary, open(temporary, "wb") as file:
@@ -80,8 +107,8 @@ def save_npy(described, path_start):
             write(_line_of(name))
 
 
-def check_h5py():
-    """h5py. Raises UserError if it is not installed."""
+def check_h5py() -> ModuleType:
+    """Imports h5py. Raises UserError if it is not installed."""
     try:
         import h5py
     except ImportError as error:
@@ -89,10 +116,10 @@ def check_h5py():
     return h5py
 
 
-def save_h5(parts, root, path):
-    """Writes hloc's file of global descriptors, of all readable images of several Described.
+def save_h5(parts: Iterable[Described], root: str, path: str) -> None:
+    """Writes hloc's file of global descriptors, with all readable images of the parts.
 
-    root: what names are relative to. Raises UserError when the disk refuses or h5py is not installed.
+    root: the folder that names are relative to. Raises UserError if the disk refuses or h5py is not installed.
     """
     h5py = check_h5py()
     with (
@@ -105,16 +132,24 @@ def save_h5(parts, root, path):
         for part in parts:
             for index, (name, descriptor) in enumerate(zip(_names(part.images, root), part.descriptors, strict=True)):
                 progress.update()
-                if index not in part.unreadable and name not in file:  # folders may be the same
+                if index not in part.unreadable and name not in file:  # database and queries may be one folder
                     file.create_group(name).create_dataset("global_descriptor", data=descriptor)
 
 
-def save_query_pairs(predictions, queries, database, root, path, count):
-    """Writes the `count` nearest database images of every query, as hloc's pairs_from_retrieval: "query database" a
-    line, queries in their order, nearest first. Returns how many lines.
+def save_query_pairs(
+    predictions: np.ndarray, queries: ImageFolder, database: ImageFolder, root: str, path: str, count: int
+) -> int:
+    """Writes the nearest database images of every query, as hloc's pairs_from_retrieval. Returns how many lines.
 
-    predictions: int (q, k), database indices, -1 for none; queries, database: ImageFolders; root: what names are
-    relative to. Raises UserError when the disk refuses, or a name has a blank.
+    A line is "query database"; queries are in their order, and the nearest image comes first.
+
+    predictions: int (q, k), database indices, nearest first; -1: no prediction
+    queries, database: their images
+    root: the folder that names are relative to
+    path: of the file
+    count: database images for each query, at most
+
+    Raises UserError if the disk refuses, or if a name has a blank.
     """
     database_names = list(_names(database, root))
     written = 0
@@ -126,10 +161,17 @@ def save_query_pairs(predictions, queries, database, root, path, count):
     return written
 
 
-def save_sfm_pairs(database, root, path, count, device="cpu"):
-    """Writes pairs of a database's images for structure from motion: every image with its `count` nearest others, each
-    pair once. Returns how many lines; database: Described; others as in save_query_pairs. Its time grows with the
-    square of the database.
+def save_sfm_pairs(database: Described, root: str, path: str, count: int, device: torch.device | str = "cpu") -> int:
+    """Writes pairs of database images for structure from motion. Returns how many lines.
+
+    Every image is paired with its nearest others, each pair once. The time grows with the square of the database.
+
+    database: images and descriptors
+    root, path: as in save_query_pairs
+    count: other images for each image
+    device: of the search
+
+    Raises UserError as save_query_pairs.
     """
     names = list(_names(database.images, root))
     readable = np.setdiff1d(np.arange(len(names)), list(database.unreadable))
@@ -146,20 +188,20 @@ def save_sfm_pairs(database, root, path, count, device="cpu"):
     with _writing_lines(path) as write:
         for image, nearest in enumerate(nearest_of):
             for other in nearest[nearest >= 0]:
-                if other > image or image not in nearest_of[other]:  # else it stands there already
+                if other > image or image not in nearest_of[other]:  # else the pair is written already
                     write(_pair(names[image], names[other]))
                     written += 1
     return written
 
 
-def _without(nearest, rows):
-    """Each row of neighbours (n, k + 1) without the image itself, (n, k): without the last where it is not among them."""
+def _without(nearest: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Removes the image itself from each row of neighbours (n, k + 1), or else the last neighbour: (n, k)."""
     itself = nearest == rows[:, None]
     itself[~itself.any(axis=1), -1] = True
     return nearest[~itself].reshape(len(nearest), -1)
 
 
-def _names(images, root):
+def _names(images: ImageFolder, root: str) -> Iterator[bytes]:
     """The images' paths relative to root, as bytes with / between folders."""
     prefix = os.path.relpath(os.path.abspath(images.folder), root)
     prefix = b"" if prefix == "." else os.fsencode(prefix) + b"/"
@@ -167,7 +209,7 @@ def _names(images, root):
         yield prefix + os.fsencode(name)
 
 
-def _pair(first, second):
+def _pair(first: bytes, second: bytes) -> bytes:
     for name in (first, second):
         if b" " in name or b"\t" in name:
             raise UserError(
@@ -176,7 +218,7 @@ def _pair(first, second):
     return _line_of(first) + b" " + _line_of(second)
 
 
-def _line_of(name):
+def _line_of(name: str | bytes) -> bytes:
     name = os.fsencode(name)
     if b"\n" in name:
         raise UserError(
@@ -186,7 +228,7 @@ def _line_of(name):
 
 
 @contextlib.contextmanager
-def _writing_lines(path):
-    """Yields a function that writes a line; the file is written beside and renamed."""
+def _writing_lines(path: str) -> Iterator[Callable[[bytes], object]]:
+    """Yields a function that writes a line. The file appears whole, at the end."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         yield lambda line: file.write(line + b"\n")

@@ -1,26 +1,39 @@
-"""Exact nearest neighbours by L2 distance, in memory that does not grow with the database."""
+"""Exact nearest neighbours by L2 distance. The memory needed does not grow with the database."""
 
 import contextlib
+from collections.abc import Iterable, Iterator
 
 import faiss
 import numpy as np
 import torch
 
 BLOCK_BYTES = 1 << 27  # of database descriptors as float32, searched at a time
-_SLACK = 8  # further candidates, whose distances by matrix product may be off by some bits
+_SLACK = 8  # further candidates, because distances by matrix product are off by some bits
 _PAIRS_BYTES = 1 << 23  # of the differences between queries and candidates, at a time
 _GPU_QUERIES = 2048  # of one matrix product on a GPU: (2048, 65536) distances take 0.5 GB
 
 
-def search(database, queries, k, exclude_database=(), exclude_queries=(), device="cpu"):
-    """The k nearest database descriptors of every query, nearest first and of equals the first; on a CUDA device by
-    matrix product and top-k in float32. The order does not depend on how the database is divided into blocks or among
-    ranks.
+def search(
+    database: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    exclude_database: Iterable[int] = (),
+    exclude_queries: Iterable[int] = (),
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the k nearest database descriptors of every query; of equals, those of the lowest index.
 
-    database: float32 or float16 (n, dim), which may be memory-mapped; queries: (q, dim) likewise, held as float32;
-    exclude_database: indices that are never retrieved; exclude_queries: indices of queries that retrieve nothing.
-    Returns (distances, neighbours): squared L2 distances float32 (q, k) and database indices int64 (q, k), padded with
-    infinity and -1 where the database has fewer than k images.
+    The order does not depend on how the database is divided into blocks or among ranks.
+
+    database: float32 or float16 (n, dim), may be memory-mapped
+    queries: float32 or float16 (q, dim); a float32 copy is held in memory
+    k: neighbours of each query
+    exclude_database: indices that are never retrieved
+    exclude_queries: indices of queries that retrieve nothing
+    device: a CUDA device searches by matrix product and top-k in float32
+
+    Returns (distances, neighbours), nearest first: squared L2 distances float32 (q, k), and database indices int64
+    (q, k). Where the database has fewer than k images they are infinity and -1.
     """
     queries = np.ascontiguousarray(queries, np.float32)
     usable = np.ones(len(database), bool)
@@ -33,17 +46,20 @@ def search(database, queries, k, exclude_database=(), exclude_queries=(), device
     return exclude(*nearest(_distances(database, queries, candidates), candidates, k), exclude_queries)
 
 
-def nearest(distances, neighbours, k):
-    """Of candidates (q, c), -1 with distance infinity where there is none, the k nearest in order, of equals those of
-    the lowest index: (distances, neighbours), each (q, k).
+def nearest(distances: np.ndarray, neighbours: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sorts candidates (q, c) and keeps the k nearest; of equals, those of the lowest index.
+
+    A missing candidate is -1 with an infinite distance. Returns (distances, neighbours), each (q, k).
     """
     order = np.lexsort((np.where(neighbours < 0, np.iinfo(np.int64).max, neighbours), distances), axis=1)[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(neighbours, order, 1)
 
 
-def _distances(database, queries, candidates):
-    """Squared L2 distances of each query and its candidates (-1: none), float32 (q, c), each pair's alone: in a matrix
-    product the last bits depend on what a row stands beside, and equal images get different distances.
+def _distances(database: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Squared L2 distances of each query and its candidates (-1: no candidate), float32 (q, c).
+
+    Each pair is computed on its own. In a matrix product the last bits depend on the neighbouring rows, and equal
+    images get different distances.
     """
     distances = np.full(candidates.shape, np.inf, np.float32)
     rows = max(1, _PAIRS_BYTES // (8 * candidates.shape[1] * queries.shape[1]))
@@ -56,29 +72,30 @@ def _distances(database, queries, candidates):
     return distances
 
 
-def exclude(distances, neighbours, queries):
-    """Of neighbours (with -1 where there is none) and their distances, as search returns them: these queries retrieve
-    nothing.
+def exclude(distances: np.ndarray, neighbours: np.ndarray, queries: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Removes, in place, the neighbours of queries that retrieve nothing. Returns (distances, neighbours).
+
+    distances, neighbours: as search returns them; where a neighbour is -1 its distance becomes infinite.
     """
     neighbours[list(queries)] = -1
     distances[neighbours < 0] = np.inf
     return distances, neighbours
 
 
-def usable_blocks(database, usable):
-    """Yields (indices int64 (b,), descriptors float32 (b, dim)) of the usable rows of a database, BLOCK_BYTES at a
-    time.
-    """
+def usable_blocks(database: np.ndarray, usable: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the usable rows of a database, BLOCK_BYTES at a time: (int64 (b,) indices, float32 (b, dim))."""
     rows = max(1, BLOCK_BYTES // (4 * database.shape[1]))
     for begin in range(0, len(database), rows):
         indices = np.flatnonzero(usable[begin : begin + rows])
         block = database[begin : begin + rows]
         if len(indices):
             block = block if len(indices) == len(block) else block[indices]
-            yield begin + indices, np.ascontiguousarray(block, np.float32)  # a copy only of what is no float32 yet
+            yield begin + indices, np.ascontiguousarray(block, np.float32)  # a copy only if it is not float32 yet
 
 
-def _search_cpu(database, queries, k, usable, device):
+def _search_cpu(
+    database: np.ndarray, queries: np.ndarray, k: int, usable: np.ndarray, device: torch.device | str
+) -> tuple[np.ndarray, np.ndarray]:
     heap = faiss.ResultHeap(len(queries), k)
     for indices, block in usable_blocks(database, usable):
         distances, neighbours = faiss.knn(queries, block, min(k, len(block)))
@@ -87,12 +104,14 @@ def _search_cpu(database, queries, k, usable, device):
     return heap.D, heap.I
 
 
-def _pad(distances, neighbours, k):
+def _pad(distances: np.ndarray, neighbours: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     missing = ((0, 0), (0, k - distances.shape[1]))
     return np.pad(distances, missing, constant_values=np.inf), np.pad(neighbours, missing, constant_values=-1)
 
 
-def _search_gpu(database, queries, k, usable, device):
+def _search_gpu(
+    database: np.ndarray, queries: np.ndarray, k: int, usable: np.ndarray, device: torch.device | str
+) -> tuple[np.ndarray, np.ndarray]:
     """|q - x|^2 = |q|^2 + |x|^2 - 2 q.x, of which |q|^2 is added last: it changes no order."""
     queries = torch.from_numpy(queries).to(device)
     best = torch.full((len(queries), k), torch.inf, device=device)
@@ -114,7 +133,7 @@ def _search_gpu(database, queries, k, usable, device):
 
 
 @contextlib.contextmanager
-def _full_float32():
+def _full_float32() -> Iterator[None]:
     """Matrix products in float32, whatever the settings: TF32 has 10 bits, too few to tell near neighbours apart."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -1,25 +1,32 @@
-"""One evaluation on many ranks: each extracts and searches its own share of a store's blocks, and the best are merged."""
+"""Evaluation on several ranks: each extracts and searches its share of a store's blocks; the results are merged."""
 
 import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 
 import distributed
 from retrieval import knn
-from retrieval.store import FolderStore, temporary_store
+from retrieval.store import DescriptorStore, FolderStore, temporary_store
 from support.errors import UserError
 
 
 @contextlib.contextmanager
-def shared_store(whole, num_images, dim, dtype, block):
-    """The sharded store of all ranks for num_images descriptors; with one process `whole`'s.
+def shared_store(
+    whole: AbstractContextManager[DescriptorStore], num_images: int, dim: int, dtype: str, block: int
+) -> Iterator[DescriptorStore]:
+    """The store that all ranks share; with one process, the store of `whole`.
 
-    whole: a context manager that gives rank 0's kept store, which the others open under its locks, or a temporary one.
-    Where a store is not kept, or lies on a disk that not all ranks see alike, each rank has a temporary store of its
-    own share.
+    If the store is not kept, or not all ranks see the same disk, each rank has a temporary store of its own share.
+
+    whole: a context manager with rank 0's store; the other ranks open it under rank 0's locks
+    num_images, dim: of the descriptors
+    dtype: "float32" or "float16"
+    block: images in a block
     """
     if distributed.size() == 1:
         with whole as store:
@@ -30,18 +37,19 @@ def shared_store(whole, num_images, dim, dtype, block):
         store.sharded = True
         with contextlib.closing(store):
             yield store
-            distributed.barrier()  # rank 0 lets go of the locks only now
+            distributed.barrier()  # rank 0 releases the locks only now
 
 
-def _open_together(kept):
-    """Rank 0's kept store on every rank, or None on every rank where not all see it alike. kept: on rank 0 that store,
-    which is closed if None is returned, or a temporary one; None on the others.
+def _open_together(kept: DescriptorStore | None) -> DescriptorStore | None:
+    """Opens rank 0's kept store on every rank. Returns None on every rank if not all see the same store.
+
+    kept: on rank 0, its store, which is closed if None is returned; None on the other ranks.
     """
     mark = _leave_mark(kept.folder) if kept is not None and kept.folder else None
     try:
         path = distributed.from_main(mark)
         store = kept if distributed.is_main() else _open_marked(path)
-        # whether it is complete too: where a network disk shows an old header, ranks would not meet in completing it
+        # complete or not must agree too: a network disk may show an old header, and ranks would wait for each other
         seen = distributed.gather(store.complete if path and store is not None else None)
     finally:
         if mark:
@@ -57,12 +65,12 @@ def _open_together(kept):
     return None
 
 
-def _leave_mark(folder):
-    """The path of a new file in rank 0's folder, by which the others know it from one on a disk of their own, which may
-    have that name and a store of the same descriptors too; None where the disk refuses.
+def _leave_mark(folder: str) -> str | None:
+    """Makes a new file in rank 0's folder and returns its path; None if the disk refuses.
 
-    Its name is new, since of a known one a network disk may show what was there before; it is empty, since a full disk
-    has room for that. What a killed process leaves of it is in nobody's way.
+    By this file the other ranks tell rank 0's folder from one of the same name on a disk of their own. Its name is new,
+    because a network disk may show old contents under a known name. It is empty, because a full disk has room for that.
+    A file that a killed process leaves does no harm.
     """
     path = os.path.join(folder, f"rank0_{os.urandom(16).hex()}")
     try:
@@ -73,19 +81,26 @@ def _leave_mark(folder):
     return path
 
 
-def _open_marked(path):
-    """The store in the folder of a mark; None if the mark is not there, as on another machine's disk."""
+def _open_marked(path: str | None) -> FolderStore | None:
+    """Opens the store in the folder of a mark; None if the mark is missing, as on another machine's disk."""
     if not path or not os.path.exists(path):
         return None
     try:
         return FolderStore(os.path.dirname(path))
-    except (OSError, ValueError):  # a network disk that is behind
+    except (OSError, ValueError):  # a network disk that shows old files
         return None
 
 
-def search(database, queries, k, device="cpu"):
-    """knn.search in the DescriptorStore of a database, which may be sharded as that of the queries: the same on every
-    rank as one process gives. A rank maps all queries' descriptors, and holds two lists of neighbours.
+def search(
+    database: DescriptorStore, queries: DescriptorStore, k: int, device: torch.device | str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Searches as knn.search, in stores that may be sharded. Every rank gets the result that one process gets.
+
+    A rank maps all queries' descriptors, and holds two lists of neighbours.
+
+    database, queries: their stores; unreadable images are excluded
+    k: neighbours of each query
+    device: as in knn.search
     """
     with all_descriptors(queries) as everything:
         if not database.sharded:
@@ -108,13 +123,12 @@ def search(database, queries, k, device="cpu"):
 
 
 @contextlib.contextmanager
-def all_descriptors(store):
+def all_descriptors(store: DescriptorStore) -> Iterator[np.ndarray]:
     """All descriptors of a store, on every rank: (n, dim), memory-mapped."""
-    if (
-        not store.sharded
-    ):  # even a kept one is not read where others wrote: a disk of many machines may show them old pages
+    if not store.sharded:
         yield store.descriptors
         return
+    # a rank reads only what it wrote, in a kept store too: a network disk may show it old pages
     with contextlib.closing(temporary_store(store.num_images, store.dim, store.dtype, store.block_size)) as whole:
         for rank in range(distributed.size()):
             for block in store.blocks(rank):
@@ -124,16 +138,20 @@ def all_descriptors(store):
         yield whole.descriptors
 
 
-def from_main_alone(search, database, shape):
-    """Of a search that only rank 0 can do, in a kept store: (distances float32 (q, k), predictions int64 (q, k)) on
-    every rank. shape: (q, k).
+def from_main_alone(
+    search: Callable[[], tuple[np.ndarray, np.ndarray]], database: DescriptorStore, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gives every rank the result of a search that only rank 0 can do: (float32 (q, k), int64 (q, k)).
+
+    search: on rank 0, gives distances and predictions; database: its store; shape: (q, k). Raises UserError if the
+    database's descriptors are not in one place.
     """
     if not database.sharded:
         return search()
     if database.folder is None:
         raise UserError(
-            "--faiss_index needs all descriptors in one place, and those of several processes are kept apart: leave out "
-            "--no_descriptors_cache, and run where all machines see cache/descriptors"
+            "--faiss_index needs all descriptors in one place, and those of several processes are kept apart: "
+            "leave out --no_descriptors_cache, and run where all machines see cache/descriptors"
         )
     found = search() if distributed.is_main() else (np.empty(shape, np.float32), np.empty(shape, np.int64))
     return tuple(distributed.broadcast(torch.from_numpy(values), 0, "neighbours").numpy() for values in found)

@@ -1,12 +1,14 @@
-"""The one format of descriptors on disk: written by blocks, resumable, read memory-mapped.
+"""The format of descriptors on disk: written by blocks, resumable, read memory-mapped.
 
 A store is a folder with
-- descriptors.npy: (n, dim) float32 or float16, an array as numpy.load(mmap_mode="r") opens it; rows of unreadable images are zero;
+- descriptors.npy: (n, dim) float32 or float16, which numpy.load(mmap_mode="r") opens; rows of unreadable images are
+  zero;
 - names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
-- header.json: version, type and sizes, what the descriptors are a function of (identity), unreadable images with reasons, whether it is
-  complete, and a digest of all that;
-- blocks_<rank>.jsonl, until it is complete: a line for each block of rows that the rank wrote, with checksums of the line and of the rows;
-- rank0_<32 hexadecimal digits>, empty, while many ranks open it: by it they know the folder from one on a disk of their own.
+- header.json: version, type and sizes, what the descriptors depend on (identity), unreadable images with reasons,
+  whether the store is complete, and a digest of all that;
+- blocks_<rank>.jsonl, until the store is complete: a line for each block of rows that the rank wrote, with checksums of
+  the line and of the rows;
+- rank0_<32 hexadecimal digits>, empty, while several ranks open the store: see retrieval.sharded.
 """
 
 import contextlib
@@ -18,6 +20,8 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 
@@ -31,16 +35,15 @@ VERSION = 1
 DTYPES = ("float32", "float16")
 _DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
 _MAX_BLOCK = 1024  # images
-_MIN_BLOCKS, _MIN_BATCHES = (
-    64,
-    4,
-)  # so many blocks that ranks have equal shares, so many batches that those of mixed sizes are full
+_MIN_BLOCKS = 64  # of a store, so that ranks have about equal shares
+_MIN_BATCHES = 4  # of a block, so that batches are full where images have several sizes
 _LARGEST_HEADER = 1 << 27  # bytes: a million unreadable images with reasons
 
 
-def block_size(batch_size, num_images):
-    """Images a block: whole batches, so that images of one size lose nothing. Blocks are extracted each on its own,
-    which is why a resumed extraction, and one by many ranks, gives the same bits.
+def block_size(batch_size: int, num_images: int) -> int:
+    """How many images a block has: whole batches, so that no batch is cut short.
+
+    Each block is extracted on its own. So a resumed extraction, or one by several ranks, gives the same bits.
     """
     return -(-max(min(_MAX_BLOCK, num_images // _MIN_BLOCKS), _MIN_BATCHES * batch_size) // batch_size) * batch_size
 
@@ -48,42 +51,48 @@ def block_size(batch_size, num_images):
 class DescriptorStore:
     """Descriptors in one file, written by blocks of `block_size` rows and read as `descriptors`.
 
-    descriptors: read-only memory map (n, dim), float32 or float16; unreadable: {index: reason}; done: the blocks that
-    are written; folder: where it is kept, None for a temporary one; complete: whether all is there. Of a sharded store
-    each rank writes its share of the blocks, and of a temporary one reads no others.
+    In a sharded store each rank writes its share of the blocks; if the store is temporary, it reads no others.
+
+    descriptors: read-only memory map (n, dim), float32 or float16
+    unreadable: {index: reason}
+    done: the blocks that are written
+    folder: where the store is kept; None: it is temporary
+    complete: whether all blocks are written
     """
 
     folder, sharded = None, False
 
-    def __init__(self, file, path, num_images, dim, dtype, block, offset=0):
+    def __init__(
+        self, file: BinaryIO, path: str, num_images: int, dim: int, dtype: str | np.dtype, block: int, offset: int = 0
+    ):
         self._file, self._path, self._offset = file, path, offset
         self.num_images, self.dim, self.dtype, self.block_size = num_images, dim, np.dtype(dtype), block
         self.num_blocks = -(-num_images // block)
         self.done, self.unreadable, self.complete = set(), {}, False
         self.descriptors = np.memmap(file, self.dtype, "r", offset, (num_images, dim))
 
-    def rows(self, block):
+    def rows(self, block: int) -> range:
         """The range of images of a block."""
         return range(block * self.block_size, min((block + 1) * self.block_size, self.num_images))
 
-    def blocks(self, rank=None):
-        """The range of this rank's (or another's) share of the blocks; all blocks, unless the store is sharded."""
-        return (
-            range(self.num_blocks)[distributed.share(self.num_blocks, rank)] if self.sharded else range(self.num_blocks)
-        )
+    def blocks(self, rank: int | None = None) -> range:
+        """The blocks of this rank (or another); all blocks if the store is not sharded."""
+        blocks = range(self.num_blocks)
+        return blocks[distributed.share(self.num_blocks, rank)] if self.sharded else blocks
 
-    def part(self, rank=None):
-        """The slice of these blocks' rows."""
+    def part(self, rank: int | None = None) -> slice:
+        """The rows of these blocks, as a slice."""
         blocks = self.blocks(rank)
         return slice(blocks.start * self.block_size, min(blocks.stop * self.block_size, self.num_images))
 
-    def pending(self):
-        """The blocks that this rank has to write yet, ascending."""
+    def pending(self) -> list[int]:
+        """The blocks that this rank still has to write, ascending."""
         return [] if self.complete else [block for block in self.blocks() if block not in self.done]
 
-    def write(self, block, descriptors, unreadable):
-        """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images. Raises UserError when the
-        disk refuses.
+    def write(self, block: int, descriptors: np.ndarray, unreadable: dict[int, str]) -> None:
+        """Writes a block: float32 (rows, dim), and {index: reason} of its unreadable images.
+
+        Raises UserError if the disk refuses, ValueError if the shape is wrong.
         """
         rows = self.rows(block)
         if descriptors.shape != (len(rows), self.dim):
@@ -95,8 +104,8 @@ class DescriptorStore:
         self.unreadable.update(unreadable)
         self.done.add(block)
 
-    def finish(self):
-        """To be called when all blocks are written, by every rank of a sharded store."""
+    def finish(self) -> None:
+        """Marks the store as complete; every rank of a sharded store calls it. Raises ValueError if a block is missing."""
         if self.pending():
             raise ValueError(f"{len(self.pending())} blocks are not written")
         if self.sharded:
@@ -105,19 +114,25 @@ class DescriptorStore:
             }
         self.complete = True
 
-    def close(self):
-        """The file is closed; `descriptors` can still be read."""
+    def close(self) -> None:
+        """Closes the file. `descriptors` can still be read."""
         self._file.close()
 
-    def _record(self, block, data, unreadable):
+    def _record(self, block: int, data: np.ndarray, unreadable: dict[int, str]) -> None:
         pass
 
 
-def temporary_store(num_images, dim, dtype="float32", block=_MAX_BLOCK, sharded=False):
-    """A DescriptorStore in a file without a name, in the folder for temporary files (TMPDIR): nothing of it outlives
-    the process.
+def temporary_store(
+    num_images: int, dim: int, dtype: str | np.dtype = "float32", block: int = _MAX_BLOCK, sharded: bool = False
+) -> DescriptorStore:
+    """Makes a store in a nameless file in the folder for temporary files (TMPDIR). It ends with the process.
 
-    sharded: of this rank's share alone; the rest of the file takes no space.
+    num_images, dim: of the descriptors
+    dtype: float32 or float16
+    block: images in a block
+    sharded: the file has space for this rank's share only
+
+    Raises UserError if the disk refuses.
     """
     with _refusing(f"a temporary file in {tempfile.gettempdir()}", "set TMPDIR to where there is more"):
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -130,17 +145,20 @@ def temporary_store(num_images, dim, dtype="float32", block=_MAX_BLOCK, sharded=
 
 
 class FolderStore(DescriptorStore):
-    """A store that is kept, possibly not complete. Raises ValueError when what is there is damaged or of another
-    version (FileNotFoundError when there is nothing), before anything is mapped.
+    """A store that is kept in a folder, complete or not.
 
-    header: what header.json says; when_complete: called once the store is.
+    Opening it raises ValueError if it is damaged or of another version, and FileNotFoundError if it is missing: before
+    anything is mapped.
+
+    header: the content of header.json
+    when_complete: called once the store is complete
     """
 
     @staticmethod
-    def when_complete():
-        pass
+    def when_complete() -> None:
+        """To be replaced."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         self.folder = folder
         self.header = header = read_header(folder)
         beginning = npy_header(header["dtype"], (header["num_images"], header["dim"]))
@@ -164,8 +182,8 @@ class FolderStore(DescriptorStore):
             raise
 
     @property
-    def names(self):
-        """The images' names, in the order of the rows: ImageNames. Raises ValueError when names.txt is damaged."""
+    def names(self) -> ImageNames:
+        """The images' names, in the order of the rows. Raises ValueError if names.txt is damaged."""
         data = np.fromfile(os.path.join(self.folder, _NAMES), np.uint8)
         if hashlib.sha256(data).hexdigest() != self.header["names"]:
             raise ValueError(f"{os.path.join(self.folder, _NAMES)} is damaged")
@@ -175,8 +193,8 @@ class FolderStore(DescriptorStore):
             names = ImageNames.from_strings([_unescape(name) for name in names], source=self.folder)
         return names
 
-    def finish(self):
-        """Marks the store as complete, once it is on the disk."""
+    def finish(self) -> None:
+        """Marks the store as complete, once it is on the disk. Raises UserError if the disk refuses."""
         with _refusing(self._path):
             os.fsync(self._file.fileno())
         super().finish()
@@ -188,7 +206,7 @@ class FolderStore(DescriptorStore):
                 os.unlink(path)
             self.when_complete()
 
-    def _record(self, block, data, unreadable):
+    def _record(self, block: int, data: np.ndarray, unreadable: dict[int, str]) -> None:
         line = json.dumps(
             {
                 "block": block,
@@ -199,13 +217,14 @@ class FolderStore(DescriptorStore):
         with open(os.path.join(self.folder, _BLOCKS.format(distributed.rank())), "ab", buffering=0) as file:
             _write_at(file, b"%08x %b\n" % (zlib.crc32(line.encode()), line.encode()))
 
-    def _records(self):
-        """The paths of what ranks have written down of their blocks."""
+    def _records(self) -> list[str]:
+        """The paths of the blocks_<rank>.jsonl that are there."""
         return sorted(glob.glob(os.path.join(glob.escape(self.folder), _BLOCKS.format("*"))))
 
-    def _read_blocks(self, path):
-        """Which blocks are done: those with a whole line, whose rows have its checksum. What follows a broken line is
-        cut off.
+    def _read_blocks(self, path: str) -> None:
+        """Finds the blocks that are done: their line is whole, and their rows have its checksum.
+
+        What follows a broken line is cut off.
         """
         whole = 0
         with open(path, "r+b") as file:
@@ -221,11 +240,11 @@ class FolderStore(DescriptorStore):
                     self.done.add(entry["block"])
 
 
-def create_store(folder, names, header):
-    """Makes an empty store at `folder`, where none may be, with all its disk space taken. Returns a FolderStore.
+def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore:
+    """Makes an empty store in a new folder, and reserves its disk space.
 
-    names: the images'; header: the store's dtype, num_images, dim, block_size and identity (a dict for JSON: what the
-    descriptors are a function of). Raises UserError when the disk refuses; nothing is left then.
+    names: of the images; header: the store's dtype, num_images, dim, block_size and identity (what the descriptors
+    depend on, as a dict for JSON). Raises UserError if the disk refuses; nothing is left then.
     """
     building = folder + ".building"
     shutil.rmtree(building, ignore_errors=True)
@@ -252,22 +271,23 @@ def create_store(folder, names, header):
     return FolderStore(folder)
 
 
-def header_path(folder):
+def header_path(folder: str) -> str:
+    """The header.json of a store."""
     return os.path.join(folder, "header.json")
 
 
-def _data_size(header, beginning):
+def _data_size(header: dict, beginning: bytes) -> int:
     return len(beginning) + header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize
 
 
-def read_header(folder):
-    """What the header.json of a store says, a dict. Raises OSError or ValueError when it is missing or damaged."""
+def read_header(folder: str) -> dict:
+    """Reads the header.json of a store. Raises OSError if it is missing, ValueError if it is damaged."""
     header = read_object(header_path(folder), _LARGEST_HEADER)
     if header.get("version") != VERSION:
         raise ValueError(f"its version is {str(header.get('version'))[:20]}, not {VERSION}")
     if header.pop("digest", None) != _digest(header):
         raise ValueError("header.json is damaged")
-    # with the digest right these can only be wrong in a header that another program wrote
+    # the digest is right: these are wrong only if another program wrote the header
     if header.get("dtype") not in DTYPES or not all(
         type(header.get(key)) is int and header[key] > 0 for key in ("num_images", "dim", "block_size")
     ):
@@ -277,18 +297,19 @@ def read_header(folder):
     return header
 
 
-def _write_header(folder, header):
+def _write_header(folder: str, header: dict) -> None:
     with replacing(header_path(folder)) as temporary, open(temporary, "w") as file:
         json.dump({**header, "digest": _digest(header)}, file, indent=1)
 
 
-def _digest(header):
+def _digest(header: dict) -> str:
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
-def _parse_line(line):
-    """The entry of a line of blocks_<rank>.jsonl, or None if it is not whole. Raises ValueError if it is, and of
-    another program.
+def _parse_line(line: bytes) -> dict | None:
+    """The entry in a line of blocks_<rank>.jsonl; None if the line is not whole.
+
+    Raises ValueError if a whole line is not one of ours.
     """
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
@@ -299,8 +320,8 @@ def _parse_line(line):
     return entry
 
 
-def _unreadable(entry, rows):
-    """{index: reason} of a header or a line. Raises ValueError unless all are of these rows."""
+def _unreadable(entry: dict, rows: range) -> dict[int, str]:
+    """{index: reason} of a header or a line. Raises ValueError if an index is not among the rows."""
     try:
         unreadable = {int(index): reason for index, reason in entry["unreadable"].items()}
     except (KeyError, AttributeError) as error:
@@ -310,23 +331,24 @@ def _unreadable(entry, rows):
     return unreadable
 
 
-def _unescape(name):
+def _unescape(name: str) -> str:
     return "\\".join(part.replace("\\n", "\n") for part in name.split("\\\\"))
 
 
-def _allocate(file, size, offset=0):
-    """Takes the disk space of some bytes now, so that a disk that is too small is known before hours of extraction."""
+def _allocate(file: BinaryIO, size: int, offset: int = 0) -> None:
+    """Reserves disk space now, so that a disk that is too small is noticed before hours of extraction."""
     try:
         os.posix_fallocate(file.fileno(), offset, size)
-    except (AttributeError, OSError) as error:  # not on every system, nor on every file system
+    except (AttributeError, OSError) as error:  # not all systems and file systems have it
         if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EINVAL):
             raise
         os.truncate(file.fileno(), max(offset + size, os.fstat(file.fileno()).st_size))
 
 
-def _write_at(file, data, offset=None):
-    """Writes all bytes, at an offset or at the file's end. Plain writes: on a full disk they raise, where a memory map
-    would kill the process.
+def _write_at(file: BinaryIO, data: np.ndarray | bytes, offset: int | None = None) -> None:
+    """Writes all bytes, at an offset or at the file's end.
+
+    Plain writes raise an error on a full disk; a memory map would kill the process.
     """
     view = memoryview(data).cast("B")
     while len(view):
@@ -336,8 +358,8 @@ def _write_at(file, data, offset=None):
 
 
 @contextlib.contextmanager
-def _refusing(path, advice="free some space there, or give --no_descriptors_cache"):
-    """OSError as UserError."""
+def _refusing(path: str, advice: str = "free some space there, or give --no_descriptors_cache") -> Iterator[None]:
+    """Turns OSError into UserError."""
     try:
         yield
     except OSError as error:

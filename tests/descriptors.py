@@ -10,8 +10,8 @@ from torch import nn
 from datasets.test_dataset import TestDataset
 from retrieval import store
 from retrieval.cache import DescriptorCache
-from retrieval.descriptors import extract_descriptors
-from test import test
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from test import TestOptions, test
 
 IMAGES, BATCH = 40, 2  # three blocks of 16 images, the last not full
 DIM = 16  # of unit_vectors
@@ -50,8 +50,8 @@ def make_images(folder):
 def extract(cache, images, network=None, **options):
     """(descriptors, unreadable, how many images the network saw)."""
     network = network or SmallNetwork()
-    with cache.store(network, images, BATCH, "cpu", torch.float32) as opened:
-        values, unreadable = extract_descriptors(network, images, BATCH, store=opened, **options)
+    with cache.store(network, images, ExtractionOptions(BATCH)) as opened:
+        values, unreadable = extract_descriptors(network, images, ExtractionOptions(BATCH, **options), opened)
         return np.array(values), unreadable, network.seen
 
 
@@ -88,9 +88,8 @@ def evaluation(cache_folder, faiss_index="Flat", fail_after=None):
     result = test(
         TestDataset("db", "q", positive_dist_threshold=12),
         network,
-        batch_size=1,
-        cache=DescriptorCache(cache_folder),
-        faiss_index=faiss_index,
+        TestOptions(batch_size=1, faiss_index=faiss_index),
+        DescriptorCache(cache_folder),
     )
     return result.predictions, result.recalls, result.unreadable_database, result.unreadable_queries, network.seen
 

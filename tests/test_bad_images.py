@@ -35,7 +35,18 @@ from tests.tiny import FLAGS
 
 def batch(unreadable=(), resized=(), error="", size=4, domain=None, night=None):
     return Batch(
-        0, 0, 0, 0, torch.zeros(size, 3, 36, 40), torch.zeros(size), [], list(unreadable), list(resized), error, domain, night
+        0,
+        0,
+        0,
+        0,
+        torch.zeros(size, 3, 36, 40),
+        torch.zeros(size),
+        [],
+        list(unreadable),
+        list(resized),
+        error,
+        domain,
+        night,
     )
 
 

@@ -197,7 +197,7 @@ def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number,
 
 
 def test_programming_errors_keep_their_traceback(copy, capsys, monkeypatch):
-    monkeypatch.setattr(eval_script, "test", lambda *args: 1 / 0)
+    monkeypatch.setattr(eval_script, "test_and_report", lambda *args: 1 / 0)
     with pytest.raises(SystemExit) as exit_:
         eval_script.main(["--dataset_folder", copy, "--backbone_weights", "none", "--num_workers", "0"])
     assert exit_.value.code == 1 and "ZeroDivisionError" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 import demo
 import demo_city.__main__ as demo_city
 from parser import parse_arguments
-from test import chance_recall
+from retrieval.recalls import chance_recall
 
 RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
 SMALL = [

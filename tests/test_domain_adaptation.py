@@ -193,7 +193,9 @@ def test_domain_batches_do_not_depend_on_workers_or_on_the_first_step(workdir):
     alone = [dataset[step] for step in range(30)]
     for first, workers in ((0, 2), (5, 1), (7, 0)):
         for batch, expected in zip(make_loader(dataset, first, workers, pin_memory=False), alone[first:], strict=True):
-            assert all(torch.equal(a, b) for a, b in zip(batch.domain.tensors(), expected.domain.tensors(), strict=True))
+            assert all(
+                torch.equal(a, b) for a, b in zip(batch.domain.tensors(), expected.domain.tensors(), strict=True)
+            )
             assert batch.unreadable == expected.unreadable
     assert len({tuple(batch.domain.images[:, 0, 0, 0].tolist()) for batch in alone}) > 25
 

@@ -9,9 +9,10 @@ from PIL import Image
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from model.network import GeoLocalizationNet
 from retrieval import knn
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.recalls import bootstrap_intervals, compute_recalls, paired_difference
 from support.errors import UserError
-from test import bootstrap_intervals, compute_recalls, paired_difference, summarize, test
+from test import TestOptions, summarize, test
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions
 
@@ -109,13 +110,13 @@ def test_images_of_mixed_sizes_in_order_and_equal_to_one_by_one(workdir, network
         Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(f"f/{i:02d}.png")
     os.truncate("f/05.png", 30)
     images = ImageFolder("f")
-    batched, unreadable = extract_descriptors(network, images, batch_size=4)
-    alone, _ = extract_descriptors(network, images, batch_size=1, num_workers=2)
+    batched, unreadable = extract_descriptors(network, images, ExtractionOptions(batch_size=4))
+    alone, _ = extract_descriptors(network, images, ExtractionOptions(batch_size=1, num_workers=2))
     np.testing.assert_allclose(batched, alone, rtol=0, atol=1e-5)
     assert list(unreadable) == [5] and not batched[5].any()
     np.testing.assert_allclose(np.linalg.norm(np.delete(batched, 5, 0), axis=1), 1, atol=1e-5)
     assert len(np.unique(batched.round(3), axis=0)) == 23
-    half, _ = extract_descriptors(network, images, batch_size=4, dtype=torch.bfloat16)
+    half, _ = extract_descriptors(network, images, ExtractionOptions(batch_size=4, dtype=torch.bfloat16))
     assert 1e-5 < np.abs(half - batched).max() < 0.05
 
 
@@ -156,7 +157,7 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
     assert [row[0] for row in whole.predictions[:5]] == [0, 1, 2, 3, 4]
     os.truncate(test_folder.database.path(2), 50)
     os.truncate(test_folder.queries.path(4), 50)
-    result = test(test_folder, network, num_workers=1)
+    result = test(test_folder, network, TestOptions(num_workers=1))
     assert not (result.predictions == 2).any() and (result.predictions[4] == -1).all()
     assert [row[0] for row in result.predictions[[0, 1, 3]]] == [0, 1, 3] and result.recall(100) == 50
     assert list(result.unreadable_database) == [2] and list(result.unreadable_queries) == [4]
@@ -170,7 +171,7 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
 
 def test_predictions_are_drawn(test_folder, network):
     result = test(test_folder, network)
-    assert save_predictions(test_folder, result, "preds", 3) == 6
+    assert save_predictions(test_folder, result.predictions, "preds", 3) == 6
     assert sorted(os.listdir("preds"))[:3] == ["000.jpg", "000.txt", "001.jpg"]
     text = open("preds/001.txt").read().splitlines()
     assert (
@@ -179,8 +180,10 @@ def test_predictions_are_drawn(test_folder, network):
     sheet = np.asarray(Image.open("preds/001.jpg")).astype(int)
     frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
     assert frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red
-    assert save_predictions(test_folder, result, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
-    assert save_predictions(test_folder, result, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == [
+    assert save_predictions(test_folder, result.predictions, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
+    assert save_predictions(test_folder, result.predictions, "wrong", 2, only_wrong=True) == 1 and sorted(
+        os.listdir("wrong")
+    ) == [
         "005.jpg",
         "005.txt",
     ]
@@ -211,6 +214,6 @@ def test_tiny_images_count_as_unreadable(workdir):
 def test_many_predictions_go_into_several_rows(test_folder, network):
     result = test(test_folder, network)
     result.predictions = np.zeros((6, 100), int)
-    save_predictions(test_folder, result, "many", 100)
+    save_predictions(test_folder, result.predictions, "many", 100)
     sheet = Image.open("many/000.jpg")
     assert sheet.width < 4000 and sheet.height > 2500

@@ -13,8 +13,8 @@ FLOORS = {
     "commons": 8.0,
     "report": 7.5,
     "test": 7.0,
-    "visualizations": 7.0,
     "options": 6.5,
+    "visualizations": 6.5,
     "localization": 6.0,
     "training": 5.0,
     "retrieval": 5.0,
@@ -31,7 +31,6 @@ MAY_IMPORT_SCRIPTS = {"demo.py"}  # it runs the others, one after another
 # TEMPORARY: (file, what it imports) that still runs upwards. Resolve each, and delete this.
 KNOWN: set[tuple[str, str]] = {
     ("augmentations.py", "datasets.schedule"),
-    ("train.py", "eval"),
 }
 
 

@@ -31,7 +31,7 @@ from model.network import GeoLocalizationNet
 from model.zoo import published
 from parser import parse_arguments
 from retrieval import store
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import search_index
 from support import files
 from support.array_cache import npy_header
@@ -39,6 +39,7 @@ from support.errors import UserError
 from support.escaping import escape
 from support.files import read_object
 from support.recipes import expand_recipes
+from test import test
 from tests.caches import NAMES, SETTINGS, cache_file, touch
 from tests.descriptors import BATCH, SmallNetwork, change_header, extract, fill, kept, unit_vectors
 from tests.file_server import running_server
@@ -378,7 +379,9 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     path = pathlib.Path("kept", *kept(cache), "blocks_0.jsonl")
     line = entry.replace("CRC", str(json.loads(path.read_bytes().split(b" ", 1)[1])["crc32"])).encode()
     path.write_bytes(b"%08x %b\n" % (store.zlib.crc32(line), line))
-    np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
+    np.testing.assert_array_equal(
+        extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))[0]
+    )
     assert "computing them again" in caplog.text
 
 
@@ -505,7 +508,7 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     os.rename(f"test/queries_v1/sub/{name}", "test/queries_v1/sub/" + name.replace(".jpg", "\x1b[2J\n.jpg"))
     dataset = TestDataset("test/database", "test/queries_v1")
     network = GeoLocalizationNet("ResNet18", 16).eval()
-    assert save_predictions(dataset, eval_script.test(dataset, network), "preds", 1) == 12
+    assert save_predictions(dataset, test(dataset, network).predictions, "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
     assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(
         r"\x1b[2J\n.jpg" in text for text in written

@@ -112,7 +112,7 @@ def kept(workdir):
 
 
 def search(store, factory, nprobe=None, k=20, exclude_queries=()):
-    return search_index(store, unit_vectors(600)[[5, 100, 599]], k, factory, nprobe, store.unreadable, exclude_queries)
+    return search_index(store, unit_vectors(600)[[5, 100, 599]], k, factory, nprobe, exclude_queries)
 
 
 @pytest.mark.parametrize("factory", ["IVF8,Flat", "HNSW16", "OPQ4_8,IVF4,PQ4x4", "SQ8", "IVF4,PQ4x4,RFlat"])

@@ -16,9 +16,9 @@ from datasets.images import ImageError
 from datasets.names import format_name
 from datasets.photos import find_photos
 from localization import photos
-from localization.database_index import open_index
-from localization.localization import Localization, Neighbour
-from localization.localization_formats import FORMATS, to_csv, to_table
+from localization.answers import Localization, Neighbour
+from localization.database_index import WantedIndex, open_index
+from localization.formats import FORMATS, to_csv, to_table
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
@@ -159,13 +159,13 @@ def test_a_damaged_index_is_refused(folder, capsys, caplog):
     ):
         shutil.copy2(f"{index}/{name}", "kept")
         change(f"{index}/{name}")
-        with pytest.raises(UserError, match=problem), open_index("index", weights, None):
+        with pytest.raises(UserError, match=problem), open_index("index", WantedIndex(weights)):
             pass
         os.replace("kept", f"{index}/{name}")
     assert "cannot be used: header.json is damaged" in caplog.text
-    with open_index("index", weights, None) as opened:
+    with open_index("index", WantedIndex(weights)) as opened:
         assert len(opened.names) == 36 and opened.positions[3].tolist() == [EAST + 35, NORTH + 5]
-    with pytest.raises(UserError, match="was made with another model"), open_index("index", "others", None):
+    with pytest.raises(UserError, match="was made with another model"), open_index("index", WantedIndex("others")):
         pass
 
 

@@ -195,9 +195,9 @@ def trained_with(load_best, there, *flags):
             patch.setattr(Checkpoints, "load_best", load_best)
 
         def recorded(test_set, network, *arguments, test_and_report=train.test_and_report):
-            tested.append(
-                (digest_tensors(network.state_dict()), test_and_report(test_set, network, *arguments).recalls.tolist())
-            )
+            result = test_and_report(test_set, network, *arguments)
+            tested.append((digest_tensors(network.state_dict()), result.recalls.tolist()))
+            return result
 
         patch.setattr(train, "test_and_report", recorded)
         train.main([str(flag) for flag in flags])

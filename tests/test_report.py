@@ -11,7 +11,8 @@ from report import curves
 from report.evaluation import Evaluation, write_report
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import lettered
-from test import paired_difference, summarize
+from retrieval.recalls import paired_difference
+from test import summarize
 from tests.pages import Page, browse, unpack
 from tests.tiny import EAST, NORTH, place_image, save_place
 

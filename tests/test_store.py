@@ -14,7 +14,7 @@ import torch
 from datasets.test_dataset import ImageFolder
 from retrieval import descriptors, identity, store
 from retrieval.cache import DescriptorCache
-from retrieval.descriptors import extract_descriptors
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.store import FolderStore, block_size, create_store, temporary_store
 from support.errors import UserError
 from support.locks import FileLock
@@ -30,7 +30,7 @@ from tests.scripts import wait_for
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_interrupted_extraction_goes_on_with_the_same_bits(images, cache, fail_after, blocks, workers, caplog):
     caplog.set_level(logging.INFO)
-    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    whole, _ = extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))
     with pytest.raises(KeyboardInterrupt):
         extract(cache, images, SmallNetwork(fail_after=fail_after), num_workers=workers)
     assert len(kept(cache)) == (blocks > 0)  # an empty store is not kept
@@ -84,7 +84,7 @@ def test_what_descriptors_depend_on_makes_another_store(images, cache, monkeypat
         (None, BATCH, torch.bfloat16),
         (64, BATCH, torch.float32),
     ):
-        with cache.store(network, ImageFolder("f", resize), batch_size, "cpu", dtype) as other:
+        with cache.store(network, ImageFolder("f", resize), ExtractionOptions(batch_size, dtype=dtype)) as other:
             assert not other.complete
 
 
@@ -129,7 +129,9 @@ def test_killed_while_another_waits(images, cache):
     first.join()
     assert seen.get(timeout=60) == IMAGES - 16 - 1
     second.join()
-    np.testing.assert_array_equal(extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, BATCH)[0])
+    np.testing.assert_array_equal(
+        extract(cache, images)[0], extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))[0]
+    )
 
 
 # --- damage
@@ -177,7 +179,7 @@ def test_a_damaged_store_is_rebuilt(images, cache, damage, caplog):
     ],
 )
 def test_only_whole_blocks_are_gone_on_with(images, cache, damage, blocks):
-    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    whole, _ = extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))
     with pytest.raises(KeyboardInterrupt):
         extract(cache, images, SmallNetwork(fail_after=36))
     damage(os.path.join("kept", *kept(cache)))
@@ -227,7 +229,7 @@ WRITES = {
 @pytest.mark.parametrize("write", WRITES)
 def test_a_disk_that_fills_while_writing(images, cache, monkeypatch, write):
     """At every write in turn, half of which is done: nothing half-written is taken for whole."""
-    whole, _ = extract_descriptors(SmallNetwork(), images, BATCH)
+    whole, _ = extract_descriptors(SmallNetwork(), images, ExtractionOptions(BATCH))
     with monkeypatch.context() as patch:
         full_in_the_middle_of(patch, WRITES[write])
         with pytest.raises(
@@ -280,12 +282,12 @@ def test_least_recently_used_stores_go(images, workdir, caplog):
 def test_stores_in_use_stay(images, workdir):
     cache = DescriptorCache("kept")
     network = SmallNetwork()
-    with cache.store(network, images, BATCH, "cpu", torch.float32) as used:
-        extract_descriptors(network, images, BATCH, store=used)
+    with cache.store(network, images, ExtractionOptions(BATCH)) as used:
+        extract_descriptors(network, images, ExtractionOptions(BATCH), used)
         tight = DescriptorCache("kept", limit=700)
         extract(tight, images, SmallNetwork(1))
         assert os.path.basename(used.folder) in kept(cache)
-        with cache.store(network, images, BATCH, "cpu", torch.float32) as shared:  # readers share it
+        with cache.store(network, images, ExtractionOptions(BATCH)) as shared:  # readers share it
             assert shared.complete
     extract(tight, images, SmallNetwork(2))
     assert os.path.basename(used.folder) not in kept(cache)
@@ -361,7 +363,7 @@ def test_network_is_left_as_it_was(images):
 
     network = Copied(fail_after=3).train()
     with pytest.raises(KeyboardInterrupt):
-        extract_descriptors(network, images, BATCH)
+        extract_descriptors(network, images, ExtractionOptions(BATCH))
     assert network.training and network.seen == 0
     assert descriptors.block_size is block_size
-    json.dumps(identity.identify(network, images, BATCH, "cpu", torch.float16))
+    json.dumps(identity.identify(network, images, ExtractionOptions(BATCH, dtype=torch.float16)))

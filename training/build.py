@@ -117,19 +117,19 @@ def choose_precision(args: argparse.Namespace, network: GeoLocalizationNet, devi
     return MixedPrecision(dtype, device)
 
 
-def describe_precision(args: argparse.Namespace, run: Run) -> tuple[dict[str, str], torch.dtype]:
-    """({"training": name, "descriptors": name}, what descriptors are computed in). Raises UserError if ranks differ."""
+def describe_precision(args: argparse.Namespace, run: Run) -> dict[str, str]:
+    """What is computed in which numbers, logged: {"training": name, "descriptors": name}. Raises UserError if ranks differ."""
     infer_dtype = chosen_infer_dtype(args.infer_dtype, run.network, run.amp.device)
     precision = {"training": name_of(run.amp.dtype), "descriptors": name_of(infer_dtype)}
     advice = "name --amp_dtype and --infer_dtype, for processors choose differently"
     distributed.check_same(precision, "kinds of numbers", advice)
-    return precision, infer_dtype
+    return precision
 
 
 def record_facts(
     run: Run, args: argparse.Namespace, result_options: Sequence[str], split_digest: str, output_folder: str
-) -> torch.dtype:
-    """Keeps, in the run and in environment.json, what the results depend on. Returns what descriptors are computed in.
+) -> None:
+    """Keeps, in the run and in environment.json, what the results depend on.
 
     run: as built
     args: of the command line
@@ -137,7 +137,7 @@ def record_facts(
     split_digest: of the split into groups
     output_folder: for environment.json and bad_images.txt
     """
-    precision, infer_dtype = describe_precision(args, run)
+    precision = describe_precision(args, run)
     environment = {**describe_environment(run.amp.device), "precision": precision}
     digests = {"split": split_digest, "initial_weights": digest_tensors(run.network.state_dict())}
     distributed.check_same(digests, "training images or initial weights")
@@ -151,4 +151,3 @@ def record_facts(
         "environment": environment,
         "processes": distributed.size(),
     }
-    return infer_dtype

@@ -1,11 +1,15 @@
-"""From photos' descriptors to where they were taken: what localize.py says of each photo."""
+"""From photos' descriptors to what localize.py answers: where each photo was taken."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from localization.photos import distance, read_position
-from localization.position import NEIGHBOURS, estimate_positions
+from localization.calibration import Calibration
+from localization.database_index import DatabaseIndex
+from localization.photos import Photos, distance, read_position
+from localization.position import METHODS, NEIGHBOURS, estimate_positions
 from localization.zones import to_latlon
 from retrieval.index import FLAT, search_index
 from retrieval.knn import search
@@ -27,56 +31,84 @@ class Neighbour:
 
 @dataclass
 class Localization:
-    """Where a photo was taken; plain values, degrees and metres. None: not known."""
+    """Where a photo was taken, in plain values (degrees, metres). None: not known."""
 
     photo: str
-    error: str = ""  # why there is no estimate
+    error: str = ""  # why there is no estimate; "" if there is one
     latitude: float | None = None
     longitude: float | None = None
     utm_east: float | None = None
     utm_north: float | None = None
     utm_zone: str | None = None
-    radius_m: float | None = None  # holds the truth with a probability of 68%
+    radius_m: float | None = None  # the true position is within it with a probability of 68%
     radius95_m: float | None = None  # 95%
     confidence: float | None = None  # the probability that the estimate is within the threshold
-    gps_latitude: float | None = None  # the photo's own, of which the estimate knows nothing
+    gps_latitude: float | None = None  # the photo's own, which the estimate does not use
     gps_longitude: float | None = None
     gps_distance_m: float | None = None  # between the two
     neighbours: list[Neighbour] = field(default_factory=list)  # the most similar first
 
 
-class Located:
-    """Estimates of descriptors in a DatabaseIndex, and all that they come from.
+@dataclass(frozen=True)
+class LocateOptions:
+    """How neighbours are searched, and positions estimated from them."""
 
-    descriptors: float32 (q, dim), of unit length; method, threshold: as in estimate_positions; faiss_index,
-    faiss_nprobe, seed: as in search_index. neighbours: int (q, k), -1 where there is none; similarities: float (q, k),
-    -inf there; estimates: Estimates; database: float64 (n, 2), the positions of the database.
+    method: str = METHODS[0]  # as in estimate_positions
+    threshold: float = 25.0  # metres within which an estimate is right
+    device: torch.device | str = "cpu"  # of exact search
+    faiss_index: str = FLAT  # as in retrieval.index; FLAT is exact search
+    faiss_nprobe: int | None = None  # cells searched for each photo, for IVF indexes
+    seed: int = 0  # of what an approximate index draws
+
+
+class Located:
+    """Photos' neighbours in a database, and the positions estimated from them.
+
+    neighbours: int (q, k), database indices, the most similar first; -1: no neighbour
+    similarities: float (q, k), cosines; -inf: no neighbour
+    estimates: Estimates
+    database: float64 (n, 2), metres, the positions of the database
     """
 
-    def __init__(
-        self, index, descriptors, method, threshold, device="cpu", faiss_index=FLAT, faiss_nprobe=None, seed=0
-    ):
+    def __init__(self, index: DatabaseIndex, descriptors: np.ndarray, options: LocateOptions):
+        """descriptors: float32 (q, dim), of unit length. Raises UserError if faiss refuses or finds no neighbour."""
         store, k = index.store, min(NEIGHBOURS, index.store.num_images)
-        if faiss_index == FLAT:
-            squared, self.neighbours = search(store.descriptors, descriptors, k, store.unreadable, device=device)
+        if options.faiss_index == FLAT:
+            squared, self.neighbours = search(
+                store.descriptors, descriptors, k, store.unreadable, device=options.device
+            )
         else:
             squared, self.neighbours = search_index(
-                store, descriptors, k, faiss_index, faiss_nprobe, store.unreadable, seed=seed
+                store, descriptors, k, options.faiss_index, options.faiss_nprobe, seed=options.seed
             )
             if (self.neighbours[:, 0] < 0).any():
                 raise UserError(
-                    f"--faiss_index {faiss_index} finds no neighbour of a photo: probe more cells with --faiss_nprobe"
+                    f"--faiss_index {options.faiss_index} finds no neighbour of a photo: "
+                    "probe more cells with --faiss_nprobe"
                 )
         self.similarities = np.where(self.neighbours < 0, -np.inf, 1 - squared / 2)  # of unit vectors
-        self.estimates = estimate_positions(index.positions[self.neighbours], self.similarities, method, threshold)
+        self.estimates = estimate_positions(
+            index.positions[self.neighbours], self.similarities, options.method, options.threshold
+        )
         self.database = index.positions
 
 
-def describe(photos, unreadable, index, located, calibration, shown):
-    """A list of Localization, one a photo.
+def describe(
+    photos: Photos,
+    unreadable: dict[int, str],
+    index: DatabaseIndex,
+    located: Located | None,
+    calibration: Calibration | None,
+    shown: int,
+) -> list[Localization]:
+    """The Localization of each photo.
 
-    photos: Photos; unreadable: {index: reason}; located: Located, of the others, in order; calibration: Calibration or
-    None; shown: neighbours listed of each.
+    photos: all of them
+    unreadable: {index of a photo: reason}
+    index: of the database
+    located: of the readable photos, in order; None if there are none
+    calibration: gives confidence and radii
+    shown: neighbours listed for each photo
     """
     readable = [row for row in range(len(photos)) if row not in unreadable]
     results = [Localization(photos.path(row), unreadable.get(row, "")) for row in range(len(photos))]
@@ -97,7 +129,7 @@ def describe(photos, unreadable, index, located, calibration, shown):
     return results
 
 
-def _neighbours(index, located, query, shown):
+def _neighbours(index: DatabaseIndex, located: Located, query: int, shown: int) -> Iterator[Neighbour]:
     rows = (located.neighbours[query], located.similarities[query], located.estimates.distances[query])
     for neighbour, similarity, metres in zip(*(values[:shown] for values in rows), strict=True):
         if neighbour >= 0:
@@ -106,7 +138,7 @@ def _neighbours(index, located, query, shown):
             yield Neighbour(name, float(similarity), float(metres), east, north, *to_latlon(east, north, name)[:2])
 
 
-def _compare(result, gps):
+def _compare(result: Localization, gps: tuple[float, float] | None) -> None:
     if gps is not None:
         result.gps_latitude, result.gps_longitude = gps
         if result.latitude is not None:

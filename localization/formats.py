@@ -1,11 +1,11 @@
-"""Localizations as text: a table for people; JSON lines, CSV or GeoJSON for programs."""
+"""Localizations as text: a table for people, and JSON lines, CSV or GeoJSON for programs."""
 
 import csv
 import dataclasses
 import io
 import json
 
-from localization.localization import Localization
+from localization.answers import Localization
 from support.escaping import printable
 
 _DECIMALS = {
@@ -15,14 +15,15 @@ _DECIMALS = {
     "gps_longitude": 7,
     "similarity": 4,
     "confidence": 4,
-}  # metres: 2
+}
+_METRES = 2  # decimals of all others
 _PLAIN = [field.name for field in dataclasses.fields(Localization) if field.name != "neighbours"]
 _IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
 _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
 
 
-def to_table(results):
-    """Columns, and under each photo its neighbours: similarity, distance from the estimate, name."""
+def to_table(results: list[Localization]) -> str:
+    """A row for each photo, and below it its neighbours: similarity, distance from the estimate, name."""
     rows = [_HEAD, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
     text = []
@@ -36,7 +37,7 @@ def to_table(results):
     return "\n".join(text) + "\n"
 
 
-def _row(result):
+def _row(result: Localization) -> tuple[str, ...]:
     if result.error:
         return (*["-"] * (len(_HEAD) - 1), f"{printable(result.photo)}: {printable(result.error)}")
     utm = f"{result.utm_zone or ''} {result.utm_east:.1f} {result.utm_north:.1f}".strip()
@@ -52,17 +53,17 @@ def _row(result):
     )
 
 
-def _cell(value, form, unit=""):
+def _cell(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
 
 
-def to_jsonl(results):
-    """A JSON object a line."""
+def to_jsonl(results: list[Localization]) -> str:
+    """A JSON object on each line."""
     return "".join(json.dumps(_values(result)) + "\n" for result in results)
 
 
-def to_csv(results):
-    """A row a photo; each neighbour has three columns. Empty: not known. Characters that are not printable are escaped."""
+def to_csv(results: list[Localization]) -> str:
+    """A row for each photo, with three columns for each neighbour. Empty: not known. Unprintable text is escaped."""
     shown = max((len(result.neighbours) for result in results), default=0)
     columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
     file = io.StringIO()
@@ -76,8 +77,8 @@ def to_csv(results):
     return file.getvalue()
 
 
-def to_geojson(results):
-    """A FeatureCollection (RFC 7946): a point a photo, without one (null) where latitude and longitude are not known."""
+def to_geojson(results: list[Localization]) -> str:
+    """A FeatureCollection (RFC 7946) with a point for each photo; null if latitude and longitude are not known."""
     features = []
     for result in results:
         values = _values(result)
@@ -90,13 +91,13 @@ def to_geojson(results):
     return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
 
 
-def _values(result):
+def _values(result: Localization) -> dict:
     return _rounded(dataclasses.asdict(result))
 
 
-def _rounded(values):
+def _rounded(values: dict) -> dict:
     return {
-        name: round(value, _DECIMALS.get(name, 2))
+        name: round(value, _DECIMALS.get(name, _METRES))
         if isinstance(value, float)
         else [_rounded(item) for item in value]
         if isinstance(value, list)

@@ -1,0 +1,94 @@
+"""Recalls of a search, how certain they are, and how those of two networks differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.test_dataset import TestDataset
+
+RECALL_VALUES = (1, 5, 10, 20, 100)
+_BOOTSTRAP_RESAMPLES = 10_000
+
+
+def compute_recalls(
+    predictions: np.ndarray,
+    positives_per_query: Sequence[np.ndarray],
+    recall_values: Sequence[int] = RECALL_VALUES,
+) -> np.ndarray:
+    """Recall@N for each N of recall_values, in percent of all queries: float64 (len(recall_values),).
+
+    A query is found at N if one of its first N predictions is right. A query without positives is always missed.
+
+    predictions: int (q, k), database indices, nearest first; -1: no prediction
+    positives_per_query: for each query, the indices of the right database images
+    recall_values: the values of N
+    """
+    return percent(found_at(predictions, positives_per_query, recall_values))
+
+
+def percent(found: np.ndarray) -> np.ndarray:
+    """The recalls, in percent, of bool (q, n): float64 (n,)."""
+    return 100 * found.mean(axis=0)
+
+
+def chance_recall(dataset: TestDataset) -> float:
+    """The recall@1 of random predictions, in percent: the mean share of positives in the database."""
+    return 100 * float(np.mean([len(positives) for positives in dataset.positives_per_query])) / len(dataset.database)
+
+
+def found_at(
+    predictions: np.ndarray,
+    positives_per_query: Sequence[np.ndarray],
+    recall_values: Sequence[int] = RECALL_VALUES,
+) -> np.ndarray:
+    """Whether each query is found at each N: bool (q, len(recall_values)). Parameters as in compute_recalls.
+
+    Raises ValueError if there are no queries, or not as many predictions as positives.
+    """
+    predictions = np.asarray(predictions)
+    if len(predictions) != len(positives_per_query) or not len(predictions):
+        raise ValueError(f"{len(predictions)} queries have predictions and {len(positives_per_query)} have positives")
+    found = np.zeros((len(predictions), len(recall_values)), bool)
+    for query, positives in enumerate(positives_per_query):
+        right = np.flatnonzero(np.isin(predictions[query], positives))
+        if len(right):
+            found[query] = right[0] < np.asarray(recall_values)
+    return found
+
+
+def bootstrap_intervals(found: np.ndarray, seed: int = 0) -> np.ndarray:
+    """95% percentile intervals of recalls, in percent, by resampling queries: float64 (n, 2).
+
+    found: bool (q, n). The number of found queries in a resample is binomial, so it is drawn directly.
+    """
+    rng = np.random.default_rng(seed)
+    resamples = rng.binomial(len(found), found.mean(axis=0), size=(_BOOTSTRAP_RESAMPLES, found.shape[1])) / len(found)
+    return 100 * np.percentile(resamples, [2.5, 97.5], axis=0).T
+
+
+@dataclass
+class Difference:
+    """How one network's recalls differ from another's on the same queries, in percent of all queries."""
+
+    values: np.ndarray  # (n,) the first's recall less the other's
+    intervals: np.ndarray  # (n, 2) 95%
+    won: np.ndarray  # (n,) queries that the first alone finds
+    lost: np.ndarray  # (n,) queries that the other alone finds
+
+
+def paired_difference(found: np.ndarray, other_found: np.ndarray, seed: int = 0) -> Difference:
+    """Compares two networks by paired bootstrap: a resample draws queries, and takes both networks' results on them.
+
+    found, other_found: bool (q, n), of the same queries. The numbers of queries won, lost and equal in a resample are
+    multinomial, so they are drawn directly. Raises ValueError if the shapes differ.
+    """
+    if found.shape != other_found.shape:
+        raise ValueError(f"paired results have one shape, not {found.shape} and {other_found.shape}")
+    queries = len(found)
+    won, lost = (found & ~other_found).sum(axis=0), (other_found & ~found).sum(axis=0)
+    rng = np.random.default_rng(seed)
+    shares = np.stack([won, lost, queries - won - lost], axis=1) / queries  # (n, 3)
+    resamples = rng.multinomial(queries, shares, size=(_BOOTSTRAP_RESAMPLES, len(shares)))  # (resamples, n, 3)
+    differences = 100 * (resamples[..., 0] - resamples[..., 1]) / queries
+    return Difference(100 * (won - lost) / queries, np.percentile(differences, [2.5, 97.5], axis=0).T, won, lost)
