@@ -147,7 +147,8 @@ def train(flags, save_dir, processes):
     ]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if ended.returncode:
-        raise UserError(f"{' '.join(command)} failed: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")
+        lines = [line for line in ended.stderr.splitlines() if line.strip() and not line.startswith("see ")]
+        raise UserError(f"{' '.join(command)} failed: {(lines or ['?'])[-1]}")
     folder = max(glob.glob(os.path.join("logs", save_dir, "*")), key=os.path.getmtime)
     return os.path.join(
         folder, "last_checkpoint.pth"

@@ -12,7 +12,6 @@ import glob
 import json
 import logging
 import os
-import shlex
 import shutil
 import sys
 
@@ -215,7 +214,12 @@ def write(args, test_sets, found, missing):
 
 
 def _base(args):
-    return [f"@{args.base}", *shlex.split(args.flags)]
+    """The flags of every row. They are a recipe, in which each script skips the flags of the others."""
+    os.makedirs(args.work_folder, exist_ok=True)
+    path = os.path.join(args.work_folder, "flags.txt")
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(args.flags + "\n")
+    return [f"@{args.base}", f"@{path}"]
 
 
 def _recipe(args, row):
