@@ -1,6 +1,7 @@
 """Jitter, crop and normalisation of a training batch: ours, of the whole batch, against torchvision's, image by image."""
 
 import argparse
+from collections.abc import Callable
 
 import torch
 
@@ -9,7 +10,7 @@ from benchmarks.measure import interleaved, machine, table
 from benchmarks.published import Augmentation
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augmentation", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--batch_size", type=int, default=16, help="images (default: %(default)s)")
@@ -31,7 +32,7 @@ def main(argv=None):
     published = Augmentation(args.size)
     seeds = iter(range(10**6))
 
-    def finished(augment):
+    def finished(augment: Callable[[], object]):
         def run():
             augment()
             if images.is_cuda:

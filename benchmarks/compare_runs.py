@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Collection
 
 from support.errors import UserError
 
@@ -19,7 +20,7 @@ _INCIDENTAL = {"command", "resumed", "arguments", "digests"}
 _INCIDENTAL_ARGUMENTS = {"save_dir", "save_dir_given", "resume_train"}
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare_runs",
         description=__doc__,
@@ -39,7 +40,7 @@ def main(argv=None):
         raise SystemExit(1)
 
 
-def compare(a, b):
+def compare(a: str, b: str) -> dict:
     """What two log folders have in common, as plain values:
 
     same: whether nothing differs; epochs: how many rows of metrics.csv each has; data: {"same": whether the epochs that
@@ -77,7 +78,7 @@ def compare(a, b):
     return found
 
 
-def read_metrics(folder):
+def read_metrics(folder: str) -> list[dict[str, str]] | None:
     """The rows of a folder's metrics.csv; None if it has none. Raises UserError when it is damaged."""
     path = os.path.join(folder, "metrics.csv")
     try:
@@ -92,7 +93,7 @@ def read_metrics(folder):
     return rows
 
 
-def read_environment(folder):
+def read_environment(folder: str) -> dict | None:
     """The content of a folder's environment.json; None if it has none. Raises UserError when it is damaged."""
     path = os.path.join(folder, "environment.json")
     try:
@@ -111,7 +112,7 @@ def read_environment(folder):
     return environment
 
 
-def _compare_metrics(a, b):
+def _compare_metrics(a: list[dict[str, str]], b: list[dict[str, str]]):
     metrics, data = {"same": True, "first_difference": None}, {"same": None, "first_difference": None}
     for first, second in zip(a, b, strict=False):
         if data["same"] is not False and _DATA in first and _DATA in second:
@@ -136,12 +137,12 @@ def _compare_metrics(a, b):
     return {"data": data, "metrics": metrics}
 
 
-def _changes(a, b, incidental=()):
+def _changes(a: dict, b: dict, incidental: Collection[str] = ()):
     names = [name for name in dict.fromkeys([*a, *b]) if name not in incidental]
     return {name: [a.get(name), b.get(name)] for name in names if a.get(name) != b.get(name)}
 
 
-def describe(found):
+def describe(found: dict) -> str:
     """The comparison in lines."""
     data, metrics, epochs = found["data"], found["metrics"], found["epochs"]
     lines = [f"A: {found['folders'][0]}", f"B: {found['folders'][1]}"]

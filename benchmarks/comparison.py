@@ -2,8 +2,10 @@
 in a page.
 """
 
+import argparse
 import logging
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,7 +25,7 @@ RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
 
 
-def add_flags(parser, base, work_folder, marks):
+def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str]) -> None:
     """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes
     between.
     """
@@ -54,7 +56,12 @@ def add_flags(parser, base, work_folder, marks):
     )
 
 
-def parse_and_run(parser, run, argv, level=logging.INFO):
+def parse_and_run(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None],
+    argv: list[str] | None,
+    level: int = logging.INFO,
+) -> None:
     """run(args), whose UserErrors are the parser's; level: from which on messages are shown."""
     args = parser.parse_args(argv)
     logging.basicConfig(level=level, format="%(message)s")
@@ -64,7 +71,7 @@ def parse_and_run(parser, run, argv, level=logging.INFO):
         parser.error(str(error))
 
 
-def test_set(text, folder):
+def test_set(text: str, folder: str) -> tuple[str, tuple[str, str]]:
     """TITLE=DATABASE:QUERIES -> (title, (database folder, queries folder)). Raises UserError."""
     title, _, paths = text.partition("=")
     database, _, queries = paths.partition(":")
@@ -76,7 +83,7 @@ def test_set(text, folder):
 test_set.__test__ = False  # for pytest: this is no test
 
 
-def evaluate(flags, save_dir):
+def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
     """bool (q, 3): whether eval.py with these flags finds each query at each of RECALLS."""
     results = []
     parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
@@ -84,7 +91,7 @@ def evaluate(flags, save_dir):
     return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
 
 
-def cell(found, reference):
+def cell(found: list[np.ndarray], reference: list[np.ndarray] | None) -> str:
     """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
     recalls = [100 * values.mean() for values in found]
     low, high = interval(np.mean(found, axis=0))
@@ -97,14 +104,14 @@ def cell(found, reference):
     return text
 
 
-def interval(share, seed=0):
+def interval(share: np.ndarray, seed: int = 0) -> np.ndarray:
     """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a
     query.
     """
     return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
 
 
-def paired_bootstrap(share, reference, seed=0):
+def paired_bootstrap(share: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[float, np.ndarray, float]:
     """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both
     models' alike.
 
@@ -117,14 +124,14 @@ def paired_bootstrap(share, reference, seed=0):
     return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
 
 
-def _resampled_means(values, seed):
+def _resampled_means(values: np.ndarray, seed: int):
     rng = np.random.default_rng(seed)
     return np.concatenate(
         [values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)]
     )
 
 
-def write_between(path, marks, text):
+def write_between(path: str, marks: tuple[str, str], text: str) -> None:
     """Puts a text between the two lines `marks` of a file, which it adds at the end of a file without them."""
     begin, end = marks
     whole = ""

@@ -25,7 +25,7 @@ from test import test
 from training.acceleration import set_tf32
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curve", description=__doc__)
     add = parser.add_argument
     add("run", help="a run's output folder, with metrics.csv and epoch_<n>.pth")
@@ -43,7 +43,7 @@ def main(argv=None):
     parse_and_run(parser, run, argv, logging.WARNING)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     device = commons.select_device(args.device)
     commons.set_seed(0)
     set_tf32(False)

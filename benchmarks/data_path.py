@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 
 import torch
 
@@ -18,7 +19,7 @@ from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data_path", description=__doc__)
     parser.add_argument("--pictures", type=int, default=192, help="JPEG files made for it (default: %(default)s)")
     parser.add_argument("--size", type=int, default=512, help="their side, pixels (default: %(default)s)")
@@ -59,7 +60,7 @@ def main(argv=None):
     print(table(rows, list(rows[0]), ratio="ms an image"))
 
 
-def rate(loader, batches):
+def rate(loader: Iterable, batches: int) -> float:
     """Batches a second, once the first has come."""
     iterator = iter(loader)
     next(iterator)

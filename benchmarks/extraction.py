@@ -21,7 +21,7 @@ from retrieval.descriptors import extract_descriptors
 from training.acceleration import set_tf32
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.extraction", description=__doc__)
     add = parser.add_argument
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")

@@ -29,7 +29,7 @@ _PARALLEL = {
 WAYS = {"sequential": [], "joint": ["--group_schedule", "iteration", "--local_steps", "1"], **_PARALLEL}
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.group_schedules",
         description=__doc__,
@@ -56,7 +56,7 @@ def main(argv=None):
     parse_and_run(parser, run, argv)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
     ways = list(dict.fromkeys(["sequential", *args.ways]))  # which all are compared with
     found = {(way, seed): results(args, way, seed, test_sets) for seed in args.seeds for way in ways}
@@ -79,11 +79,13 @@ def run(args):
     )
 
 
-def steps_of(args, way):
+def steps_of(args: argparse.Namespace, way: str) -> int:
     return args.rounds * args.iterations * (1 if way in _PARALLEL else GROUPS)
 
 
-def results(args, way, seed, test_sets):
+def results(
+    args: argparse.Namespace, way: str, seed: int, test_sets: dict[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
     """{test set: whether each query is found first, bool (q,)}, from the work folder or measured."""
     flags = [
         f"@{args.base}",
@@ -133,7 +135,7 @@ def results(args, way, seed, test_sets):
     return found
 
 
-def train(flags, save_dir, processes):
+def train(flags: list[str], save_dir: str, processes: int) -> str:
     """The path of the last network of a run, which goes on where it was stopped. Raises UserError if it fails."""
     command = [
         sys.executable,

@@ -13,13 +13,14 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from benchmarks.measure import child, machine, private_dirty, rss_anon, table
-from datasets.groups import open_groups
+from datasets.groups import Groups, open_groups
 from datasets.names import images_list_path
 
 M, ALPHA, N, L, MINIMUM = 10, 30, 5, 2, 10  # the published defaults
@@ -32,7 +33,7 @@ _CROPS, _VISITS, _BLOCK = (
 _LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.groups", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +64,7 @@ def main(argv=None):
         report(args)
 
 
-def report(args):
+def report(args: argparse.Namespace) -> None:
     print(machine())
     with tempfile.TemporaryDirectory(prefix="groups_", dir=args.scratch) as scratch:
         folder = os.path.join(scratch, "train")
@@ -110,7 +111,7 @@ def report(args):
             )
 
 
-def write_list(folder, images, seed):
+def write_list(folder: str, images: int, seed: int) -> None:
     """Writes `<folder>_images_paths.txt`: panoramas along blocks of streets, each cut into 12 headings, over several
     years.
     """
@@ -130,7 +131,7 @@ def write_list(folder, images, seed):
             progress.update(len(part))
 
 
-def make_names(rng, images):
+def make_names(rng: np.random.Generator, images: int) -> list[bytes]:
     """Lines of so many names, as bytes."""
     panoramas = -(-images // _CROPS)
     blocks = max(1, panoramas * 10 // (_VISITS * _BLOCK))
@@ -163,7 +164,7 @@ def make_names(rng, images):
     return lines[:images]
 
 
-def ours(args):
+def ours(args: argparse.Namespace) -> dict:
     cache = args.folder + "_cache"
     shutil.rmtree(cache, ignore_errors=True)
     start = time.perf_counter()
@@ -171,11 +172,11 @@ def ours(args):
     return {"seconds": time.perf_counter() - start, "groups": summary(groups)}
 
 
-def summary(groups):
+def summary(groups: Groups) -> list[list[int]]:
     return [[groups.num_classes(group), groups.num_group_images(group)] for group in range(groups.num_groups)]
 
 
-def reference(args):
+def reference(args: argparse.Namespace) -> dict:
     """The published way. Reading its file back (torch.load), which it does for every group, is not counted: it would
     have to be allowed to run code.
     """
@@ -202,12 +203,12 @@ def reference(args):
     }
 
 
-def class_and_group(east, north, heading):
+def class_and_group(east: float, north: float, heading: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     class_id = int(east // M * M), int(north // M * M), int(heading // ALPHA * ALPHA)
     return class_id, (class_id[0] % (M * N) // M, class_id[1] % (M * N) // M, class_id[2] % (ALPHA * L) // ALPHA)
 
 
-def opening(args):
+def opening(args: argparse.Namespace) -> dict:
     before, seconds = rss_anon(), []
     for _ in range(7):
         start = time.perf_counter()
@@ -237,31 +238,31 @@ class Draws(torch.utils.data.Dataset):
     random generator.
     """
 
-    def __init__(self, draw, items):
+    def __init__(self, draw: Callable[[np.random.Generator], object], items: int):
         self.draw, self.items = draw, items
 
     def __len__(self):
         return self.items
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: int):
         self.draw(np.random.default_rng(item))
         worker = torch.utils.data.get_worker_info()
         return worker.id, private_dirty() if item // worker.num_workers % 100 == 0 else 0
 
 
-def workers(args):
+def workers(args: argparse.Namespace) -> dict[str, list[int]]:
     """The growth of each worker with our groups; and, so that one sees what the figure means, with 500,000 names in a
     list.
     """
     groups = open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
     listed = [groups.image_name(index) for index in range(min(groups.num_images, 500_000))]
 
-    def from_groups(rng):  # a group, a class of it, an image of that, as in training
+    def from_groups(rng: np.random.Generator):  # a group, a class of it, an image of that, as in training
         group = int(rng.integers(min(8, groups.num_groups)))
         images = groups.image_indices(group, rng.integers(groups.num_classes(group)))
         return groups.image_name(images[rng.integers(len(images))])
 
-    def from_list(rng):
+    def from_list(rng: np.random.Generator):
         return [listed[index] for index in rng.integers(0, len(listed), 32)]
 
     growth = {}

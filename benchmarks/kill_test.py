@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import train
 from benchmarks.damage import damage
-from benchmarks.killing import Place, run, run_process
+from benchmarks.killing import Outcome, Place, run, run_process
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
 from model.checkpoints import load_network
@@ -70,7 +70,7 @@ _PLACES_A_RUN = 3  # of TRAINING or ANYWHERE
 _TIMING = ("seconds", "images_per_second")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_test", description=__doc__)
     add = parser.add_argument
     add(
@@ -119,7 +119,7 @@ class Campaign:
     kill.
     """
 
-    def __init__(self, folder, rng):
+    def __init__(self, folder: str, rng: random.Random):
         self.folder, self.rng = folder, rng
         self.trainings = self.processes = self.survivors = self.seconds = 0
         self.kills, self.differences, self._turn = {}, [], 0
@@ -143,12 +143,12 @@ class Campaign:
             os.path.join(self.whole_run, "best_model.pth")
         )  # forked runs find the architectures that it compares with at hand
 
-    def _work_folder(self, name):
+    def _work_folder(self, name: str):
         path = os.path.join(self.folder, name)
         os.mkdir(path)
         return path
 
-    def _log_folder(self, work, outcome):
+    def _log_folder(self, work: str, outcome: Outcome):
         """The run's log folder: the one with a checkpoint, as runs that are killed before their first leave theirs
         behind. Raises RuntimeError, with its output, if it did not end well.
         """
@@ -160,7 +160,7 @@ class Campaign:
                 )
         return os.path.dirname(checkpoints[0])
 
-    def kill(self, number):
+    def kill(self, number: int) -> None:
         start = time.monotonic()
         with tqdm(total=number, desc="Kills", unit="kill", disable=None) as progress:
             while (left := number - sum(self.kills.values())) > 0:
@@ -169,7 +169,7 @@ class Campaign:
                 progress.update(sum(self.kills.values()) - before)
         self.seconds = time.monotonic() - start
 
-    def _train(self, left):
+    def _train(self, left: int):
         """A training that is killed at most `left` times, and then ends."""
         work, kills = self._work_folder(f"training_{self.trainings}"), 0
         flags = [*self.flags, "--num_workers", str(self.trainings % 2)]
@@ -203,7 +203,7 @@ class Campaign:
         self.rng.shuffle(middle)
         return [STARTING[self.trainings % len(STARTING)], *middle, TESTING[self.trainings % len(TESTING)]]
 
-    def _attempt(self, place, flags, work):
+    def _attempt(self, place: Place | str, flags: list[str], work: str):
         if place == ANYWHERE:
             return run(train, flags, work, seconds=self.rng.uniform(0, self.whole_seconds))
         if place == PROCESS:
@@ -214,7 +214,7 @@ class Campaign:
         return run(train, flags, work, place, nth, self.rng.uniform(0, 1) * sorted(durations)[len(durations) // 2])
 
 
-def end_of(folder):
+def end_of(folder: str) -> dict:
     """All that a run ends with, but for seconds: plain values and tensors."""
     with open(os.path.join(folder, "metrics.csv"), newline="") as file:
         rows = [{name: value for name, value in row.items() if name not in _TIMING} for row in csv.DictReader(file)]
@@ -227,7 +227,7 @@ def end_of(folder):
     }
 
 
-def differences(a, b, where=""):
+def differences(a: object, b: object, where: str = "") -> list[str]:
     """Names of what is not equal, bit by bit, in two values of dicts, lists, tensors and plain values."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         same = (

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -32,7 +34,15 @@ class Outcome(NamedTuple):
     told: bytes  # what the run wrote to its parent
 
 
-def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
+def run(
+    script: ModuleType,
+    flags: list[str],
+    folder: str,
+    place: Place | None = None,
+    nth: int = 1,
+    seconds: float | None = None,
+    measured: Sequence[Place] = (),
+) -> Outcome:
     """Forks a process that runs script.main(flags) in a folder, its output in the folder's output.txt. Returns an
     Outcome.
 
@@ -62,7 +72,7 @@ def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
         os.close(reading)
 
 
-def run_process(script, flags, folder, seconds):
+def run_process(script: ModuleType, flags: list[str], folder: str, seconds: float | None) -> Outcome:
     """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output,
     or never (None).
     """
@@ -79,7 +89,7 @@ def run_process(script, flags, folder, seconds):
     return Outcome(process.returncode == -signal.SIGKILL, process.returncode, survivors, b"")
 
 
-def _read_to_the_end(reading, patience):
+def _read_to_the_end(reading: int, patience: float | None):
     """(all bytes of a pipe, whether somebody still holds its other end after so many seconds). All processes of a run
     hold it.
     """
@@ -92,7 +102,15 @@ def _read_to_the_end(reading, patience):
     return told, True
 
 
-def _be_the_run(script, flags, folder, writing, place, nth, measured):
+def _be_the_run(
+    script: ModuleType,
+    flags: list[str],
+    folder: str,
+    writing: int,
+    place: Place | None,
+    nth: int,
+    measured: Sequence[Place],
+):
     """Never returns."""
     code = 70
     try:
@@ -115,7 +133,7 @@ def _be_the_run(script, flags, folder, writing, place, nth, measured):
         os._exit(code)
 
 
-def _replace(place, wrap):
+def _replace(place: Place, wrap: Callable[[Callable], Callable]):
     owner, _, name = place.function.rpartition("." if "." in place.function.partition(":")[2] else ":")
     owner = pkgutil.resolve_name(owner)
     original = getattr(owner, name)
@@ -130,7 +148,7 @@ def _replace(place, wrap):
     setattr(owner, name, wrapped)
 
 
-def _timing(original, seconds):
+def _timing(original: Callable, seconds: list[float]):
     def call(*args, **kwargs):
         start = time.perf_counter()
         try:
@@ -141,7 +159,7 @@ def _timing(original, seconds):
     return call
 
 
-def _telling(original, nth, writing):
+def _telling(original: Callable, nth: int, writing: int):
     calls = []
 
     def call(*args, **kwargs):

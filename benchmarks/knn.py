@@ -17,13 +17,13 @@ import torch
 
 from benchmarks.measure import machine, peak_rss_anon, table
 from retrieval.knn import search
-from retrieval.store import temporary_store
+from retrieval.store import DescriptorStore, temporary_store
 
 _COST, _MEMORY = "s per million vectors", "RssAnon added at the peak, MB"
 _TOLERANCE = 1e-5  # neighbours whose squared distances differ by less may change places
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.knn",
         description=__doc__,
@@ -66,7 +66,7 @@ def main(argv=None):
         tempfile.tempdir = before
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Fills a store with random unit vectors, measures both, prints the table and whether their neighbours agree."""
     rng = np.random.default_rng(0)
     with contextlib.closing(temporary_store(args.vectors, args.dim, args.dtype, 1 << 14)) as store:
@@ -104,7 +104,7 @@ def run(args):
     )
 
 
-def flat_index(database, queries, k):
+def flat_index(database: np.ndarray, queries: np.ndarray, k: int) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
     """The published way: all descriptors in an IndexFlatL2. Returns (seconds of the search alone, peak bytes, its
     result).
     """
@@ -117,7 +117,9 @@ def flat_index(database, queries, k):
     return seconds, peak.bytes - peak.before, result
 
 
-def ours(database, queries, k, device):
+def ours(
+    database: np.ndarray, queries: np.ndarray, k: int, device: str
+) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
     with peak_rss_anon() as peak:
         start = time.perf_counter()
         result = search(database, queries, k, device=device)
@@ -125,7 +127,12 @@ def ours(database, queries, k, device):
     return seconds, peak.bytes - peak.before, result
 
 
-def same_neighbours(expected, found, store, queries):
+def same_neighbours(
+    expected: tuple[np.ndarray, np.ndarray],
+    found: tuple[np.ndarray, np.ndarray],
+    store: DescriptorStore,
+    queries: np.ndarray,
+) -> bool:
     """Whether each query's neighbours are the same wherever their distances, in float64, differ by more than
     _TOLERANCE.
     """
@@ -140,13 +147,13 @@ def same_neighbours(expected, found, store, queries):
     return True
 
 
-def fill(store, rng):
+def fill(store: DescriptorStore, rng: np.random.Generator) -> None:
     for block in store.pending():
         store.write(block, unit_vectors(rng, len(store.rows(block)), store.dim), {})
     store.finish()
 
 
-def unit_vectors(rng, n, dim):
+def unit_vectors(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
     """float32 (n, dim)."""
     vectors = torch.from_numpy(rng.standard_normal((n, dim), dtype=np.float32))
     return torch.nn.functional.normalize(vectors).numpy()

@@ -20,6 +20,7 @@ import commons
 from benchmarks.measure import machine, table
 from datasets.test_dataset import ImageFolder, TestDataset
 from localization import calibration
+from localization.localization import Located
 from localize import Session, parse_localize_arguments
 from model.checkpoints import load_network
 
@@ -32,7 +33,7 @@ _TEST_SETS = (
 )
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.localization",
         description=__doc__.splitlines()[0],
@@ -68,7 +69,7 @@ def main(argv=None):
     print("\n## Opening the index of city 1's test set, seconds\n\n" + reopening(session, own))
 
 
-def make_session(flags, own):
+def make_session(flags: list[str], own: argparse.Namespace) -> Session:
     args = parse_localize_arguments(
         [
             "--resume_model",
@@ -85,7 +86,7 @@ def make_session(flags, own):
     return Session(args, load_network(args.resume_model).to(device), device, args.seed)
 
 
-def queries(session, folder, city, name, part="test"):
+def queries(session: Session, folder: str, city: str, name: str, part: str = "test") -> tuple[Located, np.ndarray]:
     folder = os.path.join(folder, city, part)
     return session.locate_queries(
         TestDataset(
@@ -97,7 +98,7 @@ def queries(session, folder, city, name, part="test"):
     )
 
 
-def compare(session, nearest, folder):
+def compare(session: Session, nearest: Session, folder: str) -> str:
     """Median errors and the share of queries within the threshold, with the interval of their difference (paired
     bootstrap).
     """
@@ -131,7 +132,7 @@ def compare(session, nearest, folder):
     return table(rows, list(rows[0]))
 
 
-def check(session, own):
+def check(session: Session, own: argparse.Namespace) -> str:
     """Coverage over the splits of each validation set, and of test sets as validation sets (by day and by night)."""
     rows = []
     for folder in (own.dataset_folder, *own.further_cities):
@@ -160,11 +161,11 @@ def check(session, own):
     return table(rows, list(rows[0]))
 
 
-def fit_and_check(session, located, truth, seed):
+def fit_and_check(session: Session, located: Located, truth: np.ndarray, seed: int) -> tuple:
     return calibration.fit_and_check(located, truth, session.args.positive_dist_threshold, session.identity, seed)
 
 
-def transfer(session, own):
+def transfer(session: Session, own: argparse.Namespace) -> str:
     """Of a calibration of the validation set: coverage and confidence on other districts, in another city, and at
     night.
     """
@@ -189,7 +190,7 @@ def transfer(session, own):
     return table(rows, list(rows[0]))
 
 
-def reopening(session, own):
+def reopening(session: Session, own: argparse.Namespace) -> str:
     """Of an index that is there, with the database's images (their names, sizes and times are compared) and without."""
     folder = os.path.join(own.dataset_folder, "city1", "test", "database")
     rows = []

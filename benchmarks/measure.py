@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ from support.processor import arithmetic_of, processor_name
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def machine():
+def machine() -> str:
     """One line: CPU model, cores, its arithmetic, and the versions of Python and the libraries that matter for speed."""
     versions = [f"Python {platform.python_version()}"]
     for package in ("torch", "faiss-cpu", "numpy"):
@@ -32,7 +34,7 @@ def machine():
     return f"{processor_name()}; {', '.join(versions)}"
 
 
-def sixteen_bits(device):
+def sixteen_bits(device: torch.device) -> list[str]:
     """["bfloat16"] where the device has arithmetic for it; else [], with a line that says so: imitated, it takes
     minutes.
     """
@@ -42,7 +44,7 @@ def sixteen_bits(device):
     return []
 
 
-def rss_anon(pid="self"):
+def rss_anon(pid: int | str = "self") -> int:
     """RssAnon of a process in bytes; 0 once it has ended (Linux)."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
         for line in file:
@@ -51,7 +53,7 @@ def rss_anon(pid="self"):
     return 0
 
 
-def private_dirty(pid="self"):
+def private_dirty(pid: int | str = "self") -> int:
     """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0
     once it has ended (Linux). Takes milliseconds in a large process.
     """
@@ -71,12 +73,12 @@ def private_dirty(pid="self"):
 class Peak:
     """The largest RssAnon seen, and what it was before, in bytes."""
 
-    def __init__(self, before):
+    def __init__(self, before: int):
         self.before = self.bytes = before
 
 
 @contextlib.contextmanager
-def peak_rss_anon(pid="self", interval=0.005):
+def peak_rss_anon(pid: int | str = "self", interval: float = 0.005) -> Iterator[Peak]:
     """Yields a Peak; a thread samples the process every `interval` seconds until the block ends.
 
     The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not): measure such code
@@ -98,7 +100,7 @@ def peak_rss_anon(pid="self", interval=0.005):
         peak.bytes = max(peak.bytes, rss_anon(pid))
 
 
-def child(module, *arguments):
+def child(module: str, *arguments: object) -> tuple[Any, int]:
     """Runs `python -m module arguments` from the project's folder; its last line of output is JSON. Returns (that
     value, its peak RssAnon in bytes, sampled from here). Raises subprocess.CalledProcessError when it fails.
     """
@@ -113,12 +115,14 @@ def child(module, *arguments):
     return json.loads(output.splitlines()[-1]), peak.bytes
 
 
-def launcher(processes):
+def launcher(processes: int) -> list[str]:
     """What goes between Python and a module or script that many processes run: torchrun; nothing for one."""
     return ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
 
 
-def interleaved(functions, repeats=5, warm_up=1):
+def interleaved(
+    functions: dict[str, Callable[[], object]], repeats: int = 5, warm_up: int = 1
+) -> dict[str, list[float]]:
     """Times alternatives in turn, so that whatever else the machine does disturbs all alike.
 
     functions: {name: function without arguments}. Returns {name: list of `repeats` seconds}; report min() and the
@@ -134,7 +138,7 @@ def interleaved(functions, repeats=5, warm_up=1):
     return seconds
 
 
-def table(rows, columns, ratio=None):
+def table(rows: Iterable[dict], columns: Sequence[str], ratio: str | None = None) -> str:
     """A markdown table. rows: dicts from column to value (floats are shown with 3 significant digits); columns: their
     order.
 
@@ -151,7 +155,7 @@ def table(rows, columns, ratio=None):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _text(value):
+def _text(value: object):
     return (
         f"{value:.3g}"
         if isinstance(value, float) and abs(value) < 100

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -21,7 +22,7 @@ _EVERY = 0.25  # seconds between two samples
 _MIB = 2**20
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     add = parser.add_argument
     add(
@@ -77,7 +78,7 @@ def main(argv=None):
 MAIN, WORKERS, ALL = "training", "workers", "all"
 
 
-def summarize(samples, epoch):
+def summarize(samples: list[tuple[int, int, int]], epoch: int) -> dict[str, int]:
     """The median memory of an epoch's samples: {kind: bytes}. Of the steps alone, so that like is compared with like."""
     rows = sorted((main + workers, main, workers) for when, main, workers in samples if when == epoch)
     if not rows:
@@ -86,7 +87,7 @@ def summarize(samples, epoch):
     return {MAIN: own, WORKERS: workers, ALL: together}
 
 
-def trend(values):
+def trend(values: Sequence[float]) -> float:
     """How much a series grows from its beginning to its end, in percent: by the median of the slopes of all pairs
     (Theil and Sen), which single epochs do not sway.
     """
@@ -94,7 +95,7 @@ def trend(values):
     return 100 * statistics.median(slopes) * (len(values) - 1) / statistics.median(values)
 
 
-def watch(command, folder, epochs):
+def watch(command: list[str], folder: str, epochs: int) -> tuple[list[tuple[int, int, int]], float]:
     """Runs a training in a folder. Returns ([(epoch, its PSS, its workers' PSS), ...] in bytes, sampled during the
     steps of the epochs; seconds).
     """
@@ -119,14 +120,14 @@ def watch(command, folder, epochs):
     return samples, time.monotonic() - start
 
 
-def pss(pid):
+def pss(pid: int) -> int:
     """The proportional set size of a process in bytes; 0 once it has ended (Linux)."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
     return 0
 
 
-def children(pid):
+def children(pid: int) -> list[int]:
     """The ids of a process's children (Linux)."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
@@ -20,7 +21,7 @@ from datasets.night.augmentation import METHODS
 from datasets.night.build import Settings, build
 
 
-def plain_fda(source, target, beta):
+def plain_fda(source: Image.Image, target: Image.Image, beta: float) -> Image.Image:
     """FDA of PIL images by whole 2-D FFTs in numpy; target is resized to the source."""
     target = target.resize(source.size, Image.Resampling.BILINEAR)
     source_spectrum, target_spectrum = (
@@ -35,7 +36,9 @@ def plain_fda(source, target, beta):
     return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def plain_post_process(image, factors, circles, noise):
+def plain_post_process(
+    image: Image.Image, factors: Sequence[float], circles: np.ndarray, noise: np.ndarray
+) -> Image.Image:
     """PP of a PIL image. factors: brightness, saturation, blue, contrast; circles: (n, 3) x, y, radius in pixels;
     noise: (H, W, 3), of deviation 5 gray levels.
     """
@@ -56,7 +59,7 @@ def plain_post_process(image, factors, circles, noise):
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).round().astype(np.uint8))
 
 
-def plain_night(folder, names, targets, output, method, beta):
+def plain_night(folder: str, names: list[str], targets: list[str], output: str, method: str, beta: float) -> None:
     """Makes a folder's images night one at a time; targets: paths."""
     os.makedirs(output)
     rng = np.random.default_rng(0)
@@ -76,7 +79,7 @@ def plain_night(folder, names, targets, output, method, beta):
         image.save(os.path.join(output, name), quality=95)
 
 
-def make_photos(folder, count, pixels, seed):
+def make_photos(folder: str, count: int, pixels: int, seed: int) -> list[str]:
     """Pictures with detail of all sizes, as photos have: about 0.4 bytes a pixel as JPEG. Returns their names."""
     os.makedirs(folder)
     rng = np.random.default_rng(seed)
@@ -92,13 +95,13 @@ def make_photos(folder, count, pixels, seed):
     return names
 
 
-def decode_and_encode(folder, names):
+def decode_and_encode(folder: str, names: list[str]) -> None:
     """What no way can do without."""
     for name in names:
         Image.open(os.path.join(folder, name)).convert("RGB").save(io.BytesIO(), "JPEG", quality=95)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.night", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60, help="images a run (default: %(default)s)")
     parser.add_argument("--pixels", type=int, default=512, help="side of the images, pixels (default: %(default)s)")
@@ -117,7 +120,7 @@ def main(argv=None):
         targets = [os.path.join(night, name) for name in make_photos(night, 8, args.pixels, seed=1)]
         runs = iter(range(10**9))
 
-        def ours(method, workers):
+        def ours(method: str, workers: int):
             build(Settings(day, os.path.join(root, f"ours{next(runs)}"), method, night, args.fda_beta), workers)
 
         functions = {"decoding and encoding alone, 1 process": lambda: decode_and_encode(day, names)}

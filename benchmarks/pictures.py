@@ -10,7 +10,7 @@ from PIL import Image
 from datasets.names import format_name
 
 
-def make_pictures(folder, number, size=512, classes=None, seed=0):
+def make_pictures(folder: str, number: int, size: int = 512, classes: int | None = None, seed: int = 0) -> list[str]:
     """Writes `number` square images below a folder, in `classes` classes of CosPlace (default: each its own); returns
     their paths.
     """

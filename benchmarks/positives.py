@@ -21,7 +21,7 @@ from benchmarks.measure import child, machine, rss_anon, table
 from datasets.positives import find_positives
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.positives", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,7 +46,7 @@ def main(argv=None):
         report(args)
 
 
-def report(args):
+def report(args: argparse.Namespace) -> None:
     print(machine())
     rng = np.random.default_rng(args.seed)
     places = rng.uniform(0, 10_000, (-(-args.database // 12), 2)) + (545_000, 4_173_000)
@@ -80,7 +80,7 @@ def report(args):
     print(table(rows, ["way", "seconds (min)", "median", "peak MB on top"], "seconds (min)"))
 
 
-def run(args):
+def run(args: argparse.Namespace) -> dict:
     database, queries = (
         np.load(os.path.join(args.folder, name + ".npy"), allow_pickle=False) for name in ("database", "queries")
     )
@@ -96,7 +96,7 @@ def run(args):
     }
 
 
-def reference(database, queries, radius):
+def reference(database: np.ndarray, queries: np.ndarray, radius: float) -> np.ndarray:
     """The published way."""
     neighbours = NearestNeighbors(n_jobs=-1).fit(database)
     return neighbours.radius_neighbors(queries, radius=radius, return_distance=False)

@@ -2,6 +2,7 @@
 faster.
 """
 
+import numpy as np
 import torch
 import torchvision.transforms as T
 from PIL import Image
@@ -15,7 +16,7 @@ from model.normalization import IMAGENET_MEAN, IMAGENET_STD
 class ImageDataset(torch.utils.data.Dataset):
     """Images as float32 tensors, one an item: opened, converted to RGB and to floats in the worker."""
 
-    def __init__(self, paths, normalized=False):
+    def __init__(self, paths: list[str], normalized: bool = False):
         self.paths = paths
         self.transform = (
             T.Compose([T.ToTensor(), T.Normalize(IMAGENET_MEAN, IMAGENET_STD)]) if normalized else T.ToTensor()
@@ -24,21 +25,21 @@ class ImageDataset(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.paths)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int):
         return self.transform(Image.open(self.paths[index]).convert("RGB")), index
 
 
 class Augmentation:
     """Jitter and crop of a float batch, image by image, then normalisation."""
 
-    def __init__(self, size, jitter=(0.7, 0.7, 0.7, 0.5), crop=0.5):
+    def __init__(self, size: int, jitter: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 0.5), crop: float = 0.5):
         self.jitter, self.crop = (
             T.ColorJitter(*jitter),
             T.RandomResizedCrop([size, size], scale=(1 - crop, 1), antialias=True),
         )
         self.normalize = T.Normalize(IMAGENET_MEAN, IMAGENET_STD)
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor):
         images = torch.cat([self.jitter(image).unsqueeze(0) for image in images])
         images = torch.cat([self.crop(image).unsqueeze(0) for image in images])
         return self.normalize(images)
@@ -47,7 +48,15 @@ class Augmentation:
 class Trainer:
     """A network, a CosFace head and their Adam optimizers, as PyTorch makes them by default."""
 
-    def __init__(self, backbone, dim, classes, device="cpu", train_all_layers=False, amp=False):
+    def __init__(
+        self,
+        backbone: str,
+        dim: int,
+        classes: int,
+        device: torch.device | str = "cpu",
+        train_all_layers: bool = False,
+        amp: bool = False,
+    ):
         torch.manual_seed(0)
         self.network = GeoLocalizationNet(backbone, dim, train_all_layers).to(device).train()
         self.head = CosFace(dim, classes).to(device)
@@ -58,7 +67,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=amp)
         self.amp, self.device = amp, torch.device(device)
 
-    def step(self, images, labels):
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> float:
         """One step on normalised images; returns the loss."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
@@ -71,7 +80,13 @@ class Trainer:
         return loss.item()
 
 
-def extract(network, paths, batch_size, num_workers=0, device="cpu"):
+def extract(
+    network: GeoLocalizationNet,
+    paths: list[str],
+    batch_size: int,
+    num_workers: int = 0,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
     """Descriptors of images of one size, in float32: float32 (n, dim)."""
     loader = torch.utils.data.DataLoader(ImageDataset(paths, normalized=True), batch_size, num_workers=num_workers)
     network.eval()

@@ -21,7 +21,7 @@ from benchmarks.pictures import make_pictures
 from datasets.names import format_name
 from datasets.test_dataset import ImageFolder, TestDataset
 from report.evaluation import Evaluation, write_report
-from test import summarize
+from test import TestResult, summarize
 
 _PICTURES, _CITY, _RANKS = 32, 10_000, 100  # pictures in files, metres, predictions a query
 # draws what would be drawn in the next frame, then notes the time since loading began
@@ -31,7 +31,7 @@ _CLOCK = """<script>addEventListener("load", () => {
 });</script>"""
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.report",
         description=__doc__,
@@ -52,7 +52,7 @@ def main(argv=None):
         run(args, folder)
 
 
-def run(args, folder):
+def run(args: argparse.Namespace, folder: str) -> None:
     dataset = make_test_set(folder, args.database, args.queries)
     evaluations = [
         Evaluation("queries_v1", f"model {seed}", dataset, random_result(dataset, seed)) for seed in range(args.models)
@@ -75,7 +75,7 @@ def run(args, folder):
     print(table([row], list(row)))
 
 
-def make_test_set(folder, num_database, num_queries):
+def make_test_set(folder: str, num_database: int, num_queries: int) -> TestDataset:
     """A TestDataset of generated names along streets 100 m apart; all its images are a few pictures."""
     pictures = make_pictures(os.path.join(folder, "pictures"), _PICTURES, 256)
     rng = np.random.default_rng(0)
@@ -103,11 +103,11 @@ def make_test_set(folder, num_database, num_queries):
 class FewPictures(ImageFolder):
     """Images that are all among a few files."""
 
-    def path(self, index):
+    def path(self, index: int) -> str:
         return self.pictures[index % len(self.pictures)]
 
 
-def random_result(dataset, seed):
+def random_result(dataset: TestDataset, seed: int) -> TestResult:
     """A TestResult of which about two thirds of the first predictions are right."""
     rng = np.random.default_rng(seed)
     predictions = rng.integers(0, len(dataset.database), (len(dataset.queries), _RANKS))
@@ -118,7 +118,7 @@ def random_result(dataset, seed):
     return summarize(predictions, dataset.positives_per_query, len(dataset.database), distances=distances)
 
 
-def opened(chromium, page, folder, repeats):
+def opened(chromium: str, page: str, folder: str, repeats: int) -> dict[str, float]:
     """{"s to open", "s on the page's clock"}."""
     empty, clocked = os.path.join(folder, "empty.html"), os.path.join(folder, "clocked.html")
     with open(empty, "w") as file:
@@ -127,7 +127,7 @@ def opened(chromium, page, folder, repeats):
     with open(clocked, "a") as file:
         file.write(_CLOCK)
 
-    def browse(path, *flags):
+    def browse(path: str, *flags: str):
         command = [
             chromium,
             "--headless=new",

@@ -14,7 +14,7 @@ class Row(NamedTuple):
     published: tuple  # of (R@1, R@5, R@10) a published set, in percent
 
 
-def _row(title, published, kind="train"):
+def _row(title: str, published: str, kind: str = "train"):
     values = tuple(float(value) for value in published.split())
     return Row(title, kind, (values[:3], values[3:6], values[6:]))
 

@@ -30,7 +30,7 @@ from support.files import replacing
 MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.results_table",
         description=__doc__,
@@ -57,7 +57,7 @@ def main(argv=None):
     parse_and_run(parser, run, argv)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
     found, missing = {}, {}  # (row, seed) -> {test set: float (q, len(RECALLS))}; row -> why it was not run
     for row in order(args.rows):
@@ -75,12 +75,14 @@ class NotRun(Exception):
     """A row whose files are not there."""
 
 
-def order(rows):
+def order(rows: list[str]) -> list[str]:
     """The rows with CosFace, which all are compared with, first, and soups, which need others, last."""
     return sorted(dict.fromkeys(["cosface", *rows]), key=lambda row: (row != "cosface", ROWS[row].kind == "soup"))
 
 
-def results(args, row, seed, test_sets):
+def results(
+    args: argparse.Namespace, row: str, seed: int, test_sets: dict[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
     """{test set: whether each query is found at each of RECALLS, bool (q, 3)}, from the work folder or measured."""
     trained = ROWS[row].kind if ROWS[row].kind in ROWS else row
     model = make_model(args, trained, seed)
@@ -109,7 +111,7 @@ def results(args, row, seed, test_sets):
     return values
 
 
-def make_model(args, row, seed):
+def make_model(args: argparse.Namespace, row: str, seed: int) -> str:
     """The path of a row's model of a seed, trained or averaged unless it is there from the same flags."""
     folder = os.path.join(args.work_folder, f"seed{seed}", row)
     model, record = os.path.join(folder, "best_model.pth"), os.path.join(folder, "made_from.json")
@@ -140,7 +142,7 @@ def make_model(args, row, seed):
     return model
 
 
-def refuse_without_weights(flags):
+def refuse_without_weights(flags: list[str]) -> None:
     """Raises NotRun if a row begins from weights of its own that are not there, or that the base's replace."""
     weights, start = (_last_value(flags, flag) for flag in ("--backbone_weights", "--resume_model"))
     if weights and os.sep in weights and start:
@@ -149,12 +151,12 @@ def refuse_without_weights(flags):
         raise NotRun(f"without its weights, {weights}")
 
 
-def _last_value(flags, flag):
+def _last_value(flags: list[str], flag: str):
     words = expand_recipes(flags)
     return next((value for name, value in zip(words[-2::-1], words[:0:-1], strict=True) if name == flag), None)
 
 
-def soup_ingredients(flags):
+def soup_ingredients(flags: list[str]) -> list[str]:
     """The rows that a soup's flags name as ingredients."""
     words = expand_recipes(flags)
     if "--ingredients" not in words:
@@ -164,7 +166,12 @@ def soup_ingredients(flags):
     return [os.path.dirname(word) for word in rest[:count]]
 
 
-def write(args, test_sets, found, missing):
+def write(
+    args: argparse.Namespace,
+    test_sets: dict[str, tuple[str, str]],
+    found: dict[str, list[dict[str, np.ndarray]]],
+    missing: dict[str, str],
+) -> None:
     """The table as markdown, and all recalls of all seeds as CSV."""
     rows, lines = [], []
     for row in args.rows:
@@ -214,27 +221,27 @@ def write(args, test_sets, found, missing):
     print(text)
 
 
-def _base(args):
+def _base(args: argparse.Namespace):
     return [f"@{args.base}", *shlex.split(args.flags)]
 
 
-def _recipe(args, row):
+def _recipe(args: argparse.Namespace, row: str):
     path = os.path.join(args.recipes, f"{row}.txt")
     if not os.path.exists(path):
         raise UserError(f"there is no recipe {path}; fix --recipes")
     return path
 
 
-def _digest(flags, *files):
+def _digest(flags: list[str], *files: str):
     """What a result depends on: the flags with their recipes read, and the files' sizes and times."""
     return [*expand_recipes(flags), *(f"{os.path.getsize(file)} {os.stat(file).st_mtime_ns}" for file in files)]
 
 
-def _is_kept(path, digest):
+def _is_kept(path: str, digest: list[str]):
     return os.path.exists(path) and _read_json(path).get("digest") == digest
 
 
-def _read_json(path):
+def _read_json(path: str):
     try:
         with open(path) as file:
             return json.load(file)
@@ -242,7 +249,7 @@ def _read_json(path):
         return {}
 
 
-def _write_json(path, value):
+def _write_json(path: str, value: object):
     with replacing(path) as temporary, open(temporary, "w") as file:
         json.dump(value, file)
 

@@ -72,9 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("command", choices=("measure", "compare", "write", "continue"))
     parser.add_argument("first", metavar="TREE_OR_FILE", help="a source tree; for compare a file of figures")
-    parser.add_argument(
-        "second", metavar="FILE_OR_FOLDER", help="the file of figures, or the folder of the written run"
-    )
+    parser.add_argument("second", metavar="FILE_OR_FOLDER", help="of figures; or what `write` made")
     args = parser.parse_args(argv)
     first, second = os.path.abspath(args.first), os.path.abspath(args.second)
     if args.command == "measure":
@@ -84,11 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "write":
         write(first, second)
         return 0
-    rows = (
-        compare(json.loads(_text(first)), json.loads(_text(second)))
-        if args.command == "compare"
-        else go_on(first, second)
-    )
+    rows = go_on(first, second) if args.command == "continue" else compare(*map(_json, (first, second)))
     print(table(rows, list(rows[0])))
     return int(any(row["equal"] == "NO" for row in rows))
 
@@ -126,7 +120,7 @@ def write(tree: str, folder: str) -> None:
     evaluate(tree, begun, data, model)
     command = [sys.executable, os.path.join(tree, "train.py"), "--dataset_folder", data, *FLAGS, *LONGER, *CPU]
     with subprocess.Popen(command, cwd=begun, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not glob.glob(os.path.join(begun, "logs/run/*/last_checkpoint.pth")):
+        while process.poll() is None and not glob.glob(os.path.join(begun, "logs/run/*/metrics.csv")):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
     if process.returncode in (0, 1, 2):
@@ -270,6 +264,10 @@ def _load(path: str) -> dict:
 def _text(path: str) -> str:
     with open(path) as file:
         return file.read()
+
+
+def _json(path: str) -> dict:
+    return json.loads(_text(path))
 
 
 def _sha(data: bytes) -> str:

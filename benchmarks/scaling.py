@@ -35,7 +35,7 @@ GPUS = (1, 2, 4, 8, 16, 32, 64)
 _SIZES = (1 << 12, 1 << 25)  # bytes, of the all-reduces that latency and bandwidth are measured with
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -85,7 +85,9 @@ def main(argv=None):
         print_check(args)
 
 
-def step_bytes(backbone, dim, classes, batch, ranks, train_all_layers=False):
+def step_bytes(
+    backbone: str, dim: int, classes: int, batch: int, ranks: int, train_all_layers: bool = False
+) -> dict[str, int]:
     """{what: bytes that a rank puts into a step's collectives}, for --parallel data with the head shared out, and
     `replicated head`, which is not: the gradient that it would have.
     """
@@ -103,10 +105,10 @@ def step_bytes(backbone, dim, classes, batch, ranks, train_all_layers=False):
     }
 
 
-def collectives_seconds(sizes, ranks, bandwidth, latency):
+def collectives_seconds(sizes: dict[str, int], ranks: int, bandwidth: float, latency: float) -> float:
     """Seconds of a data-parallel step's collectives; sizes: of step_bytes."""
 
-    def reduce(count):
+    def reduce(count: int):
         return 2 * (ranks - 1) / ranks * count / bandwidth + 2 * (ranks - 1) * latency
 
     gathered = (ranks - 1) * (sizes["descriptors"] / bandwidth + latency)
@@ -118,7 +120,7 @@ def collectives_seconds(sizes, ranks, bandwidth, latency):
     )
 
 
-def print_bytes(args):
+def print_bytes(args: argparse.Namespace) -> None:
     rows = []
     for backbone, dim in (("ResNet18", 512), ("ResNet50", 512), ("ResNet50", 2048), ("VGG16", 512)):
         sizes = step_bytes(backbone, dim, args.classes, args.batch_size, 8)
@@ -139,7 +141,7 @@ def print_bytes(args):
     print(table(rows, list(rows[0])) + "\n")
 
 
-def print_predictions(args):
+def print_predictions(args: argparse.Namespace) -> None:
     sizes = {ranks: step_bytes(args.backbone, args.dim, args.classes, args.batch_size, ranks) for ranks in GPUS}
     for link, (bandwidth, latency, source) in LINKS.items():
         rows = []
@@ -177,7 +179,7 @@ def print_predictions(args):
     print()
 
 
-def measure_rank(args):
+def measure_rank(args: argparse.Namespace) -> None:
     """One of the check's processes: rank 0 prints JSON of the step's seconds, the bytes that it communicates, and what
     all-reduces take.
     """
@@ -213,7 +215,7 @@ def measure_rank(args):
         print(json.dumps({"seconds": min(seconds), "bytes": once, "reduced": reduced}))
 
 
-def _timed_reduction(size):
+def _timed_reduction(size: int):
     tensors = [torch.ones(size // 8) for _ in range(2)]
     distributed.barrier()
     start = time.perf_counter()
@@ -221,7 +223,7 @@ def _timed_reduction(size):
     return time.perf_counter() - start
 
 
-def run_ranks(args, ranks, batch, kind="data"):
+def run_ranks(args: argparse.Namespace, ranks: int, batch: int, kind: str = "data") -> dict:
     """measure_rank's JSON of so many processes with a thread each."""
     command = [
         *launcher(ranks),
@@ -253,7 +255,7 @@ def run_ranks(args, ranks, batch, kind="data"):
     return json.loads(output.splitlines()[-1])
 
 
-def print_check(args):
+def print_check(args: argparse.Namespace) -> None:
     """The model's prediction for local processes, which get in each other's way as GPUs do not: from the steps of as
     many that communicate nothing, and this machine's all-reduces, against measurement.
     """

@@ -20,12 +20,12 @@ import distributed
 from benchmarks.knn import unit_vectors
 from benchmarks.measure import ROOT, launcher, machine, peak_rss_anon, table
 from retrieval.sharded import search
-from retrieval.store import temporary_store
+from retrieval.store import DescriptorStore, temporary_store
 
 _MEMORY = "RssAnon added at a rank's peak, MB"
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sharded_search",
         description=__doc__,
@@ -62,7 +62,7 @@ def main(argv=None):
     )
 
 
-def run_ranks(args, processes):
+def run_ranks(args: argparse.Namespace, processes: int) -> list[dict]:
     """measure_rank's values of each of so many processes."""
     flags = [f"--{name}={getattr(args, name)}" for name in ("vectors", "queries", "dim", "k")]
     command = [sys.executable, *launcher(processes), "-m", "benchmarks.sharded_search", "--measure_rank", *flags]
@@ -72,7 +72,7 @@ def run_ranks(args, processes):
     return json.loads(output.stdout.splitlines()[-1])
 
 
-def measure_rank(args):
+def measure_rank(args: argparse.Namespace) -> None:
     """Rank 0 prints JSON of what each rank found."""
     with contextlib.ExitStack() as stack:
         database, queries = (
@@ -95,7 +95,7 @@ def measure_rank(args):
         print(json.dumps(found))
 
 
-def fill(count, dim, seed):
+def fill(count: int, dim: int, seed: int) -> DescriptorStore:
     """A store whose descriptors do not depend on the number of ranks."""
     store = temporary_store(count, dim, block=1000, sharded=distributed.size() > 1)
     for block in store.pending():

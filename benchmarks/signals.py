@@ -19,7 +19,7 @@ from benchmarks.measure import ROOT, machine, table
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signals", description=__doc__)
     add = parser.add_argument
     add(
@@ -56,7 +56,7 @@ def main(argv=None):
         raise SystemExit(1)
 
 
-def measure(command, folder, number, delay):
+def measure(command: list[str], folder: str, number: signal.Signals, delay: float) -> dict:
     """Starts a training in a folder, sends a signal to all its processes `delay` seconds after its first steps, and
     waits for their end. Returns a row.
     """

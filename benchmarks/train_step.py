@@ -10,6 +10,7 @@ import itertools
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -19,7 +20,7 @@ from benchmarks import published
 from benchmarks.measure import machine, sixteen_bits, table
 from benchmarks.pictures import make_pictures
 from datasets.bad_images import BadImages
-from datasets.groups import open_groups
+from datasets.groups import Groups, open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import TrainDataset, make_loader
 from model.network import GeoLocalizationNet
@@ -40,7 +41,7 @@ OURS = {
 _CLASSES = 1000
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.train_step",
         description=__doc__,
@@ -82,7 +83,7 @@ def main(argv=None):
 class Ours:
     """Network, head, optimizers and precision as train.py makes them; `step` takes what train.prepare_batches yields."""
 
-    def __init__(self, args, mode, device):
+    def __init__(self, args: argparse.Namespace, mode: str, device: torch.device):
         dtype, tf32, compile_it = OURS[mode]
         set_tf32(tf32)
         torch.manual_seed(0)
@@ -93,7 +94,7 @@ class Ours:
         self.state = RunState(network, self.optimizers[0], [self.head], [self.optimizers[1]], self.amp.scaler)
         self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 
-    def run(self, batches):
+    def run(self, batches: Iterable) -> float:
         """Trains on the batches; returns their mean loss."""
         train.train_one_epoch(batches, self.state, {0: (self.objective, self.optimizers)}, self.amp, lambda step: 1.0)
         loss = self.state.monitor.sums.means()["loss"]
@@ -101,7 +102,7 @@ class Ours:
         return loss
 
 
-def from_memory(args, device):
+def from_memory(args: argparse.Namespace, device: torch.device) -> list[dict]:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(args.batch_size, 3, 16, 16, generator=generator)
     images = (
@@ -119,7 +120,7 @@ def from_memory(args, device):
         published.Trainer(args.backbone, 512, _CLASSES, device),
     )
 
-    def published_step(step):
+    def published_step(step: int):
         published_augment(floats)
         return reference.step(augmented[step].contiguous(), labels)
 
@@ -155,7 +156,7 @@ def from_memory(args, device):
     return rows
 
 
-def from_files(args, device):
+def from_files(args: argparse.Namespace, device: torch.device) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         folder_of_images = os.path.join(folder, "train")
         paths = make_pictures(folder_of_images, args.pictures, args.size)
@@ -171,7 +172,7 @@ def from_files(args, device):
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
-def end_to_end_published(args, device, paths, amp):
+def end_to_end_published(args: argparse.Namespace, device: torch.device, paths: list[str], amp: bool) -> dict:
     set_tf32(False)
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, and so the published way's
     trainer, augment = (
@@ -188,13 +189,13 @@ def end_to_end_published(args, device, paths, amp):
         pin_memory=device.type == "cuda",
     )
 
-    def step(batch):
+    def step(batch: tuple):
         trainer.step(augment(batch[0].to(device)), batch[1].to(device) % _CLASSES)
 
     return timed(args, device, iter(loader), step)
 
 
-def end_to_end_ours(args, mode, device, folder, groups):
+def end_to_end_ours(args: argparse.Namespace, mode: str, device: torch.device, folder: str, groups: Groups) -> dict:
     ours = Ours(args, mode, device)
     schedule = Schedule([groups.num_classes(0)], args.batch_size, args.steps + _WARM_UP, 1, 0)
     dataset = TrainDataset(folder, groups, schedule)
@@ -206,7 +207,7 @@ def end_to_end_ours(args, mode, device, folder, groups):
     return row
 
 
-def network_alone(args, mode, device):
+def network_alone(args: argparse.Namespace, mode: str, device: torch.device) -> float:
     """Images a second of the same steps on one batch that is on the device, augmented."""
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(
@@ -221,12 +222,12 @@ def network_alone(args, mode, device):
 _WARM_UP = 5
 
 
-def timed(args, device, batches, step):
+def timed(args: argparse.Namespace, device: torch.device, batches: Iterator | None, step: Callable) -> dict:
     """Runs warm-up steps and then args.steps timed ones. step: of one batch, or with batches None of a number of steps
     at once.
     """
 
-    def run(steps):
+    def run(steps: int) -> float:
         if batches is None:
             step(steps)
         else:
@@ -250,7 +251,7 @@ def timed(args, device, batches, step):
 
 
 @contextlib.contextmanager
-def busy_share(device):
+def busy_share(device: torch.device) -> Iterator[dict[str, str]]:
     """Yields a dict that has, afterwards, the share of time in which the GPU computed, as the driver samples it."""
     result = {}
     if device.type != "cuda":
@@ -273,11 +274,11 @@ def busy_share(device):
     result["GPU busy"] = f"{sum(samples) / len(samples):.0f}%" if samples else "not measured (pip install nvidia-ml-py)"
 
 
-def gpu_memory(device):
+def gpu_memory(device: torch.device) -> dict[str, float]:
     return {"GPU memory, GB": torch.cuda.max_memory_allocated() / 1e9} if device.type == "cuda" else {}
 
 
-def synchronize(device):
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 

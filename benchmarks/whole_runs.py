@@ -16,7 +16,7 @@ from benchmarks.measure import ROOT, machine, table
 PUBLISHED_WAY = "ae40d85"  # the last commit before data path, augmentation, extraction and search were made faster
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_runs", description=__doc__)
     add = parser.add_argument
     add("--before", default=PUBLISHED_WAY, metavar="COMMIT", help="what to compare with (default: %(default)s)")
@@ -55,7 +55,7 @@ def main(argv=None):
     )
 
 
-def measure(tree, data, epochs):
+def measure(tree: str, data: bytes, epochs: int) -> dict[str, float]:
     """{phase: seconds} of one run of a tree's demo.py, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
