@@ -1,6 +1,4 @@
-"""What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table
-in a page.
-"""
+"""Shared by the comparisons of trainings: flags, the result of each query, intervals, and a table in a page."""
 
 import argparse
 import logging
@@ -26,8 +24,12 @@ _RESAMPLES = 10_000
 
 
 def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str]) -> None:
-    """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes
-    between.
+    """Adds the flags of every comparison.
+
+    parser: the parser that gets them
+    base: the default recipe
+    work_folder: the default folder of models and evaluations
+    marks: the table goes between these two lines of the output
     """
     add = parser.add_argument
     add(
@@ -62,7 +64,13 @@ def parse_and_run(
     argv: list[str] | None,
     level: int = logging.INFO,
 ) -> None:
-    """run(args), whose UserErrors are the parser's; level: from which on messages are shown."""
+    """Parses argv and calls run(args). A UserError ends the program as a usage error.
+
+    parser: the parser
+    run: called with the arguments
+    argv: the command line, None for the program's own
+    level: log messages from this level on are shown
+    """
     args = parser.parse_args(argv)
     logging.basicConfig(level=level, format="%(message)s")
     try:
@@ -72,7 +80,7 @@ def parse_and_run(
 
 
 def test_set(text: str, folder: str) -> tuple[str, tuple[str, str]]:
-    """TITLE=DATABASE:QUERIES -> (title, (database folder, queries folder)). Raises UserError."""
+    """Parses TITLE=DATABASE:QUERIES to (title, (database folder, queries folder)). Raises UserError."""
     title, _, paths = text.partition("=")
     database, _, queries = paths.partition(":")
     if not (title and database and queries):
@@ -84,7 +92,7 @@ test_set.__test__ = False  # for pytest: this is no test
 
 
 def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
-    """bool (q, 3): whether eval.py with these flags finds each query at each of RECALLS."""
+    """Runs eval.py with these flags. Returns bool (q, 3): whether each query is found within each N of RECALLS."""
     results = []
     parsed = parse_arguments(False, [*flags, "--save_dir", save_dir])
     commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
@@ -92,7 +100,10 @@ def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
 
 
 def cell(found: list[np.ndarray], reference: list[np.ndarray] | None) -> str:
-    """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
+    """Returns a cell of the table: R@1 with its deviation and interval, and the difference to the reference.
+
+    found, reference: bool (q,) for each seed; reference is None in the row that the others are compared with.
+    """
     recalls = [100 * values.mean() for values in found]
     low, high = interval(np.mean(found, axis=0))
     text = (
@@ -105,16 +116,17 @@ def cell(found: list[np.ndarray], reference: list[np.ndarray] | None) -> str:
 
 
 def interval(share: np.ndarray, seed: int = 0) -> np.ndarray:
-    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a
-    query.
+    """Returns the 95% percentile interval of the mean over queries, in percent.
+
+    share: float (q,), the share of seeds that find each query.
     """
     return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
 
 
 def paired_bootstrap(share: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[float, np.ndarray, float]:
-    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both
-    models' alike.
+    """Returns (difference in percentage points, its 95% interval, two-sided p of no difference).
 
+    Queries are resampled, the same ones for both models (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
     share, reference: float (q,), the share of seeds that find each query.
     """
     differences = 100 * (share - reference)
@@ -132,7 +144,7 @@ def _resampled_means(values: np.ndarray, seed: int):
 
 
 def write_between(path: str, marks: tuple[str, str], text: str) -> None:
-    """Puts a text between the two lines `marks` of a file, which it adds at the end of a file without them."""
+    """Writes a text between the two lines `marks` of a file. A file without them gets them at its end."""
     begin, end = marks
     whole = ""
     if os.path.exists(path):

@@ -1,6 +1,4 @@
-"""R@1 against training images seen: evaluates the networks that `train.py --keep_every` kept on all the demo's test
-sets.
-"""
+"""R@1 against training images seen: evaluates the networks of `train.py --keep_every` on the demo's test sets."""
 
 import argparse
 import csv
@@ -26,6 +24,7 @@ from training.acceleration import set_tf32
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Evaluates the kept networks and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curve", description=__doc__)
     add = parser.add_argument
     add("run", help="a run's output folder, with metrics.csv and epoch_<n>.pth")
@@ -44,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Evaluates the network of each kept epoch, the untrained one first. Raises UserError if none was kept."""
     device = commons.select_device(args.device)
     commons.set_seed(0)
     set_tf32(False)

@@ -1,4 +1,4 @@
-"""Checkpoints damaged on purpose: whether reading them tells."""
+"""Damages checkpoints on purpose, and counts how often reading them tells."""
 
 import os
 import random
@@ -14,9 +14,9 @@ _STRUCTURE = 1 << 16  # bytes at a file's end and beginning that hold more struc
 
 
 def damage(folder: str, number: int, seed: int = 0) -> dict[str, dict[str, int]]:
-    """Damages copies of a run's best_model.pth and last_checkpoint.pth `number` times in all. Returns {kind of damage:
-    {"number": ..., "named": a UserError told of it, "harmless (the same tensors)": ..., "missed": other tensors were
-    read}}.
+    """Damages copies of a run's best_model.pth and last_checkpoint.pth, `number` times in all.
+
+    Returns {kind of damage: counts}. "named": a UserError told of it; "missed": other tensors were read.
     """
     rng = random.Random(seed)
     counts = {kind.__doc__: {"number": 0, "named": 0, "harmless (the same tensors)": 0, "missed": 0} for kind in _KINDS}

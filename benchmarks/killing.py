@@ -22,12 +22,16 @@ _PATIENCE = 20  # seconds that processes of a killed run may take to end
 
 
 class Place(NamedTuple):
+    """A function in which a run is killed."""
+
     name: str
     function: str  # "module:name", as pkgutil.resolve_name takes it
     matches: object = None  # called with the function's arguments: whether a call counts
 
 
 class Outcome(NamedTuple):
+    """How a run ended."""
+
     killed: bool
     code: int  # negative: the signal that ended it
     survivors: bool  # whether a process of the run outlived it
@@ -43,12 +47,16 @@ def run(
     seconds: float | None = None,
     measured: Sequence[Place] = (),
 ) -> Outcome:
-    """Forks a process that runs script.main(flags) in a folder, its output in the folder's output.txt. Returns an
-    Outcome.
+    """Forks a process that runs script.main(flags) in a folder, and kills it.
 
-    It is killed `seconds` after it has entered `place` for the nth time, or after its start if place is None, or never
-    if seconds is None. A function that ends before that waits for its end. measured: Places whose calls are counted and
-    timed: told is then JSON, {name: seconds of each call}.
+    script: a module with main(argv)
+    flags: its command line
+    folder: the working folder; output goes to its output.txt
+    place: where the run is killed; None for any moment
+    nth: which of its calls that is
+    seconds: the time from the entry into `place`, or from the start, to the kill; None for no kill. A call that would
+        end before waits
+    measured: Places whose calls are timed; Outcome.told is then JSON, {name: seconds of each call}
     """
     reading, writing = os.pipe()
     pid = os.fork()
@@ -73,8 +81,12 @@ def run(
 
 
 def run_process(script: ModuleType, flags: list[str], folder: str, seconds: float | None) -> Outcome:
-    """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output,
-    or never (None).
+    """Does as `run` with a `python script.py flags`, killed at any moment.
+
+    script: the module of the script
+    flags: its command line
+    folder: the working folder
+    seconds: the time from its first line of output to the kill; None for no kill
     """
     command = [sys.executable, os.path.join(ROOT, script.__name__ + ".py"), *flags]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bits depend on their number
@@ -90,8 +102,9 @@ def run_process(script: ModuleType, flags: list[str], folder: str, seconds: floa
 
 
 def _read_to_the_end(reading: int, patience: float | None):
-    """(all bytes of a pipe, whether somebody still holds its other end after so many seconds). All processes of a run
-    hold it.
+    """Returns (all bytes of a pipe, whether a process still holds its other end after `patience` seconds).
+
+    All processes of a run hold it.
     """
     told = b""
     while select.select([reading], [], [], patience)[0]:
@@ -111,7 +124,7 @@ def _be_the_run(
     nth: int,
     measured: Sequence[Place],
 ):
-    """Never returns."""
+    """Runs the script in the forked process; never returns."""
     code = 70
     try:
         os.chdir(folder)

@@ -1,5 +1,4 @@
-"""Exact nearest neighbours in a memory-mapped store against faiss's IndexFlatL2: seconds per million vectors, memory,
-equality.
+"""Exact nearest neighbours in a memory-mapped store against faiss's IndexFlatL2.
 
 The full setting, SF-XL's test set (5.7 GB of disk, minutes): python -m benchmarks.knn --vectors 2800000
 --reference_vectors 1000000
@@ -24,6 +23,7 @@ _TOLERANCE = 1e-5  # neighbours whose squared distances differ by less may chang
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments and measures in the folder of choice."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.knn",
         description=__doc__,
@@ -72,9 +72,8 @@ def run(args: argparse.Namespace) -> None:
     with contextlib.closing(temporary_store(args.vectors, args.dim, args.dtype, 1 << 14)) as store:
         fill(store, rng)
         queries = unit_vectors(rng, args.queries, args.dim)
-        print(
-            f"{machine()}\n{args.vectors} x {args.dim} descriptors ({args.dtype}), {args.queries} queries, k = {args.k}\n"
-        )
+        print(machine())
+        print(f"{args.vectors} x {args.dim} descriptors ({args.dtype}), {args.queries} queries, k = {args.k}\n")
         runs = {"IndexFlatL2": [], "retrieval.knn": []}
         for _ in range(args.repeats):  # in turn
             runs["IndexFlatL2"].append(flat_index(store.descriptors[: args.reference_vectors], queries, args.k))
@@ -105,9 +104,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def flat_index(database: np.ndarray, queries: np.ndarray, k: int) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
-    """The published way: all descriptors in an IndexFlatL2. Returns (seconds of the search alone, peak bytes, its
-    result).
-    """
+    """The published way: all descriptors in an IndexFlatL2. Returns (seconds of the search, peak bytes, its result)."""
     with peak_rss_anon() as peak:
         index = faiss.IndexFlatL2(database.shape[1])
         index.add(np.asarray(database, np.float32))
@@ -120,6 +117,7 @@ def flat_index(database: np.ndarray, queries: np.ndarray, k: int) -> tuple[float
 def ours(
     database: np.ndarray, queries: np.ndarray, k: int, device: str
 ) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
+    """Times retrieval.knn. Returns the same as flat_index."""
     with peak_rss_anon() as peak:
         start = time.perf_counter()
         result = search(database, queries, k, device=device)
@@ -133,8 +131,11 @@ def same_neighbours(
     store: DescriptorStore,
     queries: np.ndarray,
 ) -> bool:
-    """Whether each query's neighbours are the same wherever their distances, in float64, differ by more than
-    _TOLERANCE.
+    """Returns whether both found the same neighbours. Those within _TOLERANCE of each other may change places.
+
+    expected, found: (distances, neighbours), (q, k) each
+    store: the database
+    queries: float32 (q, dim)
     """
     for query, one, other in zip(queries.astype(np.float64), expected[1], found[1], strict=True):
         places = np.flatnonzero(one != other)
@@ -148,13 +149,14 @@ def same_neighbours(
 
 
 def fill(store: DescriptorStore, rng: np.random.Generator) -> None:
+    """Fills a store with random unit vectors."""
     for block in store.pending():
         store.write(block, unit_vectors(rng, len(store.rows(block)), store.dim), {})
     store.finish()
 
 
 def unit_vectors(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
-    """float32 (n, dim)."""
+    """Returns random unit vectors, float32 (n, dim)."""
     vectors = torch.from_numpy(rng.standard_normal((n, dim), dtype=np.float32))
     return torch.nn.functional.normalize(vectors).numpy()
 

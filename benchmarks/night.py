@@ -1,8 +1,7 @@
-"""Night sets: `python -m datasets.night` against the same steps one image at a time with Pillow and numpy, decoding and
-encoding included.
+"""Night sets: `python -m datasets.night` against the same steps with Pillow and numpy, one image at a time.
 
-The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and blurred at full size, whole FFTs of source
-and target.
+Decoding and encoding are included. The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and
+blurred at full size, and whole FFTs of source and target.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from datasets.night.build import Settings, build
 
 
 def plain_fda(source: Image.Image, target: Image.Image, beta: float) -> Image.Image:
-    """FDA of PIL images by whole 2-D FFTs in numpy; target is resized to the source."""
+    """Applies FDA to PIL images by whole 2-D FFTs (Yang and Soatto, FDA, 2020); the target gets the source's size."""
     target = target.resize(source.size, Image.Resampling.BILINEAR)
     source_spectrum, target_spectrum = (
         np.fft.fftshift(np.fft.fft2(np.asarray(image) / 255.0, axes=(0, 1)), axes=(0, 1)) for image in (source, target)
@@ -39,8 +38,12 @@ def plain_fda(source: Image.Image, target: Image.Image, beta: float) -> Image.Im
 def plain_post_process(
     image: Image.Image, factors: Sequence[float], circles: np.ndarray, noise: np.ndarray
 ) -> Image.Image:
-    """PP of a PIL image. factors: brightness, saturation, blue, contrast; circles: (n, 3) x, y, radius in pixels;
-    noise: (H, W, 3), of deviation 5 gray levels.
+    """Post-processes a PIL image to night.
+
+    image: by day, RGB
+    factors: of brightness, saturation, blue and contrast
+    circles: the lit places, float (n, 3): x, y and radius, pixels
+    noise: float (H, W, 3), of deviation 5 gray levels
     """
     brightness, saturation, blue, contrast = factors
     image = ImageEnhance.Color(ImageEnhance.Brightness(image).enhance(brightness)).enhance(saturation)
@@ -60,7 +63,15 @@ def plain_post_process(
 
 
 def plain_night(folder: str, names: list[str], targets: list[str], output: str, method: str, beta: float) -> None:
-    """Makes a folder's images night one at a time; targets: paths."""
+    """Makes a folder's images night, one at a time.
+
+    folder: of the images
+    names: theirs
+    targets: paths of night images, for FDA
+    output: the folder that is written
+    method: "fda", "pp" or "fda_pp"
+    beta: size of FDA's window, a share of the shorter side
+    """
     os.makedirs(output)
     rng = np.random.default_rng(0)
     low, high = (
@@ -80,7 +91,13 @@ def plain_night(folder: str, names: list[str], targets: list[str], output: str, 
 
 
 def make_photos(folder: str, count: int, pixels: int, seed: int) -> list[str]:
-    """Pictures with detail of all sizes, as photos have: about 0.4 bytes a pixel as JPEG. Returns their names."""
+    """Writes pictures with detail of all sizes, as photos have: about 0.4 bytes a pixel. Returns their names.
+
+    folder: must not exist
+    count: number of pictures
+    pixels: their side
+    seed: of the detail
+    """
     os.makedirs(folder)
     rng = np.random.default_rng(seed)
     names = []
@@ -96,12 +113,13 @@ def make_photos(folder: str, count: int, pixels: int, seed: int) -> list[str]:
 
 
 def decode_and_encode(folder: str, names: list[str]) -> None:
-    """What no way can do without."""
+    """Decodes and encodes the images, which every way must do."""
     for name in names:
         Image.open(os.path.join(folder, name)).convert("RGB").save(io.BytesIO(), "JPEG", quality=95)
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Times all ways in turn and prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.night", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60, help="images a run (default: %(default)s)")
     parser.add_argument("--pixels", type=int, default=512, help="side of the images, pixels (default: %(default)s)")

@@ -1,6 +1,4 @@
-"""The plain reference of the benchmarks: training and evaluation as the published code does them, in its order and no
-faster.
-"""
+"""The plain reference of the benchmarks: training and evaluation in the way and order of the published code."""
 
 import numpy as np
 import torch
@@ -14,7 +12,7 @@ from model.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 
 class ImageDataset(torch.utils.data.Dataset):
-    """Images as float32 tensors, one an item: opened, converted to RGB and to floats in the worker."""
+    """Images as float32 tensors (3, H, W), opened and converted in the worker. An item is (image, index)."""
 
     def __init__(self, paths: list[str], normalized: bool = False):
         self.paths = paths
@@ -46,7 +44,7 @@ class Augmentation:
 
 
 class Trainer:
-    """A network, a CosFace head and their Adam optimizers, as PyTorch makes them by default."""
+    """A network, a CosFace head and their Adam optimizers, with the defaults of PyTorch."""
 
     def __init__(
         self,
@@ -68,7 +66,7 @@ class Trainer:
         self.amp, self.device = amp, torch.device(device)
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        """One step on normalised images; returns the loss."""
+        """Trains one step on normalised images (B, 3, H, W) and labels (B,). Returns the loss."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.amp):
@@ -87,7 +85,14 @@ def extract(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Descriptors of images of one size, in float32: float32 (n, dim)."""
+    """Extracts the descriptors of images of one size. Returns float32 (n, dim).
+
+    network: on the device
+    paths: of the images
+    batch_size: images
+    num_workers: processes that decode
+    device: the network's
+    """
     loader = torch.utils.data.DataLoader(ImageDataset(paths, normalized=True), batch_size, num_workers=num_workers)
     network.eval()
     descriptors = torch.empty(len(paths), network.fc_output_dim)

@@ -1,9 +1,8 @@
 """The report's size, and the time in which headless Chromium opens it, at 100,000 database images and 8,000 queries.
 
 The test set is generated: streets of a city of 10 km, names as SF-XL's, two models, thumbnails of a few pictures.
-Chromium's time is that from its start to a screenshot, less the same for an empty page, measured in turn; it includes
-layout and painting. Beside it stands the page's own clock, from the beginning of loading to the moment when all charts
-are drawn.
+Chromium's time is from its start to a screenshot, minus the same for an empty page, measured in turn. It includes
+layout and painting. The page's own clock runs from the start of loading until all charts are drawn.
 """
 
 import argparse
@@ -32,6 +31,7 @@ _CLOCK = """<script>addEventListener("load", () => {
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments and measures in a temporary folder."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.report",
         description=__doc__,
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(args: argparse.Namespace, folder: str) -> None:
+    """Writes the report, opens it if there is a browser, and prints the table."""
     dataset = make_test_set(folder, args.database, args.queries)
     evaluations = [
         Evaluation("queries_v1", f"model {seed}", dataset, random_result(dataset, seed)) for seed in range(args.models)
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace, folder: str) -> None:
 
 
 def make_test_set(folder: str, num_database: int, num_queries: int) -> TestDataset:
-    """A TestDataset of generated names along streets 100 m apart; all its images are a few pictures."""
+    """Returns a TestDataset of generated names along streets 100 m apart. All its images are a few pictures."""
     pictures = make_pictures(os.path.join(folder, "pictures"), _PICTURES, 256)
     rng = np.random.default_rng(0)
     for part, number, noise in (("database", num_database, 2), ("queries", num_queries, 8)):
@@ -104,11 +105,12 @@ class FewPictures(ImageFolder):
     """Images that are all among a few files."""
 
     def path(self, index: int) -> str:
+        """Returns the path of one of the pictures."""
         return self.pictures[index % len(self.pictures)]
 
 
 def random_result(dataset: TestDataset, seed: int) -> TestResult:
-    """A TestResult of which about two thirds of the first predictions are right."""
+    """Returns a TestResult where about two thirds of the first predictions are right."""
     rng = np.random.default_rng(seed)
     predictions = rng.integers(0, len(dataset.database), (len(dataset.queries), _RANKS))
     for query, positives in enumerate(dataset.positives_per_query):
@@ -119,7 +121,13 @@ def random_result(dataset: TestDataset, seed: int) -> TestResult:
 
 
 def opened(chromium: str, page: str, folder: str, repeats: int) -> dict[str, float]:
-    """{"s to open", "s on the page's clock"}."""
+    """Times the opening of a page. Returns {"s to open", "s on the page's clock"}.
+
+    chromium: the browser's command
+    page: path of the page
+    folder: for its profile and copies
+    repeats: times that it is opened; the median counts
+    """
     empty, clocked = os.path.join(folder, "empty.html"), os.path.join(folder, "clocked.html")
     with open(empty, "w") as file:
         file.write("<!DOCTYPE html><title>empty</title>")

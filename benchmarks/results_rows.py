@@ -9,6 +9,8 @@ PUBLISHED_SETS = ("sf-xs", "tokyo-xs", "tokyo-night")
 
 
 class Row(NamedTuple):
+    """A row of the results table."""
+
     title: str
     kind: str  # "train", "soup", or the row whose model is evaluated with this recipe's flags
     published: tuple  # of (R@1, R@5, R@10) a published set, in percent

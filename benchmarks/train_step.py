@@ -1,7 +1,7 @@
 """Training: our step against the published one, from images in memory or from JPEG files, and the network alone.
 
-From memory both see the same augmented images, so that their losses can be compared step by step; each augments in its
-own way within its time. From files (--files) workers decode as well: that is a training end to end.
+From memory both see the same augmented images, and so their losses can be compared step by step. The time includes
+each one's own augmentation. From files (--files) workers decode as well: that is a training end to end.
 """
 
 import argparse
@@ -42,6 +42,7 @@ _CLASSES = 1000
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measures all modes and prints the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.train_step",
         description=__doc__,
@@ -73,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     print(machine())
     print(
         f"{args.backbone}, 512-D, {args.batch_size} images of {args.size} px a step, {_CLASSES} classes, on "
-        f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, {'from JPEG files' if args.files else 'from memory'}\n",
+        f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, "
+        f"{'from JPEG files' if args.files else 'from memory'}\n",
         flush=True,
     )
     rows = from_files(args, device) if args.files else from_memory(args, device)
@@ -81,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 class Ours:
-    """Network, head, optimizers and precision as train.py makes them; `step` takes what train.prepare_batches yields."""
+    """Network, head, optimizers and precision as train.py makes them."""
 
     def __init__(self, args: argparse.Namespace, mode: str, device: torch.device):
         dtype, tf32, compile_it = OURS[mode]
@@ -95,7 +97,7 @@ class Ours:
         self.objective = Objective(compiled(network, device) if compile_it else network, self.head)
 
     def run(self, batches: Iterable) -> float:
-        """Trains on the batches; returns their mean loss."""
+        """Trains on the batches of train.prepare_batches. Returns their mean loss."""
         train.train_one_epoch(batches, self.state, {0: (self.objective, self.optimizers)}, self.amp, lambda step: 1.0)
         loss = self.state.monitor.sums.means()["loss"]
         self.state.end_epoch()
@@ -103,6 +105,7 @@ class Ours:
 
 
 def from_memory(args: argparse.Namespace, device: torch.device) -> list[dict]:
+    """Times steps on images in memory, and compares their losses. Returns the rows."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(args.batch_size, 3, 16, 16, generator=generator)
     images = (
@@ -157,6 +160,7 @@ def from_memory(args: argparse.Namespace, device: torch.device) -> list[dict]:
 
 
 def from_files(args: argparse.Namespace, device: torch.device) -> list[dict]:
+    """Times steps on JPEG files decoded by workers. Returns the rows."""
     with tempfile.TemporaryDirectory() as folder:
         folder_of_images = os.path.join(folder, "train")
         paths = make_pictures(folder_of_images, args.pictures, args.size)
@@ -173,6 +177,13 @@ def from_files(args: argparse.Namespace, device: torch.device) -> list[dict]:
 
 
 def end_to_end_published(args: argparse.Namespace, device: torch.device, paths: list[str], amp: bool) -> dict:
+    """Times the published training from files.
+
+    args: the arguments
+    device: where it computes
+    paths: of the images
+    amp: whether with mixed precision
+    """
     set_tf32(False)
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, and so the published way's
     trainer, augment = (
@@ -196,6 +207,14 @@ def end_to_end_published(args: argparse.Namespace, device: torch.device, paths: 
 
 
 def end_to_end_ours(args: argparse.Namespace, mode: str, device: torch.device, folder: str, groups: Groups) -> dict:
+    """Times our training from files.
+
+    args: the arguments
+    mode: one of OURS
+    device: where it computes
+    folder: of the images
+    groups: theirs
+    """
     ours = Ours(args, mode, device)
     schedule = Schedule([groups.num_classes(0)], args.batch_size, args.steps + _WARM_UP, 1, 0)
     dataset = TrainDataset(folder, groups, schedule)
@@ -208,7 +227,7 @@ def end_to_end_ours(args: argparse.Namespace, mode: str, device: torch.device, f
 
 
 def network_alone(args: argparse.Namespace, mode: str, device: torch.device) -> float:
-    """Images a second of the same steps on one batch that is on the device, augmented."""
+    """Returns images a second of the same steps on one augmented batch that is on the device."""
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(
         memory_format=torch.channels_last
@@ -223,8 +242,12 @@ _WARM_UP = 5
 
 
 def timed(args: argparse.Namespace, device: torch.device, batches: Iterator | None, step: Callable) -> dict:
-    """Runs warm-up steps and then args.steps timed ones. step: of one batch, or with batches None of a number of steps
-    at once.
+    """Runs warm-up steps and then args.steps timed ones. Returns the columns of a row.
+
+    args: the arguments
+    device: where it computes
+    batches: what `step` is called with; None if `step` takes a number of steps
+    step: trains
     """
 
     def run(steps: int) -> float:
@@ -252,7 +275,7 @@ def timed(args: argparse.Namespace, device: torch.device, batches: Iterator | No
 
 @contextlib.contextmanager
 def busy_share(device: torch.device) -> Iterator[dict[str, str]]:
-    """Yields a dict that has, afterwards, the share of time in which the GPU computed, as the driver samples it."""
+    """Yields a dict that gets the share of time in which the GPU computed, as the driver samples it."""
     result = {}
     if device.type != "cuda":
         yield result
@@ -275,10 +298,12 @@ def busy_share(device: torch.device) -> Iterator[dict[str, str]]:
 
 
 def gpu_memory(device: torch.device) -> dict[str, float]:
+    """Returns the column of GPU memory; nothing on a CPU."""
     return {"GPU memory, GB": torch.cuda.max_memory_allocated() / 1e9} if device.type == "cuda" else {}
 
 
 def synchronize(device: torch.device) -> None:
+    """Waits for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 

@@ -1,6 +1,4 @@
-"""Where the seconds of the demo's training and evaluation go: this tree against an earlier commit, each in a process of
-its own.
-"""
+"""Where the seconds of the demo's training and evaluation go: this tree against an earlier commit."""
 
 import argparse
 import csv
@@ -17,6 +15,7 @@ PUBLISHED_WAY = "ae40d85"  # the last commit before data path, augmentation, ext
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs both trees in turn and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_runs", description=__doc__)
     add = parser.add_argument
     add("--before", default=PUBLISHED_WAY, metavar="COMMIT", help="what to compare with (default: %(default)s)")
@@ -56,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(tree: str, data: bytes, epochs: int) -> dict[str, float]:
-    """{phase: seconds} of one run of a tree's demo.py, in a folder of its own."""
+    """Runs a tree's demo.py in a folder of its own. Returns {phase: seconds}."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
