@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     print(machine())
     print(
         f"{args.batch_size} images of {args.size} px "
-        f"on {torch.cuda.get_device_name() if images.is_cuda else 'the CPU'}, from what the workers hand over to the network's input\n"
+        f"on {torch.cuda.get_device_name() if images.is_cuda else 'the CPU'}, "
+        "from what the workers hand over to the network's input\n"
     )
     print(table(rows, list(rows[0]), ratio="ms a batch (median)"))
 

@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
         --M 15 --alpha 30 --N 3 --L 2 --groups_num 2 --min_images_per_class 3
         --backbone MobileNet_V2 --fc_output_dim 64 --backbone_weights none --train_all_layers
         --batch_size 8 --image_size 32 --resize_test_imgs --infer_batch_size 32 --lr 0.001
-        --epochs_num {args.validations} --iterations_per_epoch {args.iterations // args.validations} --num_workers {args.num_workers}""".split()
+        --epochs_num {args.validations}
+        --iterations_per_epoch {args.iterations // args.validations} --num_workers {args.num_workers}""".split()
     with tempfile.TemporaryDirectory(prefix="memory_") as folder:
         samples, seconds = watch([sys.executable, os.path.join(ROOT, "train.py"), *flags], folder, args.validations)
     epochs = [summarize(samples, epoch) for epoch in range(args.validations)]

@@ -37,7 +37,8 @@ class Augmentation:
         )
         self.normalize = T.Normalize(IMAGENET_MEAN, IMAGENET_STD)
 
-    def __call__(self, images: torch.Tensor):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the augmented, normalised batch of a float batch (B, 3, H, W)."""
         images = torch.cat([self.jitter(image).unsqueeze(0) for image in images])
         images = torch.cat([self.crop(image).unsqueeze(0) for image in images])
         return self.normalize(images)
