@@ -1,3 +1,1 @@
-"""Speed and memory, as ratios against the published way written plainly; each script is run as `python -m
-benchmarks.<name>`.
-"""
+"""Speed and memory as ratios to the published way, written plainly. Run each as `python -m benchmarks.<name>`."""

@@ -1,6 +1,7 @@
-"""Jitter, crop and normalisation of a training batch: ours, of the whole batch, against torchvision's, image by image."""
+"""Jitter, crop and normalisation of a training batch: ours (whole batch) against torchvision's (image by image)."""
 
 import argparse
+from collections.abc import Callable
 
 import torch
 
@@ -9,7 +10,8 @@ from benchmarks.measure import interleaved, machine, table
 from benchmarks.published import Augmentation
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Times both ways in turn and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augmentation", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--batch_size", type=int, default=16, help="images (default: %(default)s)")
@@ -31,7 +33,7 @@ def main(argv=None):
     published = Augmentation(args.size)
     seeds = iter(range(10**6))
 
-    def finished(augment):
+    def finished(augment: Callable[[], object]):
         def run():
             augment()
             if images.is_cuda:
@@ -54,8 +56,9 @@ def main(argv=None):
     ]
     print(machine())
     print(
-        f"{args.batch_size} images of {args.size} px on {torch.cuda.get_device_name() if images.is_cuda else 'the CPU'}, from what the "
-        "workers hand over to the network's input\n"
+        f"{args.batch_size} images of {args.size} px "
+        f"on {torch.cuda.get_device_name() if images.is_cuda else 'the CPU'}, "
+        "from what the workers hand over to the network's input\n"
     )
     print(table(rows, list(rows[0]), ratio="ms a batch (median)"))
 

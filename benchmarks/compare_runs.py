@@ -1,5 +1,4 @@
-"""Compares two runs by their log folders: whether they saw the same data, where their metrics first differ, and what
-they were run with and on.
+"""Compares two runs by their log folders: the data that they saw, their metrics, their arguments and their versions.
 
 Exit code 0: all of that is the same; 1: something differs; 2: a folder cannot be read.
 """
@@ -9,17 +8,19 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Collection
 
 from support.errors import UserError
 
 _TIMING = ("seconds", "images_per_second")
 _DATA = "images_crc32"  # a running CRC-32 of the names of all images of an epoch, in their order
-# facts of an environment.json that say nothing of what a run computes
+# entries of environment.json that do not change what a run computes
 _INCIDENTAL = {"command", "resumed", "arguments", "digests"}
 _INCIDENTAL_ARGUMENTS = {"save_dir", "save_dir_given", "resume_train"}
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Prints the comparison. Raises SystemExit with 1 if something differs, with 2 if a folder cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare_runs",
         description=__doc__,
@@ -39,14 +40,18 @@ def main(argv=None):
         raise SystemExit(1)
 
 
-def compare(a, b):
-    """What two log folders have in common, as plain values:
+def compare(a: str, b: str) -> dict:
+    """Compares two log folders. Returns plain values:
 
-    same: whether nothing differs; epochs: how many rows of metrics.csv each has; data: {"same": whether the epochs that
-    both have saw the same images in the same order, None if that was not recorded, "first_difference": epoch}; metrics:
-    {"same", "first_difference": {"epoch", "column", "values"}}; versions, arguments, digests: {name: [value of a, value
-    of b]} of what differs; resumed: how often each went on. Runs of eval.py and soup.py have no metrics.csv. Raises
-    UserError when neither file of a folder can be read.
+    same: whether nothing differs
+    epochs: how many rows of metrics.csv each has
+    data: {"same", "first_difference": epoch}; "same" says whether the epochs that both have saw the same images in the
+        same order, and is None if that was not recorded
+    metrics: {"same", "first_difference": {"epoch", "column", "values"}}
+    versions, arguments, digests: {name: [value of a, value of b]} of what differs
+    resumed: how often each run was resumed
+
+    Runs of eval.py and soup.py have no metrics.csv. Raises UserError when neither file of a folder can be read.
     """
     folders = a, b
     for folder in folders:
@@ -77,8 +82,8 @@ def compare(a, b):
     return found
 
 
-def read_metrics(folder):
-    """The rows of a folder's metrics.csv; None if it has none. Raises UserError when it is damaged."""
+def read_metrics(folder: str) -> list[dict[str, str]] | None:
+    """Returns the rows of a folder's metrics.csv, None without the file. Raises UserError when it is damaged."""
     path = os.path.join(folder, "metrics.csv")
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -92,8 +97,8 @@ def read_metrics(folder):
     return rows
 
 
-def read_environment(folder):
-    """The content of a folder's environment.json; None if it has none. Raises UserError when it is damaged."""
+def read_environment(folder: str) -> dict | None:
+    """Returns a folder's environment.json, None without the file. Raises UserError when it is damaged."""
     path = os.path.join(folder, "environment.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -111,7 +116,7 @@ def read_environment(folder):
     return environment
 
 
-def _compare_metrics(a, b):
+def _compare_metrics(a: list[dict[str, str]], b: list[dict[str, str]]):
     metrics, data = {"same": True, "first_difference": None}, {"same": None, "first_difference": None}
     for first, second in zip(a, b, strict=False):
         if data["same"] is not False and _DATA in first and _DATA in second:
@@ -136,13 +141,13 @@ def _compare_metrics(a, b):
     return {"data": data, "metrics": metrics}
 
 
-def _changes(a, b, incidental=()):
+def _changes(a: dict, b: dict, incidental: Collection[str] = ()):
     names = [name for name in dict.fromkeys([*a, *b]) if name not in incidental]
     return {name: [a.get(name), b.get(name)] for name in names if a.get(name) != b.get(name)}
 
 
-def describe(found):
-    """The comparison in lines."""
+def describe(found: dict) -> str:
+    """Returns the comparison as lines of text."""
     data, metrics, epochs = found["data"], found["metrics"], found["epochs"]
     lines = [f"A: {found['folders'][0]}", f"B: {found['folders'][1]}"]
     lines += [f"resumed: A {found['resumed'][0]} times, B {found['resumed'][1]} times"] if any(found["resumed"]) else []

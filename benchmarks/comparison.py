@@ -1,9 +1,9 @@
-"""What comparisons of trainings on the same test sets share: their flags, each query's result, intervals, and a table
-in a page.
-"""
+"""Shared by the comparisons of trainings: flags, the result of each query, intervals, and a table in a page."""
 
+import argparse
 import logging
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,9 +23,13 @@ RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
 
 
-def add_flags(parser, base, work_folder, marks):
-    """Adds what every comparison asks. base: the default recipe; marks: the lines of the output that the table goes
-    between.
+def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str]) -> None:
+    """Adds the flags of every comparison.
+
+    parser: the parser that gets them
+    base: the default recipe
+    work_folder: the default folder of models and evaluations
+    marks: the table goes between these two lines of the output
     """
     add = parser.add_argument
     add(
@@ -54,8 +58,19 @@ def add_flags(parser, base, work_folder, marks):
     )
 
 
-def parse_and_run(parser, run, argv, level=logging.INFO):
-    """run(args), whose UserErrors are the parser's; level: from which on messages are shown."""
+def parse_and_run(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None],
+    argv: list[str] | None,
+    level: int = logging.INFO,
+) -> None:
+    """Parses argv and calls run(args). A UserError ends the program as a usage error.
+
+    parser: the parser
+    run: called with the arguments
+    argv: the command line, None for the program's own
+    level: log messages from this level on are shown
+    """
     args = parser.parse_args(argv)
     logging.basicConfig(level=level, format="%(message)s")
     try:
@@ -64,8 +79,8 @@ def parse_and_run(parser, run, argv, level=logging.INFO):
         parser.error(str(error))
 
 
-def test_set(text, folder):
-    """TITLE=DATABASE:QUERIES -> (title, (database folder, queries folder)). Raises UserError."""
+def test_set(text: str, folder: str) -> tuple[str, tuple[str, str]]:
+    """Parses TITLE=DATABASE:QUERIES to (title, (database folder, queries folder)). Raises UserError."""
     title, _, paths = text.partition("=")
     database, _, queries = paths.partition(":")
     if not (title and database and queries):
@@ -76,16 +91,19 @@ def test_set(text, folder):
 test_set.__test__ = False  # for pytest: this is no test
 
 
-def evaluate(flags, save_dir):
-    """bool (q, 3): whether eval.py with these flags finds each query at each of RECALLS."""
+def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
+    """Runs eval.py with these flags. Returns bool (q, 3): whether each query is found within each N of RECALLS."""
     results = []
     parsed = parse_arguments("eval", [*flags, "--save_dir", save_dir])
     commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
     return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
 
 
-def cell(found, reference):
-    """One cell: found, reference: bool (q,) a seed; reference None for the row that others are compared with."""
+def cell(found: list[np.ndarray], reference: list[np.ndarray] | None) -> str:
+    """Returns a cell of the table: R@1 with its deviation and interval, and the difference to the reference.
+
+    found, reference: bool (q,) for each seed; reference is None in the row that the others are compared with.
+    """
     recalls = [100 * values.mean() for values in found]
     low, high = interval(np.mean(found, axis=0))
     text = (
@@ -97,17 +115,18 @@ def cell(found, reference):
     return text
 
 
-def interval(share, seed=0):
-    """95% percentile interval, in percent, of the mean over queries. share: float (q,), the share of seeds that find a
-    query.
+def interval(share: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Returns the 95% percentile interval of the mean over queries, in percent.
+
+    share: float (q,), the share of seeds that find each query.
     """
     return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
 
 
-def paired_bootstrap(share, reference, seed=0):
-    """(difference in percentage points, its 95% interval, two-sided p of no difference), resampling queries, both
-    models' alike.
+def paired_bootstrap(share: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[float, np.ndarray, float]:
+    """Returns (difference in percentage points, its 95% interval, two-sided p of no difference).
 
+    Queries are resampled, the same ones for both models (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
     share, reference: float (q,), the share of seeds that find each query.
     """
     differences = 100 * (share - reference)
@@ -117,15 +136,15 @@ def paired_bootstrap(share, reference, seed=0):
     return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
 
 
-def _resampled_means(values, seed):
+def _resampled_means(values: np.ndarray, seed: int):
     rng = np.random.default_rng(seed)
     return np.concatenate(
         [values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)]
     )
 
 
-def write_between(path, marks, text):
-    """Puts a text between the two lines `marks` of a file, which it adds at the end of a file without them."""
+def write_between(path: str, marks: tuple[str, str], text: str) -> None:
+    """Writes a text between the two lines `marks` of a file. A file without them gets them at its end."""
     begin, end = marks
     whole = ""
     if os.path.exists(path):

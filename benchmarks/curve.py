@@ -1,6 +1,4 @@
-"""R@1 against training images seen: evaluates the networks that `train.py --keep_every` kept on all the demo's test
-sets.
-"""
+"""R@1 against training images seen: evaluates the networks of `train.py --keep_every` on the demo's test sets."""
 
 import argparse
 import csv
@@ -25,7 +23,8 @@ from test import TestOptions, test
 from training.acceleration import set_tf32
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Evaluates the kept networks and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curve", description=__doc__)
     add = parser.add_argument
     add("run", help="a run's output folder, with metrics.csv and epoch_<n>.pth")
@@ -43,7 +42,8 @@ def main(argv=None):
     parse_and_run(parser, run, argv, logging.WARNING)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
+    """Evaluates the network of each kept epoch, the untrained one first. Raises UserError if none was kept."""
     device = commons.select_device(args.device)
     commons.set_seed(0)
     set_tf32(False)

@@ -1,4 +1,4 @@
-"""Checkpoints damaged on purpose: whether reading them tells."""
+"""Damages checkpoints on purpose, and counts how often reading them tells."""
 
 import os
 import random
@@ -13,10 +13,10 @@ from support.files import read_tensors
 _STRUCTURE = 1 << 16  # bytes at a file's end and beginning that hold more structure than numbers
 
 
-def damage(folder, number, seed=0):
-    """Damages copies of a run's best_model.pth and last_checkpoint.pth `number` times in all. Returns {kind of damage:
-    {"number": ..., "named": a UserError told of it, "harmless (the same tensors)": ..., "missed": other tensors were
-    read}}.
+def damage(folder: str, number: int, seed: int = 0) -> dict[str, dict[str, int]]:
+    """Damages copies of a run's best_model.pth and last_checkpoint.pth, `number` times in all.
+
+    Returns {kind of damage: counts}. "named": a UserError told of it; "missed": other tensors were read.
     """
     rng = random.Random(seed)
     counts = {kind.__doc__: {"number": 0, "named": 0, "harmless (the same tensors)": 0, "missed": 0} for kind in _KINDS}
@@ -36,25 +36,25 @@ def damage(folder, number, seed=0):
     return counts
 
 
-def _flip_anywhere(data, rng):
+def _flip_anywhere(data: bytes, rng: random.Random):
     """a bit flipped anywhere"""
     return _flip(data, rng.randrange(len(data)), rng)
 
 
-def _flip_in_structure(data, rng):
+def _flip_in_structure(data: bytes, rng: random.Random):
     """a bit flipped in the directory or the beginning"""
     size = min(_STRUCTURE, len(data))
     return _flip(data, rng.choice((rng.randrange(size), len(data) - 1 - rng.randrange(size))), rng)
 
 
-def _zero_page(data, rng):
+def _zero_page(data: bytes, rng: random.Random):
     """4 KiB of zeros or of other bytes"""
     begin = rng.randrange(len(data)) // 4096 * 4096
     length = min(4096, len(data) - begin)
     return data[:begin] + (bytes(length) if rng.random() < 0.5 else rng.randbytes(length)) + data[begin + length :]
 
 
-def _cut_off(data, rng):
+def _cut_off(data: bytes, rng: random.Random):
     """cut off"""
     return data[: rng.randrange(len(data))]
 
@@ -62,11 +62,11 @@ def _cut_off(data, rng):
 _KINDS = (_flip_anywhere, _flip_in_structure, _zero_page, _cut_off)
 
 
-def _flip(data, position, rng):
+def _flip(data: bytes, position: int, rng: random.Random):
     return data[:position] + bytes([data[position] ^ 1 << rng.randrange(8)]) + data[position + 1 :]
 
 
-def _verdict(path, expected):
+def _verdict(path: str, expected: dict):
     try:
         found = read_tensors(path)
     except UserError:
@@ -74,7 +74,7 @@ def _verdict(path, expected):
     return "harmless (the same tensors)" if _equal(expected, found) else "missed"
 
 
-def _equal(a, b):
+def _equal(a: object, b: object):
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, dict):

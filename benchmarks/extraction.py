@@ -1,5 +1,4 @@
-"""Descriptors of a folder of images: ours against the published way (float32, one memory layout, one image size a
-batch).
+"""Descriptors of a folder of images: ours against the published way.
 
 bfloat16 is measured where the processor has arithmetic for it; elsewhere it takes many times as long as float32.
 """
@@ -21,7 +20,8 @@ from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from training.acceleration import set_tf32
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Times each way once and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.extraction", description=__doc__)
     add = parser.add_argument
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")

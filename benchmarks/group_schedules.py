@@ -29,7 +29,8 @@ _PARALLEL = {
 WAYS = {"sequential": [], "joint": ["--group_schedule", "iteration", "--local_steps", "1"], **_PARALLEL}
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Trains and evaluates what is missing, and writes the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.group_schedules",
         description=__doc__,
@@ -56,7 +57,8 @@ def main(argv=None):
     parse_and_run(parser, run, argv)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
+    """Collects the results of all ways and seeds, and writes the table."""
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
     ways = list(dict.fromkeys(["sequential", *args.ways]))  # which all are compared with
     found = {(way, seed): results(args, way, seed, test_sets) for seed in args.seeds for way in ways}
@@ -72,19 +74,27 @@ def run(args):
         args.output,
         MARKS,
         f"R@1 in percent after {images} batches of {GROUPS} groups in every way: mean over seeds "
-        f"{', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); then the difference to sequential "
-        "training with its 95% interval and two-sided p, by a paired bootstrap over queries. Steps are a process's.\n\n"
-        + table(rows, list(rows[0]))
-        + "\n",
+        f"{', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
+        "then the difference to sequential training with its 95% interval and two-sided p, "
+        "by a paired bootstrap over queries. Steps are a process's.\n\n" + table(rows, list(rows[0])) + "\n",
     )
 
 
-def steps_of(args, way):
+def steps_of(args: argparse.Namespace, way: str) -> int:
+    """Returns the steps of one process."""
     return args.rounds * args.iterations * (1 if way in _PARALLEL else GROUPS)
 
 
-def results(args, way, seed, test_sets):
-    """{test set: whether each query is found first, bool (q,)}, from the work folder or measured."""
+def results(
+    args: argparse.Namespace, way: str, seed: int, test_sets: dict[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """Returns {test set: bool (q,)}, whether each query is found first, from the work folder or measured.
+
+    args: the arguments
+    way: one of WAYS
+    seed: the run's
+    test_sets: {title: (database folder, queries folder)}
+    """
     flags = [
         f"@{args.base}",
         "--groups_num",
@@ -133,8 +143,8 @@ def results(args, way, seed, test_sets):
     return found
 
 
-def train(flags, save_dir, processes):
-    """The path of the last network of a run, which goes on where it was stopped. Raises UserError if it fails."""
+def train(flags: list[str], save_dir: str, processes: int) -> str:
+    """Trains, or resumes a stopped run. Returns the path of its last network. Raises UserError if it fails."""
     command = [
         sys.executable,
         *launcher(processes),
@@ -150,9 +160,8 @@ def train(flags, save_dir, processes):
         lines = [line for line in ended.stderr.splitlines() if line.strip() and not line.startswith("see ")]
         raise UserError(f"{' '.join(command)} failed: {(lines or ['?'])[-1]}")
     folder = max(glob.glob(os.path.join("logs", save_dir, "*")), key=os.path.getmtime)
-    return os.path.join(
-        folder, "last_checkpoint.pth"
-    )  # the best of different numbers of validations would favour the many
+    # not the best: more validations would mean more to choose from
+    return os.path.join(folder, "last_checkpoint.pth")
 
 
 if __name__ == "__main__":

@@ -13,26 +13,26 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from benchmarks.measure import child, machine, private_dirty, rss_anon, table
-from datasets.groups import open_groups
+from datasets.groups import Groups, open_groups
 from datasets.names import images_list_path
 
 M, ALPHA, N, L, MINIMUM = 10, 30, 5, 2, 10  # the published defaults
 _PART = 1 << 20  # names made at a time, sorted within a part
-_CROPS, _VISITS, _BLOCK = (
-    12,
-    12,
-    100,
-)  # headings a panorama; panoramas a cell of 10 m, on average; metres a block of houses
+_CROPS = 12  # headings a panorama
+_VISITS = 12  # panoramas a cell of 10 m, on average
+_BLOCK = 100  # metres a block of houses
 _LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs each way in a process of its own, or one way (--role) in this process."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.groups", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +63,8 @@ def main(argv=None):
         report(args)
 
 
-def report(args):
+def report(args: argparse.Namespace) -> None:
+    """Writes the list, runs all ways and prints the tables."""
     print(machine())
     with tempfile.TemporaryDirectory(prefix="groups_", dir=args.scratch) as scratch:
         folder = os.path.join(scratch, "train")
@@ -87,9 +88,9 @@ def report(args):
 
         result, _ = child("benchmarks.groups", "--role", "open", "--folder", folder)
         print(
-            f"\nOpening the cache and looking at its {result['groups']} groups: {min(result['seconds']):.4f} s (slowest of "
-            f"{len(result['seconds'])}: {max(result['seconds']):.4f} s), {result['growth'] / 1e6:.1f} MB more than before, "
-            f"{result['process'] / 1e6:.1f} MB in all"
+            f"\nOpening the cache and looking at its {result['groups']} groups: {min(result['seconds']):.4f} s "
+            f"(slowest of {len(result['seconds'])}: {max(result['seconds']):.4f} s), "
+            f"{result['growth'] / 1e6:.1f} MB more than before, {result['process'] / 1e6:.1f} MB in all"
         )
         print(f"The same when the list has another time: its digest is verified in {result['touched']:.2f} s")
         result, _ = child(
@@ -106,14 +107,13 @@ def report(args):
         for way, growth in result.items():
             grown = ", ".join(f"{value / 1e6:.1f}" for value in growth)
             print(
-                f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: {grown} MB, {way}"
+                f"Each of {args.workers} workers grew over {args.samples} samples (names, no images) by: "
+                f"{grown} MB, {way}"
             )
 
 
-def write_list(folder, images, seed):
-    """Writes `<folder>_images_paths.txt`: panoramas along blocks of streets, each cut into 12 headings, over several
-    years.
-    """
+def write_list(folder: str, images: int, seed: int) -> None:
+    """Writes `<folder>_images_paths.txt`: panoramas along streets over several years, each cut into 12 headings."""
     os.makedirs(folder)
     rng = np.random.default_rng(seed)
     with (
@@ -130,8 +130,8 @@ def write_list(folder, images, seed):
             progress.update(len(part))
 
 
-def make_names(rng, images):
-    """Lines of so many names, as bytes."""
+def make_names(rng: np.random.Generator, images: int) -> list[bytes]:
+    """Returns lines of this many names, as bytes."""
     panoramas = -(-images // _CROPS)
     blocks = max(1, panoramas * 10 // (_VISITS * _BLOCK))
     corner = rng.integers(0, 100, (blocks, 2)) * _BLOCK  # of a city of 10 km x 10 km
@@ -163,7 +163,8 @@ def make_names(rng, images):
     return lines[:images]
 
 
-def ours(args):
+def ours(args: argparse.Namespace) -> dict:
+    """Builds the groups without a cache."""
     cache = args.folder + "_cache"
     shutil.rmtree(cache, ignore_errors=True)
     start = time.perf_counter()
@@ -171,14 +172,13 @@ def ours(args):
     return {"seconds": time.perf_counter() - start, "groups": summary(groups)}
 
 
-def summary(groups):
+def summary(groups: Groups) -> list[list[int]]:
+    """Returns [classes, images] of each group."""
     return [[groups.num_classes(group), groups.num_group_images(group)] for group in range(groups.num_groups)]
 
 
-def reference(args):
-    """The published way. Reading its file back (torch.load), which it does for every group, is not counted: it would
-    have to be allowed to run code.
-    """
+def reference(args: argparse.Namespace) -> dict:
+    """The published way. It also reads its file back for every group, which is not counted: pickle could run code."""
     start = time.perf_counter()
     with open(images_list_path(args.folder)) as file:
         paths = file.read().splitlines()
@@ -202,12 +202,14 @@ def reference(args):
     }
 
 
-def class_and_group(east, north, heading):
+def class_and_group(east: float, north: float, heading: float) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Returns class and group of an image, as the paper defines them."""
     class_id = int(east // M * M), int(north // M * M), int(heading // ALPHA * ALPHA)
     return class_id, (class_id[0] % (M * N) // M, class_id[1] % (M * N) // M, class_id[2] % (ALPHA * L) // ALPHA)
 
 
-def opening(args):
+def opening(args: argparse.Namespace) -> dict:
+    """Times the opening of a cache that is there."""
     before, seconds = rss_anon(), []
     for _ in range(7):
         start = time.perf_counter()
@@ -233,35 +235,34 @@ def opening(args):
 
 
 class Draws(torch.utils.data.Dataset):
-    """Item i: (its worker, the worker's private memory, read at every 100th item), after `draw` was called with a
-    random generator.
+    """Calls `draw` with a random generator for each item. An item is (its worker, that worker's private memory).
+
+    The memory is read at every 100th item, and else 0.
     """
 
-    def __init__(self, draw, items):
+    def __init__(self, draw: Callable[[np.random.Generator], object], items: int):
         self.draw, self.items = draw, items
 
     def __len__(self):
         return self.items
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: int):
         self.draw(np.random.default_rng(item))
         worker = torch.utils.data.get_worker_info()
         return worker.id, private_dirty() if item // worker.num_workers % 100 == 0 else 0
 
 
-def workers(args):
-    """The growth of each worker with our groups; and, so that one sees what the figure means, with 500,000 names in a
-    list.
-    """
+def workers(args: argparse.Namespace) -> dict[str, list[int]]:
+    """Returns the growth of each worker with our groups, and with a list of 500,000 names for comparison."""
     groups = open_groups(args.folder, M, ALPHA, N, L, MINIMUM, args.folder + "_cache")
     listed = [groups.image_name(index) for index in range(min(groups.num_images, 500_000))]
 
-    def from_groups(rng):  # a group, a class of it, an image of that, as in training
+    def from_groups(rng: np.random.Generator):  # a group, a class of it, an image of that, as in training
         group = int(rng.integers(min(8, groups.num_groups)))
         images = groups.image_indices(group, rng.integers(groups.num_classes(group)))
         return groups.image_name(images[rng.integers(len(images))])
 
-    def from_list(rng):
+    def from_list(rng: np.random.Generator):
         return [listed[index] for index in rng.integers(0, len(listed), 32)]
 
     growth = {}

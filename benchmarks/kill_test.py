@@ -1,8 +1,7 @@
-"""Kills a training by SIGKILL again and again, resumes it, and compares its end bit by bit with that of the
-uninterrupted run; then damages its checkpoints on purpose.
+"""Kills a training again and again, resumes it, and compares its end bit by bit with an uninterrupted run.
 
-Most runs are processes forked from one that has imported PyTorch, which spares seconds a start: what SIGKILL does to
-them is what it does to any process. Some are a `python train.py` of their own.
+Then it damages checkpoints on purpose. Most runs are forked from a process that has imported PyTorch, which saves
+seconds a start. SIGKILL does the same to them as to any process. Some runs are a `python train.py` of their own.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 import train
 from benchmarks.damage import damage
-from benchmarks.killing import Place, run, run_process
+from benchmarks.killing import Outcome, Place, run, run_process
 from benchmarks.measure import machine, table
 from benchmarks.pictures import make_pictures
 from model.checkpoints import load_network
@@ -30,10 +29,10 @@ from support.files import read_tensors
 
 FLAGS = (
     "--M 10 --alpha 30 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2 --fc_output_dim 32 "
-    "--backbone_weights none --train_all_layers --image_size 32 --batch_size 8 --epochs_num 4 --iterations_per_epoch 5 --lr 0.001 "
-    "--checkpoint_every 2 --resume_train auto --device cpu"
+    "--backbone_weights none --train_all_layers --image_size 32 --batch_size 8 --epochs_num 4 --iterations_per_epoch 5 "
+    "--lr 0.001 --checkpoint_every 2 --resume_train auto --device cpu"
 ).split()
-# in the order in which a run comes by them
+# in the order in which a run reaches them
 STARTING = (
     Place(
         "the cache of a folder's walk",
@@ -70,7 +69,8 @@ _PLACES_A_RUN = 3  # of TRAINING or ANYWHERE
 _TIMING = ("seconds", "images_per_second")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the campaign and prints its tables. Raises SystemExit with 1 if anything differs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_test", description=__doc__)
     add = parser.add_argument
     add(
@@ -89,14 +89,16 @@ def main(argv=None):
         found = damage(campaign.whole_run, args.damages, args.seed)
     print(machine())
     print(
-        f"{args.kills} kills in {campaign.trainings} trainings, {campaign.processes} of them of processes of their own, in "
+        f"{args.kills} kills in {campaign.trainings} trainings, "
+        f"{campaign.processes} of them of processes of their own, in "
         f"{campaign.seconds:.0f} s; the uninterrupted run takes {campaign.whole_seconds:.1f} s\n"
     )
     print(
         table([{"killed in": name, "kills": kills} for name, kills in campaign.kills.items()], ["killed in", "kills"])
     )
     print(
-        f"\ntrainings that ended as the uninterrupted one: {campaign.trainings - len(campaign.differences)} of {campaign.trainings}; "
+        "\ntrainings that ended as the uninterrupted one: "
+        f"{campaign.trainings - len(campaign.differences)} of {campaign.trainings}; "
         f"processes that outlived a kill: {campaign.survivors}\n"
     )
     print(
@@ -113,13 +115,14 @@ def main(argv=None):
 
 
 class Campaign:
-    """Trainings that are killed some times each, and their comparison with the uninterrupted run.
+    """Kills trainings, resumes them, and compares their ends with the uninterrupted run.
 
-    kills: {place: number}; differences: of each training that ended otherwise; survivors: processes that outlived a
-    kill.
+    kills: {place: number}
+    differences: a line for each training that ended in another way
+    survivors: processes that outlived a kill
     """
 
-    def __init__(self, folder, rng):
+    def __init__(self, folder: str, rng: random.Random):
         self.folder, self.rng = folder, rng
         self.trainings = self.processes = self.survivors = self.seconds = 0
         self.kills, self.differences, self._turn = {}, [], 0
@@ -139,18 +142,18 @@ class Campaign:
         self.whole_run = self._log_folder(work, outcome)
         self.durations = json.loads(outcome.told)
         self.whole = end_of(self.whole_run)
-        load_network(
-            os.path.join(self.whole_run, "best_model.pth")
-        )  # forked runs find the architectures that it compares with at hand
+        # so that forked runs find the architectures that it compares with in memory
+        load_network(os.path.join(self.whole_run, "best_model.pth"))
 
-    def _work_folder(self, name):
+    def _work_folder(self, name: str):
         path = os.path.join(self.folder, name)
         os.mkdir(path)
         return path
 
-    def _log_folder(self, work, outcome):
-        """The run's log folder: the one with a checkpoint, as runs that are killed before their first leave theirs
-        behind. Raises RuntimeError, with its output, if it did not end well.
+    def _log_folder(self, work: str, outcome: Outcome):
+        """Returns the run's log folder: the one with a checkpoint, since earlier kills leave folders without one.
+
+        Raises RuntimeError with the run's output if it failed.
         """
         checkpoints = glob.glob(os.path.join(work, "logs", "*", "*", "last_checkpoint.pth"))
         if outcome.code or len(checkpoints) != 1:
@@ -160,7 +163,8 @@ class Campaign:
                 )
         return os.path.dirname(checkpoints[0])
 
-    def kill(self, number):
+    def kill(self, number: int) -> None:
+        """Kills trainings until there were `number` kills."""
         start = time.monotonic()
         with tqdm(total=number, desc="Kills", unit="kill", disable=None) as progress:
             while (left := number - sum(self.kills.values())) > 0:
@@ -169,8 +173,8 @@ class Campaign:
                 progress.update(sum(self.kills.values()) - before)
         self.seconds = time.monotonic() - start
 
-    def _train(self, left):
-        """A training that is killed at most `left` times, and then ends."""
+    def _train(self, left: int):
+        """Runs a training that is killed at most `left` times, and then ends."""
         work, kills = self._work_folder(f"training_{self.trainings}"), 0
         flags = [*self.flags, "--num_workers", str(self.trainings % 2)]
         self.trainings += 1
@@ -196,14 +200,14 @@ class Campaign:
         shutil.rmtree(work)
 
     def _plan(self):
-        """Where a training is killed, in the order in which it comes by: all places have their turn."""
+        """Chooses where a training is killed, in the order in which it gets there. All places have their turn."""
         choices = [*TRAINING, ANYWHERE, ANYWHERE, PROCESS]
         middle = [choices[(self._turn + i) % len(choices)] for i in range(_PLACES_A_RUN)]
         self._turn += _PLACES_A_RUN
         self.rng.shuffle(middle)
         return [STARTING[self.trainings % len(STARTING)], *middle, TESTING[self.trainings % len(TESTING)]]
 
-    def _attempt(self, place, flags, work):
+    def _attempt(self, place: Place | str, flags: list[str], work: str):
         if place == ANYWHERE:
             return run(train, flags, work, seconds=self.rng.uniform(0, self.whole_seconds))
         if place == PROCESS:
@@ -214,8 +218,8 @@ class Campaign:
         return run(train, flags, work, place, nth, self.rng.uniform(0, 1) * sorted(durations)[len(durations) // 2])
 
 
-def end_of(folder):
-    """All that a run ends with, but for seconds: plain values and tensors."""
+def end_of(folder: str) -> dict:
+    """Returns what a run ends with, except times: plain values and tensors."""
     with open(os.path.join(folder, "metrics.csv"), newline="") as file:
         rows = [{name: value for name, value in row.items() if name not in _TIMING} for row in csv.DictReader(file)]
     with open(os.path.join(folder, "info.log")) as file:
@@ -227,8 +231,8 @@ def end_of(folder):
     }
 
 
-def differences(a, b, where=""):
-    """Names of what is not equal, bit by bit, in two values of dicts, lists, tensors and plain values."""
+def differences(a: object, b: object, where: str = "") -> list[str]:
+    """Names what differs, bit by bit, in two values of dicts, lists, tensors and plain values."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         same = (
             a.dtype == b.dtype

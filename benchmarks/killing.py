@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -20,25 +22,41 @@ _PATIENCE = 20  # seconds that processes of a killed run may take to end
 
 
 class Place(NamedTuple):
+    """A function in which a run is killed."""
+
     name: str
     function: str  # "module:name", as pkgutil.resolve_name takes it
     matches: object = None  # called with the function's arguments: whether a call counts
 
 
 class Outcome(NamedTuple):
+    """How a run ended."""
+
     killed: bool
     code: int  # negative: the signal that ended it
     survivors: bool  # whether a process of the run outlived it
     told: bytes  # what the run wrote to its parent
 
 
-def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
-    """Forks a process that runs script.main(flags) in a folder, its output in the folder's output.txt. Returns an
-    Outcome.
+def run(
+    script: ModuleType,
+    flags: list[str],
+    folder: str,
+    place: Place | None = None,
+    nth: int = 1,
+    seconds: float | None = None,
+    measured: Sequence[Place] = (),
+) -> Outcome:
+    """Forks a process that runs script.main(flags) in a folder, and kills it.
 
-    It is killed `seconds` after it has entered `place` for the nth time, or after its start if place is None, or never
-    if seconds is None. A function that ends before that waits for its end. measured: Places whose calls are counted and
-    timed: told is then JSON, {name: seconds of each call}.
+    script: a module with main(argv)
+    flags: its command line
+    folder: the working folder; output goes to its output.txt
+    place: where the run is killed; None for any moment
+    nth: which of its calls that is
+    seconds: the time from the entry into `place`, or from the start, to the kill; None for no kill. A call that would
+        end before waits
+    measured: Places whose calls are timed; Outcome.told is then JSON, {name: seconds of each call}
     """
     reading, writing = os.pipe()
     pid = os.fork()
@@ -62,9 +80,13 @@ def run(script, flags, folder, place=None, nth=1, seconds=None, measured=()):
         os.close(reading)
 
 
-def run_process(script, flags, folder, seconds):
-    """As run, in a process of its own (python script.py flags), killed so many seconds after its first line of output,
-    or never (None).
+def run_process(script: ModuleType, flags: list[str], folder: str, seconds: float | None) -> Outcome:
+    """Does as `run` with a `python script.py flags`, killed at any moment.
+
+    script: the module of the script
+    flags: its command line
+    folder: the working folder
+    seconds: the time from its first line of output to the kill; None for no kill
     """
     command = [sys.executable, os.path.join(ROOT, script.__name__ + ".py"), *flags]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bits depend on their number
@@ -79,9 +101,10 @@ def run_process(script, flags, folder, seconds):
     return Outcome(process.returncode == -signal.SIGKILL, process.returncode, survivors, b"")
 
 
-def _read_to_the_end(reading, patience):
-    """(all bytes of a pipe, whether somebody still holds its other end after so many seconds). All processes of a run
-    hold it.
+def _read_to_the_end(reading: int, patience: float | None):
+    """Returns (all bytes of a pipe, whether a process still holds its other end after `patience` seconds).
+
+    All processes of a run hold it.
     """
     told = b""
     while select.select([reading], [], [], patience)[0]:
@@ -92,8 +115,16 @@ def _read_to_the_end(reading, patience):
     return told, True
 
 
-def _be_the_run(script, flags, folder, writing, place, nth, measured):
-    """Never returns."""
+def _be_the_run(
+    script: ModuleType,
+    flags: list[str],
+    folder: str,
+    writing: int,
+    place: Place | None,
+    nth: int,
+    measured: Sequence[Place],
+):
+    """Runs the script in the forked process; never returns."""
     code = 70
     try:
         os.chdir(folder)
@@ -115,7 +146,7 @@ def _be_the_run(script, flags, folder, writing, place, nth, measured):
         os._exit(code)
 
 
-def _replace(place, wrap):
+def _replace(place: Place, wrap: Callable[[Callable], Callable]):
     owner, _, name = place.function.rpartition("." if "." in place.function.partition(":")[2] else ":")
     owner = pkgutil.resolve_name(owner)
     original = getattr(owner, name)
@@ -130,7 +161,7 @@ def _replace(place, wrap):
     setattr(owner, name, wrapped)
 
 
-def _timing(original, seconds):
+def _timing(original: Callable, seconds: list[float]):
     def call(*args, **kwargs):
         start = time.perf_counter()
         try:
@@ -141,7 +172,7 @@ def _timing(original, seconds):
     return call
 
 
-def _telling(original, nth, writing):
+def _telling(original: Callable, nth: int, writing: int):
     calls = []
 
     def call(*args, **kwargs):

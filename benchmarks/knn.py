@@ -1,5 +1,4 @@
-"""Exact nearest neighbours in a memory-mapped store against faiss's IndexFlatL2: seconds per million vectors, memory,
-equality.
+"""Exact nearest neighbours in a memory-mapped store against faiss's IndexFlatL2.
 
 The full setting, SF-XL's test set (5.7 GB of disk, minutes): python -m benchmarks.knn --vectors 2800000
 --reference_vectors 1000000
@@ -17,13 +16,14 @@ import torch
 
 from benchmarks.measure import machine, peak_rss_anon, table
 from retrieval.knn import search
-from retrieval.store import temporary_store
+from retrieval.store import DescriptorStore, temporary_store
 
 _COST, _MEMORY = "s per million vectors", "RssAnon added at the peak, MB"
 _TOLERANCE = 1e-5  # neighbours whose squared distances differ by less may change places
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments and measures in the folder of choice."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.knn",
         description=__doc__,
@@ -66,15 +66,14 @@ def main(argv=None):
         tempfile.tempdir = before
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Fills a store with random unit vectors, measures both, prints the table and whether their neighbours agree."""
     rng = np.random.default_rng(0)
     with contextlib.closing(temporary_store(args.vectors, args.dim, args.dtype, 1 << 14)) as store:
         fill(store, rng)
         queries = unit_vectors(rng, args.queries, args.dim)
-        print(
-            f"{machine()}\n{args.vectors} x {args.dim} descriptors ({args.dtype}), {args.queries} queries, k = {args.k}\n"
-        )
+        print(machine())
+        print(f"{args.vectors} x {args.dim} descriptors ({args.dtype}), {args.queries} queries, k = {args.k}\n")
         runs = {"IndexFlatL2": [], "retrieval.knn": []}
         for _ in range(args.repeats):  # in turn
             runs["IndexFlatL2"].append(flat_index(store.descriptors[: args.reference_vectors], queries, args.k))
@@ -104,10 +103,8 @@ def run(args):
     )
 
 
-def flat_index(database, queries, k):
-    """The published way: all descriptors in an IndexFlatL2. Returns (seconds of the search alone, peak bytes, its
-    result).
-    """
+def flat_index(database: np.ndarray, queries: np.ndarray, k: int) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
+    """The published way: all descriptors in an IndexFlatL2. Returns (seconds of the search, peak bytes, its result)."""
     with peak_rss_anon() as peak:
         index = faiss.IndexFlatL2(database.shape[1])
         index.add(np.asarray(database, np.float32))
@@ -117,7 +114,10 @@ def flat_index(database, queries, k):
     return seconds, peak.bytes - peak.before, result
 
 
-def ours(database, queries, k, device):
+def ours(
+    database: np.ndarray, queries: np.ndarray, k: int, device: str
+) -> tuple[float, int, tuple[np.ndarray, np.ndarray]]:
+    """Times retrieval.knn. Returns the same as flat_index."""
     with peak_rss_anon() as peak:
         start = time.perf_counter()
         result = search(database, queries, k, device=device)
@@ -125,9 +125,17 @@ def ours(database, queries, k, device):
     return seconds, peak.bytes - peak.before, result
 
 
-def same_neighbours(expected, found, store, queries):
-    """Whether each query's neighbours are the same wherever their distances, in float64, differ by more than
-    _TOLERANCE.
+def same_neighbours(
+    expected: tuple[np.ndarray, np.ndarray],
+    found: tuple[np.ndarray, np.ndarray],
+    store: DescriptorStore,
+    queries: np.ndarray,
+) -> bool:
+    """Returns whether both found the same neighbours. Those within _TOLERANCE of each other may change places.
+
+    expected, found: (distances, neighbours), (q, k) each
+    store: the database
+    queries: float32 (q, dim)
     """
     for query, one, other in zip(queries.astype(np.float64), expected[1], found[1], strict=True):
         places = np.flatnonzero(one != other)
@@ -140,14 +148,15 @@ def same_neighbours(expected, found, store, queries):
     return True
 
 
-def fill(store, rng):
+def fill(store: DescriptorStore, rng: np.random.Generator) -> None:
+    """Fills a store with random unit vectors."""
     for block in store.pending():
         store.write(block, unit_vectors(rng, len(store.rows(block)), store.dim), {})
     store.finish()
 
 
-def unit_vectors(rng, n, dim):
-    """float32 (n, dim)."""
+def unit_vectors(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    """Returns random unit vectors, float32 (n, dim)."""
     vectors = torch.from_numpy(rng.standard_normal((n, dim), dtype=np.float32))
     return torch.nn.functional.normalize(vectors).numpy()
 

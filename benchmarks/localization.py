@@ -1,11 +1,10 @@
-"""localize.py on the demo's cities: the estimate against the nearest neighbour; what the calibrated radii hold; how
-long the index opens.
+"""localize.py on the demo's cities: its estimate against the nearest neighbour, its radii, and its index.
 
-Radius and confidence are fitted on one half of a validation set's area (blocks, dealt out by several seeds), and
-checked on the other. More queries make the check sharper: with 150 a share of 68% is measured to +- 7.5 points by
-chance alone, and neighbouring queries are alike. `python -m demo_city --folder FOLDER --seed 1 --train_metres 60
---val_metres 1000 --queries 1500 --target_night 1` renders a city with more of them (in a minute), to be named as
---further_cities.
+Radius and confidence are fitted on one half of a validation set's area, and checked on the other. Several seeds deal
+out the area's blocks. More queries make the check sharper: with 150 a share of 68% is measured to +- 7.5 points by
+chance alone, and neighbouring queries are alike. This renders a city with more of them in a minute, for
+--further_cities: `python -m demo_city --folder FOLDER --seed 1 --train_metres 60 --val_metres 1000 --queries 1500
+--target_night 1`.
 """
 
 import argparse
@@ -33,7 +32,8 @@ _TEST_SETS = (
 )
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Prints the four tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.localization",
         description=__doc__.splitlines()[0],
@@ -69,7 +69,8 @@ def main(argv=None):
     print("\n## Opening the index of city 1's test set, seconds\n\n" + reopening(session, own))
 
 
-def make_session(flags, own):
+def make_session(flags: list[str], own: argparse.Namespace) -> Session:
+    """Returns a session of localize.py with these flags."""
     args = parse_arguments(
         "localize",
         [
@@ -87,7 +88,13 @@ def make_session(flags, own):
     return Session(args, load_network(args.resume_model).to(device), device, args.seed)
 
 
-def queries(session, folder, city, name, part="test"):
+def queries(session: Session, folder: str, city: str, name: str, part: str = "test") -> tuple[Located, np.ndarray]:
+    """Locates the queries of a test set. Returns (estimates, true positions).
+
+    session: of localize.py
+    folder, city, part: the test set is in <folder>/<city>/<part>
+    name: the folder of its queries
+    """
     folder = os.path.join(folder, city, part)
     return session.locate_queries(
         TestDataset(
@@ -99,9 +106,10 @@ def queries(session, folder, city, name, part="test"):
     )
 
 
-def compare(session, nearest, folder):
-    """Median errors and the share of queries within the threshold, with the interval of their difference (paired
-    bootstrap).
+def compare(session: Session, nearest: Session, folder: str) -> str:
+    """Returns the table of median errors and shares within the threshold, with their difference's interval.
+
+    The interval is that of a paired bootstrap over queries.
     """
     rows, threshold = [], session.args.positive_dist_threshold
     for title, city, name in _TEST_SETS:
@@ -133,8 +141,8 @@ def compare(session, nearest, folder):
     return table(rows, list(rows[0]))
 
 
-def check(session, own):
-    """Coverage over the splits of each validation set, and of test sets as validation sets (by day and by night)."""
+def check(session: Session, own: argparse.Namespace) -> str:
+    """Returns the table of coverage over the splits of each validation set, and of test sets used like one."""
     rows = []
     for folder in (own.dataset_folder, *own.further_cities):
         sets = [
@@ -162,14 +170,19 @@ def check(session, own):
     return table(rows, list(rows[0]))
 
 
-def fit_and_check(session, located, truth, seed):
+def fit_and_check(session: Session, located: Located, truth: np.ndarray, seed: int) -> tuple:
+    """Fits a calibration on one half of the area, and checks it on the other.
+
+    session: of localize.py
+    located: the queries' estimates
+    truth: their positions, float64 (q, 2), metres
+    seed: deals out the blocks
+    """
     return calibration.fit_and_check(located, truth, session.args.positive_dist_threshold, session.identity, seed)
 
 
-def transfer(session, own):
-    """Of a calibration of the validation set: coverage and confidence on other districts, in another city, and at
-    night.
-    """
+def transfer(session: Session, own: argparse.Namespace) -> str:
+    """Returns the table of a validation set's calibration: coverage elsewhere, in another city and at night."""
     located, truth = queries(session, own.dataset_folder, "city1", "queries", "val")
     fitted, _, _ = fit_and_check(session, located, truth, 0)
     rows = []
@@ -191,8 +204,8 @@ def transfer(session, own):
     return table(rows, list(rows[0]))
 
 
-def reopening(session, own):
-    """Of an index that is there, with the database's images (their names, sizes and times are compared) and without."""
+def reopening(session: Session, own: argparse.Namespace) -> str:
+    """Times the opening of an index that is there: with the images, whose names and times are compared, and without."""
     folder = os.path.join(own.dataset_folder, "city1", "test", "database")
     rows = []
     for title, with_images in (("with the images", True), ("the index alone", False)):

@@ -1,9 +1,8 @@
-"""What every benchmark needs: `machine()`, `rss_anon()`, `private_dirty()`, `peak_rss_anon()`, `child()`, `launcher()`,
-`interleaved()` and `table()`.
+"""What every benchmark needs: a description of the machine, memory of processes, timing, and tables.
 
-Memory is RssAnon: what a process itself holds. Pages of mapped files, which the system takes back when it needs them,
-do not count. In a forked worker it counts what is still shared with the parent, and does not see a page being copied:
-`private_dirty()` does.
+Memory is RssAnon: what a process itself holds. Pages of mapped files do not count, since the system takes them back
+when it needs them. In a forked worker RssAnon counts what is still shared with the parent, and does not see a page
+being copied. `private_dirty()` does.
 """
 
 import contextlib
@@ -15,6 +14,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -23,8 +24,8 @@ from support.processor import arithmetic_of, processor_name
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def machine():
-    """One line: CPU model, cores, its arithmetic, and the versions of Python and the libraries that matter for speed."""
+def machine() -> str:
+    """Returns one line: the CPU, its cores and arithmetic, and the versions of Python and of libraries."""
     versions = [f"Python {platform.python_version()}"]
     for package in ("torch", "faiss-cpu", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -32,18 +33,16 @@ def machine():
     return f"{processor_name()}; {', '.join(versions)}"
 
 
-def sixteen_bits(device):
-    """["bfloat16"] where the device has arithmetic for it; else [], with a line that says so: imitated, it takes
-    minutes.
-    """
+def sixteen_bits(device: torch.device) -> list[str]:
+    """Returns ["bfloat16"] where the device has arithmetic for it. Else prints a line and returns []."""
     if device.type != "cpu" or arithmetic_of(torch.bfloat16):
         return ["bfloat16"]
     print("bfloat16 is left out: this processor has no arithmetic for it\n")
     return []
 
 
-def rss_anon(pid="self"):
-    """RssAnon of a process in bytes; 0 once it has ended (Linux)."""
+def rss_anon(pid: int | str = "self") -> int:
+    """Returns the RssAnon of a process in bytes, 0 once it has ended (Linux)."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
         for line in file:
             if line.startswith("RssAnon:"):
@@ -51,17 +50,17 @@ def rss_anon(pid="self"):
     return 0
 
 
-def private_dirty(pid="self"):
-    """The bytes that a process has written and shares with no other, those copied from a parent's pages included; 0
-    once it has ended (Linux). Takes milliseconds in a large process.
+def private_dirty(pid: int | str = "self") -> int:
+    """Returns the bytes that a process has written and shares with no other, 0 once it has ended (Linux).
+
+    Pages copied from the parent's are included. Takes milliseconds in a large process.
     """
     total, private = 0, False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/smaps") as file:
         for line in file:
             words = line.split()
-            if not words[0].endswith(
-                ":"
-            ):  # a mapping's first line: a file mapped as shared may hold pages that another process wrote
+            # a mapping's first line: a file mapped as shared may hold pages that another process wrote
+            if not words[0].endswith(":"):
                 private = words[1].endswith("p")
             elif private and words[0] == "Private_Dirty:":
                 total += int(words[1]) * 1024
@@ -69,17 +68,17 @@ def private_dirty(pid="self"):
 
 
 class Peak:
-    """The largest RssAnon seen, and what it was before, in bytes."""
+    """The largest RssAnon seen (`bytes`) and that at the start (`before`), in bytes."""
 
-    def __init__(self, before):
+    def __init__(self, before: int):
         self.before = self.bytes = before
 
 
 @contextlib.contextmanager
-def peak_rss_anon(pid="self", interval=0.005):
-    """Yields a Peak; a thread samples the process every `interval` seconds until the block ends.
+def peak_rss_anon(pid: int | str = "self", interval: float = 0.005) -> Iterator[Peak]:
+    """Yields a Peak. A thread samples the process every `interval` seconds until the block ends.
 
-    The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not): measure such code
+    The thread sees nothing while C code holds the interpreter's lock (pickle does, numpy mostly not). Measure such code
     from its parent, as child() does.
     """
     peak, stop = Peak(rss_anon(pid)), threading.Event()
@@ -98,9 +97,10 @@ def peak_rss_anon(pid="self", interval=0.005):
         peak.bytes = max(peak.bytes, rss_anon(pid))
 
 
-def child(module, *arguments):
-    """Runs `python -m module arguments` from the project's folder; its last line of output is JSON. Returns (that
-    value, its peak RssAnon in bytes, sampled from here). Raises subprocess.CalledProcessError when it fails.
+def child(module: str, *arguments: object) -> tuple[Any, int]:
+    """Runs `python -m module arguments` in the project's folder. Its last line of output must be JSON.
+
+    Returns (the JSON's value, the peak RssAnon in bytes). Raises subprocess.CalledProcessError when it fails.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     with (
@@ -113,16 +113,17 @@ def child(module, *arguments):
     return json.loads(output.splitlines()[-1]), peak.bytes
 
 
-def launcher(processes):
-    """What goes between Python and a module or script that many processes run: torchrun; nothing for one."""
+def launcher(processes: int) -> list[str]:
+    """Returns what goes between `python` and a script for this many processes: torchrun, or nothing for one."""
     return ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
 
 
-def interleaved(functions, repeats=5, warm_up=1):
+def interleaved(
+    functions: dict[str, Callable[[], object]], repeats: int = 5, warm_up: int = 1
+) -> dict[str, list[float]]:
     """Times alternatives in turn, so that whatever else the machine does disturbs all alike.
 
-    functions: {name: function without arguments}. Returns {name: list of `repeats` seconds}; report min() and the
-    median.
+    functions: {name: function without arguments}. Returns {name: `repeats` times in seconds}.
     """
     seconds = {name: [] for name in functions}
     for repeat in range(-warm_up, repeats):
@@ -134,12 +135,12 @@ def interleaved(functions, repeats=5, warm_up=1):
     return seconds
 
 
-def table(rows, columns, ratio=None):
-    """A markdown table. rows: dicts from column to value (floats are shown with 3 significant digits); columns: their
-    order.
+def table(rows: Iterable[dict], columns: Sequence[str], ratio: str | None = None) -> str:
+    """Returns a markdown table.
 
-    ratio: a column of seconds (or other costs); a last column then says how many times as cheap as the first row each
-    row is.
+    rows: {column: value}; floats are shown with 3 significant digits
+    columns: their order
+    ratio: a column of seconds or other costs; a last column then says how many times cheaper than the first row it is
     """
     rows = [dict(row) for row in rows]
     if ratio:
@@ -151,7 +152,7 @@ def table(rows, columns, ratio=None):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _text(value):
+def _text(value: object):
     return (
         f"{value:.3g}"
         if isinstance(value, float) and abs(value) < 100

@@ -1,4 +1,4 @@
-"""Memory of a whole training and its workers, through thousands of iterations and many validations: whether it grows.
+"""Whether the memory of a training and its workers grows, over thousands of iterations and many validations.
 
 Memory is PSS: what a process holds of its own, and its share of what several hold. The sum over a training and its
 workers is what they take of the machine; RSS would count pages that workers share with their parent once for each.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -21,7 +22,8 @@ _EVERY = 0.25  # seconds between two samples
 _MIB = 2**20
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the training and prints the table. Raises SystemExit with 1 if memory grows by more than --allowed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     add = parser.add_argument
     add(
@@ -43,16 +45,19 @@ def main(argv=None):
         parser.error(
             "--validations must be at least 3: the first warms up, the second is what others are compared with"
         )
-    flags = f"""--dataset_folder {os.path.abspath(args.folder)} --M 15 --alpha 30 --N 3 --L 2 --groups_num 2 --min_images_per_class 3
-        --backbone MobileNet_V2 --fc_output_dim 64 --backbone_weights none --train_all_layers --batch_size 8 --image_size 32
-        --resize_test_imgs --infer_batch_size 32 --lr 0.001 --epochs_num {args.validations}
+    flags = f"""--dataset_folder {os.path.abspath(args.folder)}
+        --M 15 --alpha 30 --N 3 --L 2 --groups_num 2 --min_images_per_class 3
+        --backbone MobileNet_V2 --fc_output_dim 64 --backbone_weights none --train_all_layers
+        --batch_size 8 --image_size 32 --resize_test_imgs --infer_batch_size 32 --lr 0.001
+        --epochs_num {args.validations}
         --iterations_per_epoch {args.iterations // args.validations} --num_workers {args.num_workers}""".split()
     with tempfile.TemporaryDirectory(prefix="memory_") as folder:
         samples, seconds = watch([sys.executable, os.path.join(ROOT, "train.py"), *flags], folder, args.validations)
     epochs = [summarize(samples, epoch) for epoch in range(args.validations)]
     print(machine())
     print(
-        f"{args.iterations // args.validations * args.validations} iterations and {args.validations} validations in {seconds:.0f} s\n"
+        f"{args.iterations // args.validations * args.validations} iterations and "
+        f"{args.validations} validations in {seconds:.0f} s\n"
     )
     print(
         table(
@@ -77,8 +82,8 @@ def main(argv=None):
 MAIN, WORKERS, ALL = "training", "workers", "all"
 
 
-def summarize(samples, epoch):
-    """The median memory of an epoch's samples: {kind: bytes}. Of the steps alone, so that like is compared with like."""
+def summarize(samples: list[tuple[int, int, int]], epoch: int) -> dict[str, int]:
+    """Returns the median memory of an epoch's steps, {kind: bytes}. Raises SystemExit without samples of it."""
     rows = sorted((main + workers, main, workers) for when, main, workers in samples if when == epoch)
     if not rows:
         raise SystemExit(f"epoch {epoch} was too short to be sampled: give more --iterations")
@@ -86,17 +91,19 @@ def summarize(samples, epoch):
     return {MAIN: own, WORKERS: workers, ALL: together}
 
 
-def trend(values):
-    """How much a series grows from its beginning to its end, in percent: by the median of the slopes of all pairs
-    (Theil and Sen), which single epochs do not sway.
+def trend(values: Sequence[float]) -> float:
+    """Returns how much a series grows from its beginning to its end, in percent.
+
+    Taken from the median slope of all pairs (Theil and Sen), which single epochs do not change.
     """
     slopes = [(values[j] - values[i]) / (j - i) for i in range(len(values)) for j in range(i + 1, len(values))]
     return 100 * statistics.median(slopes) * (len(values) - 1) / statistics.median(values)
 
 
-def watch(command, folder, epochs):
-    """Runs a training in a folder. Returns ([(epoch, its PSS, its workers' PSS), ...] in bytes, sampled during the
-    steps of the epochs; seconds).
+def watch(command: list[str], folder: str, epochs: int) -> tuple[list[tuple[int, int, int]], float]:
+    """Runs a training in a folder, and samples its memory during the epochs' steps.
+
+    Returns ([(epoch, PSS of the training, PSS of its workers), ...] in bytes, seconds). Raises SystemExit if it fails.
     """
     start, samples = time.monotonic(), []
     path = os.path.join(folder, "output.txt")
@@ -119,15 +126,15 @@ def watch(command, folder, epochs):
     return samples, time.monotonic() - start
 
 
-def pss(pid):
-    """The proportional set size of a process in bytes; 0 once it has ended (Linux)."""
+def pss(pid: int) -> int:
+    """Returns the proportional set size of a process in bytes, 0 once it has ended (Linux)."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
     return 0
 
 
-def children(pid):
-    """The ids of a process's children (Linux)."""
+def children(pid: int) -> list[int]:
+    """Returns the ids of a process's children (Linux)."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]
     return []

@@ -1,8 +1,7 @@
-"""Night sets: `python -m datasets.night` against the same steps one image at a time with Pillow and numpy, decoding and
-encoding included.
+"""Night sets: `python -m datasets.night` against the same steps with Pillow and numpy, one image at a time.
 
-The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and blurred at full size, whole FFTs of source
-and target.
+Decoding and encoding are included. The plain way is what such scripts do: Pillow's enhancers, ellipses drawn and
+blurred at full size, and whole FFTs of source and target.
 """
 
 import argparse
@@ -10,6 +9,7 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
@@ -20,8 +20,8 @@ from datasets.names import format_name
 from datasets.night.build import Settings, build
 
 
-def plain_fda(source, target, beta):
-    """FDA of PIL images by whole 2-D FFTs in numpy; target is resized to the source."""
+def plain_fda(source: Image.Image, target: Image.Image, beta: float) -> Image.Image:
+    """Applies FDA to PIL images by whole 2-D FFTs (Yang and Soatto, FDA, 2020); the target gets the source's size."""
     target = target.resize(source.size, Image.Resampling.BILINEAR)
     source_spectrum, target_spectrum = (
         np.fft.fftshift(np.fft.fft2(np.asarray(image) / 255.0, axes=(0, 1)), axes=(0, 1)) for image in (source, target)
@@ -35,9 +35,15 @@ def plain_fda(source, target, beta):
     return Image.fromarray((image.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def plain_post_process(image, factors, circles, noise):
-    """PP of a PIL image. factors: brightness, saturation, blue, contrast; circles: (n, 3) x, y, radius in pixels;
-    noise: (H, W, 3), of deviation 5 gray levels.
+def plain_post_process(
+    image: Image.Image, factors: Sequence[float], circles: np.ndarray, noise: np.ndarray
+) -> Image.Image:
+    """Post-processes a PIL image to night.
+
+    image: by day, RGB
+    factors: of brightness, saturation, blue and contrast
+    circles: the lit places, float (n, 3): x, y and radius, pixels
+    noise: float (H, W, 3), of deviation 5 gray levels
     """
     brightness, saturation, blue, contrast = factors
     image = ImageEnhance.Color(ImageEnhance.Brightness(image).enhance(brightness)).enhance(saturation)
@@ -56,8 +62,16 @@ def plain_post_process(image, factors, circles, noise):
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).round().astype(np.uint8))
 
 
-def plain_night(folder, names, targets, output, method, beta):
-    """Makes a folder's images night one at a time; targets: paths."""
+def plain_night(folder: str, names: list[str], targets: list[str], output: str, method: str, beta: float) -> None:
+    """Makes a folder's images night, one at a time.
+
+    folder: of the images
+    names: theirs
+    targets: paths of night images, for FDA
+    output: the folder that is written
+    method: "fda", "pp" or "fda_pp"
+    beta: size of FDA's window, a share of the shorter side
+    """
     os.makedirs(output)
     rng = np.random.default_rng(0)
     low, high = (
@@ -76,8 +90,14 @@ def plain_night(folder, names, targets, output, method, beta):
         image.save(os.path.join(output, name), quality=95)
 
 
-def make_photos(folder, count, pixels, seed):
-    """Pictures with detail of all sizes, as photos have: about 0.4 bytes a pixel as JPEG. Returns their names."""
+def make_photos(folder: str, count: int, pixels: int, seed: int) -> list[str]:
+    """Writes pictures with detail of all sizes, as photos have: about 0.4 bytes a pixel. Returns their names.
+
+    folder: must not exist
+    count: number of pictures
+    pixels: their side
+    seed: of the detail
+    """
     os.makedirs(folder)
     rng = np.random.default_rng(seed)
     names = []
@@ -92,13 +112,14 @@ def make_photos(folder, count, pixels, seed):
     return names
 
 
-def decode_and_encode(folder, names):
-    """What no way can do without."""
+def decode_and_encode(folder: str, names: list[str]) -> None:
+    """Decodes and encodes the images, which every way must do."""
     for name in names:
         Image.open(os.path.join(folder, name)).convert("RGB").save(io.BytesIO(), "JPEG", quality=95)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Times all ways in turn and prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.night", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60, help="images a run (default: %(default)s)")
     parser.add_argument("--pixels", type=int, default=512, help="side of the images, pixels (default: %(default)s)")
@@ -117,7 +138,7 @@ def main(argv=None):
         targets = [os.path.join(night, name) for name in make_photos(night, 8, args.pixels, seed=1)]
         runs = iter(range(10**9))
 
-        def ours(method, workers):
+        def ours(method: str, workers: int):
             build(Settings(day, os.path.join(root, f"ours{next(runs)}"), method, night, args.fda_beta), workers)
 
         functions = {"decoding and encoding alone, 1 process": lambda: decode_and_encode(day, names)}

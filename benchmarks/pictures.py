@@ -1,6 +1,4 @@
-"""JPEG files to read in benchmarks: smooth colours with some detail, about as many bytes as a street-level photograph
-has.
-"""
+"""JPEG files to read in benchmarks: smooth colours with some detail, and about as many bytes as street-level photos."""
 
 import os
 
@@ -10,9 +8,14 @@ from PIL import Image
 from datasets.names import format_name
 
 
-def make_pictures(folder, number, size=512, classes=None, seed=0):
-    """Writes `number` square images below a folder, in `classes` classes of CosPlace (default: each its own); returns
-    their paths.
+def make_pictures(folder: str, number: int, size: int = 512, classes: int | None = None, seed: int = 0) -> list[str]:
+    """Writes square images below a folder. Returns their paths.
+
+    folder: made if it is not there
+    number: of images
+    size: their side, pixels
+    classes: number of CosPlace classes; None gives each image its own
+    seed: of the colours
     """
     rng = np.random.default_rng(seed)
     os.makedirs(folder, exist_ok=True)

@@ -1,7 +1,6 @@
-"""The database images within a radius of each query, against the published way: a tree of the whole database, in
-float64.
+"""The database images within a radius of each query: ours against the published way, a tree of the whole database.
 
-Each way runs in a process of its own, in turn; memory is what its RssAnon grows by at most, sampled by this process
+Each way runs in a process of its own, in turn. Memory is the largest growth of its RssAnon, sampled by this process
 every 5 ms.
 """
 
@@ -21,7 +20,8 @@ from benchmarks.measure import child, machine, rss_anon, table
 from datasets.positives import find_positives
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs each way in a process of its own, or one way (--role) in this process."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.positives", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,7 +46,8 @@ def main(argv=None):
         report(args)
 
 
-def report(args):
+def report(args: argparse.Namespace) -> None:
+    """Writes the positions, runs both ways and prints the table. Raises SystemExit if they disagree."""
     print(machine())
     rng = np.random.default_rng(args.seed)
     places = rng.uniform(0, 10_000, (-(-args.database // 12), 2)) + (545_000, 4_173_000)
@@ -74,13 +75,14 @@ def report(args):
             }
         )
     print(
-        f"{args.database} database images, {args.queries} queries, {args.radius} m: {runs['ours'][0]['positives']} positives, the same "
-        "in all runs\n"
+        f"{args.database} database images, {args.queries} queries, {args.radius} m: "
+        f"{runs['ours'][0]['positives']} positives, the same in all runs\n"
     )
     print(table(rows, ["way", "seconds (min)", "median", "peak MB on top"], "seconds (min)"))
 
 
-def run(args):
+def run(args: argparse.Namespace) -> dict:
+    """Times one way."""
     database, queries = (
         np.load(os.path.join(args.folder, name + ".npy"), allow_pickle=False) for name in ("database", "queries")
     )
@@ -96,8 +98,8 @@ def run(args):
     }
 
 
-def reference(database, queries, radius):
-    """The published way."""
+def reference(database: np.ndarray, queries: np.ndarray, radius: float) -> np.ndarray:
+    """Finds positives in the published way."""
     neighbours = NearestNeighbors(n_jobs=-1).fit(database)
     return neighbours.radius_neighbors(queries, radius=radius, return_distance=False)
 

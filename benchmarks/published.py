@@ -1,7 +1,6 @@
-"""The plain reference of the benchmarks: training and evaluation as the published code does them, in its order and no
-faster.
-"""
+"""The plain reference of the benchmarks: training and evaluation in the way and order of the published code."""
 
+import numpy as np
 import torch
 import torchvision.transforms as T
 from PIL import Image
@@ -13,9 +12,9 @@ from model.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 
 class ImageDataset(torch.utils.data.Dataset):
-    """Images as float32 tensors, one an item: opened, converted to RGB and to floats in the worker."""
+    """Images as float32 tensors (3, H, W), opened and converted in the worker. An item is (image, index)."""
 
-    def __init__(self, paths, normalized=False):
+    def __init__(self, paths: list[str], normalized: bool = False):
         self.paths = paths
         self.transform = (
             T.Compose([T.ToTensor(), T.Normalize(IMAGENET_MEAN, IMAGENET_STD)]) if normalized else T.ToTensor()
@@ -24,30 +23,39 @@ class ImageDataset(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.paths)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int):
         return self.transform(Image.open(self.paths[index]).convert("RGB")), index
 
 
 class Augmentation:
     """Jitter and crop of a float batch, image by image, then normalisation."""
 
-    def __init__(self, size, jitter=(0.7, 0.7, 0.7, 0.5), crop=0.5):
+    def __init__(self, size: int, jitter: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 0.5), crop: float = 0.5):
         self.jitter, self.crop = (
             T.ColorJitter(*jitter),
             T.RandomResizedCrop([size, size], scale=(1 - crop, 1), antialias=True),
         )
         self.normalize = T.Normalize(IMAGENET_MEAN, IMAGENET_STD)
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the augmented, normalised batch of a float batch (B, 3, H, W)."""
         images = torch.cat([self.jitter(image).unsqueeze(0) for image in images])
         images = torch.cat([self.crop(image).unsqueeze(0) for image in images])
         return self.normalize(images)
 
 
 class Trainer:
-    """A network, a CosFace head and their Adam optimizers, as PyTorch makes them by default."""
+    """A network, a CosFace head and their Adam optimizers, with the defaults of PyTorch."""
 
-    def __init__(self, backbone, dim, classes, device="cpu", train_all_layers=False, amp=False):
+    def __init__(
+        self,
+        backbone: str,
+        dim: int,
+        classes: int,
+        device: torch.device | str = "cpu",
+        train_all_layers: bool = False,
+        amp: bool = False,
+    ):
         torch.manual_seed(0)
         self.network = GeoLocalizationNet(backbone, dim, train_all_layers).to(device).train()
         self.head = CosFace(dim, classes).to(device)
@@ -58,8 +66,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=amp)
         self.amp, self.device = amp, torch.device(device)
 
-    def step(self, images, labels):
-        """One step on normalised images; returns the loss."""
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        """Trains one step on normalised images (B, 3, H, W) and labels (B,). Returns the loss."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.amp):
@@ -71,8 +79,21 @@ class Trainer:
         return loss.item()
 
 
-def extract(network, paths, batch_size, num_workers=0, device="cpu"):
-    """Descriptors of images of one size, in float32: float32 (n, dim)."""
+def extract(
+    network: GeoLocalizationNet,
+    paths: list[str],
+    batch_size: int,
+    num_workers: int = 0,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Extracts the descriptors of images of one size. Returns float32 (n, dim).
+
+    network: on the device
+    paths: of the images
+    batch_size: images
+    num_workers: processes that decode
+    device: the network's
+    """
     loader = torch.utils.data.DataLoader(ImageDataset(paths, normalized=True), batch_size, num_workers=num_workers)
     network.eval()
     descriptors = torch.empty(len(paths), network.fc_output_dim)

@@ -1,9 +1,8 @@
 """The report's size, and the time in which headless Chromium opens it, at 100,000 database images and 8,000 queries.
 
 The test set is generated: streets of a city of 10 km, names as SF-XL's, two models, thumbnails of a few pictures.
-Chromium's time is that from its start to a screenshot, less the same for an empty page, measured in turn; it includes
-layout and painting. Beside it stands the page's own clock, from the beginning of loading to the moment when all charts
-are drawn.
+Chromium's time is from its start to a screenshot, minus the same for an empty page, measured in turn. It includes
+layout and painting. The page's own clock runs from the start of loading until all charts are drawn.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from benchmarks.pictures import make_pictures
 from datasets.names import format_name
 from datasets.test_dataset import ImageFolder, TestDataset
 from report.evaluation import Evaluation, write_report
-from test import summarize
+from test import TestResult, summarize
 
 _PICTURES, _CITY, _RANKS = 32, 10_000, 100  # pictures in files, metres, predictions a query
 # draws what would be drawn in the next frame, then notes the time since loading began
@@ -31,7 +30,8 @@ _CLOCK = """<script>addEventListener("load", () => {
 });</script>"""
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments and measures in a temporary folder."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.report",
         description=__doc__,
@@ -52,7 +52,8 @@ def main(argv=None):
         run(args, folder)
 
 
-def run(args, folder):
+def run(args: argparse.Namespace, folder: str) -> None:
+    """Writes the report, opens it if there is a browser, and prints the table."""
     dataset = make_test_set(folder, args.database, args.queries)
     evaluations = [
         Evaluation("queries_v1", f"model {seed}", dataset, random_result(dataset, seed)) for seed in range(args.models)
@@ -75,8 +76,8 @@ def run(args, folder):
     print(table([row], list(row)))
 
 
-def make_test_set(folder, num_database, num_queries):
-    """A TestDataset of generated names along streets 100 m apart; all its images are a few pictures."""
+def make_test_set(folder: str, num_database: int, num_queries: int) -> TestDataset:
+    """Returns a TestDataset of generated names along streets 100 m apart. All its images are a few pictures."""
     pictures = make_pictures(os.path.join(folder, "pictures"), _PICTURES, 256)
     rng = np.random.default_rng(0)
     for part, number, noise in (("database", num_database, 2), ("queries", num_queries, 8)):
@@ -103,12 +104,13 @@ def make_test_set(folder, num_database, num_queries):
 class FewPictures(ImageFolder):
     """Images that are all among a few files."""
 
-    def path(self, index):
+    def path(self, index: int) -> str:
+        """Returns the path of one of the pictures."""
         return self.pictures[index % len(self.pictures)]
 
 
-def random_result(dataset, seed):
-    """A TestResult of which about two thirds of the first predictions are right."""
+def random_result(dataset: TestDataset, seed: int) -> TestResult:
+    """Returns a TestResult where about two thirds of the first predictions are right."""
     rng = np.random.default_rng(seed)
     predictions = rng.integers(0, len(dataset.database), (len(dataset.queries), _RANKS))
     for query, positives in enumerate(dataset.positives_per_query):
@@ -118,8 +120,14 @@ def random_result(dataset, seed):
     return summarize(predictions, dataset.positives_per_query, len(dataset.database), distances=distances)
 
 
-def opened(chromium, page, folder, repeats):
-    """{"s to open", "s on the page's clock"}."""
+def opened(chromium: str, page: str, folder: str, repeats: int) -> dict[str, float]:
+    """Times the opening of a page. Returns {"s to open", "s on the page's clock"}.
+
+    chromium: the browser's command
+    page: path of the page
+    folder: for its profile and copies
+    repeats: times that it is opened; the median counts
+    """
     empty, clocked = os.path.join(folder, "empty.html"), os.path.join(folder, "clocked.html")
     with open(empty, "w") as file:
         file.write("<!DOCTYPE html><title>empty</title>")
@@ -127,7 +135,7 @@ def opened(chromium, page, folder, repeats):
     with open(clocked, "a") as file:
         file.write(_CLOCK)
 
-    def browse(path, *flags):
+    def browse(path: str, *flags: str):
         command = [
             chromium,
             "--headless=new",

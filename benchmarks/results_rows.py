@@ -9,12 +9,14 @@ PUBLISHED_SETS = ("sf-xs", "tokyo-xs", "tokyo-night")
 
 
 class Row(NamedTuple):
+    """A row of the results table."""
+
     title: str
     kind: str  # "train", "soup", or the row whose model is evaluated with this recipe's flags
     published: tuple  # of (R@1, R@5, R@10) a published set, in percent
 
 
-def _row(title, published, kind="train"):
+def _row(title: str, published: str, kind: str = "train"):
     values = tuple(float(value) for value in published.split())
     return Row(title, kind, (values[:3], values[3:6], values[6:]))
 

@@ -1,9 +1,8 @@
-"""The results table: trains what is missing of its rows, evaluates each on its test sets, and writes the table, and
-beside it results_table.csv with all recalls of all seeds.
+"""The results table: trains the rows that are missing, evaluates each on the test sets, and writes the table.
 
-A row is recipes/<row>.txt after a base recipe; all rows start from the same weights. Every finished model and
-evaluation is kept in the work folder, so that a run that was stopped goes on where it was. Differences to CosFace are
-tested by a paired bootstrap over queries.
+Beside the table it writes results_table.csv, with all recalls of all seeds. A row is recipes/<row>.txt after a base
+recipe. All rows start from the same weights. Finished models and evaluations are kept in the work folder, and so a
+stopped run can go on. Differences to CosFace are tested by a paired bootstrap over queries.
 """
 
 import argparse
@@ -29,7 +28,8 @@ from support.recipes import expand_recipes
 MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments and runs the rows."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.results_table",
         description=__doc__,
@@ -56,7 +56,8 @@ def main(argv=None):
     parse_and_run(parser, run, argv)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
+    """Collects the results of all rows and seeds, and writes the table."""
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
     found, missing = {}, {}  # (row, seed) -> {test set: float (q, len(RECALLS))}; row -> why it was not run
     for row in order(args.rows):
@@ -74,13 +75,21 @@ class NotRun(Exception):
     """A row whose files are not there."""
 
 
-def order(rows):
-    """The rows with CosFace, which all are compared with, first, and soups, which need others, last."""
+def order(rows: list[str]) -> list[str]:
+    """Sorts the rows: CosFace first, which all are compared with, and soups last, which need other rows."""
     return sorted(dict.fromkeys(["cosface", *rows]), key=lambda row: (row != "cosface", ROWS[row].kind == "soup"))
 
 
-def results(args, row, seed, test_sets):
-    """{test set: whether each query is found at each of RECALLS, bool (q, 3)}, from the work folder or measured."""
+def results(
+    args: argparse.Namespace, row: str, seed: int, test_sets: dict[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """Returns {test set: bool (q, 3)}, whether each query is found within each N of RECALLS.
+
+    args: the arguments; results are read from their work folder, or measured
+    row: one of ROWS
+    seed: the run's
+    test_sets: {title: (database folder, queries folder)}
+    """
     trained = ROWS[row].kind if ROWS[row].kind in ROWS else row
     model = make_model(args, trained, seed)
     values = {}
@@ -108,8 +117,8 @@ def results(args, row, seed, test_sets):
     return values
 
 
-def make_model(args, row, seed):
-    """The path of a row's model of a seed, trained or averaged unless it is there from the same flags."""
+def make_model(args: argparse.Namespace, row: str, seed: int) -> str:
+    """Returns the path of a row's model. It is trained or averaged unless the same flags made it before."""
     folder = os.path.join(args.work_folder, f"seed{seed}", row)
     model, record = os.path.join(folder, "best_model.pth"), os.path.join(folder, "made_from.json")
     flags = [*_base(args), f"@{_recipe(args, row)}", "--seed", str(seed)]
@@ -139,8 +148,8 @@ def make_model(args, row, seed):
     return model
 
 
-def refuse_without_weights(flags):
-    """Raises NotRun if a row begins from weights of its own that are not there, or that the base's replace."""
+def refuse_without_weights(flags: list[str]) -> None:
+    """Raises NotRun if a row's own weights are not there, or the base's weights would replace them."""
     weights, start = (_last_value(flags, flag) for flag in ("--backbone_weights", "--resume_model"))
     if weights and os.sep in weights and start:
         raise NotRun(f"(it begins from weights of its own, {weights}, and the base from {start})")
@@ -148,13 +157,13 @@ def refuse_without_weights(flags):
         raise NotRun(f"without its weights, {weights}")
 
 
-def _last_value(flags, flag):
+def _last_value(flags: list[str], flag: str):
     words = expand_recipes(flags)
     return next((value for name, value in zip(words[-2::-1], words[:0:-1], strict=True) if name == flag), None)
 
 
-def soup_ingredients(flags):
-    """The rows that a soup's flags name as ingredients."""
+def soup_ingredients(flags: list[str]) -> list[str]:
+    """Returns the rows that a soup's flags name as ingredients."""
     words = expand_recipes(flags)
     if "--ingredients" not in words:
         return []
@@ -163,8 +172,19 @@ def soup_ingredients(flags):
     return [os.path.dirname(word) for word in rest[:count]]
 
 
-def write(args, test_sets, found, missing):
-    """The table as markdown, and all recalls of all seeds as CSV."""
+def write(
+    args: argparse.Namespace,
+    test_sets: dict[str, tuple[str, str]],
+    found: dict[str, list[dict[str, np.ndarray]]],
+    missing: dict[str, str],
+) -> None:
+    """Writes the table as markdown, and all recalls of all seeds as CSV.
+
+    args: the arguments
+    test_sets: {title: (database folder, queries folder)}
+    found: {row: results of each seed}
+    missing: {row: why it was not run}
+    """
     rows, lines = [], []
     for row in args.rows:
         entry = {
@@ -197,8 +217,9 @@ def write(args, test_sets, found, missing):
                 )
         rows.append(entry)
     text = (
-        f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
-        "then the difference to CosFace with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
+        f"R@1 in percent: mean over seeds {', '.join(map(str, args.seeds))} "
+        "+- their standard deviation (95% interval over queries); then the difference to CosFace "
+        "with its 95% interval and two-sided p, by a paired bootstrap over queries.\n\n"
         + table(rows, list(rows[0]))
         + "\n"
     )
@@ -213,7 +234,7 @@ def write(args, test_sets, found, missing):
     print(text)
 
 
-def _base(args):
+def _base(args: argparse.Namespace) -> list[str]:
     """The flags of every row. They are a recipe, in which each script skips the flags of the others."""
     os.makedirs(args.work_folder, exist_ok=True)
     path = os.path.join(args.work_folder, "flags.txt")
@@ -222,23 +243,23 @@ def _base(args):
     return [f"@{args.base}", f"@{path}"]
 
 
-def _recipe(args, row):
+def _recipe(args: argparse.Namespace, row: str):
     path = os.path.join(args.recipes, f"{row}.txt")
     if not os.path.exists(path):
         raise UserError(f"there is no recipe {path}; fix --recipes")
     return path
 
 
-def _digest(flags, *files):
-    """What a result depends on: the flags with their recipes read, and the files' sizes and times."""
+def _digest(flags: list[str], *files: str):
+    """Returns what a result depends on: the flags with their recipes read, and the files' sizes and times."""
     return [*expand_recipes(flags), *(f"{os.path.getsize(file)} {os.stat(file).st_mtime_ns}" for file in files)]
 
 
-def _is_kept(path, digest):
+def _is_kept(path: str, digest: list[str]):
     return os.path.exists(path) and _read_json(path).get("digest") == digest
 
 
-def _read_json(path):
+def _read_json(path: str):
     try:
         with open(path) as file:
             return json.load(file)
@@ -246,7 +267,7 @@ def _read_json(path):
         return {}
 
 
-def _write_json(path, value):
+def _write_json(path: str, value: object):
     with replacing(path) as temporary, open(temporary, "w") as file:
         json.dump(value, file)
 

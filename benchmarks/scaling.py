@@ -1,5 +1,4 @@
-"""What many GPUs would give: bytes and time of a training step from a model of the step, checked against processes on
-this machine.
+"""What many GPUs would give: a model of a training step's bytes and time, checked against processes on this machine.
 
 A step of K ranks costs the computation of the largest share of the batch, and its collectives. A ring all-reduce of n
 bytes takes 2 (K - 1) / K n / bandwidth + 2 (K - 1) latency (Patarasuk and Yuan, 2009), an all-gather half of that.
@@ -36,7 +35,8 @@ GPUS = (1, 2, 4, 8, 16, 32, 64)
 _SIZES = (1 << 12, 1 << 25)  # bytes, of the all-reduces that latency and bandwidth are measured with
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Prints bytes, predictions and the check, or runs one process of the check."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,9 +86,19 @@ def main(argv=None):
         print_check(args)
 
 
-def step_bytes(backbone, dim, classes, batch, ranks, train_all_layers=False):
-    """{what: bytes that a rank puts into a step's collectives}, for --parallel data with the head shared out, and
-    `replicated head`, which is not: the gradient that it would have.
+def step_bytes(
+    backbone: str, dim: int, classes: int, batch: int, ranks: int, train_all_layers: bool = False
+) -> dict[str, int]:
+    """Returns {what: bytes that a rank puts into a step's collectives} under --parallel data.
+
+    The ranks share the classes of the head. "replicated head" is what its gradient would be if each had all of them.
+
+    backbone: a name
+    dim: of descriptors
+    classes: of a group
+    batch: images a step, of all ranks
+    ranks: how many
+    train_all_layers: whether the first layers train too
     """
     with torch.device("meta"):
         network = GeoLocalizationNet(backbone, dim, train_all_layers)
@@ -104,10 +114,16 @@ def step_bytes(backbone, dim, classes, batch, ranks, train_all_layers=False):
     }
 
 
-def collectives_seconds(sizes, ranks, bandwidth, latency):
-    """Seconds of a data-parallel step's collectives; sizes: of step_bytes."""
+def collectives_seconds(sizes: dict[str, int], ranks: int, bandwidth: float, latency: float) -> float:
+    """Returns the seconds of a data-parallel step's collectives.
 
-    def reduce(count):
+    sizes: of step_bytes
+    ranks: how many
+    bandwidth: bytes a second
+    latency: seconds a hop
+    """
+
+    def reduce(count: int):
         return 2 * (ranks - 1) / ranks * count / bandwidth + 2 * (ranks - 1) * latency
 
     gathered = (ranks - 1) * (sizes["descriptors"] / bandwidth + latency)
@@ -119,7 +135,8 @@ def collectives_seconds(sizes, ranks, bandwidth, latency):
     )
 
 
-def print_bytes(args):
+def print_bytes(args: argparse.Namespace) -> None:
+    """Prints the bytes of a step for some networks."""
     rows = []
     for backbone, dim in (("ResNet18", 512), ("ResNet50", 512), ("ResNet50", 2048), ("VGG16", 512)):
         sizes = step_bytes(backbone, dim, args.classes, args.batch_size, 8)
@@ -135,12 +152,14 @@ def print_bytes(args):
             }
         )
     print(
-        f"Bytes that a rank of 8 puts into a step's collectives, batch {args.batch_size}, {args.classes} classes a group\n"
+        f"Bytes that a rank of 8 puts into a step's collectives, batch {args.batch_size}, "
+        f"{args.classes} classes a group\n"
     )
     print(table(rows, list(rows[0])) + "\n")
 
 
-def print_predictions(args):
+def print_predictions(args: argparse.Namespace) -> None:
+    """Prints the predicted images a second for each link."""
     sizes = {ranks: step_bytes(args.backbone, args.dim, args.classes, args.batch_size, ranks) for ranks in GPUS}
     for link, (bandwidth, latency, source) in LINKS.items():
         rows = []
@@ -165,8 +184,9 @@ def print_predictions(args):
             row["groups, SF-XL raw"] = round(ranks * args.batch_size / seconds) if 48 % ranks == 0 else "-"
             rows.append(row)
         print(
-            f"Predicted images/s of {args.backbone}, {args.dim}-D, over {link} ({bandwidth / 1e9:g} GB/s, {source}; {latency * 1e6:g} us "
-            f"a hop, assumed); one GPU {args.images_per_second:g}, --local_steps {args.local_steps}\n"
+            f"Predicted images/s of {args.backbone}, {args.dim}-D, over {link} "
+            f"({bandwidth / 1e9:g} GB/s, {source}; {latency * 1e6:g} us a hop, assumed); "
+            f"one GPU {args.images_per_second:g}, --local_steps {args.local_steps}\n"
         )
         print(table(rows, list(rows[0])) + "\n")
     for name, groups in (("processed", 8), ("raw", 48)):
@@ -178,10 +198,8 @@ def print_predictions(args):
     print()
 
 
-def measure_rank(args):
-    """One of the check's processes: rank 0 prints JSON of the step's seconds, the bytes that it communicates, and what
-    all-reduces take.
-    """
+def measure_rank(args: argparse.Namespace) -> None:
+    """Runs one process of the check. Rank 0 prints JSON: the step's seconds, its bytes, and the all-reduces' times."""
     torch.manual_seed(0)
     device, ranks = torch.device("cpu"), make_ranks(args.measure_rank, args.local_steps, "average")
     network = GeoLocalizationNet(args.backbone, args.dim).to(memory_format=torch.channels_last)
@@ -215,7 +233,7 @@ def measure_rank(args):
         print(json.dumps({"seconds": min(seconds), "bytes": once, "reduced": reduced}))
 
 
-def _timed_reduction(size):
+def _timed_reduction(size: int):
     tensors = [torch.ones(size // 8) for _ in range(2)]
     distributed.barrier()
     start = time.perf_counter()
@@ -223,8 +241,14 @@ def _timed_reduction(size):
     return time.perf_counter() - start
 
 
-def run_ranks(args, ranks, batch, kind="data"):
-    """measure_rank's JSON of so many processes with a thread each."""
+def run_ranks(args: argparse.Namespace, ranks: int, batch: int, kind: str = "data") -> dict:
+    """Runs measure_rank in processes with a thread each. Returns its JSON.
+
+    args: the arguments
+    ranks: how many processes
+    batch: images a step
+    kind: of --parallel
+    """
     command = [
         *launcher(ranks),
         "-m",
@@ -255,9 +279,11 @@ def run_ranks(args, ranks, batch, kind="data"):
     return json.loads(output.splitlines()[-1])
 
 
-def print_check(args):
-    """The model's prediction for local processes, which get in each other's way as GPUs do not: from the steps of as
-    many that communicate nothing, and this machine's all-reduces, against measurement.
+def print_check(args: argparse.Namespace) -> None:
+    """Compares the model's prediction for local processes with measurement.
+
+    Unlike GPUs, processes on one CPU slow each other down. So the prediction takes the step of as many processes that
+    communicate nothing, and this machine's all-reduces.
     """
     rows, cores = [], len(os.sched_getaffinity(0))
     for ranks in args.processes:
@@ -284,8 +310,8 @@ def print_check(args):
             }
         )
     print(
-        f"{args.backbone}, {args.image_size} px, batch {args.batch_size}, {args.check_classes} classes, on {cores} cores, a thread a "
-        "process (the fastest step)\n"
+        f"{args.backbone}, {args.image_size} px, batch {args.batch_size}, {args.check_classes} classes, "
+        f"on {cores} cores, a thread a process (the fastest step)\n"
     )
     print(table(rows, list(rows[0])))
 

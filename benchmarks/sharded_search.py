@@ -1,8 +1,7 @@
-"""Exact search by several processes that share out the database: a rank's memory, seconds, and whether their neighbours
-are one process's.
+"""Exact search by several processes that share the database: memory of a rank, seconds, and equality to one process.
 
-Every process has one thread. Descriptors are random unit vectors in a store without a folder; each rank makes, and
-searches, its share.
+Every process has one thread. Descriptors are random unit vectors in a store without a folder. Each rank makes and
+searches its share.
 """
 
 import argparse
@@ -20,12 +19,13 @@ import distributed
 from benchmarks.knn import unit_vectors
 from benchmarks.measure import ROOT, launcher, machine, peak_rss_anon, table
 from retrieval.sharded import search
-from retrieval.store import temporary_store
+from retrieval.store import DescriptorStore, temporary_store
 
 _MEMORY = "RssAnon added at a rank's peak, MB"
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs each number of processes and prints the table, or runs as one of them."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sharded_search",
         description=__doc__,
@@ -62,8 +62,8 @@ def main(argv=None):
     )
 
 
-def run_ranks(args, processes):
-    """measure_rank's values of each of so many processes."""
+def run_ranks(args: argparse.Namespace, processes: int) -> list[dict]:
+    """Runs measure_rank in so many processes. Returns the values of each."""
     flags = [f"--{name}={getattr(args, name)}" for name in ("vectors", "queries", "dim", "k")]
     command = [sys.executable, *launcher(processes), "-m", "benchmarks.sharded_search", "--measure_rank", *flags]
     output = subprocess.run(
@@ -72,8 +72,8 @@ def run_ranks(args, processes):
     return json.loads(output.stdout.splitlines()[-1])
 
 
-def measure_rank(args):
-    """Rank 0 prints JSON of what each rank found."""
+def measure_rank(args: argparse.Namespace) -> None:
+    """Searches as one of the processes. Rank 0 prints JSON of what each rank found."""
     with contextlib.ExitStack() as stack:
         database, queries = (
             stack.enter_context(contextlib.closing(fill(count, args.dim, seed)))
@@ -95,8 +95,8 @@ def measure_rank(args):
         print(json.dumps(found))
 
 
-def fill(count, dim, seed):
-    """A store whose descriptors do not depend on the number of ranks."""
+def fill(count: int, dim: int, seed: int) -> DescriptorStore:
+    """Returns a store whose descriptors do not depend on the number of ranks."""
     store = temporary_store(count, dim, block=1000, sharded=distributed.size() > 1)
     for block in store.pending():
         store.write(block, unit_vectors(np.random.default_rng((seed, block)), len(store.rows(block)), dim), {})

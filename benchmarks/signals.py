@@ -1,5 +1,6 @@
-"""How long a training takes to end after a signal, at moments drawn from its steps and validations: seconds until the
-last of its processes is gone, the write of its checkpoint included.
+"""How long a training takes to end after a signal, at random moments of its steps and validations.
+
+The time runs until the last of its processes is gone. It includes the write of the checkpoint.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from benchmarks.measure import ROOT, machine, table
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the trainings and prints the table. Raises SystemExit with 1 if one ends in a wrong way."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signals", description=__doc__)
     add = parser.add_argument
     add(
@@ -56,9 +58,13 @@ def main(argv=None):
         raise SystemExit(1)
 
 
-def measure(command, folder, number, delay):
-    """Starts a training in a folder, sends a signal to all its processes `delay` seconds after its first steps, and
-    waits for their end. Returns a row.
+def measure(command: list[str], folder: str, number: signal.Signals, delay: float) -> dict:
+    """Starts a training, sends all its processes a signal, and waits for their end. Returns a row of the table.
+
+    command: the training
+    folder: its working folder
+    number: the signal
+    delay: seconds from its first steps to the signal
     """
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         for line in process.stderr:

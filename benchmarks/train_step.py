@@ -1,7 +1,7 @@
 """Training: our step against the published one, from images in memory or from JPEG files, and the network alone.
 
-From memory both see the same augmented images, so that their losses can be compared step by step; each augments in its
-own way within its time. From files (--files) workers decode as well: that is a training end to end.
+From memory both see the same augmented images, and so their losses can be compared step by step. The time includes
+each one's own augmentation. From files (--files) workers decode as well: that is a training end to end.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import itertools
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -19,7 +20,7 @@ from benchmarks import published
 from benchmarks.measure import machine, sixteen_bits, table
 from benchmarks.pictures import make_pictures
 from datasets.bad_images import BadImages
-from datasets.groups import open_groups
+from datasets.groups import Groups, open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import Batch, TrainDataset, make_loader
 from model.network import GeoLocalizationNet
@@ -41,7 +42,8 @@ OURS = {
 _CLASSES = 1000
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Measures all modes and prints the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.train_step",
         description=__doc__,
@@ -73,7 +75,8 @@ def main(argv=None):
     print(machine())
     print(
         f"{args.backbone}, 512-D, {args.batch_size} images of {args.size} px a step, {_CLASSES} classes, on "
-        f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, {'from JPEG files' if args.files else 'from memory'}\n",
+        f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'}, "
+        f"{'from JPEG files' if args.files else 'from memory'}\n",
         flush=True,
     )
     rows = from_files(args, device) if args.files else from_memory(args, device)
@@ -81,9 +84,9 @@ def main(argv=None):
 
 
 class Ours:
-    """Network, head, optimizers and precision as train.py makes them; `step` takes what train.prepare_batches yields."""
+    """Network, head, optimizers and precision as train.py makes them."""
 
-    def __init__(self, args, mode, device):
+    def __init__(self, args: argparse.Namespace, mode: str, device: torch.device):
         dtype, tf32, compile_it = OURS[mode]
         set_tf32(tf32)
         torch.manual_seed(0)
@@ -95,20 +98,21 @@ class Ours:
         self.state = Run(network, optimizers[0], [self.head], [optimizers[1]], amp, trained=trained)
         self.objective = Objective(self.state.trained, self.head)
 
-    def run(self, batches):
-        """Trains on the batches; returns their mean loss."""
+    def run(self, batches: Iterable) -> float:
+        """Trains on the batches of train.prepare_batches. Returns their mean loss."""
         train.train_one_epoch(batches, self.state, {0: self.objective})
         loss = self.state.monitor.sums.means()["loss"]
         self.state.end_epoch()
         return loss
 
 
-def batch_of(step, images, labels):
+def batch_of(step: int, images: torch.Tensor, labels: torch.Tensor) -> Batch:
     """A batch of augmented images that are on the device."""
     return Batch(step, 0, step, step, images, labels, [])
 
 
-def from_memory(args, device):
+def from_memory(args: argparse.Namespace, device: torch.device) -> list[dict]:
+    """Times steps on images in memory, and compares their losses. Returns the rows."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(args.batch_size, 3, 16, 16, generator=generator)
     images = (
@@ -126,7 +130,7 @@ def from_memory(args, device):
         published.Trainer(args.backbone, 512, _CLASSES, device),
     )
 
-    def published_step(step):
+    def published_step(step: int):
         published_augment(floats)
         return reference.step(augmented[step].contiguous(), labels)
 
@@ -160,7 +164,8 @@ def from_memory(args, device):
     return rows
 
 
-def from_files(args, device):
+def from_files(args: argparse.Namespace, device: torch.device) -> list[dict]:
+    """Times steps on JPEG files decoded by workers. Returns the rows."""
     with tempfile.TemporaryDirectory() as folder:
         folder_of_images = os.path.join(folder, "train")
         paths = make_pictures(folder_of_images, args.pictures, args.size)
@@ -176,7 +181,14 @@ def from_files(args, device):
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
-def end_to_end_published(args, device, paths, amp):
+def end_to_end_published(args: argparse.Namespace, device: torch.device, paths: list[str], amp: bool) -> dict:
+    """Times the published training from files.
+
+    args: the arguments
+    device: where it computes
+    paths: of the images
+    amp: whether with mixed precision
+    """
     set_tf32(False)
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, and so the published way's
     trainer, augment = (
@@ -193,13 +205,21 @@ def end_to_end_published(args, device, paths, amp):
         pin_memory=device.type == "cuda",
     )
 
-    def step(batch):
+    def step(batch: tuple):
         trainer.step(augment(batch[0].to(device)), batch[1].to(device) % _CLASSES)
 
     return timed(args, device, iter(loader), step)
 
 
-def end_to_end_ours(args, mode, device, folder, groups):
+def end_to_end_ours(args: argparse.Namespace, mode: str, device: torch.device, folder: str, groups: Groups) -> dict:
+    """Times our training from files.
+
+    args: the arguments
+    mode: one of OURS
+    device: where it computes
+    folder: of the images
+    groups: theirs
+    """
     ours = Ours(args, mode, device)
     schedule = Schedule([groups.num_classes(0)], args.batch_size, args.steps + _WARM_UP, 1, 0)
     dataset = TrainDataset(folder, groups, schedule)
@@ -212,8 +232,8 @@ def end_to_end_ours(args, mode, device, folder, groups):
     return row
 
 
-def network_alone(args, mode, device):
-    """Images a second of the same steps on one batch that is on the device, augmented."""
+def network_alone(args: argparse.Namespace, mode: str, device: torch.device) -> float:
+    """Returns images a second of the same steps on one augmented batch that is on the device."""
     ours = Ours(args, mode, device)
     images = torch.rand(args.batch_size, 3, args.size, args.size, device=device).contiguous(
         memory_format=torch.channels_last
@@ -227,12 +247,16 @@ def network_alone(args, mode, device):
 _WARM_UP = 5
 
 
-def timed(args, device, batches, step):
-    """Runs warm-up steps and then args.steps timed ones. step: of one batch, or with batches None of a number of steps
-    at once.
+def timed(args: argparse.Namespace, device: torch.device, batches: Iterator | None, step: Callable) -> dict:
+    """Runs warm-up steps and then args.steps timed ones. Returns the columns of a row.
+
+    args: the arguments
+    device: where it computes
+    batches: what `step` is called with; None if `step` takes a number of steps
+    step: trains
     """
 
-    def run(steps):
+    def run(steps: int) -> float:
         if batches is None:
             step(steps)
         else:
@@ -256,8 +280,8 @@ def timed(args, device, batches, step):
 
 
 @contextlib.contextmanager
-def busy_share(device):
-    """Yields a dict that has, afterwards, the share of time in which the GPU computed, as the driver samples it."""
+def busy_share(device: torch.device) -> Iterator[dict[str, str]]:
+    """Yields a dict that gets the share of time in which the GPU computed, as the driver samples it."""
     result = {}
     if device.type != "cuda":
         yield result
@@ -279,11 +303,13 @@ def busy_share(device):
     result["GPU busy"] = f"{sum(samples) / len(samples):.0f}%" if samples else "not measured (pip install nvidia-ml-py)"
 
 
-def gpu_memory(device):
+def gpu_memory(device: torch.device) -> dict[str, float]:
+    """Returns the column of GPU memory; nothing on a CPU."""
     return {"GPU memory, GB": torch.cuda.max_memory_allocated() / 1e9} if device.type == "cuda" else {}
 
 
-def synchronize(device):
+def synchronize(device: torch.device) -> None:
+    """Waits for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 import export
+from model import exporting
 from model.checkpoints import save_network
 from model.choices import BACKBONES
 from model.inference import Describer
@@ -115,7 +116,7 @@ def test_epsilons(workdir):
 @needs_onnx
 def test_a_file_that_differs_is_not_written(workdir, monkeypatch):
     monkeypatch.setattr(
-        export,
+        exporting,
         "_write_onnx",
         lambda module, about, path: lambda images: module(torch.from_numpy(images)).numpy() + 1e-3,
     )
