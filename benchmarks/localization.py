@@ -19,6 +19,7 @@ import commons
 from benchmarks.measure import machine, table
 from datasets.test_dataset import ImageFolder, TestDataset
 from localization import calibration
+from localization.answers import Located
 from localize import Session
 from model.checkpoints import load_network
 from parser import parse_arguments
