@@ -9,7 +9,7 @@ import pytest
 from augmentations import AUGMENTATION_TYPES
 from datasets import choices as dataset_choices
 from localization import choices as localization_choices
-from localization.localization_formats import FORMATS
+from localization.formats import FORMATS
 from model.choices import LOSSES
 from model.heads import HEADS
 from options import GROUPS, OPTIONS, taken_by
