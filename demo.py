@@ -16,7 +16,7 @@ import train
 from datasets.test_dataset import TestDataset
 from demo_city import __main__ as demo_city
 from eval import descriptor_cache
-from model.checkpoints import load_network, load_run_state
+from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype, name_of, training_dtype
 from parser import parse_arguments
@@ -26,6 +26,7 @@ from support.progress import describe_seconds
 from test import chance_recall, test
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
+from training.run_files import load_run_state
 from training.run_state import RunState
 from visualizations import save_predictions
 

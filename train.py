@@ -25,7 +25,7 @@ from datasets.target_dataset import DomainBatch, DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import TrainDataset, make_loader
 from eval import descriptor_cache, test_and_report
-from model.checkpoints import build_network, find_newest_run, load_network, load_run_state, save_network
+from model.checkpoints import build_network, load_network, save_network
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS, head_options
 from model.network import BACKBONES, GeoLocalizationNet
@@ -42,6 +42,7 @@ from training.environment import describe_changes, describe_environment, write_e
 from training.objective import Objective
 from training.optimizers import MixedPrecision, lr_factor, make_adam, on_device
 from training.parallel import ALONE, Parallel
+from training.run_files import find_newest_run, load_run_state
 from training.run_state import RunState, describe_precision_changes, head_differences
 from training.step_monitor import DivergedError
 from training.transfer import to_device

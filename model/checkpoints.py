@@ -1,8 +1,6 @@
-"""Every read and write of a network's weights and of a run's state."""
+"""Every read and write of a network's weights."""
 
 import functools
-import logging
-import math
 import os
 
 import torch
@@ -11,18 +9,7 @@ from model import zoo
 from model.network import BACKBONES, GeoLocalizationNet, canonical_backbone
 from model.state_dicts import describe_differences, first_not_finite, plain_names
 from support.errors import UserError
-from support.files import check_sums, read_tensors, write_tensors
-
-BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"  # in a run's log folder
-# of the published last_checkpoint.pth; ours has more
-RUN_STATE_KEYS = {
-    "epoch_num": int,
-    "model_state_dict": dict,
-    "optimizer_state_dict": dict,
-    "classifiers_state_dict": list,
-    "optimizers_state_dict": list,
-    "best_val_recall1": float,
-}
+from support.files import read_tensors, write_tensors
 
 
 def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False, zoo_location=None):
@@ -125,83 +112,6 @@ def infer_architecture(state_dict):
 def save_network(network, path):
     """Writes a bare state_dict, on the CPU in the standard memory layout."""
     write_tensors(portable(network.state_dict()), path)
-
-
-def save_run_state(state, path):
-    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The previous state stays beside
-    it.
-    """
-    write_tensors(
-        portable(state), path, previous_path(path) if _is_sound(path) else None
-    )  # what is damaged takes no sound file's place
-
-
-def _is_sound(path):
-    try:
-        check_sums(path)
-        return True
-    except (UserError, OSError):
-        return False
-
-
-def previous_path(path):
-    """Where the state before the one at `path` lies."""
-    base, extension = os.path.splitext(path)
-    return f"{base}.previous{extension}"
-
-
-def find_newest_run(folder):
-    """(the path of the newest sound last_checkpoint.pth in the folders of `folder`, what to say of newer ones that are
-    damaged); the path is None if there is none. One that is lost or damaged counts if the one before it is sound.
-    """
-    found, problems = [], []
-    for run in os.scandir(folder) if os.path.isdir(folder) else []:
-        last = os.path.join(run.path, LAST_CHECKPOINT)
-        candidates = [path for path in (last, previous_path(last)) if os.path.isfile(path)]
-        if candidates:
-            found.append((max(map(os.path.getmtime, candidates)), last, candidates))
-    for _, last, candidates in sorted(found, reverse=True):
-        for path in candidates:
-            try:
-                check_sums(path)
-                return last, problems
-            except (UserError, OSError) as error:
-                problems.append(str(error))
-    return None, problems
-
-
-def load_run_state(path):
-    """Reads what save_run_state or the published code wrote; if it is lost or damaged, the state before it, which is
-    warned of. Raises UserError naming what is wrong with the file.
-    """
-    try:
-        return _load_run_state(path)
-    except UserError as error:
-        if not os.path.exists(previous_path(path)):
-            raise
-        logging.warning(f"{error}. Going on from the checkpoint before it, {previous_path(path)}")
-        return _load_run_state(previous_path(path))
-
-
-def _load_run_state(path):
-    state = read_tensors(path)
-    if not isinstance(state, dict) or not RUN_STATE_KEYS.keys() <= state.keys():
-        lacking = sorted(RUN_STATE_KEYS.keys() - (state.keys() if isinstance(state, dict) else set()))
-        raise UserError(
-            f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
-            "to start from a network's weights alone use --resume_model"
-        )
-    if isinstance(state["best_val_recall1"], int | float):  # numpy's too, as published
-        state["best_val_recall1"] = float(state["best_val_recall1"])
-    for key, kind in RUN_STATE_KEYS.items():
-        if not isinstance(state[key], kind):
-            raise UserError(f"{path} is damaged: its {key} is of type {type(state[key]).__name__}, not {kind.__name__}")
-    if state["epoch_num"] < 0 or math.isnan(state["best_val_recall1"]):
-        raise UserError(
-            f"{path} is damaged: it claims epoch {state['epoch_num']} and a best R@1 of {state['best_val_recall1']}"
-        )
-    state["model_state_dict"] = network_state(state, path)
-    return state
 
 
 def portable(value):

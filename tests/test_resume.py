@@ -16,12 +16,12 @@ import torch
 
 import commons
 import train
-from model.checkpoints import find_newest_run, previous_path
 from support.errors import UserError
 from support.files import read_tensors
 from tests.test_end_to_end import assert_equal, run, weights
 from tests.tiny import FLAGS
 from training.checkpoints import Checkpoints
+from training.run_files import find_newest_run, previous_path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # its checkpoints are a fifth of ResNet18's

@@ -5,9 +5,10 @@ import os
 import shutil
 import time
 
-from model.checkpoints import BEST_MODEL, LAST_CHECKPOINT, load_network, portable, save_network, save_run_state
+from model.checkpoints import load_network, portable, save_network
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
+from training.run_files import BEST_MODEL, LAST_CHECKPOINT, save_run_state
 
 _SECONDS_BETWEEN = 600
 

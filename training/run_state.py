@@ -54,7 +54,7 @@ class RunState:
         self.epoch, self.iteration, self.monitor.sums = self.epoch + 1, 0, EpochSums()
 
     def state_dict(self):
-        """What checkpoints.save_run_state writes. Raises DivergedError when any weight is not finite."""
+        """What run_files.save_run_state writes. Raises DivergedError when any weight is not finite."""
         self.monitor.flush()
         for module in (self.network, *self.heads, *([self.domain] if self.domain else [])):
             check_finite(module.state_dict(), self.epoch, self.iteration)
@@ -86,7 +86,7 @@ class RunState:
         )
 
     def load(self, state, source, published_order):
-        """Puts back what checkpoints.load_run_state read, but for the network.
+        """Puts back what run_files.load_run_state read, but for the network.
 
         source: the file's path, for messages; published_order: group -> int array (C,), for row i of a published head
         its row here. Learning rates stay those of the optimizers. Raises UserError when the state is of other groups or
