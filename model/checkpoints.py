@@ -1,7 +1,8 @@
-"""Every read and write of a network's weights."""
+"""Reading and writing of networks: state_dicts in files, and the architecture that they belong to."""
 
 import functools
 import os
+from typing import Any
 
 import torch
 
@@ -12,32 +13,41 @@ from support.errors import UserError
 from support.files import read_tensors, write_tensors
 
 
-def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False, zoo_location=None):
-    """The network of a checkpoint, on the CPU.
+def load_network(
+    source: str,
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    train_all_layers: bool = False,
+    zoo_location: str | None = None,
+) -> GeoLocalizationNet:
+    """Loads a network from a checkpoint or from the model zoo, on the CPU.
 
-    source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones
-    too), or a name of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it
-    from the checkpoint; zoo_location: the user's own zoo, as in zoo.find. Raises UserError when it cannot be read, or
-    is of another architecture (naming the first entries that differ); if it is of the zoo, also when check_network
-    refuses it.
+    source: path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones too), or
+        a name of the model zoo
+    backbone: the backbone that is expected; None to read it from the checkpoint
+    fc_output_dim: the descriptors' dimension that is expected; None to read it from the checkpoint
+    train_all_layers: whether the first layers are trained too
+    zoo_location: the user's own zoo, as in zoo.find
+
+    Raises UserError if the checkpoint cannot be read or has another architecture (it names the first entries that
+    differ), or if check_network refuses a model of the zoo.
     """
     if os.path.exists(source):
         return build_network(
             network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers
         )
     published_name = zoo.published.published_name(source)
-    expected = (
-        zoo.published.architecture(published_name) if published_name else (None, None)
-    )  # a published model is what its name says
+    # the name of a published model tells its architecture
+    expected = zoo.published.architecture(published_name) if published_name else (None, None)
     loaded = {}
 
-    def load(path):
+    def load(path: str):
         network = build_network(network_state(read_tensors(path), path), path, *expected, train_all_layers)
         check_network(network, path)
         loaded["network"] = network
 
     path = zoo.find(source, load, zoo_location)
-    if not loaded:  # what was just fetched is not read twice
+    if not loaded:  # else it was just fetched, and is not read twice
         load(path)
     network = loaded["network"]
     if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (
@@ -52,24 +62,41 @@ def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=Fal
 
 
 @torch.no_grad()
-def check_network(network, source):
-    """Raises UserError, naming source and entry, if a network holds numbers that are not finite, or if the descriptor
-    of a test image has not unit length.
+def check_network(network: GeoLocalizationNet, source: str) -> None:
+    """Raises UserError, which names the source, if the network is damaged.
+
+    That is: an entry holds numbers that are not finite, or the descriptor of a test image does not have unit length.
     """
     if key := first_not_finite(network.state_dict()):
         raise UserError(f"{source} holds numbers that are not finite ({key}): it is damaged, or its training diverged")
     training = network.training
-    image = torch.linspace(-2, 2, 3 * 64 * 96).sin().view(1, 3, 64, 96)  # any that is not uniform
+    image = torch.linspace(-2, 2, 3 * 64 * 96).sin().view(1, 3, 64, 96)  # any image that is not uniform
     length = network.eval()(image).norm().item()
     network.train(training)
     if not abs(length - 1) < 1e-3:
         raise UserError(
-            f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: its weights are damaged"
+            f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: "
+            "its weights are damaged"
         )
 
 
-def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):
-    """As load_network, from a state_dict; source: where it comes from, for messages."""
+def build_network(
+    state_dict: dict[str, torch.Tensor],
+    source: str,
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    train_all_layers: bool = False,
+) -> GeoLocalizationNet:
+    """Builds the network of a state_dict, as load_network does.
+
+    state_dict: names and tensors of a GeoLocalizationNet
+    source: where it comes from, for messages
+    backbone: the backbone that is expected, or None
+    fc_output_dim: the descriptors' dimension that is expected, or None
+    train_all_layers: whether the first layers are trained too
+
+    Raises UserError if the architecture is another one.
+    """
     found = infer_architecture(state_dict)
     wanted = (canonical_backbone(backbone) if backbone else None, fc_output_dim)
     if found is None or wanted[0] not in (None, found[0]) or wanted[1] not in (None, found[1]):
@@ -85,8 +112,11 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
     return network
 
 
-def network_state(content, source):
-    """The network's state_dict in a file's content, wrappers' prefixes removed. Raises UserError if there is none."""
+def network_state(content: Any, source: str) -> dict[str, torch.Tensor]:
+    """Takes the network's state_dict out of a file's content, without the prefixes of wrappers.
+
+    Raises UserError if there is none.
+    """
     state_dict = content.get("model_state_dict", content) if isinstance(content, dict) else None
     if (
         not isinstance(state_dict, dict)
@@ -97,10 +127,8 @@ def network_state(content, source):
     return plain_names(state_dict)
 
 
-def infer_architecture(state_dict):
-    """(backbone, fc_output_dim) of a state_dict, from its entries' names and shapes; None if it is of no known
-    architecture.
-    """
+def infer_architecture(state_dict: dict[str, torch.Tensor]) -> tuple[str, int] | None:
+    """Finds (backbone, fc_output_dim) from the names and shapes of entries; None if the architecture is unknown."""
     dim = _descriptor_dim(state_dict)
     if dim:
         for backbone in BACKBONES:
@@ -109,13 +137,13 @@ def infer_architecture(state_dict):
     return None
 
 
-def save_network(network, path):
-    """Writes a bare state_dict, on the CPU in the standard memory layout."""
+def save_network(network: GeoLocalizationNet, path: str) -> None:
+    """Writes the network's state_dict, on the CPU and in the standard memory layout."""
     write_tensors(portable(network.state_dict()), path)
 
 
-def portable(value):
-    """The same value with all tensors detached, contiguous and on the CPU."""
+def portable(value: Any) -> Any:
+    """Copies a value with all its tensors detached, contiguous and on the CPU."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().contiguous()
     if isinstance(value, dict):
@@ -125,21 +153,21 @@ def portable(value):
     return value
 
 
-def _descriptor_dim(state_dict):
+def _descriptor_dim(state_dict: dict[str, torch.Tensor]) -> int | None:
     bias = state_dict.get("aggregation.3.bias")
     return len(bias) if bias is not None and bias.dim() == 1 else None
 
 
 @functools.cache
-def _expected(backbone, dim):
+def _expected(backbone: str, dim: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         return GeoLocalizationNet(backbone, dim).state_dict()
 
 
-def _closest(state_dict):
-    """(backbone,) that shares the most entries with a state_dict of no known architecture."""
+def _closest(state_dict: dict[str, torch.Tensor]) -> tuple[str]:
+    """(backbone,) that has most entries in common with a state_dict of unknown architecture."""
 
-    def shared(backbone):
+    def shared(backbone: str):
         expected = _expected(backbone, 512)
         return sum(key in expected and expected[key].shape == value.shape for key, value in state_dict.items()) / len(
             expected

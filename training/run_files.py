@@ -41,7 +41,7 @@ def previous_path(path: str) -> str:
 
 
 def find_newest_run(folder: str) -> tuple[str | None, list[str]]:
-    """Finds the newest run in `folder` that can go on: (path of its last_checkpoint.pth, what is wrong with newer ones).
+    """Finds the newest run in `folder` that can go on: (path of its last_checkpoint.pth, problems of newer runs).
 
     The path is None if there is no such run. A lost or damaged last_checkpoint.pth counts if the previous one is sound.
     """
