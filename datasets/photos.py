@@ -1,6 +1,7 @@
 """Finding a user's photos among files and folders."""
 
 import os
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -9,7 +10,7 @@ from support.errors import UserError
 _HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: named, not skipped
 
 
-def find_photos(paths):
+def find_photos(paths: Iterable[str]) -> tuple[list[str], int]:
     """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders
     searched through for names of image formats, in order, hidden files skipped. Raises UserError when a path is
     missing or there is no photo.

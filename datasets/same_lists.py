@@ -1,15 +1,18 @@
 """The lists of images that many ranks share out: they have to be the same on all machines."""
 
 import itertools
+from collections.abc import Iterable
 
 import distributed
+from datasets.image_names import ImageNames
+from datasets.test_dataset import TestDataset
 from support import array_cache
 from support.errors import UserError
 
 _NONE = "no further folder", 0, ""
 
 
-def check_same_lists(test_sets, further=()):
+def check_same_lists(test_sets: Iterable[TestDataset], further: Iterable[tuple[str, ImageNames]] = ()) -> None:
     """Raises UserError, naming the folder, if ranks have different images, or the same in another order. One process
     compares nothing.
 

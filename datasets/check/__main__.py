@@ -1,5 +1,6 @@
 """python -m datasets.check: looks a data set over before it is trained or tested on."""
 
+import argparse
 import contextlib
 import json
 import logging
@@ -26,7 +27,7 @@ _USED = {
 _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")
 
 
-def parse_check_arguments(argv=None):
+def parse_check_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The arguments as a Namespace, as parser.parse_with."""
     parser = make_further_parser(
         "python -m datasets.check",
@@ -51,7 +52,7 @@ def parse_check_arguments(argv=None):
     return args
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_check_arguments(argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():
