@@ -18,7 +18,7 @@ import train
 from datasets.test_dataset import TestDataset
 from datasets.train_dataset import Batch
 from demo_city import __main__ as demo_city
-from model.checkpoints import load_network, load_run_state
+from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.precision import name_of, training_dtype
 from parser import parse_arguments
@@ -32,6 +32,7 @@ from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam
 from training.resuming import find_run_to_resume
 from training.run import Run
+from training.run_files import load_run_state
 from visualizations import save_predictions
 
 # seconds on 2 cores

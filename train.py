@@ -22,7 +22,7 @@ from tqdm import tqdm
 import commons
 import distributed
 from datasets.train_dataset import Batch, make_loader
-from model.checkpoints import load_run_state, save_network
+from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from parser import RESULT_OPTIONS, parse_arguments
 from support.progress import Progress
@@ -38,6 +38,7 @@ from training.objective import Objective
 from training.ranks import make_ranks
 from training.resuming import find_run_to_resume, resume
 from training.run import Run
+from training.run_files import load_run_state
 from training.step_monitor import EpochSums
 from training.transfer import to_device
 

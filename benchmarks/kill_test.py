@@ -45,7 +45,7 @@ STARTING = (
 )
 TRAINING = (
     Place("an iteration", "train:Objective.__call__"),
-    Place("the write of a checkpoint", "model.checkpoints:write_tensors"),
+    Place("the write of a checkpoint", "training.run_files:write_tensors"),
     Place("the reading back of a checkpoint", "support.files:check_sums", lambda path: path.endswith(".tmp")),
     Place("the renaming of a checkpoint", "support.files:_keep_as"),
     Place("the write of the best model", "training.checkpoints:write_tensors"),

@@ -3,7 +3,10 @@
 import logging
 import os
 import re
+from collections.abc import Iterable
+from typing import Any
 
+from datasets.test_dataset import TestDataset
 from support.errors import UserError
 from support.escaping import printable
 from support.files import replacing
@@ -24,13 +27,13 @@ class BadImages:
     the one that lists. Raises UserError when it cannot be read.
     """
 
-    def __init__(self, output_folder, limit=None, writes=True):
+    def __init__(self, output_folder: str, limit: int | None = None, writes: bool = True):
         self.path, self.limit, self.writes = os.path.join(output_folder, FILE), limit, writes
         self.num_read = self.num_resized = 0
         self.unreadable = self._read_list()  # path -> reason
         self._num_listed, self._warned = len(self.unreadable), False
 
-    def take(self, batch, num_images=None):
+    def take(self, batch: Any, num_images: int | None = None) -> None:
         """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises
         UserError when training cannot go on.
         """
@@ -49,7 +52,7 @@ class BadImages:
             self.write()
             raise UserError(batch.error)
 
-    def take_test(self, dataset, result):
+    def take_test(self, dataset: TestDataset, result: Any) -> None:
         """Takes the unreadable images of a TestDataset, by its TestResult. Raises UserError when the run has too many:
         to be called when nothing is lost by that.
         """
@@ -57,7 +60,7 @@ class BadImages:
         unreadable = [(images.path(index), reason) for images, reasons in parts for index, reason in reasons.items()]
         self._add(unreadable, sum(len(images) for images, _ in parts))
 
-    def log_totals(self):
+    def log_totals(self) -> None:
         """Logs what there is to tell, and brings the list up to date."""
         if self.unreadable or self.num_resized:
             listed = f" (listed in {self.path})" if self.unreadable else ""
@@ -66,7 +69,7 @@ class BadImages:
             )
         self.write()
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """All that a resumed run needs to count on from here: plain values for a checkpoint."""
         self.write()  # what a checkpoint counts is listed
         return {
@@ -75,13 +78,13 @@ class BadImages:
             "unreadable": list(map(list, self.unreadable.items())),
         }
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Goes on from a state(), in the same folder or in another."""
         self.num_read, self.num_resized = state["num_read"], state["num_resized"]
         self.unreadable = {path: reason for path, reason in state["unreadable"]} | self.unreadable
         self.write()
 
-    def write(self):
+    def write(self) -> None:
         """Brings the list up to date. A disk that refuses is warned of once, and tried again the next time."""
         if len(self.unreadable) == self._num_listed or not self.writes:
             return
@@ -96,7 +99,7 @@ class BadImages:
                 )
             self._warned = True
 
-    def _add(self, unreadable, num_read):
+    def _add(self, unreadable: Iterable[tuple[str, str]], num_read: int) -> None:
         """Counts images read, of which these, [(path, reason)], cannot be. Raises UserError when new ones make them too
         many.
         """
@@ -118,7 +121,7 @@ class BadImages:
                 "--max_bad_images"
             )
 
-    def _read_list(self):
+    def _read_list(self) -> dict[str, str]:
         try:
             with open(self.path, encoding="utf-8", errors="backslashreplace") as file:
                 lines = [line.rstrip("\n").partition("\t") for line in file]
@@ -129,17 +132,17 @@ class BadImages:
         return {unescape(path): unescape(reason) for path, _, reason in lines if path}
 
 
-def count_images(batch):
+def count_images(batch: Any) -> int:
     """The images of a TrainBatch that were read."""
     images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
     return sum(len(part) for part in images if part is not None)
 
 
-def escape(text):
+def escape(text: str) -> str:
     """A text in one line without TAB, which unescape() reverses: printable() of it, with backslashes doubled."""
     return printable(text.replace("\\", "\\\\"))
 
 
-def unescape(text):
+def unescape(text: str) -> str:
     """The text of which escape() made this."""
     return _ESCAPED.sub(lambda match: match[0].encode().decode("unicode_escape"), text)

@@ -18,7 +18,7 @@ class CalibrationImages(torch.utils.data.Dataset):
     fewer, so that all weigh the same. Raises UserError when the folder is missing or empty.
     """
 
-    def __init__(self, folder, count, size, seed, batch_size=32):
+    def __init__(self, folder: str, count: int, size: int, seed: int, batch_size: int = 32):
         self.folder, self.size, self.names = folder, size, list_images(folder)
         drawn = np.random.default_rng(seed).permutation(len(self.names))[:count]
         self.batches = np.array_split(drawn, math.ceil(len(drawn) / batch_size))
@@ -26,7 +26,7 @@ class CalibrationImages(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.batches)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, list[tuple[str, str]]]:
         batch = self.batches[index]
         rows = ImageRows(len(batch), (self.size, self.size))
         filled = [rows.fill(row, self.folder, [self.names[image]], crop=True) for row, image in enumerate(batch)]

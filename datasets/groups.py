@@ -9,12 +9,13 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from datasets import image_names
 from datasets.image_names import ImageNames
-from datasets.names import EAST, HEADING, NORTH, ListFile, find_listing, parse_chunks
+from datasets.names import EAST, HEADING, NORTH, ListFile, Walk, find_listing, parse_chunks
 from support import array_cache
 from support.errors import UserError
 
@@ -36,7 +37,16 @@ class Groups:
     image list; the classes of a group are sorted, and a class's images are in the order of the list.
     """
 
-    def __init__(self, class_ids, group_offsets, class_offsets, image_index, name_blob, name_starts, name_ends):
+    def __init__(
+        self,
+        class_ids: np.ndarray,
+        group_offsets: np.ndarray,
+        class_offsets: np.ndarray,
+        image_index: np.ndarray,
+        name_blob: np.ndarray,
+        name_starts: np.ndarray,
+        name_ends: np.ndarray,
+    ):
         self._class_ids, self._group_offsets, self._class_offsets = class_ids, group_offsets, class_offsets
         self._image_index = image_index
         self.names = ImageNames(name_blob, name_starts, name_ends)
@@ -47,7 +57,7 @@ class Groups:
         return (_reopen, self._origin) if self._origin else (Groups, tuple(self.arrays().values()))
 
     @property
-    def digest(self):
+    def digest(self) -> str | None:
         """SHA-256 (hexadecimal) of the image list and the parameters of the split, wherever the images lie; None for
         groups in memory.
         """
@@ -56,32 +66,32 @@ class Groups:
         return hashlib.sha256(json.dumps({**self._origin[1], "folder": None}, sort_keys=True).encode()).hexdigest()
 
     @property
-    def num_groups(self):
+    def num_groups(self) -> int:
         return len(self._group_offsets) - 1
 
     @property
-    def num_images(self):
+    def num_images(self) -> int:
         return len(self.names)
 
-    def num_classes(self, group):
+    def num_classes(self, group: int) -> int:
         return int(self._group_offsets[group + 1] - self._group_offsets[group])
 
-    def num_group_images(self, group):
+    def num_group_images(self, group: int) -> int:
         first, last = self._group_offsets[group], self._group_offsets[group + 1]
         return int(self._class_offsets[last] - self._class_offsets[first])
 
-    def class_ids(self, group):
+    def class_ids(self, group: int) -> np.ndarray:
         """int64 (C, 3): each class's east and north (metres) and heading (degrees), sorted."""
         return self._class_ids[self._group_offsets[group] : self._group_offsets[group + 1]]
 
-    def image_indices(self, group, class_row):
+    def image_indices(self, group: int, class_row: int) -> np.ndarray:
         """int32 (n,): the images of row `class_row` of class_ids(group), as indices into the image list, ascending."""
         if not 0 <= class_row < self.num_classes(group):
             raise IndexError(f"group {group} has no class {class_row}")
         row = self._group_offsets[group] + class_row
         return self._image_index[self._class_offsets[row] : self._class_offsets[row + 1]]
 
-    def published_order(self, group):
+    def published_order(self, group: int) -> np.ndarray:
         """int64 (C,): for row i of a published head, its row of class_ids(group).
 
         The published code collects a group's classes in a set, in the order of the image list, and numbers them as the
@@ -95,11 +105,11 @@ class Groups:
         row_of = {class_id: row for row, class_id in enumerate(class_ids)}
         return np.array([row_of[class_id] for class_id in classes])
 
-    def image_name(self, index):
+    def image_name(self, index: int) -> str:
         """The relative path of image `index` of the list."""
         return self.names[index]
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         values = (
             self._class_ids,
             self._group_offsets,
@@ -112,7 +122,9 @@ class Groups:
         return dict(zip(_ARRAYS, values, strict=True))
 
 
-def build_groups(image_names, M, alpha, N, L, min_images_per_class):
+def build_groups(
+    image_names: Sequence[str] | ImageNames, M: int, alpha: int, N: int, L: int, min_images_per_class: int
+) -> Groups:
     """Splits images into classes and groups, in memory.
 
     image_names: a list of str, or ImageNames; M: cell side in metres; alpha: heading bin in degrees; N, L: spacing of a
@@ -154,7 +166,9 @@ def build_groups(image_names, M, alpha, N, L, min_images_per_class):
     return Groups(class_ids[rows], group_offsets, class_offsets, image_index, names.blob, names.starts, names.ends)
 
 
-def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_folder="cache"):
+def open_groups(
+    train_set_folder: str, M: int, alpha: int, N: int, L: int, min_images_per_class: int, cache_folder: str = "cache"
+) -> Groups:
     """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
 
     The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and
@@ -194,7 +208,7 @@ def open_groups(train_set_folder, M, alpha, N, L, min_images_per_class, cache_fo
     return groups
 
 
-def _open_unchanged(path, expected, listing):
+def _open_unchanged(path: str, expected: dict, listing: ListFile | Walk) -> Groups | None:
     """The cached groups if they are of this listing, else None."""
     loaded = array_cache.load(path, expected, _ARRAYS, _check)
     if loaded is None:
@@ -218,7 +232,7 @@ def _open_unchanged(path, expected, listing):
     return groups
 
 
-def _load(path, expected):
+def _load(path: str, expected: dict) -> Groups | None:
     loaded = array_cache.load(path, expected, _ARRAYS, _check)
     if loaded is None:
         return None
@@ -227,14 +241,14 @@ def _load(path, expected):
     return groups
 
 
-def _reopen(path, expected):
+def _reopen(path: str, expected: dict) -> Groups:
     groups = _load(path, expected)
     if groups is None:
         raise UserError(f"the cache {path} went or changed while it was in use; start the run again")
     return groups
 
 
-def _class_keys(names, M, alpha):
+def _class_keys(names: ImageNames, M: int, alpha: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """One sortable int64 a name for its class, and the function from such keys to int64 (n, 3) class ids."""
     cells = np.empty((3, len(names)), np.int32)  # parse_chunks refuses what would not fit
     for part, values in parse_chunks(names, (EAST, NORTH, HEADING), empty_as_zero=(HEADING,) if alpha >= 360 else ()):
@@ -254,7 +268,7 @@ def _class_keys(names, M, alpha):
         if row < 2:
             keys += cells[row + 1]
 
-    def decode(keys):
+    def decode(keys: np.ndarray) -> np.ndarray:
         rest, heading = np.divmod(keys, sizes[2])
         east, north = np.divmod(rest, sizes[1])
         return np.stack([(east + lows[0]) * M, (north + lows[1]) * M, (heading + lows[2]) * alpha], axis=1)
@@ -262,7 +276,7 @@ def _class_keys(names, M, alpha):
     return keys, decode
 
 
-def _sort(keys):
+def _sort(keys: np.ndarray) -> np.ndarray:
     """Sorts keys in place; returns the order that does so, stable: int32 (n,), or int64 where that is too small."""
     bits = max(len(keys) - 1, 1).bit_length()
     dtype = np.int32 if bits < 32 else np.int64
@@ -280,7 +294,7 @@ def _sort(keys):
     return order.astype(dtype)
 
 
-def _gather(order, begins, offsets):
+def _gather(order: np.ndarray, begins: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """order[begins[i]:...], one after the other, each to its place offsets[i]:offsets[i + 1] of the result."""
     gathered = np.empty(offsets[-1], order.dtype)
     row = 0
@@ -295,14 +309,14 @@ def _gather(order, begins, offsets):
     return gathered
 
 
-def _group_keys(class_ids, M, alpha, N, L):
+def _group_keys(class_ids: np.ndarray, M: int, alpha: int, N: int, L: int) -> np.ndarray:
     """One int64 a class for its group (paper, equation 2)."""
     east, north, heading = class_ids.T
     columns = (east % (M * N) // M, north % (M * N) // M, heading % (alpha * L) // alpha)
     return (columns[0] * N + columns[1]) * L + columns[2]
 
 
-def _check(arrays):
+def _check(arrays: dict[str, np.ndarray]) -> None:
     """Raises ValueError unless the arrays fit together: a cut-off or mixed-up cache is never trained on."""
     group_offsets, class_offsets, image_index = (
         arrays[name] for name in ("group_offsets", "class_offsets", "image_index")

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,20 +24,20 @@ class ImageNames:
     processes that receive the names then map them too.
     """
 
-    def __init__(self, blob, starts, ends, source="the image list"):
+    def __init__(self, blob: np.ndarray, starts: np.ndarray, ends: np.ndarray, source: str = "the image list"):
         self.blob, self.starts, self.ends, self.source = blob, starts, ends, source
 
     @classmethod
-    def from_strings(cls, names, source="the image list"):
+    def from_strings(cls, names: Iterable[str], source: str = "the image list") -> Self:
         encoded = [os.fsencode(name) for name in names]
         ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if encoded else ends
         return cls(np.frombuffer(b"".join(encoded), np.uint8), starts, ends, source)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> str:
         """Raises UserError on a name that leads out of the folder, which only a damaged cache has."""
         name = self.blob[self.starts[index] : self.ends[index]].tobytes()
         if _leads_out(name):
@@ -44,19 +46,19 @@ class ImageNames:
             )
         return os.fsdecode(name)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))
 
     def __reduce__(self):
         return _restore, (*(_portable(array) for array in (self.blob, self.starts, self.ends)), self.source)
 
 
-def offset_dtype(num_bytes):
+def offset_dtype(num_bytes: int) -> type[np.integer]:
     """The smallest of uint32 and int64 that holds the offsets into so many bytes."""
     return np.uint32 if num_bytes < 2**32 else np.int64
 
 
-def layout(kind):
+def layout(kind: str) -> dict[str, tuple]:
     """The arrays of ImageNames in a cache (support.array_cache): blob, starts and ends, their names beginning with
     `kind`.
     """
@@ -64,7 +66,7 @@ def layout(kind):
     return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
 
 
-def check_arrays(blob, starts, ends):
+def check_arrays(blob: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
     """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no
     name.
     """
@@ -80,7 +82,7 @@ def check_arrays(blob, starts, ends):
         raise ValueError("its names lie outside of what there is")
 
 
-def split_lines(data, source):
+def split_lines(data: np.ndarray, source: str) -> ImageNames:
     """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed
     over.
 
@@ -107,7 +109,7 @@ def split_lines(data, source):
     return ImageNames(data, starts[:count], ends[:count], source)
 
 
-def _blocks_of_lines(data, source):
+def _blocks_of_lines(data: np.ndarray, source: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline
     is thought there.
     """
@@ -128,7 +130,7 @@ def _blocks_of_lines(data, source):
         begin, size = begin + int(newlines[-1]) + 1, _BLOCK
 
 
-def _strip(block, starts, ends):
+def _strip(block: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Moves both ends of every line inwards past blanks and carriage returns."""
     while len(block):
         move = (ends > starts) & _BLANK[block[np.maximum(ends - 1, 0)]]
@@ -143,7 +145,7 @@ def _strip(block, starts, ends):
     return starts, ends
 
 
-def _refuse_unsafe(block, starts, ends, count, source):
+def _refuse_unsafe(block: np.ndarray, starts: np.ndarray, ends: np.ndarray, count: int, source: str) -> None:
     """count: the names before this block."""
     bad = np.flatnonzero(block[starts] == _SLASH)[:1].tolist() if len(starts) else []
     dots = block == _DOT
@@ -163,18 +165,18 @@ def _refuse_unsafe(block, starts, ends, count, source):
         )
 
 
-def _leads_out(name):
+def _leads_out(name: bytes) -> bool:
     return name.startswith(b"/") or (b".." in name and b".." in name.split(b"/"))
 
 
-def _portable(array):
+def _portable(array: np.ndarray) -> np.ndarray | tuple:
     """What another process makes the array from: the place of a mapped one, else itself."""
     if isinstance(array, np.memmap) and array.filename:
         return str(array.filename), array.dtype.str, array.offset, array.shape
     return array
 
 
-def _restore(*values):
+def _restore(*values: Any) -> ImageNames:
     return ImageNames(
         *(np.memmap(value[0], value[1], "r", *value[2:]) if isinstance(value, tuple) else value for value in values)
     )

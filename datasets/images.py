@@ -6,6 +6,8 @@ import os
 import stat
 import threading
 import warnings
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -34,7 +36,9 @@ class ImageError(Exception):
     """An image that cannot be read, and why, in a few words; the caller knows its path."""
 
 
-def open_rgb(source, min_side=1, enough_pixels=None):
+def open_rgb(
+    source: str | os.PathLike | BinaryIO | Image.Image, min_side: int = 1, enough_pixels: int | None = None
+) -> Image.Image:
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
     EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8,
@@ -53,7 +57,7 @@ def open_rgb(source, min_side=1, enough_pixels=None):
         return _upright(_to_rgb(image), image)
 
 
-def to_array(image):
+def to_array(image: Image.Image) -> np.ndarray:
     """An RGB PIL image as uint8 (H, W, 3)."""
     return np.asarray(image)
 
@@ -64,14 +68,14 @@ class ImageRows:
     count: how many; size: (width, height), pixels.
     """
 
-    def __init__(self, count, size):
+    def __init__(self, count: int, size: tuple[int, int]):
         self.size = size
         self.array = np.empty((count, size[1], size[0], 3), np.uint8)
         self.names = [""] * count  # of the images that were read
         self.unreadable = []  # (path, reason) of candidates that others replaced
         self.resized = []  # paths of images that had another size
 
-    def fill(self, row, folder, names, crop=False):
+    def fill(self, row: int, folder: str, names: Iterable[str], crop: bool = False) -> bool:
         """Decodes the first of `names` below `folder` that can be read into a row; False if none can.
 
         An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted
@@ -95,7 +99,7 @@ class ImageRows:
         return False
 
 
-def resize_shorter_side(image, size):
+def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
     """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept.
     Raises ImageError for a strip that would have more than MAX_PIXELS then.
     """
@@ -109,7 +113,7 @@ def resize_shorter_side(image, size):
     return image.resize((size, longer) if width <= height else (longer, size), Image.Resampling.BILINEAR)
 
 
-def read_size(path):
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """(width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
     with _opened(path) as image:
         width, height = image.size
@@ -119,7 +123,7 @@ def read_size(path):
 
 
 @contextlib.contextmanager
-def _opened(source):
+def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Image.Image]:
     """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its
     owner has let its size pass. What goes wrong within becomes an ImageError.
     """
@@ -144,7 +148,7 @@ def _opened(source):
         raise ImageError(f"{type(error).__name__}: {error}") from error
 
 
-def _open_regular(path):
+def _open_regular(path: str | os.PathLike) -> BinaryIO:
     """A regular file, opened. A FIFO is not waited for."""
     file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -153,7 +157,7 @@ def _open_regular(path):
     return file
 
 
-def _identify(file):
+def _identify(file: BinaryIO) -> Image.Image:
     """Image.open, but with these formats alone, and without its limit of pixels, which belongs to the whole process."""
     try:
         file.seek(0)
@@ -171,7 +175,7 @@ def _identify(file):
     raise ImageError("cannot identify image file: it " + (f"begins with {beginning!r}" if beginning else "is empty"))
 
 
-def _without_warnings():
+def _without_warnings() -> contextlib.AbstractContextManager:
     """Without those of Pillow, on EXIF and the like. Filters are the process's: only its main thread may change them,
     as it is the one that decodes in workers.
     """
@@ -179,7 +183,7 @@ def _without_warnings():
     return warnings.catch_warnings(action="ignore") if is_main else contextlib.nullcontext()
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16 bits a channel; Pillow's own conversion would clip at 255
@@ -192,12 +196,12 @@ def _to_rgb(image):
     return image.convert("RGB")
 
 
-def _upright(rgb, original):
+def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
     orientation = _orientation(original)
     return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
 
 
-def _orientation(image):
+def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF beside a sound image

@@ -8,12 +8,13 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import utm
 from tqdm import tqdm
 
-from datasets.image_names import split_lines
+from datasets.image_names import ImageNames, split_lines
 from datasets.walk import walk
 from support.array_cache import digest, settled
 from support.errors import UserError
@@ -47,22 +48,22 @@ _AT, _DOT, _ZERO = b"@.0"
 
 
 def format_name(
-    utm_east,
-    utm_north,
-    zone_number="",
-    zone_letter="",
-    latitude=None,
-    longitude=None,
-    pano_id="",
-    tile_num="",
-    heading=None,
-    pitch="",
-    roll="",
-    height="",
-    timestamp="",
-    note="",
-    extension=".jpg",
-):
+    utm_east: float,
+    utm_north: float,
+    zone_number: int | str = "",
+    zone_letter: str = "",
+    latitude: float | None = None,
+    longitude: float | None = None,
+    pano_id: str = "",
+    tile_num: int | str = "",
+    heading: float | None = None,
+    pitch: float | str = "",
+    roll: float | str = "",
+    height: float | str = "",
+    timestamp: str = "",
+    note: str = "",
+    extension: str = ".jpg",
+) -> str:
     """The `@` name of an image: UTM in metres with 2 decimals, latitude and longitude in degrees, heading in degrees
     clockwise from north. Fields that are None or "" stay empty. Raises ValueError if a text field holds `@` or a path
     separator.
@@ -91,7 +92,9 @@ def format_name(
     return "@" + "@".join(fields)
 
 
-def latlon_to_utm(latitude, longitude, zone_number=None, zone_letter=None):
+def latlon_to_utm(
+    latitude: float, longitude: float, zone_number: int | None = None, zone_letter: str | None = None
+) -> tuple[float, float, int, str]:
     """Degrees (WGS 84) to (east m, north m, zone number, zone letter); a given zone forces it. Raises UserError out of
     range.
     """
@@ -102,7 +105,7 @@ def latlon_to_utm(latitude, longitude, zone_number=None, zone_letter=None):
         raise UserError(f"latitude {latitude}, longitude {longitude} cannot be put into UTM: {error}") from error
 
 
-def utm_to_latlon(utm_east, utm_north, zone_number, zone_letter):
+def utm_to_latlon(utm_east: float, utm_north: float, zone_number: int, zone_letter: str) -> tuple[float, float]:
     """UTM metres to (latitude, longitude) in degrees (WGS 84). Raises UserError out of range."""
     try:
         latitude, longitude = utm.to_latlon(utm_east, utm_north, zone_number, zone_letter)
@@ -111,13 +114,13 @@ def utm_to_latlon(utm_east, utm_north, zone_number, zone_letter):
         raise UserError(f"UTM {utm_east} {utm_north} {zone_number}{zone_letter} is not a position: {error}") from error
 
 
-def images_list_path(folder):
+def images_list_path(folder: str) -> str:
     """The text file that may stand next to `folder` and then replaces the walk through it."""
     folder = os.path.normpath(folder)
     return (os.path.abspath(folder) if os.path.basename(folder) in (".", "..") else folder) + "_images_paths.txt"
 
 
-def list_images(folder, cache_folder="cache"):
+def list_images(folder: str, cache_folder: str = "cache") -> ImageNames:
     """The names of the images of `folder` as ImageNames: the lines of `<folder>_images_paths.txt` in their order if
     that file exists, else all images below the folder as relative POSIX paths sorted as whole strings (datasets.walk,
     kept in the cache).
@@ -127,7 +130,7 @@ def list_images(folder, cache_folder="cache"):
     return find_listing(folder, cache_folder).read()
 
 
-def find_listing(folder, cache_folder="cache"):
+def find_listing(folder: str, cache_folder: str = "cache") -> "ListFile | Walk":
     """The ListFile or Walk of a folder. Raises UserError when the folder is missing or cannot be walked."""
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
@@ -137,38 +140,38 @@ def find_listing(folder, cache_folder="cache"):
 class Walk:
     """The images of a folder that has no list."""
 
-    def __init__(self, folder, cache_folder):
+    def __init__(self, folder: str, cache_folder: str):
         self.source = folder
         self._names, self._digest = walk(folder, cache_folder)
         self.stamp = {"digest": self._digest}  # plain values; as long as they are the same, so are the names
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of the names as lines, as of the list that write_images_list makes of them."""
         return self._digest
 
-    def read(self):
+    def read(self) -> ImageNames:
         return self._names
 
 
 class ListFile:
     """The list that stands next to a folder."""
 
-    def __init__(self, folder, cache_folder=None):
+    def __init__(self, folder: str, cache_folder: str | None = None):
         self.folder, self.source = folder, images_list_path(folder)
         status = _stat(self.source)
         # None while another list could get the same time
         self.stamp = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if settled(status.st_mtime_ns) else None
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of the file."""
         return digest(_read_or_map(self.source))
 
-    def read(self):
+    def read(self) -> ImageNames:
         names = read_images_list(self.source)
         self.check_first(names)
         return names
 
-    def check_first(self, names):
+    def check_first(self, names: ImageNames) -> None:
         """Raises UserError if the first name of the list is not in the folder."""
         if not os.path.lexists(os.path.join(self.folder, names[0])):
             raise UserError(
@@ -176,7 +179,7 @@ class ListFile:
             )
 
 
-def read_images_list(path):
+def read_images_list(path: str) -> ImageNames:
     """The lines of a list of images, as ImageNames; blank lines are skipped. Raises UserError on an empty or unsafe
     list.
 
@@ -186,7 +189,7 @@ def read_images_list(path):
     return split_lines(_read_or_map(path), path)
 
 
-def write_images_list(folder, names):
+def write_images_list(folder: str, names: Iterable[str]) -> None:
     """Writes `<folder>_images_paths.txt`, beside and renamed. Raises UserError on a name that no line can hold."""
     with replacing(images_list_path(folder)) as temporary, open(temporary, "wb") as file:
         for name in names:
@@ -198,7 +201,7 @@ def write_images_list(folder, names):
             file.write(line + b"\n")
 
 
-def _read_or_map(path):
+def _read_or_map(path: str) -> np.ndarray:
     status = _stat(path)
     try:
         return np.memmap(path, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(path, np.uint8)
@@ -206,19 +209,19 @@ def _read_or_map(path):
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _stat(path):
+def _stat(path: str) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def positions(names):
+def positions(names: ImageNames) -> np.ndarray:
     """UTM east and north in metres: float64 (n, 2). Raises UserError naming the first name without them."""
     return parse_fields(names, (EAST, NORTH))
 
 
-def parse_fields(names, fields, empty_as_zero=()):
+def parse_fields(names: ImageNames, fields: Sequence[int], empty_as_zero: Sequence[int] = ()) -> np.ndarray:
     """The numbers in some `@` fields of every name: float64 (n, len(fields)), exactly as float() reads them.
 
     names: ImageNames; fields: indices into FIELDS; a field in empty_as_zero may be empty and is then 0.
@@ -230,7 +233,9 @@ def parse_fields(names, fields, empty_as_zero=()):
     return values
 
 
-def parse_chunks(names, fields, empty_as_zero=()):
+def parse_chunks(
+    names: ImageNames, fields: Sequence[int], empty_as_zero: Sequence[int] = ()
+) -> Iterator[tuple[slice, np.ndarray]]:
     """parse_fields by and by: yields (slice of the names, float64 (n, len(fields)))."""
     with tqdm(desc="Parsing names", total=len(names), unit="img", leave=False, delay=2, disable=None) as progress:
         for begin in range(0, len(names), _CHUNK):
@@ -239,7 +244,7 @@ def parse_chunks(names, fields, empty_as_zero=()):
             progress.update(part.stop - part.start)
 
 
-def _parse_chunk(names, part, fields, empty_as_zero):
+def _parse_chunk(names: ImageNames, part: slice, fields: Sequence[int], empty_as_zero: Sequence[int]) -> np.ndarray:
     base = int(names.starts[part.start])
     starts, ends = (offsets[part].astype(np.int64) - base for offsets in (names.starts, names.ends))
     data = np.asarray(names.blob[base : base + ends[-1]])
@@ -268,7 +273,9 @@ def _parse_chunk(names, part, fields, empty_as_zero):
     return values
 
 
-def _at_signs(names, part, data, starts, ends, needed):
+def _at_signs(
+    names: ImageNames, part: slice, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, needed: int
+) -> np.ndarray:
     """The positions in `data` of each name's first `needed` '@': int64 (needed, n)."""
     ats = np.flatnonzero(data == _AT)
     per_name = len(ats) // len(starts)
@@ -284,7 +291,7 @@ def _at_signs(names, part, data, starts, ends, needed):
     return ats[first + np.arange(needed)[:, None]]
 
 
-def _parse_decimals(data, begin, end, width):
+def _parse_decimals(data: np.ndarray, begin: np.ndarray, end: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of digits alone, with as many decimals as the first name's: (float64 (n,), the rows that are none, not
     filled in).
 
@@ -313,7 +320,7 @@ def _parse_decimals(data, begin, end, width):
     return digits.astype(np.float64) @ weights / 10.0**decimals, np.flatnonzero(~plain)
 
 
-def _texts(data, begin, length, width):
+def _texts(data: np.ndarray, begin: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
     """The fields as bytes, S(width) (n,), padded with NUL, which numpy reads as the end of a string."""
     column = np.arange(width)
     characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(
@@ -322,28 +329,28 @@ def _texts(data, begin, length, width):
     return characters.view(f"S{width}")[:, 0]
 
 
-def _parse_texts(texts):
+def _parse_texts(texts: np.ndarray) -> np.ndarray | list[float]:
     try:
         return texts.astype(np.float64)
     except ValueError:
         return [_to_float(text) for text in texts.tolist()]
 
 
-def _to_float(text):
+def _to_float(text: bytes) -> float:
     try:
         return float(text)
     except ValueError:
         return np.nan
 
 
-def _refuse_name(names, index, problem):
+def _refuse_name(names: ImageNames, index: int, problem: str) -> None:
     raise UserError(
         f"image name {names[index]!r} (number {index + 1} of {names.source}) {problem}; "
         f"names are {NAME_FORMAT}, numbers in metres and degrees"
     )
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.names",
         description="Saves the list of each folder's images as "

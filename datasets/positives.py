@@ -12,20 +12,20 @@ _BLOCK = 1 << 18  # database images looked up at a time
 class Positives(collections.abc.Sequence):
     """Item q: the database images within the radius of query q, ascending: int32 (n,). All are held in one array."""
 
-    def __init__(self, indices, offsets):
+    def __init__(self, indices: np.ndarray, offsets: np.ndarray):
         self._indices, self._offsets = indices, offsets
 
     def __len__(self):
         return len(self._offsets) - 1
 
-    def __getitem__(self, query):
+    def __getitem__(self, query: int) -> np.ndarray:
         if not -len(self) <= query < len(self):
             raise IndexError(f"there is no query {query}")
         query %= len(self)
         return self._indices[self._offsets[query] : self._offsets[query + 1]]
 
 
-def find_positives(database, queries, radius):
+def find_positives(database: np.ndarray, queries: np.ndarray, radius: float) -> Positives:
     """The Positives of each query: exact, a distance of `radius` included.
 
     database, queries: float64 (n, 2), (q, 2), metres; radius: metres. Most of a large database lies near no query,
@@ -40,7 +40,7 @@ def find_positives(database, queries, radius):
     return Positives(indices, offsets)
 
 
-def _near_queries(database, queries, radius):
+def _near_queries(database: np.ndarray, queries: np.ndarray, radius: float) -> np.ndarray:
     """bool (n,): False only for database images that are farther than `radius` from all queries."""
     low = queries.min(axis=0)
     extent = queries.max(axis=0) - low
@@ -62,6 +62,6 @@ def _near_queries(database, queries, radius):
     return near
 
 
-def _cells(points, low, side, shape):
+def _cells(points: np.ndarray, low: np.ndarray, side: float, shape: np.ndarray) -> np.ndarray:
     """int64 (2, n): the cell of each point, brought to the grid's edge if it lies outside."""
     return np.clip((points - low) // side, 0, shape - 1).astype(np.int64).T

@@ -9,6 +9,7 @@ in their lines. Without a note a size is [EigenPlaces]; one that is published as
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,7 @@ _MORE = {
 }
 
 
-def recognise(folder, queries_folder):
+def recognise(folder: str, queries_folder: str) -> Protocol | None:
     """The Protocol of a test set, by the names of the folders that it lies in (the innermost counts) and of the
     queries' folder; None if it is none.
     """
@@ -123,7 +124,7 @@ def recognise(folder, queries_folder):
     return None
 
 
-def differences(protocol, num_queries, num_database):
+def differences(protocol: Protocol, num_queries: int, num_database: int) -> str:
     """In what the numbers of images are not the protocol's, as a sentence; "" if they agree, in the digits that are
     published.
     """
@@ -139,7 +140,7 @@ def differences(protocol, num_queries, num_database):
     return f"{' and '.join(parts)}{hint}" if parts else ""
 
 
-def _agrees(number, text):
+def _agrees(number: int, text: str) -> bool:
     """Whether a number is what a text such as 740, 8.3k or 2.8M says, in its digits."""
     scale = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
     value = text.rstrip("kM")
@@ -147,7 +148,7 @@ def _agrees(number, text):
     return abs(number / scale - float(value)) <= 0.5 / 10**digits if scale > 1 else number == int(value)
 
 
-def published_model(source):
+def published_model(source: str | None) -> str | None:
     """The name of the published model that --resume_model names: by its name, or by the name of its file; None if it is
     none.
     """
@@ -157,25 +158,27 @@ def published_model(source):
     return published.published_name(stem.removesuffix("_cosplace").removesuffix("_eigenplaces"))
 
 
-def published_recall(model, name):
+def published_recall(model: str | None, name: str) -> float | None:
     """The published R@1, percent, of a published model on the protocol of that name; None if no source gives it."""
     sets, recalls = _MORE.get(model, ((), ()))
     return published.RECALLS.get(model, {}).get(name, dict(zip(sets, recalls, strict=True)).get(name))
 
 
-def positions_of_frames(database_names, queries_names):
+def positions_of_frames(database_names: Iterable[str], queries_names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
     """Positions, float64 (n, 2) and (q, 2), metres, for Nordland's frames whose names have none: those that have the
     same name in both seasons are the same place, and 10 frames lie within 25 m.
     """
     return _positions_by_name(database_names, queries_names, THRESHOLD / 10.5)
 
 
-def positions_of_pairs(database_names, queries_names):
+def positions_of_pairs(database_names: Iterable[str], queries_names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
     """As positions_of_frames, for AmsterTime's pairs: two images of one name, 1000 m from all others."""
     return _positions_by_name(database_names, queries_names, 1000.0)
 
 
-def _positions_by_name(database_names, queries_names, distance):
+def _positions_by_name(
+    database_names: Iterable[str], queries_names: Iterable[str], distance: float
+) -> tuple[np.ndarray, np.ndarray]:
     stems = [
         [os.path.splitext(os.path.basename(name))[0] for name in names] for names in (database_names, queries_names)
     ]

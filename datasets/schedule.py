@@ -5,7 +5,8 @@ Every draw is a function of counters, never of what was drawn before: results do
 and any step can be the first of a resumed run.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
 _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
 _NIGHT_ROWS, _NIGHT = range(20, 22)
 
+_Parameters = TypeVar("_Parameters", bound=tuple | None)
+
 
 class Share(NamedTuple):
     """Some rows of a batch. What is drawn for a batch is drawn for all its rows, whichever process has them."""
@@ -24,10 +27,10 @@ class Share(NamedTuple):
     rows: slice | np.ndarray  # which of them
 
     @classmethod
-    def whole(cls, count):
+    def whole(cls, count: int) -> Self:
         return cls(count, slice(0, count))
 
-    def of(self, parameters):
+    def of(self, parameters: _Parameters) -> _Parameters:
         """These rows of a named tuple of tensors, of whose fields the first dimension is the batch; None for None."""
         return parameters and type(parameters)(*(field[self.rows] for field in parameters))
 
@@ -42,7 +45,14 @@ class Schedule:
     """
 
     def __init__(
-        self, classes_per_group, batch_size, iterations_per_epoch, epochs_num, seed, local_steps=None, places=(0, 1)
+        self,
+        classes_per_group: Sequence[int],
+        batch_size: int,
+        iterations_per_epoch: int,
+        epochs_num: int,
+        seed: int,
+        local_steps: int | None = None,
+        places: tuple[int, int] = (0, 1),
     ):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
         self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = (
@@ -61,26 +71,26 @@ class Schedule:
         self._pass = None, None
 
     @property
-    def groups_num(self):
+    def groups_num(self) -> int:
         return len(self.classes_per_group)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         return self.epochs_num * self.iterations_per_epoch
 
-    def at(self, step):
+    def at(self, step: int) -> tuple[int, int, int]:
         """(epoch, group, k) of a step; k: how many batches the group has had before."""
         turn, iteration = divmod(step, self.local_steps)
         turn, group = divmod(turn * self.num_places + self.place, self.groups_num)
         return step // self.iterations_per_epoch, group, turn * self.local_steps + iteration
 
-    def groups_of(self, epoch):
+    def groups_of(self, epoch: int) -> list[int]:
         """The groups that an epoch trains here, in the order of their first steps."""
         first, last = epoch * self.iterations_per_epoch, (epoch + 1) * self.iterations_per_epoch
         turns = range(first // self.local_steps, -(-last // self.local_steps))[: self.groups_num]
         return list(dict.fromkeys(self.at(turn * self.local_steps)[1] for turn in turns))
 
-    def batch(self, group, k):
+    def batch(self, group: int, k: int) -> np.ndarray:
         """The classes of batch k of a group, without replacement within a pass over the group: int64 (batch_size,)."""
         batches_per_pass = (
             self.classes_per_group[group] // self.batch_size
@@ -93,55 +103,55 @@ class Schedule:
             )
         return self._pass[1][position * self.batch_size : (position + 1) * self.batch_size]
 
-    def image_draws(self, group, k):
+    def image_draws(self, group: int, k: int) -> np.ndarray:
         """One uniform number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
         return self._generator(_IMAGES, group, k).random(self.batch_size)
 
-    def augmentation_seed(self, group, k):
+    def augmentation_seed(self, group: int, k: int) -> int:
         """The seed of the generator of the batch's augmentation parameters."""
         return self._seed(_AUGMENTATION, group, k)
 
-    def night_draws(self, group, k):
+    def night_draws(self, group: int, k: int) -> np.ndarray:
         """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which
         target: float64 (2, batch_size).
         """
         return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
 
-    def night_seed(self, group, k):
+    def night_seed(self, group: int, k: int) -> int:
         """The seed of the generator of the night's post-processing."""
         return self._seed(_NIGHT, group, k)
 
-    def network_seed(self, group, k):
+    def network_seed(self, group: int, k: int) -> int:
         """The seed of what is random inside the network (EfficientNet's and ConvNeXt's stochastic depth) at a step."""
         return self._seed(_NETWORK, group, k)
 
-    def head_seed(self, group):
+    def head_seed(self, group: int) -> int:
         """The seed of a group's initial classifier."""
         return self._seed(_HEADS, group)
 
-    def domain_draws(self, group, k, count):
+    def domain_draws(self, group: int, k: int, count: int) -> np.ndarray:
         """Uniform numbers in [0, 1) that pick the images of a step's domain batch: float64 (count, 3)."""
         return self._generator(_DOMAIN_IMAGES, group, k).random((count, 3))
 
-    def domain_augmentation_seed(self, group, k):
+    def domain_augmentation_seed(self, group: int, k: int) -> int:
         """As augmentation_seed, for the domain batch."""
         return self._seed(_DOMAIN_AUGMENTATION, group, k)
 
-    def domain_seed(self):
+    def domain_seed(self) -> int:
         """The seed of the initial weights of what domain adaptation adds."""
         return self._seed(_DOMAIN_MODULES)
 
-    def _seed(self, *counters):
+    def _seed(self, *counters: int) -> int:
         return int(self._sequence(*counters).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
-    def _sequence(self, *counters):
+    def _sequence(self, *counters: int) -> np.random.SeedSequence:
         return np.random.SeedSequence((self.seed, *counters))
 
-    def _generator(self, *counters):
+    def _generator(self, *counters: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(self._sequence(*counters)))
 
 
-def round_from(candidates, draw):
+def round_from(candidates: Sequence, draw: float) -> Iterator:
     """All candidates of a sequence, from the one that a number in [0, 1) picks, on to the end, and round to the one
     before it.
     """

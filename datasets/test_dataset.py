@@ -1,8 +1,10 @@
 """Database and queries of one evaluation: names, positions, which database images are right, and the images themselves."""
 
 import os
+from collections.abc import Callable, Sequence
 
 import torch
+from PIL import Image
 
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array
 from datasets.names import list_images, positions
@@ -24,7 +26,14 @@ class TestDataset:
 
     __test__ = False  # for pytest: this is no test
 
-    def __init__(self, database_folder, queries_folder, positive_dist_threshold=25, resize=None, locate=None):
+    def __init__(
+        self,
+        database_folder: str,
+        queries_folder: str,
+        positive_dist_threshold: float = 25,
+        resize: int | None = None,
+        locate: Callable | None = None,
+    ):
         self.name = os.path.basename(os.path.normpath(queries_folder))
         self.database = ImageFolder(database_folder, resize)
         self.queries = ImageFolder(queries_folder, resize)
@@ -44,14 +53,14 @@ class ImageFolder(torch.utils.data.Dataset):
     not).
     """
 
-    def __init__(self, folder, resize=None):
+    def __init__(self, folder: str, resize: int | None = None):
         self.folder, self.resize = folder, resize
         self.names = list_images(folder)
 
     def __len__(self):
         return len(self.names)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None, str]:
         try:
             image = self.read(self.path(index))
             if self.resize:
@@ -60,16 +69,16 @@ class ImageFolder(torch.utils.data.Dataset):
             return index, None, str(error)
         return index, to_tensor(to_array(image)), ""
 
-    def path(self, index):
+    def path(self, index: int) -> str:
         return os.path.join(self.folder, self.names[index])
 
     @staticmethod
-    def read(path):
+    def read(path: str) -> Image.Image:
         """The image of a file: RGB, upright. Raises ImageError."""
         return open_rgb(path, MIN_SIDE)
 
 
-def find_queries_folder(test_set_folder, queries_folder=None):
+def find_queries_folder(test_set_folder: str | None, queries_folder: str | None = None) -> str:
     """The folder of the queries: `queries_folder` below the test set or as a path of its own; by default queries_v1 if
     it is there, else queries. test_set_folder may be None if queries_folder is a path. Raises UserError when there is
     none.
@@ -77,12 +86,12 @@ def find_queries_folder(test_set_folder, queries_folder=None):
     return _find(test_set_folder, queries_folder, DEFAULT_QUERIES, "--queries_folder")
 
 
-def find_database_folder(test_set_folder, database_folder=None):
+def find_database_folder(test_set_folder: str | None, database_folder: str | None = None) -> str:
     """As find_queries_folder, for the database (default: `database`)."""
     return _find(test_set_folder, database_folder, ("database",), "--database_folder")
 
 
-def _find(test_set_folder, given, defaults, flag):
+def _find(test_set_folder: str | None, given: str | None, defaults: Sequence[str], flag: str) -> str:
     candidates = (
         [os.path.join(test_set_folder, name) for name in ([given] if given else defaults)] if test_set_folder else []
     )

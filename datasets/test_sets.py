@@ -29,14 +29,14 @@ class TestSet(NamedTuple):
     protocol: protocols.Protocol | None
     locate: object  # names -> positions, where names have none; else None
 
-    def open(self, threshold, resize):
+    def open(self, threshold: float, resize: int | None) -> TestDataset:
         """The TestDataset. Raises UserError as that does."""
         dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate)
         dataset.name = self.name
         return dataset
 
 
-def find_test_sets(folder, queries_folder=None):
+def find_test_sets(folder: str, queries_folder: str | None = None) -> list[TestSet]:
     """The TestSets of a folder: one for each of its folders queries and queries_*, or for the one that is named.
 
     folder: a test set's (with database, or gallery, and queries), or that of a data set which has one in test,
@@ -63,7 +63,7 @@ def find_test_sets(folder, queries_folder=None):
     )
 
 
-def _queries_folders(folder):
+def _queries_folders(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
     return sorted(
@@ -73,7 +73,7 @@ def _queries_folders(folder):
     )
 
 
-def _test_set(folder, below, database, queries):
+def _test_set(folder: str, below: str, database: str, queries: str) -> TestSet:
     protocol = protocols.recognise(below, queries)
     name = protocol.name if protocol else os.path.join(os.path.normpath(folder), queries)
     return TestSet(name, os.path.join(below, database), os.path.join(below, queries), protocol, None)

@@ -24,7 +24,7 @@ _UNSETTLED = (
 )  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
 
 
-def walk(folder, cache_folder):
+def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
     """(ImageNames, their digest) of all images below a folder: relative POSIX paths, sorted as whole strings.
 
     Hidden files and folders are skipped; symbolic links to folders are followed, but not round in circles, and a
@@ -55,7 +55,7 @@ def walk(folder, cache_folder):
     return ImageNames(*(arrays[name] for name in _NAMES), source=folder), header["digest"]
 
 
-def _walk(folder):
+def _walk(folder: str) -> dict[str, np.ndarray]:
     """The arrays of a listing. Directories are entered in the order of their names, so that the names come out sorted:
     as whole strings, what lies in directory d is compared with its neighbours as d/ is.
     """
@@ -64,7 +64,7 @@ def _walk(folder):
     now = time.time_ns()
     stack = []
 
-    def enter(relative):
+    def enter(relative: str) -> None:
         path = os.path.join(folder, relative) if relative else folder
         real = os.path.realpath(path)
         if real in seen:
@@ -114,7 +114,7 @@ def _walk(folder):
     return dict(zip(_LAYOUT, values, strict=True))
 
 
-def _entries(path):
+def _entries(path: str) -> list[str]:
     """The images and, with a slash at the end, the folders of a directory, sorted."""
     found = []
     with os.scandir(path) as entries:
@@ -129,7 +129,7 @@ def _entries(path):
     return found
 
 
-def _is_folder(entry):
+def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
@@ -138,7 +138,7 @@ def _is_folder(entry):
         raise
 
 
-def _unchanged(folder, arrays):
+def _unchanged(folder: str, arrays: dict[str, np.ndarray]) -> bool:
     *names, mtimes = (arrays[name] for name in _DIRECTORIES)
     try:
         return all(
@@ -149,7 +149,7 @@ def _unchanged(folder, arrays):
         return False
 
 
-def _check(arrays):
+def _check(arrays: dict[str, np.ndarray]) -> None:
     for kind in ("name", "directory"):
         image_names.check_arrays(*(arrays[name] for name in image_names.layout(kind)))
     if len(arrays["directory_mtimes"]) != len(arrays["directory_starts"]):

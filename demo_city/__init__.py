@@ -1,1 +1,1 @@
-"""The demo city: two procedural cities, rendered as street photographs with true positions (see docs/demo_city.md)."""
+"""Demo cities: procedural worlds rendered as data sets in SF-XL's layout."""

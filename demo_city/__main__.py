@@ -20,17 +20,15 @@ _LARGEST = {
 }
 
 
-def parse_arguments(argv=None):
-    """Returns (settings, folder, sheet path or None, sheet pixels, processes); raises UserError on a value out of
-    range.
-    """
+def make_parser() -> argparse.ArgumentParser:
+    """Builds the parser of the command."""
     default = photos.Settings()
     parser = argparse.ArgumentParser(
         prog="python -m demo_city",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Renders two procedural cities into FOLDER in SF-XL's layout: photographs with true positions, several years, day "
-        "and night. An interrupted run goes on when the same command is run again.",
+        description="Renders two procedural cities into FOLDER in SF-XL's layout: photographs with true positions, "
+        "several years, day and night. An interrupted run goes on when the same command is run again.",
     )
     parser.add_argument(
         "--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings"
@@ -71,8 +69,16 @@ def parse_arguments(argv=None):
     parser.add_argument(
         "--sheet_pixels", type=int, default=256, help="width and height of each view on the sheet, in pixels"
     )
+    return parser
+
+
+def parse_arguments(argv: list[str] | None = None) -> tuple[photos.Settings, str, str | None, int, int]:
+    """Parses the command line: (settings, folder, path of the sheet or None, pixels of the sheet's views, processes).
+
+    Raises UserError if a value is out of range.
+    """
+    parser = make_parser()
     args = parser.parse_args(argv)
-    settings = default
     if args.tiny:
         given = {
             action.dest
@@ -89,7 +95,8 @@ def parse_arguments(argv=None):
     return settings, args.folder, args.sheet, args.sheet_pixels, args.processes
 
 
-def _check(settings, args):
+def _check(settings: photos.Settings, args: argparse.Namespace) -> None:
+    """Raises UserError if a value is out of range."""
     for f in fields(settings):
         value = getattr(settings, f.name)
         if f.name != "seed" and not 0 < value <= _LARGEST.get(f.name, 1000):
@@ -106,7 +113,8 @@ def _check(settings, args):
         raise UserError(f"--sheet is {args.sheet}; it must end in .jpg or .png")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     folder = "the folder"
     with ending_in_one_line(f"; run the same command again to go on in {folder}"):
         settings, folder, sheet, sheet_pixels, processes = parse_arguments(argv)

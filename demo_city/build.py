@@ -1,17 +1,20 @@
-"""Writes the folders: what is there already is kept, so that an interrupted run goes on; processes share the tasks."""
+"""Writes the folders of the demo cities. Processes share the work, and an interrupted run goes on where it stopped."""
 
 import json
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import asdict
 
+from PIL import Image
 from tqdm import tqdm
 
 from datasets.names import images_list_path, write_images_list
 from demo_city import photos, render
-from demo_city.plan import random_for
 from demo_city.scene import Pictures, Scene
+from demo_city.seeds import random_for
+from demo_city.years import Capture
 from support.errors import UserError
 from support.workers import end_with_parent
 
@@ -25,15 +28,16 @@ _CHUNK = 4  # tasks, mostly of one street, that a process takes at a time
 
 
 class Renderer:
-    """One process's cities, wall pictures and scenes. The pictures do not depend on what it has rendered before."""
+    """The cities, wall pictures and scenes of one process. A picture does not depend on what was rendered before it."""
 
-    def __init__(self, settings):
+    def __init__(self, settings: photos.Settings):
         self.settings = settings
         self.districts = {name: photos.make_district(settings, name) for name in photos.DISTRICTS}
         self.tasks = photos.plan_tasks(settings, self.districts)
         self.pictures, self.shared, self.scenes = Pictures(), {}, {}
 
-    def scene(self, district_name, capture):
+    def scene(self, district_name: str, capture: Capture) -> Scene:
+        """The Scene of a district on one day or night; a few are kept."""
         key = (district_name, capture.key)
         if key not in self.scenes:
             while len(self.scenes) >= _SCENES:
@@ -44,8 +48,8 @@ class Renderer:
             self.scenes[key] = Scene(self.districts[district_name], capture, self.pictures, self.shared)
         return self.scenes[key]
 
-    def photograph(self, task, photo):
-        """The finished picture, an RGB image of settings.pixels a side."""
+    def photograph(self, task: photos.Task, photo: photos.Photo) -> Image.Image:
+        """Takes a photograph: an RGB image of settings.pixels a side."""
         scene = self.scene(task.district, task.capture)
         moving = photos.traffic(scene.district, photo, task.capture)
         image = render.render_view(scene, photo.camera, self.settings.pixels, moving)
@@ -53,8 +57,11 @@ class Renderer:
             image, self.settings.pixels, task.capture, random_for(self.settings.seed, "camera", photo.name)
         )
 
-    def write(self, folder, index, present):
-        """Renders what task `index` lacks. present: names in the task's folder. Returns the number of images written."""
+    def write(self, folder: str, index: int, present: set[str]) -> int:
+        """Renders the missing photographs of task `index`; returns how many.
+
+        present: names of the images that are in the task's folder.
+        """
         task = self.tasks[index]
         written = 0
         for photo in task.photos:
@@ -69,22 +76,23 @@ class Renderer:
 _worker = {}
 
 
-def _start_worker(settings, folder):
+def _start_worker(settings: photos.Settings, folder: str) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     _worker["renderer"], _worker["folder"] = Renderer(settings), folder
 
 
-def _work(job):
+def _work(job: tuple[int, set[str]]) -> tuple[int, str | None]:
     try:
         return _worker["renderer"].write(_worker["folder"], *job), None
     except OSError as error:
         return 0, f"{error.filename or _worker['folder']} cannot be written: {error.strerror or error}"
 
 
-def prepare_folder(folder, settings):
-    """Makes the folder and its settings file, or checks that an existing one was begun with the same settings. Raises
-    UserError.
+def prepare_folder(folder: str, settings: photos.Settings) -> None:
+    """Makes the folder and its settings file, or checks that an existing folder was begun with the same settings.
+
+    Raises UserError if it was not, or if the folder cannot be used.
     """
     path = os.path.join(folder, SETTINGS_FILE)
     stored = {"made_by": MADE_BY, "format": FORMAT, **asdict(settings)}
@@ -119,8 +127,11 @@ def prepare_folder(folder, settings):
         )
 
 
-def build(folder, settings, processes):
-    """Renders everything that is missing in `folder`. Returns (images there before, images written, {folder: count})."""
+def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, int, dict[str, int]]:
+    """Renders everything that is missing in `folder`: (images there before, images written, {folder: count}).
+
+    Raises UserError if the folder has other settings or cannot be written.
+    """
     prepare_folder(folder, settings)
     renderer = Renderer(settings)
     names, present = {}, {}
@@ -159,7 +170,9 @@ def build(folder, settings, processes):
     return before, written, {sub: len(n) for sub, n in names.items()}
 
 
-def _results(renderer, settings, folder, jobs, processes):
+def _results(
+    renderer: Renderer, settings: photos.Settings, folder: str, jobs: list[tuple[int, set[str]]], processes: int
+) -> Iterator[tuple[int, str | None]]:
     if processes <= 1:
         _worker["renderer"], _worker["folder"] = renderer, folder
         yield from map(_work, jobs)

@@ -1,75 +1,37 @@
-"""Pictures of walls, drawn once per building and year in world units: what makes one house unlike its neighbour.
+"""Pictures of walls, drawn once per building and year. They make one house unlike its neighbour.
 
-A picture has PPM texels a metre, row 0 at the top. Beside the colours lies an index of what can shine at night: 0
-nothing, 1 to LAST_WINDOW a window, up to LAST_SHOP a shop window, above it a sign.
+A picture has PPM texels per metre, and row 0 is at the top. Beside the colours there is an index of what can shine at
+night: 0 nothing, 1 to LAST_WINDOW a window, up to LAST_SHOP a shop window, above it a sign.
 """
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from demo_city import plan
+from demo_city.buildings import BACK, CHIMNEY, FENCE, FRONT, ROOF, SIDE, Building
+from demo_city.look import Look
 from demo_city.paint import (
     BRICK,
-    COLOURS,
     LAST_WINDOW,
-    MATERIALS,
     PPM,
-    ROOF_TILES,
     STONE,
-    TRIM,
-    VIVID,
-    jitter,
-    pick,
     plain,
     shade,
 )
 from demo_city.painter import Painter
-from demo_city.plan import random_for
+from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, SHOP_CHANGE, generation
 
 
-class Look:
-    """The lasting choices of a building's appearance, the same for all its walls."""
+def picture_key(building: Building, kind: int, piece: int, year: int) -> tuple[int, ...] | int:
+    """What a wall's picture depends on besides the wall itself. Years with equal keys share one picture.
 
-    def __init__(self, building, style_name, year):
-        rng = random_for(building.key, "look")
-        names, weights = zip(*MATERIALS[style_name], strict=True)
-        self.material = str(rng.choice(names, p=np.array(weights) / sum(weights)))
-        painted = generation(building.key, "paint", year, REPAINT)
-        paint = random_for(
-            building.key, "colour", painted if self.material in ("plaster", "clapboard", "boards") else 0
-        )
-        self.wall = jitter(paint, pick(paint, COLOURS[self.material]), 14)
-        self.trim = pick(rng, TRIM)
-        self.frame = pick(
-            rng, [(244, 244, 240), (250, 248, 244), (60, 50, 46), (40, 60, 50), (110, 70, 46), (36, 40, 60)]
-        )
-        self.roof = jitter(rng, pick(rng, ROOF_TILES), 10)
-        self.window = str(rng.choice(["single", "double", "arched", "sash", "wide", "french"]))
-        self.bay = rng.uniform(1.9, 3.6)
-        self.window_width = rng.uniform(0.42, 0.62)
-        self.window_height = rng.uniform(0.5, 0.68)
-        self.surround = str(
-            rng.choice(["none", "frame", "lintel", "hood", "arch" if self.window == "arched" else "frame"])
-        )
-        self.shutters = (
-            pick(rng, VIVID) if rng.random() < 0.25 and self.window in ("single", "double", "french") else None
-        )
-        self.bands = rng.random() < 0.45
-        self.quoins = rng.random() < 0.22
-        self.cornice = rng.uniform(0.25, 0.7)
-        self.dentils = rng.random() < 0.4
-        self.balcony = str(rng.choice(["none", "none", "iron", "solid", "long"])) if style_name == "city1" else "none"
-        self.two_tone = pick(paint, COLOURS[self.material]) if rng.random() < 0.2 else None
-        self.stairs = style_name == "city1" and rng.random() < 0.07
-        self.ivy = rng.random() < 0.09
-        self.door = pick(rng, VIVID)
-
-
-def picture_key(building, kind, piece, year):
-    """What a wall's picture depends on besides the wall: years with equal keys share one picture."""
+    building: the building
+    kind: of the wall
+    piece: of the wall
+    year: of the photographs
+    """
     painted = generation(building.key, "paint", year, REPAINT)
-    if kind not in (plan.FRONT, plan.SIDE):
+    if kind not in (FRONT, SIDE):
         return painted
     return (
         painted,
@@ -78,27 +40,35 @@ def picture_key(building, kind, piece, year):
     )
 
 
-def wall_picture(building, kind, piece, length, height, style_name, year):
-    """Draws one wall. length and height in metres: its visible extent.
+def wall_picture(
+    building: Building, kind: int, piece: int, length: float, height: float, style_name: str, year: int
+) -> tuple[Image.Image, Image.Image]:
+    """Draws one wall: two images of the same size, its colours (RGB) and the index of what can shine (L).
 
-    Returns two images of the same size: the colours (RGB) and the shining indices (L).
+    building: the building
+    kind: of the wall, FRONT to FENCE
+    piece: of the wall
+    length: visible, metres
+    height: visible, metres
+    style_name: a key of plan.STYLES
+    year: of the photographs
     """
     look = Look(building, style_name, year)
-    rng = random_for(building.key, "wall", 1 if kind in (plan.ROOF, plan.CHIMNEY) else piece)
+    rng = random_for(building.key, "wall", 1 if kind in (ROOF, CHIMNEY) else piece)
     width, height = min(max(int(length * PPM), 2), 512), min(max(int(height * PPM), 2), 512)
-    if kind in (plan.ROOF, plan.CHIMNEY):
+    if kind in (ROOF, CHIMNEY):
         return _roof_picture(building, look, rng, kind, piece, width, height)
-    if kind == plan.FENCE:
+    if kind == FENCE:
         return _fence_picture(building, rng, width, height)
     image = plain(rng, look.material, look.wall, width, height)
     index = Image.new("L", (width, height))
     paint = Painter(image, index, height, look, rng, building, year)
-    if look.two_tone and kind in (plan.FRONT, plan.SIDE):
+    if look.two_tone and kind in (FRONT, SIDE):
         paint.tint(0, building.ground_height, look.two_tone)
-    if kind in (plan.FRONT, plan.SIDE):
-        paint.facade(length, kind == plan.FRONT)
+    if kind in (FRONT, SIDE):
+        paint.facade(length, kind == FRONT)
     else:
-        paint.blank(length, kind == plan.BACK)
+        paint.blank(length, kind == BACK)
     # rain and dust darken the foot of a wall, and the eaves shade its top
     z = (height - 0.5 - np.arange(height)) / PPM
     dirt = (1 - 0.22 * np.exp(-z / 0.7)) * (1 - 0.12 * np.exp(-(building.height - z).clip(0) / 0.5))
@@ -106,9 +76,11 @@ def wall_picture(building, kind, piece, length, height, style_name, year):
     return ImageChops.multiply(image, Image.merge("RGB", (dirt, dirt, dirt))), index
 
 
-def _roof_picture(building, look, rng, kind, piece, width, height):
+def _roof_picture(
+    building: Building, look: Look, rng: np.random.Generator, kind: int, piece: int, width: int, height: int
+) -> tuple[Image.Image, Image.Image]:
     index = Image.new("L", (width, height))
-    if kind == plan.CHIMNEY:
+    if kind == CHIMNEY:
         image = plain(rng, "brick", BRICK[building.key % len(BRICK)], width, height)
         ImageDraw.Draw(image).rectangle((0, 0, width, 2), fill=(60, 54, 50))
         return image, index
@@ -139,7 +111,9 @@ def _roof_picture(building, look, rng, kind, piece, width, height):
     return image, index
 
 
-def _fence_picture(building, rng, width, height):
+def _fence_picture(
+    building: Building, rng: np.random.Generator, width: int, height: int
+) -> tuple[Image.Image, Image.Image]:
     index = Image.new("L", (width, height))
     if building.fence == "wall":
         return plain(rng, "stone", STONE[building.key % len(STONE)], width, height), index

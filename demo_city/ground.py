@@ -1,9 +1,13 @@
-"""Rasters of a district seen from above (ground colours, building shadows, lamp light) and the sky around it."""
+"""Rasters of a district seen from above (ground colours, shadows, lamp light), and the sky around it."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from demo_city.plan import random_for
+from demo_city.plan import District, Street
+from demo_city.seeds import random_for
+from demo_city.years import Capture
 
 CELL = 0.16  # metres of a ground texel
 COARSE = 0.5  # metres of a cell of the shadow and light rasters
@@ -14,23 +18,24 @@ _FLAGS = [(168, 162, 152), (158, 156, 156), (182, 168, 150), (150, 142, 136)]
 GRASS = {"spring": (110, 138, 72), "summer": (104, 124, 66), "autumn": (134, 120, 70), "winter": (124, 122, 98)}
 
 
-def pack(colours):
-    """uint8 (..., 3) to uint32 (...): one gather then fetches a whole colour."""
+def pack(colours: np.ndarray) -> np.ndarray:
+    """Packs colours: uint8 (..., 3) -> uint32 (...). One gather then fetches a whole colour."""
     packed = np.zeros((*colours.shape[:-1], 4), np.uint8)
     packed[..., :3] = colours
     return packed.view(np.uint32)[..., 0]
 
 
-def ground_levels(district):
-    """The ground as a pyramid of packed colours, [(h, w)] with cells of CELL * 2**level metres; row 0 is the southern
-    edge. The top byte is the share of plants, which the season colours: their grey of 128 is to be multiplied by GRASS
-    / 128.
+def ground_levels(district: District) -> list[np.ndarray]:
+    """Draws the ground as a pyramid of packed colours: a list of (h, w), with cells of CELL * 2**level metres.
+
+    Row 0 is the southern edge. The top byte is the share of plants, which the season colours: their grey of 128 is to
+    be multiplied by GRASS / 128.
     """
     size = tuple(int(np.ceil(v / CELL / 64) * 64) for v in district.high - district.low)
     image = Image.new("RGBA", size, (128, 128, 128, 0 if district.style.setback[1] else 105))
     draw = ImageDraw.Draw(image)
 
-    def points(corners):
+    def points(corners: Sequence[np.ndarray]) -> list[tuple[float, float]]:
         return [tuple(p) for p in ((np.asarray(corners) - district.low) / CELL).tolist()]
 
     for street in district.streets:  # pavements first, so that carriageways cut through them at crossings
@@ -79,13 +84,13 @@ def ground_levels(district):
     return levels
 
 
-def _strip(street, left, right, start, end):
-    """Corners of the rectangle between two lateral offsets and two positions along a street."""
+def _strip(street: Street, left: float, right: float, start: float, end: float) -> list[np.ndarray]:
+    """The corners of a rectangle between two lateral offsets and two positions along a street, metres."""
     along, across = street.along, street.across
     return [street.a + along * s + across * d for s, d in ((start, left), (start, right), (end, right), (end, left))]
 
 
-def _markings(draw, points, street, rng):
+def _markings(draw: ImageDraw.ImageDraw, points: Callable, street: Street, rng: np.random.Generator) -> None:
     paint, reach = (222, 220, 212), street.roadway + 5.2
     if street.roadway > 3.3:
         for s in np.arange(reach + 2, street.length - reach - 2, 5.0):
@@ -126,8 +131,8 @@ def _markings(draw, points, street, rng):
             )
 
 
-def _grain(size):
-    """Grains and stains of the ground, to multiply with: an RGB image of the given size."""
+def _grain(size: tuple[int, int]) -> Image.Image:
+    """Grains and stains of the ground, to multiply with: an RGB image of this size."""
     rng = random_for("grain")
     noise = rng.normal(236, 11, (512, 512))
     stains = Image.fromarray(rng.normal(0, 9, (40, 40)).astype(np.float32)).resize((512, 512), Image.BICUBIC)
@@ -140,8 +145,8 @@ def _grain(size):
     return grain
 
 
-def height_raster(district):
-    """Heights of buildings on cells of COARSE metres, float32 (h, w), row 0 at the southern edge."""
+def height_raster(district: District) -> np.ndarray:
+    """The heights of buildings on cells of COARSE metres: float32 (h, w), row 0 at the southern edge."""
     size = tuple(np.ceil((district.high - district.low) / COARSE).astype(int).tolist())
     image = Image.new("F", size, 0.0)
     draw = ImageDraw.Draw(image)
@@ -153,9 +158,10 @@ def height_raster(district):
     return np.array(image)
 
 
-def shadow_raster(heights, sun):
-    """Height below which each cell lies in the shadow of what stands towards the sun, float32 as `heights`; sun: (3,)
-    unit vector.
+def shadow_raster(heights: np.ndarray, sun: np.ndarray) -> np.ndarray:
+    """The height below which each cell lies in the shadow of what stands towards the sun: float32, shaped as `heights`.
+
+    sun: unit vector (3,) towards the sun.
     """
     flat = np.hypot(sun[0], sun[1])
     fall = COARSE * 2 * sun[2] / flat  # metres of height that a sunray loses a step of one metre
@@ -173,8 +179,8 @@ def shadow_raster(heights, sun):
     return shadow
 
 
-def light_raster(district):
-    """Lamp light on the ground around 0 (dark) to 1 (below a lamp), float32 on cells of COARSE metres."""
+def light_raster(district: District) -> np.ndarray:
+    """Lamp light on the ground, from about 0 (dark) to 1 (below a lamp): float32 on cells of COARSE metres."""
     size = np.ceil((district.high - district.low) / COARSE).astype(int)
     light = np.full((size[1], size[0]), 0.02, np.float32)
     reach = int(15 / COARSE)
@@ -189,9 +195,10 @@ def light_raster(district):
     return np.minimum(light, 0.85)
 
 
-def sky(capture, district):
-    """The sky as packed colours (SKY_HEIGHT, SKY_WIDTH): columns by azimuth clockwise from north, rows by the tangent
-    of the elevation from 0 (row 0) to SKY_TOP. Also returns the colour of the haze, float32 (3,).
+def sky(capture: Capture, district: District) -> tuple[np.ndarray, np.ndarray]:
+    """Paints the sky as packed colours (SKY_HEIGHT, SKY_WIDTH); returns also the colour of the haze, float32 (3,).
+
+    Columns go by azimuth, clockwise from north. Rows go by the tangent of the elevation, from 0 (row 0) to SKY_TOP.
     """
     rng = random_for(district.key, "sky", *capture.key)
     up = np.linspace(0, 1, SKY_HEIGHT, dtype=np.float32)[:, None, None]
@@ -221,7 +228,7 @@ def sky(capture, district):
     return pack(colours.clip(0, 255).astype(np.uint8)), haze
 
 
-def _far_skyline(colours, rng, haze, capture):
+def _far_skyline(colours: np.ndarray, rng: np.random.Generator, haze: np.ndarray, capture: Capture) -> None:
     """Hills and distant roofs behind the last houses, paled by the haze."""
     x = np.linspace(0, 2 * np.pi, SKY_WIDTH, endpoint=False)
     hills = 5 + sum(rng.uniform(0.5, 2.5) * np.sin(k * x + rng.uniform(0, 6.3)) for k in (1, 2, 3, 5))

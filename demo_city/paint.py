@@ -1,11 +1,14 @@
 """Paints and patterns: palettes, materials, and letters of no alphabet."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from demo_city.plan import random_for
+from demo_city.seeds import random_for
 
-PPM = 16
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+PPM = 16  # texels a metre
 LAST_WINDOW, LAST_SHOP = 199, 229
 _TILE = 512  # texels
 _ONE = 160
@@ -68,6 +71,24 @@ VIVID = [
     (150, 20, 60),
 ]
 ROOF_TILES = [(120, 70, 56), (84, 84, 92), (104, 96, 90), (140, 84, 62), (72, 78, 84), (110, 104, 80)]
+CAR_COLOURS = [
+    (198, 200, 204),
+    (236, 236, 234),
+    (160, 164, 170),
+    (28, 30, 34),
+    (120, 124, 130),
+    (220, 222, 224),
+    (62, 66, 74),
+    (44, 46, 52),
+    (92, 96, 104),
+    (150, 30, 34),
+    (36, 60, 110),
+    (60, 84, 70),
+    (176, 150, 96),
+    (190, 90, 40),
+    (110, 130, 150),
+    (224, 190, 60),
+]
 MATERIALS = {
     "city1": (("brick", 3), ("plaster", 6), ("stone", 2), ("tiles", 1)),
     "city2": (("clapboard", 6), ("brick", 2), ("plaster", 2), ("shingle", 2), ("boards", 1)),
@@ -85,14 +106,15 @@ COLOURS = {
 _tiles = {}
 
 
-def shade(colour, factor):
-    """A colour made lighter or darker."""
+def shade(colour: Colour, factor: float) -> Colour:
+    """Makes a colour lighter or darker."""
     return tuple(int(min(max(c * factor, 0), 255)) for c in colour)
 
 
-def material_tile(name):
-    """The pattern of a material as factors: an L image, _ONE stands for 1, of twice its period _TILE, drawn once a
-    process.
+def material_tile(name: str) -> Image.Image:
+    """Draws the pattern of a material as factors, once per process: an L image in which _ONE stands for 1.
+
+    Its sides are twice its period _TILE.
     """
     if name not in _tiles:
         rng = random_for("tile", name)
@@ -126,23 +148,41 @@ def material_tile(name):
     return _tiles[name]
 
 
-def pick(rng, options):
+def pick(rng: np.random.Generator, options: Sequence[Colour]) -> Colour:
+    """Picks one of some colours."""
     return tuple(int(c) for c in options[int(rng.integers(len(options)))])
 
 
-def jitter(rng, colour, amount):
+def jitter(rng: np.random.Generator, colour: Colour, amount: int) -> Colour:
+    """Changes a colour at random, by at most about twice `amount` per channel."""
     changes = rng.integers(-amount, amount + 1, 3) + rng.integers(-amount, amount + 1)
     return tuple(int(np.clip(c + d, 12, 250)) for c, d in zip(colour, changes, strict=True))
 
 
-def plain(rng, material, colour, width, height):
+def plain(rng: np.random.Generator, material: str, colour: Colour, width: int, height: int) -> Image.Image:
+    """Draws a wall of one material and colour: an RGB image.
+
+    rng: decides which part of the material's pattern
+    material: a key of COLOURS
+    colour: of the wall
+    width: texels
+    height: texels
+    """
     left, top = int(rng.integers(0, 16)) * 18, int(rng.integers(0, 16)) * 20
     tile = material_tile(material).crop((left, top, left + width, top + height))
     return Image.merge("RGB", [tile.point([min(v * c // _ONE, 255) for v in range(256)]) for c in colour])
 
 
-def pseudo_text(draw, rng, area, colour):
-    """Writes letters of no alphabet, made of strokes, into area = (left, top, width, height) in texels."""
+def pseudo_text(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, area: tuple[float, float, float, float], colour: Colour
+) -> None:
+    """Writes letters of no alphabet, made of strokes.
+
+    draw: what to draw on
+    rng: decides the strokes
+    area: left, top, width, height, texels
+    colour: of the letters
+    """
     left, top, width, height = area
     advance = height * 0.72
     for n in range(max(int(width / advance), 1)):

@@ -1,10 +1,12 @@
-"""Draws the parts of a front: windows, doors, balconies, cornices and what has grown or been sprayed on it."""
+"""Draws the parts of a wall: windows, doors, balconies, cornices, and what has grown or been sprayed on it."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.paint import LAST_WINDOW, PPM, VIVID, pick, pseudo_text, shade
-from demo_city.plan import random_for
+from demo_city.buildings import Building
+from demo_city.look import Look
+from demo_city.paint import LAST_WINDOW, PPM, VIVID, Colour, pick, pseudo_text, shade
+from demo_city.seeds import random_for
 from demo_city.shops import Shop
 from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
 
@@ -12,16 +14,41 @@ _MARGIN, _ABOVE = 6, 26  # texels round a window that its surround, and above it
 
 
 class Painter:
-    """Draws on one wall in metres from its left end and from the ground."""
+    """Draws on one wall, in metres from its left end and from the ground.
 
-    def __init__(self, image, index, height, look, rng, building, year, outline=None):
+    image: RGB colours
+    index: what can shine (L)
+    height: of the image, texels
+    look: of the building
+    rng: decides what is random
+    building: the building
+    year: of the photographs
+    outline: receives the shape of all boxes, or None
+    """
+
+    def __init__(
+        self,
+        image: Image.Image,
+        index: Image.Image,
+        height: int,
+        look: Look,
+        rng: np.random.Generator,
+        building: Building,
+        year: int,
+        outline: ImageDraw.ImageDraw | None = None,
+    ):
         self.image, self.index, self.height, self.outline = image, index, height, outline
         self.patches = {}
         self.draw, self.glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
         self.look, self.rng, self.building, self.year = look, rng, building, year
         self.windows = 0
 
-    def box(self, left, low, right, high, colour):
+    def box(self, left: float, low: float, right: float, high: float, colour: Colour) -> None:
+        """Draws a rectangle, in metres.
+
+        left, low, right, high: its edges
+        colour: its colour
+        """
         x0, x1 = round(left * PPM), round(right * PPM) - 1
         y0, y1 = self.height - round(high * PPM), self.height - 1 - round(low * PPM)
         if x1 >= x0 and y1 >= y0:
@@ -29,18 +56,25 @@ class Painter:
             if self.outline:
                 self.outline.rectangle((x0, y0, x1, y1), fill=255)
 
-    def shine(self, left, low, right, high, value):
+    def shine(self, left: float, low: float, right: float, high: float, value: int) -> None:
+        """Marks a rectangle, in metres, as able to shine.
+
+        left, low, right, high: its edges
+        value: the index that it gets; 0 for nothing that shines
+        """
         x0, x1 = round(left * PPM), round(right * PPM) - 1
         y0, y1 = self.height - round(high * PPM), self.height - 1 - round(low * PPM)
         if x1 >= x0 and y1 >= y0:
             self.glow.rectangle((x0, y0, x1, y1), fill=value)
 
-    def tint(self, low, high, colour):
+    def tint(self, low: float, high: float, colour: Colour) -> None:
+        """Blends the wall between two heights, in metres, with a colour."""
         y0, y1 = self.height - round(high * PPM), self.height - round(low * PPM)
         part = self.image.crop((0, y0, self.image.width, y1))
         self.image.paste(Image.blend(part, Image.new("RGB", part.size, colour), 0.75), (0, y0))
 
-    def facade(self, length, front):
+    def facade(self, length: float, front: bool) -> None:
+        """Draws a front or a side; front: whether it is the front."""
         b, look, rng = self.building, self.look, self.rng
         bays = max(int(length / look.bay), 1)
         pitch = length / bays
@@ -81,7 +115,14 @@ class Painter:
             self.ground_floor(length, bays, pitch, front)
         self.extras(length, bays, pitch, front)
 
-    def ground_floor(self, length, bays, pitch, front):
+    def ground_floor(self, length: float, bays: int, pitch: float, front: bool) -> None:
+        """Draws the ground floor of a house without a shop.
+
+        length: of the wall, metres
+        bays: number of windows side by side
+        pitch: width of a bay, metres
+        front: whether it is the front
+        """
         b, look = self.building, self.look
         self.box(0, 0, length, 0.55, shade(look.trim if b.key % 3 else look.wall, 0.7))
         entrance = b.key % bays if front else -1
@@ -99,7 +140,8 @@ class Painter:
             else:
                 self.window(bay * pitch, pitch, 0.3, min(b.ground_height - 0.3, 3.1), 0)
 
-    def door(self, middle, width, tall):
+    def door(self, middle: float, width: float, tall: float) -> None:
+        """Draws a door around `middle`, metres from the left end."""
         look = self.look
         left, right = middle - width / 2, middle + width / 2
         self.box(left - 0.18, 0, right + 0.18, tall + 0.75, look.trim)
@@ -115,7 +157,15 @@ class Painter:
             self.box(left - 0.7, 0, left - 0.55, tall + 0.5, look.trim)
             self.box(right + 0.55, 0, right + 0.7, tall + 0.5, look.trim)
 
-    def window(self, left, pitch, z, storey_height, storey):
+    def window(self, left: float, pitch: float, z: float, storey_height: float, storey: int) -> None:
+        """Draws the window, or the two windows, of one bay with shutters and balcony.
+
+        left: of the bay, metres
+        pitch: width of the bay, metres
+        z: floor of the storey, metres
+        storey_height: metres
+        storey: its number
+        """
         look, rng = self.look, self.rng
         kind = look.window
         wide = pitch * (look.window_width * (1.35 if kind == "wide" else 1.0))
@@ -154,8 +204,12 @@ class Painter:
                     pick(rng, [(200, 50, 60), (230, 190, 60), (60, 120, 50), (220, 120, 170)]),
                 )
 
-    def one_window(self, x0, low, x1, high, rng):
-        """Puts one of the few kinds of windows that this wall has at x0..x1, low..high."""
+    def one_window(self, x0: float, low: float, x1: float, high: float, rng: np.random.Generator) -> None:
+        """Draws one of the few kinds of windows that this wall has.
+
+        x0, low, x1, high: its edges, metres
+        rng: decides which kind
+        """
         self.windows += 1
         key = round((x1 - x0) * PPM), round((high - low) * PPM), int(rng.integers(4))
         if key not in self.patches:
@@ -166,9 +220,10 @@ class Painter:
         number = 1 + (self.windows * 13 + self.building.key % 101) % LAST_WINDOW
         self.index.paste(number, (left, top, left + picture.width, top + picture.height), panes)
 
-    def _window_patch(self, wide, tall, variant):
-        """A window of wide x tall texels with what surrounds it: picture (RGB), its outline (L) and the panes that can
-        shine (L).
+    def _window_patch(self, wide: int, tall: int, variant: int) -> tuple[Image.Image, Image.Image, Image.Image]:
+        """A window of wide x tall texels with what surrounds it.
+
+        Returns the picture (RGB), its outline (L) and the panes that can shine (L).
         """
         size = wide + 2 * _MARGIN, tall + _MARGIN + _ABOVE
         picture, outline, panes = Image.new("RGB", size), Image.new("L", size), Image.new("L", size)
@@ -177,7 +232,11 @@ class Painter:
         patch.draw_window(_MARGIN / PPM, _MARGIN / PPM, (_MARGIN + wide) / PPM, (_MARGIN + tall) / PPM)
         return picture, outline, panes
 
-    def draw_window(self, x0, low, x1, high):
+    def draw_window(self, x0: float, low: float, x1: float, high: float) -> None:
+        """Draws a window with its frame, curtains and bars.
+
+        x0, low, x1, high: its edges, metres
+        """
         look, rng, number = self.look, self.rng, 255
         if look.surround in ("frame", "arch", "hood"):
             self.box(x0 - 0.17, low - 0.05, x1 + 0.17, high + 0.17, look.trim)
@@ -223,11 +282,21 @@ class Painter:
             at = low + (high - low) * (0.5 if look.window == "sash" else 0.68)
             self.bar(x0, at - 0.04, x1, at + 0.04)
 
-    def bar(self, left, low, right, high):
+    def bar(self, left: float, low: float, right: float, high: float) -> None:
+        """Draws a bar of a window, which does not shine.
+
+        left, low, right, high: its edges, metres
+        """
         self.box(left, low, right, high, self.look.frame)
         self.shine(left, low, right, high, 0)
 
-    def balcony(self, left, right, z, kind):
+    def balcony(self, left: float, right: float, z: float, kind: str) -> None:
+        """Draws a balcony.
+
+        left, right: its ends, metres
+        z: its floor, metres
+        kind: "iron" or "solid"
+        """
         self.box(left - 0.05, z - 0.15, right + 0.05, z, shade(self.look.trim, 0.85))
         self.box(left, z - 0.4, right, z - 0.15, shade(self.look.wall, 0.5))
         if kind == "solid":
@@ -238,11 +307,22 @@ class Painter:
             self.bar_iron(left + n * 0.19, z, left + n * 0.19 + 0.064, z + 0.95)
         self.bar_iron(left, z + 0.9, right, z + 1.0)
 
-    def bar_iron(self, left, low, right, high):
+    def bar_iron(self, left: float, low: float, right: float, high: float) -> None:
+        """Draws an iron bar, which does not shine.
+
+        left, low, right, high: its edges, metres
+        """
         self.box(left, low, right, high, (38, 38, 42))
         self.shine(left, low, right, high, 0)
 
-    def extras(self, length, bays, pitch, front):
+    def extras(self, length: float, bays: int, pitch: float, front: bool) -> None:
+        """Draws a downpipe, fire stairs, ivy and graffiti, as far as the building has them.
+
+        length: of the wall, metres
+        bays: number of windows side by side
+        pitch: width of a bay, metres
+        front: whether it is the front
+        """
         b, look, rng = self.building, self.look, self.rng
         if b.key % 4 != 1:  # a downpipe
             self.box(length - 0.22, 0, length - 0.1, b.height - 0.3, shade(look.wall, 0.6))
@@ -268,7 +348,8 @@ class Painter:
         if not b.shop and rng.random() < 0.12 or not front and rng.random() < 0.3:
             self.graffiti(length)
 
-    def graffiti(self, length):
+    def graffiti(self, length: float) -> None:
+        """Sprays graffiti, which change from time to time."""
         rng = random_for(
             self.building.key, "graffiti", generation(self.building.key, "graffiti", self.year, GRAFFITI_CHANGE)
         )
@@ -278,8 +359,8 @@ class Painter:
             self.draw.line(points, fill=colour, width=2, joint="curve")
             x += 0.5
 
-    def blank(self, length, back):
-        """A party wall or the rear: bare, with a few windows, now and then a painted advertisement or mural."""
+    def blank(self, length: float, back: bool) -> None:
+        """Draws a party wall or the rear: bare, with a few windows, sometimes a painted advertisement or mural."""
         b, rng = self.building, self.rng
         if back:
             for storey in range(b.storeys):

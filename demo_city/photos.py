@@ -1,17 +1,17 @@
-"""Which photographs are taken: places, headings, days and file names of every folder, all known before anything is
-rendered.
-"""
+"""The plan of all photographs: places, headings, days and file names of every folder, known before rendering."""
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.names import format_name, utm_to_latlon
-from demo_city import things, years
-from demo_city.plan import STYLES, District, random_for
-from demo_city.render import Camera
+from demo_city import cars, things, years
+from demo_city.camera import Camera
+from demo_city.plan import STYLES, District
+from demo_city.seeds import random_for
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
 DISTRICTS = {  # name: city and offset in metres from the city's origin; kilometres lie between two districts
@@ -39,7 +39,8 @@ class Settings:
     headings: int = 12
     pixels: int = 128
 
-    def district_metres(self, name):
+    def district_metres(self, name: str) -> float:
+        """Metres of streets in a district (a key of DISTRICTS)."""
         return {
             "train": self.train_metres,
             "val": self.val_metres,
@@ -62,8 +63,13 @@ TINY = Settings(
 
 @dataclass
 class Photo:
-    """One photograph: camera in the district's metres, street index, name of the file, and the moment it shares with
-    its panorama.
+    """One photograph.
+
+    camera: in the district's metres
+    street: index of the street
+    name: of the file
+    moment: keys of the random traffic, which all crops of a panorama share
+    query: whether it is a query, not a crop of a panorama
     """
 
     camera: Camera
@@ -83,15 +89,15 @@ class Task:
     photos: list
 
 
-def make_district(settings, name):
-    """The district of that name (a key of DISTRICTS)."""
+def make_district(settings: Settings, name: str) -> District:
+    """Builds the district of that name (a key of DISTRICTS)."""
     city, offset = DISTRICTS[name]
     style = STYLES[city]
     return District(settings.seed, style, name, settings.district_metres(name), np.add(style.origin, offset))
 
 
-def plan_tasks(settings, districts):
-    """All tasks, in the order in which they are rendered. districts: {name: District}, all of DISTRICTS."""
+def plan_tasks(settings: Settings, districts: dict[str, District]) -> list[Task]:
+    """Plans all tasks, in the order in which they are rendered; districts: {name: District}, all of DISTRICTS."""
     tasks = []
     for year in range(settings.years):
         tasks += _survey(
@@ -117,8 +123,10 @@ def plan_tasks(settings, districts):
     return sorted(tasks, key=lambda task: (order[task.district], walks[task.district][task.photos[0].street]))
 
 
-def _survey(settings, district, folder, days, step):
-    """Panoramas every `step` metres, taken from a car that drives to the left or the right, cut into crops."""
+def _survey(
+    settings: Settings, district: District, folder: str, days: Sequence[years.Capture], step: float
+) -> list[Task]:
+    """Panoramas every `step` metres, taken from a car on the left or right of the street, and cut into crops."""
     tasks = []
     for index, begin, end in district.walk(settings.district_metres(district.name)):
         street = district.streets[index]
@@ -141,10 +149,10 @@ def _survey(settings, district, folder, days, step):
     return tasks
 
 
-def _queries(settings, district, folder, days, count, database):
-    """Single photographs, uniform in the disks of QUERY_RADIUS around the database's places as far as one can stand
-    there.
-    """
+def _queries(
+    settings: Settings, district: District, folder: str, days: Sequence[years.Capture], count: int, database: list[Task]
+) -> list[Task]:
+    """Single photographs, uniform in disks of QUERY_RADIUS around the database's places, where one can stand."""
     panoramas = [task.photos[k] for task in database for k in range(0, len(task.photos), settings.headings)]
     groups = {}
     for n in range(count):
@@ -170,7 +178,17 @@ def _queries(settings, district, folder, days, count, database):
     return [Task(folder, district.name, days[which], photos) for (which, _), photos in sorted(groups.items())]
 
 
-def _photo(district, folder, day, street, number, position, height, heading, query):
+def _photo(
+    district: District,
+    folder: str,
+    day: years.Capture,
+    street: int,
+    number: int,
+    position: np.ndarray,
+    height: float,
+    heading: float,
+    query: bool,
+) -> Photo:
     east, north = np.round(district.origin + position, 2)
     style = district.style
     latitude, longitude = utm_to_latlon(east, north, style.zone_number, style.zone_letter)
@@ -192,8 +210,8 @@ def _photo(district, folder, day, street, number, position, height, heading, que
     return Photo(Camera(np.array([east, north]) - district.origin, height, float(heading)), street, name, moment, query)
 
 
-def traffic(district, photo, capture):
-    """Cars and people that happen to be in the street when a panorama or a query is taken."""
+def traffic(district: District, photo: Photo, capture: years.Capture) -> "list[cars.Car | things.Person]":
+    """Places cars and people that are in the street when a panorama or a query is taken."""
     rng = random_for(*photo.moment, "traffic")
     street, camera = district.streets[photo.street], photo.camera
     moving = []
@@ -202,7 +220,7 @@ def traffic(district, photo, capture):
         ahead = rng.uniform(7, 60) * rng.choice([-1, 1])
         s = (camera.position - street.a) @ street.along + ahead
         position = street.a + street.along * s + street.across * side * min(street.roadway * 0.3, 1.2)
-        moving.append(things.Car(rng, position, street.along * side, lights=True))
+        moving.append(cars.Car(rng, position, street.along * side, lights=True))
     for _ in range(int(rng.integers(0, 7 if not capture.night else 4))):
         s = (camera.position - street.a) @ street.along + rng.normal(0, 18)
         side = rng.choice([-1, 1]) * (street.roadway + rng.uniform(0.8, max(street.pavement - 0.5, 0.9)))
@@ -213,7 +231,7 @@ def traffic(district, photo, capture):
             position = camera.position + depth * (camera.forward + across * camera.right)
             if abs((position - street.a) @ street.across) < street.roadway - 0.4:
                 moving.append(
-                    things.Car(rng, position, street.along * rng.choice([-1, 1]), lights=bool(rng.random() < 0.5))
+                    cars.Car(rng, position, street.along * rng.choice([-1, 1]), lights=bool(rng.random() < 0.5))
                 )
                 break
     return moving

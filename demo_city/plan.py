@@ -1,18 +1,16 @@
 """The plan of a district: streets, blocks, lots, buildings, trees and lamps, all in metres and all from one seed.
 
-Coordinates are UTM metres minus the district's origin: x to the east, y to the north. A building is a prism on a
-quadrilateral; all that stands is a set of vertical walls (`Walls`), since a camera with pitch 0 sees a vertical wall as
-one span of every column.
+Coordinates are UTM metres minus the district's origin: x to the east, y to the north.
 """
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-PROFILE = 33  # samples of a wall's upper edge, from its left end to its right end
-FRONT, SIDE, PARTY, BACK, ROOF, CHIMNEY, FENCE = range(7)  # what a wall is
+from demo_city.buildings import Building, build_walls
+from demo_city.seeds import random_for
 
 
 @dataclass(frozen=True)
@@ -80,38 +78,12 @@ STYLES = {
 }
 
 
-def random_for(*keys):
-    """A numpy Generator that depends on the keys alone (numbers and strings), never on what was drawn before."""
-    return np.random.default_rng([zlib.crc32(repr(key).encode()) for key in keys])
-
-
-@dataclass
-class Building:
-    """quad: float (4, 2), corners counter-clockwise, the street front from 0 to 1; height: of the eaves; rise: of the
-    roof.
-    """
-
-    key: int
-    quad: np.ndarray
-    storeys: int
-    ground_height: float
-    storey_height: float
-    roof: str
-    rise: float
-    shop: bool
-    corner: bool
-    detached: bool
-    fence: str = ""
-
-    @cached_property
-    def height(self):
-        return self.ground_height + (self.storeys - 1) * self.storey_height + 0.5
-
-
 @dataclass
 class Street:
-    """One block's length of street between two crossings: a, b: (2,) ends on the centre line; half-width and pavement
-    in metres.
+    """A street between two crossings, one block long.
+
+    a, b: (2,), ends of the centre line; roadway: half-width of the carriageway; pavement: width of each pavement,
+    metres.
     """
 
     a: np.ndarray
@@ -124,47 +96,30 @@ class Street:
     walkable: bool
 
     @cached_property
-    def length(self):
+    def length(self) -> float:
+        """Metres."""
         return float(np.hypot(*(self.b - self.a)))
 
     @cached_property
-    def along(self):
+    def along(self) -> np.ndarray:
+        """Unit vector (2,) from a to b."""
         return (self.b - self.a) / self.length
 
     @cached_property
-    def across(self):
-        """Unit vector to the right of `along`."""
+    def across(self) -> np.ndarray:
+        """Unit vector (2,) to the right of `along`."""
         return np.array([self.along[1], -self.along[0]])
 
 
 @dataclass
-class Walls:
-    """All vertical walls. start, end: float64 (n, 2), left to right as seen from outside; tops: float32 (n, PROFILE),
-    heights of the upper edge; low: float32 (n,), metres: nothing of the wall can be seen below; building: int (n,), its
-    index; kind: int (n,); piece: int (n,), tells apart a building's walls of one kind. length (n,) and the outward
-    normal (n, 2) follow.
-    """
-
-    start: np.ndarray
-    end: np.ndarray
-    tops: np.ndarray
-    low: np.ndarray
-    building: np.ndarray
-    kind: np.ndarray
-    piece: np.ndarray
-    length: np.ndarray = field(init=False)
-    normal: np.ndarray = field(init=False)
-
-    def __post_init__(self):
-        edge = self.end - self.start
-        self.length = np.hypot(edge[:, 0], edge[:, 1])
-        self.normal = np.stack([edge[:, 1], -edge[:, 0]], 1) / self.length[:, None]
-
-
-@dataclass
 class Thing:
-    """A fixed object of the street: kind (tree, lamp, sign, bin), position (2,), size in metres, variant: what it looks
-    like.
+    """A fixed object of the street.
+
+    kind: tree, lamp, sign, bin or box
+    position: (2,), metres
+    size: height, metres
+    variant: what it looks like
+    facing: (2,), unit vector towards the carriageway
     """
 
     kind: str
@@ -175,13 +130,18 @@ class Thing:
 
 
 class District:
-    """A closed part of a city with at least `metres` of streets to walk; no other district is within sight.
+    """A closed part of a city with at least `metres` of streets to walk. No other district is within sight.
 
-    origin: UTM (east, north); low, high: (2,) the extent in local metres; streets, buildings, things: lists; walls:
-    Walls.
+    seed: of the city
+    style: of the city
+    name: of the district
+    metres: of streets
+    origin: UTM (east, north), metres
+
+    Attributes: low, high: (2,), its extent in local metres; streets, buildings, things: lists; walls: Walls.
     """
 
-    def __init__(self, seed, style, name, metres, origin):
+    def __init__(self, seed: int, style: Style, name: str, metres: float, origin: np.ndarray):
         self.seed, self.style, self.name = seed, style, name
         self.origin = np.asarray(origin, float)
         self.key = zlib.crc32(repr((seed, style.name, name)).encode())
@@ -194,11 +154,11 @@ class District:
         for i in range(nodes.shape[0] - 1):
             for j in range(nodes.shape[1] - 1):
                 _fill_block(self, rng, i, j)
-        self.walls = _walls(self.buildings)
+        self.walls = build_walls(self.buildings)
         self.things = _street_furniture(self)
 
-    def walk(self, metres):
-        """[(street index, from m, to m)]: pieces of walkable streets of `metres` in all, each at most one block long."""
+    def walk(self, metres: float) -> list[tuple[int, float, float]]:
+        """Chooses walkable streets of `metres` in all: (street index, from m, to m), each at most one block long."""
         pieces, left = [], metres
         for index in sorted(
             (i for i, s in enumerate(self.streets) if s.walkable), key=lambda i: (self.streets[i].line % 7, i)
@@ -210,8 +170,8 @@ class District:
         return pieces
 
 
-def _grid(rng, style, metres):
-    """Crossings (gx, gy, 2) and the two lists of street lines. One ring of blocks lies round the walkable part."""
+def _grid(rng: np.random.Generator, style: Style, metres: float) -> tuple[np.ndarray, list[list[dict]]]:
+    """Crossings (gx, gy, 2), and the two lists of street lines. One ring of blocks lies round the walkable part."""
     mean = sum(style.spacing) / 2
     nx = ny = 1
     while (nx * (ny + 1) + ny * (nx + 1)) * mean * 0.9 < metres:
@@ -243,7 +203,7 @@ def _grid(rng, style, metres):
     return nodes, lines
 
 
-def _streets(nodes, lines):
+def _streets(nodes: np.ndarray, lines: list[list[dict]]) -> list[Street]:
     streets = []
     gx, gy = nodes.shape[:2]
     for axis in (0, 1):
@@ -257,10 +217,8 @@ def _streets(nodes, lines):
     return streets
 
 
-def _fill_block(district, rng, i, j):
-    """Puts buildings round the block between the lines i, i + 1 and j, j + 1: front after front along each of its four
-    streets.
-    """
+def _fill_block(district: "District", rng: np.random.Generator, i: int, j: int) -> None:
+    """Puts buildings round the block between the lines i, i + 1 and j, j + 1, along each of its four streets."""
     nodes, lines, style = district.nodes, district.lines, district.style
     corners = [nodes[i, j], nodes[i + 1, j], nodes[i + 1, j + 1], nodes[i, j + 1]]
     borders = [lines[1][j], lines[0][i + 1], lines[1][j + 1], lines[0][i]]
@@ -299,7 +257,7 @@ def _fill_block(district, rng, i, j):
             first = False
 
 
-def _building(district, rng, quad, corner):
+def _building(district: "District", rng: np.random.Generator, quad: np.ndarray, corner: bool) -> Building:
     style = district.style
     low, high = style.storeys
     storeys = int(np.clip(round(rng.normal((low + high) / 2 + (0.4 if corner else 0), (high - low) / 3.2)), low, high))
@@ -341,98 +299,17 @@ def _building(district, rng, quad, corner):
     )
 
 
-def _meet(before, corner, inset_before, after, inset_after):
-    """The corner of a counter-clockwise polygon after its two edges moved inwards by their insets."""
+def _meet(
+    before: np.ndarray, corner: np.ndarray, inset_before: float, after: np.ndarray, inset_after: float
+) -> np.ndarray:
+    """The corner of a counter-clockwise polygon after its two edges were moved inwards by their insets."""
     d1, d2 = (corner - before) / np.hypot(*(corner - before)), (after - corner) / np.hypot(*(after - corner))
     n1, n2 = np.array([-d1[1], d1[0]]), np.array([-d2[1], d2[0]])
     # the point p with (p - corner) . n1 = inset_before and (p - corner) . n2 = inset_after
     return corner + np.linalg.solve(np.stack([n1, n2]), [inset_before, inset_after])
 
 
-def _profile(roof, rise, height, across):
-    """Heights of a wall's upper edge (PROFILE,); across: the wall carries the roof's cross-section."""
-    s = np.linspace(0, 1, PROFILE)
-    triangle = 1 - np.abs(2 * s - 1)
-    if roof == "flat":
-        return np.full(PROFILE, height + 0.7)
-    if roof == "false" and across:
-        return height + rise * (0.7 + 0.3 * (triangle > 0.5))
-    if roof == "stepped" and across:
-        return height + rise * np.ceil(triangle * 5) / 5
-    if roof == "curved" and across:
-        return height + rise * (0.25 + 0.75 * np.sin(np.pi * s) ** 0.7)
-    if across and roof == "mansard":
-        return height + rise * np.minimum(1, triangle * 8)
-    if across and roof in ("gable", "pitched"):
-        return height + rise * triangle
-    return np.full(PROFILE, height)
-
-
-def _walls(buildings):
-    rows = []
-    for index, building in enumerate(buildings):
-        for start, end, tops, kind, piece in _building_walls(building):
-            # what stands on the roof begins at the eaves: nearer walls hide the rest
-            low = building.height - 0.5 if kind in (ROOF, CHIMNEY) else 0.0
-            rows.append((start, end, tops, low, index, kind, piece))
-    starts, ends, tops, low, owner, kind, piece = (np.array(column) for column in zip(*rows, strict=True))
-    return Walls(starts, ends, tops.astype(np.float32), low.astype(np.float32), owner, kind, piece)
-
-
-def _building_walls(b):
-    """(start, end, tops, kind, piece) of the four walls, the stepped planes that stand for a sloping roof, the chimney,
-    the fence.
-    """
-    q, roof, h = b.quad, b.roof, b.height
-    front_carries = roof in ("gable", "stepped", "curved", "false")
-    side_carries = roof in ("pitched", "mansard")
-    for k in range(4):
-        kind = (FRONT, PARTY, BACK, PARTY)[k]
-        if k == 3 and b.corner or k in (1, 3) and b.detached:
-            kind = SIDE
-        yield q[k], q[(k + 1) % 4], _profile(roof, b.rise, h, front_carries if k in (0, 2) else side_carries), kind, k
-    if roof != "flat":
-        # slopes start at the walls that do not carry the cross-section; a hip has slopes on all sides
-        slopes = [k for k in range(4) if roof == "hip" or (k in (0, 2)) != front_carries]
-        steps = (
-            ((0.05, 0.92), (0.15, 1.0))
-            if roof == "mansard"
-            else ((0.06, 0.12), (0.17, 0.34), (0.32, 0.64), (0.48, 0.96))
-        )
-        for k in slopes:
-            for step, (inset, up) in enumerate(steps):
-                a, c = q[k] + (q[k - 1] - q[k]) * inset, q[(k + 1) % 4] + (q[(k + 2) % 4] - q[(k + 1) % 4]) * inset
-                if roof == "hip":
-                    a, c = a + (c - a) * inset * 0.7, c + (a - c) * inset * 0.7
-                yield a, c, np.full(PROFILE, h + b.rise * up), ROOF, 10 * k + step
-    rng = random_for(b.key, "chimney")
-    if rng.random() < 0.6:
-        spot, size = rng.uniform(0.15, 0.85), rng.uniform(0.5, 1.0)
-        side = q[1] - q[0]
-        unit, inward = side / np.hypot(*side), (q[3] - q[0]) * rng.uniform(0.2, 0.4)
-        box = q[0] + side * spot + inward + np.array([[-size / 2], [size / 2]]) * unit
-        deep = inward / np.hypot(*inward) * size * 0.7
-        corners = [box[0], box[1], box[1] + deep, box[0] + deep]
-        for k in range(4):
-            yield (
-                corners[k],
-                corners[(k + 1) % 4],
-                np.full(PROFILE, h + b.rise * 0.6 + rng.uniform(1.2, 1.3)),
-                CHIMNEY,
-                50 + k,
-            )
-    if b.fence:
-        front = q[1] - q[0]
-        normal = np.array([front[1], -front[0]]) / np.hypot(*front)
-        a, c = q[0] + normal * 1.3, q[1] + normal * 1.3
-        gate = a + front * 0.55, a + front * 0.55 + front / np.hypot(*front) * 1.2
-        tall = {"hedge": 1.3, "picket": 1.0, "wall": 0.7, "rail": 1.1}[b.fence] * rng.uniform(0.8, 1.2)
-        for piece, (s, e) in enumerate(((a, gate[0]), (gate[1], c))):
-            yield s, e, np.full(PROFILE, tall), FENCE, 60 + piece
-            yield e, s, np.full(PROFILE, tall), FENCE, 62 + piece
-
-
-def _street_furniture(district):
+def _street_furniture(district: District) -> list[Thing]:
     things = []
     for index, street in enumerate(district.streets):
         rng = random_for(district.key, "furniture", index)

@@ -1,71 +1,33 @@
-"""Photographs of a district: rays against walls column by column, the ground and the sky by inverse projection, then
-the things.
+"""Photographs of a district: walls by rays, ground and sky by inverse projection, then the things in the street.
 
-A camera has pitch and roll 0, so that every vertical wall stays vertical and covers, in each column, one span of rows.
+A camera has pitch and roll 0. So every vertical wall stays vertical, and covers one span of rows in each column.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from demo_city import ground, paint, plan, things
-from demo_city.plan import random_for
-from demo_city.scene import MIPS
+from demo_city import cars, ground, paint, things, trees
+from demo_city.buildings import PROFILE
+from demo_city.camera import FIELD_OF_VIEW, HORIZON, Camera, focal_length
+from demo_city.scene import MIPS, Scene
+from demo_city.seeds import random_for
+from demo_city.stage import Stage
+from demo_city.years import Capture
 
-FIELD_OF_VIEW = 70.0  # degrees, horizontally; the pictures are square
-HORIZON = 0.6  # row of the horizon as a share of the height: a lens shifted up, as for architecture
 SUPERSAMPLE = 1.25  # rows and columns rendered for each of the picture; more is hardly seen at 128 pixels, and slower
 SIGHT = 140.0  # metres
 _tables = {}  # random numbers drawn once a process
 
 
-@dataclass
-class Camera:
-    """position: (2,) local metres (east, north); height in metres; heading: degrees clockwise from north of the
-    picture's left edge.
-    """
+def _hits(
+    scene: Scene, camera: Camera, directions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Finds the walls that the columns see; directions: (columns, 2), with depth 1 along the optical axis.
 
-    position: np.ndarray
-    height: float
-    heading: float
-
-    @cached_property
-    def forward(self):
-        """Unit vector (2,) of the optical axis: half a field of view to the right of the heading."""
-        azimuth = np.radians(self.heading + FIELD_OF_VIEW / 2)
-        return np.array([np.sin(azimuth), np.cos(azimuth)])
-
-    @cached_property
-    def right(self):
-        return np.array([self.forward[1], -self.forward[0]])
-
-
-def focal_length(pixels):
-    return pixels / 2 / np.tan(np.radians(FIELD_OF_VIEW / 2))
-
-
-def project(camera, points, pixels):
-    """Where points (n, 3) (east, north, up in local metres) appear: x, y in pixels from the upper left corner, and
-    depth in metres, each float64 (n,). Only points with a positive depth are in front of the camera.
-    """
-    offset = points[:, :2] - camera.position
-    depth = offset @ camera.forward
-    f = focal_length(pixels)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (
-            pixels / 2 + f * (offset @ camera.right) / depth,
-            pixels * HORIZON + f * (camera.height - points[:, 2]) / depth,
-            depth,
-        )
-
-
-def _hits(scene, camera, directions):
-    """Walls that the columns see. directions: (columns, 2), with depth 1 along the optical axis.
-
-    Returns, sorted by column and depth, for every wall that rises above all nearer ones: column, wall, depth, share of
-    its length from its left end, and the tangent of its top.
+    For every wall that rises above all nearer ones, sorted by column and depth, this returns column, wall, depth, share
+    of the wall's length from its left end, and the tangent of its top.
     """
     walls = scene.district.walls
     rel = walls.start - camera.position
@@ -93,8 +55,8 @@ def _hits(scene, camera, directions):
     share = numerator[column, k] / below
     order = np.lexsort((depth, column))
     column, wall, depth, share = column[order], keep[k[order]], np.maximum(depth[order], 0.05), share[order]
-    at = share * (plan.PROFILE - 1)
-    left = np.minimum(at.astype(np.int32), plan.PROFILE - 2)
+    at = share * (PROFILE - 1)
+    left = np.minimum(at.astype(np.int32), PROFILE - 2)
     tops = walls.tops[wall, left]
     tops = tops + (walls.tops[wall, left + 1] - tops) * (at - left)
     tangent = (tops - camera.height) / depth
@@ -107,11 +69,22 @@ def _hits(scene, camera, directions):
     return column[seen], wall[seen], depth[seen], share[seen], tangent[seen]
 
 
-def render_view(scene, camera, pixels, moving=(), supersample=SUPERSAMPLE, buffers=None):
-    """One photograph before the camera's own faults: an RGB image of `pixels` a side times `supersample`.
+def render_view(
+    scene: Scene,
+    camera: Camera,
+    pixels: int,
+    moving: Sequence[cars.Car | things.Person] = (),
+    supersample: float = SUPERSAMPLE,
+    buffers: dict[str, np.ndarray] | None = None,
+) -> Image.Image:
+    """Renders one photograph before the camera's own faults: an RGB image of `pixels` times `supersample` a side.
 
-    moving: cars and persons of this moment. If buffers is a dict, it receives "depth" float32 and "building" int (-1:
-    none), both (h, w).
+    scene: the district on one day or night
+    camera: in the district's metres
+    pixels: side of the finished picture
+    moving: cars and persons of this moment
+    supersample: factor on `pixels`
+    buffers: a dict that receives "depth", float32 (h, w), metres, and "building", int (h, w), -1 for none; or None
     """
     scene.pictures.make_room()
     size = int(round(pixels * supersample))
@@ -157,17 +130,28 @@ def render_view(scene, camera, pixels, moving=(), supersample=SUPERSAMPLE, buffe
     return image
 
 
-def _unpack(packed):
+def _unpack(packed: np.ndarray) -> np.ndarray:
     return packed.view(np.uint8).reshape(-1, 4)
 
 
-def _haze(scene, depth):
+def _haze(scene: Scene, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the haze leaves of the colours at `depth` (n,) metres, and what it adds: float32 (n, 1) and (n, 3)."""
     clear = np.exp(depth * np.float32(np.log(scene.clear) / 100)).astype(np.float32)[:, None]
     return clear, scene.haze * (1 - clear)
 
 
-def _wall_colours(scene, camera, directions, f, column, wall, depth, share, hit, tangents):
+def _wall_colours(
+    scene: Scene,
+    camera: Camera,
+    directions: np.ndarray,
+    f: float,
+    column: np.ndarray,
+    wall: np.ndarray,
+    depth: np.ndarray,
+    share: np.ndarray,
+    hit: np.ndarray,
+    tangents: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     walls, capture = scene.district.walls, scene.capture
     seen, slot = np.unique(wall, return_inverse=True)
     slant = np.abs((walls.normal[wall] * directions[column]).sum(1)) / np.hypot(*directions[column].T)
@@ -201,13 +185,7 @@ def _wall_colours(scene, camera, directions, f, column, wall, depth, share, hit,
         light = (lamp[hit] * fall)[:, None] * scene.lamp_colour
         light += scene.ambient
         colours *= light
-        shining = _unpack(packed)[:, 3]
-        lit = np.flatnonzero(shining)
-        if len(lit):
-            owner = walls.building[wall[hit[lit]]]
-            glow = _unpack(scene.shine[owner, shining[lit]])[:, :3].astype(np.float32)
-            pattern = _unpack(packed[lit])[:, :3].astype(np.float32).mean(1, keepdims=True)
-            colours[lit] = np.maximum(colours[lit], glow * np.minimum(0.4 + pattern / 190, 1.15))
+        _light_windows(scene, colours, packed, walls.building[wall[hit]])
         colours *= clear[hit]
     else:
         facing = walls.normal[wall] @ scene.capture.sun_direction[:2]
@@ -222,7 +200,25 @@ def _wall_colours(scene, camera, directions, f, column, wall, depth, share, hit,
     return colours, d
 
 
-def _ground_colours(scene, camera, directions, f, row, column, rows):
+def _light_windows(scene: Scene, colours: np.ndarray, packed: np.ndarray, building: np.ndarray) -> None:
+    """Lights the windows, shops and signs that are lit tonight, in place; each array: of n pixels."""
+    shining = _unpack(packed)[:, 3]
+    lit = np.flatnonzero(shining)
+    if len(lit):
+        glow = _unpack(scene.shine[building[lit], shining[lit]])[:, :3].astype(np.float32)
+        pattern = _unpack(packed[lit])[:, :3].astype(np.float32).mean(1, keepdims=True)
+        colours[lit] = np.maximum(colours[lit], glow * np.minimum(0.4 + pattern / 190, 1.15))
+
+
+def _ground_colours(
+    scene: Scene,
+    camera: Camera,
+    directions: np.ndarray,
+    f: float,
+    row: np.ndarray,
+    column: np.ndarray,
+    rows: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     depths = np.minimum(-camera.height / np.minimum(rows, -1e-4), 600).astype(np.float32)  # of each row
     # one texel of the level is about the geometric mean of a pixel's width and its length on the ground
     foot = depths / f * np.sqrt(depths / camera.height) / ground.CELL
@@ -267,14 +263,15 @@ def _ground_colours(scene, camera, directions, f, row, column, rows):
     return colours, depth
 
 
-def _nearest(raster, x, y):
-    """Cells of a raster at x, y, in cells."""
+def _nearest(raster: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The cells of a raster at x, y, in cells."""
     return raster[y.astype(np.int32).clip(0, raster.shape[0] - 1), x.astype(np.int32).clip(0, raster.shape[1] - 1)]
 
 
-def _bilinear(raster, x, y):
-    """Packed colours between the cells of a raster: two bytes at a time in the halves of a uint32, with weights of
-    1/256.
+def _bilinear(raster: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Interpolates packed colours between the cells of a raster.
+
+    It works on two bytes at a time, in the halves of a uint32, with weights of 1/256.
     """
     x, y = (x - np.float32(0.5)).clip(0, raster.shape[1] - 1.01), (y - np.float32(0.5)).clip(0, raster.shape[0] - 1.01)
     j, i = x.astype(np.int32), y.astype(np.int32)
@@ -290,14 +287,16 @@ def _bilinear(raster, x, y):
     return out[0] | (out[1] << np.uint32(8))
 
 
-def _jitter(count=1 << 20):
-    """float32 (count, 2), uniform in -0.5 .. 0.5, the same in every process."""
+def _jitter(count: int = 1 << 20) -> np.ndarray:
+    """Random offsets: float32 (count, 2), uniform in -0.5 to 0.5, the same in every process."""
     if "jitter" not in _tables:
         _tables["jitter"] = random_for("jitter").random((count, 2), dtype=np.float32) - np.float32(0.5)
     return _tables["jitter"]
 
 
-def _sky_colours(scene, directions, row, column, rows):
+def _sky_colours(
+    scene: Scene, directions: np.ndarray, row: np.ndarray, column: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
     azimuth = np.arctan2(directions[:, 0], directions[:, 1]) % (2 * np.pi)
     across = (azimuth * (ground.SKY_WIDTH / (2 * np.pi))).astype(np.int32) % ground.SKY_WIDTH
     length = np.hypot(directions[:, 0], directions[:, 1]).astype(np.float32)
@@ -309,8 +308,16 @@ def _sky_colours(scene, directions, row, column, rows):
     return _unpack(scene.sky[up, across[column]])[:, :3]
 
 
-def _draw_things(scene, camera, image, depths, near, f, moving):
-    stage = things.Stage(
+def _draw_things(
+    scene: Scene,
+    camera: Camera,
+    image: Image.Image,
+    depths: np.ndarray,
+    near: np.ndarray,
+    f: float,
+    moving: Sequence[cars.Car | things.Person],
+) -> None:
+    stage = Stage(
         image, depths, near, camera, f, image.height * HORIZON, scene.haze, scene.clear, bool(scene.capture.night)
     )
     everything, lights, spots = scene.still, scene.still_light, scene.spots
@@ -334,20 +341,24 @@ def _draw_things(scene, camera, image, depths, near, f, moving):
         if near[a : c + 1].max() < depth[k]:
             continue
         light = lights[k]
-        if isinstance(thing, things.Car):
+        if isinstance(thing, cars.Car):
             sun = None if scene.capture.night or scene.shadow is None else scene.capture.sun_direction[:2]
-            things.draw_car(stage, thing, light, sun)
+            cars.draw_car(stage, thing, light, sun)
         elif isinstance(thing, things.Person):
             things.draw_person(stage, thing, light)
         elif thing.kind == "tree":
-            things.draw_tree(stage, thing, scene.capture.season, light)
+            trees.draw_tree(stage, thing, scene.capture.season, light)
         else:
             things.draw_post(stage, thing, light)
 
 
-def develop(image, pixels, capture, rng):
-    """The camera's share: reduces the view to `pixels` a side, then bloom and blur (at night), exposure, colour cast
-    and noise.
+def develop(image: Image.Image, pixels: int, capture: Capture, rng: np.random.Generator) -> Image.Image:
+    """Adds the camera's faults: bloom and blur (at night), exposure, colour cast and noise, at `pixels` a side.
+
+    image: of render_view
+    pixels: side of the result
+    capture: the day or night
+    rng: decides what is random
     """
     if image.width != pixels:
         image = image.resize((pixels, pixels), Image.BOX if image.width % pixels == 0 else Image.HAMMING)

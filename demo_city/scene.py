@@ -3,8 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from demo_city import facades, ground, paint, things
-from demo_city.plan import random_for
+from demo_city import cars, facades, ground, paint
+from demo_city.plan import District
+from demo_city.seeds import random_for
+from demo_city.years import Capture
 
 _POOL = 40_000_000  # texels of wall pictures kept in memory (uint32 colours with the shining index in the top byte)
 MIPS = 5
@@ -12,18 +14,23 @@ _COARSE = 2  # the first level of the pictures of walls that are only seen from 
 
 
 class Pictures:
-    """Wall pictures of one process in one block of memory, so that a gather reads from all of them; emptied when it is
-    full.
+    """Wall pictures of one process, in one block of memory that is emptied when it is full.
+
+    One gather can then read from all of them.
     """
 
-    def __init__(self, size=_POOL):
+    def __init__(self, size: int = _POOL):
         self.size = size
         self.texels = np.empty(size, np.uint32)  # memory is taken only as it is filled
         self.used, self.places = 0, {}
 
-    def place(self, district, wall, year, finest):
-        """int64 (MIPS, 3): first texel, height and width in texels of each level of a wall's picture, from level
-        `finest` on.
+    def place(self, district: District, wall: int, year: int, finest: int) -> np.ndarray:
+        """Finds or draws a wall's picture: int64 (MIPS, 3), first texel, height and width of each level, from `finest` on.
+
+        district: of the wall
+        wall: its index
+        year: of the photographs
+        finest: the first level that is needed
         """
         building = district.buildings[district.walls.building[wall]]
         w = district.walls
@@ -47,12 +54,12 @@ class Pictures:
             self.places[key] = self._store(colours, index, first)
         return self.places[key]
 
-    def make_room(self):
+    def make_room(self) -> None:
         """Forgets everything when the block is nearly full: called between views, never within one."""
         if self.used > self.size - 6_000_000:
             self.used, self.places = 0, {}
 
-    def _store(self, colours, index, first):
+    def _store(self, colours: Image.Image, index: Image.Image, first: int) -> np.ndarray:
         rows, index = np.zeros((MIPS, 3), np.int64), np.asarray(index)
         for level in range(MIPS):
             if level:
@@ -72,11 +79,15 @@ class Pictures:
 
 
 class Scene:
-    """A district on one day or night: what every view of it shares. capture: years.Capture; pictures: Pictures (of the
-    process); shared: dict in which scenes of one process keep rasters that several of them need.
+    """A district on one day or night: what all its views share.
+
+    district: the district
+    capture: the day or night
+    pictures: of the process
+    shared: keeps rasters that several scenes of the process need
     """
 
-    def __init__(self, district, capture, pictures, shared):
+    def __init__(self, district: District, capture: Capture, pictures: Pictures, shared: dict):
         self.district, self.capture, self.pictures = district, capture, pictures
         if (district.key, "ground") not in shared:
             shared[district.key, "ground"] = ground.ground_levels(district)
@@ -84,7 +95,7 @@ class Scene:
             shared[district.key, "lamps"] = ground.light_raster(district)
         self.ground = shared[district.key, "ground"]
         self.grass = np.array(ground.GRASS[capture.season], np.float32) / 128
-        self.still = [*district.things, *things.parked_cars(district, capture)]
+        self.still = [*district.things, *cars.parked_cars(district, capture)]
         self.spots = np.array([thing.position for thing in self.still]).reshape(-1, 2)
         self.sky, self.haze = ground.sky(capture, district)
         self.clear = 1 - capture.haze
@@ -108,22 +119,22 @@ class Scene:
             )
         self.still_light = self.light_at(self.spots)
 
-    def coarse(self, raster, x, y):
-        """Values of a raster of ground.COARSE cells at local metres x, y."""
+    def coarse(self, raster: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The values of a raster of ground.COARSE cells at local metres x, y."""
         column = ((x - self.district.low[0]) / ground.COARSE).astype(np.int32).clip(0, raster.shape[1] - 1)
         row = ((y - self.district.low[1]) / ground.COARSE).astype(np.int32).clip(0, raster.shape[0] - 1)
         return raster[row, column]
 
-    def light_at(self, spots):
-        """[[red, green, blue]], factors on the colours of things that stand at spots (n, 2)."""
+    def light_at(self, spots: np.ndarray) -> list[list[float]]:
+        """The light at spots (n, 2): [[red, green, blue]], factors on the colours of things there."""
         if self.capture.night:
             return (self.ambient + self.lamp_colour * self.coarse(self.lamps, *spots.T)[:, None] * 0.75).tolist()
         sunlit = self.coarse(self.shadow, *spots.T) < 1.0 if self.shadow is not None else np.zeros(len(spots), bool)
         return (self.ambient + self.sun * np.where(sunlit, 0.62, 0.06)[:, None]).tolist()
 
 
-def _lit_windows(rng, buildings):
-    """What shines on a night: packed colours (buildings, 256) by shining index."""
+def _lit_windows(rng: np.random.Generator, buildings: int) -> np.ndarray:
+    """What shines in a night: packed colours (buildings, 256) by the index of what can shine."""
     colours = np.zeros((buildings, 256, 3), np.float32)
     tones = np.array(
         [(255, 214, 140), (255, 226, 170), (250, 196, 112), (226, 234, 255), (180, 200, 255), (255, 170, 120)],

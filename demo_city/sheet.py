@@ -6,17 +6,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from demo_city import photos, render, years
-from demo_city.plan import random_for
+from demo_city.camera import FIELD_OF_VIEW, Camera
+from demo_city.plan import District
 from demo_city.scene import Pictures, Scene
+from demo_city.seeds import random_for
 from support.errors import UserError
 
 COLUMNS = 6
 _NAMES = {"city1": "City 1", "city2": "City 2"}
 
 
-def write_sheet(path, settings, pixels):
-    """Draws 2 cities x 4 moments x COLUMNS places of `pixels` a side, each row with its label, and saves it to path
-    (.jpg or .png).
+def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
+    """Draws 2 cities x 4 moments x COLUMNS places, `pixels` a side, each row with its label, and saves it.
+
+    path: .jpg or .png. Raises UserError if it cannot be written.
     """
     label, gap = max(pixels // 11, 16), max(pixels // 64, 2)
     moments = [
@@ -54,8 +57,8 @@ def write_sheet(path, settings, pixels):
         ) from error
 
 
-def _places(district, settings):
-    """(street index, Camera) of COLUMNS places: along the street and aslant to its fronts."""
+def _places(district: District, settings: photos.Settings) -> list[tuple[int, Camera]]:
+    """(street index, Camera) of COLUMNS places, along the street and aslant to its fronts."""
     walk = district.walk(settings.test_metres)
     rng = random_for(district.key, "sheet")
     places = []
@@ -69,5 +72,5 @@ def _places(district, settings):
         )
         along = np.degrees(np.arctan2(street.along[0], street.along[1]))
         turn = (0, 38, -42, 12, 80, -25)[column % 6]
-        places.append((index, render.Camera(position, 2.1, float(along + turn - render.FIELD_OF_VIEW / 2) % 360)))
+        places.append((index, Camera(position, 2.1, float(along + turn - FIELD_OF_VIEW / 2) % 360)))
     return places

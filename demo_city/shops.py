@@ -1,11 +1,14 @@
-"""Shop fronts: a sign with letters, display windows, a door, an awning. They change with the tenant, while the house
-stays.
-"""
+"""Shop fronts: a sign with letters, display windows, a door, an awning. The tenants change, the house stays."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from demo_city.paint import PPM, VIVID, pseudo_text
-from demo_city.plan import random_for
+from demo_city.seeds import random_for
+
+if TYPE_CHECKING:  # it imports this module
+    from demo_city.painter import Painter
 
 _GOODS = [
     (200, 60, 50),
@@ -20,9 +23,15 @@ _GOODS = [
 
 
 class Shop:
-    """The ground floor of one tenant on a wall `length` metres long; front: the side with the door."""
+    """The ground floor of one tenant.
 
-    def __init__(self, painter, tenant, length, front):
+    painter: of the wall
+    tenant: number of the tenant
+    length: of the wall, metres
+    front: whether the wall is the side with the door
+    """
+
+    def __init__(self, painter: "Painter", tenant: int, length: float, front: bool):
         self.painter, self.length, self.front = painter, length, front
         self.rng = random_for(painter.building.key, "shop", tenant, front)
         look = random_for(painter.building.key, "shop look", tenant)
@@ -39,7 +48,8 @@ class Shop:
         self.name = random_for(painter.building.key, "letters", tenant)
         self.full = look.random() < 0.4
 
-    def draw(self):
+    def draw(self) -> None:
+        """Draws the shop."""
         p, rng, top = self.painter, self.rng, self.painter.building.ground_height
         low, tall = 0.5, min(top - 0.95, 2.9)
         frame = tuple(int(c * 0.8) for c in self.colour)

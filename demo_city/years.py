@@ -1,11 +1,11 @@
-"""What time changes: seasons, weather and light of the years that were photographed, and the tenants of the shops."""
+"""What time changes: seasons, weather and light of the photographed years, and the tenants of the shops."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from demo_city.plan import random_for
+from demo_city.seeds import random_for
 
 FIRST_YEAR = 2010
 DATABASE_YEAR, QUERY_YEAR = 2019, 2022
@@ -20,9 +20,14 @@ SHOP_CHANGE, REPAINT, GRAFFITI_CHANGE = (
 
 @dataclass(frozen=True)
 class Capture:
-    """One day or night of photographs. season: spring, summer, autumn or winter; sun_azimuth and sun_height in degrees
-    (azimuth clockwise from north); cloud: 0 clear to 1 overcast; haze: share of haze at 100 m; warmth: colour of the
-    light, -1 to 1.
+    """One day or night of photographs.
+
+    season: spring, summer, autumn or winter
+    sun_azimuth, sun_height: degrees, the azimuth clockwise from north
+    cloud: 0 clear to 1 overcast
+    haze: share of haze at 100 m
+    warmth: colour of the light, -1 to 1
+    night: 0 by day, else the number of the night
     """
 
     year: int
@@ -36,11 +41,12 @@ class Capture:
     night: int = 0  # 0 by day, else the number of the night
 
     @property
-    def key(self):
+    def key(self) -> tuple:
+        """What tells this day or night from others."""
         return (self.year, self.month, self.sun_azimuth, self.night)
 
     @property
-    def sun_direction(self):
+    def sun_direction(self) -> np.ndarray:
         """Unit vector (3,) towards the sun."""
         azimuth, height = np.radians(self.sun_azimuth), np.radians(self.sun_height)
         return np.array([np.sin(azimuth) * np.cos(height), np.cos(azimuth) * np.cos(height), np.sin(height)])
@@ -63,7 +69,7 @@ _QUERIES = (
 )
 
 
-def captures(role, year_index=0):
+def captures(role: str, year_index: int = 0) -> tuple[Capture, ...]:
     """The days (or nights) of a role: "train" (with the index of the year), "database", "queries" or "night"."""
     if role == "train":
         return _TRAIN[year_index]
@@ -73,8 +79,12 @@ def captures(role, year_index=0):
 
 
 @lru_cache(1 << 16)
-def generation(key, what, year, chance):
-    """How often something of the building `key` has changed from FIRST_YEAR to `year` when it changes with `chance` a
-    year.
+def generation(key: int, what: str, year: int, chance: float) -> int:
+    """Counts how often something of a building has changed from FIRST_YEAR to `year`.
+
+    key: of the building
+    what: what may change
+    year: until when
+    chance: of a change, per year
     """
     return int((random_for(key, what).random(60)[: max(year - FIRST_YEAR, 0)] < chance).sum())

@@ -1,1 +1,1 @@
-"""From batches to descriptors and losses."""
+"""Networks and losses: from batches to descriptors."""

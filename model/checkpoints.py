@@ -1,9 +1,8 @@
-"""Every read and write of a network's weights and of a run's state."""
+"""Reading and writing of networks: state_dicts in files, and the architecture that they belong to."""
 
 import functools
-import logging
-import math
 import os
+from typing import Any
 
 import torch
 
@@ -12,46 +11,44 @@ from model.choices import BACKBONES, canonical_backbone
 from model.network import GeoLocalizationNet
 from model.state_dicts import describe_differences, first_not_finite, plain_names
 from support.errors import UserError
-from support.files import check_sums, read_tensors, write_tensors
-
-BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"  # in a run's log folder
-# of the published last_checkpoint.pth; ours has more
-RUN_STATE_KEYS = {
-    "epoch_num": int,
-    "model_state_dict": dict,
-    "optimizer_state_dict": dict,
-    "classifiers_state_dict": list,
-    "optimizers_state_dict": list,
-    "best_val_recall1": float,
-}
+from support.files import read_tensors, write_tensors
 
 
-def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=False, zoo_location=None):
-    """The network of a checkpoint, on the CPU.
+def load_network(
+    source: str,
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    train_all_layers: bool = False,
+    zoo_location: str | None = None,
+) -> GeoLocalizationNet:
+    """Loads a network from a checkpoint or from the model zoo, on the CPU.
 
-    source: the path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones
-    too), or a name of the model zoo; backbone, fc_output_dim: what the checkpoint is expected to be, None to read it
-    from the checkpoint; zoo_location: the user's own zoo, as in zoo.find. Raises UserError when it cannot be read, or
-    is of another architecture (naming the first entries that differ); if it is of the zoo, also when check_network
-    refuses it.
+    source: path of a bare state_dict (best_model.pth) or of a run's state (last_checkpoint.pth, published ones too), or
+        a name of the model zoo
+    backbone: the backbone that is expected; None to read it from the checkpoint
+    fc_output_dim: the descriptors' dimension that is expected; None to read it from the checkpoint
+    train_all_layers: whether the first layers are trained too
+    zoo_location: the user's own zoo, as in zoo.find
+
+    Raises UserError if the checkpoint cannot be read or has another architecture (it names the first entries that
+    differ), or if check_network refuses a model of the zoo.
     """
     if os.path.exists(source):
         return build_network(
             network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers
         )
     published_name = zoo.published.published_name(source)
-    expected = (
-        zoo.published.architecture(published_name) if published_name else (None, None)
-    )  # a published model is what its name says
+    # the name of a published model tells its architecture
+    expected = zoo.published.architecture(published_name) if published_name else (None, None)
     loaded = {}
 
-    def load(path):
+    def load(path: str):
         network = build_network(network_state(read_tensors(path), path), path, *expected, train_all_layers)
         check_network(network, path)
         loaded["network"] = network
 
     path = zoo.find(source, load, zoo_location)
-    if not loaded:  # what was just fetched is not read twice
+    if not loaded:  # else it was just fetched, and is not read twice
         load(path)
     network = loaded["network"]
     if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (
@@ -66,24 +63,41 @@ def load_network(source, backbone=None, fc_output_dim=None, train_all_layers=Fal
 
 
 @torch.no_grad()
-def check_network(network, source):
-    """Raises UserError, naming source and entry, if a network holds numbers that are not finite, or if the descriptor
-    of a test image has not unit length.
+def check_network(network: GeoLocalizationNet, source: str) -> None:
+    """Raises UserError, which names the source, if the network is damaged.
+
+    That is: an entry holds numbers that are not finite, or the descriptor of a test image does not have unit length.
     """
     if key := first_not_finite(network.state_dict()):
         raise UserError(f"{source} holds numbers that are not finite ({key}): it is damaged, or its training diverged")
     training = network.training
-    image = torch.linspace(-2, 2, 3 * 64 * 96).sin().view(1, 3, 64, 96)  # any that is not uniform
+    image = torch.linspace(-2, 2, 3 * 64 * 96).sin().view(1, 3, 64, 96)  # any image that is not uniform
     length = network.eval()(image).norm().item()
     network.train(training)
     if not abs(length - 1) < 1e-3:
         raise UserError(
-            f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: its weights are damaged"
+            f"the descriptor that {source} gives of a test image has length {length:.3g}, not 1: "
+            "its weights are damaged"
         )
 
 
-def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_all_layers=False):
-    """As load_network, from a state_dict; source: where it comes from, for messages."""
+def build_network(
+    state_dict: dict[str, torch.Tensor],
+    source: str,
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    train_all_layers: bool = False,
+) -> GeoLocalizationNet:
+    """Builds the network of a state_dict, as load_network does.
+
+    state_dict: names and tensors of a GeoLocalizationNet
+    source: where it comes from, for messages
+    backbone: the backbone that is expected, or None
+    fc_output_dim: the descriptors' dimension that is expected, or None
+    train_all_layers: whether the first layers are trained too
+
+    Raises UserError if the architecture is another one.
+    """
     found = infer_architecture(state_dict)
     wanted = (canonical_backbone(backbone) if backbone else None, fc_output_dim)
     if found is None or wanted[0] not in (None, found[0]) or wanted[1] not in (None, found[1]):
@@ -99,8 +113,11 @@ def build_network(state_dict, source, backbone=None, fc_output_dim=None, train_a
     return network
 
 
-def network_state(content, source):
-    """The network's state_dict in a file's content, wrappers' prefixes removed. Raises UserError if there is none."""
+def network_state(content: Any, source: str) -> dict[str, torch.Tensor]:
+    """Takes the network's state_dict out of a file's content, without the prefixes of wrappers.
+
+    Raises UserError if there is none.
+    """
     state_dict = content.get("model_state_dict", content) if isinstance(content, dict) else None
     if (
         not isinstance(state_dict, dict)
@@ -111,10 +128,8 @@ def network_state(content, source):
     return plain_names(state_dict)
 
 
-def infer_architecture(state_dict):
-    """(backbone, fc_output_dim) of a state_dict, from its entries' names and shapes; None if it is of no known
-    architecture.
-    """
+def infer_architecture(state_dict: dict[str, torch.Tensor]) -> tuple[str, int] | None:
+    """Finds (backbone, fc_output_dim) from the names and shapes of entries; None if the architecture is unknown."""
     dim = _descriptor_dim(state_dict)
     if dim:
         shape = getattr(state_dict.get("aggregation.3.weight"), "shape", ())
@@ -125,90 +140,13 @@ def infer_architecture(state_dict):
     return None
 
 
-def save_network(network, path):
-    """Writes a bare state_dict, on the CPU in the standard memory layout."""
+def save_network(network: GeoLocalizationNet, path: str) -> None:
+    """Writes the network's state_dict, on the CPU and in the standard memory layout."""
     write_tensors(portable(network.state_dict()), path)
 
 
-def save_run_state(state, path):
-    """Writes what a run needs to go on: RUN_STATE_KEYS and whatever else `state` has. The previous state stays beside
-    it.
-    """
-    write_tensors(
-        portable(state), path, previous_path(path) if _is_sound(path) else None
-    )  # what is damaged takes no sound file's place
-
-
-def _is_sound(path):
-    try:
-        check_sums(path)
-        return True
-    except (UserError, OSError):
-        return False
-
-
-def previous_path(path):
-    """Where the state before the one at `path` lies."""
-    base, extension = os.path.splitext(path)
-    return f"{base}.previous{extension}"
-
-
-def find_newest_run(folder):
-    """(the path of the newest sound last_checkpoint.pth in the folders of `folder`, what to say of newer ones that are
-    damaged); the path is None if there is none. One that is lost or damaged counts if the one before it is sound.
-    """
-    found, problems = [], []
-    for run in os.scandir(folder) if os.path.isdir(folder) else []:
-        last = os.path.join(run.path, LAST_CHECKPOINT)
-        candidates = [path for path in (last, previous_path(last)) if os.path.isfile(path)]
-        if candidates:
-            found.append((max(map(os.path.getmtime, candidates)), last, candidates))
-    for _, last, candidates in sorted(found, reverse=True):
-        for path in candidates:
-            try:
-                check_sums(path)
-                return last, problems
-            except (UserError, OSError) as error:
-                problems.append(str(error))
-    return None, problems
-
-
-def load_run_state(path):
-    """Reads what save_run_state or the published code wrote; if it is lost or damaged, the state before it, which is
-    warned of. Raises UserError naming what is wrong with the file.
-    """
-    try:
-        return _load_run_state(path)
-    except UserError as error:
-        if not os.path.exists(previous_path(path)):
-            raise
-        logging.warning(f"{error}. Going on from the checkpoint before it, {previous_path(path)}")
-        return _load_run_state(previous_path(path))
-
-
-def _load_run_state(path):
-    state = read_tensors(path)
-    if not isinstance(state, dict) or not RUN_STATE_KEYS.keys() <= state.keys():
-        lacking = sorted(RUN_STATE_KEYS.keys() - (state.keys() if isinstance(state, dict) else set()))
-        raise UserError(
-            f"{path} is no run's state (it lacks {', '.join(lacking)}): --resume_train takes a last_checkpoint.pth; "
-            "to start from a network's weights alone use --resume_model"
-        )
-    if isinstance(state["best_val_recall1"], int | float):  # numpy's too, as published
-        state["best_val_recall1"] = float(state["best_val_recall1"])
-    for key, kind in RUN_STATE_KEYS.items():
-        if not isinstance(state[key], kind):
-            raise UserError(f"{path} is damaged: its {key} is of type {type(state[key]).__name__}, not {kind.__name__}")
-    if state["epoch_num"] < 0 or math.isnan(state["best_val_recall1"]):
-        raise UserError(
-            f"{path} is damaged: it claims epoch {state['epoch_num']} and a best R@1 of {state['best_val_recall1']}"
-        )
-    state["model_state_dict"] = network_state(state, path)
-    return state
-
-
-def portable(value):
-    """The same value with all tensors detached, contiguous and on the CPU."""
+def portable(value: Any) -> Any:
+    """Copies a value with all its tensors detached, contiguous and on the CPU."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().contiguous()
     if isinstance(value, dict):
@@ -218,21 +156,21 @@ def portable(value):
     return value
 
 
-def _descriptor_dim(state_dict):
+def _descriptor_dim(state_dict: dict[str, torch.Tensor]) -> int | None:
     bias = state_dict.get("aggregation.3.bias")
     return len(bias) if bias is not None and bias.dim() == 1 else None
 
 
 @functools.cache
-def _expected(backbone, dim):
+def _expected(backbone: str, dim: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         return GeoLocalizationNet(backbone, dim).state_dict()
 
 
-def _closest(state_dict):
-    """(backbone,) that shares the most entries with a state_dict of no known architecture."""
+def _closest(state_dict: dict[str, torch.Tensor]) -> tuple[str]:
+    """(backbone,) that has most entries in common with a state_dict of unknown architecture."""
 
-    def shared(backbone):
+    def shared(backbone: str):
         expected = _expected(backbone, 512)
         return sum(key in expected and expected[key].shape == value.shape for key, value in state_dict.items()) / len(
             expected

@@ -1,34 +1,45 @@
-"""Domain adaptation: what makes the features of two domains alike. Used in training alone; no checkpoint of a network
-holds any of it.
+"""Domain adaptation: modules that make the features of two domains alike. Only training uses them.
 
-Both see the backbone's features, averaged over positions: float32 (D, C), of which `is_target`, bool (D,), are of the
-target domain.
+Their input is the backbone's features, averaged over positions: float32 (D, C). `is_target`, bool (D,), says which rows
+are of the target domain. No checkpoint of a network holds these modules.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
-def _of_one(value, count, what):
+def _of_one(value: torch.Tensor, count: int, what: str) -> torch.Tensor:
+    """The mean over processes when there is one process."""
     return value
 
 
 class DomainClassifier(nn.Module):
-    """Gradient reversal (Ganin and Lempitsky, ICML 2015): a classifier learns to tell the domains apart, and through a
-    layer that reverses its gradient the backbone learns that it cannot.
+    """Gradient reversal (Ganin and Lempitsky, ICML 2015).
 
-    channels: C; loss_weight: alpha, what the cross-entropy is multiplied by. The reversal's own factor is -1, so that
-    the backbone's gradient is -alpha times that of the plain cross-entropy.
+    A classifier learns to tell the domains apart. A layer before it reverses the gradient, so that the backbone learns
+    features that the classifier cannot tell apart.
+
+    channels: C
+    loss_weight: alpha, the factor of the cross-entropy; the reversal's own factor is -1, so the backbone's gradient is
+        -alpha times that of the plain cross-entropy
     """
 
-    def __init__(self, channels, loss_weight=0.1):
+    def __init__(self, channels: int, loss_weight: float = 0.1):
         super().__init__()
         self.loss_weight = loss_weight
         self.layers = nn.Sequential(nn.Linear(channels, 50), nn.ReLU(), nn.Linear(50, 20), nn.ReLU(), nn.Linear(20, 2))
 
-    def terms(self, features, is_target, mean=_of_one):
-        """{"domain_classifier": alpha * cross-entropy}; mean: over processes that share the batch, as distributed.mean."""
+    def terms(
+        self, features: torch.Tensor, is_target: torch.Tensor, mean: Callable = _of_one
+    ) -> dict[str, torch.Tensor]:
+        """Computes {"domain_classifier": alpha * cross-entropy}.
+
+        features: float32 (D, C); is_target: bool (D,); mean: as distributed.mean, over processes that share the batch.
+        """
         logits = self.layers(_GradientReversal.apply(features))  # (D, 2)
         return {
             "domain_classifier": self.loss_weight
@@ -37,15 +48,16 @@ class DomainClassifier(nn.Module):
 
 
 class DomainAutoencoder(nn.Module):
-    """Asymmetric adversarial adaptation (AADA; Yang et al., ECCV 2020): an autoencoder A learns to reproduce source
-    features and, up to a margin, not to reproduce target features; the backbone learns target features that A
-    reproduces.
+    """Asymmetric adversarial adaptation (AADA; Yang et al., ECCV 2020).
 
-    channels: C; m: the margin on A's error; gamma: the weight of the backbone's term. E(f) is the squared error A(f) -
-    f averaged over batch and channels. The output is linear, since features are unbounded.
+    An autoencoder A learns to reproduce source features and, up to a margin, not to reproduce target features. The
+    backbone learns target features that A reproduces. The error E(f) is the squared error A(f) - f, averaged over batch
+    and channels. A's output is linear, since features are unbounded.
+
+    channels: C; m: the margin of A's error; gamma: the weight of the backbone's term.
     """
 
-    def __init__(self, channels, m=0.5, gamma=0.01):
+    def __init__(self, channels: int, m: float = 0.5, gamma: float = 0.01):
         super().__init__()
         self.m, self.gamma = m, gamma
         self.autoencoder = nn.Sequential(
@@ -58,10 +70,17 @@ class DomainAutoencoder(nn.Module):
             nn.Linear(256, channels),
         )
 
-    def terms(self, features, is_target, mean=_of_one):
-        """{"autoencoder": E(f_source) + max(0, m - E(f_target)), for A alone (features detached);
-        "target_error": gamma * E(f_target), for the backbone alone (A frozen)}; mean: as above."""
-        source, target = features[~is_target], features[is_target]
+    def terms(
+        self, features: torch.Tensor, is_target: torch.Tensor, mean: Callable = _of_one
+    ) -> dict[str, torch.Tensor]:
+        """Computes the two terms {"autoencoder": ..., "target_error": ...}, both scalars.
+
+        autoencoder: E(f_source) + max(0, m - E(f_target)), which trains A alone (features are detached)
+        target_error: gamma * E(f_target), which trains the backbone alone (A is frozen)
+
+        features: float32 (D, C); is_target: bool (D,); mean: as distributed.mean, over processes that share the batch.
+        """
+        source, target = features[~is_target], features[is_target]  # (D_source, C), (D_target, C)
         error_source, error_target = (
             mean(self._error(self.autoencoder, f.detach()), len(f), "domain") for f in (source, target)
         )
@@ -74,15 +93,21 @@ class DomainAutoencoder(nn.Module):
         return {"autoencoder": error_source + F.relu(self.m - error_target), "target_error": self.gamma * frozen_error}
 
     @staticmethod
-    def _error(autoencoder, features):
+    def _error(autoencoder: Callable, features: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(autoencoder(features), features)
 
 
 KINDS = {"grl": DomainClassifier, "aada": DomainAutoencoder}
 
 
-def make_domain_module(kind, channels, seed, **options):
-    """A module of KINDS; its initial weights are a function of the seed alone."""
+def make_domain_module(kind: str, channels: int, seed: int, **options: float) -> DomainClassifier | DomainAutoencoder:
+    """Builds a module of KINDS, whose initial weights depend on the seed alone.
+
+    kind: a key of KINDS
+    channels: C
+    seed: of the initial weights
+    options: further arguments of the module
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return KINDS[kind](channels, **options)
@@ -90,9 +115,9 @@ def make_domain_module(kind, channels, seed, **options):
 
 class _GradientReversal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features):
+    def forward(ctx: Any, features: torch.Tensor) -> torch.Tensor:
         return features.view_as(features)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return -gradient

@@ -1,7 +1,9 @@
 """The CosPlace network: a torchvision backbone without its classifier -> L2 -> GeM -> FC -> L2."""
 
 import logging
+from typing import Self
 
+import torch
 import torchvision
 from torch import nn
 
@@ -12,18 +14,23 @@ from model.stochastic_depth import replace_stochastic_depth
 
 
 class GeoLocalizationNet(nn.Module):
-    """Images to descriptors of unit length.
+    """The CosPlace network: images to descriptors of unit length.
 
-    backbone: a name of BACKBONES, in any case; fc_output_dim: the descriptors' dimension; train_all_layers: freeze
-    nothing; weights: the backbone's initial weights: None (random), "IMAGENET1K_V1", "IMAGENET1K_V2" (downloaded by
-    torchvision) or the path of a file. batch_norm_frozen (an attribute, False at first): batch norms use their running
-    statistics in training too, which stay as they are; factors and offsets are trained. Raises UserError on an unknown
-    backbone or weights that do not fit or cannot be fetched.
+    backbone: a name of BACKBONES, in any case
+    fc_output_dim: the descriptors' dimension
+    train_all_layers: whether to freeze nothing
+    weights: initial weights of the backbone: None (random), "IMAGENET1K_V1" or "IMAGENET1K_V2" (downloaded by
+        torchvision), or the path of a file
+
+    If the attribute batch_norm_frozen is set, batch norms use their running statistics in training too, and leave them
+    as they are. Their factors and offsets are trained.
+
+    Raises UserError if the backbone is unknown, or if the weights do not fit or cannot be fetched.
     """
 
     batch_norm_frozen = False
 
-    def __init__(self, backbone, fc_output_dim, train_all_layers=False, weights=None):
+    def __init__(self, backbone: str, fc_output_dim: int, train_all_layers: bool = False, weights: str | None = None):
         super().__init__()
         self.backbone_name, self.fc_output_dim = canonical_backbone(backbone), fc_output_dim
         channels, first_trained = BACKBONES[self.backbone_name]
@@ -36,8 +43,8 @@ class GeoLocalizationNet(nn.Module):
             logging.debug(f"Training the {self.backbone_name} from child {first_trained} on; frozen before")
         self.aggregation = nn.Sequential(L2Norm(), GeM(), nn.Flatten(), nn.Linear(channels, fc_output_dim), L2Norm())
 
-    def train(self, mode=True):
-        """As of any module; with batch_norm_frozen, batch norms stay in evaluation mode."""
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, as of any module. With batch_norm_frozen, batch norms stay in evaluation mode."""
         super().train(mode)
         if self.batch_norm_frozen:
             for module in self.modules():
@@ -45,18 +52,19 @@ class GeoLocalizationNet(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, images):
-        """images: normalised float (B, 3, H, W), at least 32 x 32 pixels -> float32 descriptors (B, fc_output_dim).
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Computes float32 descriptors (B, fc_output_dim).
 
-        Under mixed precision the backbone alone computes in 16 bits.
+        images: float (B, 3, H, W), normalised, at least 32 x 32 pixels. Under mixed precision only the backbone
+        computes in 16 bits.
         """
         features = self.backbone(images)  # (B, C, H/32, W/32); H/16 for VGG-16
         with full_precision(features.device.type):
-            return self.aggregation(features.float())
+            return self.aggregation(features.float())  # (B, fc_output_dim)
 
 
-def _make_backbone(name, weights):
-    """The backbone as a module with the published entry names, and its (name, child) pairs in order."""
+def _make_backbone(name: str, weights: str | None) -> tuple[nn.Module, list[tuple[str, nn.Module]]]:
+    """Builds the backbone, whose entries have the published names, and lists its (name, child) pairs in order."""
     network = getattr(torchvision.models, name.lower())(weights=None)
     if weights is not None:
         load_initial_weights(network, name, weights)

@@ -1,7 +1,7 @@
-"""A network's weights in less space, to keep or to send: `python -m model.packing best_model.pth small.pth`.
+"""Smaller files of networks, to keep or to send: `python -m model.packing best_model.pth small.pth`.
 
-Weights are rounded to bfloat16 and the file is compressed: a ResNet-18 of 45 MB takes 18. Every reader of checkpoints
-takes such a file.
+Weights are rounded to bfloat16 and the file is compressed: a ResNet-18 of 45 MB takes 18. Everything that reads
+checkpoints reads such files too.
 """
 
 import argparse
@@ -16,9 +16,10 @@ from support.errors import UserError
 from support.files import replacing, write_tensors
 
 
-def pack(source, path):
-    """Writes the network of a checkpoint (a path, or a model zoo's name) to `path`, packed. Raises UserError as
-    load_network does.
+def pack(source: str, path: str) -> None:
+    """Writes the network of a checkpoint (a path, or a name of the model zoo) to `path`, packed.
+
+    Raises UserError as load_network does.
     """
     state_dict = {
         name: value.to(torch.bfloat16) if value.is_floating_point() else value
@@ -36,7 +37,8 @@ def pack(source, path):
                 packed.writestr(entry.filename, plain.read(entry))
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m model.packing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,6 +1,6 @@
-"""Which numbers a network computes in: float32, or 16 bits where the device has arithmetic for them.
+"""The numbers that a network computes in: float32, or 16 bits where the device has arithmetic for them.
 
-The choice is a rule and not a clock, so that results do not depend on how busy a machine is.
+A rule decides this, and no measured time, so that results do not depend on how busy a machine is.
 """
 
 import logging
@@ -16,23 +16,25 @@ _IMITATED = "it imitates them, which takes 5 to 25 times as long as float32"  # 
 def training_dtype(
     use_amp16: bool, requested: str, network: nn.Module, device: torch.device
 ) -> tuple[torch.dtype, str]:
-    """What the backbone is trained in, and why, in a line for the log.
+    """Chooses the numbers that the backbone is trained in: (dtype, the reason for the log).
 
-    use_amp16: whether 16 bits are asked for; requested: "auto", "float16" or "bfloat16"; network: whose backbone it is;
-    device: where.
+    use_amp16: whether 16 bits are asked for
+    requested: "auto", "float16" or "bfloat16"
+    network: the network to train
+    device: where it is trained
     """
     if not use_amp16:
         return torch.float32, ""
     if requested != "auto":
         return getattr(torch, requested), ""
-    # published: float16 on a GPU
+    # float16 on a GPU is as published
     return _on_cpu(network, "--use_amp16") if device.type == "cpu" else (torch.float16, "")
 
 
 def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tuple[torch.dtype, str]:
-    """What the backbone computes descriptors in, and why, in a line for the log.
+    """Chooses the numbers that the backbone computes descriptors in: (dtype, the reason for the log).
 
-    requested: "auto", "float32", "bfloat16" or "float16"; network: whose backbone it is; device: where.
+    requested: "auto", "float32", "bfloat16" or "float16"; network: the network; device: where it computes.
     """
     if requested != "auto":
         return getattr(torch, requested), ""
@@ -45,8 +47,12 @@ def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tup
 
 
 def log_dtype(what: str, dtype: torch.dtype, reason: str, device: torch.device) -> None:
-    """Logs what is computed in which numbers; warns where the device only imitates them. what: "Training" or
-    "Descriptors".
+    """Logs the numbers that something is computed in; warns if the device only imitates them.
+
+    what: "Training" or "Descriptors"
+    dtype: the numbers
+    reason: why, or ""
+    device: where it computes
     """
     name = name_of(dtype)
     if dtype != torch.float32 and device.type == "cpu" and not arithmetic_of(dtype):
@@ -56,25 +62,25 @@ def log_dtype(what: str, dtype: torch.dtype, reason: str, device: torch.device) 
 
 
 def chosen_infer_dtype(requested: str, network: nn.Module, device: torch.device) -> torch.dtype:
-    """infer_dtype, logged."""
+    """Chooses as infer_dtype does, and logs the choice."""
     dtype, reason = infer_dtype(requested, network, device)
     log_dtype("Descriptors", dtype, reason, device)
     return dtype
 
 
 def name_of(dtype: torch.dtype) -> str:
-    """torch.bfloat16 -> "bfloat16"."""
+    """The name of a dtype: torch.bfloat16 -> "bfloat16"."""
     return str(dtype).removeprefix("torch.")
 
 
 def is_depthwise(network: nn.Module) -> bool:
-    """Whether a network has convolutions of one channel each (MobileNet, EfficientNet, ConvNeXt)."""
+    """Whether a network has depthwise convolutions (MobileNet, EfficientNet, ConvNeXt)."""
     return any(
         isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 for module in network.modules()
     )
 
 
-def _on_cpu(network, flag):
+def _on_cpu(network: nn.Module, flag: str) -> tuple[torch.dtype, str]:
     arithmetic = arithmetic_of(torch.bfloat16)
     if not arithmetic:
         return (

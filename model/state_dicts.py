@@ -1,4 +1,4 @@
-"""Comparing, renaming and judging the entries of state_dicts."""
+"""Comparing, renaming and checking the entries of state_dicts."""
 
 import hashlib
 
@@ -7,8 +7,8 @@ import torch
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
 
-def plain_names(state_dict):
-    """The same entries without the prefixes that DataParallel and torch.compile put before their names."""
+def plain_names(state_dict: dict) -> dict[str, torch.Tensor]:
+    """Removes the prefixes that DataParallel and torch.compile put before the names of entries."""
     renamed = {}
     for key, value in state_dict.items():
         key = str(key)
@@ -18,9 +18,10 @@ def plain_names(state_dict):
     return renamed
 
 
-def describe_differences(state_dict, expected, limit=3):
-    """In what a state_dict differs from the expected one, the first entries of each kind; "" if names and shapes are
-    equal.
+def describe_differences(state_dict: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], limit: int = 3) -> str:
+    """Describes how a state_dict differs from the expected one in names and shapes; "" if it does not.
+
+    limit: how many entries of each kind are named.
     """
     missing = [key for key in expected if key not in state_dict]
     surplus = [key for key in state_dict if key not in expected]
@@ -37,12 +38,12 @@ def describe_differences(state_dict, expected, limit=3):
     return "; ".join(parts)
 
 
-def first_not_finite(state_dict):
-    """The name of the first entry with a NaN or an infinity; None if all are finite."""
+def first_not_finite(state_dict: dict[str, torch.Tensor]) -> str | None:
+    """Finds the first entry with a NaN or an infinity, and returns its name; None if all are finite."""
     return next((key for key, value in state_dict.items() if not torch.isfinite(value).all()), None)
 
 
-def digest_tensors(state_dict, start=""):
+def digest_tensors(state_dict: dict[str, torch.Tensor], start: str = "") -> str:
     """SHA-256 (hexadecimal) of a text and a state_dict: names, types, shapes and values, wherever they lie."""
     digest = hashlib.sha256(start.encode())
     for name, value in state_dict.items():

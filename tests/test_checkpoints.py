@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 import hubconf
-from model.checkpoints import RUN_STATE_KEYS, infer_architecture, load_network, load_run_state, save_network
+from model.checkpoints import infer_architecture, load_network, save_network
 from model.choices import BACKBONES
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import read_tensors, replacing, write_tensors
 from tests.file_server import running_server
+from training.run_files import RUN_STATE_KEYS, load_run_state
 
 
 @pytest.fixture(scope="module")

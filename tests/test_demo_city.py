@@ -12,7 +12,9 @@ from PIL import Image
 from datasets import names
 from demo_city import __main__ as cli
 from demo_city import build, ground, photos, render, years
-from demo_city.plan import FRONT, STYLES, District
+from demo_city.buildings import FRONT
+from demo_city.camera import project
+from demo_city.plan import STYLES, District
 from demo_city.scene import Pictures, Scene
 from tests.failures import interrupt, once_there
 
@@ -87,7 +89,7 @@ def test_front_covers_the_columns_between_its_projected_corners(district, scenes
     for wall in narrow_fronts(district, 6):
         camera = looking_at_front(district, wall)
         corners = np.array([[*walls.start[wall], 2.0], [*walls.end[wall], 2.0]])
-        x, y, depth = render.project(camera, corners, PIXELS)
+        x, y, depth = project(camera, corners, PIXELS)
         assert depth == pytest.approx(7.0, abs=1e-6)
         assert y == pytest.approx(PIXELS * render.HORIZON)  # both are as high as the camera
         row = view(scenes["database"], camera)[1]["building"][int(PIXELS * render.HORIZON)]
@@ -105,7 +107,7 @@ def test_roof_line_is_where_the_projection_says(district, scenes):
     for wall in flat:
         camera = looking_at_front(district, wall, distance)
         top = float(walls.tops[wall, 0])
-        y = render.project(camera, np.array([[*(walls.start[wall] + walls.end[wall]) / 2, top]]), PIXELS)[1][0]
+        y = project(camera, np.array([[*(walls.start[wall] + walls.end[wall]) / 2, top]]), PIXELS)[1][0]
         buffers = view(scenes["database"], camera)[1]
         column, depth = buffers["building"][:, PIXELS // 2], buffers["depth"][:, PIXELS // 2]
         mine = np.flatnonzero((column == walls.building[wall]) & (np.abs(depth - distance) < 0.1))
@@ -136,8 +138,8 @@ def test_heading_belongs_to_the_leftmost_column():
         1,
     ]  # due 30 degrees, clockwise from north
     right = np.array([[np.sin(np.radians(100.0)), np.cos(np.radians(100.0)), 2.0]]) * [50, 50, 1]
-    assert render.project(camera, ahead, 128)[0] == pytest.approx([0.0], abs=1e-6)
-    assert render.project(camera, right, 128)[0] == pytest.approx([128.0], abs=1e-6)
+    assert project(camera, ahead, 128)[0] == pytest.approx([0.0], abs=1e-6)
+    assert project(camera, right, 128)[0] == pytest.approx([128.0], abs=1e-6)
 
 
 def test_crops_join_as_the_headings_say(district, scenes):

@@ -13,11 +13,12 @@ import torch
 
 import eval as eval_script
 import train
-from model.checkpoints import RUN_STATE_KEYS, load_network
+from model.checkpoints import load_network
 from support.files import read_tensors, write_tensors
 from tests.scripts import assert_equal, run, weights
 from tests.tiny import FLAGS
 from training.optimizers import lr_factor
+from training.run_files import RUN_STATE_KEYS
 
 
 @pytest.fixture(scope="session")

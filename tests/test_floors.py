@@ -19,8 +19,8 @@ FLOORS = {
     "training": 5.0,
     "retrieval": 5.0,
     "demo_city": 4.5,
+    "augmentations": 4.5,  # it knows datasets.schedule.Share
     "datasets": 4.0,
-    "augmentations": 4.0,
     "model": 3.0,
     "distributed": 2.0,
     "support": 1.0,
@@ -29,9 +29,7 @@ WITHOUT_FLOOR = {"tests", "benchmarks"}  # they may import anything
 MAY_IMPORT_SCRIPTS = {"demo.py"}  # it runs the others, one after another
 
 # TEMPORARY: (file, what it imports) that still runs upwards. Resolve each, and delete this.
-KNOWN: set[tuple[str, str]] = {
-    ("augmentations.py", "datasets.schedule"),
-}
+KNOWN: set[tuple[str, str]] = {}
 
 
 def sources() -> list[str]:

@@ -31,7 +31,7 @@ from datasets.images import ImageError, open_rgb, read_size
 from datasets.names import EAST, HEADING, NORTH, parse_fields, write_images_list
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
-from model.checkpoints import load_network, load_run_state
+from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.pretrained import load_initial_weights
 from options import OPTIONS
@@ -42,6 +42,7 @@ from support.array_cache import npy_header, open_npy
 from support.errors import UserError
 from support.files import parse_object, read_tensors
 from support.recipes import expand_recipes
+from training.run_files import load_run_state
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 fuzz = settings(

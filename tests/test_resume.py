@@ -15,7 +15,6 @@ import torch
 
 import commons
 import train
-from model.checkpoints import find_newest_run, previous_path
 from support.errors import UserError
 from support.files import read_tensors
 from tests.caches import flip
@@ -24,6 +23,7 @@ from tests.scripts import ROOT, assert_all_end, assert_same_end, children, rows,
 from tests.tiny import SHORT
 from training.checkpoints import Checkpoints
 from training.ranks import ALONE
+from training.run_files import find_newest_run, previous_path
 
 
 @pytest.mark.parametrize(

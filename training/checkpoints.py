@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from model.checkpoints import BEST_MODEL, LAST_CHECKPOINT, load_network, portable, save_network, save_run_state
+from model.checkpoints import load_network, portable, save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
 from support.signals import Interrupted, deferred_signals
 from training.run import Run
+from training.run_files import BEST_MODEL, LAST_CHECKPOINT, save_run_state
 from training.step_monitor import DivergedError
 
 _SECONDS_BETWEEN = 600

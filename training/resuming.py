@@ -6,12 +6,12 @@ import os
 from typing import Any
 
 import distributed
-from model.checkpoints import find_newest_run
 from support.errors import UserError
 from training.checkpoints import keep_best_model
 from training.data import TrainingData
 from training.environment import describe_changes
 from training.run import Run
+from training.run_files import find_newest_run
 from training.run_state import describe_precision_changes, head_differences
 
 

@@ -14,7 +14,7 @@ from support.workers import explaining_lost_workers
 _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_arguments("check", argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():

@@ -20,7 +20,7 @@ class Part:
     test_set: str | None = None
 
 
-def find_parts(folder):
+def find_parts(folder: str) -> tuple[list[Part], list[str]]:
     """([Part], [what is missing for training or evaluation]) of a data set (train, val, test), a test set (database,
     queries...) or one folder of images: training images, unless it is called database or queries. Raises UserError when
     there is no such folder.
@@ -46,7 +46,7 @@ def find_parts(folder):
     return parts, missing
 
 
-def _test_set(folder, name):
+def _test_set(folder: str, name: str) -> tuple[list[Part], list[str]]:
     inside = _folders(folder)
     found = {
         DATABASE: [entry for entry in inside if entry == DATABASE],
@@ -60,7 +60,7 @@ def _test_set(folder, name):
     return parts, [f"{folder} has no folder {role}" for role, entries in found.items() if not entries]
 
 
-def _folders(folder):
+def _folders(folder: str) -> list[str]:
     """The names of the folders in a folder, sorted."""
     try:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())

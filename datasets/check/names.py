@@ -28,16 +28,16 @@ class ScannedNames:
     bad: dict = field(default_factory=dict)
     zones: collections.Counter = field(default_factory=collections.Counter)
 
-    def good(self):
+    def good(self) -> np.ndarray:
         """The indices of the names that parse: int64 (m,)."""
         return np.flatnonzero(np.isfinite(self.points[:, 0]))
 
-    def histogram(self):
+    def histogram(self) -> list[int]:
         """Images in each HEADING_BINS-th of the circle, from north on: a list of int."""
         known = self.headings[np.isfinite(self.headings)] % 360
         return np.bincount((known * HEADING_BINS // 360).astype(int), minlength=HEADING_BINS).tolist()
 
-    def select(self, indices):
+    def select(self, indices: np.ndarray) -> ImageNames:
         """The names at some indices, as ImageNames."""
         return ImageNames(
             self.names.blob,
@@ -47,7 +47,7 @@ class ScannedNames:
         )
 
 
-def scan_names(names, need_heading):
+def scan_names(names: ImageNames, need_heading: bool) -> ScannedNames:
     """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number
     (an empty one is not wrong).
     """
@@ -67,7 +67,7 @@ def scan_names(names, need_heading):
     return scanned
 
 
-def _fill(scanned, part, need_heading):
+def _fill(scanned: ScannedNames, part: range, need_heading: bool) -> None:
     fields = (EAST, NORTH, HEADING) if need_heading else (EAST, NORTH)
     indices = np.arange(part.start, part.stop)
     scanned.points[indices] = parse_fields(scanned.select(indices), fields, empty_as_zero=(HEADING,))[:, :2]
@@ -78,6 +78,6 @@ def _fill(scanned, part, need_heading):
             scanned.headings[index] = float(texts[HEADING])
 
 
-def _reason(error):
+def _reason(error: UserError) -> str:
     """Of parse_fields' one line: what is wrong, without the name and how names are made."""
     return str(error).partition(") ")[2].partition("; names are ")[0]

@@ -4,14 +4,17 @@ A problem is what training or evaluation would fail on; a warning is what they w
 """
 
 import os
+from typing import Any
 
 import numpy as np
 from sklearn.neighbors import KDTree
 
-from datasets.check.layout import DATABASE, QUERIES, TRAIN, find_parts
-from datasets.check.names import scan_names
-from datasets.check.pictures import look_at
+from datasets.check.layout import DATABASE, QUERIES, TRAIN, Part, find_parts
+from datasets.check.names import ScannedNames, scan_names
+from datasets.check.pictures import Pictures, look_at
+from datasets.check.suggestions import Parameters
 from datasets.check.training import check_training
+from datasets.image_names import ImageNames
 from datasets.names import images_list_path, list_images
 from datasets.positives import find_positives
 from datasets.walk import walk
@@ -21,7 +24,15 @@ _EXAMPLES = 3  # names that a line gives
 _LARGEST_SIZES = 5
 
 
-def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True, cache_folder="cache"):
+def check(
+    folder: str,
+    parameters: Parameters,
+    radius: float = 25,
+    num_workers: int = 0,
+    sample: int | None = None,
+    trains: bool = True,
+    cache_folder: str = "cache",
+) -> dict[str, Any]:
     """Everything about a data set: {"folder", "parts": {name: ...}, "groups", "suggestions", "test_sets", "duplicates",
     "problems", "warnings"}, plain values.
 
@@ -55,7 +66,9 @@ def check(folder, parameters, radius=25, num_workers=0, sample=None, trains=True
     return report
 
 
-def _part(part, scanned, pictures, report, cache_folder):
+def _part(
+    part: Part, scanned: ScannedNames, pictures: Pictures, report: dict[str, Any], cache_folder: str
+) -> dict[str, Any]:
     """What is to be known of one folder; adds to the report's problems and warnings."""
     names, problems, warnings = scanned.names, report["problems"], report["warnings"]
     if scanned.bad:
@@ -102,12 +115,12 @@ def _part(part, scanned, pictures, report, cache_folder):
     }
 
 
-def _extent(points):
+def _extent(points: np.ndarray) -> list[float]:
     """[width, height] in metres."""
     return [round(float(side), 1) for side in np.ptp(points, axis=0)] if len(points) else [0.0, 0.0]
 
 
-def _test_sets(parts, scanned, radius, report):
+def _test_sets(parts: list[Part], scanned: dict[Part, ScannedNames], radius: float, report: dict[str, Any]) -> None:
     """The positives of each folder of queries."""
     for part in parts:
         databases = [other for other in parts if other.role == DATABASE and other.test_set == part.test_set]
@@ -138,7 +151,7 @@ def _test_sets(parts, scanned, radius, report):
             )
 
 
-def _zones(parts, scanned, report):
+def _zones(parts: list[Part], scanned: dict[Part, ScannedNames], report: dict[str, Any]) -> None:
     for part in parts:
         zones = [zone for zone in scanned[part].zones if zone]
         if len(zones) > 1:
@@ -154,7 +167,7 @@ def _zones(parts, scanned, report):
         )
 
 
-def _overlap(parts, scanned, radius, report):
+def _overlap(parts: list[Part], scanned: dict[Part, ScannedNames], radius: float, report: dict[str, Any]) -> None:
     """Images of val and test near training images."""
     train = [part for part in parts if part.role == TRAIN and len(scanned[part].good())]
     if not train or len(parts) == 1:
@@ -172,7 +185,7 @@ def _overlap(parts, scanned, radius, report):
             )
 
 
-def _duplicates(parts, names, pairs, report):
+def _duplicates(parts: list[Part], names: dict[Part, ImageNames], pairs: list, report: dict[str, Any]) -> None:
     """Pairs of the same bytes, counted by their folders."""
     found = {}
     for (part, index), (first_part, first) in pairs:

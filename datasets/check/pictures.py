@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb
 from support.workers import make_workers_loader
 
@@ -25,13 +26,13 @@ class Pictures:
 class _Decoded(torch.utils.data.Dataset):
     """Item i is (size or None, digest of the file's bytes and their number or None, why it cannot be read)."""
 
-    def __init__(self, folders, names, places):
+    def __init__(self, folders: list[str], names: list[ImageNames], places: np.ndarray):
         self.folders, self.names, self.places = folders, names, places
 
     def __len__(self):
         return len(self.places)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: int) -> tuple[tuple[int, int] | None, tuple[int, int] | None, str]:
         part, index = self.places[item].tolist()
         path = os.path.join(self.folders[part], self.names[part][index])
         try:
@@ -47,7 +48,9 @@ class _Decoded(torch.utils.data.Dataset):
         return size, (int.from_bytes(digest, "little"), bytes_), problem
 
 
-def look_at(folders, names, num_workers=0, sample=None):
+def look_at(
+    folders: list[str], names: list[ImageNames], num_workers: int = 0, sample: int | None = None
+) -> tuple[list[Pictures], np.ndarray]:
     """([Pictures] of each folder, pairs of the same).
 
     folders: paths; names: their ImageNames; sample: at most so many images of each folder, evenly spread (default:
@@ -75,7 +78,7 @@ def look_at(folders, names, num_workers=0, sample=None):
     return pictures, _pairs(places, keys)
 
 
-def _pairs(places, keys):
+def _pairs(places: np.ndarray, keys: np.ndarray) -> np.ndarray:
     places, keys = places[keys.any(axis=1)], keys[keys.any(axis=1)]
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     first = first[group.ravel()]  # of the rows with the same key, the first
@@ -83,5 +86,5 @@ def _pairs(places, keys):
     return np.stack([places[doubles], places[first[doubles]]], axis=1)
 
 
-def _unchanged(item):
+def _unchanged(item: tuple) -> tuple:
     return item

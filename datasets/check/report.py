@@ -1,12 +1,15 @@
 """The findings for people: a few lines a folder, then what is wrong."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from datasets.check.layout import TRAIN
 from datasets.check.names import HEADING_BINS
 
 _BAR = 40  # characters of the longest bar
 
 
-def lines(report):
+def lines(report: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of what datasets.check.parts.check found."""
     for name, part in report["parts"].items():
         yield f"{name}: {part['images']} images over {part['extent'][0]:.0f} m x {part['extent'][1]:.0f} m" + _zones(
@@ -41,7 +44,7 @@ def lines(report):
     )
 
 
-def _zones(zones):
+def _zones(zones: dict[str, int]) -> str:
     known = [f"{zone} {count}" for zone, count in zones.items() if zone]
     return (
         f", UTM zone {known[0].split()[0]}"
@@ -52,13 +55,13 @@ def _zones(zones):
     )
 
 
-def _sizes(part):
+def _sizes(part: dict[str, Any]) -> str:
     text = ", ".join(f"{width} x {height}: {count}" for width, height, count in part["sizes"]) or "none was read"
     more = part["number_of_sizes"] - len(part["sizes"])
     return text + (f" and {more} other sizes" if more > 0 else "")
 
 
-def _headings(part):
+def _headings(part: dict[str, Any]) -> Iterator[str]:
     """The histogram in one line, of training images with a bar for each 30 degrees."""
     step = 360 // HEADING_BINS
     none = f"; {part['without_heading']} names have none" if part["without_heading"] else ""
@@ -74,7 +77,7 @@ def _headings(part):
         yield f"  {index * step:5d} to {(index + 1) * step:3d}: {count:7d} {bar}".rstrip()
 
 
-def _groups(groups):
+def _groups(groups: dict[str, Any]) -> Iterator[str]:
     yield (
         f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, with {sum(groups['classes'])} classes and "
         f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)"

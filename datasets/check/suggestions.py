@@ -29,7 +29,7 @@ class Parameters:
     groups_num: int
     batch_size: int
 
-    def flags(self):
+    def flags(self) -> str:
         return " ".join(f"--{name} {value}" for name, value in asdict(self).items())
 
 
@@ -43,7 +43,7 @@ class Suggestion:
     cost: float
 
 
-def suggest(points, headings, wanted, count=3):
+def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count: int = 3) -> list[Suggestion]:
     """The Suggestions nearest to `wanted` (Parameters) that can be trained, at most `count`.
 
     points: float64 (n, 2), metres; headings: float64 (n,), degrees, NaN where unknown (then alpha is 360). In each,
@@ -91,7 +91,7 @@ def suggest(points, headings, wanted, count=3):
     return sorted(found, key=lambda suggestion: (round(suggestion.cost, 6), suggestion.parameters.M))[:count]
 
 
-def _cost(parameters, wanted, alpha_given):
+def _cost(parameters: Parameters, wanted: Parameters, alpha_given: bool) -> float:
     """Reducing groups_num alone costs nothing here: images that are not trained on do."""
     ratios = [
         getattr(parameters, name) / getattr(wanted, name) for name in _TRIED if not (alpha_given and name == "alpha")
@@ -99,7 +99,7 @@ def _cost(parameters, wanted, alpha_given):
     return float(np.abs(np.log2(ratios)).sum())
 
 
-def _classes(points, headings, M, alpha):
+def _classes(points: np.ndarray, headings: np.ndarray, M: int, alpha: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(class ids (K, 3), the first image of each, images in each), as datasets.groups has them."""
     cells = np.stack([points[:, 0] // M * M, points[:, 1] // M * M, headings // alpha * alpha], axis=1).astype(np.int64)
     low = cells.min(axis=0)
@@ -109,7 +109,9 @@ def _classes(points, headings, M, alpha):
     return cells[first], first, counts
 
 
-def _groups(classes, first, counts, M, alpha, N, L):
+def _groups(
+    classes: np.ndarray, first: np.ndarray, counts: np.ndarray, M: int, alpha: int, N: int, L: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(classes, images) of each group, the groups in the order of their first image."""
     keys = (classes[:, 0] % (M * N) // M * N + classes[:, 1] % (M * N) // M) * L + classes[:, 2] % (alpha * L) // alpha
     _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)

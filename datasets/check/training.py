@@ -1,13 +1,20 @@
 """Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
 
+from typing import Any
+
 import numpy as np
 
-from datasets.check.suggestions import suggest
-from datasets.groups import build_groups
+from datasets.check.layout import Part
+from datasets.check.names import ScannedNames
+from datasets.check.pictures import Pictures
+from datasets.check.suggestions import Parameters, suggest
+from datasets.groups import Groups, build_groups
 from support.errors import UserError
 
 
-def check_training(part, scanned, pictures, parameters, report):
+def check_training(
+    part: Part, scanned: ScannedNames, pictures: Pictures, parameters: Parameters, report: dict[str, Any]
+) -> None:
     """Adds "groups", and if training would fail "suggestions", problems and warnings to the report.
 
     part: the datasets.check.layout.Part of training images; scanned: its ScannedNames; pictures: its Pictures;
@@ -50,7 +57,9 @@ def check_training(part, scanned, pictures, parameters, report):
         ]
 
 
-def _refuse_groups(num_groups, classes, parameters, part, report):
+def _refuse_groups(
+    num_groups: int, classes: list[int], parameters: Parameters, part: Part, report: dict[str, Any]
+) -> bool:
     """Whether training would fail on the number of groups or of classes, as train.py does."""
     if parameters.groups_num > num_groups:
         report["problems"].append(
@@ -65,7 +74,9 @@ def _refuse_groups(num_groups, classes, parameters, part, report):
     return parameters.groups_num > num_groups or bool(small)
 
 
-def _refuse_lost_classes(groups, good, unreadable, trained, part, report):
+def _refuse_lost_classes(
+    groups: Groups, good: np.ndarray, unreadable: set[int], trained: range, part: Part, report: dict[str, Any]
+) -> None:
     """Classes without one readable image: training ends when it comes to one."""
     if not unreadable:
         return
@@ -80,7 +91,7 @@ def _refuse_lost_classes(groups, good, unreadable, trained, part, report):
                 )
 
 
-def _without_headings(scanned, parameters):
+def _without_headings(scanned: ScannedNames, parameters: Parameters) -> str:
     """Why a set with names without headings cannot be split by headings, "" if it can."""
     without = int((~np.isfinite(scanned.headings[scanned.good()])).sum())
     if not without or parameters.alpha >= 360:

@@ -11,7 +11,7 @@ from datasets.night.target_images import TargetImages
 from support.errors import UserError, ending_in_one_line
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.night",
         allow_abbrev=False,
@@ -64,7 +64,7 @@ def make_parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
         _check(args)
@@ -82,7 +82,7 @@ def main(argv=None):
     print(f"{args.output}: {made} images made, {there} were there; {len(unreadable)} left out")
 
 
-def _check(args):
+def _check(args: argparse.Namespace) -> None:
     for name, low, high in (
         ("seed", 0, 2**63 - 1),
         ("jpeg_quality", 1, 100),

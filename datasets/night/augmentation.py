@@ -1,5 +1,6 @@
 """Night as an augmentation of training batches: which images, with which targets, and on the device the night itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,13 @@ from datasets.schedule import Share
 from model.normalization import to_float, to_tensor
 
 
-def make_night(images, method, take_colors, generator, share=None):
+def make_night(
+    images: torch.Tensor,
+    method: str,
+    take_colors: Callable[[torch.Tensor], torch.Tensor],
+    generator: torch.Generator | None,
+    share: Share | None = None,
+) -> torch.Tensor:
     """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their
     FDA (not called for pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA; share:
     as in PostProcessing.
@@ -24,7 +31,9 @@ def make_night(images, method, take_colors, generator, share=None):
     return images if method == "fda" else PostProcessing(after_fda=method == "fda_pp")(images, generator, share)
 
 
-def open_night(method, probability, beta, target_folder):
+def open_night(
+    method: str | None, probability: float, beta: float, target_folder: str | None
+) -> "NightAugmentation | None":
     """The NightAugmentation of a method; None for None. Raises UserError when its target folder is missing or empty."""
     return (
         NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None)
@@ -49,10 +58,12 @@ class NightAugmentation:
     one.
     """
 
-    def __init__(self, method, probability, beta, targets=None):
+    def __init__(self, method: str, probability: float, beta: float, targets: TargetImages | None = None):
         self.method, self.probability, self.beta, self.targets = method, probability, beta, targets
 
-    def prepare(self, draws, size, unreadable, share):
+    def prepare(
+        self, draws: np.ndarray, size: tuple[int, int], unreadable: list[tuple[str, str]], share: Share
+    ) -> NightRows:
         """The NightRows of a Share of a batch whose first rows are images by day.
 
         draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width,
@@ -69,7 +80,7 @@ class NightAugmentation:
             targets = to_tensor(targets)
         return NightRows(torch.from_numpy(rows - share.rows.start), targets, Share(len(all_rows), mine))
 
-    def __call__(self, images, night, seed):
+    def __call__(self, images: torch.Tensor, night: NightRows, seed: int) -> torch.Tensor:
         """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night;
         the same for the same seed.
         """

@@ -9,12 +9,15 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
 from datasets.choices import needs_target
+from datasets.image_names import ImageNames
 from datasets.images import ImageError, open_rgb, read_size, to_array
 from datasets.names import images_list_path, list_images, positions, write_images_list
 from datasets.night.fourier import window
@@ -38,7 +41,7 @@ class Settings:
     seed: int = 0
     jpeg_quality: int = 95
 
-    def targets(self):
+    def targets(self) -> TargetImages | None:
         """The TargetImages, None for a method without. Raises UserError when there is no such folder or it is empty."""
         if not needs_target(self.method):
             return None
@@ -48,7 +51,7 @@ class Settings:
             )
         return TargetImages(self.target)
 
-    def stored(self, targets):
+    def stored(self, targets: TargetImages | None) -> dict[str, Any]:
         """What the output depends on."""
         values = {
             "made_by": MADE_BY,
@@ -67,18 +70,18 @@ class Settings:
         return values
 
 
-def settings_path(output):
+def settings_path(output: str) -> str:
     """The file beside an output folder that tells how it was made."""
     return images_list_path(output).removesuffix("_images_paths.txt") + "_night.json"
 
 
-def night_name(name):
+def night_name(name: str) -> str:
     """The relative path of an image by night: `night` before the first `@`, so that all fields, and the class, stay."""
     before, at, fields = name.partition("@")
     return f"{before}night{at}{fields}"
 
 
-def build(settings, num_workers=0, batch_size=8):
+def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tuple[int, int, dict[str, str]]:
     """Makes what is missing of settings.output, and at the end its list of images.
 
     num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made,
@@ -128,13 +131,13 @@ class _Done:
 class _Chunks(torch.utils.data.Dataset):
     """To read item i is to make the images of chunk i; the item is what was done."""
 
-    def __init__(self, settings, names, maker, size):
+    def __init__(self, settings: Settings, names: ImageNames, maker: NightMaker, size: int):
         self.settings, self.names, self.maker, self.size = settings, names, maker, size
 
     def __len__(self):
         return -(-len(self.names) // self.size)
 
-    def __getitem__(self, chunk):
+    def __getitem__(self, chunk: int) -> _Done:
         done = _Done()
         try:
             for index in range(chunk * self.size, min((chunk + 1) * self.size, len(self.names))):
@@ -143,7 +146,7 @@ class _Chunks(torch.utils.data.Dataset):
             done.error = str(error)
         return done
 
-    def _make(self, name, done):
+    def _make(self, name: str, done: _Done) -> None:
         path = os.path.join(self.settings.output, night_name(name))
         if os.path.exists(path):
             done.there += 1
@@ -156,7 +159,7 @@ class _Chunks(torch.utils.data.Dataset):
         self._save(self.maker(name, image), path)
         done.made += 1
 
-    def _save(self, image, path):
+    def _save(self, image: np.ndarray, path: str) -> None:
         folder, base = os.path.split(path)
         temporary = os.path.join(folder, f".{base}.tmp")  # hidden: no walk takes it for an image
         try:
@@ -172,18 +175,18 @@ class _Chunks(torch.utils.data.Dataset):
             ) from error
 
 
-def _unchanged(item):
+def _unchanged(item: _Done) -> _Done:
     return item
 
 
-def _warn_of_small_window(source, name, beta):
+def _warn_of_small_window(source: str, name: str, beta: float) -> None:
     """Here, and not once in every worker."""
     with contextlib.suppress(ImageError):
         width, height = read_size(os.path.join(source, name))
         window(beta, height, width)
 
 
-def _refuse_nesting(source, output):
+def _refuse_nesting(source: str, output: str) -> None:
     inner, outer = os.path.realpath(output), os.path.realpath(source)
     if inner == outer:
         raise UserError(f"--source and --output are the same folder, {source}; give --output a new one")
@@ -193,7 +196,7 @@ def _refuse_nesting(source, output):
         )
 
 
-def _prepare_folder(output, stored):
+def _prepare_folder(output: str, stored: dict[str, Any]) -> None:
     """Makes the folder, and the settings file beside it, or checks that it was begun with the same settings. Raises
     UserError.
     """
@@ -211,7 +214,7 @@ def _prepare_folder(output, stored):
         json.dump(stored, file, indent=2)
 
 
-def _check_settings(output, path, stored):
+def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)

@@ -9,6 +9,7 @@ import torch
 
 from datasets.night.fourier import fda, window
 from datasets.night.target_images import names_digest
+from datasets.test_dataset import ImageFolder, TestDataset
 from model.normalization import to_float
 
 
@@ -21,7 +22,7 @@ class FDAImages(torch.utils.data.Dataset):
     depends on, as plain values.
     """
 
-    def __init__(self, images, targets, beta, seed):
+    def __init__(self, images: ImageFolder, targets: ImageFolder, beta: float, seed: int):
         self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
         self.folder, self.names, self.path, self.resize = images.folder, images.names, images.path, images.resize
         self.settings = {
@@ -34,7 +35,7 @@ class FDAImages(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.images)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None, str]:
         _, image, reason = self.images[index]
         if image is None:
             return index, None, reason
@@ -49,7 +50,7 @@ class FDAImages(torch.utils.data.Dataset):
         return index, (night * 255).round_().to(torch.uint8), ""
 
 
-def swap_amplitudes(test_set, queries, database, beta, seed):
+def swap_amplitudes(test_set: TestDataset, queries: bool, database: bool, beta: float, seed: int) -> None:
     """Wraps a TestDataset's queries, or its database, in FDAImages, each with the other's images as targets."""
     images = test_set.queries, test_set.database
     _, first, _ = images[0 if queries else 1][0]

@@ -8,6 +8,7 @@ and what changes in them is transformed back and added to the image. That equals
 import functools
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from model.layers import full_precision
 from support.errors import UserError
 
 
-def fda(source, target, beta):
+def fda(source: torch.Tensor, target: torch.Tensor, beta: float) -> torch.Tensor:
     """Images with the source's phase and content, and the low-frequency amplitude of the target.
 
     source: float (B, 3, H, W) in [0, 1]; target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if it is not of
@@ -28,7 +29,7 @@ def fda(source, target, beta):
 
 
 @functools.cache  # so that it warns once
-def window(beta, height, width):
+def window(beta: float, height: int, width: int) -> int:
     """b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b. Raises
     UserError when beta is outside [0, 0.5].
     """
@@ -42,20 +43,20 @@ def window(beta, height, width):
     return b
 
 
-def check_beta(beta):
+def check_beta(beta: float) -> None:
     """Raises UserError when beta is outside [0, 0.5]: no frequency is higher than half the pixels."""
     if not 0 <= beta <= 0.5:
         raise UserError(f"--fda_beta is {beta}, and must be from 0 to 0.5")
 
 
-def resize(images, size):
+def resize(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """float (B, 3, h, w) -> (B, 3, *size): bilinear, antialiased."""
     if images.shape[-2:] == torch.Size(size):
         return images
     return F.interpolate(images, tuple(size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def amplitudes(images, b):
+def amplitudes(images: torch.Tensor, b: int) -> torch.Tensor:
     """Amplitudes of the window's frequencies: float (B, 3, H, W) -> float (B, 3, rows, columns); columns below 0 mirror
     those above.
     """
@@ -63,7 +64,7 @@ def amplitudes(images, b):
         return _spectrum(_promoted(images), b).abs()
 
 
-def replace_amplitudes(images, new, b):
+def replace_amplitudes(images: torch.Tensor, new: torch.Tensor, b: int) -> torch.Tensor:
     """Images (B, 3, H, W) with the amplitudes `new` (as `amplitudes` gives them, of this size and b) and their own
     phase.
     """
@@ -80,11 +81,11 @@ def replace_amplitudes(images, new, b):
         return images.add(change, alpha=1 / (height * width)).clamp_(0, 1)
 
 
-def _promoted(images):
+def _promoted(images: torch.Tensor) -> torch.Tensor:
     return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
-def _spectrum(images, b):
+def _spectrum(images: torch.Tensor, b: int) -> torch.Tensor:
     """The 2-D DFT at the window's rows, and its columns from 0: complex (B, 3, rows, columns)."""
     height, width = images.shape[-2:]
     real, imaginary = (images @ _columns(width, b, images.dtype, images.device)).chunk(
@@ -95,7 +96,7 @@ def _spectrum(images, b):
     )
 
 
-def _phases(frequencies, pixels):
+def _phases(frequencies: torch.Tensor, pixels: int) -> torch.Tensor:
     """Angles (frequencies, pixels) of the DFT's waves, in float64: products are reduced as integers, so that no digit
     is lost.
     """
@@ -103,7 +104,7 @@ def _phases(frequencies, pixels):
 
 
 @functools.lru_cache(maxsize=64)
-def _rows(height, b, dtype, device):
+def _rows(height: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """exp(-i phase) of the rows |row| <= b: complex (rows, H)."""
     frequencies = torch.arange(height) if 2 * b + 1 > height else torch.arange(-b, b + 1)
     phases = _phases(frequencies, height)
@@ -111,14 +112,14 @@ def _rows(height, b, dtype, device):
 
 
 @functools.lru_cache(maxsize=64)
-def _columns(width, b, dtype, device):
+def _columns(width: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(cos, -sin) of the columns 0 to b, side by side: (W, 2 * columns)."""
     phases = _phases(torch.arange(min(b, width // 2) + 1), width).T
     return torch.cat([torch.cos(phases), -torch.sin(phases)], dim=1).to(dtype).to(device)
 
 
 @functools.lru_cache(maxsize=64)
-def _multiplicity(width, b, dtype, device):
+def _multiplicity(width: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """How often each column counts: 2 with its mirror image, 1 where it is its own (0 and half the width)."""
     columns = torch.arange(min(b, width // 2) + 1)
     return torch.where((columns == 0) | (2 * columns == width), 1, 2).to(dtype).to(device)

@@ -5,6 +5,7 @@ than all the rest of the night on a GPU. A counter-based hash has neither fault.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -17,12 +18,12 @@ _ROUNDS = (
 )  # Wellons' triple32: shifts and multipliers
 
 
-def sample_keys(count, generator=None):
+def sample_keys(count: int, generator: torch.Generator | None = None) -> torch.Tensor:
     """int32 (count, 2); generator: a CPU torch.Generator."""
     return torch.randint(-(2**31), 2**31, (count, 2), generator=generator).to(torch.int32)
 
 
-def gaussian_noise(keys, shape):
+def gaussian_noise(keys: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """Standard normal float32 (B, *shape). keys: int32 (B, 2), on the device of the result."""
     half = -(-math.prod(shape) // 2)
     uniform = _hash(keys, 2 * half).bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31)  # in (0, 1]
@@ -34,7 +35,7 @@ def gaussian_noise(keys, shape):
     return noise[:, : math.prod(shape)].reshape(len(keys), *shape)
 
 
-def _hash(keys, count):
+def _hash(keys: torch.Tensor, count: int) -> torch.Tensor:
     """32 random bits each: int32 (B, count). Products wrap around."""
     first, second = keys.unsqueeze(-1).unbind(1)  # (B, 1) each
     bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first

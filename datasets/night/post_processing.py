@@ -38,7 +38,7 @@ class PostProcessing:
     darkened already.
     """
 
-    def __init__(self, after_fda=False):
+    def __init__(self, after_fda: bool = False):
         # of brightness, saturation, blue and contrast
         self.ranges = (
             ((0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1))
@@ -46,7 +46,7 @@ class PostProcessing:
             else ((0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2))
         )
 
-    def sample_parameters(self, batch_size, generator=None):
+    def sample_parameters(self, batch_size: int, generator: torch.Generator | None = None) -> PostProcessParameters:
         """PostProcessParameters of a batch, whatever the images' size; generator: a CPU torch.Generator."""
         low, high = torch.tensor(self.ranges).unsqueeze(-1).unbind(1)
         factors = low + (high - low) * torch.rand(len(self.ranges), batch_size, generator=generator)
@@ -55,7 +55,7 @@ class PostProcessing:
         circles[..., 2].mul_(1 / 3 - 1 / 5).add_(1 / 5)
         return PostProcessParameters(*factors, circles, sample_keys(batch_size, generator))
 
-    def apply(self, images, parameters):
+    def apply(self, images: torch.Tensor, parameters: PostProcessParameters) -> torch.Tensor:
         """images: float (B, 3, H, W) in [0, 1] -> the same by night; the input is left as it is."""
         with full_precision(images.device.type):
             *factors, circles, keys = (values.to(images.device) for values in parameters)
@@ -63,13 +63,17 @@ class PostProcessing:
             images.mul_(_light(circles.to(images.dtype), *images.shape[-2:]))
             return images.add_(gaussian_noise(keys, images.shape[1:]), alpha=NOISE_DEVIATION).clamp_(0, 1)
 
-    def __call__(self, images, generator=None, share=None):
+    def __call__(
+        self, images: torch.Tensor, generator: torch.Generator | None = None, share: Share | None = None
+    ) -> torch.Tensor:
         """As post_process; share: the datasets.schedule.Share of a batch that the images are (default: a whole batch)."""
         share = share or Share.whole(len(images))
         return self.apply(images, share.of(self.sample_parameters(share.count, generator)))
 
 
-def post_process(images, generator=None, after_fda=False):
+def post_process(
+    images: torch.Tensor, generator: torch.Generator | None = None, after_fda: bool = False
+) -> torch.Tensor:
     """Makes night of day: brightness, saturation, blue, contrast, a black gradient, a darkening mask with circles of
     light, noise.
 
@@ -79,7 +83,9 @@ def post_process(images, generator=None, after_fda=False):
     return PostProcessing(after_fda)(images, generator)
 
 
-def _change_colors(images, brightness, saturation, blue, contrast):
+def _change_colors(
+    images: torch.Tensor, brightness: torch.Tensor, saturation: torch.Tensor, blue: torch.Tensor, contrast: torch.Tensor
+) -> torch.Tensor:
     """A new (B, 3, H, W) with the four factors (B,) applied in this order; 0 is black, and colours are clipped to [0,
     1].
     """
@@ -94,14 +100,14 @@ def _change_colors(images, brightness, saturation, blue, contrast):
     return output.mul_(contrast.view(-1, 1, 1, 1)).add_(((1 - contrast) * mean).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def _light(circles, height, width):
+def _light(circles: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """What the gradient and the mask leave of the light: (B, 1, H, W) in (0, 1]."""
     opacity = _mask(circles, height, width).mul_(MASK_OPACITY)
     sky = torch.linspace(SKY_OPACITY, 0, height, dtype=circles.dtype, device=circles.device)
     return ((1 - opacity) * (1 - sky).unsqueeze(1)).unsqueeze(1)
 
 
-def _mask(circles, height, width):
+def _mask(circles: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """1 outside all circles, 0 inside, blurred; the image is mirrored at its edges: (B, H, W).
 
     Drawn on _CELLS rows of square cells with soft edges a cell wide; blur and enlargement are one product of matrices a
@@ -122,7 +128,7 @@ def _mask(circles, height, width):
 
 
 @functools.lru_cache(maxsize=64)
-def _blur(pixels, cells, extent, dtype, device):
+def _blur(pixels: int, cells: int, extent: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian, with
     mirrored edges.
     """

@@ -4,18 +4,21 @@ import logging
 
 import numpy as np
 
-from datasets.groups import open_groups
+from datasets.groups import Groups, open_groups
+from datasets.image_names import ImageNames
 from support.errors import UserError
 
 
-def num_day_rows(batch_size):
+def num_day_rows(batch_size: int) -> int:
     """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is
     the day's.
     """
     return (batch_size + 1) // 2
 
 
-def open_pseudo_targets(folder, train_groups, groups_num, M, alpha, N, L):
+def open_pseudo_targets(
+    folder: str | None, train_groups: Groups, groups_num: int, M: int, alpha: int, N: int, L: int
+) -> "PseudoTargets | None":
     """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class;
     None for None.
     """
@@ -32,7 +35,7 @@ class PseudoTargets:
     that is trained has no image by night.
     """
 
-    def __init__(self, folder, groups, train_groups, groups_num):
+    def __init__(self, folder: str, groups: Groups, train_groups: Groups, groups_num: int):
         self.folder, self.groups = folder, groups
         ids = [groups.class_ids(group) for group in range(groups.num_groups)]
         # of every class by night: its group and its row there
@@ -61,16 +64,16 @@ class PseudoTargets:
         )
 
     @property
-    def names(self):
+    def names(self) -> ImageNames:
         """ImageNames of all images in the folder."""
         return self.groups.names
 
-    def place(self, group, class_row):
+    def place(self, group: int, class_row: int) -> tuple[int, int]:
         """Where a class of the training set is in `self.groups`: (group, row)."""
         return tuple(self._places[group][class_row].tolist())
 
 
-def _find_rows(wanted, rows):
+def _find_rows(wanted: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """For each row of `wanted` (n, 3) its index in `rows` (m, 3), which are distinct, or -1: int64 (n,)."""
     _, number = np.unique(np.concatenate([rows, wanted]), axis=0, return_inverse=True)
     number = number.ravel()

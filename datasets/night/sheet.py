@@ -8,11 +8,20 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.images import ImageError, open_rgb, to_array
 from datasets.names import list_images
 from datasets.night.maker import NightMaker
+from datasets.night.target_images import TargetImages
 from support.errors import UserError
 from support.files import replacing
 
 
-def write_sheet(path, source, targets, beta=0.01, seed=0, rows=6, pixels=256):
+def write_sheet(
+    path: str,
+    source: str,
+    targets: TargetImages | None,
+    beta: float = 0.01,
+    seed: int = 0,
+    rows: int = 6,
+    pixels: int = 256,
+) -> None:
     """Draws `rows` images of the folder `source`, evenly spaced in its list, a row each, at most `pixels` a side;
     without targets (a TargetImages) by day and with PP alone. They are made at their own size. path: .jpg or .png.
     Raises UserError.
@@ -50,7 +59,7 @@ def write_sheet(path, source, targets, beta=0.01, seed=0, rows=6, pixels=256):
         sheet.save(temporary, "PNG" if path.lower().endswith(".png") else "JPEG", quality=90)
 
 
-def _row(source, name, makers, pixels):
+def _row(source: str, name: str, makers: dict[str, NightMaker], pixels: int) -> list[Image.Image]:
     """By day, by each maker, and the target, if they have one: PIL images of at most `pixels` a side."""
     try:
         day = to_array(open_rgb(os.path.join(source, name)))

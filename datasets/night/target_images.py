@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 
+import numpy as np
 from PIL import Image
 
 from datasets.images import MIN_SIDE, ImageError, open_rgb, to_array
 from datasets.names import list_images
 
 
-def names_digest(names):
+def names_digest(names: Iterable[str]) -> str:
     """SHA-256 over image names, in their order."""
     digest = hashlib.sha256()
     for name in names:
@@ -22,17 +24,17 @@ class TargetImages:
     has none.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         self.folder, self.names = folder, list_images(folder)
 
     def __len__(self):
         return len(self.names)
 
-    def index(self, draw):
+    def index(self, draw: float) -> int:
         """The image that a uniform number in [0, 1) picks."""
         return min(int(draw * len(self)), len(self) - 1)
 
-    def read(self, index, size, unreadable=None):
+    def read(self, index: int, size: tuple[int, int], unreadable: list[tuple[str, str]] | None = None) -> np.ndarray:
         """Image `index`, or the next that can be read, as uint8 (H, W, 3) resized to `size` (width, height).
 
         unreadable: a list that gets (path, reason) of the images skipped. Raises ImageError when none can be read.

@@ -3,14 +3,17 @@
 import argparse
 import collections
 import os
+from collections.abc import Iterator
+
+import numpy as np
 
 from datasets.prepare.areas import BUFFER_REASON, FOLDERS, assign_folders
-from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, build
+from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, Built, build
 from datasets.prepare.exif import read_photos, refuse_swapped
 from datasets.prepare.images import METHODS, Writing
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import parse_zone, place_photos
-from datasets.prepare.records import Rejected
+from datasets.prepare.records import Photo, Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
 from support.workers import explaining_lost_workers
@@ -18,7 +21,7 @@ from support.workers import explaining_lost_workers
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.prepare",
         allow_abbrev=False,
@@ -174,7 +177,7 @@ def make_parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
@@ -185,7 +188,7 @@ def main(argv=None):
         print(line)
 
 
-def prepare(args):
+def prepare(args: argparse.Namespace) -> list[str]:
     """Makes the data set; returns the lines of its report. Raises UserError."""
     photos, rejected, notes = _read(args)
     photos, doubles = _without_doubles(photos, args.require_heading)
@@ -209,7 +212,7 @@ def prepare(args):
     return [*notes, *_report(args, photos, zone, built)]
 
 
-def _read(args):
+def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[str]]:
     """([Photo], [Rejected], notes) of the source that was named."""
     if args.photos:
         photos, rejected = read_photos(args.photos, args.num_workers)
@@ -229,7 +232,7 @@ def _read(args):
     return table.photos, table.rejected, notes
 
 
-def _without_doubles(photos, require_heading):
+def _without_doubles(photos: list[Photo], require_heading: bool) -> tuple[list[Photo], list[Rejected]]:
     """(photos that are to be used, [Rejected]): no file twice, and none without a heading if that is required."""
     kept, rejected, seen = [], [], {}
     for photo in photos:
@@ -243,7 +246,9 @@ def _without_doubles(photos, require_heading):
     return kept, rejected
 
 
-def _split(args, photos, points):
+def _split(
+    args: argparse.Namespace, photos: list[Photo], points: np.ndarray
+) -> tuple[list[Photo], np.ndarray, list[str], list[Rejected]]:
     """(photos, points, their folders, [Rejected]): those between two areas are left out."""
     if args.all_to:
         return photos, points, [args.all_to] * len(photos), []
@@ -266,7 +271,7 @@ def _split(args, photos, points):
     return [photos[index] for index in inside], points[inside], [folders[index] for index in inside], between
 
 
-def _report(args, photos, zone, built):
+def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str], built: Built) -> Iterator[str]:
     yield f"{len(photos)} photos in UTM zone {zone[0]}{zone[1]}; {built.made} images made, {built.there} were there"
     yield from (
         f"{count:8d} images in {os.path.join(args.output, folder)}"
@@ -289,14 +294,14 @@ def _report(args, photos, zone, built):
         yield f"{built.panoramic} photos of 2:1 may be panoramas; --panoramas cuts them"
 
 
-def _reasons(rejected):
+def _reasons(rejected: list[Rejected]) -> Iterator[str]:
     """What was left out, counted by its reasons, each with its first example."""
     examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
     for reason, count in collections.Counter(record.reason for record in rejected).most_common():
         yield f"{count} for {reason} (first {examples[reason]})"
 
 
-def _check(args):
+def _check(args: argparse.Namespace) -> None:
     for name, low, high in (
         ("resize", 32, 10**5),
         ("crop_size", 32, 10**4),

@@ -2,6 +2,8 @@
 queries.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.neighbors import KDTree
 
@@ -12,7 +14,7 @@ FOLDERS = ("train", "val/database", "val/queries", "test/database", "test/querie
 BUFFER_REASON = "a place between two parts, whose photos would overlap (--buffer)"
 
 
-def split_areas(points, shares, buffer):
+def split_areas(points: np.ndarray, shares: Sequence[float], buffer: float) -> np.ndarray:
     """The area of each point: int64 (n,), an index into shares or BUFFER.
 
     points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer:
@@ -40,14 +42,14 @@ def split_areas(points, shares, buffer):
     return areas
 
 
-def _longest_direction(points):
+def _longest_direction(points: np.ndarray) -> np.ndarray:
     """The unit vector of the points' first principal component, pointing north or, else, east."""
     _, vectors = np.linalg.eigh(np.cov(points.T) if len(points) > 1 else np.eye(2))
     east, north = vectors[:, -1]
     return vectors[:, -1] * (-1 if (round(north, 9), east) < (0, 0) else 1)
 
 
-def choose_queries(points, times, share, radius, seed):
+def choose_queries(points: np.ndarray, times: Sequence[str], share: float, radius: float, seed: int) -> np.ndarray:
     """Which of an area's photos are queries: bool (n,); the others are its database.
 
     points: float64 (n, 2), metres; times: digits of YYYYMMDDhhmmss, "" where unknown; share: of the photos, that are to
@@ -77,7 +79,15 @@ def choose_queries(points, times, share, radius, seed):
     return queries
 
 
-def assign_folders(points, times, shares, buffer, query_share, radius, seed):
+def assign_folders(
+    points: np.ndarray,
+    times: Sequence[str],
+    shares: dict[str, float],
+    buffer: float,
+    query_share: float,
+    radius: float,
+    seed: int,
+) -> list[str | None]:
     """The folder of each photo, by areas: a list, of FOLDERS, None in a buffer.
 
     shares: {"train": ..., "val": ..., "test": ...}, of which some may be 0; the rest as of split_areas and

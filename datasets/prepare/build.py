@@ -8,12 +8,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from datasets.names import write_images_list
-from datasets.prepare.images import PhotoImages
-from datasets.prepare.records import Rejected
+from datasets.prepare.images import PhotoImages, Writing
+from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
 from support.files import read_object, replacing
 from support.locks import FileLock
@@ -37,7 +40,17 @@ class Built:
     panoramic: int = 0
 
 
-def build(photos, points, zone, folders, rejected, output, writing, settings, num_workers=0):
+def build(
+    photos: list[Photo],
+    points: np.ndarray,
+    zone: tuple[int, str],
+    folders: list[str],
+    rejected: list[Rejected],
+    output: str,
+    writing: Writing,
+    settings: dict[str, Any],
+    num_workers: int = 0,
+) -> Built:
     """Makes the data set; returns what was Built.
 
     photos: [Photo]; points: float64 (n, 2), metres of zone (number, letter); folders: of each photo, below output;
@@ -65,7 +78,7 @@ def build(photos, points, zone, folders, rejected, output, writing, settings, nu
     return built
 
 
-def _write_images(dataset, num_workers):
+def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dict[str, str]], Built]:
     """({folder: {name: source}}, Built) of what lies below dataset.building then."""
     images, built = collections.defaultdict(dict), Built({}, [])
     loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
@@ -82,7 +95,7 @@ def _write_images(dataset, num_workers):
     return images, built
 
 
-def _finished(output, stored):
+def _finished(output: str, stored: dict[str, Any]) -> Built | None:
     """What was Built by an earlier run of the same settings, None if there is none. Raises UserError on anything else
     in its place.
     """
@@ -106,7 +119,7 @@ def _finished(output, stored):
     return Built(counts, rejected, there=sum(counts.values()))
 
 
-def _begin(building, stored):
+def _begin(building: str, stored: dict[str, Any]) -> None:
     """Makes the unfinished folder, or checks that it was begun with the same settings."""
     found = _read_settings(building)
     if found is not None:
@@ -116,7 +129,9 @@ def _begin(building, stored):
     _write_settings(building, stored)
 
 
-def _finish(building, output, images, built, stored):
+def _finish(
+    building: str, output: str, images: dict[str, dict[str, str]], built: Built, stored: dict[str, Any]
+) -> None:
     if not built.counts or not all(built.counts.values()):
         empty = [folder for folder, count in built.counts.items() if not count]
         shutil.rmtree(building)  # nothing to go on with
@@ -145,7 +160,7 @@ def _finish(building, output, images, built, stored):
         raise UserError(f"{building} is complete and cannot be renamed to {output}: {error.strerror}") from error
 
 
-def write_csv(path, header, rows):
+def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     """A CSV file, beside and renamed."""
     with (
         replacing(path) as temporary,
@@ -156,7 +171,7 @@ def write_csv(path, header, rows):
         writer.writerows(rows)
 
 
-def _read_settings(folder):
+def _read_settings(folder: str) -> dict[str, Any] | None:
     """The settings of a folder that was made here, None of any other."""
     try:
         found = read_object(os.path.join(folder, SETTINGS_FILE))
@@ -167,12 +182,12 @@ def _read_settings(folder):
     return found if found.get("made_by") == MADE_BY else None
 
 
-def _write_settings(folder, stored):
+def _write_settings(folder: str, stored: dict[str, Any]) -> None:
     with replacing(os.path.join(folder, SETTINGS_FILE)) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(stored, file, indent=1)
 
 
-def _compare(place, found, stored, remedy):
+def _compare(place: str, found: dict[str, Any], stored: dict[str, Any], remedy: str) -> None:
     differing = [key for key in dict.fromkeys([*stored, *found]) if found.get(key) != stored.get(key)]
     if differing == ["photos"]:
         raise UserError(f"{place} was made of other photos: some have been added, changed or removed since; {remedy}")
@@ -184,7 +199,7 @@ def _compare(place, found, stored, remedy):
         )
 
 
-def _digest(photos):
+def _digest(photos: list[Photo]) -> str:
     """Of all that is known of the photos, and of their files' sizes and times."""
     value = hashlib.sha256()
     for photo in photos:
@@ -198,7 +213,7 @@ def _digest(photos):
 
 
 @contextlib.contextmanager
-def _alone(building):
+def _alone(building: str) -> Iterator[None]:
     """One process at a time makes a data set."""
     lock = FileLock(building + ".lock")
     try:
@@ -213,5 +228,5 @@ def _alone(building):
         lock.release(remove=True)
 
 
-def _unchanged(item):
+def _unchanged(item: object) -> object:
     return item

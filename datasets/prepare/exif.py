@@ -6,6 +6,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Iterator, Sequence
 
 import torch
 from PIL import ExifTags, Image
@@ -39,7 +40,7 @@ _COMPARED, _SAME = (
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 
-def read_exif(path, key=None, source=None):
+def read_exif(path: str, key: str | None = None, source: str | None = None) -> Photo:
     """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a
     panorama, its GPano:PoseHeadingDegrees first. Raises Unusable without a usable position.
     """
@@ -71,7 +72,7 @@ def read_exif(path, key=None, source=None):
 
 
 @contextlib.contextmanager
-def open_header(path):
+def open_header(path: str) -> Iterator[Image.Image]:
     """The PIL image of a photo, of which only the header is read yet. Raises whatever Pillow does."""
     register_heif()
     with (
@@ -81,7 +82,7 @@ def open_header(path):
         yield image
 
 
-def _position(gps):
+def _position(gps: dict) -> list[float]:
     if _GPS.GPSLatitude not in gps or _GPS.GPSLongitude not in gps:
         raise Unusable("no GPS position in its EXIF", "an altitude alone" if _GPS.GPSAltitude in gps else "")
     try:
@@ -96,7 +97,7 @@ def _position(gps):
     return values
 
 
-def _degrees(triple, reference):
+def _degrees(triple: Sequence, reference: str | bytes) -> float:
     degrees, minutes, seconds = (float(value) for value in triple)
     hemisphere = (
         (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
@@ -106,7 +107,7 @@ def _degrees(triple, reference):
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
 
 
-def _heading(gps, xmp):
+def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
     """(degrees or None, whether of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
@@ -118,7 +119,7 @@ def _heading(gps, xmp):
     return None, False
 
 
-def _time(gps, details, exif):
+def _time(gps: dict, details: dict, exif: Image.Exif) -> str:
     """When the photo was taken, in its own time zone; GPS's time is UTC, and comes last."""
     for text in (details.get(_BASE.DateTimeOriginal), exif.get(_BASE.DateTime), gps.get(_GPS.GPSDateStamp)):
         with contextlib.suppress(ValueError, ArithmeticError):
@@ -130,13 +131,13 @@ def _time(gps, details, exif):
 class ExifPhotos(torch.utils.data.Dataset):
     """Item i is the Photo of file i, or what it is Rejected for. files: [(path, key)]."""
 
-    def __init__(self, files):
+    def __init__(self, files: list[tuple[str, str]]):
         self.files = files
 
     def __len__(self):
         return len(self.files)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Photo | Rejected:
         path, key = self.files[index]
         try:
             return read_exif(path, key, path)
@@ -144,7 +145,7 @@ class ExifPhotos(torch.utils.data.Dataset):
             return Rejected(path, path, error.reason, error.detail)
 
 
-def read_photos(paths, num_workers=0):
+def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo], list[Rejected]]:
     """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a
     path that is not there.
     """
@@ -159,7 +160,7 @@ def read_photos(paths, num_workers=0):
     return photos, rejected
 
 
-def refuse_swapped(photos):
+def refuse_swapped(photos: list[Photo]) -> None:
     """Raises UserError if a table's positions are those of its photos' EXIF with latitude and longitude swapped.
 
     A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which
@@ -182,7 +183,7 @@ def refuse_swapped(photos):
 
 
 @functools.cache
-def register_heif():
+def register_heif() -> None:
     """Lets Pillow open all its formats, and HEIC where the package pillow-heif is installed."""
     Image.init()
     with contextlib.suppress(ImportError):
@@ -191,5 +192,5 @@ def register_heif():
         pillow_heif.register_heif_opener()
 
 
-def _unchanged(item):
+def _unchanged(item: Photo | Rejected) -> Photo | Rejected:
     return item

@@ -6,16 +6,19 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side
 from datasets.names import format_name
 from datasets.prepare.exif import PHONE_EXTENSIONS, open_header
 from datasets.prepare.panoramas import Crops, looks_panoramic
-from datasets.prepare.records import Rejected
+from datasets.prepare.records import Photo, Rejected
 from datasets.walk import IMAGE_EXTENSIONS
 
 METHODS = ("copy", "link", "hardlink")
@@ -50,14 +53,22 @@ class Done:
 class PhotoImages(torch.utils.data.Dataset):
     """To read item i is to make what is missing of the images of photo i; the item is what was Done."""
 
-    def __init__(self, photos, points, zone, folders, building, writing):
+    def __init__(
+        self,
+        photos: list[Photo],
+        points: np.ndarray,
+        zone: tuple[int, str],
+        folders: list[str],
+        building: str,
+        writing: Writing,
+    ):
         self.photos, self.points, self.zone, self.folders = photos, points, zone, folders
         self.building, self.writing = building, writing
 
     def __len__(self):
         return len(self.photos)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Done:
         photo, done = self.photos[index], Done()
         try:
             size = _size(photo.path)
@@ -75,7 +86,7 @@ class PhotoImages(torch.utils.data.Dataset):
             )
         return done
 
-    def _cut(self, index, done):
+    def _cut(self, index: int, done: Done) -> None:
         photo, crops = self.photos[index], self.writing.crops
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         names = [
@@ -89,7 +100,7 @@ class PhotoImages(torch.utils.data.Dataset):
                     done.made += 1
         done.names = [self._relative(index, path) for path in names]
 
-    def _copy(self, index, done):
+    def _copy(self, index: int, done: Done) -> None:
         photo, method, resize, square = (
             self.photos[index],
             self.writing.method,
@@ -121,7 +132,7 @@ class PhotoImages(torch.utils.data.Dataset):
             done.made = 1
         done.names = [self._relative(index, path)]
 
-    def _name(self, index, heading, extension, tile=""):
+    def _name(self, index: int, heading: float | None, extension: str, tile: str = "") -> str:
         """The path of an image. The key's digest makes photos of one place, time and file name differ; folders are a
         hundredth of a degree of latitude high, as SF-XL's.
         """
@@ -145,21 +156,21 @@ class PhotoImages(torch.utils.data.Dataset):
         )
         return os.path.join(self.building, self.folders[index], f"{photo.latitude:.2f}", name)
 
-    def _relative(self, index, path):
+    def _relative(self, index: int, path: str) -> str:
         return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
 
 
-def _size(path):
+def _size(path: str) -> tuple[int, int]:
     """(width, height) of a photo once it is upright. Raises ImageError."""
     return _phone_photo(path, lambda image: image.size) if path.lower().endswith(PHONE_EXTENSIONS) else read_size(path)
 
 
-def _open(path):
+def _open(path: str) -> Image.Image:
     """As datasets.images.open_rgb, for what phones write too."""
     return _phone_photo(path, open_rgb) if path.lower().endswith(PHONE_EXTENSIONS) else open_rgb(path, MIN_SIDE)
 
 
-def _phone_photo(path, use):
+def _phone_photo(path: str, use: Callable[[Image.Image], Any]) -> Any:
     """use(PIL image) of a photo in HEIC or AVIF, which Pillow tells upright. Raises ImageError."""
     try:
         with open_header(path) as image:
@@ -175,7 +186,7 @@ def _phone_photo(path, use):
         raise ImageError(f"{type(error).__name__}: {error}") from error
 
 
-def _put(path, write):
+def _put(path: str, write: Callable[[str], object]) -> None:
     """write(temporary), renamed to path."""
     folder, base = os.path.split(path)
     os.makedirs(folder, exist_ok=True)

@@ -7,6 +7,7 @@ spheres of 2:1.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,12 @@ class Crops:
     fov: float = 60.0
     pitch: float = 0.0
 
-    def is_panorama(self, size):
+    def is_panorama(self, size: tuple[int, int]) -> bool:
         """Whether an image of (width, height) can be cut: 2:1, and for sf_xl 6.5:1 too."""
         ratios = (_SPHERE, _STRIP) if self.kind == "sf_xl" else (_SPHERE,)
         return any(abs(size[0] / size[1] / ratio - 1) < _TOLERANCE for ratio in ratios)
 
-    def cut(self, panorama, panorama_heading):
+    def cut(self, panorama: Image.Image, panorama_heading: float | None) -> Iterator[Image.Image]:
         """Yields an RGB PIL image a heading. panorama: an RGB PIL image; panorama_heading: of its centre, degrees, or
         None (as 0).
         """
@@ -48,17 +49,17 @@ class Crops:
         else:
             yield from _perspective_crops(panorama, self._left_edges(panorama_heading), self.size, self.fov, self.pitch)
 
-    def _left_edges(self, panorama_heading):
+    def _left_edges(self, panorama_heading: float | None) -> list[float]:
         """Where in the panorama each crop's heading is: shares of its width, in [0, 1)."""
         return [(heading - (panorama_heading or 0) + 180) % 360 / 360 for heading in self.headings]
 
 
-def looks_panoramic(size):
+def looks_panoramic(size: tuple[int, int]) -> bool:
     """Whether an image of (width, height) has the shape of a whole sphere."""
     return abs(size[0] / size[1] / _SPHERE - 1) < _TOLERANCE
 
 
-def _sf_xl_crops(panorama, left_edges, size):
+def _sf_xl_crops(panorama: Image.Image, left_edges: list[float], size: int) -> Iterator[Image.Image]:
     """Squares of SF_XL_FOV x SF_XL_FOV around the horizon, equirectangular as the panorama, resized with antialiasing."""
     width, height = panorama.size
     side = width * SF_XL_FOV / 360
@@ -69,7 +70,9 @@ def _sf_xl_crops(panorama, left_edges, size):
         yield extended.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
-def _perspective_crops(panorama, left_edges, size, fov, pitch):
+def _perspective_crops(
+    panorama: Image.Image, left_edges: list[float], size: int, fov: float, pitch: float
+) -> Iterator[Image.Image]:
     """Gnomonic projections, sampled bilinearly at twice the size and halved; the panorama is first brought to that
     resolution, so that nothing aliases.
     """
@@ -93,7 +96,7 @@ def _perspective_crops(panorama, left_edges, size, fov, pitch):
         yield Image.fromarray(crop[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
 
 
-def _rays(size, focal, pitch):
+def _rays(size: int, focal: float, pitch: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Azimuth from the crop's centre and elevation, radians, of the pixels of a square perspective image: float64
     (size, size) each.
     """
@@ -104,7 +107,7 @@ def _rays(size, focal, pitch):
     return torch.atan2(right, forward), torch.atan2(up, torch.hypot(right, forward))
 
 
-def _extended(panorama, columns):
+def _extended(panorama: Image.Image, columns: int) -> Image.Image:
     """The panorama followed by its first columns, so that no crop ends at its right edge."""
     extended = Image.new("RGB", (panorama.width + columns, panorama.height))
     extended.paste(panorama, (0, 0))

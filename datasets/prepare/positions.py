@@ -3,11 +3,12 @@
 import collections
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import utm
 
-from datasets.prepare.records import Rejected, Unusable
+from datasets.prepare.records import Photo, Rejected, Unusable
 from support.errors import UserError
 
 _NULL_ISLAND = 1e-6  # degrees, a tenth of a metre: what devices without a fix write
@@ -17,7 +18,7 @@ MAX_FROM_MERIDIAN = (
 )
 
 
-def check_degrees(latitude, longitude):
+def check_degrees(latitude: float, longitude: float) -> None:
     """Raises Unusable unless latitude and longitude are a position that UTM can hold."""
     place = f"latitude {latitude:g}, longitude {longitude:g}"
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
@@ -32,14 +33,14 @@ def check_degrees(latitude, longitude):
         raise Unusable("a latitude beyond UTM's 80 S to 84 N", place)
 
 
-def seem_swapped(latitudes, longitudes):
+def seem_swapped(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
     """Which positions are far from the set's median, and near to it once latitude and longitude are swapped: bool (n,)."""
     latitude, longitude = np.median(latitudes), np.median(longitudes)
     far = np.maximum(abs(latitudes - latitude), abs(longitudes - longitude)) > _NEAR
     return far & (np.maximum(abs(longitudes - latitude), abs(latitudes - longitude)) <= _NEAR)
 
 
-def parse_zone(text):
+def parse_zone(text: str) -> tuple[int, str]:
     """(number, letter) of "33U". Raises UserError."""
     match = re.fullmatch(r"(\d{1,2})([C-HJ-NP-X])", text.strip().upper())
     if not match or not 1 <= int(match.group(1)) <= 60:
@@ -47,7 +48,7 @@ def parse_zone(text):
     return int(match.group(1)), match.group(2)
 
 
-def choose_zone(latitudes, longitudes):
+def choose_zone(latitudes: np.ndarray, longitudes: np.ndarray) -> tuple[int, str]:
     """The UTM zone, (number, letter), that most positions lie in."""
     zones = collections.Counter(
         (utm.latlon_to_zone_number(latitude, longitude), utm.latitude_to_zone_letter(latitude))
@@ -56,12 +57,12 @@ def choose_zone(latitudes, longitudes):
     return max(sorted(zones), key=zones.get)
 
 
-def degrees_from_meridian(longitudes, zone_number):
+def degrees_from_meridian(longitudes: np.ndarray, zone_number: int) -> np.ndarray:
     """How far each longitude is from the zone's central meridian, the shorter way round: float64 (n,)."""
     return abs((longitudes - (zone_number * 6 - 183) + 180) % 360 - 180)
 
 
-def project(latitudes, longitudes, zone):
+def project(latitudes: np.ndarray, longitudes: np.ndarray, zone: tuple[int, str]) -> np.ndarray:
     """UTM east and north, in metres of the one zone: float64 (n, 2). Positions of other zones and hemispheres continue
     it.
     """
@@ -69,7 +70,9 @@ def project(latitudes, longitudes, zone):
     return np.stack([east, north], axis=1)
 
 
-def place_photos(photos, zone=None):
+def place_photos(
+    photos: list[Photo], zone: tuple[int, str] | None = None
+) -> tuple[list[Photo], np.ndarray, tuple[int, str], list[Rejected]]:
     """Positions in metres of one UTM zone: (photos that have one, their points, (zone number, letter), [Rejected]).
 
     photos: [Photo], with degrees that check_degrees lets pass; zone: as of parse_zone, None for the one that most lie
@@ -78,7 +81,7 @@ def place_photos(photos, zone=None):
     """
     rejected = []
 
-    def leave_out(which, reason, describe):
+    def leave_out(which: np.ndarray, reason: str, describe: Callable[[Photo], str]) -> list[Photo]:
         pairs = list(zip(photos, which.tolist(), strict=True))
         rejected.extend(Rejected(photo.source, photo.path, reason, describe(photo)) for photo, out in pairs if out)
         return [photo for photo, out in pairs if not out]
@@ -104,5 +107,5 @@ def place_photos(photos, zone=None):
     return photos, project(*_degrees(photos), zone), zone, rejected
 
 
-def _degrees(photos):
+def _degrees(photos: list[Photo]) -> tuple[np.ndarray, np.ndarray]:
     return (np.array([photo.latitude for photo in photos]), np.array([photo.longitude for photo in photos]))

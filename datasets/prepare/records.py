@@ -45,12 +45,12 @@ class Rejected:
 class Unusable(Exception):
     """Why a row cannot be used: (reason, detail) as of Rejected."""
 
-    def __init__(self, reason, detail=""):
+    def __init__(self, reason: str, detail: str = ""):
         super().__init__(f"{reason} ({detail})" if detail else reason)
         self.reason, self.detail = reason, detail
 
 
-def parse_number(text):
+def parse_number(text: object) -> float:
     """The number in a field of a table, in degrees: decimals with a point or a comma (55,70), with a hemisphere (122.4
     W), or degrees, minutes and seconds as exiftool writes them. Raises ValueError on anything else.
     """
@@ -67,7 +67,7 @@ def parse_number(text):
     return -value if hemisphere.upper() in ("S", "W") and hemisphere else value
 
 
-def parse_heading(text):
+def parse_heading(text: object) -> float | None:
     """Degrees in [0, 360), None for an empty field. Raises Unusable."""
     if text is None or not str(text).strip():
         return None
@@ -80,7 +80,7 @@ def parse_heading(text):
     return value % 360
 
 
-def parse_time(text):
+def parse_time(text: object) -> str:
     """The digits of YYYYMMDDhhmmss that a field of a table gives, "" for an empty field. Raises ValueError on what is
     no time.
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from typing import Any
 
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time
@@ -58,12 +59,12 @@ class Table:
     folder.
     """
 
-    def __init__(self, path, columns, images_folder=None):
+    def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
         self.path, self.columns = path, columns
         self.images_folder = os.path.dirname(path) if images_folder is None else images_folder
         self.photos, self.rejected, self.odd_times = [], [], []
 
-    def read_csv(self):
+    def read_csv(self) -> None:
         """Raises UserError when the file cannot be read, is empty or lacks a column."""
         encoding = _encoding(self.path)
         csv.field_size_limit(_BLOCK)
@@ -86,7 +87,7 @@ class Table:
         if not self.photos and not self.rejected:
             raise UserError(f"{self.path} has no rows below its header")
 
-    def read_geojson(self):
+    def read_geojson(self) -> None:
         """Raises UserError when the file cannot be read, or is no FeatureCollection."""
         try:
             with open(self.path, encoding="utf-8-sig") as file:
@@ -125,7 +126,7 @@ class Table:
             values["longitude"], values["latitude"] = point[:2] if is_point else ("", "")
             self._add(f"feature {number}", values)
 
-    def _find(self, names, kind):
+    def _find(self, names: list, kind: str) -> dict[str, int]:
         """{field: index of its column}; a required one that is missing is a UserError."""
         if not any(str(name).strip() for name in names):
             raise UserError(
@@ -155,10 +156,10 @@ class Table:
                 )
         return fields
 
-    def _delimiter(self, line):
+    def _delimiter(self, line: str) -> str:
         """The delimiter that finds most of the columns in the first line, or else splits it most often."""
 
-        def score(delimiter):
+        def score(delimiter: str) -> tuple[int, int]:
             header = next(csv.reader([line], delimiter=delimiter), [])
             try:
                 return len(self._find(header, "csv")), len(header)
@@ -167,7 +168,7 @@ class Table:
 
         return max(_DELIMITERS, key=score)
 
-    def _add(self, place, values, too_long=False):
+    def _add(self, place: str, values: dict[str, Any], too_long: bool = False) -> None:
         source, key = (
             f"{os.path.basename(self.path)} {place}",
             str(values.get("path") if values.get("path") is not None else "").strip(),
@@ -189,7 +190,7 @@ class Table:
             self.odd_times.append(f"{source}: {values['time']!r}")
         self.photos.append(Photo(path, key, source, latitude, longitude, heading, time))
 
-    def _find_file(self, key):
+    def _find_file(self, key: str) -> str:
         """A key without an extension is tried with those of images: Mapillary's are bare numbers."""
         if not key:
             raise Unusable("no path")
@@ -202,7 +203,7 @@ class Table:
         raise Unusable("no such file", path)
 
 
-def _coordinate(values, field):
+def _coordinate(values: dict[str, Any], field: str) -> float:
     text = values.get(field)
     if text is None or not str(text).strip():
         raise Unusable(f"no {field}")
@@ -212,7 +213,7 @@ def _coordinate(values, field):
         raise Unusable(f"a {field} that is no number", str(text)) from None
 
 
-def _encoding(path):
+def _encoding(path: str) -> str:
     """The first encoding that reads the whole file; UTF-16 by its byte-order mark."""
     try:
         with open(path, "rb") as file:

@@ -1,11 +1,12 @@
-"""Models by name: the published ones, and those of a user's own zoo, a folder or a URL prefix with files NAME.pth.
+"""Models by name: the published ones, and those of a user's own zoo.
 
-`python -m model.zoo` lists and fetches them.
+An own zoo is a folder, or a URL prefix, with files NAME.pth. `python -m model.zoo` lists and fetches models.
 """
 
 import hashlib
 import os
 import re
+from collections.abc import Callable
 
 import torch
 
@@ -18,13 +19,15 @@ LIST = "models.txt"  # at a URL prefix: the names of its models, one a line
 _NAME = re.compile(r"\w[\w.+-]*")  # what may follow a folder or a URL prefix
 
 
-def find(name, check, location=None):
-    """The path of a model's file, which is fetched if it is not there yet.
+def find(name: str, check: Callable[[str], object], location: str | None = None) -> str:
+    """Finds the file of a model, fetches it if it is not there yet, and returns its path.
 
-    name: of a published model, in any case, or of a file NAME.pth in the user's own zoo, which comes first; location:
-    that zoo, a folder or a URL prefix (default: the environment variable COSPLACE_ZOO; else none); check: as in
-    downloads.fetch. Raises UserError when there is no such model, or it cannot be fetched, which says how to do it by
-    hand; a wrong file is not kept.
+    name: of a published model, in any case, or of a file NAME.pth in the user's own zoo, which comes first; check: as
+    in downloads.fetch; location: the own zoo, a folder or a URL prefix (default: the environment variable
+    COSPLACE_ZOO).
+
+    Raises UserError if there is no such model, or if it cannot be fetched; then it says how to fetch it by hand. A
+    wrong file is not kept.
     """
     location = own_location(location)
     known = published.published_name(name)
@@ -37,8 +40,8 @@ def find(name, check, location=None):
     return path
 
 
-def own_location(location=None):
-    """The user's own zoo: `location`, else the environment variable's, else None. Raises UserError if it is no folder."""
+def own_location(location: str | None = None) -> str | None:
+    """The user's own zoo: `location`, else the environment variable's, else None. Raises UserError if there is none."""
     source = "--zoo" if location else VARIABLE
     location = location or os.environ.get(VARIABLE)
     if location and not downloads.is_address(location) and not os.path.isdir(location):
@@ -46,8 +49,8 @@ def own_location(location=None):
     return location or None
 
 
-def own_names(location):
-    """The names of the models of a zoo, sorted; None if a URL prefix does not tell, since it has no models.txt."""
+def own_names(location: str) -> list[str] | None:
+    """Lists the models of a zoo, sorted; None for a URL prefix without a models.txt."""
     if not downloads.is_address(location):
         return sorted(
             name.removesuffix(".pth")
@@ -62,14 +65,16 @@ def own_names(location):
     wrong = next((name for name in names if not _NAME.fullmatch(name)), None)
     if wrong:
         raise UserError(
-            f"{_join(location, LIST)} names {wrong!r}, which is no name of a model: one a line, of letters, digits and . _ + -"
+            f"{_join(location, LIST)} names {wrong!r}, which is no name of a model: "
+            "one a line, of letters, digits and . _ + -"
         )
     return names
 
 
-def local_path(name, location=None):
-    """Where a model lies once it is there: in the zoo's folder, or below TORCH_HOME, as all of torch.hub's files; those
-    of a URL prefix have a folder of their own there.
+def local_path(name: str, location: str | None = None) -> str:
+    """The path of a model once it is fetched: in the zoo's folder, or below TORCH_HOME as all of torch.hub's files.
+
+    The models of a URL prefix have a folder of their own below TORCH_HOME.
     """
     if location is None:
         return os.path.join(_checkpoints_folder(), os.path.basename(published.addresses()[name]))
@@ -82,8 +87,8 @@ def local_path(name, location=None):
     return os.path.join(location, f"{name}.pth")
 
 
-def _find_own(name, known, location, check):
-    """The path of a model of the user's own zoo, fetched if need be; None if it has none of that name."""
+def _find_own(name: str, known: str | None, location: str, check: Callable[[str], object]) -> str | None:
+    """The path of a model of the user's own zoo, fetched if necessary; None if it has no such model."""
     # a mirror may keep the published files' names
     stems = [
         name.removesuffix(".pth"),
@@ -101,17 +106,18 @@ def _find_own(name, known, location, check):
     return None
 
 
-def _unknown(name, location):
+def _unknown(name: str, location: str | None) -> str:
     if name.endswith((".pth", ".pt", ".tar")) or os.sep in name:
         return f"there is no file {name}; check the path"
     own = ""
     if location:
         names = ", ".join(own_names(location) or [])
         own = f", nor in the zoo {location}{names and f' (which has {names})'},"
-    return f"{name!r} is neither a file{own} nor a published model; the published models are {', '.join(published.addresses())}"
+    known = ", ".join(published.addresses())
+    return f"{name!r} is neither a file{own} nor a published model; the published models are {known}"
 
 
-def _join(location, name):
+def _join(location: str, name: str) -> str:
     return f"{location.rstrip('/')}/{name}"
 
 

@@ -22,7 +22,8 @@ from support.errors import UserError
 _HEAD = ("name", "dimension", "MB", "there", "R@1 as published")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m model.zoo",
         description=__doc__,
@@ -38,9 +39,9 @@ def main(argv=None):
     parser.add_argument(
         "--zoo",
         metavar="FOLDER_OR_URL",
-        help="a zoo of your own: a folder, or the address that file names are appended "
-        f"to (which lists its models if it has a {LIST}, a name a line). A name means the file NAME.pth there, if there is "
-        f"one, else the published model (default: the environment variable {VARIABLE}; else none)",
+        help="a zoo of your own: a folder, or the address that file names are appended to "
+        f"(which lists its models if it has a {LIST}, a name a line). A name means the file NAME.pth there, if there "
+        f"is one, else the published model (default: the environment variable {VARIABLE}; else none)",
     )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -64,15 +65,15 @@ def main(argv=None):
         raise SystemExit(2)
 
 
-def _all_names(location):
+def _all_names(location: str | None) -> list[str]:
     names = own_names(location) if location else published.addresses()
     if names is None:
         raise UserError(f"{location} has no {LIST} that lists its models: name those to fetch")
     return names
 
 
-def table(location=None):
-    """The list of all models, as text: the user's own, then the published ones."""
+def table(location: str | None = None) -> str:
+    """Makes the list of all models, as text: the user's own, then the published ones."""
     rows = []
     for name in (own_names(location) or []) if location else []:
         rows.append((name, *_of_file(local_path(name, location))))
@@ -95,8 +96,8 @@ def table(location=None):
     return "\n".join(lines)
 
 
-def _of_file(path):
-    """A row of an own model, but for its name."""
+def _of_file(path: str) -> tuple[str, str, str, str]:
+    """The cells of an own model's row, without its name."""
     if not os.path.exists(path):
         return "", "", _presence(path), ""
     size = f"{os.path.getsize(path) / 1e6:.0f}"
@@ -106,7 +107,7 @@ def _of_file(path):
         return "", size, str(error), ""
 
 
-def _presence(path):
+def _presence(path: str) -> str:
     if os.path.exists(path):
         return "yes"
     part = path + downloads.PART
@@ -114,8 +115,8 @@ def _presence(path):
 
 
 @functools.cache
-def _size(backbone, dim):
-    """Bytes of a network's weights."""
+def _size(backbone: str, dim: int) -> int:
+    """The size of a network's weights, in bytes."""
     if dim > 1:  # a network of every dimension would take seconds
         return _size(backbone, 1) + 4 * (dim - 1) * (BACKBONES[backbone][0] + 1)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""What is published: models, their addresses, and their recalls."""
+"""What is published: models, their addresses and their recalls."""
 
 COSPLACE = "https://github.com/gmberton/CosPlace/releases/download/v1.0/{}_cosplace.pth"
 EIGENPLACES = "https://github.com/gmberton/EigenPlaces/releases/download/v1.0/{}_eigenplaces.pth"
@@ -46,8 +46,11 @@ RECALLS = {
 }
 
 
-def addresses():
-    """name -> address: "ResNet50_512" for CosPlace's 30 models, "EigenPlaces_ResNet50_512" for EigenPlaces' 13."""
+def addresses() -> dict[str, str]:
+    """Lists the published models: name -> address.
+
+    CosPlace has 30, such as "ResNet50_512"; EigenPlaces has 13, such as "EigenPlaces_ResNet50_512".
+    """
     models = {}
     for prefix, address, dims in (("", COSPLACE, COSPLACE_DIMS), ("EigenPlaces_", EIGENPLACES, EIGENPLACES_DIMS)):
         for backbone, backbone_dims in dims.items():
@@ -56,12 +59,12 @@ def addresses():
     return models
 
 
-def published_name(name):
-    """The name of a published model, whatever the case of `name`; None if it is none."""
+def published_name(name: str) -> str | None:
+    """Spells the name of a published model as in addresses(); None if there is no such model."""
     return next((known for known in addresses() if known.lower() == name.lower()), None)
 
 
-def architecture(name):
-    """(backbone, dimension) of a published model."""
+def architecture(name: str) -> tuple[str, int]:
+    """Splits the name of a published model: (backbone, dimension)."""
     backbone, dim = name.removeprefix("EigenPlaces_").rsplit("_", 1)
     return backbone, int(dim)
