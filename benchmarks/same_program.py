@@ -54,7 +54,8 @@ sys.path.insert(0, sys.argv[1])
 from datasets.groups import open_groups
 groups = open_groups(sys.argv[2], 10, 30, 2, 1, 2, cache_folder="cache")
 ids = [groups.class_ids(g).tolist() for g in range(groups.num_groups)]
-names = [[list(map(groups.image_name, groups.image_indices(g, c))) for c in range(len(ids[g]))] for g in range(len(ids))]
+name, images = groups.image_name, groups.image_indices
+names = [[[name(i) for i in images(g, c)] for c in range(len(ids[g]))] for g in range(len(ids))]
 print(json.dumps({"class ids": ids, "digest": hashlib.sha256(json.dumps(names).encode()).hexdigest()}))
 """
 # log lines that the published code writes too
