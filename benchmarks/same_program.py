@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -52,50 +53,46 @@ import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 from datasets.groups import open_groups
 groups = open_groups(sys.argv[2], 10, 30, 2, 1, 2, cache_folder="cache")
-names = [[[groups.image_name(i) for i in groups.image_indices(g, c)] for c in range(groups.num_classes(g))]
-         for g in range(groups.num_groups)]
-print(json.dumps({"class ids": [groups.class_ids(g).tolist() for g in range(groups.num_groups)],
-                  "digest": hashlib.sha256(json.dumps(names).encode()).hexdigest()}))
+ids = [groups.class_ids(g).tolist() for g in range(groups.num_groups)]
+name, images = groups.image_name, groups.image_indices
+names = [[[name(i) for i in images(g, c)] for c in range(len(ids[g]))] for g in range(len(ids))]
+print(json.dumps({"class ids": ids, "digest": hashlib.sha256(json.dumps(names).encode()).hexdigest()}))
 """
 # log lines that the published code writes too
 PUBLISHED = r"(The outputs|Using|Validation set|Test set|Epoch|Trained for|<|R@|Resum|Experiment)"
+# times, and the part of a cache's name that depends on the data's folder
+TIMES = r"^[-\d]+ [:\d]+\s+|\d+:\d\d:\d\d|\d{4}-\d\d-\d\d_[-\d]+|_[0-9a-f]{16}\b"
 STATE = ("model_state_dict", "optimizer_state_dict", "classifiers_state_dict", "optimizers_state_dict", "epoch_num")
 GONE = {"random_state"}  # of a checkpoint's keys: no longer saved
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if all is equal, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.same_program",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m benchmarks.same_program", description=__doc__, formatter_class=form)
     parser.add_argument("command", choices=("measure", "compare", "write", "continue"))
     parser.add_argument("first", metavar="TREE_OR_FILE", help="a source tree; for compare a file of figures")
     parser.add_argument("second", metavar="FILE_OR_FOLDER", help="of figures; or what `write` made")
     args = parser.parse_args(argv)
     first, second = os.path.abspath(args.first), os.path.abspath(args.second)
     if args.command == "measure":
-        with open(second, "w") as file:
-            json.dump(measure(first), file, indent=1)
-        return 0
-    if args.command == "write":
+        Path(second).write_text(json.dumps(measure(first), indent=1))
+    elif args.command == "write":
         write(first, second)
+    if args.command in ("measure", "write"):
         return 0
-    rows = go_on(first, second) if args.command == "continue" else compare(*map(_json, (first, second)))
+    rows = go_on(first, second) if args.command == "continue" else compare(first, second)
     print(table(rows, list(rows[0])))
     return int(any(row["equal"] == "NO" for row in rows))
 
 
 def measure(tree: str) -> dict:
-    """The figures of a tree: {what: {figure: plain value}}."""
-    figures = {}
+    """Returns the figures of a tree: {what: {figure: plain value}}."""
+    figures, models = {}, {}
     with tempfile.TemporaryDirectory(prefix="same_program_") as folder:
         data = make_data(os.path.join(folder, "data"))
-        models = {}
         for name, flags in TRAININGS.items():
-            work = os.path.join(folder, "train", name)
-            output = train(tree, work, data, *flags)
+            output = train(tree, os.path.join(folder, "train", name), data, *flags)
             figures[f"training, {name}"] = training_figures(output) | output_figures(output, tree, folder)
             models[name] = os.path.join(output, "best_model.pth")
         for name, model in (("the trained network", models["cosface"]), ("a fixed network", os.path.join(tree, DEMO))):
@@ -103,12 +100,14 @@ def measure(tree: str) -> dict:
             figures[f"evaluation, {name}"] = output_figures(output, tree, folder) | {
                 "first descriptor": np.load(os.path.join(output, "queries_descriptors.npy"))[0, :8].tolist()
             }
-        groups = run([sys.executable, "-c", GROUPS, tree, os.path.join(data, "train")], folder)
-        figures["groups"] = json.loads(groups.splitlines()[-1])
+        figures["groups"] = json.loads(run([sys.executable, "-c", GROUPS, tree, os.path.join(data, "train")], folder))
         soup = os.path.join(folder, "soup.pth")
         flags = ["--ingredients", models["cosface"], models["arcface"], "--method", "greedy", "--output", soup]
         run([sys.executable, os.path.join(tree, "soup.py"), "--dataset_folder", data, *flags, *CPU], folder)
-        figures["soup"] = {"weights": digest(_load(soup)), "table": _text(soup + ".csv").replace(folder, "")}
+        figures["soup"] = {
+            "weights": digest(torch.load(soup)),
+            "table": Path(soup + ".csv").read_text().replace(folder, ""),
+        }
     return figures
 
 
@@ -125,8 +124,7 @@ def write(tree: str, folder: str) -> None:
         process.send_signal(signal.SIGTERM)
     if process.returncode in (0, 1, 2):
         raise SystemExit(f"the run was not interrupted: it ended with {process.returncode}")
-    checkpoint = _load(os.path.join(_output(begun, "run"), "last_checkpoint.pth"))
-    print(f"interrupted in epoch {checkpoint['epoch_num']}, at step {checkpoint.get('iteration', 0)} of it")
+    print("interrupted with", Path(_output(begun, "run"), "metrics.csv").read_text().count("\n") - 1, "epochs done")
 
 
 def go_on(tree: str, folder: str) -> list[dict]:
@@ -136,27 +134,23 @@ def go_on(tree: str, folder: str) -> list[dict]:
         work = shutil.copytree(os.path.join(folder, "begun"), os.path.join(scratch, "begun"))
         caches = {"groups cache": "cache/train_*/class_ids.npy", "store": "cache/descriptors/*/descriptors.npy"}
         before = {name: _stamps(work, pattern) for name, pattern in caches.items()}
-        output = train(tree, work, data, *LONGER)
-        whole = _output(os.path.join(folder, "whole"), "run")
-        model = os.path.join(whole, "best_model.pth")
-        log = _text(os.path.join(output, "info.log"))
-        tested = evaluate(tree, work, data, model)
-        logs = {"groups cache": log, "store": _text(os.path.join(tested, "info.log"))}
+        output, whole = train(tree, work, data, *LONGER), _output(os.path.join(folder, "whole"), "run")
+        tested = evaluate(tree, work, data, os.path.join(whole, "best_model.pth"))
         expected, found = training_figures(whole), training_figures(output)
         for name, value in expected.items():
             rows.append({"what": f"the run that went on, {name}", "equal": "yes" if found[name] == value else "NO"})
-        resumed = re.findall(r".*[Rr]esum.*", log.partition("Experiment")[0])
-        rows.append({"what": "the run resumed", "equal": "yes" if resumed else "NO"})
-        for name, pattern in caches.items():
-            said = re.findall(r"\s{3}(.*(?:rebuil|Splitting|written by|version).*)", logs[name])
+        environment = json.loads(Path(output, "environment.json").read_text())
+        rows.append({"what": "the run resumed once", "equal": "yes" if len(environment["resumed"]) == 1 else "NO"})
+        for (name, pattern), log in zip(caches.items(), (output, tested), strict=True):
+            said = re.findall(r"   (.*rebuil.*)", Path(log, "info.log").read_text())
             read = before[name] and _stamps(work, pattern) == before[name]
             rows.append({"what": name, "equal": "read" if read else f"rebuilt: {said[0]}" if said else "NO"})
     return rows
 
 
-def compare(a: dict, b: dict) -> list[dict]:
-    """A row for each figure of two trees: {"what", "equal": yes or NO, "difference"}."""
-    rows = []
+def compare(first: str, second: str) -> list[dict]:
+    """Returns a row for each figure of two files: {"what", "equal": yes or NO, "difference"}."""
+    rows, (a, b) = [], (json.loads(Path(path).read_text()) for path in (first, second))
     for what in dict.fromkeys([*a, *b]):
         for figure in dict.fromkeys([*a.get(what, {}), *b.get(what, {})]):
             values = [figures.get(what, {}).get(figure, "missing") for figures in (a, b)]
@@ -166,39 +160,35 @@ def compare(a: dict, b: dict) -> list[dict]:
 
 
 def _difference(a: object, b: object) -> str:
-    if isinstance(a, list) and isinstance(b, list):
-        only = [[item for item in one if item not in other] for one, other in ((a, b), (b, a))]
-        a, b = [values[:3] for values in only] if any(only) else (a[:3], b[:3])
+    a, b = (list(value.items()) if isinstance(value, dict) else value for value in (a, b))
+    if isinstance(a, list) and isinstance(b, list) and sorted(map(str, a)) != sorted(map(str, b)):
+        a, b = ([item for item in one if item not in other][:3] for one, other in ((a, b), (b, a)))
     return f"{str(a)[:300]} / {str(b)[:300]}".replace("|", "/")
 
 
 def training_figures(output: str) -> dict:
-    """What a training computed: metrics without times, digests of weights and moments, the keys of its checkpoint."""
+    """Returns what a training computed: metrics without times, digests of its state, the keys of its checkpoint."""
     with open(os.path.join(output, "metrics.csv"), newline="") as file:
-        rows = [
-            {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in csv.DictReader(file)
-        ]
-    checkpoint = _load(os.path.join(output, "last_checkpoint.pth"))
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds"], row["images_per_second"]
+    checkpoint = torch.load(os.path.join(output, "last_checkpoint.pth"))
     return {
         "metrics": rows,
         **{name: digest(checkpoint[name]) for name in STATE},
-        "best model": digest(_load(os.path.join(output, "best_model.pth"))),
+        "best model": digest(torch.load(os.path.join(output, "best_model.pth"))),
         "keys of the checkpoint": sorted(checkpoint.keys() - GONE),
     }
 
 
 def output_figures(output: str, tree: str, folder: str) -> dict:
-    """The files of a log folder (digests of those that hold no times or weights), and its log lines without times."""
+    """Returns the files of a log folder, with digests of those without times and weights, and its log lines."""
     files = {}
-    for path in sorted(glob.glob(os.path.join(output, "**"), recursive=True)):
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                content = "" if path.endswith((".log", ".json", ".csv", ".pth")) else _sha(file.read())
-            files[os.path.relpath(path, output)] = content
-    lines = _text(os.path.join(output, "info.log")).replace(folder, "WORK").replace(tree, "TREE").splitlines()
-    lines = [re.sub(r"^[-\d]+ [:\d]+\s+", "", line) for line in lines]
-    lines = [re.sub(r"\d+:\d\d:\d\d|\d{4}-\d\d-\d\d_[-\d]+|_[0-9a-f]{16}\b", "", line) for line in lines]
-    lines = [line for line in lines if not line.startswith("Arguments")]
+    for path in sorted(path for path in Path(output).rglob("*") if path.is_file()):
+        varies = path.suffix in (".log", ".json", ".csv", ".pth")
+        files[str(path.relative_to(output))] = "" if varies else _sha(path.read_bytes())
+    log = Path(output, "info.log").read_text().replace(folder, "WORK").replace(tree, "TREE")
+    lines = [re.sub(TIMES, "", line) for line in log.splitlines() if "   Arguments: " not in line]
     return {
         "files": files,
         "published log lines": [line for line in lines if re.match(PUBLISHED, line)],
@@ -207,14 +197,12 @@ def output_figures(output: str, tree: str, folder: str) -> dict:
 
 
 def digest(value: object) -> str:
-    """A digest of nested dicts and lists of tensors and plain values, bit by bit."""
+    """Returns a digest of nested dicts and lists of tensors and plain values, bit by bit."""
     if isinstance(value, torch.Tensor):
         return _sha(f"{value.dtype}{tuple(value.shape)}".encode() + value.contiguous().numpy().tobytes())
     if isinstance(value, dict):
-        return _sha("".join(f"{key}:{digest(value[key])};" for key in value).encode())
-    if isinstance(value, list | tuple):
-        return _sha(";".join(map(digest, value)).encode())
-    return repr(value)
+        value = [part for key in value for part in (key, value[key])]
+    return _sha(";".join(map(digest, value)).encode()) if isinstance(value, list | tuple) else repr(value)
 
 
 def make_data(root: str) -> str:
@@ -240,7 +228,7 @@ def evaluate(tree: str, work: str, data: str, model: str) -> str:
 
 
 def run(command: list[str], work: str) -> str:
-    """The standard output of a command in a folder. Raises SystemExit with its last lines if it fails."""
+    """Runs a command in a folder. Returns its standard output. Raises SystemExit with its last lines if it fails."""
     os.makedirs(work, exist_ok=True)
     ended = subprocess.run(command, cwd=work, env=ENVIRONMENT, capture_output=True, text=True)
     if ended.returncode:
@@ -255,19 +243,6 @@ def _output(work: str, save_dir: str) -> str:
 
 def _stamps(work: str, pattern: str) -> dict[str, tuple[int, int]]:
     return {path: (os.stat(path).st_ino, os.stat(path).st_mtime_ns) for path in glob.glob(os.path.join(work, pattern))}
-
-
-def _load(path: str) -> dict:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _text(path: str) -> str:
-    with open(path) as file:
-        return file.read()
-
-
-def _json(path: str) -> dict:
-    return json.loads(_text(path))
 
 
 def _sha(data: bytes) -> str:
