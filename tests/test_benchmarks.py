@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import augmentation, curve, data_path, extraction, train_step
+from benchmarks import augmentation, curve, data_path, extraction, precision, train_step
 from support import processor
 
 
@@ -57,3 +57,12 @@ def test_a_curve_needs_kept_networks(workdir, capsys):
     with pytest.raises(SystemExit) as refused:
         curve.main([str(workdir)])
     assert refused.value.code == 2 and "--keep_every" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [[], ["--train"]])
+def test_types_and_layouts_are_compared(capsys, flags):
+    precision.main(["--backbones", "MobileNet_V2", "--size", "64", "--repeats", "1", "--batch_size", "2", *flags])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| c")]
+    assert [(row[0].strip("| "), row[1]) for row in rows] == [
+        (layout, dtype) for layout in ("contiguous", "channels_last") for dtype in ("float32", "bfloat16")
+    ]
