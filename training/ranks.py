@@ -5,7 +5,6 @@ The training loop calls these strategies in a few places, and nothing else in it
 
 import contextlib
 import itertools
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,15 @@ from datasets.bad_images import BadImages
 from datasets.train_dataset import Batch, TrainDataset
 from support.errors import UserError
 from support.signals import Interrupted, deferred_signals, pending_signal
+from training.averaging import (
+    MOMENTS,
+    all_rows,
+    average,
+    common_parameters,
+    mean_optimizer,
+    merged_sums,
+    running_statistics,
+)
 from training.objective import Objective
 from training.sharded_head import ShardedHead
 from training.step_monitor import EpochSums
@@ -25,8 +33,6 @@ from training.step_monitor import EpochSums
 if TYPE_CHECKING:  # both call these strategies
     from training.checkpoints import Checkpoints
     from training.run import Run
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Alone:
@@ -179,7 +185,7 @@ class DataParallel(_Together):
             classes = distributed.share(len(head.weight))
             head.weight.data = head.weight.data[classes].clone()
             for entry in optimizer.state.values():
-                entry |= {key: entry[key][classes].clone() for key in _MOMENTS}
+                entry |= {key: entry[key][classes].clone() for key in MOMENTS}
 
     def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective:
         classes = distributed.share(dataset.groups.num_classes(group))
@@ -197,7 +203,7 @@ class DataParallel(_Together):
 
     def reduce_gradients(self, run: "Run", head: nn.Module) -> None:
         """Sums gradients, and averages the running statistics of batch norms."""
-        gradients = [parameter.grad for parameter in _parameters(run) if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in common_parameters(run) if parameter.grad is not None]
         if (
             run.scaler.is_enabled()
         ):  # if one process's classes have a gradient that is not finite, all must skip the step
@@ -207,14 +213,14 @@ class DataParallel(_Together):
         if run.scaler.is_enabled():
             head.weight.grad += poison
         if not run.network.batch_norm_frozen:
-            _average(_statistics(run.network), "statistics")
+            average(running_statistics(run.network), "statistics")
 
     def gather_state(self, state: dict) -> dict:
         heads, optimizers = state["classifiers_state_dict"], state["optimizers_state_dict"]
         for group, (head, optimizer) in enumerate(zip(heads, optimizers, strict=True)):
-            heads[group] = {"weight": _rows(head["weight"])}
+            heads[group] = {"weight": all_rows(head["weight"])}
             entries = {
-                number: {**entry, **{key: _rows(entry[key]) for key in _MOMENTS}}
+                number: {**entry, **{key: all_rows(entry[key]) for key in MOMENTS}}
                 for number, entry in optimizer["state"].items()
             }
             optimizers[group] = {**optimizer, "state": entries}
@@ -270,12 +276,12 @@ class GroupParallel(_Together):
         super().end_step(run, checkpoints)
 
     def _average_networks(self, run: "Run"):
-        _average([parameter.data for parameter in _parameters(run) if parameter.requires_grad], "networks")
-        _average(_statistics(run.network), "statistics")
+        average([parameter.data for parameter in common_parameters(run) if parameter.requires_grad], "networks")
+        average(running_statistics(run.network), "statistics")
         for optimizer in filter(None, (run.optimizer, run.domain_optimizer)):
             if self.moments == "average":
-                moments = [entry[key] for entry in optimizer.state.values() for key in _MOMENTS if key in entry]
-                _average(moments, "moments")
+                moments = [entry[key] for entry in optimizer.state.values() for key in MOMENTS if key in entry]
+                average(moments, "moments")
             elif self.moments == "reset":
                 optimizer.state.clear()
         if run.scaler.is_enabled():
@@ -290,12 +296,12 @@ class GroupParallel(_Together):
         for group, pair in enumerate(zip(heads, optimizers, strict=True)):
             heads[group], optimizers[group] = distributed.tensors_to_main(list(pair), _owner(group))
         state["ranks"] = {"sums": distributed.gather(state["epoch_sums"])}
-        state["epoch_sums"] = _merged(state["ranks"]["sums"]).state_dict()
+        state["epoch_sums"] = merged_sums(state["ranks"]["sums"]).state_dict()
         if self.moments == "keep":
             own = state["optimizer_state_dict"]
             optimizers = [distributed.tensors_to_main(own, rank) for rank in range(distributed.size())]
             state["ranks"]["optimizers"] = optimizers
-            state["optimizer_state_dict"] = _mean_optimizer(optimizers)
+            state["optimizer_state_dict"] = mean_optimizer(optimizers)
         return state
 
     def own_state(self, state: dict) -> dict:
@@ -322,7 +328,7 @@ class GroupParallel(_Together):
         return _joined(distributed.gather(groups))
 
     def epoch_sums(self, sums: EpochSums) -> EpochSums:
-        return _merged(distributed.gather(sums.state_dict()))
+        return merged_sums(distributed.gather(sums.state_dict()))
 
     def another_number(self) -> str:
         return (
@@ -345,12 +351,12 @@ def make_ranks(parallel: str, local_steps: int, moments: str) -> Alone:
     return DataParallel() if parallel == "data" else GroupParallel(local_steps, moments)
 
 
-def _owner(group: int):
+def _owner(group: int) -> int:
     """The process that trains a group."""
     return group % distributed.size()
 
 
-def _report(batch: Batch):
+def _report(batch: Batch) -> list:
     return [batch.unreadable, batch.resized, batch.num_images]
 
 
@@ -365,56 +371,6 @@ def _take(bad_images: BadImages, batch: Batch, reports: Iterable[list], on_all_r
         raise
 
 
-def _joined(parts: Iterable[Sequence[int]]):
+def _joined(parts: Iterable[Sequence[int]]) -> int | str:
     names = sorted({group for part in parts for group in part})
     return names[0] if len(names) == 1 else "+".join(map(str, names))
-
-
-def _merged(parts: Iterable[dict]):
-    """The EpochSums of several processes, given as their state_dict()s, in one."""
-    parts = [EpochSums(**part) for part in parts]
-    names = dict.fromkeys(name for part in parts for name in part.totals)
-    return EpochSums(
-        {name: sum(part.totals.get(name, 0.0) for part in parts) for name in names},
-        sum(part.steps for part in parts),
-        sum(part.skipped_steps for part in parts),
-        0,
-        zlib.crc32(" ".join(str(part.images_crc32) for part in parts).encode()),
-        max(part.seconds for part in parts),
-    )
-
-
-def _mean_optimizer(states: list[dict]):
-    """Adam's state_dict with the mean of the moments."""
-    entries = {
-        number: {
-            **entry,
-            **{
-                key: torch.stack([state["state"][number][key].cpu() for state in states]).mean(dim=0)
-                for key in _MOMENTS
-            },
-        }
-        for number, entry in states[0]["state"].items()
-    }
-    return {**states[0], "state": entries}
-
-
-def _parameters(run: "Run"):
-    """The parameters that all processes have in common."""
-    return [*run.network.parameters(), *(run.domain.parameters() if run.domain else ())]
-
-
-def _statistics(network: nn.Module):
-    """The running statistics of batch norms."""
-    return [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-
-
-def _average(tensors: list[torch.Tensor], what: str):
-    for tensor in tensors:
-        tensor.div_(distributed.size())
-    distributed.sum_flat(tensors, what)
-
-
-def _rows(tensor: torch.Tensor):
-    """The rows of all processes, on the CPU of rank 0."""
-    return distributed.rows_to_main(tensor.detach().cpu(), "checkpoints")
