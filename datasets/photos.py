@@ -11,9 +11,10 @@ _HEIC = (".heic", ".heif", ".avif")  # photos too, though they may not be read: 
 
 
 def find_photos(paths: Iterable[str]) -> tuple[list[str], int]:
-    """(the photos among files and folders, how many other files the folders hold): files are taken as they are, folders
-    searched through for names of image formats, in order, hidden files skipped. Raises UserError when a path is
-    missing or there is no photo.
+    """Finds the photos among files and folders: (paths of the photos, number of other files in the folders).
+
+    A file is taken as it is. Folders are searched, in order, for files with the extension of an image format; hidden
+    files are skipped. Raises UserError if a path is missing or there is no photo.
     """
     Image.init()
     extensions = {

@@ -1,4 +1,4 @@
-"""The lists of images that many ranks share out: they have to be the same on all machines."""
+"""The image lists that many ranks share out: they must be the same on all machines."""
 
 import itertools
 from collections.abc import Iterable
@@ -13,11 +13,12 @@ _NONE = "no further folder", 0, ""
 
 
 def check_same_lists(test_sets: Iterable[TestDataset], further: Iterable[tuple[str, ImageNames]] = ()) -> None:
-    """Raises UserError, naming the folder, if ranks have different images, or the same in another order. One process
-    compares nothing.
+    """Raises UserError, which names the folder, if ranks have different images, or the same ones in another order.
 
-    test_sets: TestDatasets; further: (folder, its ImageNames) of other images. All ranks must call this at once. It
-    takes the digests of the lists as they lie in memory or in their files, and looks at no image.
+    test_sets: TestDatasets; further: (folder, names) of other images.
+
+    All ranks must call this at the same time. It compares digests of the lists, and reads no image. A single process
+    compares nothing.
     """
     if distributed.size() == 1:
         return
@@ -33,6 +34,6 @@ def check_same_lists(test_sets: Iterable[TestDataset], further: Iterable[tuple[s
         ):
             if (count, digest) != (number, other_digest):
                 raise UserError(
-                    f"ranks 0 and {rank} have different lists of images ({folder}: {count} images, and {other}: {number} "
-                    "images): give all machines the same files"
+                    f"ranks 0 and {rank} have different lists of images ({folder}: {count} images, and {other}: "
+                    f"{number} images): give all machines the same files"
                 )

@@ -1,4 +1,4 @@
-"""python -m datasets.check: looks a data set over before it is trained or tested on."""
+"""python -m datasets.check: checks a data set before it is trained or tested on."""
 
 import argparse
 import contextlib
@@ -28,11 +28,12 @@ _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "ba
 
 
 def parse_check_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The arguments as a Namespace, as parser.parse_with."""
+    """Parses the command line, as parser.parse_with does."""
     parser = make_further_parser(
         "python -m datasets.check",
         "Looks over a data set (train, val, test), a test set (database, queries) or one folder of images: "
-        "names, UTM zones, headings, sizes, unreadable and double images, positives, overlap, and the groups of the given parameters, or "
+        "names, UTM zones, headings, sizes, unreadable and double images, positives, overlap, "
+        "and the groups of the given parameters, or "
         "the parameters that would give usable ones. Exit code 1 if training or evaluation would fail.",
         _USED,
     )
@@ -53,6 +54,7 @@ def parse_check_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command. The exit code is 1 if the data set cannot be used."""
     args = parse_check_arguments(argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():

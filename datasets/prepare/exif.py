@@ -40,8 +40,14 @@ _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 
 def read_exif(path: str, key: str | None = None, source: str | None = None) -> Photo:
-    """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a
-    panorama, its GPano:PoseHeadingDegrees first. Raises Unusable without a usable position.
+    """Reads the Photo of a file from its EXIF.
+
+    path: of the file
+    key: its name in the source (default: the file's name)
+    source: where it was named, for messages (default: the path)
+
+    The heading is GPSImgDirection (of true or magnetic north, as its reference says); a panorama's
+    GPano:PoseHeadingDegrees comes first. Raises Unusable if there is no usable position.
     """
     try:
         with open_header(path) as image:
@@ -72,7 +78,7 @@ def read_exif(path: str, key: str | None = None, source: str | None = None) -> P
 
 @contextlib.contextmanager
 def open_header(path: str) -> Iterator[Image.Image]:
-    """The PIL image of a photo, of which only the header is read yet. Raises whatever Pillow does."""
+    """Opens a photo and reads only its header. Raises whatever Pillow raises."""
     register_heif()
     with (
         warnings.catch_warnings(action="ignore"),
@@ -107,7 +113,7 @@ def _degrees(triple: Sequence, reference: str | bytes) -> float:
 
 
 def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
-    """(degrees or None, whether of magnetic north)."""
+    """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
             return float(match.group(1)) % 360, False
@@ -119,7 +125,7 @@ def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
 
 
 def _time(gps: dict, details: dict, exif: Image.Exif) -> str:
-    """When the photo was taken, in its own time zone; GPS's time is UTC, and comes last."""
+    """When the photo was taken, in its own time zone. GPS's time is UTC, and comes last."""
     for text in (details.get(_BASE.DateTimeOriginal), exif.get(_BASE.DateTime), gps.get(_GPS.GPSDateStamp)):
         with contextlib.suppress(ValueError, ArithmeticError):
             if time := parse_time(str(text or "").strip("\0 ").replace("0000:00:00 00:00:00", "")):
@@ -128,7 +134,7 @@ def _time(gps: dict, details: dict, exif: Image.Exif) -> str:
 
 
 class ExifPhotos(torch.utils.data.Dataset):
-    """Item i is the Photo of file i, or what it is Rejected for. files: [(path, key)]."""
+    """Item i is the Photo of file i, or why it is Rejected. files: (path, key) of each."""
 
     def __init__(self, files: list[tuple[str, str]]):
         self.files = files
@@ -145,8 +151,9 @@ class ExifPhotos(torch.utils.data.Dataset):
 
 
 def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo], list[Rejected]]:
-    """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a
-    path that is not there.
+    """Reads photos, and folders of photos, in the order of their names: (Photos, what is Rejected).
+
+    Raises UserError if a path does not exist.
     """
     loader = make_workers_loader(ExifPhotos(find_photos(paths)), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
@@ -156,10 +163,10 @@ def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo]
 
 
 def refuse_swapped(photos: list[Photo]) -> None:
-    """Raises UserError if a table's positions are those of its photos' EXIF with latitude and longitude swapped.
+    """Raises UserError if a table has swapped latitude and longitude, as its photos' EXIF shows.
 
-    A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which
-    must say so.
+    If the whole set is swapped, the photos cannot be compared with each other. So some of them, spread over the set,
+    are compared with their EXIF, and all must agree.
     """
     swapped = []
     for photo in photos[:: max(1, len(photos) // _COMPARED)]:
@@ -171,16 +178,15 @@ def refuse_swapped(photos: list[Photo]) -> None:
             swapped.append(photo)
     if swapped:
         raise UserError(
-            f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are swapped, as the "
+            f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are "
+            "swapped, as the "
             f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
             "--longitude_column (GeoJSON's coordinates are longitude, latitude)"
         )
 
 
 def find_photos(paths: Sequence[str]) -> list[tuple[str, str]]:
-    """[(path, its name below the given path)] of photos and of the folders of them, searched through; hidden files are
-    skipped.
-    """
+    """Finds photos, in folders too: (path, its name below the given path) of each; hidden files are skipped."""
     found = []
     for number, path in enumerate(paths):
         if os.path.isdir(path):
@@ -205,7 +211,7 @@ def find_photos(paths: Sequence[str]) -> list[tuple[str, str]]:
 
 @functools.cache
 def register_heif() -> None:
-    """Lets Pillow open all its formats, and HEIC where the package pillow-heif is installed."""
+    """Enables all formats of Pillow, and HEIC if the package pillow-heif is installed."""
     Image.init()
     with contextlib.suppress(ImportError):
         import pillow_heif
