@@ -1,4 +1,4 @@
-"""The images that a run could not read: listed in its folder, and too many of them stop it."""
+"""The images that a run could not read: they are listed in its folder, and too many of them stop the run."""
 
 import logging
 import os
@@ -12,19 +12,22 @@ from support.escaping import printable
 from support.files import replacing
 
 FILE = "bad_images.txt"
-# what a run bears unless it is told otherwise: a few in any data set, and so large a share of a large one
-_FEW, _ONE_IN = 10, 1000
-_LISTED_AT_ONCE = 100  # further ones are listed when there are 1% more: so the list is not rewritten for each of many
+_FEW, _ONE_IN = 10, 1000  # unreadable images that a run accepts by default: a few, or one in so many
+_LISTED_AT_ONCE = 100  # the list is rewritten when it would grow by 1%, and not for each image
 _ESCAPED = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
 
 
 class BadImages:
-    """Counts the images that a run reads, and lists those that cannot be read in <output_folder>/bad_images.txt, a line
-    each: path, TAB, reason, both escaped (as in Python's strings, but that letters stay letters).
+    """Counts the images that a run reads, and lists the unreadable ones in <output_folder>/bad_images.txt.
 
-    limit: how many may be unreadable (default: 10, or 0.1% of the images read so far if that is more). A list that is
-    in the folder already, of the same run before it was interrupted, goes on. writes: whether this process of a run is
-    the one that lists. Raises UserError when it cannot be read.
+    A line is path, TAB, reason; both are escaped as in Python's strings, but letters stay letters. A list that is in
+    the folder already, from before the run was interrupted, is continued.
+
+    output_folder: of the run
+    limit: how many images may be unreadable (default: 10, or 0.1% of the images read so far if that is more)
+    writes: whether this process writes the list
+
+    Raises UserError if the list in the folder cannot be read.
     """
 
     def __init__(self, output_folder: str, limit: int | None = None, writes: bool = True):
@@ -34,8 +37,12 @@ class BadImages:
         self._num_listed, self._warned = len(self.unreadable), False
 
     def take(self, batch: Any, num_images: int | None = None) -> None:
-        """Takes what a TrainBatch tells; num_images: how many were read for it, if others have read some. Raises
-        UserError when training cannot go on.
+        """Counts the images of a training batch; batches that several processes share are merged before.
+
+        batch: with the fields images, unreadable, resized and error
+        num_images: how many images were read for the batch (default: those that it has)
+
+        Raises UserError if training cannot go on.
         """
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
@@ -43,8 +50,8 @@ class BadImages:
         if batch.resized and not self.num_resized:
             height, width = batch.images.shape[-2:]
             logging.warning(
-                f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: such images are resized, and "
-                "counted each epoch"
+                f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: "
+                "such images are resized, and counted each epoch"
             )
         self.num_resized += len(batch.resized)
         self._add(batch.unreadable, len(batch.unreadable) + (count_images(batch) if num_images is None else num_images))
@@ -53,25 +60,27 @@ class BadImages:
             raise UserError(batch.error)
 
     def take_test(self, dataset: TestDataset, result: Any) -> None:
-        """Takes the unreadable images of a TestDataset, by its TestResult. Raises UserError when the run has too many:
-        to be called when nothing is lost by that.
+        """Counts the images of a TestDataset, with the unreadable ones of its TestResult.
+
+        Raises UserError if the run has too many; so call it when nothing is lost by that.
         """
         parts = (dataset.database, result.unreadable_database), (dataset.queries, result.unreadable_queries)
         unreadable = [(images.path(index), reason) for images, reasons in parts for index, reason in reasons.items()]
         self._add(unreadable, sum(len(images) for images, _ in parts))
 
     def log_totals(self) -> None:
-        """Logs what there is to tell, and brings the list up to date."""
+        """Logs the totals, if there is anything to tell, and updates the list."""
         if self.unreadable or self.num_resized:
             listed = f" (listed in {self.path})" if self.unreadable else ""
             logging.info(
-                f"{self.num_read} images read so far: {self.num_resized} resized, {len(self.unreadable)} unreadable{listed}"
+                f"{self.num_read} images read so far: {self.num_resized} resized, "
+                f"{len(self.unreadable)} unreadable{listed}"
             )
         self.write()
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs to count on from here: plain values for a checkpoint."""
-        self.write()  # what a checkpoint counts is listed
+        """What a resumed run needs to go on counting: plain values for a checkpoint."""
+        self.write()  # so that the list has all that a checkpoint counts
         return {
             "num_read": self.num_read,
             "num_resized": self.num_resized,
@@ -85,7 +94,7 @@ class BadImages:
         self.write()
 
     def write(self) -> None:
-        """Brings the list up to date. A disk that refuses is warned of once, and tried again the next time."""
+        """Updates the list. If the disk refuses, it warns once, and tries again the next time."""
         if len(self.unreadable) == self._num_listed or not self.writes:
             return
         try:
@@ -100,8 +109,9 @@ class BadImages:
             self._warned = True
 
     def _add(self, unreadable: Iterable[tuple[str, str]], num_read: int) -> None:
-        """Counts images read, of which these, [(path, reason)], cannot be. Raises UserError when new ones make them too
-        many.
+        """Counts images read, and those of them that cannot be read: (path, reason).
+
+        Raises UserError if new ones make them too many.
         """
         self.num_read += num_read
         known = len(self.unreadable)
@@ -116,7 +126,8 @@ class BadImages:
         if too_many:
             path, reason = next(reversed(self.unreadable.items()))
             raise UserError(
-                f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, and {allowed} may be (see "
+                f"{len(self.unreadable)} of the {self.num_read} images read so far cannot be read, "
+                f"and {allowed} may be (see "
                 f"{self.path}; the last is {path!r}: {escape(reason)}); fix or remove them, or allow so many with "
                 "--max_bad_images"
             )
@@ -133,7 +144,7 @@ class BadImages:
 
 
 def count_images(batch: Any) -> int:
-    """The images of a TrainBatch that were read."""
+    """Counts the images that were read for a training batch."""
     images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
     return sum(len(part) for part in images if part is not None)
 
@@ -144,5 +155,5 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """The text of which escape() made this."""
+    """Restores the text from which escape() made this one."""
     return _ESCAPED.sub(lambda match: match[0].encode().decode("unicode_escape"), text)

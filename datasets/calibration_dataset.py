@@ -1,4 +1,4 @@
-"""Some images of a folder in batches of one size, for the statistics of batch norm."""
+"""Images of a folder, in batches of one size, for the statistics of batch norm."""
 
 import math
 
@@ -11,11 +11,19 @@ from model.normalization import to_tensor
 
 
 class CalibrationImages(torch.utils.data.Dataset):
-    """`count` images (all, if the folder has no more) drawn without replacement by seed. Item i is batch i: (uint8 (b,
-    3, size, size), [(path, reason)] of the images that could not be read and are left out).
+    """Some images of a folder, drawn without replacement, in batches.
 
-    size: pixels; images are cut centrally to squares, and resized to this side. Batches have batch_size images or a few
-    fewer, so that all weigh the same. Raises UserError when the folder is missing or empty.
+    Item i is batch i: (uint8 (b, 3, size, size), [(path, reason)] of the images that could not be read and are left
+    out). Images are cut centrally to squares. Batches have batch_size images or a few fewer, so that all have the same
+    weight.
+
+    folder: of the images
+    count: how many images are drawn; all, if the folder has no more
+    size: side of the squares, pixels
+    seed: of the draw
+    batch_size: the most images of a batch
+
+    Raises UserError if the folder is missing or empty.
     """
 
     def __init__(self, folder: str, count: int, size: int, seed: int, batch_size: int = 32):

@@ -1,8 +1,8 @@
-"""CosPlace classes and groups (Berton et al., CVPR 2022, section 3.1), from image names to arrays opened memory-mapped.
+"""CosPlace classes and groups (Berton et al., CVPR 2022, section 3.1): from image names to memory-mapped arrays.
 
-An image at (east, north, heading) has the class (east // M * M, north // M * M, heading // alpha * alpha); a group
-holds classes that are N cells apart in both directions, or L heading bins apart, so that no two of its classes see the
-same place.
+An image at (east, north, heading) has the class (east // M * M, north // M * M, heading // alpha * alpha). A group
+holds classes that are N cells apart in both directions, or L heading bins apart: so no two of its classes see the same
+place.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from datasets.names import EAST, HEADING, NORTH, ListFile, Walk, find_listing, p
 from support import array_cache
 from support.errors import UserError
 
-_VERSION = 2  # of the cache's layout: another one is rebuilt
+_VERSION = 2  # of the cache's layout: a cache of another version is rebuilt
 _ARRAYS = {
     "class_ids": (("int64",), (3,)),
     "group_offsets": (("int64",), ()),
@@ -27,14 +27,14 @@ _ARRAYS = {
     "image_index": (("int32", "int64"), ()),
     **image_names.layout("name"),
 }
-_BLOCK = 1 << 20  # images that are ordered at a time: bounds the temporary arrays
+_BLOCK = 1 << 20  # images that are gathered at a time: bounds the temporary arrays
 
 
 class Groups:
-    """The classes of each group and the images of each class, over arrays that may be memory-mapped.
+    """The classes of each group and the images of each class.
 
-    num_images: images in the list, those of dropped classes included. Groups are numbered by first appearance in the
-    image list; the classes of a group are sorted, and a class's images are in the order of the list.
+    Groups are numbered by first appearance in the image list. The classes of a group are sorted, and the images of a
+    class are in the order of the list. The arrays may be memory-mapped.
     """
 
     def __init__(
@@ -58,8 +58,9 @@ class Groups:
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 (hexadecimal) of the image list and the parameters of the split, wherever the images lie; None for
-        groups in memory.
+        """SHA-256 (hexadecimal) of the image list and of the split's parameters; None for groups in memory.
+
+        It does not depend on where the images lie.
         """
         if self._origin is None:
             return None
@@ -67,35 +68,42 @@ class Groups:
 
     @property
     def num_groups(self) -> int:
+        """Number of groups."""
         return len(self._group_offsets) - 1
 
     @property
     def num_images(self) -> int:
+        """Number of images in the list, including those of dropped classes."""
         return len(self.names)
 
     def num_classes(self, group: int) -> int:
+        """Number of classes of a group."""
         return int(self._group_offsets[group + 1] - self._group_offsets[group])
 
     def num_group_images(self, group: int) -> int:
+        """Number of images of a group."""
         first, last = self._group_offsets[group], self._group_offsets[group + 1]
         return int(self._class_offsets[last] - self._class_offsets[first])
 
     def class_ids(self, group: int) -> np.ndarray:
-        """int64 (C, 3): each class's east and north (metres) and heading (degrees), sorted."""
+        """The classes of a group, sorted: int64 (C, 3), east and north (metres) and heading (degrees)."""
         return self._class_ids[self._group_offsets[group] : self._group_offsets[group + 1]]
 
     def image_indices(self, group: int, class_row: int) -> np.ndarray:
-        """int32 (n,): the images of row `class_row` of class_ids(group), as indices into the image list, ascending."""
+        """The images of a class, as indices into the image list, ascending: int32 (n,).
+
+        class_row: row of the class in class_ids(group). Raises IndexError if there is no such row.
+        """
         if not 0 <= class_row < self.num_classes(group):
             raise IndexError(f"group {group} has no class {class_row}")
         row = self._group_offsets[group] + class_row
         return self._image_index[self._class_offsets[row] : self._class_offsets[row + 1]]
 
     def published_order(self, group: int) -> np.ndarray:
-        """int64 (C,): for row i of a published head, its row of class_ids(group).
+        """For each row of a published head, the row of its class in class_ids(group): int64 (C,).
 
-        The published code collects a group's classes in a set, in the order of the image list, and numbers them as the
-        set iterates.
+        The published code collects a group's classes in a set, in the order of the image list, and numbers them in the
+        order in which the set iterates.
         """
         first_images = [self.image_indices(group, row)[0] for row in range(self.num_classes(group))]
         class_ids = [tuple(class_id) for class_id in self.class_ids(group).tolist()]
@@ -110,6 +118,7 @@ class Groups:
         return self.names[index]
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by their names in the cache."""
         values = (
             self._class_ids,
             self._group_offsets,
@@ -127,10 +136,15 @@ def build_groups(
 ) -> Groups:
     """Splits images into classes and groups, in memory.
 
-    image_names: a list of str, or ImageNames; M: cell side in metres; alpha: heading bin in degrees; N, L: spacing of a
-    group's classes, in cells and in bins; classes with fewer than min_images_per_class images are dropped. All are
-    positive integers. A name's heading may be empty only if alpha >= 360 (training without headings). Raises UserError
-    on a name that does not parse or when no class is left.
+    image_names: a list of str, or ImageNames
+    M: side of a cell, metres
+    alpha: heading bin, degrees
+    N: spacing of a group's classes, cells
+    L: spacing of a group's classes, heading bins
+    min_images_per_class: classes with fewer images are dropped
+
+    A heading may be empty only if alpha >= 360 (training without headings). Raises UserError if a parameter is no
+    positive whole number, a name does not parse, or no class is left.
     """
     for name, value in {"M": M, "alpha": alpha, "N": N, "L": L, "min_images_per_class": min_images_per_class}.items():
         if value != int(value) or value < 1:
@@ -169,11 +183,14 @@ def build_groups(
 def open_groups(
     train_set_folder: str, M: int, alpha: int, N: int, L: int, min_images_per_class: int, cache_folder: str = "cache"
 ) -> Groups:
-    """The groups of a training folder: reopened memory-mapped from the cache, or built and cached.
+    """Opens the groups of a training folder, memory-mapped, from the cache; builds and caches them if necessary.
 
-    The cache (support.array_cache) records size and modification time of the image list, and its digest. While size and
-    time are the same, so is the list; else the digest decides whether the cache is rebuilt. Raises UserError as
-    build_groups and list_images do.
+    train_set_folder: of the images
+    M, alpha, N, L, min_images_per_class: as in build_groups
+    cache_folder: of the cache (support.array_cache)
+
+    The cache records size, modification time and digest of the image list. If size or time differ, the digest decides
+    whether the cache is built again. Raises UserError as build_groups and list_images do.
     """
     parameters = {
         "M": int(M),
@@ -193,7 +210,7 @@ def open_groups(
             f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})"
         )
         built = build_groups(names, **parameters)
-        # the digest of what was read, should the list have changed meanwhile
+        # the digest of what was read: the list may have changed in the meantime
         found = expected | {"list_digest": array_cache.digest(names.blob)}
         array_cache.save(path, found | {"list_stamp": listing.stamp}, built.arrays())
         groups = _load(path, found)
@@ -209,7 +226,7 @@ def open_groups(
 
 
 def _open_unchanged(path: str, expected: dict, listing: ListFile | Walk) -> Groups | None:
-    """The cached groups if they are of this listing, else None."""
+    """The cached groups if they belong to this listing, else None."""
     loaded = array_cache.load(path, expected, _ARRAYS, _check)
     if loaded is None:
         return None
@@ -226,7 +243,7 @@ def _open_unchanged(path: str, expected: dict, listing: ListFile | Walk) -> Grou
     if isinstance(listing, ListFile):
         try:
             listing.check_first(groups.names)
-        except UserError:  # who builds reads the list itself, and knows which of the two is wrong
+        except UserError:  # building reads the list itself, and finds out what is wrong
             return None
     logging.debug(f"Opened the groups of {len(groups.names)} images from {path}")
     return groups
@@ -249,10 +266,10 @@ def _reopen(path: str, expected: dict) -> Groups:
 
 
 def _class_keys(names: ImageNames, M: int, alpha: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """One sortable int64 a name for its class, and the function from such keys to int64 (n, 3) class ids."""
+    """An int64 key of each name's class, sortable, and the function from keys to class ids: int64 (n,) -> (n, 3)."""
     cells = np.empty((3, len(names)), np.int32)  # parse_chunks refuses what would not fit
     for part, values in parse_chunks(names, (EAST, NORTH, HEADING), empty_as_zero=(HEADING,) if alpha >= 360 else ()):
-        # the published arithmetic: int(value // side * side), which truncates only what is already whole
+        # the published arithmetic is int(value // side * side); the values are already whole before int()
         cells[:, part] = (values // (M, M, alpha)).T
     lows = [int(cell.min(initial=2**31 - 1)) for cell in cells]
     sizes = [int(cell.max(initial=low)) - low + 1 for cell, low in zip(cells, lows, strict=True)]
@@ -277,7 +294,7 @@ def _class_keys(names: ImageNames, M: int, alpha: int) -> tuple[np.ndarray, Call
 
 
 def _sort(keys: np.ndarray) -> np.ndarray:
-    """Sorts keys in place; returns the order that does so, stable: int32 (n,), or int64 where that is too small."""
+    """Sorts keys in place; returns the stable order that does so: int32 (n,), or int64 if int32 is too small."""
     bits = max(len(keys) - 1, 1).bit_length()
     dtype = np.int32 if bits < 32 else np.int64
     if len(keys) and int(keys.max()) < 2 ** (
@@ -295,7 +312,7 @@ def _sort(keys: np.ndarray) -> np.ndarray:
 
 
 def _gather(order: np.ndarray, begins: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """order[begins[i]:...], one after the other, each to its place offsets[i]:offsets[i + 1] of the result."""
+    """Copies order[begins[i]:...] to the place offsets[i]:offsets[i + 1] of the result, for all i."""
     gathered = np.empty(offsets[-1], order.dtype)
     row = 0
     while row < len(begins):
@@ -310,14 +327,14 @@ def _gather(order: np.ndarray, begins: np.ndarray, offsets: np.ndarray) -> np.nd
 
 
 def _group_keys(class_ids: np.ndarray, M: int, alpha: int, N: int, L: int) -> np.ndarray:
-    """One int64 a class for its group (paper, equation 2)."""
+    """An int64 key of each class's group (paper, equation 2)."""
     east, north, heading = class_ids.T
     columns = (east % (M * N) // M, north % (M * N) // M, heading % (alpha * L) // alpha)
     return (columns[0] * N + columns[1]) * L + columns[2]
 
 
 def _check(arrays: dict[str, np.ndarray]) -> None:
-    """Raises ValueError unless the arrays fit together: a cut-off or mixed-up cache is never trained on."""
+    """Raises ValueError if the arrays do not fit together: a truncated or mixed-up cache is never trained on."""
     group_offsets, class_offsets, image_index = (
         arrays[name] for name in ("group_offsets", "class_offsets", "image_index")
     )

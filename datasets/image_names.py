@@ -1,4 +1,4 @@
-"""Millions of image names as one block of bytes with offsets, never as Python strings."""
+"""Millions of image names in one block of bytes with offsets, never as Python strings."""
 
 import os
 import re
@@ -9,8 +9,8 @@ import numpy as np
 
 from support.errors import UserError
 
-_BLOCK = 1 << 23  # bytes of a list that are looked at at a time; bounds the temporary arrays
-_LONGEST = 1 << 24  # bytes of a line
+_BLOCK = 1 << 23  # bytes of a list that are processed at a time: bounds the temporary arrays
+_LONGEST = 1 << 24  # most bytes of a line
 _NEWLINE, _DOT, _SLASH = b"\n./"
 _BLANK = np.isin(np.arange(256), [9, 13, 32])
 _PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole component of a path, or between blanks
@@ -19,9 +19,11 @@ _PARENT = re.compile(rb"(?<![^/\n\r\t ])\.\.(?![^/\n\r\t ])")  # `..` as a whole
 class ImageNames:
     """An immutable sequence of image names (relative POSIX paths), held as bytes.
 
-    blob: uint8 array, all names' bytes (UTF-8; undecodable bytes as surrogates); starts, ends: integer arrays (n,), the
-    byte range of each name; source: where the names come from, for messages. Any of the arrays may be memory-mapped;
-    processes that receive the names then map them too.
+    blob: uint8, the bytes of all names (UTF-8; undecodable bytes as surrogates)
+    starts, ends: integers (n,), the byte range of each name
+    source: where the names come from, for messages
+
+    The arrays may be memory-mapped; processes that receive the names then map them too.
     """
 
     def __init__(self, blob: np.ndarray, starts: np.ndarray, ends: np.ndarray, source: str = "the image list"):
@@ -29,6 +31,7 @@ class ImageNames:
 
     @classmethod
     def from_strings(cls, names: Iterable[str], source: str = "the image list") -> Self:
+        """Builds the sequence from strings."""
         encoded = [os.fsencode(name) for name in names]
         ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if encoded else ends
@@ -38,7 +41,7 @@ class ImageNames:
         return len(self.starts)
 
     def __getitem__(self, index: int) -> str:
-        """Raises UserError on a name that leads out of the folder, which only a damaged cache has."""
+        """The name at an index. Raises UserError if it leads out of the folder: only a damaged cache has such names."""
         name = self.blob[self.starts[index] : self.ends[index]].tobytes()
         if _leads_out(name):
             raise UserError(
@@ -54,22 +57,18 @@ class ImageNames:
 
 
 def offset_dtype(num_bytes: int) -> type[np.integer]:
-    """The smallest of uint32 and int64 that holds the offsets into so many bytes."""
+    """Chooses the dtype of offsets into so many bytes: uint32, or int64 if that is too small."""
     return np.uint32 if num_bytes < 2**32 else np.int64
 
 
 def layout(kind: str) -> dict[str, tuple]:
-    """The arrays of ImageNames in a cache (support.array_cache): blob, starts and ends, their names beginning with
-    `kind`.
-    """
+    """Describes the arrays of ImageNames in a cache (support.array_cache); their names begin with `kind`."""
     offsets = ("uint32", "int64"), ()
     return {f"{kind}_blob": (("uint8",), ()), f"{kind}_starts": offsets, f"{kind}_ends": offsets}
 
 
 def check_arrays(blob: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
-    """Raises ValueError unless there are names, all of them lie in the blob, and in order. It reads the offsets, and no
-    name.
-    """
+    """Raises ValueError unless there are names and all lie in the blob, in order. It reads only the offsets."""
     if not 0 < len(starts) == len(ends):
         raise ValueError("its names' offsets are of different numbers")
     previous = 0
@@ -83,11 +82,10 @@ def check_arrays(blob: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None
 
 
 def split_lines(data: np.ndarray, source: str) -> ImageNames:
-    """The lines of a list of images as ImageNames over `data` (uint8); blanks around names and blank lines are passed
-    over.
+    """Splits a list of images into ImageNames over `data` (uint8). Blank lines and blanks around names are skipped.
 
-    Raises UserError, naming `source`, when no name is left, or one leads out of its folder: no absolute paths, no `..`,
-    no NUL.
+    Raises UserError, which names `source`, if no name is left, or if a name leads out of its folder: absolute paths,
+    `..` and NUL are refused.
     """
     num_lines = (
         sum(np.count_nonzero(data[begin : begin + _BLOCK] == _NEWLINE) for begin in range(0, len(data), _BLOCK)) + 1
@@ -110,8 +108,9 @@ def split_lines(data: np.ndarray, source: str) -> ImageNames:
 
 
 def _blocks_of_lines(data: np.ndarray, source: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes; a missing last newline
-    is thought there.
+    """Yields (offset, bytes, ends of lines relative to it): whole lines of about _BLOCK bytes.
+
+    A missing last newline is added.
     """
     begin, size = 0, _BLOCK
     while begin < len(data):
@@ -122,7 +121,8 @@ def _blocks_of_lines(data: np.ndarray, source: str) -> Iterator[tuple[int, np.nd
         if not len(newlines):
             if size >= _LONGEST:
                 raise UserError(
-                    f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; delete it or make it again"
+                    f"{source} has a line of more than {_LONGEST} bytes, and is no list of images; "
+                    "delete it or make it again"
                 )
             size *= 2  # a line longer than the block
             continue
@@ -131,7 +131,7 @@ def _blocks_of_lines(data: np.ndarray, source: str) -> Iterator[tuple[int, np.nd
 
 
 def _strip(block: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Moves both ends of every line inwards past blanks and carriage returns."""
+    """Moves both ends of every line inwards, past blanks and carriage returns."""
     while len(block):
         move = (ends > starts) & _BLANK[block[np.maximum(ends - 1, 0)]]
         if not move.any():
@@ -146,7 +146,7 @@ def _strip(block: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.
 
 
 def _refuse_unsafe(block: np.ndarray, starts: np.ndarray, ends: np.ndarray, count: int, source: str) -> None:
-    """count: the names before this block."""
+    """Raises UserError for the first unsafe name of a block; count: number of names before this block."""
     bad = np.flatnonzero(block[starts] == _SLASH)[:1].tolist() if len(starts) else []
     dots = block == _DOT
     for match in _PARENT.finditer(block) if (dots[1:] & dots[:-1]).any() else ():
@@ -170,7 +170,7 @@ def _leads_out(name: bytes) -> bool:
 
 
 def _portable(array: np.ndarray) -> np.ndarray | tuple:
-    """What another process makes the array from: the place of a mapped one, else itself."""
+    """What another process can build the array from: the place in the file of a mapped array, else the array."""
     if isinstance(array, np.memmap) and array.filename:
         return str(array.filename), array.dtype.str, array.offset, array.shape
     return array

@@ -1,4 +1,4 @@
-"""The one decoder: a photo of any usual format as an upright RGB image of 8 bits a channel."""
+"""The decoder of all images: photos of the usual formats become upright RGB images with 8 bits per channel."""
 
 import contextlib
 import io
@@ -12,14 +12,13 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-# pixels along a side, the fewest of a test image: what every backbone reduces to at least one feature
+# the fewest pixels along a side of a test image: every backbone then gives at least one feature
 MIN_SIDE = 32
-# panoramas of 200 megapixels are real, and Pillow stops at 179; so many, at 4 bytes each, take 1 GiB of a worker's
-# memory
+# panoramas of 200 megapixels exist, and Pillow's own limit is 179; at 4 bytes each, this is 1 GiB of a worker's memory
 MAX_PIXELS = 2**28
-# of photos; Pillow knows others, for some of which it runs other programs (EPS)
+# formats of photos; for some others that Pillow knows (EPS) it runs other programs
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
-_BEGINNING = 16  # bytes that tell the format
+_BEGINNING = 16  # bytes that identify the format
 # EXIF orientation -> what makes the image upright
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,7 +32,7 @@ _UPRIGHT = {
 
 
 class ImageError(Exception):
-    """An image that cannot be read, and why, in a few words; the caller knows its path."""
+    """Why an image cannot be read, in a few words. The caller knows its path."""
 
 
 def open_rgb(
@@ -41,11 +40,16 @@ def open_rgb(
 ) -> Image.Image:
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
-    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits a channel become 8,
-    of several frames the first is taken. enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no
-    fewer. Raises ImageError for whatever cannot be decoded to its end (truncated files too: a half-gray photo is worse
-    than none), and, before any pixel is decoded, for what has more than MAX_PIXELS, fewer than min_side along a side,
-    or is no regular file.
+    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits per channel become
+    8, and of several frames the first is taken.
+
+    source: what to decode
+    min_side: the fewest pixels along a side
+    enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no fewer pixels
+
+    Raises ImageError for anything that cannot be decoded completely. Truncated files count: a photo that is half gray
+    is worse than none. Images with more than MAX_PIXELS, images with fewer than min_side pixels along a side, and what
+    is no regular file are refused before any pixel is decoded.
     """
     with _opened(source) as image:
         if min(image.size) < min_side:
@@ -58,14 +62,14 @@ def open_rgb(
 
 
 def to_array(image: Image.Image) -> np.ndarray:
-    """An RGB PIL image as uint8 (H, W, 3)."""
+    """Views an RGB PIL image as uint8 (H, W, 3)."""
     return np.asarray(image)
 
 
 class ImageRows:
-    """Images of one size in one array, each the first of its candidates that can be read.
+    """Images of one size in one array. For each row, the first candidate that can be read is taken.
 
-    count: how many; size: (width, height), pixels.
+    count: number of rows; size: (width, height), pixels.
     """
 
     def __init__(self, count: int, size: tuple[int, int]):
@@ -76,11 +80,15 @@ class ImageRows:
         self.resized = []  # paths of images that had another size
 
     def fill(self, row: int, folder: str, names: Iterable[str], crop: bool = False) -> bool:
-        """Decodes the first of `names` below `folder` that can be read into a row; False if none can.
+        """Decodes the first readable image of `names` into a row; False if none can be read.
 
-        An image of another size is resized to this one, or with crop first cut centrally to its shape, and not counted
-        as resized: for images that are not meant to be of one size. One of fewer than MIN_SIDE pixels along a side,
-        where this size has more, counts as unreadable.
+        row: of the array
+        folder: of the names
+        names: candidates, in order
+        crop: whether an image of another size is first cut centrally to this shape; it then does not count as resized
+
+        An image of another size is resized. An image with fewer than MIN_SIDE pixels along a side counts as unreadable,
+        unless this size is so small.
         """
         for name in names:
             path = os.path.join(folder, name)
@@ -100,8 +108,9 @@ class ImageRows:
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
-    """A PIL image resized so that its shorter side has `size` pixels (bilinear, antialiased), the aspect ratio kept.
-    Raises ImageError for a strip that would have more than MAX_PIXELS then.
+    """Resizes a PIL image so that its shorter side has `size` pixels (bilinear, antialiased); keeps the aspect ratio.
+
+    Raises ImageError for a strip that would have more than MAX_PIXELS.
     """
     width, height = image.size
     shorter, longer = sorted((width, height))
@@ -114,18 +123,19 @@ def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
-    """(width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
+    """Reads (width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
     with _opened(path) as image:
         width, height = image.size
-        if image.format == "TIFF":  # whose size Pillow tells upright, in later versions
+        if image.format == "TIFF":  # newer versions of Pillow give its size as it is once upright
             width, height = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Image.Image]:
-    """The PIL image of a path or a file object, of which only the header is read yet; a PIL image as it is, for its
-    owner has let its size pass. What goes wrong within becomes an ImageError.
+    """The PIL image of a path or a file object, with only its header read. Errors inside become ImageErrors.
+
+    A PIL image is passed on: whoever opened it has accepted its size.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -149,7 +159,7 @@ def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Imag
 
 
 def _open_regular(path: str | os.PathLike) -> BinaryIO:
-    """A regular file, opened. A FIFO is not waited for."""
+    """Opens a regular file. It does not wait for a FIFO."""
     file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -158,7 +168,7 @@ def _open_regular(path: str | os.PathLike) -> BinaryIO:
 
 
 def _identify(file: BinaryIO) -> Image.Image:
-    """Image.open, but with these formats alone, and without its limit of pixels, which belongs to the whole process."""
+    """Opens as Image.open does, but only _FORMATS, and without its limit of pixels, which is the whole process's."""
     try:
         file.seek(0)
     except (AttributeError, io.UnsupportedOperation):  # as a connection's
@@ -176,8 +186,9 @@ def _identify(file: BinaryIO) -> Image.Image:
 
 
 def _without_warnings() -> contextlib.AbstractContextManager:
-    """Without those of Pillow, on EXIF and the like. Filters are the process's: only its main thread may change them,
-    as it is the one that decodes in workers.
+    """A context without Pillow's warnings about EXIF and the like.
+
+    Filters belong to the process, and only its main thread may change them. In workers the main thread decodes.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return warnings.catch_warnings(action="ignore") if is_main else contextlib.nullcontext()

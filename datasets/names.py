@@ -1,7 +1,7 @@
-"""Image names: the `@` fields that say where a photo was taken, lists of names, and the folders they lie in.
+"""Image names: the `@` fields that say where a photo was taken, lists of names, and the folders of the images.
 
-A data set of SF-XL's size has 5.6 to 41 million names: they are parsed with numpy, a block at a time, never as Python
-strings. `python -m datasets.names FOLDER` saves the list of a folder's images.
+A data set of SF-XL's size has 5.6 to 41 million names. They are parsed with numpy, in blocks, never as Python strings.
+`python -m datasets.names FOLDER` saves the list of a folder's images.
 """
 
 import argparse
@@ -40,9 +40,9 @@ FIELDS = (
 )
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
-_CHUNK = 1 << 16  # names parsed at a time: what is at hand stays in the processor's cache
-_MAX_ABS = 1e9  # metres or degrees; beyond it a number is a mistake, and class keys could overflow
-_MAX_DIGITS = 15  # a float64 holds every whole number of so many digits
+_CHUNK = 1 << 16  # names parsed at a time: their data stay in the processor's cache
+_MAX_ABS = 1e9  # metres or degrees; a larger number is a mistake, and class keys could overflow
+_MAX_DIGITS = 15  # float64 holds every whole number of so many digits
 _MAPPED_SIZE = 1 << 24  # bytes from which a list is mapped instead of read
 _AT, _DOT, _ZERO = b"@.0"
 
@@ -64,9 +64,20 @@ def format_name(
     note: str = "",
     extension: str = ".jpg",
 ) -> str:
-    """The `@` name of an image: UTM in metres with 2 decimals, latitude and longitude in degrees, heading in degrees
-    clockwise from north. Fields that are None or "" stay empty. Raises ValueError if a text field holds `@` or a path
-    separator.
+    """Formats the `@` name of an image. Fields that are None or "" stay empty.
+
+    utm_east, utm_north: metres, written with 2 decimals
+    zone_number, zone_letter: of UTM
+    latitude, longitude: degrees
+    pano_id, tile_num: of the panorama, and of the crop
+    heading: degrees clockwise from north
+    pitch, roll: degrees
+    height: metres
+    timestamp: digits of YYYYMMDD... that are known
+    note: any text
+    extension: of the file
+
+    Raises ValueError if a text field holds `@` or a path separator.
     """
     fields = [
         f"{utm_east:010.2f}",
@@ -95,8 +106,13 @@ def format_name(
 def latlon_to_utm(
     latitude: float, longitude: float, zone_number: int | None = None, zone_letter: str | None = None
 ) -> tuple[float, float, int, str]:
-    """Degrees (WGS 84) to (east m, north m, zone number, zone letter); a given zone forces it. Raises UserError out of
-    range.
+    """Converts degrees (WGS 84) to (east m, north m, zone number, zone letter).
+
+    latitude, longitude: degrees
+    zone_number: forces the zone
+    zone_letter: forces the zone
+
+    Raises UserError if the position is out of range.
     """
     try:
         east, north, zone_number, zone_letter = utm.from_latlon(latitude, longitude, zone_number, zone_letter)
@@ -106,7 +122,13 @@ def latlon_to_utm(
 
 
 def utm_to_latlon(utm_east: float, utm_north: float, zone_number: int, zone_letter: str) -> tuple[float, float]:
-    """UTM metres to (latitude, longitude) in degrees (WGS 84). Raises UserError out of range."""
+    """Converts UTM to (latitude, longitude) in degrees (WGS 84).
+
+    utm_east, utm_north: metres
+    zone_number, zone_letter: of UTM
+
+    Raises UserError if the position is out of range.
+    """
     try:
         latitude, longitude = utm.to_latlon(utm_east, utm_north, zone_number, zone_letter)
         return float(latitude), float(longitude)
@@ -115,30 +137,31 @@ def utm_to_latlon(utm_east: float, utm_north: float, zone_number: int, zone_lett
 
 
 def images_list_path(folder: str) -> str:
-    """The text file that may stand next to `folder` and then replaces the walk through it."""
+    """The path of the list that may stand beside `folder`, and then replaces the walk through it."""
     folder = os.path.normpath(folder)
     return (os.path.abspath(folder) if os.path.basename(folder) in (".", "..") else folder) + "_images_paths.txt"
 
 
 def list_images(folder: str, cache_folder: str = "cache") -> ImageNames:
-    """The names of the images of `folder` as ImageNames: the lines of `<folder>_images_paths.txt` in their order if
-    that file exists, else all images below the folder as relative POSIX paths sorted as whole strings (datasets.walk,
-    kept in the cache).
+    """Lists the names of a folder's images.
 
-    Raises UserError when the folder is missing or has no images, or a line of the list leads out of the folder.
+    They are the lines of `<folder>_images_paths.txt`, in their order, if that file exists. Else they are all images
+    below the folder, as relative POSIX paths sorted as whole strings (datasets.walk, kept in the cache).
+
+    Raises UserError if the folder is missing or has no images, or if a line of the list leads out of the folder.
     """
     return find_listing(folder, cache_folder).read()
 
 
 def find_listing(folder: str, cache_folder: str = "cache") -> "ListFile | Walk":
-    """The ListFile or Walk of a folder. Raises UserError when the folder is missing or cannot be walked."""
+    """Finds the ListFile or Walk of a folder. Raises UserError if the folder is missing or cannot be walked."""
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
     return (ListFile if os.path.exists(images_list_path(folder)) else Walk)(folder, cache_folder)
 
 
 class Walk:
-    """The images of a folder that has no list."""
+    """The images of a folder without a list."""
 
     def __init__(self, folder: str, cache_folder: str):
         self.source = folder
@@ -146,15 +169,16 @@ class Walk:
         self.stamp = {"digest": self._digest}  # plain values; as long as they are the same, so are the names
 
     def digest(self) -> str:
-        """SHA-256 of the names as lines, as of the list that write_images_list makes of them."""
+        """SHA-256 of the names as lines: that of the list which write_images_list would write."""
         return self._digest
 
     def read(self) -> ImageNames:
+        """The names."""
         return self._names
 
 
 class ListFile:
-    """The list that stands next to a folder."""
+    """The list that stands beside a folder."""
 
     def __init__(self, folder: str, cache_folder: str | None = None):
         self.folder, self.source = folder, images_list_path(folder)
@@ -167,6 +191,7 @@ class ListFile:
         return digest(_read_or_map(self.source))
 
     def read(self) -> ImageNames:
+        """Reads the names. Raises UserError if they are not those of the folder."""
         names = read_images_list(self.source)
         self.check_first(names)
         return names
@@ -180,23 +205,23 @@ class ListFile:
 
 
 def read_images_list(path: str) -> ImageNames:
-    """The lines of a list of images, as ImageNames; blank lines are skipped. Raises UserError on an empty or unsafe
-    list.
+    """Reads a list of images; blank lines are skipped. Raises UserError if the list is empty or unsafe.
 
-    A large list is mapped: while it is in use it may be replaced (another file renamed over it), but not rewritten in
-    place.
+    A large list is memory-mapped. While it is in use it may be replaced (another file renamed over it), but not
+    rewritten in place.
     """
     return split_lines(_read_or_map(path), path)
 
 
 def write_images_list(folder: str, names: Iterable[str]) -> None:
-    """Writes `<folder>_images_paths.txt`, beside and renamed. Raises UserError on a name that no line can hold."""
+    """Writes `<folder>_images_paths.txt` atomically. Raises UserError if a name cannot stand in a line."""
     with replacing(images_list_path(folder)) as temporary, open(temporary, "wb") as file:
         for name in names:
             line = os.fsencode(name)
             if b"\n" in line or line != line.strip(b" \t\r"):
                 raise UserError(
-                    f"image name {name!r} has a line break, or a blank at an end, and cannot stand in a list; rename the file"
+                    f"image name {name!r} has a line break, or a blank at an end, and cannot stand in a list; "
+                    "rename the file"
                 )
             file.write(line + b"\n")
 
@@ -217,15 +242,16 @@ def _stat(path: str) -> os.stat_result:
 
 
 def positions(names: ImageNames) -> np.ndarray:
-    """UTM east and north in metres: float64 (n, 2). Raises UserError naming the first name without them."""
+    """Parses UTM east and north, metres: float64 (n, 2). Raises UserError that names the first image without them."""
     return parse_fields(names, (EAST, NORTH))
 
 
 def parse_fields(names: ImageNames, fields: Sequence[int], empty_as_zero: Sequence[int] = ()) -> np.ndarray:
-    """The numbers in some `@` fields of every name: float64 (n, len(fields)), exactly as float() reads them.
+    """Parses numbers in some `@` fields of every name: float64 (n, len(fields)), exactly as float() reads them.
 
-    names: ImageNames; fields: indices into FIELDS; a field in empty_as_zero may be empty and is then 0.
-    Raises UserError naming the first name that has too few fields, or no finite number there.
+    names: of the images; fields: indices into FIELDS; empty_as_zero: fields that may be empty and are then 0.
+
+    Raises UserError that names the first image with too few fields, or without a finite number there.
     """
     values = np.empty((len(names), len(fields)))
     for part, chunk in parse_chunks(names, fields, empty_as_zero):
@@ -236,7 +262,7 @@ def parse_fields(names: ImageNames, fields: Sequence[int], empty_as_zero: Sequen
 def parse_chunks(
     names: ImageNames, fields: Sequence[int], empty_as_zero: Sequence[int] = ()
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """parse_fields by and by: yields (slice of the names, float64 (n, len(fields)))."""
+    """Does what parse_fields does, in chunks: yields (slice of the names, float64 (n, len(fields)))."""
     with tqdm(desc="Parsing names", total=len(names), unit="img", leave=False, delay=2, disable=None) as progress:
         for begin in range(0, len(names), _CHUNK):
             part = slice(begin, min(begin + _CHUNK, len(names)))
@@ -276,7 +302,7 @@ def _parse_chunk(names: ImageNames, part: slice, fields: Sequence[int], empty_as
 def _at_signs(
     names: ImageNames, part: slice, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, needed: int
 ) -> np.ndarray:
-    """The positions in `data` of each name's first `needed` '@': int64 (needed, n)."""
+    """The positions in `data` of the first `needed` '@' of each name: int64 (needed, n)."""
     ats = np.flatnonzero(data == _AT)
     per_name = len(ats) // len(starts)
     if per_name >= needed and per_name * len(starts) == len(ats):
@@ -292,11 +318,11 @@ def _at_signs(
 
 
 def _parse_decimals(data: np.ndarray, begin: np.ndarray, end: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of digits alone, with as many decimals as the first name's: (float64 (n,), the rows that are none, not
-    filled in).
+    """Parses fields that hold digits only, with as many decimals as the first field has.
 
-    Exactly what float() reads: the digits make a whole number, and a power of ten, that float64 holds, and one division
-    rounds once.
+    Returns the numbers, float64 (n,), and the rows that are of another form, which are not filled in. The numbers are
+    exactly those of float(): the digits make a whole number that float64 holds, so does the power of ten, and one
+    division rounds once.
     """
     text = data[begin[0] : end[0]].tobytes()
     decimals = len(text) - text.index(b".") - 1 if b"." in text else 0
@@ -307,7 +333,7 @@ def _parse_decimals(data: np.ndarray, begin: np.ndarray, end: np.ndarray, width:
     length = end - begin
     if length.min() < width:
         characters[np.arange(width) < (width - length)[:, None]] = _ZERO
-    digits = characters - np.uint8(_ZERO)  # wraps: what is no digit is more than 9
+    digits = characters - np.uint8(_ZERO)  # wraps around: anything but a digit is above 9
     weights = 10.0 ** np.arange(width - 1, -1, -1)
     plain = length > decimals
     if b"." in text:
@@ -321,7 +347,7 @@ def _parse_decimals(data: np.ndarray, begin: np.ndarray, end: np.ndarray, width:
 
 
 def _texts(data: np.ndarray, begin: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
-    """The fields as bytes, S(width) (n,), padded with NUL, which numpy reads as the end of a string."""
+    """The fields as bytes S(width) (n,), padded with NUL, which ends a string in numpy."""
     column = np.arange(width)
     characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(
         np.uint8
@@ -351,6 +377,7 @@ def _refuse_name(names: ImageNames, index: int, problem: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m datasets.names",
         description="Saves the list of each folder's images as "

@@ -11,10 +11,10 @@ _HEIC = (".heic", ".heif", ".avif")  # photos too, though Pillow may not read th
 
 
 def find_photos(paths: Sequence[str]) -> tuple[list[str], int]:
-    """(the photos among files and folders, how many other files the folders hold), by photos_below.
+    """Finds the photos among files and folders: (paths of the photos, number of other files in the folders).
 
-    Photos have the extension of HEIC or of a format that Pillow reads. Raises UserError when a path is missing or there
-    is no photo.
+    A file is taken as it is. Folders are searched, in order, for files with the extension of an image format; hidden
+    files are skipped. Raises UserError if a path is missing or there is no photo.
     """
     Image.init()
     formats = Image.registered_extensions().items()

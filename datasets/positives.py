@@ -5,12 +5,12 @@ import collections.abc
 import numpy as np
 from sklearn.neighbors import KDTree
 
-_CELLS = 4096  # at most so many along a side of the grid of cells that lie near a query
+_CELLS = 4096  # most cells along a side of the grid
 _BLOCK = 1 << 18  # database images looked up at a time
 
 
 class Positives(collections.abc.Sequence):
-    """Item q: the database images within the radius of query q, ascending: int32 (n,). All are held in one array."""
+    """Item q: the database images within the radius of query q, ascending: int32 (n,). One array holds all of them."""
 
     def __init__(self, indices: np.ndarray, offsets: np.ndarray):
         self._indices, self._offsets = indices, offsets
@@ -26,10 +26,12 @@ class Positives(collections.abc.Sequence):
 
 
 def find_positives(database: np.ndarray, queries: np.ndarray, radius: float) -> Positives:
-    """The Positives of each query: exact, a distance of `radius` included.
+    """Finds the Positives of all queries: exact, a distance of `radius` included.
 
-    database, queries: float64 (n, 2), (q, 2), metres; radius: metres. Most of a large database lies near no query,
-    which a grid tells much faster than a tree of all of it is built.
+    database: float64 (n, 2), metres; queries: float64 (q, 2), metres; radius: metres.
+
+    Most images of a large database are near no query. A grid finds that out much faster than a tree of the whole
+    database is built.
     """
     near = np.flatnonzero(_near_queries(database, queries, radius))
     found = KDTree(database[near]).query_radius(queries, radius) if len(near) else [near] * len(queries)
@@ -44,12 +46,11 @@ def _near_queries(database: np.ndarray, queries: np.ndarray, radius: float) -> n
     """bool (n,): False only for database images that are farther than `radius` from all queries."""
     low = queries.min(axis=0)
     extent = queries.max(axis=0) - low
-    # so much wider than the radius that no rounding puts what lies within it further away than the next cell
+    # a little wider than the radius, so that rounding never moves a positive beyond the neighbouring cells
     side = max(radius * 1.001, extent.max() / _CELLS, 1e-3)
     low = low - 2 * side
-    shape = (extent // side).astype(
-        np.int64
-    ) + 5  # two cells around: what lies outside falls into the outermost, which stay False
+    # two cells more on every side: points outside fall into the outermost cells, which stay False
+    shape = (extent // side).astype(np.int64) + 5
     grid = np.zeros(shape, bool)
     east, north = np.unique(_cells(queries, low, side, shape), axis=1)
     for step_east in (-1, 0, 1):
@@ -63,5 +64,5 @@ def _near_queries(database: np.ndarray, queries: np.ndarray, radius: float) -> n
 
 
 def _cells(points: np.ndarray, low: np.ndarray, side: float, shape: np.ndarray) -> np.ndarray:
-    """int64 (2, n): the cell of each point, brought to the grid's edge if it lies outside."""
+    """The cell of each point, moved to the grid's edge if it lies outside: int64 (2, n)."""
     return np.clip((points - low) // side, 0, shape - 1).astype(np.int64).T

@@ -1,10 +1,9 @@
-"""The benchmark data sets that papers report: how their folders are recognised, how many images the protocol has, and
-what was published.
+"""The benchmark data sets of the papers: how their folders are recognised, their sizes, and the published recalls.
 
-Where figures come from: [CosPlace] Berton et al., CVPR 2022, and its repository; [EigenPlaces] Berton et al., ICCV
-2023, section 4.1 (sizes, thresholds, 10 frames in Nordland, pairs in AmsterTime) and tables 3 and 4, as transcribed in
-public; the downloader is github.com/gmberton/VPR-datasets-downloader, whose scripts make the folders; others are named
-in their lines. Without a note a size is [EigenPlaces]; one that is published as 84k is kept so.
+Sources of the figures: [CosPlace] Berton et al., CVPR 2022, and its repository; [EigenPlaces] Berton et al., ICCV 2023,
+section 4.1 (sizes, thresholds, 10 frames in Nordland, pairs in AmsterTime) and tables 3 and 4, as transcribed in
+public. The downloader is github.com/gmberton/VPR-datasets-downloader, whose scripts make the folders. Other sources are
+named in their lines. A size without a note is of [EigenPlaces]; one that is published as 84k is kept as 84k.
 """
 
 import os
@@ -29,7 +28,7 @@ class Protocol:
     queries_folder: str = "queries"
     num_queries: str = ""  # as published: "740", "8.3k"; "" if no source gives it
     num_database: str = ""
-    hint: str = ""  # why the numbers of images may be others
+    hint: str = ""  # why the numbers of images may differ
 
 
 # Nordland: 10 frames; its downloader puts frames 25 / 10.5 m apart, so that 10 frames lie within 25 m and 11 do not.
@@ -38,9 +37,8 @@ class Protocol:
 _SF_XL = dict(folders="sfxl", num_database="2.8M", hint="the small SF-XL has a database of 27 thousand images")
 _SVOX = dict(folders="svox", num_database="17k")
 PROTOCOLS = (
-    Protocol(
-        "Pitts30k", "pitts(burgh)?30k", num_queries="6816", num_database="10k"
-    ),  # 6.8k; 6,816: table 12 of SegVLAD (ECCV 2024)
+    # published as 6.8k; 6,816: table 12 of SegVLAD (ECCV 2024)
+    Protocol("Pitts30k", "pitts(burgh)?30k", num_queries="6816", num_database="10k"),
     Protocol("Pitts250k", "pitts(burgh)?250k", num_queries="8.3k", num_database="84k"),
     Protocol(
         "Tokyo 24/7",
@@ -62,9 +60,7 @@ PROTOCOLS = (
     Protocol("SF-XL v1", queries_folder="queries_v1", num_queries="1000", **_SF_XL),
     Protocol("SF-XL v2", queries_folder="queries_v2", num_queries="598", **_SF_XL),
     Protocol("SF-XL night", queries_folder="queries_night", num_queries="466", **_SF_XL),  # [CosPlace]
-    Protocol(
-        "SF-XL occlusion", queries_folder="queries_occlusion", **_SF_XL
-    ),  # no source found for its number of queries
+    Protocol("SF-XL occlusion", queries_folder="queries_occlusion", **_SF_XL),  # no source for its number of queries
     Protocol(
         "Nordland",
         "nordland",
@@ -113,8 +109,9 @@ _MORE = {
 
 
 def recognise(folder: str, queries_folder: str) -> Protocol | None:
-    """The Protocol of a test set, by the names of the folders that it lies in (the innermost counts) and of the
-    queries' folder; None if it is none.
+    """Recognises the Protocol of a test set, by the names of its folders and of the queries' folder; None if unknown.
+
+    Of the folders that it lies in, the innermost counts.
     """
     for part in reversed(os.path.abspath(folder).split(os.sep)):
         plain = re.sub(r"[-_. ]", "", part.lower())
@@ -125,9 +122,7 @@ def recognise(folder: str, queries_folder: str) -> Protocol | None:
 
 
 def differences(protocol: Protocol, num_queries: int, num_database: int) -> str:
-    """In what the numbers of images are not the protocol's, as a sentence; "" if they agree, in the digits that are
-    published.
-    """
+    """Describes how the numbers of images differ from the protocol's, in the published digits; "" if they agree."""
     parts = [
         f"{found} {what} instead of {wanted}"
         for what, found, wanted in (
@@ -141,7 +136,7 @@ def differences(protocol: Protocol, num_queries: int, num_database: int) -> str:
 
 
 def _agrees(number: int, text: str) -> bool:
-    """Whether a number is what a text such as 740, 8.3k or 2.8M says, in its digits."""
+    """Whether a number is the one that a text such as 740, 8.3k or 2.8M gives, in its digits."""
     scale = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
     value = text.rstrip("kM")
     digits = len(value.partition(".")[2])
@@ -149,9 +144,7 @@ def _agrees(number: int, text: str) -> bool:
 
 
 def published_model(source: str | None) -> str | None:
-    """The name of the published model that --resume_model names: by its name, or by the name of its file; None if it is
-    none.
-    """
+    """Finds the published model that --resume_model names, by its name or that of its file; None if there is none."""
     stem = os.path.basename(source or "").removesuffix(".pth")
     if stem.endswith("_eigenplaces"):
         stem = "EigenPlaces_" + stem
@@ -159,20 +152,21 @@ def published_model(source: str | None) -> str | None:
 
 
 def published_recall(model: str | None, name: str) -> float | None:
-    """The published R@1, percent, of a published model on the protocol of that name; None if no source gives it."""
+    """Finds the published R@1, percent, of a published model on a protocol; None if no source gives it."""
     sets, recalls = _MORE.get(model, ((), ()))
     return published.RECALLS.get(model, {}).get(name, dict(zip(sets, recalls, strict=True)).get(name))
 
 
 def positions_of_frames(database_names: Iterable[str], queries_names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions, float64 (n, 2) and (q, 2), metres, for Nordland's frames whose names have none: those that have the
-    same name in both seasons are the same place, and 10 frames lie within 25 m.
+    """Makes positions, metres, for Nordland's frames: float64 (n, 2) of the database and (q, 2) of the queries.
+
+    Their names have no positions. Frames of the same name are the same place, and 10 frames lie within 25 m.
     """
     return _positions_by_name(database_names, queries_names, THRESHOLD / 10.5)
 
 
 def positions_of_pairs(database_names: Iterable[str], queries_names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """As positions_of_frames, for AmsterTime's pairs: two images of one name, 1000 m from all others."""
+    """Makes positions as positions_of_frames does, for AmsterTime's pairs: 1000 m from all other pairs."""
     return _positions_by_name(database_names, queries_names, 1000.0)
 
 
@@ -184,8 +178,8 @@ def _positions_by_name(
     ]
     if not set(stems[0]) & set(stems[1]):
         raise UserError(
-            f"no query has the name of a database image ({stems[1][0]!r}, {stems[0][0]!r}), which is what tells that they are "
-            "of one place: check the folders"
+            f"no query has the name of a database image ({stems[1][0]!r}, {stems[0][0]!r}), "
+            "which is what tells that they are of one place: check the folders"
         )
     places, indices = np.unique(np.concatenate(stems), return_inverse=True)
     positions = np.stack([np.zeros(len(indices)), distance * indices], axis=1)

@@ -1,4 +1,4 @@
-"""The lists of images that many ranks share out: they have to be the same on all machines."""
+"""The image lists that many ranks share out: they must be the same on all machines."""
 
 import itertools
 from collections.abc import Iterable
@@ -12,10 +12,12 @@ _MISSING = "no further folder", 0, ""
 
 
 def check_same_lists(test_sets: Iterable[TestDataset], further: Iterable[tuple[str, ImageNames]] = ()) -> None:
-    """Raises UserError, naming the folder, if ranks have different images, or the same in another order.
+    """Raises UserError, which names the folder, if ranks have different images, or the same ones in another order.
 
-    further: (folder, its images' names) besides the test sets'. All ranks must call this at once. It compares digests
-    of the lists and reads no image. One process compares nothing.
+    test_sets: TestDatasets; further: (folder, names) of other images.
+
+    All ranks must call this at the same time. It compares digests of the lists, and reads no image. A single process
+    compares nothing.
     """
     if distributed.size() == 1:
         return

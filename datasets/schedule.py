@@ -1,8 +1,7 @@
-"""Which batch a training step sees: step -> (epoch, group, k), and from (seed, group, k) its classes, images and
-augmentation.
+"""The schedule of a training run: step -> (epoch, group, k) -> classes, images and augmentation of the batch.
 
-Every draw is a function of counters, never of what was drawn before: results do not depend on the number of workers,
-and any step can be the first of a resumed run.
+Every draw is a function of counters, never of previous draws. So results do not depend on the number of workers, and
+any step can be the first of a resumed run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 
 from support.errors import UserError
 
-# one independent stream of random numbers a purpose
+# an independent stream of random numbers for each purpose
 _CLASSES, _IMAGES, _AUGMENTATION, _HEADS, _NETWORK = range(5)
 _DOMAIN_IMAGES, _DOMAIN_AUGMENTATION, _DOMAIN_MODULES = range(10, 13)
 _NIGHT_ROWS, _NIGHT = range(20, 22)
@@ -21,27 +20,36 @@ _Parameters = TypeVar("_Parameters", bound=tuple | None)
 
 
 class Share(NamedTuple):
-    """Some rows of a batch. What is drawn for a batch is drawn for all its rows, whichever process has them."""
+    """Some rows of a batch. Random numbers are drawn for all rows of a batch, whichever process has them."""
 
-    count: int  # the batch's rows
-    rows: slice | np.ndarray  # which of them
+    count: int  # rows of the whole batch
+    rows: slice | np.ndarray  # which of them these are
 
     @classmethod
     def whole(cls, count: int) -> Self:
+        """All rows of a batch of `count`."""
         return cls(count, slice(0, count))
 
     def of(self, parameters: _Parameters) -> _Parameters:
-        """These rows of a named tuple of tensors, of whose fields the first dimension is the batch; None for None."""
+        """Selects these rows of a named tuple of tensors, whose first dimension is the batch; None for None."""
         return parameters and type(parameters)(*(field[self.rows] for field in parameters))
 
 
 class Schedule:
-    """Groups in turn, `local_steps` steps each; by default an epoch each, as published: epoch e trains group e mod
-    groups_num.
+    """Groups in turn, `local_steps` steps each.
 
-    classes_per_group: the number of classes of each group that is trained; places: (this rank, how many ranks) that
-    train a group each at the same time: of turn r rank k trains group (r * ranks + k) mod groups_num. Raises UserError
-    when a group cannot fill a batch.
+    By default each group has an epoch, as published: epoch e trains group e mod groups_num.
+
+    classes_per_group: number of classes of each trained group
+    batch_size: classes in a batch
+    iterations_per_epoch: steps
+    epochs_num: epochs
+    seed: of all draws
+    local_steps: steps of a group's turn (default: an epoch)
+    places: (this rank, number of ranks) that train a group each at the same time: in turn r, rank k trains group (r *
+        ranks + k) mod groups_num
+
+    Raises UserError if a group cannot fill a batch.
     """
 
     def __init__(
@@ -65,33 +73,38 @@ class Schedule:
         for group, classes in enumerate(self.classes_per_group):
             if classes < batch_size:
                 raise UserError(
-                    f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, or change "
-                    "--M, --alpha, --N, --L or --min_images_per_class so that groups have more classes"
+                    f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, "
+                    "or change --M, --alpha, --N, --L or --min_images_per_class so that groups have more classes"
                 )
         self._pass = None, None
 
     @property
     def groups_num(self) -> int:
+        """Number of groups that are trained."""
         return len(self.classes_per_group)
 
     @property
     def steps(self) -> int:
+        """Number of steps of the whole run."""
         return self.epochs_num * self.iterations_per_epoch
 
     def at(self, step: int) -> tuple[int, int, int]:
-        """(epoch, group, k) of a step; k: how many batches the group has had before."""
+        """Finds (epoch, group, k) of a step; k: number of batches that the group had before."""
         turn, iteration = divmod(step, self.local_steps)
         turn, group = divmod(turn * self.num_places + self.place, self.groups_num)
         return step // self.iterations_per_epoch, group, turn * self.local_steps + iteration
 
     def groups_of(self, epoch: int) -> list[int]:
-        """The groups that an epoch trains here, in the order of their first steps."""
+        """Lists the groups that an epoch trains here, in the order of their first steps."""
         first, last = epoch * self.iterations_per_epoch, (epoch + 1) * self.iterations_per_epoch
         turns = range(first // self.local_steps, -(-last // self.local_steps))[: self.groups_num]
         return list(dict.fromkeys(self.at(turn * self.local_steps)[1] for turn in turns))
 
     def batch(self, group: int, k: int) -> np.ndarray:
-        """The classes of batch k of a group, without replacement within a pass over the group: int64 (batch_size,)."""
+        """Draws the classes of batch k of a group: int64 (batch_size,).
+
+        A pass over the group draws without replacement.
+        """
         batches_per_pass = (
             self.classes_per_group[group] // self.batch_size
         )  # the last partial batch of a pass is dropped
@@ -104,37 +117,38 @@ class Schedule:
         return self._pass[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def image_draws(self, group: int, k: int) -> np.ndarray:
-        """One uniform number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
+        """Draws a number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
         return self._generator(_IMAGES, group, k).random(self.batch_size)
 
     def augmentation_seed(self, group: int, k: int) -> int:
-        """The seed of the generator of the batch's augmentation parameters."""
+        """The seed of the batch's augmentation parameters."""
         return self._seed(_AUGMENTATION, group, k)
 
     def night_draws(self, group: int, k: int) -> np.ndarray:
-        """Two uniform numbers in [0, 1) for each class of the batch, whether its image becomes night and with which
-        target: float64 (2, batch_size).
+        """Draws two numbers in [0, 1) for each class of the batch: float64 (2, batch_size).
+
+        They decide whether its image becomes night, and with which target.
         """
         return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
 
     def night_seed(self, group: int, k: int) -> int:
-        """The seed of the generator of the night's post-processing."""
+        """The seed of the night's post-processing."""
         return self._seed(_NIGHT, group, k)
 
     def network_seed(self, group: int, k: int) -> int:
-        """The seed of what is random inside the network (EfficientNet's and ConvNeXt's stochastic depth) at a step."""
+        """The seed of what is random inside the network (stochastic depth of EfficientNet and ConvNeXt) at a step."""
         return self._seed(_NETWORK, group, k)
 
     def head_seed(self, group: int) -> int:
-        """The seed of a group's initial classifier."""
+        """The seed of a group's initial head."""
         return self._seed(_HEADS, group)
 
     def domain_draws(self, group: int, k: int, count: int) -> np.ndarray:
-        """Uniform numbers in [0, 1) that pick the images of a step's domain batch: float64 (count, 3)."""
+        """Draws numbers in [0, 1) that pick the images of a step's domain batch: float64 (count, 3)."""
         return self._generator(_DOMAIN_IMAGES, group, k).random((count, 3))
 
     def domain_augmentation_seed(self, group: int, k: int) -> int:
-        """As augmentation_seed, for the domain batch."""
+        """The seed of the domain batch's augmentation parameters."""
         return self._seed(_DOMAIN_AUGMENTATION, group, k)
 
     def domain_seed(self) -> int:
@@ -152,8 +166,6 @@ class Schedule:
 
 
 def round_from(candidates: Sequence, draw: float) -> Iterator:
-    """All candidates of a sequence, from the one that a number in [0, 1) picks, on to the end, and round to the one
-    before it.
-    """
+    """Yields all candidates, from the one that `draw`, a number in [0, 1), picks, and round to the one before it."""
     first = int(draw * len(candidates))
     return (candidates[(first + offset) % len(candidates)] for offset in range(len(candidates)))

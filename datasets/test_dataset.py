@@ -1,4 +1,4 @@
-"""Database and queries of one evaluation: names, positions, which database images are right, and the images themselves."""
+"""Database and queries of one evaluation: names, positions, right database images, and the images themselves."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,16 +12,19 @@ from datasets.positives import find_positives
 from model.normalization import to_tensor
 from support.errors import UserError
 
-DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that is there
+DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that exists is taken
 
 
 class TestDataset:
-    """A database and the queries to localize in it.
+    """A database, and the queries to localize in it.
 
-    database_folder, queries_folder: folders of `@`-named images; positive_dist_threshold: metres within which a
-    database image counts as right for a query; resize: pixels of the shorter side, or None for the images' own size;
-    locate: the names of database and queries -> their positions, where those are not in the names. Raises UserError
-    when a folder is missing or empty, or a name has no position.
+    database_folder: of `@`-named images
+    queries_folder: of `@`-named images
+    positive_dist_threshold: metres within which a database image is right for a query
+    resize: pixels of the shorter side, or None for the images' own size
+    locate: (names of the database, names of the queries) -> their positions, if the names have none
+
+    Raises UserError if a folder is missing or empty, or if a name has no position.
     """
 
     __test__ = False  # for pytest: this is no test
@@ -49,9 +52,7 @@ class TestDataset:
 
 
 class ImageFolder(torch.utils.data.Dataset):
-    """The images of a folder as uint8 tensors of their own sizes. Item i is (i, (3, H, W) tensor, ""), or (i, None, why
-    not).
-    """
+    """The images of a folder. Item i is (i, uint8 (3, H, W), ""), or (i, None, why it cannot be read)."""
 
     def __init__(self, folder: str, resize: int | None = None):
         self.folder, self.resize = folder, resize
@@ -70,24 +71,26 @@ class ImageFolder(torch.utils.data.Dataset):
         return index, to_tensor(to_array(image)), ""
 
     def path(self, index: int) -> str:
+        """The path of image `index`."""
         return os.path.join(self.folder, self.names[index])
 
     @staticmethod
     def read(path: str) -> Image.Image:
-        """The image of a file: RGB, upright. Raises ImageError."""
+        """Decodes a file to an upright RGB image. Raises ImageError."""
         return open_rgb(path, MIN_SIDE)
 
 
 def find_queries_folder(test_set_folder: str | None, queries_folder: str | None = None) -> str:
-    """The folder of the queries: `queries_folder` below the test set or as a path of its own; by default queries_v1 if
-    it is there, else queries. test_set_folder may be None if queries_folder is a path. Raises UserError when there is
-    none.
+    """Finds the folder of the queries: `queries_folder` below the test set, or as a path of its own.
+
+    By default it is queries_v1 if that is there, else queries. test_set_folder may be None if queries_folder is a path.
+    Raises UserError if there is no such folder.
     """
     return _find(test_set_folder, queries_folder, DEFAULT_QUERIES, "--queries_folder")
 
 
 def find_database_folder(test_set_folder: str | None, database_folder: str | None = None) -> str:
-    """As find_queries_folder, for the database (default: `database`)."""
+    """Finds the folder of the database as find_queries_folder does (default: `database`)."""
     return _find(test_set_folder, database_folder, ("database",), "--database_folder")
 
 

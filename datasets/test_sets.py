@@ -1,4 +1,4 @@
-"""Test sets in the layouts that data sets come in: from a folder to databases and queries."""
+"""Test sets in the layouts in which data sets come: from a folder to databases and queries."""
 
 import os
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from datasets import protocols
 from datasets.test_dataset import TestDataset
 from support.errors import UserError
 
-# where below a data set's folder its test set may be; the val of MSLS is what papers report
+# where the test set may be below a data set's folder; papers report the val of MSLS
 _PLACES = ("", "test", "images/test", "processed/test", "val", "images/val")
 _DATABASES = ("database", "gallery")  # gallery: SVOX, and older versions of others
 # Nordland and AmsterTime as they are published, whose names have no positions: folder -> (database, queries, positions)
@@ -19,7 +19,7 @@ _UNNAMED_PLACES = ("", "raw_data")
 
 
 class TestSet(NamedTuple):
-    """One set of queries and its database, found but not read yet."""
+    """One set of queries and its database: found, but not read yet."""
 
     __test__ = False  # for pytest: this is no test
 
@@ -30,18 +30,20 @@ class TestSet(NamedTuple):
     locate: object  # names -> positions, where names have none; else None
 
     def open(self, threshold: float, resize: int | None) -> TestDataset:
-        """The TestDataset. Raises UserError as that does."""
+        """Reads it. Raises UserError as TestDataset does.
+
+        threshold: metres within which a database image is right; resize: pixels of the shorter side, or None.
+        """
         dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate)
         dataset.name = self.name
         return dataset
 
 
 def find_test_sets(folder: str, queries_folder: str | None = None) -> list[TestSet]:
-    """The TestSets of a folder: one for each of its folders queries and queries_*, or for the one that is named.
+    """Finds the TestSets of a folder: one for each folder queries or queries_* in it, or for the folder that is named.
 
-    folder: a test set's (with database, or gallery, and queries), or that of a data set which has one in test,
-    images/test, processed/test, or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what
-    was looked for.
+    folder: of a test set (with database or gallery, and queries); or of a data set with one in test, images/test,
+    processed/test or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what was looked for.
     """
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")
@@ -58,8 +60,9 @@ def find_test_sets(folder: str, queries_folder: str | None = None) -> list[TestS
                 return [TestSet(name, *paths, next(p for p in protocols.PROTOCOLS if p.name == name), locate)]
     unnamed = ", ".join(f"{database} and {queries} ({name})" for name, (database, queries, _) in _UNNAMED.items())
     raise UserError(
-        f"{folder} is no test set: looked for {' or '.join(_DATABASES)} and {queries_folder or 'queries or queries_*'} in "
-        f"{', '.join(place or '.' for place in _PLACES)}, and for {unnamed} in {', '.join(p or '.' for p in _UNNAMED_PLACES)}"
+        f"{folder} is no test set: looked for {' or '.join(_DATABASES)} and {queries_folder or 'queries or queries_*'} "
+        f"in {', '.join(place or '.' for place in _PLACES)}, and for {unnamed} in "
+        f"{', '.join(p or '.' for p in _UNNAMED_PLACES)}"
     )
 
 

@@ -1,6 +1,4 @@
-"""The images below a folder that has no list: walked once; while its directories stay as they are, later runs do not
-look at files.
-"""
+"""Walks through folders without a list. The result is cached, and used while the folder's directories stay the same."""
 
 import logging
 import os
@@ -19,18 +17,18 @@ _VERSION = 1  # of the cache's layout
 _NAMES = image_names.layout("name")
 _DIRECTORIES = image_names.layout("directory") | {"directory_mtimes": (("int64",), ())}
 _LAYOUT = _NAMES | _DIRECTORIES
-_UNSETTLED = (
-    -1
-)  # the mtime of a directory that changed so shortly before the walk that it may change again within one tick
+# instead of the mtime of a directory that changed just before the walk: it may change again within one tick
+_UNSETTLED = -1
 
 
 def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
-    """(ImageNames, their digest) of all images below a folder: relative POSIX paths, sorted as whole strings.
+    """Lists all images below a folder: (ImageNames of relative POSIX paths sorted as whole strings, their digest).
 
-    Hidden files and folders are skipped; symbolic links to folders are followed, but not round in circles, and a
-    folder that is reached by several ways is listed by the first. A walk is kept in the cache with the modification
-    time of every directory, and is made again when one of them has changed. The digest is that of the names as lines.
-    Raises UserError on a folder that cannot be read, or that has no images.
+    Hidden files and folders are skipped. Symbolic links to folders are followed, but not in circles. A folder that is
+    reached in several ways is listed once. The cache keeps the modification time of every directory, and the folder is
+    walked again if one has changed. The digest is that of the names as lines.
+
+    Raises UserError if the folder cannot be read, or has no images.
     """
     expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
     path = array_cache.cache_path(cache_folder, folder, expected)
@@ -56,8 +54,9 @@ def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
 
 
 def _walk(folder: str) -> dict[str, np.ndarray]:
-    """The arrays of a listing. Directories are entered in the order of their names, so that the names come out sorted:
-    as whole strings, what lies in directory d is compared with its neighbours as d/ is.
+    """The arrays of a listing.
+
+    Directories are entered in the order of their names with a slash at the end, so that whole names come out sorted.
     """
     blob, lengths = bytearray(), []
     directories, mtimes, seen = [], [], set()
@@ -71,7 +70,7 @@ def _walk(folder: str) -> dict[str, np.ndarray]:
             return
         seen.add(real)
         try:
-            mtime = os.stat(path).st_mtime_ns  # before the entries: what comes meanwhile is noticed the next time
+            mtime = os.stat(path).st_mtime_ns  # read before the entries, so that later changes are noticed next time
             entries = _entries(path)
         except OSError as error:
             raise UserError(f"folder {path} cannot be read: {error.strerror}") from error
@@ -95,8 +94,8 @@ def _walk(folder: str) -> dict[str, np.ndarray]:
                 stack.pop()
     if not lengths:
         raise UserError(
-            f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}), and no list stands beside it "
-            "(its name with _images_paths.txt)"
+            f"folder {folder} has no images ({', '.join('*' + e for e in IMAGE_EXTENSIONS)}), "
+            "and no list stands beside it (its name with _images_paths.txt)"
         )
     ends = np.cumsum(np.array(lengths, np.int64) + 1) - 1
     starts = ends - lengths
@@ -115,7 +114,7 @@ def _walk(folder: str) -> dict[str, np.ndarray]:
 
 
 def _entries(path: str) -> list[str]:
-    """The images and, with a slash at the end, the folders of a directory, sorted."""
+    """The images and the folders (with a slash at the end) of a directory, sorted."""
     found = []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -133,7 +132,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        if entry.is_symlink():  # in a circle, or to where one may not look: a bad image, if it is called one
+        if entry.is_symlink():  # in a circle or not accessible; if its name is an image's, it is an unreadable image
             return False
         raise
 
@@ -145,7 +144,7 @@ def _unchanged(folder: str, arrays: dict[str, np.ndarray]) -> bool:
             os.stat(os.path.join(folder, relative)).st_mtime_ns == mtime
             for relative, mtime in zip(ImageNames(*names), mtimes.tolist(), strict=True)
         )
-    except (OSError, ValueError, UserError):  # one that is gone, or never was
+    except (OSError, ValueError, UserError):  # a directory is gone, or never existed
         return False
 
 

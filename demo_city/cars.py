@@ -115,8 +115,7 @@ def draw_car(stage: Stage, car: Car, light: Sequence[float], sun: np.ndarray | N
     light: factors (3,) of the light at its place
     sun: (2,), horizontal direction of the sun, or None
     """
-    length, width, _ = car.size
-    outline = _OUTLINES[car.kind]
+    (length, width, _), outline = car.size, _OUTLINES[car.kind]
     count = len(outline)
     x, y, depth = stage.to_view(car.points)
     if depth.min() < 0.5:
@@ -126,7 +125,6 @@ def draw_car(stage: Stage, car: Car, light: Sequence[float], sun: np.ndarray | N
     wheels, lamps = 2 * count + 4, 2 * count + 4 + 4 * WHEEL
     to_camera = stage.camera.position - car.position
     right, ahead = float(to_camera @ (car.forward[1], -car.forward[0])), float(to_camera @ car.forward)
-    detailed = middle < 30
     tones = stage.tone((222, 224, 220), middle, light), stage.tone((150, 26, 28), middle, light)
 
     def polygon(corners: Sequence[tuple[float, float]], colour: Colour, factor: float):
@@ -160,7 +158,7 @@ def draw_car(stage: Stage, car: Car, light: Sequence[float], sun: np.ndarray | N
                 begin = wheels + (2 * number + wheel) * WHEEL
                 rim = flat[begin : begin + WHEEL]
                 polygon(rim, (24, 24, 28), 1)
-                if detailed:
+                if middle < 30:
                     cx, cy = sum(p[0] for p in rim) / WHEEL, sum(p[1] for p in rim) / WHEEL
                     polygon([(cx + (px - cx) * 0.5, cy + (py - cy) * 0.5) for px, py in rim], (150, 152, 156), 1)
         if abs(ahead) > length / 2:

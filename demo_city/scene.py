@@ -25,7 +25,7 @@ class Pictures:
         self.used, self.places = 0, {}
 
     def place(self, district: District, wall: int, year: int, finest: int) -> np.ndarray:
-        """Finds or draws a wall's picture: int64 (MIPS, 3), first texel, height and width of each level, from `finest` on.
+        """Finds or draws a wall's picture: int64 (MIPS, 3), first texel, height and width of each level.
 
         district: of the wall
         wall: its index

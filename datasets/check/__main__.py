@@ -1,4 +1,4 @@
-"""python -m datasets.check: looks a data set over before it is trained or tested on."""
+"""python -m datasets.check: checks a data set before it is trained or tested on."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "ba
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command. The exit code is 1 if the data set cannot be used."""
     args = parse_arguments("check", argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():

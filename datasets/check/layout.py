@@ -1,4 +1,4 @@
-"""Which image folders a data set has."""
+"""Finds the image folders of a data set."""
 
 import os
 from dataclasses import dataclass
@@ -10,8 +10,13 @@ TRAIN, DATABASE, QUERIES = "train", "database", "queries"
 
 @dataclass(frozen=True)
 class Part:
-    """name: below the data set, for messages; role: TRAIN, DATABASE or QUERIES; test_set: the name of the folder that
-    database and queries share, "" for the data set itself, None for training images and for one folder of images.
+    """An image folder of a data set.
+
+    name: below the data set, for messages
+    path: of the folder
+    role: TRAIN, DATABASE or QUERIES
+    test_set: name of the folder that database and queries share; "" for the data set itself; None for training images
+        and for a single folder of images
     """
 
     name: str
@@ -21,9 +26,10 @@ class Part:
 
 
 def find_parts(folder: str) -> tuple[list[Part], list[str]]:
-    """([Part], [what is missing for training or evaluation]) of a data set (train, val, test), a test set (database,
-    queries...) or one folder of images: training images, unless it is called database or queries. Raises UserError when
-    there is no such folder.
+    """Finds the Parts of a data set, and what is missing for training or evaluation.
+
+    folder: a data set (train, val, test), a test set (database, queries...), or one folder of images, which is training
+    images unless its name is database or queries. Raises UserError if there is no such folder.
     """
     if not os.path.isdir(folder):
         raise UserError(f"folder {folder} does not exist; check the path")

@@ -1,4 +1,4 @@
-"""What the names of a folder's images say, and which of them say it wrongly."""
+"""What the names of a folder's images say, and which names are wrong."""
 
 import collections
 import contextlib
@@ -18,8 +18,13 @@ _ZONE, _LETTER = FIELDS.index("UTM_zone_number"), FIELDS.index("UTM_zone_letter"
 
 @dataclass
 class ScannedNames:
-    """points: UTM east and north, metres, NaN where a name has none: float64 (n, 2); headings: degrees, NaN where empty
-    or wrong: float64 (n,); bad: {index: why it does not parse}; zones: {"33U": count}, "" where it is not said.
+    """The names of a folder, parsed.
+
+    names: the names
+    points: float64 (n, 2), UTM east and north, metres; NaN if the name has none
+    headings: float64 (n,), degrees; NaN if empty or wrong
+    bad: {index: why the name does not parse}
+    zones: {"33U": count}; "" for names without a zone
     """
 
     names: ImageNames
@@ -33,12 +38,12 @@ class ScannedNames:
         return np.flatnonzero(np.isfinite(self.points[:, 0]))
 
     def histogram(self) -> list[int]:
-        """Images in each HEADING_BINS-th of the circle, from north on: a list of int."""
+        """Counts the images in each HEADING_BINS-th of the circle, beginning at north."""
         known = self.headings[np.isfinite(self.headings)] % 360
         return np.bincount((known * HEADING_BINS // 360).astype(int), minlength=HEADING_BINS).tolist()
 
     def select(self, indices: np.ndarray) -> ImageNames:
-        """The names at some indices, as ImageNames."""
+        """Selects the names at some indices."""
         return ImageNames(
             self.names.blob,
             np.asarray(self.names.starts)[indices],
@@ -48,8 +53,9 @@ class ScannedNames:
 
 
 def scan_names(names: ImageNames, need_heading: bool) -> ScannedNames:
-    """The ScannedNames of ImageNames. need_heading: whether a name is wrong whose 9th field is not there, or no number
-    (an empty one is not wrong).
+    """Scans the names of a folder.
+
+    need_heading: whether a name is wrong if its 9th field is missing or is no number (it may be empty).
     """
     scanned = ScannedNames(names, np.full((len(names), 2), np.nan), np.full(len(names), np.nan))
     for begin in tqdm(
@@ -79,5 +85,5 @@ def _fill(scanned: ScannedNames, part: range, need_heading: bool) -> None:
 
 
 def _reason(error: UserError) -> str:
-    """Of parse_fields' one line: what is wrong, without the name and how names are made."""
+    """What is wrong, out of parse_fields' message: without the name and the format of names."""
     return str(error).partition(") ")[2].partition("; names are ")[0]

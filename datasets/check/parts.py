@@ -1,6 +1,6 @@
-"""Looks over the folders of a data set, each and how they go together, as plain values.
+"""Checks the folders of a data set, each one and how they go together; the findings are plain values.
 
-A problem is what training or evaluation would fail on; a warning is what they would not notice, or work around.
+A problem is what would make training or evaluation fail. A warning is what they would not notice, or work around.
 """
 
 import os
@@ -33,12 +33,20 @@ def check(
     trains: bool = True,
     cache_folder: str = "cache",
 ) -> dict[str, Any]:
-    """Everything about a data set: {"folder", "parts": {name: ...}, "groups", "suggestions", "test_sets", "duplicates",
-    "problems", "warnings"}, plain values.
+    """Checks a data set, and returns a report of plain values.
 
-    parameters: datasets.check.suggestions.Parameters; radius: metres within which a database image is right; sample:
-    decode at most so many images of each folder (default: all); trains: whether training images are to be split into
-    groups. Raises UserError when there is no such folder.
+    Its keys are "folder", "parts" (by name), "groups", "suggestions", "test_sets", "duplicates", "problems",
+    "warnings".
+
+    folder: of the data set
+    parameters: of the split into groups
+    radius: metres within which a database image is right
+    num_workers: processes that decode images
+    sample: the most images of each folder to decode (default: all)
+    trains: whether to check that training images can be split into groups
+    cache_folder: for the walks through folders
+
+    Raises UserError if there is no such folder.
     """
     parts, problems = find_parts(folder)
     report = {"folder": folder, "parts": {}, "test_sets": {}, "problems": problems, "warnings": []}
@@ -69,7 +77,7 @@ def check(
 def _part(
     part: Part, scanned: ScannedNames, pictures: Pictures, report: dict[str, Any], cache_folder: str
 ) -> dict[str, Any]:
-    """What is to be known of one folder; adds to the report's problems and warnings."""
+    """Describes one folder, and adds to the report's problems and warnings."""
     names, problems, warnings = scanned.names, report["problems"], report["warnings"]
     if scanned.bad:
         index, reason = next(iter(scanned.bad.items()))
@@ -86,8 +94,8 @@ def _part(
     if part.role == TRAIN and len(sizes) > 1:
         others = pictures.sizes.total() - sizes[0][1]
         warnings.append(
-            f"{part.name}: {others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: they would be "
-            "resized to it, whatever their shape"
+            f"{part.name}: {others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: "
+            "they would be resized to it, whatever their shape"
         )
     unlisted = 0
     if os.path.exists(images_list_path(part.path)):
@@ -121,7 +129,7 @@ def _extent(points: np.ndarray) -> list[float]:
 
 
 def _test_sets(parts: list[Part], scanned: dict[Part, ScannedNames], radius: float, report: dict[str, Any]) -> None:
-    """The positives of each folder of queries."""
+    """Checks the positives of each folder of queries."""
     for part in parts:
         databases = [other for other in parts if other.role == DATABASE and other.test_set == part.test_set]
         if part.role != QUERIES or not databases or part.test_set is None:
@@ -168,7 +176,7 @@ def _zones(parts: list[Part], scanned: dict[Part, ScannedNames], report: dict[st
 
 
 def _overlap(parts: list[Part], scanned: dict[Part, ScannedNames], radius: float, report: dict[str, Any]) -> None:
-    """Images of val and test near training images."""
+    """Looks for images of val and test near training images."""
     train = [part for part in parts if part.role == TRAIN and len(scanned[part].good())]
     if not train or len(parts) == 1:
         return
@@ -186,7 +194,7 @@ def _overlap(parts: list[Part], scanned: dict[Part, ScannedNames], radius: float
 
 
 def _duplicates(parts: list[Part], names: dict[Part, ImageNames], pairs: list, report: dict[str, Any]) -> None:
-    """Pairs of the same bytes, counted by their folders."""
+    """Counts pairs of images with the same bytes, by their folders."""
     found = {}
     for (part, index), (first_part, first) in pairs:
         found.setdefault((first_part, part), []).append((index, first))

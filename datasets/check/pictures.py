@@ -1,4 +1,4 @@
-"""The images of a data set, each decoded once: which cannot be read, their sizes, and which are the same."""
+"""Decodes the images of a data set, each one once: which cannot be read, their sizes, and which are the same."""
 
 import collections
 import hashlib
@@ -16,7 +16,12 @@ from support.workers import make_workers_loader
 
 @dataclass
 class Pictures:
-    """Of one folder. decoded: how many were looked at; unreadable: {index: reason}; sizes: {(width, height): count}."""
+    """What was found in one folder.
+
+    decoded: number of images that were decoded
+    unreadable: {index: reason}
+    sizes: {(width, height): count}
+    """
 
     decoded: int = 0
     unreadable: dict = field(default_factory=dict)
@@ -24,7 +29,7 @@ class Pictures:
 
 
 class _Decoded(torch.utils.data.Dataset):
-    """Item i is (size or None, digest of the file's bytes and their number or None, why it cannot be read)."""
+    """Item i is (size or None, (digest of the file's bytes, their number) or None, why it cannot be read)."""
 
     def __init__(self, folders: list[str], names: list[ImageNames], places: np.ndarray):
         self.folders, self.names, self.places = folders, names, places
@@ -51,11 +56,15 @@ class _Decoded(torch.utils.data.Dataset):
 def look_at(
     folders: list[str], names: list[ImageNames], num_workers: int = 0, sample: int | None = None
 ) -> tuple[list[Pictures], np.ndarray]:
-    """([Pictures] of each folder, pairs of the same).
+    """Decodes the images of some folders: (Pictures of each folder, pairs of images with the same bytes).
 
-    folders: paths; names: their ImageNames; sample: at most so many images of each folder, evenly spread (default:
-    all). pairs: int64 (k, 2, 2): (folder, index) of an image whose bytes are those of another, and of the first of
-    these; what lies behind two names by a link is the same too.
+    folders: paths
+    names: of each folder
+    num_workers: processes that decode
+    sample: the most images of each folder, evenly spread (default: all)
+
+    The pairs are int64 (k, 2, 2): (folder, index) of an image, and of the first image with the same bytes. Two names of
+    one file, by a link, count too.
     """
     chosen = [
         np.unique(np.linspace(0, len(part) - 1, min(sample or len(part), len(part))).round().astype(np.int64))

@@ -1,4 +1,4 @@
-"""The findings for people: a few lines a folder, then what is wrong."""
+"""The findings as text for people: a few lines per folder, then what is wrong."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ _BAR = 40  # characters of the longest bar
 
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
-    """Yields the lines of what datasets.check.parts.check found."""
+    """Yields the lines of a report by datasets.check.parts.check."""
     for name, part in report["parts"].items():
         yield f"{name}: {part['images']} images over {part['extent'][0]:.0f} m x {part['extent'][1]:.0f} m" + _zones(
             part["utm_zones"]
@@ -21,9 +21,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield from _headings(part)
     for name, test_set in report["test_sets"].items():
         yield (
-            f"{name}: {test_set['queries']} queries, {test_set['without_positives']} without positives within {test_set['radius']:g} m; "
-            f"in the median {test_set['median_positives']:g} of {test_set['database']} database images are right (chance R@1 "
-            f"{test_set['chance_recall_at_1']:.1f})"
+            f"{name}: {test_set['queries']} queries, "
+            f"{test_set['without_positives']} without positives within {test_set['radius']:g} m; "
+            f"in the median {test_set['median_positives']:g} of {test_set['database']} database images are right "
+            f"(chance R@1 {test_set['chance_recall_at_1']:.1f})"
         )
     if "groups" in report:
         yield from _groups(report["groups"])
@@ -62,7 +63,7 @@ def _sizes(part: dict[str, Any]) -> str:
 
 
 def _headings(part: dict[str, Any]) -> Iterator[str]:
-    """The histogram in one line, of training images with a bar for each 30 degrees."""
+    """The histogram in one line; for training images, a bar for each 30 degrees."""
     step = 360 // HEADING_BINS
     none = f"; {part['without_heading']} names have none" if part["without_heading"] else ""
     if not any(part["headings"]):
@@ -79,7 +80,8 @@ def _headings(part: dict[str, Any]) -> Iterator[str]:
 
 def _groups(groups: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, with {sum(groups['classes'])} classes and "
+        f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, "
+        f"with {sum(groups['classes'])} classes and "
         f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)"
     )
     yield from (

@@ -1,6 +1,4 @@
-"""Which M, alpha, N, L and min_images_per_class would split a training set into groups that can be trained: tried, not
-guessed.
-"""
+"""Which M, alpha, N, L and min_images_per_class would split a training set into usable groups: found by trying them."""
 
 import itertools
 from dataclasses import asdict, dataclass
@@ -30,12 +28,18 @@ class Parameters:
     batch_size: int
 
     def flags(self) -> str:
+        """The parameters as flags of train.py."""
         return " ".join(f"--{name} {value}" for name, value in asdict(self).items())
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """parameters; classes and images: of the groups that would be trained; cost: how far it is from what was asked for."""
+    """Parameters that would work.
+
+    parameters: the parameters
+    classes, images: of the groups that would be trained
+    cost: how far the parameters are from the wanted ones
+    """
 
     parameters: Parameters
     classes: int
@@ -44,11 +48,15 @@ class Suggestion:
 
 
 def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count: int = 3) -> list[Suggestion]:
-    """The Suggestions nearest to `wanted` (Parameters) that can be trained, at most `count`.
+    """Finds the usable parameters nearest to `wanted`, at most `count` Suggestions.
 
-    points: float64 (n, 2), metres; headings: float64 (n,), degrees, NaN where unknown (then alpha is 360). In each,
-    every group that would be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to
-    the wanted one, and 2 log2 of the ratio of all images to those of the trained groups.
+    points: float64 (n, 2), metres
+    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360)
+    wanted: the parameters that were asked for
+    count: the most suggestions
+
+    Every group that would be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to
+    the wanted one, plus 2 log2 of the ratio of all images to those of the trained groups.
     """
     tried = {
         name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()
@@ -92,7 +100,7 @@ def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count:
 
 
 def _cost(parameters: Parameters, wanted: Parameters, alpha_given: bool) -> float:
-    """Reducing groups_num alone costs nothing here: images that are not trained on do."""
+    """The cost of the parameters alone. A smaller groups_num costs nothing here: images that are not trained on do."""
     ratios = [
         getattr(parameters, name) / getattr(wanted, name) for name in _TRIED if not (alpha_given and name == "alpha")
     ]
@@ -100,7 +108,7 @@ def _cost(parameters: Parameters, wanted: Parameters, alpha_given: bool) -> floa
 
 
 def _classes(points: np.ndarray, headings: np.ndarray, M: int, alpha: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(class ids (K, 3), the first image of each, images in each), as datasets.groups has them."""
+    """(class ids (K, 3), index of each one's first image, number of its images), as in datasets.groups."""
     cells = np.stack([points[:, 0] // M * M, points[:, 1] // M * M, headings // alpha * alpha], axis=1).astype(np.int64)
     low = cells.min(axis=0)
     extent = np.ptp(cells, axis=0) + 1
@@ -112,7 +120,7 @@ def _classes(points: np.ndarray, headings: np.ndarray, M: int, alpha: int) -> tu
 def _groups(
     classes: np.ndarray, first: np.ndarray, counts: np.ndarray, M: int, alpha: int, N: int, L: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(classes, images) of each group, the groups in the order of their first image."""
+    """(classes, images) of each group, in the order of their first images."""
     keys = (classes[:, 0] % (M * N) // M * N + classes[:, 1] % (M * N) // M) * L + classes[:, 2] % (alpha * L) // alpha
     _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     begins = np.full(len(sizes), np.iinfo(np.int64).max)

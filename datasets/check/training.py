@@ -15,10 +15,13 @@ from support.errors import UserError
 def check_training(
     part: Part, scanned: ScannedNames, pictures: Pictures, parameters: Parameters, report: dict[str, Any]
 ) -> None:
-    """Adds "groups", and if training would fail "suggestions", problems and warnings to the report.
+    """Adds "groups" to the report and, if training would fail, "suggestions", problems and warnings.
 
-    part: the datasets.check.layout.Part of training images; scanned: its ScannedNames; pictures: its Pictures;
-    parameters: Parameters.
+    part: of training images
+    scanned: its names
+    pictures: its images
+    parameters: of the split
+    report: is added to
     """
     good = scanned.good()
     if not len(good):
@@ -60,7 +63,7 @@ def check_training(
 def _refuse_groups(
     num_groups: int, classes: list[int], parameters: Parameters, part: Part, report: dict[str, Any]
 ) -> bool:
-    """Whether training would fail on the number of groups or of classes, as train.py does."""
+    """Whether training would fail because of the number of groups or of classes, as train.py does."""
     if parameters.groups_num > num_groups:
         report["problems"].append(
             f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}"
@@ -77,7 +80,7 @@ def _refuse_groups(
 def _refuse_lost_classes(
     groups: Groups, good: np.ndarray, unreadable: set[int], trained: range, part: Part, report: dict[str, Any]
 ) -> None:
-    """Classes without one readable image: training ends when it comes to one."""
+    """Adds a problem for each class without a readable image: training would stop there."""
     if not unreadable:
         return
     readable = np.array([index not in unreadable for index in good.tolist()])
@@ -92,7 +95,7 @@ def _refuse_lost_classes(
 
 
 def _without_headings(scanned: ScannedNames, parameters: Parameters) -> str:
-    """Why a set with names without headings cannot be split by headings, "" if it can."""
+    """Why a set with names without headings cannot be split by headings; "" if it can."""
     without = int((~np.isfinite(scanned.headings[scanned.good()])).sum())
     if not without or parameters.alpha >= 360:
         return ""

@@ -1,4 +1,4 @@
-"""Night out of day: Fourier domain adaptation and post-processing, on batches, and sets of images made with them."""
+"""Night images from day images: Fourier domain adaptation and post-processing, on batches and for whole data sets."""
 
 from datasets.night.fourier import fda
 from datasets.night.post_processing import post_process

@@ -12,11 +12,13 @@ from support.errors import UserError, ending_in_one_line
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Builds the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m datasets.night",
         allow_abbrev=False,
         description="Makes a copy of a training set by night, for "
-        "--pseudo_target_folder: every image keeps its folder and @ fields, with `night` before the first @. An interrupted run goes on "
+        "--pseudo_target_folder: every image keeps its folder and @ fields, with `night` before the first @. "
+        "An interrupted run goes on "
         "when the same command is run again; the images depend on the settings and on their names alone.",
     )
     add = parser.add_argument
@@ -65,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     args = make_parser().parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
         _check(args)
@@ -83,6 +86,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
+    """Raises UserError if a value is out of range."""
     for name, low, high in (
         ("seed", 0, 2**63 - 1),
         ("jpeg_quality", 1, 100),

@@ -1,4 +1,4 @@
-"""Night as an augmentation of training batches: which images, with which targets, and on the device the night itself."""
+"""Night as an augmentation of training batches. Workers prepare the targets; the device makes the night."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +22,13 @@ def make_night(
     generator: torch.Generator | None,
     share: Share | None = None,
 ) -> torch.Tensor:
-    """images: float (B, 3, H, W) in [0, 1] -> the same by night. take_colors: a function of the images that is their
-    FDA (not called for pp); generator: a CPU torch.Generator of the post-processing, which is milder after FDA; share:
-    as in PostProcessing.
+    """Makes night of float images (B, 3, H, W) in [0, 1].
+
+    images: by day
+    method: one of NIGHT_METHODS
+    take_colors: a function that applies FDA to the images (not called for pp)
+    generator: of the post-processing, on the CPU; the post-processing is milder after FDA
+    share: as in PostProcessing
     """
     if needs_target(method):
         images = take_colors(images)
@@ -34,7 +38,15 @@ def make_night(
 def open_night(
     method: str | None, probability: float, beta: float, target_folder: str | None
 ) -> "NightAugmentation | None":
-    """The NightAugmentation of a method; None for None. Raises UserError when its target folder is missing or empty."""
+    """Builds the NightAugmentation of a method; None for None.
+
+    method: one of NIGHT_METHODS, or None
+    probability: that an image becomes night
+    beta: FDA's
+    target_folder: of night images, for the methods that need one
+
+    Raises UserError if the target folder is missing or empty.
+    """
     return (
         NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None)
         if method
@@ -44,7 +56,7 @@ def open_night(
 
 @dataclass
 class NightRows(Tensors):
-    """What a worker prepares of a batch."""
+    """The rows of a batch that become night, as a worker prepares them."""
 
     rows: torch.Tensor  # int64 (n,): the images that become night
     targets: torch.Tensor | None  # uint8 (n, 3, H, W): FDA's target of each, of the batch's size
@@ -52,10 +64,12 @@ class NightRows(Tensors):
 
 
 class NightAugmentation:
-    """Makes night of a share of the images by day.
+    """Makes night of some images by day.
 
-    method: one of NIGHT_METHODS; probability: of each image; beta: FDA's; targets: a TargetImages, for the methods that need
-    one.
+    method: one of NIGHT_METHODS
+    probability: that an image becomes night
+    beta: FDA's
+    targets: night images, for the methods that need them
     """
 
     def __init__(self, method: str, probability: float, beta: float, targets: TargetImages | None = None):
@@ -64,10 +78,14 @@ class NightAugmentation:
     def prepare(
         self, draws: np.ndarray, size: tuple[int, int], unreadable: list[tuple[str, str]], share: Share
     ) -> NightRows:
-        """The NightRows of a Share of a batch whose first rows are images by day.
+        """Prepares the NightRows of a Share of a batch whose first rows are images by day.
 
-        draws: float64 (2, n) in [0, 1), of each image by day whether it becomes night, and its target; size: (width,
-        height); unreadable: a list that gets (path, reason). Raises ImageError when no target can be read.
+        draws: float64 (2, n) in [0, 1), for each image by day: whether it becomes night, and with which target
+        size: (width, height) of the images
+        unreadable: a list that receives (path, reason)
+        share: of the batch
+
+        Raises ImageError if no target can be read.
         """
         all_rows = np.flatnonzero(draws[0] < self.probability)
         mine = np.flatnonzero((all_rows >= share.rows.start) & (all_rows < share.rows.stop))
@@ -81,8 +99,9 @@ class NightAugmentation:
         return NightRows(torch.from_numpy(rows - share.rows.start), targets, Share(len(all_rows), mine))
 
     def __call__(self, images: torch.Tensor, night: NightRows, seed: int) -> torch.Tensor:
-        """images: uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1] with the rows of `night` (NightRows) made night;
-        the same for the same seed.
+        """Makes night of the rows of `night`: uint8 images (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1].
+
+        The same seed gives the same result on every device.
         """
         images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
         if len(night.rows):

@@ -1,8 +1,7 @@
-"""A copy of a folder of images by night: what is there already is kept, so that an interrupted run goes on; processes
-share the images.
+"""Makes a copy of a folder by night. Processes share the images, and an interrupted run goes on where it stopped.
 
-Every image is made on its own (on a CPU that is fastest too: its planes stay in the cache), so that it depends neither
-on the processes nor on what goes before or beside it.
+Every image is made on its own, so it depends neither on the processes nor on other images. On a CPU that is also the
+fastest: its planes stay in the cache.
 """
 
 import contextlib
@@ -33,6 +32,8 @@ FORMAT = 1  # to be raised whenever the same settings give other pictures
 
 @dataclass
 class Settings:
+    """What the copy depends on."""
+
     source: str
     output: str
     method: str
@@ -42,7 +43,7 @@ class Settings:
     jpeg_quality: int = 95
 
     def targets(self) -> TargetImages | None:
-        """The TargetImages, None for a method without. Raises UserError when there is no such folder or it is empty."""
+        """Opens the night images; None for a method without. Raises UserError if their folder is missing or empty."""
         if not needs_target(self.method):
             return None
         if not self.target:
@@ -52,7 +53,7 @@ class Settings:
         return TargetImages(self.target)
 
     def stored(self, targets: TargetImages | None) -> dict[str, Any]:
-        """What the output depends on."""
+        """What the output depends on, as plain values."""
         values = {
             "made_by": MADE_BY,
             "format": FORMAT,
@@ -71,22 +72,23 @@ class Settings:
 
 
 def settings_path(output: str) -> str:
-    """The file beside an output folder that tells how it was made."""
+    """The path of the file, beside an output folder, that says how it was made."""
     return images_list_path(output).removesuffix("_images_paths.txt") + "_night.json"
 
 
 def night_name(name: str) -> str:
-    """The relative path of an image by night: `night` before the first `@`, so that all fields, and the class, stay."""
+    """The relative path of an image by night: `night` before the first `@`, so all fields, and the class, stay."""
     before, at, fields = name.partition("@")
     return f"{before}night{at}{fields}"
 
 
 def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tuple[int, int, dict[str, str]]:
-    """Makes what is missing of settings.output, and at the end its list of images.
+    """Makes the missing images of settings.output, and at the end its list of images.
 
-    num_workers: processes, 0 for none but this one; batch_size: images that one takes at a time. Returns (images made,
-    images there before, {name: why it could not be read}). Raises UserError on folders that are missing, empty, the
-    same, or of other settings.
+    num_workers: processes, 0 for this one alone; batch_size: images that a process takes at a time.
+
+    Returns (images made, images there before, {name: why it could not be read}). Raises UserError if folders are
+    missing, empty, the same, or of other settings.
     """
     _refuse_nesting(settings.source, settings.output)
     names = list_images(settings.source)
@@ -129,7 +131,7 @@ class _Done:
 
 
 class _Chunks(torch.utils.data.Dataset):
-    """To read item i is to make the images of chunk i; the item is what was done."""
+    """A dataset whose item i makes the images of chunk i, and says what was done."""
 
     def __init__(self, settings: Settings, names: ImageNames, maker: NightMaker, size: int):
         self.settings, self.names, self.maker, self.size = settings, names, maker, size
@@ -170,8 +172,8 @@ class _Chunks(torch.utils.data.Dataset):
             os.replace(temporary, path)
         except OSError as error:
             raise UserError(
-                f"{path} cannot be written: {error.strerror or error}; make room or rights, and run the same command again "
-                "to go on"
+                f"{path} cannot be written: {error.strerror or error}; make room or rights, "
+                "and run the same command again to go on"
             ) from error
 
 
@@ -180,7 +182,7 @@ def _unchanged(item: _Done) -> _Done:
 
 
 def _warn_of_small_window(source: str, name: str, beta: float) -> None:
-    """Here, and not once in every worker."""
+    """Warns here once, and not in every worker."""
     with contextlib.suppress(ImageError):
         width, height = read_size(os.path.join(source, name))
         window(beta, height, width)
@@ -192,13 +194,15 @@ def _refuse_nesting(source: str, output: str) -> None:
         raise UserError(f"--source and --output are the same folder, {source}; give --output a new one")
     if os.path.commonpath([inner, outer]) in (inner, outer):
         raise UserError(
-            f"one of --source {source} and --output {output} lies in the other; give --output a folder beside the source"
+            f"one of --source {source} and --output {output} lies in the other; "
+            "give --output a folder beside the source"
         )
 
 
 def _prepare_folder(output: str, stored: dict[str, Any]) -> None:
-    """Makes the folder, and the settings file beside it, or checks that it was begun with the same settings. Raises
-    UserError.
+    """Makes the folder and the settings file beside it, or checks that it was begun with the same settings.
+
+    Raises UserError if it was not, or if it cannot be used.
     """
     path = settings_path(output)
     try:
@@ -220,8 +224,8 @@ def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
             found = json.load(file)
     except FileNotFoundError:
         raise UserError(
-            f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); give --output a new or empty "
-            "folder"
+            f"folder {output} is not empty and was not made by {MADE_BY} (there is no {path}); "
+            "give --output a new or empty folder"
         ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; delete it and the folder {output}, and start again") from error
@@ -234,6 +238,6 @@ def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
     ]
     if differing:
         raise UserError(
-            f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, or give --output a new "
-            "folder"
+            f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, "
+            "or give --output a new folder"
         )

@@ -1,6 +1,4 @@
-"""FDA at evaluation: queries (or database images) with the low-frequency amplitude of the images that they are compared
-with.
-"""
+"""FDA at evaluation: queries take the low-frequency amplitude of the database images, or the other way round."""
 
 import os
 
@@ -14,12 +12,14 @@ from model.normalization import to_float
 
 
 class FDAImages(torch.utils.data.Dataset):
-    """An ImageFolder, each of whose images takes the low-frequency amplitude of an image of another ImageFolder before
-    extraction.
+    """An ImageFolder whose images take the low-frequency amplitude of images of another ImageFolder.
 
-    images, targets: ImageFolders; beta: FDA's window; seed: with the image's index it draws its target, uniformly; one
-    that cannot be read is replaced by the next. Items are ImageFolder's. settings: what the images' transformation
-    depends on, as plain values.
+    images: the images; items are as theirs
+    targets: whose amplitude is taken; each image draws one, uniformly, and takes the next if that cannot be read
+    beta: FDA's window
+    seed: of the draws, together with the image's index
+
+    The attribute `settings` holds what the images depend on, as plain values.
     """
 
     def __init__(self, images: ImageFolder, targets: ImageFolder, beta: float, seed: int):
@@ -51,7 +51,14 @@ class FDAImages(torch.utils.data.Dataset):
 
 
 def swap_amplitudes(test_set: TestDataset, queries: bool, database: bool, beta: float, seed: int) -> None:
-    """Wraps a TestDataset's queries, or its database, in FDAImages, each with the other's images as targets."""
+    """Wraps a TestDataset's queries, or its database, in FDAImages, with the other's images as targets.
+
+    test_set: is changed
+    queries: whether to wrap the queries
+    database: whether to wrap the database
+    beta: FDA's window
+    seed: of the draws
+    """
     images = test_set.queries, test_set.database
     _, first, _ = images[0 if queries else 1][0]
     if first is not None:

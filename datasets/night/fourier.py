@@ -1,8 +1,7 @@
-"""Fourier domain adaptation (FDA; Yang and Soatto, CVPR 2020, equation 4): the low-frequency amplitude of another
-image.
+"""Fourier domain adaptation (FDA; Yang and Soatto, CVPR 2020, equation 4): low-frequency amplitudes of another image.
 
-The window holds few frequencies, so that they alone are computed, as products with small matrices of cosines and sines,
-and what changes in them is transformed back and added to the image. That equals the whole transforms, to rounding.
+The window holds few frequencies, so only these are computed, by products with small matrices of cosines and sines.
+Their change is transformed back and added to the image. Up to rounding, this equals the complete transforms.
 """
 
 import functools
@@ -18,11 +17,14 @@ from support.errors import UserError
 
 
 def fda(source: torch.Tensor, target: torch.Tensor, beta: float) -> torch.Tensor:
-    """Images with the source's phase and content, and the low-frequency amplitude of the target.
+    """Gives images the low-frequency amplitude of the target; their phase and content stay.
 
-    source: float (B, 3, H, W) in [0, 1]; target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if it is not of
-    that size; beta: the window's half side as a share of the shorter side. Returns float (B, 3, H, W), clipped to [0,
-    1]. Raises UserError when beta is outside [0, 0.5]; warns when it is so small that the mean colour alone changes.
+    source: float (B, 3, H, W) in [0, 1]
+    target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if necessary
+    beta: half side of the window, as a share of the shorter side
+
+    Returns float (B, 3, H, W), clipped to [0, 1]. Raises UserError if beta is outside [0, 0.5]. Warns if it is so small
+    that only the mean colour changes.
     """
     b = window(beta, *source.shape[-2:])
     return replace_amplitudes(source, amplitudes(resize(target, source.shape[-2:]), b), b)
@@ -30,43 +32,47 @@ def fda(source: torch.Tensor, target: torch.Tensor, beta: float) -> torch.Tensor
 
 @functools.cache  # so that it warns once
 def window(beta: float, height: int, width: int) -> int:
-    """b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b. Raises
-    UserError when beta is outside [0, 0.5].
+    """Computes b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b.
+
+    beta: half side of the window, as a share of the shorter side; height, width: pixels. Raises UserError if beta is
+    outside [0, 0.5].
     """
     check_beta(beta)
     b = math.floor(beta * min(height, width))
     if b == 0:
         logging.warning(
-            f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels (b = 0): "
-            f"give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}"
+            f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels "
+            f"(b = 0): give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}"
         )
     return b
 
 
 def check_beta(beta: float) -> None:
-    """Raises UserError when beta is outside [0, 0.5]: no frequency is higher than half the pixels."""
+    """Raises UserError if beta is outside [0, 0.5]: no frequency is higher than half the number of pixels."""
     if not 0 <= beta <= 0.5:
         raise UserError(f"--fda_beta is {beta}, and must be from 0 to 0.5")
 
 
 def resize(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """float (B, 3, h, w) -> (B, 3, *size): bilinear, antialiased."""
+    """Resizes images: float (B, 3, h, w) -> (B, 3, *size), bilinear, antialiased."""
     if images.shape[-2:] == torch.Size(size):
         return images
     return F.interpolate(images, tuple(size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def amplitudes(images: torch.Tensor, b: int) -> torch.Tensor:
-    """Amplitudes of the window's frequencies: float (B, 3, H, W) -> float (B, 3, rows, columns); columns below 0 mirror
-    those above.
+    """Computes the amplitudes of the window's frequencies: float (B, 3, H, W) -> (B, 3, rows, columns).
+
+    Negative columns mirror the positive ones, and are left out.
     """
     with full_precision(images.device.type):
         return _spectrum(_promoted(images), b).abs()
 
 
 def replace_amplitudes(images: torch.Tensor, new: torch.Tensor, b: int) -> torch.Tensor:
-    """Images (B, 3, H, W) with the amplitudes `new` (as `amplitudes` gives them, of this size and b) and their own
-    phase.
+    """Gives images (B, 3, H, W) the amplitudes `new`, and keeps their phase.
+
+    new: as `amplitudes` gives them, for this size and b.
     """
     with full_precision(images.device.type):
         images = _promoted(images)
@@ -97,9 +103,7 @@ def _spectrum(images: torch.Tensor, b: int) -> torch.Tensor:
 
 
 def _phases(frequencies: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Angles (frequencies, pixels) of the DFT's waves, in float64: products are reduced as integers, so that no digit
-    is lost.
-    """
+    """Angles of the DFT's waves, float64 (frequencies, pixels). Products are reduced as integers, to lose no digit."""
     return (torch.outer(frequencies, torch.arange(pixels)) % pixels).double() * (2 * math.pi / pixels)
 
 
@@ -120,6 +124,6 @@ def _columns(width: int, b: int, dtype: torch.dtype, device: torch.device) -> to
 
 @functools.lru_cache(maxsize=64)
 def _multiplicity(width: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """How often each column counts: 2 with its mirror image, 1 where it is its own (0 and half the width)."""
+    """How often each column counts: 2 with its mirror image, 1 if it is its own (0 and half the width)."""
     columns = torch.arange(min(b, width // 2) + 1)
     return torch.where((columns == 0) | (2 * columns == width), 1, 2).to(dtype).to(device)

@@ -1,4 +1,4 @@
-"""Night of single images, each a function of the settings and of its name."""
+"""Night of single images; each depends only on the settings and on its name."""
 
 import hashlib
 
@@ -17,8 +17,12 @@ _AMPLITUDES_KEPT = 1 << 26  # bytes, of targets: 2 kB each at beta 0.01 and 512 
 
 
 class NightMaker:
-    """method: one of NIGHT_METHODS; beta, targets: FDA's window and TargetImages, for the methods that need them; seed: with
-    an image's name it decides the target and all that is random.
+    """Makes night of images, one at a time.
+
+    method: one of NIGHT_METHODS
+    beta: FDA's window, for the methods that need it
+    targets: night images, for the methods that need them
+    seed: with an image's name, it decides the target and all that is random
     """
 
     def __init__(self, method: str, beta: float = 0.01, targets: TargetImages | None = None, seed: int = 0):
@@ -26,7 +30,7 @@ class NightMaker:
         self._amplitudes, self._kept_bytes = {}, 0
 
     def __call__(self, name: str, image: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) array -> the same by night. Raises UserError when no target can be read."""
+        """Makes night of an image: uint8 (H, W, 3) -> uint8 (H, W, 3). Raises UserError if no target can be read."""
         generator, index = self._draw(name)
         height, width = image.shape[:2]
 
@@ -39,11 +43,11 @@ class NightMaker:
         return night.mul_(255).round_().to(torch.uint8)[0].movedim(0, -1).contiguous().numpy()
 
     def target(self, name: str, size: tuple[int, int]) -> np.ndarray:
-        """The image, uint8 (H, W, 3), whose colours an image takes; size: (width, height) that it is brought to."""
+        """The image, uint8 (H, W, 3), whose colours an image takes; size: (width, height) to resize it to."""
         return self._read(self._draw(name)[1], size)
 
     def _draw(self, name: str) -> tuple[torch.Generator, int | None]:
-        """(generator of what is random, index of the target) of an image."""
+        """(generator of what is random, index of the target) for an image."""
         digest = hashlib.sha256(f"{self.seed}@{name}".encode("utf-8", "surrogateescape")).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
         draw = torch.rand((), generator=generator, dtype=torch.float64).item()

@@ -1,7 +1,7 @@
-"""Gaussian noise as a function of (key, position), computed alike on every device and for every batch.
+"""Gaussian noise as a function of (key, position): the same on every device and for every batch.
 
-A generator's numbers depend on the device and on what else is drawn; drawing on the CPU and copying would take longer
-than all the rest of the night on a GPU. A counter-based hash has neither fault.
+A generator's numbers depend on the device and on previous draws. Drawing on the CPU and copying would take longer than
+the rest of the night on a GPU. A counter-based hash avoids both.
 """
 
 import math
@@ -19,12 +19,12 @@ _ROUNDS = (
 
 
 def sample_keys(count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """int32 (count, 2); generator: a CPU torch.Generator."""
+    """Draws keys: int32 (count, 2); generator: on the CPU."""
     return torch.randint(-(2**31), 2**31, (count, 2), generator=generator).to(torch.int32)
 
 
 def gaussian_noise(keys: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Standard normal float32 (B, *shape). keys: int32 (B, 2), on the device of the result."""
+    """Computes standard normal noise: float32 (B, *shape); keys: int32 (B, 2), on the device of the result."""
     half = -(-math.prod(shape) // 2)
     uniform = _hash(keys, 2 * half).bitwise_and_(0x7FFFFFFF).float().add_(0.5).mul_(2.0**-31)  # in (0, 1]
     radius, turn = uniform[:, :half], uniform[:, half:].mul_(2 * math.pi)
@@ -36,7 +36,7 @@ def gaussian_noise(keys: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 
 def _hash(keys: torch.Tensor, count: int) -> torch.Tensor:
-    """32 random bits each: int32 (B, count). Products wrap around."""
+    """32 random bits for each position: int32 (B, count). Products wrap around."""
     first, second = keys.unsqueeze(-1).unbind(1)  # (B, 1) each
     bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first
     shifted = torch.empty_like(bits)

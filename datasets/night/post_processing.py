@@ -1,6 +1,6 @@
-"""Post-processing (PP): darker, duller, bluer, a black sky, lamps' circles of light and the noise of a dark exposure.
+"""Post-processing (PP): darker, duller, bluer, with a black sky, circles of lamp light, and a dark exposure's noise.
 
-As in augmentations.py, `sample_parameters` draws on the CPU and `apply` computes wherever the images are. Lengths are
+As in augmentations.py, `sample_parameters` draws on the CPU and `apply` computes on the images' device. Lengths are
 shares of the image's height, so that images of any size look alike.
 """
 
@@ -34,9 +34,7 @@ class PostProcessParameters(NamedTuple):
 
 
 class PostProcessing:
-    """The factors' ranges, and how images are darkened by factors drawn from them; milder for images that FDA has
-    darkened already.
-    """
+    """Darkens images by random factors; the factors' ranges are milder for images that FDA has darkened already."""
 
     def __init__(self, after_fda: bool = False):
         # of brightness, saturation, blue and contrast
@@ -47,7 +45,7 @@ class PostProcessing:
         )
 
     def sample_parameters(self, batch_size: int, generator: torch.Generator | None = None) -> PostProcessParameters:
-        """PostProcessParameters of a batch, whatever the images' size; generator: a CPU torch.Generator."""
+        """Draws the PostProcessParameters of a batch, for images of any size; generator: on the CPU."""
         low, high = torch.tensor(self.ranges).unsqueeze(-1).unbind(1)
         factors = low + (high - low) * torch.rand(len(self.ranges), batch_size, generator=generator)
         circles = torch.rand(batch_size, CIRCLES, 3, generator=generator)
@@ -56,7 +54,7 @@ class PostProcessing:
         return PostProcessParameters(*factors, circles, sample_keys(batch_size, generator))
 
     def apply(self, images: torch.Tensor, parameters: PostProcessParameters) -> torch.Tensor:
-        """images: float (B, 3, H, W) in [0, 1] -> the same by night; the input is left as it is."""
+        """Makes night of float images (B, 3, H, W) in [0, 1]; the input is not changed."""
         with full_precision(images.device.type):
             *factors, circles, keys = (values.to(images.device) for values in parameters)
             images = _change_colors(images.to(torch.promote_types(images.dtype, torch.float32)), *factors)
@@ -66,7 +64,7 @@ class PostProcessing:
     def __call__(
         self, images: torch.Tensor, generator: torch.Generator | None = None, share: Share | None = None
     ) -> torch.Tensor:
-        """As post_process; share: the datasets.schedule.Share of a batch that the images are (default: a whole batch)."""
+        """Does what post_process does; share: which rows of a larger batch the images are (default: all)."""
         share = share or Share.whole(len(images))
         return self.apply(images, share.of(self.sample_parameters(share.count, generator)))
 
@@ -74,11 +72,10 @@ class PostProcessing:
 def post_process(
     images: torch.Tensor, generator: torch.Generator | None = None, after_fda: bool = False
 ) -> torch.Tensor:
-    """Makes night of day: brightness, saturation, blue, contrast, a black gradient, a darkening mask with circles of
-    light, noise.
+    """Makes night of day: brightness, saturation, blue, contrast, a black gradient, circles of light, noise.
 
-    images: float (B, 3, H, W) in [0, 1], on any device; generator: a CPU torch.Generator, each image gets draws of its
-    own; after_fda: milder, for images by `fda`. Returns float (B, 3, H, W) in [0, 1].
+    images: float (B, 3, H, W) in [0, 1], on any device; generator: on the CPU, gives each image draws of its own;
+    after_fda: milder, for images by `fda`. Returns float (B, 3, H, W) in [0, 1].
     """
     return PostProcessing(after_fda)(images, generator)
 
@@ -86,9 +83,7 @@ def post_process(
 def _change_colors(
     images: torch.Tensor, brightness: torch.Tensor, saturation: torch.Tensor, blue: torch.Tensor, contrast: torch.Tensor
 ) -> torch.Tensor:
-    """A new (B, 3, H, W) with the four factors (B,) applied in this order; 0 is black, and colours are clipped to [0,
-    1].
-    """
+    """Applies the four factors (B,) in this order to a copy (B, 3, H, W); colours are clipped to [0, 1]."""
     gray = torch.tensor(_GRAY, dtype=images.dtype, device=images.device)
     tint = torch.stack([torch.ones_like(blue), torch.ones_like(blue), blue], dim=1)  # (B, 3)
     own, shared = (
@@ -108,10 +103,10 @@ def _light(circles: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def _mask(circles: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """1 outside all circles, 0 inside, blurred; the image is mirrored at its edges: (B, H, W).
+    """The mask (B, H, W): 1 outside all circles, 0 inside, blurred; the image is mirrored at its edges.
 
-    Drawn on _CELLS rows of square cells with soft edges a cell wide; blur and enlargement are one product of matrices a
-    direction. The blur is so much wider than a cell that nothing is lost.
+    It is drawn on _CELLS rows of square cells, with soft edges one cell wide. Blur and enlargement are one product of
+    matrices per direction. The blur is so much wider than a cell that nothing is lost.
     """
     aspect = width / height
     columns = max(1, round(_CELLS * aspect))
@@ -129,8 +124,9 @@ def _mask(circles: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _blur(pixels: int, cells: int, extent: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """The matrix (pixels, cells) from cells over `extent` heights to pixels over the same, blurred by a Gaussian, with
-    mirrored edges.
+    """The matrix (pixels, cells) that enlarges cells over `extent` heights to pixels, with a Gaussian blur.
+
+    The edges are mirrored.
     """
     centers = (torch.arange(pixels, dtype=torch.float64) + 0.5) * (extent / pixels)
     margin = math.ceil(_REACH * MASK_SIGMA / extent * cells)  # cells beyond either edge

@@ -10,17 +10,21 @@ from support.errors import UserError
 
 
 def num_day_rows(batch_size: int) -> int:
-    """How many of a batch's classes, the first, give an image by day; the others give one by night. The larger half is
-    the day's.
-    """
+    """Counts the first classes of a batch that give an image by day: the larger half. The others give one by night."""
     return (batch_size + 1) // 2
 
 
 def open_pseudo_targets(
     folder: str | None, train_groups: Groups, groups_num: int, M: int, alpha: int, N: int, L: int
 ) -> "PseudoTargets | None":
-    """The PseudoTargets of a folder, split as the training set is, but that one image by night is enough for a class;
-    None for None.
+    """Opens the PseudoTargets of a folder; None for None.
+
+    folder: of the images by night
+    train_groups: of the training set
+    groups_num: number of groups that are trained
+    M, alpha, N, L: of the split, as of the training set; a class needs only one image by night
+
+    Raises UserError as PseudoTargets does.
     """
     if not folder:
         return None
@@ -28,11 +32,14 @@ def open_pseudo_targets(
 
 
 class PseudoTargets:
-    """The images by night of the classes that are trained.
+    """The images by night of the classes that are trained. Classes are matched by their ids.
 
-    folder: where they lie; groups: the Groups of that folder, all classes kept; train_groups: the training set's
-    Groups, of which the first groups_num are trained. Classes are matched by their ids. Raises UserError when a class
-    that is trained has no image by night.
+    folder: of the images by night
+    groups: of that folder, with all classes kept
+    train_groups: of the training set
+    groups_num: the first groups of train_groups, which are trained
+
+    Raises UserError if a class that is trained has no image by night.
     """
 
     def __init__(self, folder: str, groups: Groups, train_groups: Groups, groups_num: int):
@@ -65,16 +72,16 @@ class PseudoTargets:
 
     @property
     def names(self) -> ImageNames:
-        """ImageNames of all images in the folder."""
+        """The names of all images in the folder."""
         return self.groups.names
 
     def place(self, group: int, class_row: int) -> tuple[int, int]:
-        """Where a class of the training set is in `self.groups`: (group, row)."""
+        """Finds a class of the training set in `self.groups`: (group, row)."""
         return tuple(self._places[group][class_row].tolist())
 
 
 def _find_rows(wanted: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """For each row of `wanted` (n, 3) its index in `rows` (m, 3), which are distinct, or -1: int64 (n,)."""
+    """Finds each row of `wanted` (n, 3) in `rows` (m, 3), which are distinct: its index, or -1: int64 (n,)."""
     _, number = np.unique(np.concatenate([rows, wanted]), axis=0, return_inverse=True)
     number = number.ravel()
     index = np.full(number.max() + 1, -1)

@@ -1,4 +1,4 @@
-"""A contact sheet: images by day, with FDA, with PP, with both, and the target whose colours FDA took."""
+"""A contact sheet: images by day, with FDA, with PP and with both, and the target whose colours FDA took."""
 
 import os
 
@@ -22,9 +22,17 @@ def write_sheet(
     rows: int = 6,
     pixels: int = 256,
 ) -> None:
-    """Draws `rows` images of the folder `source`, evenly spaced in its list, a row each, at most `pixels` a side;
-    without targets (a TargetImages) by day and with PP alone. They are made at their own size. path: .jpg or .png.
-    Raises UserError.
+    """Draws images of a folder, evenly spaced in its list, one per row: by day and in all ways by night.
+
+    path: .jpg or .png
+    source: folder of images by day
+    targets: night images, or None for PP alone
+    beta: FDA's window
+    seed: of what is random
+    rows: number of images
+    pixels: the most along a side of each image on the sheet; night is made at the image's own size
+
+    Raises UserError if an image cannot be read or the sheet cannot be written.
     """
     makers = (
         {
@@ -60,7 +68,7 @@ def write_sheet(
 
 
 def _row(source: str, name: str, makers: dict[str, NightMaker], pixels: int) -> list[Image.Image]:
-    """By day, by each maker, and the target, if they have one: PIL images of at most `pixels` a side."""
+    """An image by day, by each maker, and the target if there is one: PIL images of at most `pixels` a side."""
     try:
         day = to_array(open_rgb(os.path.join(source, name)))
     except ImageError as error:

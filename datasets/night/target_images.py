@@ -1,4 +1,4 @@
-"""The images of the night that FDA takes colours from."""
+"""The night images that FDA takes colours from."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from datasets.names import list_images
 
 
 def names_digest(names: Iterable[str]) -> str:
-    """SHA-256 over image names, in their order."""
+    """Computes the SHA-256 of image names, in their order."""
     digest = hashlib.sha256()
     for name in names:
         digest.update(os.fsencode(name) + b"\n")
@@ -20,8 +20,9 @@ def names_digest(names: Iterable[str]) -> str:
 
 
 class TargetImages:
-    """The images of a folder, whose names need no `@` fields, drawn uniformly. Raises UserError when it is missing or
-    has none.
+    """The images of a folder, drawn uniformly. Their names need no `@` fields.
+
+    Raises UserError if the folder is missing or has no images.
     """
 
     def __init__(self, folder: str):
@@ -35,9 +36,9 @@ class TargetImages:
         return min(int(draw * len(self)), len(self) - 1)
 
     def read(self, index: int, size: tuple[int, int], unreadable: list[tuple[str, str]] | None = None) -> np.ndarray:
-        """Image `index`, or the next that can be read, as uint8 (H, W, 3) resized to `size` (width, height).
+        """Reads image `index`, or the next that can be read, resized to `size` (width, height): uint8 (H, W, 3).
 
-        unreadable: a list that gets (path, reason) of the images skipped. Raises ImageError when none can be read.
+        unreadable: a list that receives (path, reason) of skipped images. Raises ImageError if none can be read.
         """
         for offset in range(len(self)):
             path = os.path.join(self.folder, self.names[(index + offset) % len(self)])

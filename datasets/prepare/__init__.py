@@ -1,5 +1,5 @@
-"""Own photos to a data set: positions from a table or EXIF, one UTM zone, panoramas cut, splits by area.
+"""A data set from own photos: positions from a table or EXIF, one UTM zone, panoramas cut, splits by area.
 
-`python -m datasets.prepare --help`. records is what is known of a photo, tables and exif read it, positions brings it
-to metres, areas splits it, images and panoramas make its images, build the data set of them.
+`python -m datasets.prepare --help`. records says what is known of a photo, tables and exif read it, positions converts
+it to metres, areas splits photos, images and panoramas make images, and build makes the data set of them.
 """

@@ -1,4 +1,4 @@
-"""python -m datasets.prepare: own photos to a data set."""
+"""python -m datasets.prepare: makes a data set of own photos."""
 
 import argparse
 import collections
@@ -22,13 +22,15 @@ _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # fla
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Builds the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m datasets.prepare",
         allow_abbrev=False,
         description="Makes a data set with @ names of photos with positions: train, "
-        "val and test, each with a list of its images. Run again, it goes on where it was interrupted, and changes nothing that is there. "
-        f"OUTPUT/{REJECTED_FILE} says what was left out and why, OUTPUT/{SOURCES_FILE} which photo each image is of; `python -m "
-        "datasets.check OUTPUT` looks the result over.",
+        "val and test, each with a list of its images. Run again, it goes on where it was interrupted, "
+        "and changes nothing that is there. "
+        f"OUTPUT/{REJECTED_FILE} says what was left out and why, OUTPUT/{SOURCES_FILE} which photo each image is of; "
+        "`python -m datasets.check OUTPUT` looks the result over.",
     )
     group = parser.add_argument_group("photos and their positions (one of the first three)")
     add = group.add_argument
@@ -74,7 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="DEGREES",
         help="added to all headings of photos and panoramas: the magnetic "
-        "declination, where they are magnetic; minus half the field of view, to make them those of the leftmost column, as SF-XL's are "
+        "declination, where they are magnetic; minus half the field of view, "
+        "to make them those of the leftmost column, as SF-XL's are "
         "(default: %(default)s)",
     )
     add(
@@ -107,7 +110,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--panoramas",
         choices=KINDS,
         help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
-        f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: they stay whole)",
+        f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: "
+        "they stay whole)",
     )
     add(
         "--crop_headings",
@@ -178,6 +182,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
     parser = make_parser()
     args = parser.parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
@@ -189,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def prepare(args: argparse.Namespace) -> list[str]:
-    """Makes the data set; returns the lines of its report. Raises UserError."""
+    """Makes the data set; returns the lines of its report. Raises UserError if it cannot."""
     photos, rejected, notes = _read(args)
     photos, doubles = _without_doubles(photos, args.require_heading)
     rejected += doubles
@@ -213,7 +218,7 @@ def prepare(args: argparse.Namespace) -> list[str]:
 
 
 def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[str]]:
-    """([Photo], [Rejected], notes) of the source that was named."""
+    """Reads the source that was named: (photos, rejected ones, notes)."""
     if args.photos:
         photos, rejected = read_photos(args.photos, args.num_workers)
         if not photos and not rejected:
@@ -233,7 +238,7 @@ def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[s
 
 
 def _without_doubles(photos: list[Photo], require_heading: bool) -> tuple[list[Photo], list[Rejected]]:
-    """(photos that are to be used, [Rejected]): no file twice, and none without a heading if that is required."""
+    """(photos that are used, rejected ones): no file is used twice, and a heading may be required."""
     kept, rejected, seen = [], [], {}
     for photo in photos:
         first = seen.setdefault(os.path.realpath(photo.path), photo.source)
@@ -249,7 +254,7 @@ def _without_doubles(photos: list[Photo], require_heading: bool) -> tuple[list[P
 def _split(
     args: argparse.Namespace, photos: list[Photo], points: np.ndarray
 ) -> tuple[list[Photo], np.ndarray, list[str], list[Rejected]]:
-    """(photos, points, their folders, [Rejected]): those between two areas are left out."""
+    """(photos, points, their folders, rejected ones): photos between two areas are left out."""
     if args.all_to:
         return photos, points, [args.all_to] * len(photos), []
     shares = dict(zip(("train", "val", "test"), args.shares, strict=True))
@@ -295,13 +300,14 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
 
 
 def _reasons(rejected: list[Rejected]) -> Iterator[str]:
-    """What was left out, counted by its reasons, each with its first example."""
+    """Counts what was left out by reasons, with the first example of each."""
     examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
     for reason, count in collections.Counter(record.reason for record in rejected).most_common():
         yield f"{count} for {reason} (first {examples[reason]})"
 
 
 def _check(args: argparse.Namespace) -> None:
+    """Raises UserError if a value is out of range, or if flags contradict each other."""
     for name, low, high in (
         ("resize", 32, 10**5),
         ("crop_size", 32, 10**4),
@@ -319,7 +325,8 @@ def _check(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} is {value:g}; it must be from {low} to {high}")
     if not all(0 <= share < 1e9 for share in args.shares) or not sum(args.shares):
         raise UserError(
-            f"--shares are {' '.join(f'{share:g}' for share in args.shares)}; they must be 0 or more, one of them above 0"
+            f"--shares are {' '.join(f'{share:g}' for share in args.shares)}; they must be 0 or more, "
+            "one of them above 0"
         )
     headings = [heading % 360 for heading in args.crop_headings]
     if not all(-360 <= heading <= 360 for heading in args.crop_headings) or len(set(headings)) < len(headings):
@@ -327,7 +334,8 @@ def _check(args: argparse.Namespace) -> None:
     args.crop_headings = headings
     if args.images != "copy" and (args.resize or args.square or args.panoramas):
         raise UserError(
-            f"--images {args.images} makes no new images, as --resize, --square and --panoramas do: give one or the other"
+            f"--images {args.images} makes no new images, as --resize, --square and --panoramas do: "
+            "give one or the other"
         )
     for path in args.photos or ():
         if os.path.isdir(path) and f"{os.path.realpath(args.output)}/".startswith(f"{os.path.realpath(path)}/"):

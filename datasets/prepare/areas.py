@@ -1,6 +1,4 @@
-"""Splits by area: strips across a set's longest direction, with nothing in between; and which photos of an area are
-queries.
-"""
+"""Splits by area: strips across a set's longest direction, with gaps between them; and which photos become queries."""
 
 from collections.abc import Sequence
 
@@ -15,12 +13,13 @@ BUFFER_REASON = "a place between two parts, whose photos would overlap (--buffer
 
 
 def split_areas(points: np.ndarray, shares: Sequence[float], buffer: float) -> np.ndarray:
-    """The area of each point: int64 (n,), an index into shares or BUFFER.
+    """Splits points into areas: int64 (n,), an index into shares, or BUFFER.
 
-    points: float64 (n, 2), metres; shares: positive numbers, whose ratios the numbers of points come near to; buffer:
-    metres. Areas are strips across the direction in which the points extend most, in the order of shares; points nearer
-    than half the buffer to the line between two belong to neither, so that points of two areas are at least `buffer`
-    apart. Raises UserError when an area is left empty.
+    points: float64 (n, 2), metres; shares: positive numbers, which the numbers of points approximate; buffer: metres.
+
+    Areas are strips across the direction in which the points extend most, in the order of shares. Points nearer than
+    half the buffer to the line between two areas belong to neither. So points of two areas are at least `buffer` apart.
+    Raises UserError if an area is left empty.
     """
     along = (points - points.mean(axis=0)) @ _longest_direction(points)
     order = np.sort(along)
@@ -37,25 +36,30 @@ def split_areas(points: np.ndarray, shares: Sequence[float], buffer: float) -> n
         if not (areas == number).any():
             raise UserError(
                 f"area {number + 1} of {len(shares)} has no photo: the {len(points)} photos extend over "
-                f"{np.ptp(along):.0f} m, and {buffer:g} m are left out between areas; lower --buffer, or change --shares"
+                f"{np.ptp(along):.0f} m, and {buffer:g} m are left out between areas; lower --buffer, "
+                "or change --shares"
             )
     return areas
 
 
 def _longest_direction(points: np.ndarray) -> np.ndarray:
-    """The unit vector of the points' first principal component, pointing north or, else, east."""
+    """The unit vector of the points' first principal component, which points north or, failing that, east."""
     _, vectors = np.linalg.eigh(np.cov(points.T) if len(points) > 1 else np.eye(2))
     east, north = vectors[:, -1]
     return vectors[:, -1] * (-1 if (round(north, 9), east) < (0, 0) else 1)
 
 
 def choose_queries(points: np.ndarray, times: Sequence[str], share: float, radius: float, seed: int) -> np.ndarray:
-    """Which of an area's photos are queries: bool (n,); the others are its database.
+    """Chooses which of an area's photos are queries: bool (n,). The others are its database.
 
-    points: float64 (n, 2), metres; times: digits of YYYYMMDDhhmmss, "" where unknown; share: of the photos, that are to
-    be queries; radius: metres. Queries are the photos of the latest days, drawn by seed within a day (without times
-    among all), as long as every query keeps a database image within the radius. Raises UserError when none can be
-    chosen.
+    points: float64 (n, 2), metres
+    times: digits of YYYYMMDDhhmmss, "" if unknown
+    share: of the photos that become queries
+    radius: metres
+    seed: of the draw
+
+    Queries are photos of the latest days, drawn within a day (among all photos if there are no times). Every query
+    keeps a database image within the radius. Raises UserError if no query can be chosen.
     """
     draws = np.random.default_rng(seed).random(len(points))
     order = sorted(range(len(points)), key=lambda index: (times[index][:8], draws[index]), reverse=True)
@@ -73,8 +77,8 @@ def choose_queries(points: np.ndarray, times: Sequence[str], share: float, radiu
                 break
     if not queries.any():
         raise UserError(
-            f"none of its {len(points)} photos has another within {radius:g} m, and queries need a database near them: raise "
-            "--positive_dist_threshold, or change --shares"
+            f"none of its {len(points)} photos has another within {radius:g} m, and queries need a database near them: "
+            "raise --positive_dist_threshold, or change --shares"
         )
     return queries
 
@@ -88,10 +92,17 @@ def assign_folders(
     radius: float,
     seed: int,
 ) -> list[str | None]:
-    """The folder of each photo, by areas: a list, of FOLDERS, None in a buffer.
+    """Assigns a folder to each photo, by areas: one of FOLDERS, or None in a buffer.
 
-    shares: {"train": ..., "val": ..., "test": ...}, of which some may be 0; the rest as of split_areas and
-    choose_queries.
+    points: float64 (n, 2), metres
+    times: as in choose_queries
+    shares: {"train": ..., "val": ..., "test": ...}, some may be 0
+    buffer: metres, as in split_areas
+    query_share: share of val's and test's photos that become queries
+    radius: metres, as in choose_queries
+    seed: of the draw
+
+    Raises UserError as split_areas and choose_queries do.
     """
     shares = {part: share for part, share in shares.items() if share}
     areas = split_areas(points, list(shares.values()), buffer)

@@ -1,4 +1,4 @@
-"""Writes a data set: beside its place, and renamed when it is whole. An interrupted run goes on where it stopped."""
+"""Writes a data set beside its place, and renames it when it is complete. An interrupted run goes on from there."""
 
 import collections
 import contextlib
@@ -29,8 +29,13 @@ _FORMAT = 1  # to be raised whenever the same settings give other images or name
 
 @dataclasses.dataclass
 class Built:
-    """counts: {folder: number of images}; rejected: all that is left out; made: images written by this run; there:
-    images that were there; panoramic: photos of 2:1 that were not cut.
+    """What was built.
+
+    counts: {folder: number of images}
+    rejected: all that was left out
+    made: images written by this run
+    there: images that were there before
+    panoramic: photos of 2:1 that were not cut
     """
 
     counts: dict
@@ -51,11 +56,19 @@ def build(
     settings: dict[str, Any],
     num_workers: int = 0,
 ) -> Built:
-    """Makes the data set; returns what was Built.
+    """Makes the data set.
 
-    photos: [Photo]; points: float64 (n, 2), metres of zone (number, letter); folders: of each photo, below output;
-    rejected: [Rejected] before; settings: plain values that the choice of folders depends on, by which a further run
-    knows that it is of the same data set. Raises UserError when output is something else, or the disk refuses.
+    photos: the photos
+    points: float64 (n, 2), metres of the zone
+    zone: (number, letter)
+    folders: of each photo, below output
+    rejected: what was left out before
+    output: the folder to make
+    writing: how photos become images
+    settings: plain values that the choice of folders depends on; another run must have the same
+    num_workers: processes that share the photos
+
+    Raises UserError if output is something else, or if the disk refuses.
     """
     output = os.path.abspath(output)
     stored = {
@@ -79,7 +92,7 @@ def build(
 
 
 def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dict[str, str]], Built]:
-    """({folder: {name: source}}, Built) of what lies below dataset.building then."""
+    """Writes the missing images: ({folder: {name: source}} of all that is there, what was built)."""
     images, built = collections.defaultdict(dict), Built({}, [])
     loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
     for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
@@ -96,8 +109,9 @@ def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dic
 
 
 def _finished(output: str, stored: dict[str, Any]) -> Built | None:
-    """What was Built by an earlier run of the same settings, None if there is none. Raises UserError on anything else
-    in its place.
+    """What an earlier run of the same settings built; None if there is none.
+
+    Raises UserError if something else is in its place.
     """
     if not os.path.exists(output) or os.path.isdir(output) and not os.listdir(output):
         return None
@@ -161,7 +175,7 @@ def _finish(
 
 
 def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """A CSV file, beside and renamed."""
+    """Writes a CSV file atomically."""
     with (
         replacing(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
@@ -172,7 +186,7 @@ def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> Non
 
 
 def _read_settings(folder: str) -> dict[str, Any] | None:
-    """The settings of a folder that was made here, None of any other."""
+    """The settings of a folder that was made here; None for any other folder."""
     try:
         found = read_object(os.path.join(folder, SETTINGS_FILE))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -200,7 +214,7 @@ def _compare(place: str, found: dict[str, Any], stored: dict[str, Any], remedy: 
 
 
 def _digest(photos: list[Photo]) -> str:
-    """Of all that is known of the photos, and of their files' sizes and times."""
+    """The digest of all that is known of the photos, and of their files' sizes and times."""
     value = hashlib.sha256()
     for photo in photos:
         status = os.stat(photo.path)
@@ -214,7 +228,7 @@ def _digest(photos: list[Photo]) -> str:
 
 @contextlib.contextmanager
 def _alone(building: str) -> Iterator[None]:
-    """One process at a time makes a data set."""
+    """A context in which no other process makes this data set."""
     lock = FileLock(building + ".lock")
     try:
         os.makedirs(os.path.dirname(building), exist_ok=True)

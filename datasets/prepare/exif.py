@@ -41,8 +41,14 @@ _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 
 def read_exif(path: str, key: str | None = None, source: str | None = None) -> Photo:
-    """The Photo of a file: GPS position, GPSImgDirection (true or magnetic north, as its reference says) and time; of a
-    panorama, its GPano:PoseHeadingDegrees first. Raises Unusable without a usable position.
+    """Reads the Photo of a file from its EXIF.
+
+    path: of the file
+    key: its name in the source (default: the file's name)
+    source: where it was named, for messages (default: the path)
+
+    The heading is GPSImgDirection (of true or magnetic north, as its reference says); a panorama's
+    GPano:PoseHeadingDegrees comes first. Raises Unusable if there is no usable position.
     """
     try:
         with open_header(path) as image:
@@ -73,7 +79,7 @@ def read_exif(path: str, key: str | None = None, source: str | None = None) -> P
 
 @contextlib.contextmanager
 def open_header(path: str) -> Iterator[Image.Image]:
-    """The PIL image of a photo, of which only the header is read yet. Raises whatever Pillow does."""
+    """Opens a photo and reads only its header. Raises whatever Pillow raises."""
     register_heif()
     with (
         warnings.catch_warnings(action="ignore"),
@@ -108,7 +114,7 @@ def _degrees(triple: Sequence, reference: str | bytes) -> float:
 
 
 def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
-    """(degrees or None, whether of magnetic north)."""
+    """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
             return float(match.group(1)) % 360, False
@@ -120,7 +126,7 @@ def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
 
 
 def _time(gps: dict, details: dict, exif: Image.Exif) -> str:
-    """When the photo was taken, in its own time zone; GPS's time is UTC, and comes last."""
+    """When the photo was taken, in its own time zone. GPS's time is UTC, and comes last."""
     for text in (details.get(_BASE.DateTimeOriginal), exif.get(_BASE.DateTime), gps.get(_GPS.GPSDateStamp)):
         with contextlib.suppress(ValueError, ArithmeticError):
             if time := parse_time(str(text or "").strip("\0 ").replace("0000:00:00 00:00:00", "")):
@@ -129,7 +135,7 @@ def _time(gps: dict, details: dict, exif: Image.Exif) -> str:
 
 
 class ExifPhotos(torch.utils.data.Dataset):
-    """Item i is the Photo of file i, or what it is Rejected for. files: [(path, key)]."""
+    """Item i is the Photo of file i, or why it is Rejected. files: (path, key) of each."""
 
     def __init__(self, files: list[tuple[str, str]]):
         self.files = files
@@ -146,8 +152,9 @@ class ExifPhotos(torch.utils.data.Dataset):
 
 
 def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo], list[Rejected]]:
-    """([Photo], [Rejected]) of photos, and of the folders of them, in the order of their names. Raises UserError on a
-    path that is not there.
+    """Reads photos, and folders of photos, in the order of their names: (Photos, what is Rejected).
+
+    Raises UserError if a path does not exist.
     """
     found = []  # (path, its name below the given path)
     for number, path in enumerate(paths):
@@ -161,10 +168,10 @@ def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo]
 
 
 def refuse_swapped(photos: list[Photo]) -> None:
-    """Raises UserError if a table's positions are those of its photos' EXIF with latitude and longitude swapped.
+    """Raises UserError if a table has swapped latitude and longitude, as its photos' EXIF shows.
 
-    A set that is swapped as a whole has no others to tell by: some photos, spread over it, are looked at, all of which
-    must say so.
+    If the whole set is swapped, the photos cannot be compared with each other. So some of them, spread over the set,
+    are compared with their EXIF, and all must agree.
     """
     swapped = []
     for photo in photos[:: max(1, len(photos) // _COMPARED)]:
@@ -176,7 +183,8 @@ def refuse_swapped(photos: list[Photo]) -> None:
             swapped.append(photo)
     if swapped:
         raise UserError(
-            f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are swapped, as the "
+            f"{swapped[0].source}: latitude {swapped[0].latitude:g} and longitude {swapped[0].longitude:g} are "
+            "swapped, as the "
             f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
             "--longitude_column (GeoJSON's coordinates are longitude, latitude)"
         )
@@ -184,7 +192,7 @@ def refuse_swapped(photos: list[Photo]) -> None:
 
 @functools.cache
 def register_heif() -> None:
-    """Lets Pillow open all its formats, and HEIC where the package pillow-heif is installed."""
+    """Enables all formats of Pillow, and HEIC if the package pillow-heif is installed."""
     Image.init()
     with contextlib.suppress(ImportError):
         import pillow_heif

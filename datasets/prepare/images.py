@@ -1,6 +1,4 @@
-"""The images of a data set, each made of a photo: copied, linked, resized, or cut out of a panorama, under its `@`
-name.
-"""
+"""Makes images of photos: copied, linked, resized, or cut out of a panorama, under their `@` names."""
 
 import hashlib
 import os
@@ -27,9 +25,13 @@ _QUALITY = 95  # of JPEGs that are written
 
 @dataclass(frozen=True)
 class Writing:
-    """How photos become images. method: one of METHODS; resize: pixels of the shorter side that larger photos are
-    brought to, None for none; square: whether they are first cut centrally to squares; crops: how panoramas are cut,
-    None for not; heading_offset: degrees added to every photo's heading.
+    """How photos become images.
+
+    method: one of METHODS
+    resize: shorter side that larger photos are resized to, pixels; None for their own size
+    square: whether they are first cut centrally to squares
+    crops: how panoramas are cut; None to leave them whole
+    heading_offset: degrees added to every photo's heading
     """
 
     method: str = "copy"
@@ -41,7 +43,7 @@ class Writing:
 
 @dataclass
 class Done:
-    """What became of one photo."""
+    """What was done with one photo."""
 
     names: list = field(default_factory=list)
     made: int = 0
@@ -51,7 +53,7 @@ class Done:
 
 
 class PhotoImages(torch.utils.data.Dataset):
-    """To read item i is to make what is missing of the images of photo i; the item is what was Done."""
+    """A dataset whose item i makes the missing images of photo i, and says what was Done."""
 
     def __init__(
         self,
@@ -81,8 +83,8 @@ class PhotoImages(torch.utils.data.Dataset):
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
             done.error = (
-                f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; make room "
-                "or rights, and run the same command again to go on"
+                f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; "
+                "make room or rights, and run the same command again to go on"
             )
         return done
 
@@ -111,8 +113,8 @@ class PhotoImages(torch.utils.data.Dataset):
         encode = resize or square or extension not in IMAGE_EXTENSIONS
         if encode and method != "copy":
             raise ImageError(
-                f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; --images copy "
-                "makes a JPEG of it"
+                f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; "
+                "--images copy makes a JPEG of it"
             )
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         path = self._name(index, heading, ".jpg" if encode else extension)
@@ -133,8 +135,10 @@ class PhotoImages(torch.utils.data.Dataset):
         done.names = [self._relative(index, path)]
 
     def _name(self, index: int, heading: float | None, extension: str, tile: str = "") -> str:
-        """The path of an image. The key's digest makes photos of one place, time and file name differ; folders are a
-        hundredth of a degree of latitude high, as SF-XL's.
+        """The path of an image.
+
+        The key's digest tells apart photos of one place, time and file name. Folders are a hundredth of a degree of
+        latitude high, as SF-XL's.
         """
         photo, (east, north) = self.photos[index], self.points[index]
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", os.path.splitext(os.path.basename(photo.key))[0])[:40]
@@ -166,12 +170,12 @@ def _size(path: str) -> tuple[int, int]:
 
 
 def _open(path: str) -> Image.Image:
-    """As datasets.images.open_rgb, for what phones write too."""
+    """Decodes as datasets.images.open_rgb does, also the formats of phones."""
     return _phone_photo(path, open_rgb) if path.lower().endswith(PHONE_EXTENSIONS) else open_rgb(path, MIN_SIDE)
 
 
 def _phone_photo(path: str, use: Callable[[Image.Image], Any]) -> Any:
-    """use(PIL image) of a photo in HEIC or AVIF, which Pillow tells upright. Raises ImageError."""
+    """use(PIL image) of a photo in HEIC or AVIF, which Pillow makes upright. Raises ImageError."""
     try:
         with open_header(path) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -187,7 +191,7 @@ def _phone_photo(path: str, use: Callable[[Image.Image], Any]) -> Any:
 
 
 def _put(path: str, write: Callable[[str], object]) -> None:
-    """write(temporary), renamed to path."""
+    """write(temporary), then renamed to path."""
     folder, base = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{base[-200:]}.tmp")  # hidden: no walk takes it for an image

@@ -1,9 +1,9 @@
-"""Crops of panoramas, whose leftmost column has a given heading: as SF-XL has them, or in perspective.
+"""Crops of panoramas, as SF-XL has them or in perspective. A crop's heading is that of its leftmost column.
 
-A panorama spans 360 degrees from left to right, equirectangular: its centre has the panorama's heading c, and the
-column at a share u of its width, counted from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's are
-strips of 3328 x 512 pixels, crops of 512 x 512 of them every 30 degrees, so that neighbours overlap; others are whole
-spheres of 2:1.
+A panorama spans 360 degrees from left to right, equirectangular. Its centre has the panorama's heading c. The column at
+a share u of its width, from the left edge of its pixels, has the heading c - 180 + 360 u. SF-XL's panoramas are strips
+of 3328 x 512 pixels, with crops of 512 x 512 every 30 degrees, so that neighbours overlap. Others are whole spheres of
+2:1.
 """
 
 import math
@@ -24,9 +24,13 @@ _TOLERANCE = 0.01  # of the ratio: stitching leaves a row too many or too few
 
 @dataclass(frozen=True)
 class Crops:
-    """kind: one of KINDS; size: side of the crops, pixels; headings: of their leftmost columns, degrees clockwise from
-    north (of a panorama without a heading: from its centre); fov: degrees that a perspective crop spans from left to
-    right; pitch: degrees that its centre is above the horizon. A perspective crop's centre has its heading + fov / 2.
+    """How panoramas are cut.
+
+    kind: one of KINDS
+    size: side of the crops, pixels
+    headings: of their leftmost columns, degrees clockwise from north (from the centre, if a panorama has no heading)
+    fov: degrees that a perspective crop spans from left to right; its centre has its heading + fov / 2
+    pitch: degrees of a perspective crop's centre above the horizon
     """
 
     kind: str
@@ -41,8 +45,9 @@ class Crops:
         return any(abs(size[0] / size[1] / ratio - 1) < _TOLERANCE for ratio in ratios)
 
     def cut(self, panorama: Image.Image, panorama_heading: float | None) -> Iterator[Image.Image]:
-        """Yields an RGB PIL image a heading. panorama: an RGB PIL image; panorama_heading: of its centre, degrees, or
-        None (as 0).
+        """Cuts an RGB panorama: yields an RGB PIL image for each heading.
+
+        panorama_heading: of its centre, degrees; None counts as 0.
         """
         if self.kind == "sf_xl":
             yield from _sf_xl_crops(panorama, self._left_edges(panorama_heading), self.size)
@@ -50,7 +55,7 @@ class Crops:
             yield from _perspective_crops(panorama, self._left_edges(panorama_heading), self.size, self.fov, self.pitch)
 
     def _left_edges(self, panorama_heading: float | None) -> list[float]:
-        """Where in the panorama each crop's heading is: shares of its width, in [0, 1)."""
+        """Where in the panorama each crop's heading is, as a share of its width in [0, 1)."""
         return [(heading - (panorama_heading or 0) + 180) % 360 / 360 for heading in self.headings]
 
 
@@ -60,7 +65,7 @@ def looks_panoramic(size: tuple[int, int]) -> bool:
 
 
 def _sf_xl_crops(panorama: Image.Image, left_edges: list[float], size: int) -> Iterator[Image.Image]:
-    """Squares of SF_XL_FOV x SF_XL_FOV around the horizon, equirectangular as the panorama, resized with antialiasing."""
+    """Squares of SF_XL_FOV degrees around the horizon, equirectangular as the panorama, resized with antialiasing."""
     width, height = panorama.size
     side = width * SF_XL_FOV / 360
     top = max(0.0, (height - side) / 2)
@@ -73,8 +78,9 @@ def _sf_xl_crops(panorama: Image.Image, left_edges: list[float], size: int) -> I
 def _perspective_crops(
     panorama: Image.Image, left_edges: list[float], size: int, fov: float, pitch: float
 ) -> Iterator[Image.Image]:
-    """Gnomonic projections, sampled bilinearly at twice the size and halved; the panorama is first brought to that
-    resolution, so that nothing aliases.
+    """Gnomonic projections, sampled bilinearly at twice the size and halved.
+
+    The panorama is first resized to that resolution, so that nothing aliases.
     """
     focal = size / (2 * math.tan(math.radians(fov) / 2))  # pixels
     width = min(panorama.width, math.ceil(2 * 2 * math.pi * focal))
@@ -97,8 +103,9 @@ def _perspective_crops(
 
 
 def _rays(size: int, focal: float, pitch: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Azimuth from the crop's centre and elevation, radians, of the pixels of a square perspective image: float64
-    (size, size) each.
+    """Azimuth from the crop's centre, and elevation, of a square perspective image: float64 (size, size) each.
+
+    Both are in radians, for each pixel.
     """
     offsets = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) / focal
     down, right = torch.meshgrid(offsets, offsets, indexing="ij")

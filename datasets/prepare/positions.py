@@ -34,14 +34,14 @@ def check_degrees(latitude: float, longitude: float) -> None:
 
 
 def seem_swapped(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
-    """Which positions are far from the set's median, and near to it once latitude and longitude are swapped: bool (n,)."""
+    """Finds positions far from the set's median that are near it with latitude and longitude swapped: bool (n,)."""
     latitude, longitude = np.median(latitudes), np.median(longitudes)
     far = np.maximum(abs(latitudes - latitude), abs(longitudes - longitude)) > _NEAR
     return far & (np.maximum(abs(longitudes - latitude), abs(latitudes - longitude)) <= _NEAR)
 
 
 def parse_zone(text: str) -> tuple[int, str]:
-    """(number, letter) of "33U". Raises UserError."""
+    """Parses a zone: "33U" -> (33, "U"). Raises UserError if it is none."""
     match = re.fullmatch(r"(\d{1,2})([C-HJ-NP-X])", text.strip().upper())
     if not match or not 1 <= int(match.group(1)) <= 60:
         raise UserError(f"--utm_zone {text} is not a zone such as 33U: a number from 1 to 60 and a letter from C to X")
@@ -49,7 +49,7 @@ def parse_zone(text: str) -> tuple[int, str]:
 
 
 def choose_zone(latitudes: np.ndarray, longitudes: np.ndarray) -> tuple[int, str]:
-    """The UTM zone, (number, letter), that most positions lie in."""
+    """Chooses the UTM zone (number, letter) of most positions."""
     zones = collections.Counter(
         (utm.latlon_to_zone_number(latitude, longitude), utm.latitude_to_zone_letter(latitude))
         for latitude, longitude in zip(latitudes.tolist(), longitudes.tolist(), strict=True)
@@ -58,13 +58,14 @@ def choose_zone(latitudes: np.ndarray, longitudes: np.ndarray) -> tuple[int, str
 
 
 def degrees_from_meridian(longitudes: np.ndarray, zone_number: int) -> np.ndarray:
-    """How far each longitude is from the zone's central meridian, the shorter way round: float64 (n,)."""
+    """Computes how far each longitude is from the zone's central meridian, the shorter way round: float64 (n,)."""
     return abs((longitudes - (zone_number * 6 - 183) + 180) % 360 - 180)
 
 
 def project(latitudes: np.ndarray, longitudes: np.ndarray, zone: tuple[int, str]) -> np.ndarray:
-    """UTM east and north, in metres of the one zone: float64 (n, 2). Positions of other zones and hemispheres continue
-    it.
+    """Computes UTM east and north in metres of one zone: float64 (n, 2).
+
+    Positions of other zones and hemispheres continue the zone.
     """
     east, north, *_ = utm.from_latlon(latitudes, longitudes, *zone)
     return np.stack([east, north], axis=1)
@@ -73,11 +74,11 @@ def project(latitudes: np.ndarray, longitudes: np.ndarray, zone: tuple[int, str]
 def place_photos(
     photos: list[Photo], zone: tuple[int, str] | None = None
 ) -> tuple[list[Photo], np.ndarray, tuple[int, str], list[Rejected]]:
-    """Positions in metres of one UTM zone: (photos that have one, their points, (zone number, letter), [Rejected]).
+    """Converts photos to metres of one UTM zone: (photos in it, their points, (zone number, letter), rejected ones).
 
-    photos: [Photo], with degrees that check_degrees lets pass; zone: as of parse_zone, None for the one that most lie
-    in. points: float64 (n, 2). Left out are photos with latitude and longitude swapped, as far as the others tell, and
-    those too far from the zone.
+    photos: with degrees that check_degrees accepts; zone: as of parse_zone, None for the zone of most photos. The
+    points are float64 (n, 2). Photos are left out if latitude and longitude seem swapped, compared with the other
+    photos, or if they are too far from the zone.
     """
     rejected = []
 

@@ -1,4 +1,4 @@
-"""What is known of a photo before it becomes an image of a data set, and how numbers and times are read from text."""
+"""What is known of a photo before it becomes an image, and how numbers and times are read from text."""
 
 import datetime
 import math
@@ -16,10 +16,15 @@ _EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
 
 @dataclass(frozen=True)
 class Photo:
-    """path: the file; key: its name in the source, which does not depend on where the source lies; source: where it was
-    read, for messages; latitude, longitude: degrees, WGS 84; heading: of the image's centre, degrees clockwise from
-    north, or None; time: the digits of YYYYMMDDhhmmss that are known, "" if none; magnetic: whether the heading is of
-    magnetic north.
+    """A photo with a position.
+
+    path: of the file
+    key: its name in the source, which does not depend on where the source is
+    source: where it was read, for messages
+    latitude, longitude: degrees, WGS 84
+    heading: of the image's centre, degrees clockwise from north, or None
+    time: the digits of YYYYMMDDhhmmss that are known, "" if none
+    magnetic: whether the heading is of magnetic north
     """
 
     path: str
@@ -43,7 +48,7 @@ class Rejected:
 
 
 class Unusable(Exception):
-    """Why a row cannot be used: (reason, detail) as of Rejected."""
+    """Why a row cannot be used: (reason, detail) as in Rejected."""
 
     def __init__(self, reason: str, detail: str = ""):
         super().__init__(f"{reason} ({detail})" if detail else reason)
@@ -51,8 +56,10 @@ class Unusable(Exception):
 
 
 def parse_number(text: object) -> float:
-    """The number in a field of a table, in degrees: decimals with a point or a comma (55,70), with a hemisphere (122.4
-    W), or degrees, minutes and seconds as exiftool writes them. Raises ValueError on anything else.
+    """Parses a number of degrees in a table.
+
+    It may have a point or a comma (55,70), a hemisphere (122.4 W), or degrees, minutes and seconds as exiftool writes
+    them. Raises ValueError for anything else.
     """
     text = str(text).strip()
     if _DECIMAL_COMMA.fullmatch(text):
@@ -68,7 +75,7 @@ def parse_number(text: object) -> float:
 
 
 def parse_heading(text: object) -> float | None:
-    """Degrees in [0, 360), None for an empty field. Raises Unusable."""
+    """Parses a heading: degrees in [0, 360), None for an empty field. Raises Unusable if it is none."""
     if text is None or not str(text).strip():
         return None
     try:
@@ -81,11 +88,10 @@ def parse_heading(text: object) -> float | None:
 
 
 def parse_time(text: object) -> str:
-    """The digits of YYYYMMDDhhmmss that a field of a table gives, "" for an empty field. Raises ValueError on what is
-    no time.
+    """Parses a time: the digits of YYYYMMDDhhmmss that it gives, "" for an empty field.
 
-    Understood are seconds and milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is
-    brought to UTC), and EXIF's YYYY:MM:DD hh:mm:ss.
+    It may be seconds or milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is
+    converted to UTC), or EXIF's YYYY:MM:DD hh:mm:ss. Raises ValueError for anything else.
     """
     text = "" if text is None else str(text).strip()
     if not text:

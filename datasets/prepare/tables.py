@@ -1,4 +1,4 @@
-"""Positions of photos from a CSV file or from GeoJSON, row by row: what cannot be used is told apart, never guessed at."""
+"""Positions of photos from a CSV file or from GeoJSON. Rows that cannot be used are reported; nothing is guessed."""
 
 import csv
 import json
@@ -51,12 +51,15 @@ _REQUIRED = {"csv": ("path", "latitude", "longitude"), "geojson": ("path",)}
 
 
 class Table:
-    """Reads one file. photos and rejected fill up; odd_times are the sources of photos whose time was not understood,
-    and is left out.
+    """Reads one table, and collects its photos.
 
+    path: of the file
     columns: {"path": ..., "latitude": ..., "longitude": ..., "heading": ..., "time": ...}, the names of columns (CSV)
-    or properties (GeoJSON), None for the usual ones; images_folder: where relative paths begin, None for the table's
-    folder.
+        or properties (GeoJSON); None for the usual names
+    images_folder: where relative paths begin; None for the table's folder
+
+    Attributes: photos; rejected: rows that cannot be used; odd_times: photos whose time was not understood and is left
+    out.
     """
 
     def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
@@ -65,7 +68,7 @@ class Table:
         self.photos, self.rejected, self.odd_times = [], [], []
 
     def read_csv(self) -> None:
-        """Raises UserError when the file cannot be read, is empty or lacks a column."""
+        """Reads a CSV file. Raises UserError if it cannot be read, is empty or lacks a column."""
         encoding = _encoding(self.path)
         csv.field_size_limit(_BLOCK)
         with open(self.path, encoding=encoding, newline="") as file:
@@ -88,7 +91,7 @@ class Table:
             raise UserError(f"{self.path} has no rows below its header")
 
     def read_geojson(self) -> None:
-        """Raises UserError when the file cannot be read, or is no FeatureCollection."""
+        """Reads GeoJSON. Raises UserError if the file cannot be read, or is no FeatureCollection."""
         try:
             with open(self.path, encoding="utf-8-sig") as file:
                 content = json.load(file)
@@ -103,7 +106,8 @@ class Table:
         )
         if not isinstance(features, list) or not features:
             raise UserError(
-                f"{self.path} is no GeoJSON FeatureCollection with features (Points, with a property for the image's path)"
+                f"{self.path} is no GeoJSON FeatureCollection with features (Points, "
+                "with a property for the image's path)"
             )
         names = list(
             dict.fromkeys(
@@ -127,7 +131,7 @@ class Table:
             self._add(f"feature {number}", values)
 
     def _find(self, names: list, kind: str) -> dict[str, int]:
-        """{field: index of its column}; a required one that is missing is a UserError."""
+        """Finds the columns: {field: index}. Raises UserError if a required one is missing."""
         if not any(str(name).strip() for name in names):
             raise UserError(
                 f"{self.path} is empty" if kind == "csv" else f"the features of {self.path} have no properties"
@@ -152,12 +156,13 @@ class Table:
                     else f"no {'column' if kind == 'csv' else 'property'} for the {field}"
                 )
                 raise UserError(
-                    f"{self.path} has {what}; it has {', '.join(map(repr, stripped[:20]))}: name it with --{field}_column"
+                    f"{self.path} has {what}; it has {', '.join(map(repr, stripped[:20]))}: "
+                    f"name it with --{field}_column"
                 )
         return fields
 
     def _delimiter(self, line: str) -> str:
-        """The delimiter that finds most of the columns in the first line, or else splits it most often."""
+        """The delimiter that finds most columns in the first line; among equals, the one that splits it most often."""
 
         def score(delimiter: str) -> tuple[int, int]:
             header = next(csv.reader([line], delimiter=delimiter), [])
@@ -191,7 +196,7 @@ class Table:
         self.photos.append(Photo(path, key, source, latitude, longitude, heading, time))
 
     def _find_file(self, key: str) -> str:
-        """A key without an extension is tried with those of images: Mapillary's are bare numbers."""
+        """Finds the file of a key. Extensions of images are tried too: Mapillary's keys are bare numbers."""
         if not key:
             raise Unusable("no path")
         path = os.path.join(
