@@ -27,7 +27,8 @@ from training.ingredients import calibration_batches, load_ingredients
 from training.metrics import Metrics
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
+    """Averages networks as the arguments say (default: those of the command line). Returns the exit code."""
     return commons.run_experiment(make_soup, parse_arguments("soup", argv))
 
 

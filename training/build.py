@@ -118,7 +118,7 @@ def choose_precision(args: argparse.Namespace, network: GeoLocalizationNet, devi
 
 
 def describe_precision(args: argparse.Namespace, run: Run) -> dict[str, str]:
-    """What is computed in which numbers, logged: "training" and "descriptors" -> name. Raises UserError if ranks differ."""
+    """The types of numbers of "training" and "descriptors", by name, logged. Raises UserError if ranks differ."""
     infer_dtype = chosen_infer_dtype(args.infer_dtype, run.network, run.amp.device)
     precision = {"training": name_of(run.amp.dtype), "descriptors": name_of(infer_dtype)}
     advice = "name --amp_dtype and --infer_dtype, for processors choose differently"
