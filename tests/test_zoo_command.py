@@ -235,16 +235,26 @@ def test_list(server, network, folder, capsys):
     load_network("ResNet18_512")
     (folder / "VGG16_64_cosplace.pth.part").write_bytes(b"x" * 7_000_000)
     head, *rows = run(capsys).out.splitlines()
-    assert head.split() == ["name", "dimension", "MB", "there", "R@1", "as", "published"] and len(rows) == 43
-    assert rows[0].split() == ["VGG16_64", "64", "59", "7", "MB", "of", "it"]  # 14.7 M weights and the layer after them
-    by_name = {row.split()[0]: row.split(maxsplit=4) for row in rows}
+    assert head.split() == ["name", "dimension", "MB", "there", "address", "R@1", "as", "published"] and len(rows) == 43
+    addresses = published.addresses()
+    # 14.7 M weights and the layer after them
+    assert rows[0].split() == ["VGG16_64", "64", "59", "7", "MB", "of", "it", addresses["VGG16_64"]]
+    by_name = {row.split()[0]: row.split(maxsplit=5) for row in rows}
     size = os.path.getsize(folder / "ResNet18_512_cosplace.pth")
-    assert by_name["ResNet18_512"][1:] == ["512", f"{size / 1e6:.0f}", "yes", "St Lucia 98.8"]
+    assert by_name["ResNet18_512"][1:] == [
+        "512",
+        f"{size / 1e6:.0f}",
+        "yes",
+        addresses["ResNet18_512"],
+        "St Lucia 98.8",
+    ]
     assert by_name["ResNet50_2048"][3:] == [
         "no",
+        addresses["ResNet50_2048"],
         "Pitts30k 90.9, Pitts250k 92.3, Tokyo 24/7 87.3, MSLS val 87.4, St Lucia 99.6, SF-XL v1 76.4, SF-XL v2 88.8",
     ]
-    assert len(by_name["EigenPlaces_ResNet50_2048"]) == 4  # no figures where none are known
+    # no figures where none are known
+    assert by_name["EigenPlaces_ResNet50_2048"][3:] == ["no", addresses["EigenPlaces_ResNet50_2048"]]
 
 
 def test_sizes_are_those_of_the_weights():

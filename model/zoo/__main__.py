@@ -19,7 +19,7 @@ from model.zoo import LIST, VARIABLE, local_path, own_location, own_names, publi
 from support import downloads
 from support.errors import UserError
 
-_HEAD = ("name", "dimension", "MB", "there", "R@1 as published")
+_HEAD = ("name", "dimension", "MB", "there", "address", "R@1 as published")
 
 
 def main(argv=None):
@@ -76,12 +76,12 @@ def table(location=None):
     rows = []
     for name in (own_names(location) or []) if location else []:
         rows.append((name, *_of_file(local_path(name, location))))
-    for name in published.addresses():
+    for name, address in published.addresses().items():
         backbone, dim = published.architecture(name)
         path = local_path(name)
         size = os.path.getsize(path) if os.path.exists(path) else _size(backbone, dim)
         recalls = ", ".join(f"{dataset} {recall:.1f}" for dataset, recall in published.RECALLS.get(name, {}).items())
-        rows.append((name, str(dim), f"{size / 1e6:.0f}", _presence(path), recalls))
+        rows.append((name, str(dim), f"{size / 1e6:.0f}", _presence(path), address, recalls))
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
     lines = [
         "  ".join(
@@ -98,12 +98,12 @@ def table(location=None):
 def _of_file(path):
     """A row of an own model, but for its name."""
     if not os.path.exists(path):
-        return "", "", _presence(path), ""
+        return "", "", _presence(path), "", ""
     size = f"{os.path.getsize(path) / 1e6:.0f}"
     try:
-        return str(load_network(path).fc_output_dim), size, "yes", ""
+        return str(load_network(path).fc_output_dim), size, "yes", "", ""
     except UserError as error:
-        return "", size, str(error), ""
+        return "", size, str(error), "", ""
 
 
 def _presence(path):
