@@ -160,7 +160,9 @@ def run(args, output_folder, demo_folder, num_preds, seconds, problems=(), plan=
         rows.append(table_row(title, dataset, before, after))
         if num_preds:
             name = title.lower().replace(",", "").replace(" ", "_")
-            save_predictions(dataset, after.predictions, os.path.join(output_folder, "preds", name), num_preds, limit=_DRAWN)
+            save_predictions(
+                dataset, after.predictions, os.path.join(output_folder, "preds", name), num_preds, limit=_DRAWN
+            )
     seconds["evaluate"] = time.monotonic() - start
 
     trained_on = f"{args.epochs_num} epochs of {args.iterations_per_epoch * args.batch_size} images, in {amp_name}, on {processor_name()}"

@@ -181,7 +181,9 @@ def test_predictions_are_drawn(test_folder, network):
     frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
     assert frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red
     assert save_predictions(test_folder, result.predictions, "few", 2, limit=2) == 2 and len(os.listdir("few")) == 4
-    assert save_predictions(test_folder, result.predictions, "wrong", 2, only_wrong=True) == 1 and sorted(os.listdir("wrong")) == [
+    assert save_predictions(test_folder, result.predictions, "wrong", 2, only_wrong=True) == 1 and sorted(
+        os.listdir("wrong")
+    ) == [
         "005.jpg",
         "005.txt",
     ]
