@@ -106,7 +106,7 @@ class DescriptorStore:
         self.done.add(block)
 
     def finish(self) -> None:
-        """Marks the store as complete; every rank of a sharded one calls it. Raises ValueError if a block is missing."""
+        """Marks the store as complete; all ranks of a sharded one call it. Raises ValueError if blocks are missing."""
         if self.pending():
             raise ValueError(f"{len(self.pending())} blocks are not written")
         if self.sharded:
