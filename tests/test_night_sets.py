@@ -26,6 +26,7 @@ from datasets.night.target_images import TargetImages
 from datasets.schedule import Schedule
 from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
+from options import taken_by
 from support.errors import UserError
 from support.files import read_tensors
 from tests.failures import interrupt, once_there
@@ -413,12 +414,13 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
     ],
 )
 def test_bad_flags(workdir, capsys, flags, message):
-    # what training alone uses is nothing to eval.py, so that one recipe serves both
-    for script in (train,) if "--night_augmentation" in flags else (train, eval_script):
+    for script in (train, eval_script):
+        is_taken = flags[0].removeprefix("--") in taken_by("train" if script is train else "eval")
         with pytest.raises(SystemExit) as exit_:
             script.main(["--dataset_folder", "x", *flags])
-        last = capsys.readouterr().err.strip().splitlines()[-1]
-        assert exit_.value.code == 2 and "error: " in last and message in last
+        line, hint = capsys.readouterr().err.strip().splitlines()
+        assert exit_.value.code == 2 and "error: " in line and hint.startswith("see ")
+        assert (message if is_taken else f"has no {flags[0]}; ") in line
 
 
 def test_missing_empty_and_damaged_target_folders(tiny, workdir, capsys):
