@@ -105,7 +105,7 @@ class DescriptorStore:
         self.done.add(block)
 
     def finish(self) -> None:
-        """Marks the store as complete. Every rank of a sharded one calls it. Raises ValueError if blocks are missing."""
+        """Marks the store as complete. Every rank of a sharded one calls it. ValueError: blocks are missing."""
         if self.pending():
             raise ValueError(f"{len(self.pending())} blocks are not written")
         if self.sharded:
