@@ -10,8 +10,18 @@ import datasets
 import parser
 import test
 from benchmarks.results_rows import ROWS
+from options import OPTIONS
 from parser import parse_arguments
 from tests.scripts import ROOT, SOURCES
+
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted(ROOT.glob("docs/*.md"))]
+OTHERS_FLAGS = {
+    "--help",
+    *("--nproc_per_node", "--nnodes", "--max_restarts", "--shutdown-timeout"),  # torchrun
+    *("--time", "--signal", "--requeue", "--open-mode"),  # Slurm
+    "--preserve-status",  # timeout
+    "--shm-size",  # Docker
+}
 
 
 def test_own_modules_are_found_before_installed_ones():
@@ -76,3 +86,74 @@ def test_no_function_of_the_tests_is_longer_than_60_lines():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"
+
+
+def test_readme_is_short_and_shows_a_result_first():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 170
+    assert any(line.startswith("![") for line in lines[:25])
+    assert lines.index("<!-- demo -->") < lines.index("<!-- /demo -->")
+
+
+def _prose(page):
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def _anchors(page):
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ +(.+?) *$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _links(page):
+    """The targets of a page's links and pictures that are not addresses on the web."""
+    prose = re.sub(r"`[^`]*`", "", _prose(page))
+    targets = re.findall(r"\]\(<?([^)>\s]+)>?\)", prose)
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+
+def test_links_of_documents_lead_to_files_and_headings():
+    dead = []
+    for page in PAGES:
+        for target in _links(page):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            if not file.exists() or (anchor and anchor not in _anchors(file)):
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not dead
+
+
+def test_every_page_and_picture_of_docs_is_linked():
+    linked = {(page.parent / target.partition("#")[0]).resolve() for page in PAGES for target in _links(page)}
+    assert not {path for path in (ROOT / "docs").iterdir() if path.resolve() not in linked}
+
+
+def _name(function):
+    return getattr(function, "attr", None) or getattr(function, "id", "")
+
+
+def _flags_of_scripts():
+    """The flags that some script or benchmark has."""
+    found = {option.flag for option in OPTIONS if not option.positional}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            # `add` is short for a parser's or a group's add_argument
+            if isinstance(node, ast.Call) and _name(node.func) in ("add", "add_argument"):
+                names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+                found |= {name for name in names if str(name).startswith("--")}
+    return found
+
+
+def test_flags_of_documents_exist():
+    known = _flags_of_scripts() | OTHERS_FLAGS
+    for page in PAGES:
+        if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md"):
+            flags = set(re.findall(r"(?<![\w/-])--[A-Za-z][\w-]*", page.read_text()))
+            assert not flags - known, page.name
+
+
+def test_paths_of_the_architecture_exist():
+    for name in ("docs/architecture.md", "CONTRIBUTING.md"):
+        paths = re.findall(r"`([\w./]+(?:\.py|/))`", (ROOT / name).read_text())
+        assert len(paths) > 10 and not [path for path in paths if path != "__main__.py" and not (ROOT / path).exists()]
