@@ -53,8 +53,8 @@ PROTOCOLS = (
         "(msls|mapillarysls)(val)?",
         num_queries="740",
         num_database="18871",
-        hint="the downloader keeps 11 thousand queries, of which 740 are the official ones: their names, one a line, in "
-        "queries_images_paths.txt beside the folder of the queries select them",
+        hint="the downloader keeps 11 thousand queries, of which 740 are the official ones: their names, one a line, "
+        "in queries_images_paths.txt beside the folder of the queries select them",
     ),
     Protocol("St Lucia", "stlucia", num_queries="1464", num_database="1549"),
     Protocol("SF-XL v1", queries_folder="queries_v1", num_queries="1000", **_SF_XL),
