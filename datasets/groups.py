@@ -15,7 +15,8 @@ import numpy as np
 
 from datasets import image_names
 from datasets.image_names import ImageNames
-from datasets.names import EAST, HEADING, NORTH, ListFile, Walk, find_listing, parse_chunks
+from datasets.name_fields import EAST, HEADING, NORTH, parse_chunks
+from datasets.names import ListFile, Walk, find_listing
 from support import array_cache
 from support.errors import UserError
 

@@ -20,10 +20,10 @@ from support.workers import end_with_parent
 
 SETTINGS_FILE = "demo_city.json"
 MADE_BY = "python -m demo_city"
-_FORMER = "python -m datasets.demo_city"  # what made the cities that were rendered before the command had this name
-FORMAT = 1  # to be raised whenever the same settings give other pictures
+_FORMER = "python -m datasets.demo_city"  # the command's former name, which older folders of cities mention
+FORMAT = 1  # raise it whenever the same settings give other pictures
 JPEG_QUALITY = 90
-_SCENES = 14  # days and nights that a process keeps
+_SCENES = 14  # scenes that a process keeps in memory
 _CHUNK = 4  # tasks, mostly of one street, that a process takes at a time
 
 
@@ -78,7 +78,7 @@ _worker = {}
 
 def _start_worker(settings: photos.Settings, folder: str) -> None:
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends its workers
     _worker["renderer"], _worker["folder"] = Renderer(settings), folder
 
 
@@ -178,6 +178,6 @@ def _results(
         yield from map(_work, jobs)
         _worker.clear()
         return
-    # spawn: the same on every platform, and no copy of the threads of whoever imports this
+    # spawn: the same on every platform, and no threads of the parent are copied
     with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (settings, folder)) as pool:
         yield from pool.imap_unordered(_work, jobs, _CHUNK)

@@ -11,8 +11,8 @@ from demo_city.seeds import random_for
 from demo_city.stage import Stage
 from demo_city.years import Capture
 
-# a car's outline in the middle plane: (position from the front, height), shares of its length and height, then what
-# follows: glass?
+# a car's outline in the middle plane: (position from the front, height, whether glass follows); position and height are
+# shares of the car's length and height
 _OUTLINES = {
     "saloon": [
         (0.0, 0.20, 0),
@@ -46,11 +46,12 @@ _OUTLINES = {
     ],
 }
 WHEEL = 10  # corners of a wheel
+# length, width and height, metres
 _SIZES = {
     "saloon": (4.5, 1.78, 1.45),
     "hatch": (3.9, 1.72, 1.5),
     "van": (5.2, 1.95, 2.15),
-}  # length, width, height in metres
+}
 
 
 class Car:

@@ -10,7 +10,7 @@ from demo_city.seeds import random_for
 from demo_city.shops import Shop
 from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
 
-_MARGIN, _ABOVE = 6, 26  # texels round a window that its surround, and above it an arch, may take up
+_MARGIN, _ABOVE = 6, 26  # texels round a window for its surround, and above it for an arch
 
 
 class Painter:

@@ -11,11 +11,8 @@ FIRST_YEAR = 2010
 DATABASE_YEAR, QUERY_YEAR = 2019, 2022
 MAX_TRAIN_YEARS = 4
 NIGHTS = 6  # different nights: which windows are lit, and which cars are parked
-SHOP_CHANGE, REPAINT, GRAFFITI_CHANGE = (
-    0.13,
-    0.03,
-    0.2,
-)  # chance a year that a shop changes hands, a front its paint, a wall its graffiti
+# chances per year that a shop changes hands, a front is repainted, and a wall's graffiti change
+SHOP_CHANGE, REPAINT, GRAFFITI_CHANGE = 0.13, 0.03, 0.2
 
 
 @dataclass(frozen=True)

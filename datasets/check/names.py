@@ -8,7 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.image_names import ImageNames
-from datasets.names import EAST, FIELDS, HEADING, NORTH, parse_fields
+from datasets.name_fields import EAST, FIELDS, HEADING, NORTH
+from datasets.names import parse_fields
 from support.errors import UserError
 
 HEADING_BINS = 12  # of the histogram, 30 degrees each

@@ -90,7 +90,7 @@ def look_at(
 def _pairs(places: np.ndarray, keys: np.ndarray) -> np.ndarray:
     places, keys = places[keys.any(axis=1)], keys[keys.any(axis=1)]
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    first = first[group.ravel()]  # of the rows with the same key, the first
+    first = first[group.ravel()]  # for each row, the first row with the same key
     doubles = first != np.arange(len(first))
     return np.stack([places[doubles], places[first[doubles]]], axis=1)
 

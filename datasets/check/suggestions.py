@@ -14,7 +14,7 @@ _TRIED = {
     "min_images_per_class": (10, 5, 3, 2),
     "batch_size": (32, 16, 8, 4),
 }
-_UNUSED = 2.0  # what halving the images that are trained on weighs, against doubling or halving one parameter
+_UNUSED = 2.0  # the cost of training on half as many images; doubling or halving a parameter costs 1
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ class NightRows(Tensors):
     """The rows of a batch that become night, as a worker prepares them."""
 
     rows: torch.Tensor  # int64 (n,): the images that become night
-    targets: torch.Tensor | None  # uint8 (n, 3, H, W): FDA's target of each, of the batch's size
-    share: Share | None = None  # of all of the batch that become night
+    targets: torch.Tensor | None  # uint8 (n, 3, H, W): FDA's target of each image, of the same size
+    share: Share | None = None  # which they are of all images of the batch that become night
 
 
 class NightAugmentation:
@@ -103,7 +103,7 @@ class NightAugmentation:
 
         The same seed gives the same result on every device.
         """
-        images = to_float(images.contiguous())  # planar: operations over channels are slow on channels_last
+        images = to_float(images.contiguous())  # operations over channels are slow on channels_last
         if len(night.rows):
             rows = night.rows.to(images.device)
             targets = (

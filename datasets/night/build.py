@@ -27,7 +27,7 @@ from support.files import replacing
 from support.workers import make_workers_loader
 
 MADE_BY = "python -m datasets.night"
-FORMAT = 1  # to be raised whenever the same settings give other pictures
+FORMAT = 1  # raise it whenever the same settings give other pictures
 
 
 @dataclass
@@ -103,7 +103,7 @@ def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tupl
     loader = make_workers_loader(chunks, num_workers, batch_size=None, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the images share the cores, not the parts of one; the loader's workers do so anyway
+    torch.set_num_threads(1)  # one core per image; the loader's workers have one thread anyway
     try:
         with tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress:
             for done in loader:

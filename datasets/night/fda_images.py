@@ -62,7 +62,7 @@ def swap_amplitudes(test_set: TestDataset, queries: bool, database: bool, beta: 
     images = test_set.queries, test_set.database
     _, first, _ = images[0 if queries else 1][0]
     if first is not None:
-        window(beta, *first.shape[-2:])  # a warning is given here, and not by every worker
+        window(beta, *first.shape[-2:])  # warns here, and not in every worker
     if queries:
         test_set.queries = FDAImages(images[0], images[1], beta, seed)
     if database:

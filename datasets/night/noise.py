@@ -41,10 +41,9 @@ def _hash(keys: torch.Tensor, count: int) -> torch.Tensor:
     bits = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL) + first
     shifted = torch.empty_like(bits)
     for round_, (shift, multiplier) in enumerate(_ROUNDS):
-        torch.bitwise_right_shift(bits, shift, out=shifted).bitwise_and_(
-            2 ** (32 - shift) - 1
-        )  # the sign is not to be shifted in
+        torch.bitwise_right_shift(bits, shift, out=shifted)
+        shifted.bitwise_and_(2 ** (32 - shift) - 1)  # clears the sign bits that were shifted in
         bits.bitwise_xor_(shifted).mul_(multiplier)
         if round_ == 0:
-            bits.bitwise_xor_(second)  # keys alike in the first word share no part of their sequences
+            bits.bitwise_xor_(second)  # so that keys with the same first word share no part of their sequences
     return bits

@@ -24,7 +24,7 @@ from support.workers import make_workers_loader
 
 MADE_BY = "python -m datasets.prepare"
 SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"
-_FORMAT = 1  # to be raised whenever the same settings give other images or names
+_FORMAT = 1  # raise it whenever the same settings give other images or names
 
 
 @dataclasses.dataclass

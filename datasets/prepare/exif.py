@@ -20,23 +20,12 @@ from support.errors import UserError
 from support.workers import make_workers_loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
-# HEIC, which needs the package pillow-heif, and AVIF are read here alone: images of a data set are of other formats
+# HEIC (with the package pillow-heif) and AVIF are read only here: the images of a data set have other formats
 PHONE_EXTENSIONS = (".heic", ".heif", ".avif")
 EXTENSIONS = (*IMAGE_EXTENSIONS, *PHONE_EXTENSIONS, ".webp", ".tif", ".tiff", ".bmp")
-_FORMATS = (
-    "JPEG",
-    "MPO",
-    "PNG",
-    "BMP",
-    "WEBP",
-    "TIFF",
-    "AVIF",
-    "HEIF",
-)  # Pillow knows others, for some of which it runs other programs
-_COMPARED, _SAME = (
-    20,
-    0.01,
-)  # photos, degrees: how many are compared with their EXIF, and how near they are the same place
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")  # for some others Pillow runs other programs
+_COMPARED = 20  # photos that are compared with their EXIF
+_SAME = 0.01  # degrees: how near two positions are that count as the same
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
 
 

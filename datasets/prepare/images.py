@@ -119,7 +119,7 @@ class PhotoImages(torch.utils.data.Dataset):
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         path = self._name(index, heading, ".jpg" if encode else extension)
         if not os.path.lexists(path):
-            image = _open(photo.path)  # what is cut off does not come in
+            image = _open(photo.path)  # decoded in any case, to refuse truncated files
             if encode:
                 if square:
                     image = ImageOps.fit(image, (min(image.size),) * 2)
@@ -143,9 +143,8 @@ class PhotoImages(torch.utils.data.Dataset):
         photo, (east, north) = self.photos[index], self.points[index]
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", os.path.splitext(os.path.basename(photo.key))[0])[:40]
         pano_id = f"{stem}-{hashlib.sha256(photo.key.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
-        heading = (
-            None if heading is None else round(heading % 360, 2) % 360
-        )  # never 360.00, which would be a bin of its own
+        # never 360.00, which would be a bin of its own
+        heading = None if heading is None else round(heading % 360, 2) % 360
         name = format_name(
             east,
             north,

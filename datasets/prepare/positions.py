@@ -12,10 +12,9 @@ from datasets.prepare.records import Photo, Rejected, Unusable
 from support.errors import UserError
 
 _NULL_ISLAND = 1e-6  # degrees, a tenth of a metre: what devices without a fix write
-_NEAR = 1.0  # degrees: a set's photos lie so near to their median, and swapped coordinates come so near to it
-MAX_FROM_MERIDIAN = (
-    9.0  # degrees from the zone's central meridian, 3 within the zone: beyond it UTM stretches distances by over 1 %
-)
+_NEAR = 1.0  # degrees from the median: a position farther away, but near it when swapped, counts as swapped
+# degrees from the zone's central meridian (up to 3 within the zone): beyond it, UTM stretches distances by over 1 %
+MAX_FROM_MERIDIAN = 9.0
 
 
 def check_degrees(latitude: float, longitude: float) -> None:

@@ -13,8 +13,8 @@ from support.errors import UserError
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
 _BLOCK = 1 << 20
-# what each column may be called, in lower case without blanks, _ and -; the first that is there (exiftool's and
-# Mapillary's among them)
+# the usual names of each column, in lower case without blanks, _ and -, also those of exiftool and Mapillary; the first
+# one that is there is taken
 COLUMNS = {
     "path": (
         "path",
