@@ -104,10 +104,8 @@ def measure(tree: str) -> dict:
         soup = os.path.join(folder, "soup.pth")
         flags = ["--ingredients", models["cosface"], models["arcface"], "--method", "greedy", "--output", soup]
         run([sys.executable, os.path.join(tree, "soup.py"), "--dataset_folder", data, *flags, *CPU], folder)
-        figures["soup"] = {
-            "weights": digest(torch.load(soup)),
-            "table": Path(soup + ".csv").read_text().replace(folder, ""),
-        }
+        rows = re.sub(TIMES, "", Path(soup + ".csv").read_text().replace(folder, "")).splitlines()
+        figures["soup"] = {"weights": digest(torch.load(soup)), "table": rows}
     return figures
 
 
@@ -186,7 +184,7 @@ def output_figures(output: str, tree: str, folder: str) -> dict:
     files = {}
     for path in sorted(path for path in Path(output).rglob("*") if path.is_file()):
         varies = path.suffix in (".log", ".json", ".csv", ".pth")
-        files[str(path.relative_to(output))] = "" if varies else _sha(path.read_bytes())
+        files[str(path.relative_to(output))] = "" if varies else _sha(path.read_bytes().replace(folder.encode(), b""))
     log = Path(output, "info.log").read_text().replace(folder, "WORK").replace(tree, "TREE")
     lines = [re.sub(TIMES, "", line) for line in log.splitlines() if "   Arguments: " not in line]
     return {
