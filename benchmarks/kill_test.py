@@ -53,9 +53,9 @@ TRAINING = (
     Place(
         "the validation's descriptors", "retrieval.store:DescriptorStore.write", lambda store, *_: store.folder is None
     ),
-    Place("the write of metrics.csv", "commons:Metrics.add"),
+    Place("the write of metrics.csv", "training.metrics:Metrics.add"),
     Place("the end of an epoch", "train:Run.end_epoch"),
-    Place("the resuming of a run", "train:keep_best_model"),
+    Place("the resuming of a run", "training.resuming:keep_best_model"),
 )
 TESTING = (
     Place("the making of the test's store", "retrieval.cache:create_store"),

@@ -98,14 +98,16 @@ def measure(tree: str) -> dict:
         for name, model in (("the trained network", models["cosface"]), ("a fixed network", os.path.join(tree, DEMO))):
             output = evaluate(tree, os.path.join(folder, "eval", name), data, model)
             figures[f"evaluation, {name}"] = output_figures(output, tree, folder) | {
-                "first descriptor": np.load(os.path.join(output, "queries_descriptors.npy"))[0, :8].tolist()
+                "first descriptor": np.load(os.path.join(output, "queries_descriptors.npy"), allow_pickle=False)[
+                    0, :8
+                ].tolist()
             }
         figures["groups"] = json.loads(run([sys.executable, "-c", GROUPS, tree, os.path.join(data, "train")], folder))
         soup = os.path.join(folder, "soup.pth")
         flags = ["--ingredients", models["cosface"], models["arcface"], "--method", "greedy", "--output", soup]
         run([sys.executable, os.path.join(tree, "soup.py"), "--dataset_folder", data, *flags, *CPU], folder)
         rows = re.sub(TIMES, "", Path(soup + ".csv").read_text().replace(folder, "")).splitlines()
-        figures["soup"] = {"weights": digest(torch.load(soup)), "table": rows}
+        figures["soup"] = {"weights": digest(torch.load(soup, weights_only=True)), "table": rows}
     return figures
 
 
@@ -170,11 +172,11 @@ def training_figures(output: str) -> dict:
         rows = list(csv.DictReader(file))
     for row in rows:
         del row["seconds"], row["images_per_second"]
-    checkpoint = torch.load(os.path.join(output, "last_checkpoint.pth"))
+    checkpoint = torch.load(os.path.join(output, "last_checkpoint.pth"), weights_only=True)
     return {
         "metrics": rows,
         **{name: digest(checkpoint[name]) for name in STATE},
-        "best model": digest(torch.load(os.path.join(output, "best_model.pth"))),
+        "best model": digest(torch.load(os.path.join(output, "best_model.pth"), weights_only=True)),
         "keys of the checkpoint": sorted(checkpoint.keys() - GONE),
     }
 

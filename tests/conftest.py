@@ -8,6 +8,7 @@ import fcntl  # noqa: E402
 import shutil  # noqa: E402
 
 import pytest  # noqa: E402
+import torch  # noqa: E402
 
 from datasets.groups import open_groups  # noqa: E402
 from datasets.test_dataset import ImageFolder  # noqa: E402
@@ -17,6 +18,10 @@ from tests.caches import NAMES, SETTINGS, touch, write_list  # noqa: E402
 from tests.descriptors import make_images  # noqa: E402
 from tests.scripts import run  # noqa: E402
 from tests.tiny import SHORT, make_tiny, save_place  # noqa: E402
+
+# The first backward pass of a process decides whether it may fork afterwards, as tests of ranks do. After an export,
+# whose stand-in tensors count as a GPU, it may not.
+torch.ones(1, requires_grad=True).backward()
 
 
 @pytest.fixture(autouse=True)

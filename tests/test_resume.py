@@ -15,12 +15,14 @@ import torch
 
 import commons
 import train
+from datasets.train_dataset import TrainDataset
 from support.errors import UserError
 from support.files import read_tensors
 from tests.caches import flip
 from tests.failures import Killed, at_end_of_epoch, at_step, at_validation, kill, send
 from tests.scripts import ROOT, assert_all_end, assert_same_end, children, rows, run, start, wait_for_line, weights
 from tests.tiny import SHORT
+from training import build
 from training.checkpoints import Checkpoints
 from training.ranks import ALONE
 from training.run_files import find_newest_run, previous_path
@@ -193,8 +195,8 @@ def test_resuming_lists_all_differences_and_refuses_them(tiny, whole, workdir, c
 
 
 def test_another_machine_is_warned_of(tiny, whole, workdir, monkeypatch):
-    original = train.describe_environment
-    monkeypatch.setattr(train, "describe_environment", lambda device: {**original(device), "instructions": "AVX9"})
+    original = build.describe_environment
+    monkeypatch.setattr(build, "describe_environment", lambda device: {**original(device), "instructions": "AVX9"})
     folder = run(
         train,
         "--dataset_folder",
@@ -307,7 +309,7 @@ def test_skipped_steps_are_counted_and_many_stop_the_run(tiny, workdir, monkeypa
     [(signal.SIGKILL, "ran out of memory"), (signal.SIGBUS, "/dev/shm"), (signal.SIGSEGV, "crashed")],
 )
 def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys, number, advice):
-    original = train.TrainDataset.__getitem__
+    original = TrainDataset.__getitem__
     parent = os.getpid()
 
     def getitem(dataset, step):
@@ -316,7 +318,7 @@ def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys,
             os.kill(os.getpid(), number)
         return original(dataset, step)
 
-    monkeypatch.setattr(train.TrainDataset, "__getitem__", getitem)
+    monkeypatch.setattr(TrainDataset, "__getitem__", getitem)
     with pytest.raises(SystemExit) as exit_:
         train.main(["--dataset_folder", tiny, *SHORT, "--num_workers", "1"])
     error = capsys.readouterr().err

@@ -119,13 +119,6 @@ class Alone:
         """The sums of all processes in one."""
         return sums
 
-    def another_number(self) -> str:
-        """What it means that a resumed run had another number of processes."""
-        return (
-            "the same batches, and with --freeze_bn or --sync_bn the same weights up to rounding; else batch norms see "
-            "shares of another size"
-        )
-
 
 class _Together(Alone):
     """What the strategies of many processes have in common."""
@@ -330,12 +323,6 @@ class GroupParallel(_Together):
     def epoch_sums(self, sums: EpochSums) -> EpochSums:
         return merged_sums(distributed.gather(sums.state_dict()))
 
-    def another_number(self) -> str:
-        return (
-            "groups take turns from this step on as if there had always been so many, and all begin from the mean of "
-            "the moments"
-        )
-
 
 ALONE = Alone()
 
@@ -349,6 +336,19 @@ def make_ranks(parallel: str, local_steps: int, moments: str) -> Alone:
     if distributed.size() == 1:
         return ALONE
     return DataParallel() if parallel == "data" else GroupParallel(local_steps, moments)
+
+
+def another_number(parallel: str) -> str:
+    """What it means for a run with --parallel `parallel` that it is resumed with another number of processes."""
+    if parallel == "groups":
+        return (
+            "groups take turns from this step on as if there had always been so many, and all begin from the mean of "
+            "the moments"
+        )
+    return (
+        "the same batches, and with --freeze_bn or --sync_bn the same weights up to rounding; else batch norms see "
+        "shares of another size"
+    )
 
 
 def _owner(group: int) -> int:

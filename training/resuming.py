@@ -10,6 +10,7 @@ from support.errors import UserError
 from training.checkpoints import keep_best_model
 from training.data import TrainingData
 from training.environment import describe_changes
+from training.ranks import another_number
 from training.run import Run
 from training.run_files import find_newest_run
 from training.run_state import describe_precision_changes, head_differences
@@ -48,7 +49,7 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
         )
     processes = state.get("processes", run.facts["processes"])
     if processes != run.facts["processes"]:
-        another = run.ranks.another_number()
+        another = another_number(args.parallel)
         logging.warning(f"The resumed run had {processes} processes, now {run.facts['processes']}: {another}")
     run.load(state, args.resume_train, data.groups.published_order)
     run.iteration = min(run.iteration, args.iterations_per_epoch)
