@@ -97,11 +97,9 @@ def measure(tree: str) -> dict:
             models[name] = os.path.join(output, "best_model.pth")
         for name, model in (("the trained network", models["cosface"]), ("a fixed network", os.path.join(tree, DEMO))):
             output = evaluate(tree, os.path.join(folder, "eval", name), data, model)
-            figures[f"evaluation, {name}"] = output_figures(output, tree, folder) | {
-                "first descriptor": np.load(os.path.join(output, "queries_descriptors.npy"), allow_pickle=False)[
-                    0, :8
-                ].tolist()
-            }
+            descriptors = np.load(os.path.join(output, "queries_descriptors.npy"), allow_pickle=False)
+            first = {"first descriptor": descriptors[0, :8].tolist()}
+            figures[f"evaluation, {name}"] = output_figures(output, tree, folder) | first
         figures["groups"] = json.loads(run([sys.executable, "-c", GROUPS, tree, os.path.join(data, "train")], folder))
         soup = os.path.join(folder, "soup.pth")
         flags = ["--ingredients", models["cosface"], models["arcface"], "--method", "greedy", "--output", soup]
