@@ -21,6 +21,7 @@ OTHERS_FLAGS = {
     *("--time", "--signal", "--requeue", "--open-mode"),  # Slurm
     "--preserve-status",  # timeout
     "--shm-size",  # Docker
+    "--durations",  # pytest
 }
 
 
