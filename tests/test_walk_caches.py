@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import groups as benchmark
-from datasets import groups, image_names, names
+from datasets import groups, image_names, name_fields, names
 from datasets.groups import build_groups, open_groups
 from datasets.image_names import ImageNames, split_lines
 from datasets.names import format_name, images_list_path, list_images, parse_fields, read_images_list, write_images_list
@@ -249,13 +249,13 @@ def test_decimals_are_exact_on_the_fast_way_and_on_the_slow_one(monkeypatch):
     for decimals in (0, 1, 2, 6):
         texts = [f"{value:.{decimals}f}" for value in rng.uniform(0, 10.0 ** rng.integers(1, 8), 300)]
         with monkeypatch.context() as patch:
-            patch.setattr(names, "_texts", refuse)
+            patch.setattr(name_fields, "_texts", refuse)
             np.testing.assert_array_equal(parse_fields(table(texts), (1,))[:, 0], [float(text) for text in texts])
         mixed = [text for pair in zip(texts, odd, strict=False) for text in pair]
         np.testing.assert_array_equal(parse_fields(table(mixed), (1,))[:, 0], [float(text) for text in mixed])
     long = [f"{value:.14f}" for value in rng.uniform(100, 1000, 300)]  # more digits than float64 holds
     np.testing.assert_array_equal(parse_fields(table(long), (1,))[:, 0], [float(text) for text in long])
-    monkeypatch.setattr(names, "_CHUNK", 7)
+    monkeypatch.setattr(name_fields, "_CHUNK", 7)
     np.testing.assert_array_equal(parse_fields(table(mixed), (1, 2)), [[float(text), 1.5] for text in mixed])
 
 
