@@ -23,6 +23,7 @@ from model.network import GeoLocalizationNet
 from model.precision import name_of, training_dtype
 from parser import parse_arguments
 from retrieval.recalls import chance_recall
+from support.errors import ending_in_one_line
 from support.files import replacing
 from support.processor import processor_name
 from support.progress import describe_seconds
@@ -72,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments("train", flags)
     resumed_folder, problems = find_run_to_resume(args)
     is_given = any(flag.split("=")[0] == "--epochs_num" for flag in rest)
-    args.epochs_num, plan = choose_epochs(args, is_given)
+    with ending_in_one_line():
+        args.epochs_num, plan = choose_epochs(args, is_given)
     print(plan, flush=True)
     start = time.monotonic()
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])

@@ -108,9 +108,10 @@ def _accepts(script: str, option: Option) -> bool:
 
 
 def _foreign(script: str) -> dict[str, Option]:
-    """{name: option} of the options that a script does not accept."""
+    """{name: option} of the flags that a script does not accept."""
     accepted = {option.name for option in OPTIONS if _accepts(script, option)}
-    return {option.name: option for option in reversed(OPTIONS) if option.name not in accepted}
+    flags = [option for option in reversed(OPTIONS) if not option.positional]
+    return {option.name: option for option in flags if option.name not in accepted}
 
 
 def _words(script: str, argv: Sequence[str] | None) -> list[str]:
@@ -147,8 +148,7 @@ def _make_parser(script: str) -> "_Parser":
         for option in options:
             option.add_to(shown, script, hidden=script not in option.scripts)
     for option in _foreign(script).values():
-        if not option.positional:
-            option.add_skipped(parser, f"--{option.name}{_IN_A_RECIPE}")
+        option.add_skipped(parser, f"--{option.name}{_IN_A_RECIPE}")
     return parser
 
 

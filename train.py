@@ -61,6 +61,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     for problem in problems:
         logging.warning(f"{problem}. It is skipped")
     device = commons.select_device(args.device)
+    augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     set_tf32(args.tf32)
     state = load_run_state(args.resume_train) if args.resume_train else None
     seed = commons.set_seed(state["seed"] if args.seed == -1 and state and "seed" in state else args.seed)
@@ -78,14 +79,14 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     first_step = run.epoch * args.iterations_per_epoch + run.iteration
     progress = Progress(data.schedule.steps, first_step)
     loader = make_loader(data.dataset, first_step, args.num_workers, pin_memory=device.type == "cuda")
-    batches = prepare_batches(loader, data, run, args.augmentation_device)
+    batches = prepare_batches(loader, data, run, augmentation_device)
     trace = os.path.join(output_folder, "trace.json") if args.profile and ranks.writes else None
     with checkpoint_at_the_end(checkpoints), explaining_lost_workers(), contextlib.closing(batches):
         for epoch in range(run.epoch, args.epochs_num):
             groups = data.schedule.groups_of(epoch)
             with ranks.ending_together(), run.training_groups(groups, data.dataset) as objectives:
                 steps = epoch_batches(batches, args.iterations_per_epoch, run)
-                steps, trace = traced(steps, args.profile, trace) if trace else steps, None
+                steps, trace = (traced(steps, args.profile, trace) if trace else steps), None
                 train_one_epoch(steps, run, objectives, checkpoints, progress)
                 ranks.end_training(checkpoints)
             result, row = validate(run, data, groups, args)
@@ -133,17 +134,16 @@ def train_one_epoch(
 
 
 def prepare_batches(
-    loader: Iterable[Batch], data: TrainingData, run: Run, augmentation_device: str | None = None
+    loader: Iterable[Batch], data: TrainingData, run: Run, augmentation_device: torch.device
 ) -> Iterator[Batch]:
-    """Yields the loader's batches, augmented, on the device.
+    """Yields the loader's batches, augmented, on the device that the run trains on.
 
     loader: of uint8 batches
     data: whose augmentation it is
     run: that is told of unreadable images
-    augmentation_device: where images are augmented (default: where the run trains)
+    augmentation_device: where images are augmented
     """
     device, rows = run.amp.device, data.dataset.rows()
-    augmentation_device = commons.select_device(augmentation_device or device.type, "--augmentation_device")
     for batch in to_device(loader, augmentation_device):
         batch = run.ranks.take(run.bad_images, batch, rows)
         yield data.augmented(batch).map(lambda tensor: tensor.to(device, non_blocking=True))

@@ -226,7 +226,7 @@ def end_to_end_ours(args: argparse.Namespace, mode: str, device: torch.device, f
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(args.size, scale=(0.5, 1)))
     loader = make_loader(dataset, 0, args.num_workers, device.type == "cuda")
     ours.state.bad_images = BadImages(folder)
-    batches = train.prepare_batches(loader, TrainingData(groups, schedule, dataset, augment), ours.state)
+    batches = train.prepare_batches(loader, TrainingData(groups, schedule, dataset, augment), ours.state, device)
     row = timed(args, device, None, lambda steps: ours.run(itertools.islice(batches, steps)))
     batches.close()
     return row

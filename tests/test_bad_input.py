@@ -203,3 +203,11 @@ def test_programming_errors_keep_their_traceback(copy, capsys, monkeypatch):
     assert exit_.value.code == 1 and "ZeroDivisionError" in capsys.readouterr().err
     log = open(glob.glob("logs/*/*/info.log")[0]).read()
     assert "Traceback" in log and log.splitlines()[-1].endswith("Experiment finished (with some errors)")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_an_augmentation_device_that_is_absent_is_refused_before_anything_is_written(tiny, workdir, capsys):
+    with pytest.raises(SystemExit) as refused:
+        train.main(["--dataset_folder", tiny, *FLAGS, "--augmentation_device", "cuda"])
+    assert refused.value.code == 2 and "--augmentation_device cuda: PyTorch finds no such" in capsys.readouterr().err
+    assert not list(workdir.rglob("*.pth"))

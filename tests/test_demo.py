@@ -122,3 +122,12 @@ def test_chance_is_what_random_predictions_reach():
         database = range(40)
 
     assert chance_recall(Dataset) == pytest.approx(100 * 4 / 3 / 40)
+
+
+@pytest.mark.parametrize("flags", [["--resume_train", "nowhere.pth"], ["--backbone_weights", "nowhere.pth"]])
+def test_what_a_user_can_fix_ends_in_one_line_before_anything_is_rendered(workdir, capsys, flags):
+    with pytest.raises(SystemExit) as refused:
+        demo.main([*SMALL, *flags])
+    error = capsys.readouterr().err
+    assert refused.value.code == 2 and error.count("\n") == 1 and "nowhere.pth" in error
+    assert not (workdir / "data").exists()

@@ -402,3 +402,10 @@ def test_help_and_usage_errors_come_before_torch(tmp_path, script, flags, code):
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if "import time:" in line}
     assert result.returncode == code and not {"torch", "numpy", "distributed"} & imported and "parser" in imported
     assert not code or f"see {script}.py --help" in result.stderr
+
+
+@pytest.mark.parametrize(("script", "flag"), [("eval", "--photos"), ("train", "--folder")])
+def test_arguments_without_a_name_are_no_flags_of_another_script(script, flag, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(script, ["--dataset_folder", "x", flag, "y"])
+    assert f"error: unrecognized arguments: {flag}" in capsys.readouterr().err
