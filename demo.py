@@ -114,10 +114,8 @@ def seconds_a_step(args: argparse.Namespace) -> float:
     optimizers = [make_adam(network, args.lr, device), make_adam(head, args.classifiers_lr, device)]
     state = Run(network, optimizers[0], [head], [optimizers[1]], amp)
     images = torch.rand(args.batch_size, 3, args.image_size, args.image_size, device=device)
-    images, labels = (
-        images.contiguous(memory_format=torch.channels_last),
-        torch.arange(args.batch_size, device=device) % 500,
-    )
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(args.batch_size, device=device) % 500
     seconds = []
     for step in range(_WARM_UP + _TIMED):
         start = time.monotonic()

@@ -39,7 +39,7 @@ class BadImages:
     def take(self, batch: Any, num_images: int | None = None) -> None:
         """Counts the images of a training batch; batches that several processes share are merged before.
 
-        batch: with the fields images, unreadable, resized and error
+        batch: a datasets.train_dataset.Batch
         num_images: how many images were read for the batch (default: those that it has)
 
         Raises UserError if training cannot go on.
@@ -54,7 +54,8 @@ class BadImages:
                 "such images are resized, and counted each epoch"
             )
         self.num_resized += len(batch.resized)
-        self._add(batch.unreadable, len(batch.unreadable) + (count_images(batch) if num_images is None else num_images))
+        num_read = batch.num_images if num_images is None else num_images
+        self._add(batch.unreadable, len(batch.unreadable) + num_read)
         if batch.error:
             self.write()
             raise UserError(batch.error)
@@ -141,12 +142,6 @@ class BadImages:
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}; fix or remove it") from error
         return {unescape(path): unescape(reason) for path, _, reason in lines if path}
-
-
-def count_images(batch: Any) -> int:
-    """Counts the images that were read for a training batch."""
-    images = [batch.images, batch.domain and batch.domain.images, batch.night and batch.night.targets]
-    return sum(len(part) for part in images if part is not None)
 
 
 def escape(text: str) -> str:

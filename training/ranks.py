@@ -77,7 +77,7 @@ class Alone:
         batch: of this process
         rows: where the batch's images are in the whole batch
         """
-        bad_images.take(batch, batch.num_images)
+        bad_images.take(batch)
         return batch
 
     def reduce_gradients(self, run: "Run", head: nn.Module) -> None:
