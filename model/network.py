@@ -59,6 +59,8 @@ class GeoLocalizationNet(nn.Module):
         computes in 16 bits.
         """
         features = self.backbone(images)  # (B, C, H/32, W/32); H/16 for VGG-16
+        if torch.jit.is_scripting():  # TorchScript knows no context of a device that is found out as it runs
+            return self.aggregation(features.float())
         with full_precision(features.device.type):
             return self.aggregation(features.float())  # (B, fc_output_dim)
 

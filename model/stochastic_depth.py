@@ -3,6 +3,7 @@
 import torch
 import torchvision
 from torch import nn
+from torchvision.ops import stochastic_depth
 
 
 class StochasticDepth(torchvision.ops.StochasticDepth):
@@ -16,6 +17,8 @@ class StochasticDepth(torchvision.ops.StochasticDepth):
     share = None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_scripting():  # TorchScript knows no share, and no super()
+            return stochastic_depth(input, self.p, self.mode, self.training)
         if self.share is None or not self.training:
             return super().forward(input)
         drawn = super().forward(input.new_ones((self.share.count, *[1] * (input.ndim - 1))))

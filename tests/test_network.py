@@ -35,6 +35,13 @@ def test_descriptors_are_unit_length_under_mixed_precision_too(backbone):
     assert (full * mixed).sum(1).min() > 0.98
 
 
+@pytest.mark.parametrize("backbone", ["ResNet18", "EfficientNet_B0", "ConvNeXt_Tiny"])
+def test_scripted_network_is_the_same(backbone):
+    network, images = GeoLocalizationNet(backbone, 16).eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(torch.jit.script(network)(images), network(images))
+
+
 def test_frozen_batch_norm_statistics_still_move_in_training():
     network = GeoLocalizationNet("ResNet18", 16).train()
     before = network.state_dict()["backbone.1.running_mean"].clone()

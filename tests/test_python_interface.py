@@ -50,7 +50,7 @@ if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(describe, (network, image)) == expected
     assert describe(copy.deepcopy(network), image) == expected
-    others = torch.jit.trace(network, image), torch.compile(network, backend="eager")
+    others = torch.jit.script(network), torch.jit.trace(network, image), torch.compile(network, backend="eager")
     for other in others if before else ():
         torch.testing.assert_close(torch.tensor(describe(other, image)), torch.tensor(expected))
 
