@@ -1,5 +1,6 @@
 """Draws predictions: a query beside its nearest database images, framed green (right) or red (wrong)."""
 
+import json
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from datasets.images import ImageError, open_rgb
 from datasets.test_dataset import TestDataset
+from support.escaping import printable
 from support.files import replacing
 
 _HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
@@ -22,7 +24,11 @@ def save_predictions(
     only_wrong: bool = False,
     limit: int | None = None,
 ) -> int:
-    """Draws queries beside their predictions: `<output_folder>/<query>.jpg`, and the same in words (.txt).
+    """Draws queries beside their predictions, and writes their paths, as the published code does.
+
+    `<output_folder>/<query>.jpg` is the picture. `<query>.txt` has the published form, which re-ranking tools read;
+    control characters in names are escaped there. `<output_folder>.jsonl` has a line for each query that is drawn, with
+    exact paths, distances and verdicts.
 
     dataset: the database and its queries
     predictions: int (q, k), database indices, nearest first; -1: no prediction
@@ -34,27 +40,48 @@ def save_predictions(
     Returns how many queries were drawn. Raises UserError if the disk refuses.
     """
     os.makedirs(output_folder, exist_ok=True)
-    drawn = 0
-    digits = max(3, len(str(len(dataset.queries) - 1)))
+    rows = []
     for query, nearest in enumerate(predictions[:, :num_preds]):
         nearest = nearest[nearest >= 0]
         right = np.isin(nearest, dataset.positives_per_query[query])
         if only_wrong and len(right) and right[0]:
             continue
-        if drawn == limit:
+        if len(rows) == limit:
             break
         distances = np.linalg.norm(dataset.database_utms[nearest] - dataset.queries_utms[query], axis=1)  # metres
-        path = os.path.join(output_folder, f"{query:0{digits}d}")
-        sheet = _draw(dataset, query, nearest, right, distances)
+        path = os.path.join(output_folder, f"{query:03d}")
         with replacing(path + ".jpg") as temporary:
-            sheet.save(temporary, "JPEG", quality=88)
-        with replacing(path + ".txt") as temporary, open(temporary, "w", errors="backslashreplace") as file:
-            file.write(f"Query: {dataset.queries.path(query)!r}, {len(dataset.positives_per_query[query])} positives\n")
-            for rank, (prediction, is_right, metres) in enumerate(zip(nearest, right, distances, strict=True), 1):
-                verdict = "right" if is_right else "wrong"
-                file.write(f"{rank}: {verdict}, {metres:.1f} m: {dataset.database.path(prediction)!r}\n")
-        drawn += 1
-    return drawn
+            _draw(dataset, query, nearest, right, distances).save(temporary, "JPEG", quality=88)
+        with replacing(path + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.write(_published_text(dataset, query, nearest))
+        rows.append(_row(dataset, query, nearest, right, distances))
+    with replacing(f"{output_folder.rstrip(os.sep)}.jsonl") as temporary, open(temporary, "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return len(rows)
+
+
+def _published_text(dataset: TestDataset, query: int, predictions: np.ndarray) -> str:
+    """The text of a query's file, as the published code writes it."""
+    parts = {
+        "Query path:": [dataset.queries.path(query)],
+        "Predictions paths:": map(dataset.database.path, predictions),
+        "Positives paths:": map(dataset.database.path, dataset.positives_per_query[query]),
+    }
+    return "\n".join(f"{heading}\n" + "\n".join(map(printable, paths)) + "\n" for heading, paths in parts.items())
+
+
+def _row(dataset: TestDataset, query: int, predictions: np.ndarray, right: np.ndarray, distances: np.ndarray) -> dict:
+    """What the .jsonl says of a query."""
+    rows = zip(predictions, right.tolist(), distances.tolist(), strict=True)
+    return {
+        "query": query,
+        "path": dataset.queries.path(query),
+        "positives": len(dataset.positives_per_query[query]),
+        "predictions": [
+            {"path": dataset.database.path(index), "right": is_right, "distance_m": round(metres, 1)}
+            for index, is_right, metres in rows
+        ],
+    }
 
 
 def _draw(

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 
@@ -173,10 +174,14 @@ def test_predictions_are_drawn(test_folder, network):
     result = test(test_folder, network)
     assert save_predictions(test_folder, result.predictions, "preds", 3) == 6
     assert sorted(os.listdir("preds"))[:3] == ["000.jpg", "000.txt", "001.jpg"]
-    text = open("preds/001.txt").read().splitlines()
-    assert (
-        "1 positives" in text[0] and text[1].startswith("1: right, 0.0 m:") and "wrong, " in text[2] and len(text) == 4
-    )
+    query, nearest = test_folder.queries, [test_folder.database.path(index) for index in result.predictions[1, :3]]
+    positives = [test_folder.database.path(index) for index in test_folder.positives_per_query[1]]
+    parts = ["Query path:", query.path(1), "", "Predictions paths:", *nearest, "", "Positives paths:", *positives, ""]
+    assert open("preds/001.txt").read() == "\n".join(parts)  # as the published code writes it
+    row = json.loads(open("preds.jsonl").read().splitlines()[1])
+    assert row["path"] == query.path(1) and row["positives"] == 1 and len(row["predictions"]) == 3
+    assert row["predictions"][0] == {"path": nearest[0], "right": True, "distance_m": 0.0}
+    assert not row["predictions"][1]["right"] and row["predictions"][1]["distance_m"] == 10.0
     sheet = np.asarray(Image.open("preds/001.jpg")).astype(int)
     frame = sheet[150:250, [10 + 3, 10 + 278 + 3, 10 + 2 * 278 + 3]].mean(axis=0)
     assert frame[0].argmax() == 2 and frame[1].argmax() == 1 and frame[2].argmax() == 0  # blue, green, red

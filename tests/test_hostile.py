@@ -510,7 +510,7 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     network = GeoLocalizationNet("ResNet18", 16).eval()
     assert save_predictions(dataset, test(dataset, network).predictions, "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
-    assert all("\x1b" not in text and text.count("\n") == 2 for text in written) and any(
+    assert all("\x1b" not in text and text.splitlines()[3] == "Predictions paths:" for text in written) and any(
         r"\x1b[2J\n.jpg" in text for text in written
     )
 

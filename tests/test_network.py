@@ -35,6 +35,7 @@ def test_descriptors_are_unit_length_under_mixed_precision_too(backbone):
     assert (full * mixed).sum(1).min() > 0.98
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 @pytest.mark.parametrize("backbone", ["ResNet18", "EfficientNet_B0", "ConvNeXt_Tiny"])
 def test_scripted_network_is_the_same(backbone):
     network, images = GeoLocalizationNet(backbone, 16).eval(), torch.randn(1, 3, 64, 64)
