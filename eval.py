@@ -204,7 +204,7 @@ def test_all(
             if test_set:
                 folder = os.path.join(folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
             elif len(test_sets) > 1:
-                folder = os.path.join(folder, dataset.name)
+                folder = os.path.join(folder, os.path.basename(os.path.normpath(dataset.queries.folder)))
             results.append(test_and_report(dataset, network, options, test_files(args, folder), descriptor_cache(args)))
             if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])

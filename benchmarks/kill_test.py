@@ -223,7 +223,7 @@ def end_of(folder: str) -> dict:
     with open(os.path.join(folder, "metrics.csv"), newline="") as file:
         rows = [{name: value for name, value in row.items() if name not in _TIMING} for row in csv.DictReader(file)]
     with open(os.path.join(folder, "info.log")) as file:
-        tested = re.findall(r"< queries - .*?>: R@1.*", file.read())[-1:]
+        tested = re.findall(r"< test - .*?>: R@1.*", file.read())[-1:]
     return {
         "metrics.csv": rows,
         "test": tested,

@@ -37,7 +37,7 @@ class TestDataset:
         resize: int | None = None,
         locate: Callable | None = None,
     ):
-        self.name = os.path.basename(os.path.normpath(queries_folder))
+        self.name = _name_of(queries_folder)
         self.database = ImageFolder(database_folder, resize)
         self.queries = ImageFolder(queries_folder, resize)
         self.positive_dist_threshold = positive_dist_threshold
@@ -78,6 +78,14 @@ class ImageFolder(torch.utils.data.Dataset):
     def read(path: str) -> Image.Image:
         """Decodes a file to an upright RGB image. Raises ImageError."""
         return open_rgb(path, MIN_SIDE)
+
+
+def _name_of(queries_folder: str) -> str:
+    """The published name of a test set, which is its folder's: "test"; of other queries than the default "test/other"."""
+    parent, queries = os.path.split(os.path.realpath(queries_folder))
+    default = next((name for name in DEFAULT_QUERIES if os.path.isdir(os.path.join(parent, name))), None)
+    name = os.path.basename(parent)
+    return name if queries == default else f"{name}/{queries}"
 
 
 def find_queries_folder(test_set_folder: str | None, queries_folder: str | None = None) -> str:

@@ -47,7 +47,7 @@ def test_outputs_of_a_run(trained):
     assert "Group 0: 12 classes, 36 images; each class is seen 1.0 times an epoch" in log
     assert "Using 2 of 2 groups, 24 classes and 72 of 72 images" in log
     assert re.search(
-        r"< queries_v1 - #q: 12; #db: 24 >: R@1: [\d.]+, R@5: [\d.]+, R@10: [\d.]+, R@20: [\d.]+$", log, re.MULTILINE
+        r"< test - #q: 12; #db: 24 >: R@1: [\d.]+, R@5: [\d.]+, R@10: [\d.]+, R@20: [\d.]+$", log, re.MULTILINE
     )
     with open(os.path.join(trained, "metrics.csv")) as file:
         rows = list(csv.DictReader(file))
@@ -304,7 +304,7 @@ def test_eval_reads_the_architecture_from_the_checkpoint(tiny, trained, workdir,
         "--save_only_wrong_preds",
     )
     log, training_log = (open(os.path.join(path, "info.log")).read() for path in (folder, trained))
-    recalls = re.compile(r"< queries_v1 .*?>: (R@1: .*)$", re.MULTILINE)
+    recalls = re.compile(r"< test - .*?>: (R@1: .*)$", re.MULTILINE)
     assert recalls.search(log).group(1) == recalls.search(training_log).group(1)
     assert "Network: ResNet18 with 32-D descriptors" in log and log.splitlines()[-1].endswith(
         "Experiment finished (without any errors)"

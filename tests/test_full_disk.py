@@ -44,7 +44,7 @@ def test_the_previous_checkpoint_stays(tiny, workdir, monkeypatch, capsys):
         train.main([*flags, "--resume_train", "auto", "--epochs_num", "2"])
     errors = capsys.readouterr().err
     assert exit_.value.code == 2 and "last_checkpoint.pth cannot be written" in errors and "Traceback" not in errors
-    assert "queries_v1 - #q: 12; #db: 24 >: R@1" in errors  # it was tested all the same
+    assert "< test - #q: 12; #db: 24 >: R@1" in errors  # it was tested all the same
     assert os.path.getmtime(f"{folder}/last_checkpoint.pth") == before["last_checkpoint.pth"]
     assert read_tensors(f"{folder}/last_checkpoint.pth")["epoch_num"] == 1
 
