@@ -16,6 +16,10 @@ DOMAIN_DEFAULTS = {
 }
 
 
+def _images_per_class(text: str) -> int:
+    return max(1, whole(0)(text))  # as published, 0 keeps every class
+
+
 @dataclass(frozen=True)
 class GroupsOptions:
     """CosPlace groups"""
@@ -41,8 +45,8 @@ class GroupsOptions:
     )
     min_images_per_class: int = option(
         10,
-        whole(1),
-        "classes with fewer images are dropped",
+        _images_per_class,
+        "classes with fewer images are dropped; 0 means 1",
         "train check",
         published=True,
         results=True,
