@@ -36,7 +36,8 @@ from model.network import GeoLocalizationNet
 from model.pretrained import load_initial_weights
 from options import OPTIONS
 from parser import parse_arguments
-from retrieval.store import FolderStore, _digest, create_store
+from retrieval.store import FolderStore, create_store
+from retrieval.store_header import digest
 from support import array_cache
 from support.array_cache import npy_header, open_npy
 from support.errors import UserError
@@ -343,7 +344,7 @@ def test_stores(stores, data):
         header = json.loads(contents[name])
         header = header | {data.draw(st.sampled_from(sorted(header))): data.draw(JSON)}
         del header["digest"]
-        content = json.dumps(header | {"digest": _digest(header)}).encode()
+        content = json.dumps(header | {"digest": digest(header)}).encode()
     elif name == "blocks_0.jsonl" and data.draw(st.booleans()):
         entry = {"block": 0, "crc32": 1, "unreadable": {}} | {
             data.draw(st.sampled_from(["block", "crc32", "unreadable"])): data.draw(JSON)
