@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 
 import numpy as np
 
@@ -27,10 +28,10 @@ def age(folder):
         os.utime(path, (OLD, OLD))
 
 
-def write_list(image_list, time=OLD):
+def write_list(image_list, mtime=OLD):
     """The list of the folder `train`."""
     write_images_list("train", image_list)
-    os.utime(images_list_path("train"), (time, time))
+    os.utime(images_list_path("train"), (mtime, mtime))
 
 
 def cache_file(name):
@@ -52,6 +53,7 @@ def flip(path, position):
 def with_its_time(path):
     """A change of a file within the block leaves its modification time."""
     status = os.stat(path)
+    time.sleep(0.01)  # more than a tick of the clock that files get their times from
     yield
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
