@@ -41,7 +41,7 @@ from support.files import read_object
 from support.recipes import expand_recipes
 from test import test
 from tests.caches import NAMES, SETTINGS, cache_file, change_array, touch
-from tests.descriptors import BATCH, SmallNetwork, change_header, extract, fill, kept, unit_vectors
+from tests.descriptors import BATCH, DIM, SmallNetwork, change_header, extract, fill, kept, unit_vectors
 from tests.file_server import running_server
 from tests.scripts import ROOT, SOURCES, fails
 from tests.tiny import FLAGS
@@ -382,6 +382,24 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     assert "computing them again" in caplog.text
 
 
+@pytest.fixture
+def indexed(workdir):
+    """A store of 600 descriptors, two of which are unreadable; the path of its index; and what that finds."""
+    header = {"dtype": "float32", "num_images": 600, "dim": DIM, "block_size": 256, "identity": {}}
+    opened = fill(store.create_store("s", [f"{i}.jpg" for i in range(600)], header))
+    _, expected = search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
+    (path,) = glob.glob("s/*.faiss")
+    return opened, path, expected
+
+
+def forge_index(path, data):
+    """Writes an index, and the digest that goes with it."""
+    pathlib.Path(path).write_bytes(data)
+    header = read_object(path.replace(".faiss", ".json"))
+    header["sha256"] = store.hashlib.sha256(data).hexdigest()
+    pathlib.Path(path.replace(".faiss", ".json")).write_text(json.dumps(header))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -391,32 +409,25 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
         lambda data: b"",
     ],
 )
-def test_an_index_of_another_program_is_rebuilt(workdir, caplog, change):
+def test_an_index_of_another_program_is_rebuilt(indexed, change):
     """Its digest is right."""
-    opened = fill(
-        store.create_store(
-            "s",
-            [f"{i}.jpg" for i in range(600)],
-            {
-                "dtype": "float32",
-                "num_images": 600,
-                "dim": unit_vectors(600).shape[1],
-                "block_size": 256,
-                "identity": {},
-            },
-        )
-    )
-    _, expected = search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
-    (path,) = glob.glob("s/*.faiss")
+    opened, path, expected = indexed
     limits = faiss.get_deserialization_vector_byte_limit()
-    data = change(pathlib.Path(path).read_bytes())
-    pathlib.Path(path).write_bytes(data)
-    header = read_object(path.replace(".faiss", ".json"))
-    pathlib.Path(path.replace(".faiss", ".json")).write_text(
-        json.dumps(header | {"sha256": store.hashlib.sha256(data).hexdigest()})
-    )
+    forge_index(path, change(pathlib.Path(path).read_bytes()))
     np.testing.assert_array_equal(search_index(opened, unit_vectors(600)[:3], 5, "SQ8")[1], expected)
     assert faiss.get_deserialization_vector_byte_limit() == limits
+
+
+@pytest.mark.parametrize("first", [10**12, -700])
+def test_an_index_that_names_other_descriptors_is_refused(indexed, first):
+    """Its digest is right, and so are its sizes."""
+    opened, path, _ = indexed
+    index = faiss.index_factory(DIM, "IDMap,SQ8")
+    index.train(unit_vectors(598))
+    index.add_with_ids(unit_vectors(598), np.arange(first, first + 598))
+    forge_index(path, faiss.serialize_index(index).tobytes())
+    with pytest.raises(UserError, match="the faiss index in s names descriptors that are not there"):
+        search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
 
 
 # --- names
