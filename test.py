@@ -124,7 +124,7 @@ def test(
     network: GeoLocalizationNet,
     options: TestOptions = _DEFAULTS,
     cache: DescriptorCache | None = None,
-    use: Callable[[DescriptorStore, DescriptorStore, np.ndarray], None] | None = None,
+    use: Callable[[DescriptorStore, DescriptorStore, TestResult], None] | None = None,
 ) -> TestResult:
     """Tests a network: descriptors, nearest neighbours by L2 distance, recalls.
 
@@ -135,7 +135,7 @@ def test(
     network: on options.device; it is not changed
     options: how to extract and search
     cache: keeps descriptors between runs (default: they are not kept)
-    use: called with the stores of database and queries and the predictions, while the stores are open
+    use: called with the stores of database and queries and the result, while the stores are open
 
     Raises UserError if no query or no database image can be read, or if the disk or faiss refuses.
     """
@@ -154,17 +154,18 @@ def test(
             stores.append(store)
         database, queries = stores
         distances, predictions = _search(database, queries, options)
+        result = summarize(
+            predictions,
+            dataset.positives_per_query,
+            len(dataset.database),
+            queries.unreadable,
+            database.unreadable,
+            options.seed,
+            distances,
+        )
         if use:
-            use(database, queries, predictions)
-    return summarize(
-        predictions,
-        dataset.positives_per_query,
-        len(dataset.database),
-        queries.unreadable,
-        database.unreadable,
-        options.seed,
-        distances,
-    )
+            use(database, queries, result)
+    return result
 
 
 def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -228,11 +229,14 @@ def test_and_report(
     files: what to write, and where
     cache: as in test
     """
-    export = functools.partial(interchange.save, test_set, files, options.device)
-    result = test(test_set, network, options, cache, export)
-    logging.info(f"{test_set}: {result}")
-    for line in result.details():
-        logging.info(line)
+
+    def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
+        logging.info(f"{test_set}: {result}")  # first, before a full disk or a cache can end the run
+        for line in result.details():
+            logging.info(line)
+        interchange.save(test_set, files, options.device, database, queries, result.predictions)
+
+    result = test(test_set, network, options, cache, log_and_export)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
         drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)
