@@ -430,6 +430,25 @@ def test_a_users_error_is_printed_once(tiny, flags):
     assert len([line for text in errors for line in text.splitlines() if "error: " in line]) == 1, errors
 
 
+def run_with(own, *flags):
+    """train.py, with further flags on rank 1."""
+    run(*flags, *(own if distributed.rank() else ()))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (["--lr", "0.5", "--epochs_num", "3"], "(--epochs_num: 2 and 3; --lr: 1e-05 and 0.5): give all ranks the same"),
+        (["--batch_size", "x"], "on rank 1: argument --batch_size: 'x' is not a whole number"),
+    ],
+)
+def test_ranks_with_different_arguments_end_at_once(tiny, own, message):
+    _, codes, errors = run_ranks(2, run_with, own, "--dataset_folder", tiny, *FEW)
+    assert codes == [2, 2] and "Traceback" not in "".join(errors) and not os.path.exists("logs")
+    (line,) = [line for text in errors for line in text.splitlines() if "error: " in line]
+    assert message in line
+
+
 @pytest.fixture
 def damaged(tiny):
     """The data set with every fifth training image cut off."""
