@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import distributed
 from distributed.failures import FOR_ALL, log_end
-from support.errors import UserError
+from support.errors import TOO_MANY_FILES, UserError
 from support.escaping import EscapingFormatter
 from support.files import remove_leftovers
 from support.locks import NO_LOCKS, FileLock
@@ -80,6 +80,8 @@ def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespac
         return _settle(128 + number, ENDINGS[number])
     except Exception as error:
         logging.debug(text := traceback.format_exc())
+        if lack := TOO_MANY_FILES.get(getattr(error, "errno", None)):
+            return _settle(2, lack)
         return _settle(1, text, error)
 
 

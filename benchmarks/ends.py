@@ -36,7 +36,7 @@ def error(): raise UserError("fix it")
 action = {{"signal": send(15), "user's error": error, "bug": bug}}.get({kind!r})
 if action and os.environ["RANK"] == str(int(os.environ["WORLD_SIZE"]) - 1):
     if {script!r} == "train":
-        at_step(pytest.MonkeyPatch(), 6, action)
+        at_step(pytest.MonkeyPatch(), 4, action)
     else:
         before(pytest.MonkeyPatch(), store.DescriptorStore, "write", lambda *_: True, action)
 sys.exit({script}.main())

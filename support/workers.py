@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import torch
 
-from support.errors import UserError
+from support.errors import TOO_MANY_FILES, UserError
 
 PATIENCE = 600  # seconds without a batch from workers that live, after which the run ends
 _LOOK = 1  # seconds between two looks at the workers while a batch is waited for
@@ -35,7 +35,6 @@ _FULL = (
     "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or --ipc=host), or give "
     "fewer --num_workers (0 needs none)"
 )
-_FILES = "too many files are open: raise the limit (ulimit -n 4096), or give fewer --num_workers (0 needs fewest)"
 _MEMORY = (
     "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, "
     "or the job more memory"
@@ -49,8 +48,8 @@ _ENDS = {signal.SIGBUS: _FULL, signal.SIGKILL: _MEMORY} | dict.fromkeys(
 )
 # what PyTorch and Python say when a batch cannot be handed over
 _REFUSED = (
+    (re.compile(r"Too many open files|received 0 items of ancdata", re.IGNORECASE), TOO_MANY_FILES[errno.EMFILE]),
     (re.compile(r"unable to (open|write|resize|allocate|mmap)\b.*(torch_|shared memory)"), _FULL),
-    (re.compile(r"Too many open files|received 0 items of ancdata", re.IGNORECASE), _FILES),
 )
 
 
@@ -123,7 +122,7 @@ class Loader:
         try:
             self._iterator = iter(self._loader)
         except OSError as error:
-            lack = {errno.ENOSPC: _FULL, errno.EMFILE: _FILES, errno.ENFILE: _FILES}.get(error.errno, _MEMORY)
+            lack = (TOO_MANY_FILES | {errno.ENOSPC: _FULL}).get(error.errno, _MEMORY)
             raise UserError(f"processes that read images cannot be started ({error.strerror}): {lack}") from error
         self._workers = getattr(self._iterator, "_workers", [])
         if self._workers:

@@ -1,0 +1,112 @@
+"""Processes that read images: what they lack is said, and their owner ends them."""
+
+import errno
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from datasets.images import open_rgb
+from support import workers
+from support.errors import UserError
+from support.workers import Loader
+from tests.scripts import is_running
+
+
+class Items(torch.utils.data.Dataset):
+    """Item i is the tensor i, of 200 kB; in a worker, item `at` does something before."""
+
+    def __init__(self, at, action):
+        self.at, self.action, self.parent = at, action, os.getpid()
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        if index == self.at and os.getpid() != self.parent:
+            self.action()
+        return torch.full((50_000,), float(index))
+
+
+def stop():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fill_memory():
+    """What this process shares from now on must be small, as with a full /dev/shm."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def use_up_files():
+    while True:
+        try:
+            os.dup(0)
+        except OSError:
+            break
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
+    monkeypatch.setattr(workers, "_LOOK", 0.1)
+    monkeypatch.setattr(workers, "_LEAVE", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (fill_memory, r"cannot be handed over: .*/dev/shm.* is full: .*--shm-size.*--num_workers"),
+        (use_up_files, r"too many files are open: .*ulimit -n.*--num_workers"),
+        (stop, r"no batch has come for .* s from the processes that read images, though they live"),
+        (lambda: os._exit(3), r"exited unexpectedly with exit code 3.*--num_workers"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"killed by signal: Killed.*ran out of memory"),
+    ],
+)
+def test_a_batch_that_does_not_come_is_explained(no_patience, action, message):
+    """Those before it come. (A worker that has stopped cannot hand over what it has sent, either.)"""
+    start, got = time.monotonic(), []
+    with Loader(Items(1, action), 1, timeout=5) as loader, pytest.raises(UserError, match=message):  # 5: to fail
+        for item in loader:
+            got.append(int(item[0]))
+        raise AssertionError(got)
+    assert got in ([], [0]) and time.monotonic() - start < 4
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_stopped_for_a_while_goes_on(monkeypatch):
+    monkeypatch.setattr(workers, "_LOOK", 0.1)
+    with Loader(Items(1, stop), 2) as loader:
+        assert int(next(loader)[0]) == 0
+        for process in multiprocessing.active_children():
+            threading.Timer(0.6, os.kill, [process.pid, signal.SIGCONT]).start()
+        start = time.monotonic()
+        assert [int(item[0]) for item in loader] == [1, 2, 3, 4, 5] and time.monotonic() - start > 0.4
+
+
+@pytest.mark.parametrize("action", [lambda: time.sleep(100), stop])
+def test_the_owner_ends_workers_that_are_busy(no_patience, action):
+    """Whatever refers to the loader."""
+    with pytest.raises(ValueError, match="a bug") as kept, Loader(Items(3, action), 2) as loader:
+        next(loader)
+        processes = multiprocessing.active_children()
+        start = time.monotonic()
+        raise ValueError("a bug")
+    assert len(processes) == 2 and kept.value.__traceback__
+    assert time.monotonic() - start < 2 and not any(is_running(process.pid) for process in processes)
+
+
+def test_too_many_open_files_are_no_bad_image(workdir):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (workdir / "image.jpg").touch()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as raised:
+            open_rgb("image.jpg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert raised.value.errno == errno.EMFILE
