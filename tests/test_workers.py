@@ -1,21 +1,32 @@
 """Processes that read images: what they lack is said, and their owner ends them."""
 
 import errno
+import gc
 import multiprocessing
 import os
 import resource
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import commons
+import distributed
+import eval as eval_script
+import train
 from datasets.images import open_rgb
+from retrieval import store
 from support import workers
 from support.errors import UserError
 from support.workers import Loader
+from tests.failures import at_step, before, send
+from tests.ranks import run_ranks
 from tests.scripts import is_running
+from tests.test_signals import EVAL
+from tests.tiny import FEW
 
 
 class Items(torch.utils.data.Dataset):
@@ -110,3 +121,69 @@ def test_too_many_open_files_are_no_bad_image(workdir):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert raised.value.errno == errno.EMFILE
+
+
+# --- every end of a script: no worker is left to the collector, or to the interpreter's end, which would wait for it
+
+
+def bug():
+    raise ValueError("a bug")
+
+
+def mistake():
+    raise UserError("fix it")
+
+
+ENDS = {"signal": (send(signal.SIGTERM), 143), "user's error": (mistake, 2), "bug": (bug, 1)}
+
+
+@pytest.fixture
+def no_collector():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_evaluation_ends_its_workers(tiny, workdir, monkeypatch, no_collector, end):
+    action, code = ENDS[end]
+    before(monkeypatch, store.DescriptorStore, "write", lambda *_: True, action)
+    flags = ["--dataset_folder", tiny, *EVAL, "--backbone", "MobileNet_V2", "--num_workers", "2"]
+    with pytest.raises(SystemExit) as ended:
+        eval_script.main([*flags, "--no_descriptors_cache"])
+    assert ended.value.code == code and not multiprocessing.active_children()
+
+
+def test_a_training_ends_its_workers(tiny, workdir, monkeypatch, no_collector):
+    at_step(monkeypatch, 1, bug)
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--dataset_folder", tiny, *FEW, "--num_workers", "2"])
+    assert ended.value.code == 1 and not multiprocessing.active_children()
+
+
+def body(args, folder):
+    """A script that waits for ranks and has workers, and ends on rank 1 in some way."""
+    with Loader(Items(4, lambda: time.sleep(100)), 2) as loader:
+        next(loader)
+        distributed.barrier()
+        if distributed.rank():
+            ENDS[args.end][0]()
+        distributed.barrier()
+
+
+def end_of(name):
+    args = SimpleNamespace(save_dir="ends", end=name)
+    try:
+        commons.run_experiment(body, args)
+    finally:
+        with open(f"ended{os.environ['RANK']}", "w") as file:
+            file.write(str(time.monotonic()))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_ranks_end_at_once(workdir, end):
+    _, codes, errors = run_ranks(2, end_of, end)
+    until = time.monotonic()
+    assert codes == [ENDS[end][1]] * 2, errors
+    print("SECONDS", [until - float(open(f"ended{rank}").read()) for rank in range(2)])
+    assert until - min(float(open(f"ended{rank}").read()) for rank in range(2)) < 5
