@@ -12,6 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from support.errors import TOO_MANY_FILES
+
 # the fewest pixels along a side of a test image: every backbone then gives at least one feature
 MIN_SIDE = 32
 # panoramas of 200 megapixels exist, and Pillow's own limit is 179; at 4 bytes each, this is 1 GiB of a worker's memory
@@ -153,6 +155,8 @@ def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Imag
     except (ImageError, MemoryError):
         raise
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:  # the image may be sound
+            raise
         raise ImageError(error.strerror or str(error)) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         raise ImageError(f"{type(error).__name__}: {error}") from error

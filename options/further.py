@@ -21,6 +21,7 @@ class ReportOptions:
             "localize": "write an HTML page too: each photo beside its neighbours, with a map (needs "
             "requirements-report.txt)"
         },
+        ranks="given",
     )
     compare: str | None = option(
         None,
@@ -29,6 +30,7 @@ class ReportOptions:
         "bootstrap",
         "eval",
         metavar="FILE",
+        ranks="given",
     )
     further_queries: tuple[str, ...] = option(
         (),
@@ -38,6 +40,7 @@ class ReportOptions:
         "eval",
         nargs="+",
         metavar="FOLDER",
+        ranks="given",
     )
 
 

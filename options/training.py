@@ -202,6 +202,7 @@ class AugmentationOptions:
         "train",
         published=True,
         default_text="the training device",
+        ranks="own",
     )
     image_size: int = option(
         512,
@@ -256,6 +257,7 @@ class DomainOptions:
         "folder of unlabelled images of the target domain (night); names need no @ fields",
         "train",
         results=True,
+        ranks="given",
     )
     domain_adaptation: str | None = option(
         None,
@@ -324,6 +326,7 @@ class NightOptions:
         "smaller half, if it is odd) give an image of it",
         "train",
         results=True,
+        ranks="given",
     )
     night_augmentation: str | None = option(
         None,

@@ -15,7 +15,7 @@ from model.inference import Describer
 from model.network import GeoLocalizationNet
 from retrieval.store import DescriptorStore, block_size, temporary_store
 from support.errors import UserError
-from support.workers import explaining_lost_workers, make_workers_loader
+from support.workers import Loader
 
 _WAITING = 4  # batches of images that may wait for others of their size
 
@@ -57,17 +57,11 @@ def extract_descriptors(
             return extract_descriptors(network, images, options, store, description)
     pending = store.pending()
     if pending:
-        loader = make_workers_loader(
-            images,
-            options.num_workers,
-            batch_size=options.batch_size,
-            collate_fn=list,
-            sampler=itertools.chain.from_iterable(map(store.rows, pending)),
-        )
         describe = Describer(network, torch.device(options.device), options.dtype)
+        order = itertools.chain.from_iterable(map(store.rows, pending))
         total = sum(len(store.rows(block)) for block in pending)
         with (
-            explaining_lost_workers(),
+            Loader(images, options.num_workers, options.batch_size, list, sampler=order) as loader,
             tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as progress,
         ):
             items = itertools.chain.from_iterable(loader)

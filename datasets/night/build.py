@@ -24,7 +24,7 @@ from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
 from support.errors import UserError
 from support.files import replacing
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 MADE_BY = "python -m datasets.night"
 FORMAT = 1  # raise it whenever the same settings give other pictures
@@ -100,12 +100,14 @@ def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tupl
     chunks = _Chunks(
         settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size
     )
-    loader = make_workers_loader(chunks, num_workers, batch_size=None, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one core per image; the loader's workers have one thread anyway
     try:
-        with tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress:
+        with (
+            Loader(chunks, num_workers) as loader,
+            tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress,
+        ):
             for done in loader:
                 if done.error:
                     raise UserError(done.error)
@@ -175,10 +177,6 @@ class _Chunks(torch.utils.data.Dataset):
                 f"{path} cannot be written: {error.strerror or error}; make room or rights, "
                 "and run the same command again to go on"
             ) from error
-
-
-def _unchanged(item: _Done) -> _Done:
-    return item
 
 
 def _warn_of_small_window(source: str, name: str, beta: float) -> None:

@@ -20,7 +20,7 @@ from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
 from support.files import read_object, replacing
 from support.locks import FileLock
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 MADE_BY = "python -m datasets.prepare"
 SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"
@@ -94,16 +94,16 @@ def build(
 def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dict[str, str]], Built]:
     """Writes the missing images: ({folder: {name: source}} of all that is there, what was built)."""
     images, built = collections.defaultdict(dict), Built({}, [])
-    loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
-    for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
-        if done.error:
-            raise UserError(done.error)
-        if done.rejected:
-            built.rejected.append(done.rejected)
-        for name in done.names:
-            images[dataset.folders[index]][name] = dataset.photos[index].path
-        built.made, built.there = built.made + done.made, built.there + len(done.names) - done.made
-        built.panoramic += done.panoramic
+    with Loader(dataset, num_workers) as loader:
+        for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
+            if done.error:
+                raise UserError(done.error)
+            if done.rejected:
+                built.rejected.append(done.rejected)
+            for name in done.names:
+                images[dataset.folders[index]][name] = dataset.photos[index].path
+            built.made, built.there = built.made + done.made, built.there + len(done.names) - done.made
+            built.panoramic += done.panoramic
     built.counts = {folder: len(images[folder]) for folder in dict.fromkeys(dataset.folders)}
     return images, built
 
@@ -240,7 +240,3 @@ def _alone(building: str) -> Iterator[None]:
         yield
     finally:
         lock.release(remove=True)
-
-
-def _unchanged(item: object) -> object:
-    return item

@@ -17,7 +17,7 @@ from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
 from support.errors import UserError
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 # HEIC (with the package pillow-heif) and AVIF are read only here: the images of a data set have other formats
@@ -149,10 +149,10 @@ def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo]
     for number, path in enumerate(paths):
         root = path if os.path.isdir(path) else os.path.dirname(path)
         found += [(photo, f"{number}/{os.path.relpath(photo, root)}") for photo in photos_below(path, EXTENSIONS)[0]]
-    loader = make_workers_loader(ExifPhotos(found), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
-    for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
-        (photos if isinstance(record, Photo) else rejected).append(record)
+    with Loader(ExifPhotos(found), num_workers) as loader:
+        for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
+            (photos if isinstance(record, Photo) else rejected).append(record)
     return photos, rejected
 
 
@@ -187,7 +187,3 @@ def register_heif() -> None:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-
-
-def _unchanged(item: Photo | Rejected) -> Photo | Rejected:
-    return item
