@@ -28,18 +28,13 @@ class RecallTable:
         Warns if the test is not the published one; then the row has no published figure.
         """
         published = self._published(test_set, dataset)
-        cells = [
-            f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
-            for n, (low, high) in zip(result.recall_values, result.intervals, strict=True)
-            if n in _SHOWN
-        ]
         self._rows.append(
             [
                 test_set.name,
                 str(len(dataset.queries)),
                 str(len(dataset.database)),
                 str(result.num_without_positives),
-                *cells,
+                *(result.cell(n) for n in _SHOWN),
                 *(["" if published is None else f"{published:.1f}"] if self.model else []),
             ]
         )

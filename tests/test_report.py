@@ -55,6 +55,7 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
     assert (
         f"{result.recall(1):.1f} % R@1" in page.text
         and "16 queries, 30 database images" in page.text
+        and page.text.count("few queries") == 2
         and "Search exact" in page.text
     )
     assert f"without the 1 query that no database image is near {result.recalls_with_positives[0]:.1f}" in page.text
@@ -171,8 +172,8 @@ def test_day_beside_night_and_two_models(dataset):
         low, high = (f"{value:+.1f}".replace("-", "−") for value in difference.intervals[0])
         value = f"{difference.values[0]:+.1f}".replace("-", "−")
         assert (
-            f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]}"
-            in page.text
+            f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]} "
+            f"{difference.p[0]:.2g}" in page.text
         )
     assert "2 epochs, best validation R@1 20.0 % after epoch 1, last loss 2.5" in page.text
     assert page.data["training"][0]["losses"] == {"loss": [3.0, 2.5], "loss_grl": [1.0, None]}
