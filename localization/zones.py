@@ -1,8 +1,10 @@
 """From a database's metres to latitude and longitude, by the name of a nearby image."""
 
 import math
+import re
 
 from datasets.names import EAST, FIELDS, NORTH, utm_to_latlon
+from support.decimals import parse_decimal
 from support.errors import UserError
 
 _ZONE_NUMBER, _ZONE_LETTER, _LATITUDE, _LONGITUDE = map(
@@ -20,7 +22,7 @@ def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float
     east, north: metres; name: the `@` name of an image within some hundred metres of the point.
     """
     fields = name.split("@") + [""] * len(FIELDS)
-    if fields[_ZONE_NUMBER].isdecimal() and fields[_ZONE_LETTER]:
+    if re.fullmatch("[0-9]{1,2}", fields[_ZONE_NUMBER]) and fields[_ZONE_LETTER]:
         try:
             position = utm_to_latlon(east, north, int(fields[_ZONE_NUMBER]), fields[_ZONE_LETTER])
             return *position, f"{int(fields[_ZONE_NUMBER])}{fields[_ZONE_LETTER].upper()}"
@@ -37,7 +39,6 @@ def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        return parse_decimal(text.strip(" "))
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
