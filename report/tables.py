@@ -6,6 +6,7 @@ import logging
 from datasets import protocols
 from datasets.test_dataset import TestDataset
 from datasets.test_sets import TestSet
+from support.escaping import csv_path, csv_text
 from support.files import replacing
 from test import TestResult
 
@@ -39,9 +40,9 @@ class RecallTable:
             ]
         )
         record = {
-            "test_set": test_set.name,
-            "database_folder": test_set.database_folder,
-            "queries_folder": test_set.queries_folder,
+            "test_set": csv_text(test_set.name),
+            "database_folder": csv_path(test_set.database_folder),
+            "queries_folder": csv_path(test_set.queries_folder),
             "queries": len(dataset.queries),
             "database": len(dataset.database),
             "without_positives": result.num_without_positives,

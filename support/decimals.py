@@ -7,6 +7,15 @@ import sys
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
+def is_decimal(text: str) -> bool:
+    """Whether parse_decimal() reads the text."""
+    try:
+        parse_decimal(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_decimal(text: str) -> float:
     """The number in a text of ASCII digits: -12.5, .5, 3. or 1e-05.
 

@@ -339,6 +339,27 @@ def test_a_text_in_exif_is_no_position(text):
     assert exif._heading({17: "1_0"}, b"") == (None, False) == exif._heading({}, b'GPano:PoseHeadingDegrees="1-0"')
 
 
+def test_csv_outputs_hold_no_formulas_and_are_read_back(workdir, capsys):
+    for index, name in enumerate(["@a.jpg", "-b.jpg", "=c.jpg", "d.jpg"]):
+        save_photo(name, 55.7 + index / 1000, 13.19)
+    write_csv("t.csv", ["@a.jpg,55.7,13.19", "-b.jpg,=1+1,13.19", "=c.jpg,-95,13.19", "@gone.jpg,1,2", "d.jpg,@x,1"])
+    flags = "--csv", "t.csv", "--output", "out", "--all_to", "db"
+    prepare(*flags)
+    with open("out/rejected.csv", newline="") as file:
+        rows = [(row["path"], row["detail"]) for row in csv.DictReader(file)]
+    assert [path for path, _ in rows] == ["./-b.jpg", "./=c.jpg", "./@gone.jpg", "d.jpg"]
+    assert rows[0][1] == "'=1+1" and rows[3][1] == "'@x" and rows[1][1].startswith("latitude -95")
+    first = capsys.readouterr().out
+    prepare(*flags)  # reads rejected.csv
+    assert "(first t.csv line 3: =1+1)" in first and first.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
+    write_csv("again.csv", [f"{path},55.7,13.19" for path, _ in rows])
+    prepare("--csv", "again.csv", "--output", "out2", "--all_to", "db")
+    assert len(list_images("out2/db")) == 3 and list(rejected("out2").values()) == ["no such file (./@gone.jpg)"]
+    prepare("--photos", "@a.jpg", "--output", "out3", "--all_to", "db")
+    with open("out3/images.csv", newline="") as file:
+        assert [row["photo"] for row in csv.DictReader(file)] == ["./@a.jpg"]
+
+
 def test_photos_without_a_position_are_listed(photos, capsys):
     save_photo("p/none.jpg")
     image = Image.Exif()

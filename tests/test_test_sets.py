@@ -1,6 +1,7 @@
 import csv
 import glob
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from datasets import protocols
 from datasets.image_names import ImageNames
 from datasets.positives import find_positives
 from datasets.protocols import Protocol, differences, published_model, published_recall, recognise
-from datasets.test_sets import find_test_sets
+from datasets.test_sets import TestSet, find_test_sets
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
+from report.tables import RecallTable
 from support.errors import UserError
+from test import summarize
 from tests.scripts import fails
 from tests.tiny import place_image, save_place
 
@@ -243,6 +246,15 @@ def test_several_test_sets_in_one_file(three_sets):
         len(glob.glob(f"{folder}/1_demo-queries/preds/*.jpg")) == 4
         and len(glob.glob(f"{folder}/3_SVOX_sun/preds/*.jpg")) == 3
     )
+
+
+def test_the_table_holds_no_formulas(workdir):
+    test_set = TestSet("=1+1", "@db", "-q", None, None)
+    dataset = SimpleNamespace(database=range(3), queries=range(2))
+    RecallTable("t.csv").add(test_set, dataset, summarize(np.zeros((2, 1), int), [[0], [1]], 3))
+    with open("t.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["test_set"], row["database_folder"], row["queries_folder"]) == ("'=1+1", "./@db", "./-q")
 
 
 def test_another_threshold_than_the_protocols_is_said(three_sets, capfd):
