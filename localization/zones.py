@@ -1,7 +1,6 @@
 """From a database's metres to latitude and longitude, by the name of a nearby image."""
 
 import math
-import re
 
 from datasets.names import EAST, FIELDS, NORTH, utm_to_latlon
 from support.decimals import parse_decimal
@@ -22,10 +21,11 @@ def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float
     east, north: metres; name: the `@` name of an image within some hundred metres of the point.
     """
     fields = name.split("@") + [""] * len(FIELDS)
-    if re.fullmatch("[0-9]{1,2}", fields[_ZONE_NUMBER]) and fields[_ZONE_LETTER]:
+    number = fields[_ZONE_NUMBER]
+    if number.isascii() and number.isdecimal() and fields[_ZONE_LETTER]:
         try:
-            position = utm_to_latlon(east, north, int(fields[_ZONE_NUMBER]), fields[_ZONE_LETTER])
-            return *position, f"{int(fields[_ZONE_NUMBER])}{fields[_ZONE_LETTER].upper()}"
+            position = utm_to_latlon(east, north, int(number), fields[_ZONE_LETTER])
+            return *position, f"{int(number)}{fields[_ZONE_LETTER].upper()}"
         except UserError:  # the letter is no zone's, or the database is too far from the zone of its first photo
             pass
     latitude, longitude, own_east, own_north = (

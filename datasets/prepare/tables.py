@@ -142,7 +142,7 @@ class Table:
 
     def _find(self, names: list, kind: str) -> dict[str, int]:
         """Finds the columns: {field: index}. Raises UserError if a required one is missing, or there are two of it."""
-        what = "column" if kind == "csv" else "property"
+        what, several = ("column", "columns") if kind == "csv" else ("property", "properties")
         if not any(str(name).strip() for name in names):
             raise UserError(
                 f"{self.path} is empty" if kind == "csv" else f"the features of {self.path} have no properties"
@@ -160,7 +160,7 @@ class Table:
                 fields[field], *others = (index for index, other in enumerate(known) if other == name)
                 if others:
                     raise UserError(
-                        f"{self.path} has two {what[:-1] + 'ie' if what[-1] == 'y' else what}s for the {field}, "
+                        f"{self.path} has two {several} for the {field}, "
                         f"{stripped[fields[field]]!r} and {stripped[others[0]]!r}; "
                         f"rename one, or name another with --{field}_column"
                     )
