@@ -27,7 +27,7 @@ class ReportOptions:
         None,
         str,
         "test this network too, named as for --resume_model, and compare the two on the same queries by paired "
-        "bootstrap",
+        "bootstrap and McNemar's test",
         "eval",
         metavar="FILE",
         ranks="given",

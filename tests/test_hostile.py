@@ -13,6 +13,7 @@ import pickle
 import re
 import shutil
 import tarfile
+import unicodedata
 
 import faiss
 import numpy as np
@@ -36,7 +37,7 @@ from retrieval.index import search_index
 from support import array_cache, files
 from support.array_cache import npy_header
 from support.errors import UserError
-from support.escaping import escape
+from support.escaping import csv_path, csv_text, escape, from_csv_text, printable
 from support.files import read_object
 from support.recipes import expand_recipes
 from test import test
@@ -494,6 +495,24 @@ def test_logs_show_control_characters_and_no_forged_lines(workdir, capsys):
         assert len(lines) == 2 and lines[1] == "    2026-01-01 00:00:00   Experiment finished"
         assert r"image \x1b[2J\x1b]0;title\x07\r\x08\x9b1m\u202e\u2028.jpg" in lines[0]
     assert escape("tab\tand\nline, é, 東京 \U0001f600") == "tab\tand\nline, é, 東京 \U0001f600"
+
+
+def test_what_cannot_be_seen_is_escaped():
+    hidden = {chr(code) for code in range(0x30000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+    named = "\x1b\x9b\u200b\u200d\u200e\u202a\u202e\u2066\u2069\u2028\u2029\ufeff\u061c\udcff\x00\n\t"
+    assert hidden.issuperset(named) and len(hidden) > 2150
+    for character in hidden:
+        assert printable(f"a{character}b") == f"a{character.encode('unicode_escape').decode()}b"
+    assert printable("é 東京 \U0001f600 a\u0301") == "é 東京 \U0001f600 a\u0301"
+
+
+def test_no_text_of_a_csv_is_a_formula():
+    for text in ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''@x", "-", "-1e400"):
+        assert csv_text(text) == "'" + text and from_csv_text(csv_text(text)) == text
+        path = csv_path(text)
+        assert path == (text if text[0] == "'" else f"./{text}") and os.path.normpath(path) == os.path.normpath(text)
+    for text in ("", "a=1", "-12.5", "+5", "'a", "a/@b", "./=1", "1-1"):
+        assert csv_text(text) == text == from_csv_text(text)
 
 
 def test_errors_show_control_characters(workdir, capsys):

@@ -18,6 +18,7 @@ from datasets.names import write_images_list
 from datasets.prepare.images import PhotoImages, Writing
 from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
+from support.escaping import csv_path, csv_text, from_csv_text
 from support.files import read_object, replacing
 from support.locks import FileLock
 from support.workers import Loader
@@ -128,7 +129,9 @@ def _finished(output: str, stored: dict[str, Any]) -> Built | None:
         open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file,
     ):
         rejected = [
-            Rejected(*row) for row in list(csv.reader(file))[1:] if len(row) == len(dataclasses.fields(Rejected))
+            Rejected(*map(from_csv_text, row))
+            for row in list(csv.reader(file))[1:]
+            if len(row) == len(dataclasses.fields(Rejected))
         ]
     return Built(counts, rejected, there=sum(counts.values()))
 
@@ -158,12 +161,19 @@ def _finish(
     write_csv(
         os.path.join(building, REJECTED_FILE),
         ("source", "path", "reason", "detail"),
-        map(dataclasses.astuple, built.rejected),
+        (
+            (csv_path(record.source), csv_path(record.path), csv_text(record.reason), csv_text(record.detail))
+            for record in built.rejected
+        ),
     )
     write_csv(
         os.path.join(building, SOURCES_FILE),
         ("image", "photo"),
-        ((f"{folder}/{name}", source) for folder, names in images.items() for name, source in sorted(names.items())),
+        (
+            (csv_path(f"{folder}/{name}"), csv_path(source))
+            for folder, names in images.items()
+            for name, source in sorted(names.items())
+        ),
     )
     _write_settings(building, stored | {"counts": built.counts})
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import numbers
 import os
 import re
 import warnings
@@ -16,6 +17,7 @@ from datasets.photos import photos_below
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
+from support.decimals import parse_decimal
 from support.errors import UserError
 from support.workers import Loader
 
@@ -93,7 +95,9 @@ def _position(gps: dict) -> list[float]:
 
 
 def _degrees(triple: Sequence, reference: str | bytes) -> float:
-    degrees, minutes, seconds = (float(value) for value in triple)
+    if isinstance(triple, bytes):  # whose bytes are no degrees, minutes and seconds
+        raise TypeError(f"{triple!r} is no position")
+    degrees, minutes, seconds = map(_rational, triple)
     hemisphere = (
         (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
     )
@@ -102,13 +106,20 @@ def _degrees(triple: Sequence, reference: str | bytes) -> float:
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
 
 
+def _rational(value: object) -> float:
+    """A number of EXIF. Raises TypeError for text, whose characters float() would read as numbers."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
     """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
-            return float(match.group(1)) % 360, False
+            return parse_decimal(match.group(1).decode()) % 360, False
     with contextlib.suppress(ValueError, TypeError, ArithmeticError, KeyError):
-        heading = float(gps[_GPS.GPSImgDirection])
+        heading = _rational(gps[_GPS.GPSImgDirection])
         if math.isfinite(heading) and 0 <= heading <= 360:
             return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
     return None, False
