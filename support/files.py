@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from support.errors import UserError
+from support.memory import is_out_of_memory, taking_at_most
 from support.plain_values import check_plain
 from support.regular_files import open_regular
 
@@ -23,9 +24,9 @@ _LARGEST_JSON = 1 << 20  # bytes
 # How many times its own size a file of tensors may unpack to, and bytes more. torch.save compresses nothing and writes
 # what tensors share once; model.packing halves numbers and compresses by a fifth.
 _MOST_UNPACKED, _SLACK = 4, 1 << 20
-_LARGEST_PICKLE = 64 << 20  # bytes of all that is no tensor: a list of a million unreadable images fits
+_MOST_ENTRIES = 100_000  # of a zip: a few for each tensor are usual
+_ROOM = 256 << 20  # bytes of memory beside a file's tensors, for what is read into plain values and for other threads
 _LONGEST_BASE = 200  # bytes of a file's name that the name of its temporary file repeats
-_LARGEST_DIRECTORY = 16 << 20  # bytes: a zip of 100,000 tensors fits
 
 
 def _published_numpy_float() -> list[tuple]:
@@ -54,10 +55,13 @@ def read_tensors(path: str, largest: int | None = None) -> Any:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            _refuse_larger(path, max(size, _check_sums(file, path)), largest or _memory())
-            file.seek(0)
-            with torch.serialization.safe_globals(_published_numpy_float()):
-                content = torch.load(file, map_location="cpu", weights_only=True)
+            _refuse_larger(path, size, largest)
+            # torch.load has a tensor twice for a moment
+            with taking_at_most(2 * _most_unpacked(size) + _ROOM):
+                _refuse_larger(path, _check_sums(file, path), largest)
+                file.seek(0)
+                with torch.serialization.safe_globals(_published_numpy_float()):
+                    content = torch.load(file, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -74,6 +78,11 @@ def read_tensors(path: str, largest: int | None = None) -> Any:
             ) from error
         raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
+        if is_out_of_memory(error):
+            raise UserError(
+                f"{path} is not read: that takes more memory than there is, or than {size / 1e6:.1f} MB of tensors do; "
+                "check that it is the right file"
+            ) from error
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
     try:
@@ -83,12 +92,8 @@ def read_tensors(path: str, largest: int | None = None) -> Any:
     return content
 
 
-def _memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _refuse_larger(path: str, size: int, largest: int) -> None:
+def _refuse_larger(path: str, size: int, largest: int | None) -> None:
+    largest = largest or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > largest:
         raise UserError(
             f"{path} is not read: it holds {size / 1e9:.1f} GB, and {largest / 1e9:.1f} GB are the most here; "
@@ -130,7 +135,7 @@ def _check_sums(file: BinaryIO, path: str) -> int:
     if beginning and beginning != b"PK" and not zipfile.is_zipfile(file):
         return 0
     try:
-        with zipfile.ZipFile(_WithSmallReads(file)) as archive:
+        with zipfile.ZipFile(file) as archive:
             unpacked = _unpacked(archive, os.fstat(file.fileno()).st_size)
             damaged = archive.testzip()
     except OSError:
@@ -142,27 +147,14 @@ def _check_sums(file: BinaryIO, path: str) -> int:
     return unpacked
 
 
-class _WithSmallReads:
-    """A file that refuses to read much at once: zipfile reads the list of a zip's entries so."""
-
-    def __init__(self, file: BinaryIO):
-        self.seek, self.tell, self.seekable, self._read = file.seek, file.tell, file.seekable, file.read
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._read(min(size, _LARGEST_DIRECTORY + 1) if size >= 0 else _LARGEST_DIRECTORY + 1)
-        if len(data) > _LARGEST_DIRECTORY:
-            raise ValueError("it lists too many entries")
-        return data
-
-
 def _unpacked(archive: zipfile.ZipFile, size: int) -> int:
     """The bytes that a zip of `size` bytes unpacks to. Raises ValueError if torch.save would not write so many."""
     entries = archive.infolist()
+    if len(entries) > _MOST_ENTRIES:
+        raise ValueError(f"it has {len(entries)} entries")
     total = sum(entry.file_size for entry in entries)
     if total > _most_unpacked(size):
         raise ValueError(f"it has {size / 1e6:.1f} MB and would unpack to {total / 1e6:.1f} MB")
-    if max((entry.file_size for entry in entries if entry.filename.endswith(".pkl")), default=0) > _LARGEST_PICKLE:
-        raise ValueError("what it holds beside tensors is too large")
     return total
 
 
