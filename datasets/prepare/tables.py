@@ -9,6 +9,7 @@ from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
 from support.errors import UserError
+from support.regular_files import open_regular
 
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
@@ -93,7 +94,7 @@ class Table:
     def read_geojson(self) -> None:
         """Reads GeoJSON. Raises UserError if the file cannot be read, or is no FeatureCollection."""
         try:
-            with open(self.path, encoding="utf-8-sig") as file:
+            with open_regular(self.path, "r", encoding="utf-8-sig") as file:
                 content = json.load(file)
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}") from error
@@ -221,7 +222,7 @@ def _coordinate(values: dict[str, Any], field: str) -> float:
 def _encoding(path: str) -> str:
     """The first encoding that reads the whole file; UTF-16 by its byte-order mark."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
                 return "utf-16"
         for encoding in _ENCODINGS:
