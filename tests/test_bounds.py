@@ -53,10 +53,14 @@ def writer(path, go_on):
         while not glob.glob(f".{path}.*.tmp"):
             time.sleep(0.005)
         return pid
-    with replacing(path) as temporary:
-        pathlib.Path(temporary).write_text("theirs")
-        os.read(go_on, 1)
-    os._exit(0)
+    code = 1
+    try:
+        with replacing(path) as temporary:
+            pathlib.Path(temporary).write_text("theirs")
+            os.read(go_on, 1)
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def killed(path, go_on):
