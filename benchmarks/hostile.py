@@ -86,9 +86,9 @@ def _outcome(read: Callable[[], object]) -> str:
         read()
         return "read"
     except (UserError, ImageError, ValueError, OSError) as error:
-        return f"{type(error).__name__}: {str(error)[:150]}"
+        return f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"
     except BaseException as error:
-        return f"TRACEBACK: {type(error).__name__}: {str(error)[:100]}"
+        return f"TRACEBACK: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:100]}"
 
 
 def _peak(pid: int) -> float:
@@ -108,7 +108,7 @@ def state() -> dict[str, torch.Tensor]:
 
 def zipped(*entries: tuple[str, bytes], repeated: int = 1) -> None:
     """Writes a compressed zip with these entries, and the content of the last one so many times."""
-    with zipfile.ZipFile("x", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+    with zipfile.ZipFile("x", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         for name, content in entries:
             with file.open(name, "w", force_zip64=True) as entry:
                 for _ in range(repeated if name == entries[-1][0] else 1):
