@@ -22,7 +22,7 @@ import distributed
 from distributed.failures import FOR_ALL, log_end
 from support.errors import TOO_MANY_FILES, UserError
 from support.escaping import EscapingFormatter
-from support.files import remove_leftovers
+from support.files import remove_temporaries
 from support.locks import NO_LOCKS, FileLock
 from support.signals import ENDINGS, Signals
 from training.acceleration import set_tf32
@@ -133,7 +133,7 @@ def _lock(folder: str):
     try:
         if not lock.acquire(exclusive=True, wait=False):
             raise UserError(f"another run writes to {folder}: wait until it ends, or give another --save_dir")
-        remove_leftovers(folder)
+        remove_temporaries(folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
             logging.warning(

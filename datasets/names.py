@@ -21,6 +21,7 @@ from datasets.walk import walk
 from support.array_cache import digest
 from support.errors import UserError
 from support.files import replacing
+from support.regular_files import open_regular
 from support.verified import settled
 
 _MAPPED_SIZE = 1 << 24  # bytes from which a list is mapped instead of read
@@ -220,7 +221,8 @@ def write_images_list(folder: str, names: Iterable[str]) -> None:
 def _read_or_map(path: str) -> np.ndarray:
     status = _stat(path)
     try:
-        return np.memmap(path, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(path, np.uint8)
+        with open_regular(path) as file:
+            return np.memmap(file, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(file, np.uint8)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -15,6 +15,7 @@ from model.inference import Describer
 from model.network import GeoLocalizationNet
 from retrieval.store import DescriptorStore, block_size, temporary_store
 from support.errors import UserError
+from support.memory import is_out_of_memory
 from support.workers import Loader
 
 _WAITING = 4  # batches of images that may wait for others of their size
@@ -83,7 +84,16 @@ def _extract_block(
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
     for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable, progress):
-        computed = describe(batch).numpy()
+        try:
+            computed = describe(batch).numpy()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"there is not enough memory for the descriptors of {len(batch)} images of {batch.shape[3]} x "
+                f"{batch.shape[2]} pixels, as {images.path(indices[0])!r}: lower --infer_batch_size, or make test "
+                "images smaller with --resize_test_imgs"
+            ) from error
         if not np.isfinite(computed).all():
             raise UserError(
                 f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "

@@ -19,6 +19,7 @@ from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
 from support.decimals import parse_decimal
 from support.errors import UserError
+from support.regular_files import open_regular
 from support.workers import Loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
@@ -74,7 +75,8 @@ def open_header(path: str) -> Iterator[Image.Image]:
     register_heif()
     with (
         warnings.catch_warnings(action="ignore"),
-        Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
+        open_regular(path) as file,
+        Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
     ):
         yield image
 

@@ -10,6 +10,7 @@ from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
 from support.errors import UserError
+from support.regular_files import open_regular
 
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
@@ -94,7 +95,7 @@ class Table:
     def read_geojson(self) -> None:
         """Reads GeoJSON. Raises UserError if the file cannot be read, or is no FeatureCollection."""
         try:
-            with open(self.path, encoding="utf-8-sig") as file:  # numbers stay the texts that they are
+            with open_regular(self.path, "r", encoding="utf-8-sig") as file:  # numbers stay the texts that they are
                 content = json.load(
                     file, object_pairs_hook=self._object, parse_float=str, parse_int=str, parse_constant=str
                 )
@@ -232,7 +233,7 @@ def _coordinate(values: dict[str, Any], field: str) -> float:
 def _encoding(path: str) -> str:
     """The first encoding that reads the whole file; UTF-16 by its byte-order mark."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
                 return "utf-16"
         for encoding in _ENCODINGS:
