@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 import distributed
 from distributed.failures import FOR_ALL, log_end
-from support.errors import UserError
+from support.errors import TOO_MANY_FILES, UserError
 from support.escaping import EscapingFormatter
-from support.files import remove_leftovers
+from support.files import remove_temporaries
 from support.locks import NO_LOCKS, FileLock
 from support.signals import ENDINGS, Signals
 from training.acceleration import set_tf32
@@ -74,14 +74,19 @@ def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespac
         body(args, output_folder)
         return 0
     except UserError as error:
-        end = 2, str(error)
+        return _settle(2, str(error))
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "number", signal.SIGINT)
-        end = 128 + number, ENDINGS[number]
+        return _settle(128 + number, ENDINGS[number])
     except Exception as error:
-        end = 1, traceback.format_exc(), error
-        logging.debug(end[1])
-    code, message = distributed.settle(*end)
+        logging.debug(text := traceback.format_exc())
+        if lack := TOO_MANY_FILES.get(getattr(error, "errno", None)):
+            return _settle(2, lack)
+        return _settle(1, text, error)
+
+
+def _settle(code: int, message: str, error: Exception | None = None):
+    code, message = distributed.settle(code, message, error)
     log_end(message)
     return code
 
@@ -128,7 +133,7 @@ def _lock(folder: str):
     try:
         if not lock.acquire(exclusive=True, wait=False):
             raise UserError(f"another run writes to {folder}: wait until it ends, or give another --save_dir")
-        remove_leftovers(folder)
+        remove_temporaries(folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
             logging.warning(

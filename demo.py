@@ -210,16 +210,12 @@ TABLE_HEAD = (
 
 
 def table_row(title: str, dataset: TestDataset, untrained: TestResult, trained: TestResult) -> str:
-    def cell(result: TestResult, n: int) -> str:
-        low, high = result.intervals[result.recall_values.index(n)]
-        return f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
-
     cells = [
         title,
         f"{len(dataset.queries)} / {len(dataset.database)}",
         f"{chance_recall(dataset):.1f}",
-        cell(untrained, 1),
-        *(cell(trained, n) for n in (1, 5, 10)),
+        untrained.cell(1),
+        *(trained.cell(n) for n in (1, 5, 10)),
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -73,6 +73,8 @@ def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) ->
     except UserError as error:
         parser.error(str(error))
     _complete(args, script)
+    if _has_ranks():
+        _check_ranks(args, script, parser)
     return args
 
 
@@ -83,6 +85,24 @@ def answer_early(script: str) -> None:
     """
     if not _has_ranks():
         _early[script] = parse_arguments(script)
+
+
+def _check_ranks(args: Arguments, script: str, parser: "_Parser") -> None:
+    """Ends the script if another rank has other arguments: ranks would wait for each other, or train two networks."""
+    import distributed
+
+    values = {name: option.shared(getattr(args, name)) for name, option in taken_by(script).items()}
+    try:
+        distributed.check_same(values, "arguments", "give all ranks the same", _differences)
+    except UserError as error:
+        parser.error(str(error))
+    except RuntimeError as error:  # another rank has ended, as on a usage error
+        parser.error(str(error), error)
+
+
+def _differences(first: dict[str, Any], other: dict[str, Any]) -> str:
+    """The flags in which two ranks differ, with both values."""
+    return "; ".join(f"--{name}: {first[name]} and {other[name]}" for name in first if first[name] != other[name])
 
 
 def _complete(args: Arguments, script: str) -> None:
@@ -157,14 +177,16 @@ class _Parser(argparse.ArgumentParser):
 
     examples: tuple[str, ...] = ()
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, reason: Exception | None = None) -> NoReturn:
+        code = 2
         if _has_ranks():
             import distributed  # it imports torch, which a process on its own need not wait for here
 
-            if distributed.settle(2, message)[1] is None:
-                raise SystemExit(2)
+            code, message = distributed.settle(code, message, reason)
+            if message is None:
+                raise SystemExit(code)
         # escaped: a recipe may be untrusted
-        self.exit(2, f"{self.prog}: error: {escape(message)}\nsee {self.prog} --help\n")
+        self.exit(code, f"{self.prog}: error: {escape(message)}\nsee {self.prog} --help\n")
 
     def format_help(self) -> str:
         lines = "".join(f"  python {example}\n" for example in self.examples)

@@ -21,7 +21,7 @@ from retrieval import interchange
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import FLAT, check_index, search_index
-from retrieval.recalls import RECALL_VALUES, bootstrap_intervals, found_at, percent
+from retrieval.recalls import FEW, RECALL_VALUES, found_at, percent, recall_intervals
 from retrieval.recalls import compute_recalls as compute_recalls  # test.compute_recalls is for others
 from retrieval.sharded import all_descriptors, from_main_alone, search
 from retrieval.store import DescriptorStore
@@ -36,7 +36,7 @@ class TestResult:
     __test__ = False  # for pytest: not a test
 
     recalls: np.ndarray  # (n,) percent, at recall_values
-    intervals: np.ndarray  # (n, 2) percent, 95%
+    intervals: np.ndarray  # (n, 2) percent, 95%, Wilson's
     recalls_with_positives: np.ndarray  # (n,) percent of the queries that have positives; NaN if there are none
     predictions: np.ndarray  # (q, k) database indices, nearest first; -1: no prediction
     found: np.ndarray  # bool (q, n)
@@ -50,6 +50,16 @@ class TestResult:
     def recall(self, n: int) -> float:
         """Recall@n in percent, for an n of recall_values."""
         return float(self.recalls[self.recall_values.index(n)])
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few queries for a recall to say much."""
+        return len(self.found) < FEW
+
+    def cell(self, n: int) -> str:
+        """Recall@n with its interval, for a table: "76.7 (74.0 to 79.2)"."""
+        low, high = self.intervals[self.recall_values.index(n)]
+        return f"{self.recall(n):.1f} ({low:.1f} to {high:.1f}){', few queries' if self.few else ''}"
 
     def __str__(self):
         """The published form: "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"."""
@@ -68,8 +78,8 @@ class TestResult:
             )
             yield (
                 f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries "
-                f"in {self.num_database} database images, {self.num_without_positives} queries without positives "
-                f"({without})"
+                f"{'(few queries) ' if self.few else ''}in {self.num_database} database images, "
+                f"{self.num_without_positives} queries without positives ({without})"
             )
 
 
@@ -79,16 +89,15 @@ def summarize(
     num_database: int,
     unreadable_queries: dict[int, str] | None = None,
     unreadable_database: dict[int, str] | None = None,
-    seed: int = 0,
     distances: np.ndarray | None = None,
 ) -> TestResult:
-    """The TestResult of given predictions. seed: of the bootstrap; the others are fields of TestResult."""
+    """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult."""
     found = found_at(predictions, positives_per_query)
     has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
     with_positives = percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
     return TestResult(
         recalls=percent(found),
-        intervals=bootstrap_intervals(found, seed),
+        intervals=recall_intervals(found),
         recalls_with_positives=with_positives,
         predictions=predictions,
         found=found,
@@ -106,7 +115,7 @@ class TestOptions(ExtractionOptions):
 
     __test__ = False  # for pytest: not a test
 
-    seed: int = 0  # of the bootstrap, and of what an approximate index draws
+    seed: int = 0  # of what an approximate index draws
     num_predictions: int = 0  # wanted for each query; there are max(RECALL_VALUES) in any case
     faiss_index: str = FLAT  # as in retrieval.index; FLAT is exact search
     faiss_nprobe: int | None = None  # cells searched for each query, for IVF indexes
@@ -124,7 +133,7 @@ def test(
     network: GeoLocalizationNet,
     options: TestOptions = _DEFAULTS,
     cache: DescriptorCache | None = None,
-    use: Callable[[DescriptorStore, DescriptorStore, np.ndarray], None] | None = None,
+    use: Callable[[DescriptorStore, DescriptorStore, TestResult], None] | None = None,
 ) -> TestResult:
     """Tests a network: descriptors, nearest neighbours by L2 distance, recalls.
 
@@ -135,7 +144,7 @@ def test(
     network: on options.device; it is not changed
     options: how to extract and search
     cache: keeps descriptors between runs (default: they are not kept)
-    use: called with the stores of database and queries and the predictions, while the stores are open
+    use: called with the stores of database and queries and the result, while the stores are open
 
     Raises UserError if no query or no database image can be read, or if the disk or faiss refuses.
     """
@@ -154,17 +163,17 @@ def test(
             stores.append(store)
         database, queries = stores
         distances, predictions = _search(database, queries, options)
+        result = summarize(
+            predictions,
+            dataset.positives_per_query,
+            len(dataset.database),
+            queries.unreadable,
+            database.unreadable,
+            distances,
+        )
         if use:
-            use(database, queries, predictions)
-    return summarize(
-        predictions,
-        dataset.positives_per_query,
-        len(dataset.database),
-        queries.unreadable,
-        database.unreadable,
-        options.seed,
-        distances,
-    )
+            use(database, queries, result)
+    return result
 
 
 def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -228,11 +237,14 @@ def test_and_report(
     files: what to write, and where
     cache: as in test
     """
-    export = functools.partial(interchange.save, test_set, files, options.device)
-    result = test(test_set, network, options, cache, export)
-    logging.info(f"{test_set}: {result}")
-    for line in result.details():
-        logging.info(line)
+
+    def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
+        logging.info(f"{test_set}: {result}")  # first, before a full disk or a cache can end the run
+        for line in result.details():
+            logging.info(line)
+        interchange.save(test_set, files, options.device, database, queries, result.predictions)
+
+    result = test(test_set, network, options, cache, log_and_export)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
         drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)

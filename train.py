@@ -6,7 +6,6 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
     parser.answer_early("train")
 
 import argparse
-import contextlib
 import datetime
 import functools
 import itertools
@@ -27,7 +26,6 @@ from model.network import GeoLocalizationNet
 from parser import RESULT_OPTIONS, parse_arguments
 from support.progress import Progress
 from support.signals import deferred_signals
-from support.workers import explaining_lost_workers
 from test import TestResult, descriptor_cache, test, test_and_report, test_files, test_options
 from training.acceleration import set_tf32, traced
 from training.build import build_run, record_facts
@@ -81,7 +79,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     loader = make_loader(data.dataset, first_step, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, data, run, augmentation_device)
     trace = os.path.join(output_folder, "trace.json") if args.profile and ranks.writes else None
-    with checkpoint_at_the_end(checkpoints), explaining_lost_workers(), contextlib.closing(batches):
+    with checkpoint_at_the_end(checkpoints), loader:
         for epoch in range(run.epoch, args.epochs_num):
             groups = data.schedule.groups_of(epoch)
             with ranks.ending_together(), run.training_groups(groups, data.dataset) as objectives:

@@ -1,7 +1,7 @@
 """Kills a training again and again, resumes it, and compares its end bit by bit with an uninterrupted run.
 
 Then it damages checkpoints on purpose. Most runs are forked from a process that has imported PyTorch, which saves
-seconds a start. SIGKILL does the same to them as to any process. Some runs are a `python train.py` of their own.
+seconds a start. SIGKILL does the same to them as to any process. The others are a `python train.py` of their own.
 """
 
 import argparse
@@ -64,8 +64,9 @@ TESTING = (
     ),
     Place("the completion of the test's store", "retrieval.store:FolderStore.finish"),
 )
-ANYWHERE, PROCESS = "any moment", "any moment, a process of its own"
+ANYWHERE, PROCESS = "any moment", "any moment of a python train.py"
 _PLACES_A_RUN = 3  # of TRAINING or ANYWHERE
+_PROCESSES_A_RUN = 3  # of PROCESS, at most
 _TIMING = ("seconds", "images_per_second")
 
 
@@ -79,18 +80,24 @@ def main(argv: list[str] | None = None) -> None:
         default=100,
         help="times that a run is killed, in about a fifth as many trainings (default: %(default)s)",
     )
+    add(
+        "--process_kills",
+        type=int,
+        default=30,
+        help="how many of them at least are of a `python train.py`, not of a fork (default: %(default)s)",
+    )
     add("--damages", type=int, default=300, help="times that a checkpoint is damaged (default: %(default)s)")
     add("--seed", type=int, default=0, help="draws the moments (default: %(default)s)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)  # forked processes have no threads of ours to wait for
     with tempfile.TemporaryDirectory(prefix="kill_test_") as folder:
         campaign = Campaign(folder, random.Random(args.seed))
-        campaign.kill(args.kills)
+        campaign.kill(args.kills, args.process_kills)
         found = damage(campaign.whole_run, args.damages, args.seed)
     print(machine())
     print(
         f"{args.kills} kills in {campaign.trainings} trainings, "
-        f"{campaign.processes} of them of processes of their own, in "
+        f"{campaign.kills.get(PROCESS, 0)} of them of a python train.py, not of a fork, in "
         f"{campaign.seconds:.0f} s; the uninterrupted run takes {campaign.whole_seconds:.1f} s\n"
     )
     print(
@@ -124,7 +131,7 @@ class Campaign:
 
     def __init__(self, folder: str, rng: random.Random):
         self.folder, self.rng = folder, rng
-        self.trainings = self.processes = self.survivors = self.seconds = 0
+        self.trainings = self.survivors = self.seconds = 0
         self.kills, self.differences, self._turn = {}, [], 0
         data = os.path.join(folder, "data")
         for part, number in {
@@ -163,23 +170,30 @@ class Campaign:
                 )
         return os.path.dirname(checkpoints[0])
 
-    def kill(self, number: int) -> None:
-        """Kills trainings until there were `number` kills."""
+    def kill(self, number: int, of_processes: int = 0) -> None:
+        """Kills trainings until there were `number` kills, and `of_processes` of a `python train.py` among them."""
         start = time.monotonic()
         with tqdm(total=number, desc="Kills", unit="kill", disable=None) as progress:
-            while (left := number - sum(self.kills.values())) > 0:
+            while True:
                 before = sum(self.kills.values())
-                self._train(left)
+                processes = max(0, of_processes - self.kills.get(PROCESS, 0))
+                left = max(number - before, processes)
+                if not left:
+                    break
+                self._train(left, processes)
                 progress.update(sum(self.kills.values()) - before)
         self.seconds = time.monotonic() - start
 
-    def _train(self, left: int):
-        """Runs a training that is killed at most `left` times, and then ends."""
+    def _train(self, left: int, processes: int):
+        """Runs a training that is killed at most `left` times, and then ends.
+
+        processes: how many of the kills that are left must be of a `python train.py`.
+        """
         work, kills = self._work_folder(f"training_{self.trainings}"), 0
         flags = [*self.flags, "--num_workers", str(self.trainings % 2)]
         self.trainings += 1
         outcome = None
-        for place in self._plan():
+        for place in self._plan(processes):
             outcome = self._attempt(place, flags, work)
             if not outcome.killed:
                 break
@@ -199,11 +213,12 @@ class Campaign:
             self.differences.append(f"training {self.trainings - 1}: " + "; ".join(found[:10]))
         shutil.rmtree(work)
 
-    def _plan(self):
+    def _plan(self, processes: int):
         """Chooses where a training is killed, in the order in which it gets there. All places have their turn."""
-        choices = [*TRAINING, ANYWHERE, ANYWHERE, PROCESS]
+        choices = [*TRAINING, ANYWHERE, ANYWHERE]
         middle = [choices[(self._turn + i) % len(choices)] for i in range(_PLACES_A_RUN)]
         self._turn += _PLACES_A_RUN
+        middle += [PROCESS] * min(_PROCESSES_A_RUN, processes)
         self.rng.shuffle(middle)
         return [STARTING[self.trainings % len(STARTING)], *middle, TESTING[self.trainings % len(TESTING)]]
 
@@ -211,7 +226,6 @@ class Campaign:
         if place == ANYWHERE:
             return run(train, flags, work, seconds=self.rng.uniform(0, self.whole_seconds))
         if place == PROCESS:
-            self.processes += 1
             return run_process(train, flags, work, self.rng.uniform(0, self.whole_seconds))
         durations = self.durations[place.name] or [0.0]
         nth = 1 if place in TESTING else self.rng.randint(1, max(1, min(3, len(durations))))

@@ -10,6 +10,7 @@ from datasets.test_dataset import TestDataset
 from support.errors import UserError
 from support.escaping import printable
 from support.files import replacing
+from support.regular_files import open_regular
 
 FILE = "bad_images.txt"
 _FEW, _ONE_IN = 10, 1000  # unreadable images that a run accepts by default: a few, or one in so many
@@ -135,7 +136,7 @@ class BadImages:
 
     def _read_list(self) -> dict[str, str]:
         try:
-            with open(self.path, encoding="utf-8", errors="backslashreplace") as file:
+            with open_regular(self.path, "r", encoding="utf-8", errors="backslashreplace") as file:
                 lines = [line.rstrip("\n").partition("\t") for line in file]
         except FileNotFoundError:
             return {}

@@ -59,7 +59,7 @@ class Groups:
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 (hexadecimal) of the image list and of the split's parameters; None for groups in memory.
+        """SHA-256 (hexadecimal) of arrays, image list and parameters of the split; None for groups in memory.
 
         It does not depend on where the images lie.
         """
@@ -191,7 +191,8 @@ def open_groups(
     cache_folder: of the cache (support.array_cache)
 
     The cache records size, modification time and digest of the image list. If size or time differ, the digest decides
-    whether the cache is built again. Raises UserError as build_groups and list_images do.
+    whether the cache is built again. Raises UserError as build_groups and list_images do, and if the list changes
+    meanwhile.
     """
     parameters = {
         "M": int(M),
@@ -211,8 +212,9 @@ def open_groups(
             f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})"
         )
         built = build_groups(names, **parameters)
-        # the digest of what was read: the list may have changed in the meantime
-        found = expected | {"list_digest": array_cache.digest(names.blob)}
+        sums = array_cache.checksums(built.arrays())
+        listing.check_unchanged()  # else a mapped list has been split by the places of its former names
+        found = expected | sums | {"list_digest": sums["sha256"]["name_blob"]}
         array_cache.save(path, found | {"list_stamp": listing.stamp}, built.arrays())
         groups = _load(path, found)
         if groups is None:
@@ -240,7 +242,7 @@ def _open_unchanged(path: str, expected: dict, listing: ListFile | Walk) -> Grou
         if header.get("list_stamp") != listing.stamp:
             array_cache.update_header(path, header | {"list_stamp": listing.stamp})
     groups = Groups(**arrays)
-    groups._origin = path, expected | {"list_digest": header.get("list_digest")}
+    groups._origin = path, expected | {key: header.get(key) for key in ("sha256", "list_digest")}
     if isinstance(listing, ListFile):
         try:
             listing.check_first(groups.names)

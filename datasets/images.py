@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,10 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+
+from support.errors import TOO_MANY_FILES
+from support.memory import is_out_of_memory
+from support.regular_files import open_regular
 
 # the fewest pixels along a side of a test image: every backbone then gives at least one feature
 MIN_SIDE = 32
@@ -93,16 +96,19 @@ class ImageRows:
         for name in names:
             path = os.path.join(folder, name)
             try:
-                image = open_rgb(path, min(MIN_SIDE, *self.size))
+                with within_memory():
+                    image = open_rgb(path, min(MIN_SIDE, *self.size))
+                    has_another_size = image.size != self.size
+                    if has_another_size and crop:
+                        image = ImageOps.fit(image, self.size, Image.Resampling.BILINEAR)
+                    elif has_another_size:
+                        image = image.resize(self.size, Image.Resampling.BILINEAR)
+                    self.array[row], self.names[row] = to_array(image), name
             except ImageError as problem:
                 self.unreadable.append((path, str(problem)))
                 continue
-            if image.size != self.size and crop:
-                image = ImageOps.fit(image, self.size, Image.Resampling.BILINEAR)
-            elif image.size != self.size:
+            if has_another_size and not crop:
                 self.resized.append(path)
-                image = image.resize(self.size, Image.Resampling.BILINEAR)
-            self.array[row], self.names[row] = to_array(image), name
             return True
         return False
 
@@ -132,39 +138,43 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
+def within_memory() -> Iterator[None]:
+    """A context for the work on one image: where memory does not do, that is the image's error. Raises ImageError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ImageError("it does not fit into the memory that is left") from error
+
+
+@contextlib.contextmanager
 def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Image.Image]:
     """The PIL image of a path or a file object, with only its header read. Errors inside become ImageErrors.
 
     A PIL image is passed on: whoever opened it has accepted its size.
     """
     try:
-        with contextlib.ExitStack() as stack:
+        with within_memory(), contextlib.ExitStack() as stack:
             stack.enter_context(_without_warnings())
             if isinstance(source, Image.Image):
                 yield source
                 return
             is_path = isinstance(source, str | bytes | os.PathLike)
-            image = _identify(stack.enter_context(_open_regular(source)) if is_path else source)
+            image = _identify(stack.enter_context(open_regular(source)) if is_path else source)
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(
                     f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded"
                 )
             yield stack.enter_context(image)
-    except (ImageError, MemoryError):
+    except ImageError:
         raise
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:  # the image may be sound
+            raise
         raise ImageError(error.strerror or str(error)) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         raise ImageError(f"{type(error).__name__}: {error}") from error
-
-
-def _open_regular(path: str | os.PathLike) -> BinaryIO:
-    """Opens a regular file. It does not wait for a FIFO."""
-    file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise ImageError("it is no regular file")
-    return file
 
 
 def _identify(file: BinaryIO) -> Image.Image:

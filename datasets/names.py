@@ -18,9 +18,11 @@ from datasets.name_fields import EAST, NORTH, parse_chunks
 from datasets.name_fields import FIELDS as FIELDS
 from datasets.name_fields import HEADING as HEADING
 from datasets.walk import walk
-from support.array_cache import digest, settled
+from support.array_cache import digest
 from support.errors import UserError
 from support.files import replacing
+from support.regular_files import open_regular
+from support.verified import settled
 
 _MAPPED_SIZE = 1 << 24  # bytes from which a list is mapped instead of read
 
@@ -154,13 +156,16 @@ class Walk:
         """The names."""
         return self._names
 
+    def check_unchanged(self) -> None:
+        """Nothing changes names that are in the cache."""
+
 
 class ListFile:
     """The list that stands beside a folder."""
 
     def __init__(self, folder: str, cache_folder: str | None = None):
         self.folder, self.source = folder, images_list_path(folder)
-        status = _stat(self.source)
+        status = self._status = _stat(self.source)
         # None while another list could get the same time
         self.stamp = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if settled(status.st_mtime_ns) else None
 
@@ -173,6 +178,15 @@ class ListFile:
         names = read_images_list(self.source)
         self.check_first(names)
         return names
+
+    def check_unchanged(self) -> None:
+        """Raises UserError if the list has changed since this object was made: a mapped list then has other names."""
+        status = _stat(self.source)
+        if any(getattr(status, key) != getattr(self._status, key) for key in ("st_ino", "st_size", "st_mtime_ns")):
+            raise UserError(
+                f"{self.source} changed while it was read: start the run again, and change lists only by renaming a "
+                "new file over them"
+            )
 
     def check_first(self, names: ImageNames) -> None:
         """Raises UserError if the first name of the list is not in the folder."""
@@ -207,7 +221,8 @@ def write_images_list(folder: str, names: Iterable[str]) -> None:
 def _read_or_map(path: str) -> np.ndarray:
     status = _stat(path)
     try:
-        return np.memmap(path, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(path, np.uint8)
+        with open_regular(path) as file:
+            return np.memmap(file, np.uint8, "r") if status.st_size >= _MAPPED_SIZE else np.fromfile(file, np.uint8)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 

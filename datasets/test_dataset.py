@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from PIL import Image
 
-from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array
+from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
 from datasets.names import list_images, positions
 from datasets.positives import find_positives
 from model.normalization import to_tensor
@@ -63,12 +63,13 @@ class ImageFolder(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None, str]:
         try:
-            image = self.read(self.path(index))
-            if self.resize:
-                image = resize_shorter_side(image, self.resize)
+            with within_memory():
+                image = self.read(self.path(index))
+                if self.resize:
+                    image = resize_shorter_side(image, self.resize)
+                return index, to_tensor(to_array(image)), ""
         except ImageError as error:
             return index, None, str(error)
-        return index, to_tensor(to_array(image)), ""
 
     def path(self, index: int) -> str:
         """The path of image `index`."""

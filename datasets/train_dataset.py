@@ -16,7 +16,7 @@ from datasets.schedule import Schedule, Share, round_from
 from datasets.target_dataset import DomainBatch, DomainImages
 from model.normalization import to_tensor
 from support.errors import UserError
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 _SIZE_SAMPLES = 32
 
@@ -151,10 +151,8 @@ class TrainDataset(torch.utils.data.Dataset):
         return sizes.most_common(1)[0][0]
 
 
-def make_loader(
-    dataset: TrainDataset, first_step: int, num_workers: int, pin_memory: bool
-) -> torch.utils.data.DataLoader:
-    """A DataLoader over the batches from a step to the run's end.
+def make_loader(dataset: TrainDataset, first_step: int, num_workers: int, pin_memory: bool) -> Loader:
+    """A Loader of the batches from a step to the run's end; to be closed.
 
     There is one for the whole run, so that no epoch starts with a wait.
 
@@ -163,15 +161,5 @@ def make_loader(
     num_workers: processes that read images; 0 reads in this one
     pin_memory: whether batches lie in page-locked memory, for CUDA
     """
-    return make_workers_loader(
-        dataset,
-        num_workers,
-        batch_size=None,
-        sampler=range(first_step, len(dataset)),
-        collate_fn=_unchanged,
-        pin_memory=pin_memory,
-    )
-
-
-def _unchanged(batch: Batch):
-    return batch
+    steps = range(first_step, len(dataset))
+    return Loader(dataset, num_workers, sampler=steps, pin_memory=pin_memory)

@@ -11,6 +11,7 @@ from datasets import image_names
 from datasets.image_names import ImageNames, offset_dtype
 from support import array_cache
 from support.errors import UserError
+from support.verified import settled
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _VERSION = 1  # of the cache's layout
@@ -75,7 +76,7 @@ def _walk(folder: str) -> dict[str, np.ndarray]:
         except OSError as error:
             raise UserError(f"folder {path} cannot be read: {error.strerror}") from error
         directories.append(relative)
-        mtimes.append(mtime if array_cache.settled(mtime, now) else _UNSETTLED)
+        mtimes.append(mtime if settled(mtime, now) else _UNSETTLED)
         stack.append((f"{relative}/" if relative else "", iter(entries)))
 
     enter("")

@@ -16,6 +16,7 @@ from demo_city.scene import Pictures, Scene
 from demo_city.seeds import random_for
 from demo_city.years import Capture
 from support.errors import UserError
+from support.regular_files import open_regular
 from support.workers import end_with_parent
 
 SETTINGS_FILE = "demo_city.json"
@@ -109,7 +110,7 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
                 json.dump(stored, file, indent=2)
             os.replace(path + ".tmp", path)
             return
-        with open(path, encoding="utf-8") as file:
+        with open_regular(path, "r", encoding="utf-8") as file:
             found = json.load(file)
     except OSError as error:
         raise UserError(f"folder {folder} cannot be used: {error.strerror}; choose another with --folder") from error

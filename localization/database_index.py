@@ -18,7 +18,8 @@ from datasets.image_names import ImageNames
 from datasets.names import positions
 from datasets.test_dataset import ImageFolder
 from retrieval.identity import images_digest
-from retrieval.store import DescriptorStore, FolderStore, header_path, read_header
+from retrieval.store import DescriptorStore, FolderStore
+from retrieval.store_header import header_path, read_header
 from support.errors import UserError
 from support.locks import FileLock
 

@@ -6,7 +6,7 @@ import io
 import json
 
 from localization.answers import Localization
-from support.escaping import printable
+from support.escaping import csv_path, csv_text, printable
 
 _DECIMALS = {
     "latitude": 7,
@@ -63,7 +63,10 @@ def to_jsonl(results: list[Localization]) -> str:
 
 
 def to_csv(results: list[Localization]) -> str:
-    """A row for each photo, with three columns for each neighbour. Empty: not known. Unprintable text is escaped."""
+    """A row for each photo, with three columns for each neighbour. Empty: not known.
+
+    Unprintable text is escaped, and what a spreadsheet would take for a formula is not left as one (support.escaping).
+    """
     shown = max((len(result.neighbours) for result in results), default=0)
     columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
     file = io.StringIO()
@@ -73,8 +76,14 @@ def to_csv(results: list[Localization]) -> str:
         values = _values(result)
         for rank, near in enumerate(values.pop("neighbours"), 1):
             values |= {f"neighbour{rank}_{name}": near[name] for name in _IN_CSV}
-        writer.writerow({name: printable(value) if isinstance(value, str) else value for name, value in values.items()})
+        writer.writerow({name: _csv_cell(name, value) for name, value in values.items()})
     return file.getvalue()
+
+
+def _csv_cell(column: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return (csv_path if column == "photo" or column.endswith("_name") else csv_text)(printable(value))
 
 
 def to_geojson(results: list[Localization]) -> str:

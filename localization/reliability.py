@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localization.calibration import LEVELS, WINDOWS, Checked
+from retrieval.recalls import wilson_intervals
 from support.errors import UserError
 from support.files import replacing
 
@@ -42,8 +43,12 @@ def _draw_confidence(axes: "Axes", checked: Checked, threshold: float) -> None:
     right = checked.errors <= threshold
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfect")
     for rows in np.array_split(np.argsort(checked.confidence, kind="stable"), min(_BINS, len(right))):
-        low, high = _interval(right[rows])
-        axes.plot([checked.confidence[rows].mean()] * 2, [low, high], color="tab:blue", linewidth=1.2)
+        axes.plot(
+            [checked.confidence[rows].mean()] * 2,
+            wilson_intervals(right[rows].mean(), len(rows)),
+            color="tab:blue",
+            linewidth=1.2,
+        )
         axes.plot(checked.confidence[rows].mean(), right[rows].mean(), "o", color="tab:blue")
     axes.plot([], [], "o-", color="tab:blue", label=f"{_BINS} bins of as many queries, 95% interval")
     axes.hist(
@@ -74,7 +79,7 @@ def _draw_radii(axes: "Axes", checked: Checked) -> None:
     )
     for level, window, radii in zip(LEVELS, WINDOWS, checked.radii.T, strict=True):
         inside = checked.errors <= radii
-        axes.plot([level] * 2, _interval(inside), color="tab:green", linewidth=1.2)
+        axes.plot([level] * 2, wilson_intervals(inside.mean(), len(inside)), color="tab:green", linewidth=1.2)
         axes.plot(level, inside.mean(), "s", color="tab:green")
         axes.hlines(window, level - 0.02, level + 0.02, color="tab:red", linewidth=1)
         axes.annotate(
@@ -95,10 +100,3 @@ def _draw_radii(axes: "Axes", checked: Checked) -> None:
         title="Radii",
     )
     axes.legend(loc="lower right", fontsize=9)
-
-
-def _interval(successes: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927)."""
-    n, share, z = len(successes), np.mean(successes), 1.96
-    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)

@@ -3,6 +3,7 @@
 import math
 
 from datasets.names import EAST, FIELDS, NORTH, utm_to_latlon
+from support.decimals import parse_decimal
 from support.errors import UserError
 
 _ZONE_NUMBER, _ZONE_LETTER, _LATITUDE, _LONGITUDE = map(
@@ -20,10 +21,11 @@ def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float
     east, north: metres; name: the `@` name of an image within some hundred metres of the point.
     """
     fields = name.split("@") + [""] * len(FIELDS)
-    if fields[_ZONE_NUMBER].isdecimal() and fields[_ZONE_LETTER]:
+    number = fields[_ZONE_NUMBER]
+    if number.isascii() and number.isdecimal() and fields[_ZONE_LETTER]:
         try:
-            position = utm_to_latlon(east, north, int(fields[_ZONE_NUMBER]), fields[_ZONE_LETTER])
-            return *position, f"{int(fields[_ZONE_NUMBER])}{fields[_ZONE_LETTER].upper()}"
+            position = utm_to_latlon(east, north, int(number), fields[_ZONE_LETTER])
+            return *position, f"{int(number)}{fields[_ZONE_LETTER].upper()}"
         except UserError:  # the letter is no zone's, or the database is too far from the zone of its first photo
             pass
     latitude, longitude, own_east, own_north = (
@@ -37,7 +39,6 @@ def to_latlon(east: float, north: float, name: str) -> tuple[float | None, float
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        return parse_decimal(text.strip(" "))
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

@@ -13,7 +13,7 @@ import torch
 
 from model.checkpoints import load_network
 from support.errors import UserError
-from support.files import replacing, write_tensors
+from support.files import replacing
 
 
 def pack(source: str, path: str) -> None:
@@ -25,16 +25,15 @@ def pack(source: str, path: str) -> None:
         name: value.to(torch.bfloat16) if value.is_floating_point() else value
         for name, value in load_network(source).state_dict().items()
     }
-    with replacing(path) as temporary:
-        write_tensors(state_dict, temporary)
-        with open(temporary, "rb") as file:
-            plain_bytes = io.BytesIO(file.read())
-        with (
-            zipfile.ZipFile(plain_bytes) as plain,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,
-        ):
-            for entry in plain.infolist():
-                packed.writestr(entry.filename, plain.read(entry))
+    plain_bytes = io.BytesIO()
+    torch.save(state_dict, plain_bytes)
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(plain_bytes) as plain,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from model.state_dicts import describe_differences, plain_names
 from support import downloads
 from support.errors import UserError
-from support.files import read_tensors
+from support.files import LARGEST_WEIGHTS, read_tensors
 
 TORCHVISION_WEIGHTS = ("IMAGENET1K_V1", "IMAGENET1K_V2")
 # beginnings of the classifier's entries, in torchvision and timm: they are dropped
@@ -54,7 +54,7 @@ def load_initial_weights(network: nn.Module, name: str, weights: str) -> None:
 
 def _read_file(path: str, name: str) -> dict[str, torch.Tensor]:
     """The entries of a file of weights, without wrappers; logs what the file was."""
-    content = read_tensors(path)
+    content = read_tensors(path, LARGEST_WEIGHTS)
     wrapped = next((key for key in _KEYS if isinstance(content, dict) and isinstance(content.get(key), dict)), None)
     entries = content[wrapped] if wrapped else content
     if (
@@ -88,7 +88,8 @@ def _fetch_torchvision(name: str, weights: str) -> dict[str, torch.Tensor]:
         address,
         path,
         f"{weights} of {name}",
-        check=read_tensors,
+        check=lambda path: read_tensors(path, LARGEST_WEIGHTS),
         hash_prefix=address.rsplit("-", 1)[1].removesuffix(".pth"),
+        largest=int(1.25 * 2**20 * available[weights].meta["_file_size"]),  # torchvision says MiB
     )
-    return read_tensors(path)
+    return read_tensors(path, LARGEST_WEIGHTS)

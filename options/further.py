@@ -21,14 +21,16 @@ class ReportOptions:
             "localize": "write an HTML page too: each photo beside its neighbours, with a map (needs "
             "requirements-report.txt)"
         },
+        ranks="given",
     )
     compare: str | None = option(
         None,
         str,
         "test this network too, named as for --resume_model, and compare the two on the same queries by paired "
-        "bootstrap",
+        "bootstrap and McNemar's test",
         "eval",
         metavar="FILE",
+        ranks="given",
     )
     further_queries: tuple[str, ...] = option(
         (),
@@ -38,6 +40,7 @@ class ReportOptions:
         "eval",
         nargs="+",
         metavar="FOLDER",
+        ranks="given",
     )
 
 

@@ -32,9 +32,16 @@ class PathsOptions:
         "train eval localize soup",
         published=True,
         default_text=f"the environment variable {DATASET_VARIABLE}",
+        ranks="own",
     )
     train_set_folder: str | None = option(
-        None, str, "folder of training images", "train soup", published=True, default_text="<dataset_folder>/train"
+        None,
+        str,
+        "folder of training images",
+        "train soup",
+        published=True,
+        default_text="<dataset_folder>/train",
+        ranks="own",
     )
     val_set_folder: str | None = option(
         None,
@@ -43,6 +50,7 @@ class PathsOptions:
         "train localize soup",
         published=True,
         default_text="<dataset_folder>/val",
+        ranks="own",
     )
     test_set_folder: str | None = option(
         None,
@@ -51,6 +59,7 @@ class PathsOptions:
         "train eval soup",
         published=True,
         default_text="<dataset_folder>/test",
+        ranks="own",
     )
     test_set_folders: list[str] | None = option(
         None,
@@ -62,6 +71,7 @@ class PathsOptions:
         "eval",
         nargs="+",
         metavar="FOLDER",
+        ranks="given",
     )
     queries_folder: str | None = option(
         None,
@@ -69,6 +79,7 @@ class PathsOptions:
         "folder of the test's queries, below the test set folder or a path",
         "train eval localize",
         default_text="queries_v1 if it is there, else queries",
+        ranks="own",
     )
     database_folder: str | None = option(
         None,
@@ -76,6 +87,7 @@ class PathsOptions:
         "folder of the test's database, below the test set folder or a path",
         "train eval localize",
         default_text="database",
+        ranks="own",
     )
     save_dir: str | None = option(
         None,
@@ -85,6 +97,7 @@ class PathsOptions:
         published=True,
         default_text="default",
         help_in={"train": "outputs go to logs/<save_dir>/<time>, and those of a resumed run to its own folder"},
+        ranks="own",
     )
 
 
@@ -126,6 +139,7 @@ class ModelOptions:
         "Landmarks v2; its classifier is dropped",
         "train eval",
         metavar="W",
+        ranks="own",
     )
     resume_model: str | None = option(
         None,
@@ -135,6 +149,7 @@ class ModelOptions:
         "train eval localize",
         published=True,
         metavar="FILE",
+        ranks="given",
     )
     zoo: str | None = option(
         None,
@@ -143,6 +158,7 @@ class ModelOptions:
         "train eval localize soup",
         metavar="FOLDER_OR_URL",
         default_text=f"the environment variable {ZOO_VARIABLE}; else none",
+        ranks="own",
     )
     resume_train: str | None = option(
         None,
@@ -152,6 +168,7 @@ class ModelOptions:
         "train",
         published=True,
         metavar="FILE",
+        ranks="given",
     )
     accept_changes: bool = option(
         False, SWITCH, "resume with other arguments, though the results will be neither run's", "train"
@@ -270,6 +287,7 @@ class RunningOptions:
         "where to compute; auto: CUDA, else MPS, else the CPU",
         "train eval localize soup",
         published=True,
+        ranks="own",
     )
     seed: int = option(
         0,
@@ -285,6 +303,7 @@ class RunningOptions:
         "processes that decode images; results do not depend on it",
         "train eval localize soup check",
         published=True,
+        ranks="own",
     )
     max_bad_images: int | None = option(
         None,

@@ -206,6 +206,7 @@ class AugmentationOptions:
         "train",
         published=True,
         default_text="the training device",
+        ranks="own",
     )
     image_size: int = option(
         512,
@@ -260,6 +261,7 @@ class DomainOptions:
         "folder of unlabelled images of the target domain (night); names need no @ fields",
         "train",
         results=True,
+        ranks="given",
     )
     domain_adaptation: str | None = option(
         None,
@@ -328,6 +330,7 @@ class NightOptions:
         "smaller half, if it is odd) give an image of it",
         "train",
         results=True,
+        ranks="given",
     )
     night_augmentation: str | None = option(
         None,

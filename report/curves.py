@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets.test_dataset import TestDataset
-from retrieval.recalls import bootstrap_intervals, found_at
+from retrieval.recalls import found_at, percent, recall_intervals
 from test import TestResult
 
 MAX_N = 100
@@ -15,16 +15,13 @@ _MAX_POINTS = 400  # of a precision-recall curve
 
 
 def recall_at_n(dataset: TestDataset, result: TestResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recall@n in percent for every n up to MAX_N, with 95% intervals; the result's own intervals where it has them.
+    """Recall@n in percent for every n up to MAX_N, with 95% intervals.
 
     Returns (n int (k,), recalls (k,), intervals (k, 2)).
     """
     values = np.arange(1, min(MAX_N, result.predictions.shape[1]) + 1)
     found = found_at(result.predictions, dataset.positives_per_query, values)
-    intervals = bootstrap_intervals(found)
-    for n, interval in zip(result.recall_values, result.intervals, strict=True):
-        intervals[values == n] = interval
-    return values, 100 * found.mean(axis=0), intervals
+    return values, percent(found), recall_intervals(found)
 
 
 def first_right(dataset: TestDataset, result: TestResult) -> np.ndarray:

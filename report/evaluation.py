@@ -127,6 +127,7 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
         "data": data,
         "rows": _recall_rows(result),
         "queries": len(result.found),
+        "few": result.few,
         "database": result.num_database,
         "without": result.num_without_positives,
         "confident": confident,
@@ -219,6 +220,7 @@ def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: i
                 "high": float(difference.intervals[row, 1]),
                 "won": int(difference.won[row]),
                 "lost": int(difference.lost[row]),
+                "p": float(difference.p[row]),
             }
             for row, n in enumerate(one.recall_values)
         ]
@@ -226,6 +228,7 @@ def _comparisons(evaluations: list[Evaluation], letters: dict[str, str], seed: i
             "name": other.name,
             "model": letters[reference],
             "other": letters[other.model],
+            "few": one.few,
             "rows": rows,
             "parts": [first[other.name], index],
         }

@@ -1,14 +1,17 @@
 """Writes HTML files that hold all they need: style, scripts, data, thumbnails. Equal input gives equal bytes."""
 
 import base64
+import json
 import os
 import string
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from support.errors import UserError
+from support.escaping import printable
 from support.files import replacing
 
 _HERE = os.path.dirname(__file__)
@@ -29,21 +32,39 @@ def check_report(path: str, flag: str = "--report") -> None:
 def write_page(path: str, template: str, **values) -> None:
     """Renders a template of templates/ to a file.
 
-    Jinja2 escapes the values in HTML and in JSON, so they appear as text. Raises UserError if Jinja2 is missing or the
-    disk refuses.
+    Jinja2 escapes the values in HTML and in JSON, so they appear as text. Unprintable characters are escaped as in
+    logs, so no name turns the text around or hides in it. Raises UserError if Jinja2 is missing or the disk refuses.
     """
     jinja2 = _jinja2("the page")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.join(_HERE, "templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.policies["json.dumps_function"] = _dump
     text = environment.get_template(template).render(values, static=_static)
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)  # names that are not UTF-8 are shown with \udcXX
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _shown(value: Any) -> Any:
+    """A value as the page shows it; what is HTML already is left."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _dump(value: Any, **settings: Any) -> str:
+    """JSON whose texts are as the page shows them."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {shown(key): shown(item) for key, item in value.items()}
+        return [shown(item) for item in value] if isinstance(value, list | tuple) else _shown(value)
+
+    return json.dumps(shown(value), **settings)
 
 
 def packed(values: np.ndarray | list, dtype: str) -> str:

@@ -6,6 +6,7 @@ import logging
 from datasets import protocols
 from datasets.test_dataset import TestDataset
 from datasets.test_sets import TestSet
+from support.escaping import csv_path, csv_text
 from support.files import replacing
 from test import TestResult
 
@@ -28,25 +29,20 @@ class RecallTable:
         Warns if the test is not the published one; then the row has no published figure.
         """
         published = self._published(test_set, dataset)
-        cells = [
-            f"{result.recall(n):.1f} ({low:.1f} to {high:.1f})"
-            for n, (low, high) in zip(result.recall_values, result.intervals, strict=True)
-            if n in _SHOWN
-        ]
         self._rows.append(
             [
                 test_set.name,
                 str(len(dataset.queries)),
                 str(len(dataset.database)),
                 str(result.num_without_positives),
-                *cells,
+                *(result.cell(n) for n in _SHOWN),
                 *(["" if published is None else f"{published:.1f}"] if self.model else []),
             ]
         )
         record = {
-            "test_set": test_set.name,
-            "database_folder": test_set.database_folder,
-            "queries_folder": test_set.queries_folder,
+            "test_set": csv_text(test_set.name),
+            "database_folder": csv_path(test_set.database_folder),
+            "queries_folder": csv_path(test_set.queries_folder),
             "queries": len(dataset.queries),
             "database": len(dataset.database),
             "without_positives": result.num_without_positives,

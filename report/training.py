@@ -6,6 +6,7 @@ import os
 
 from report.page import lettered, write_page
 from support.errors import UserError
+from support.regular_files import open_regular
 
 METRICS = "metrics.csv"
 
@@ -13,7 +14,7 @@ METRICS = "metrics.csv"
 def read_metrics(path: str) -> dict[str, list]:
     """Reads a metrics.csv: {column: [numbers]}; None: no number. `epoch` counts from 1. Raises UserError."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open_regular(path, "r", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if not rows or "epoch" not in rows[0]:
             raise ValueError("it has no rows with an epoch")

@@ -16,7 +16,8 @@ from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions
 from retrieval.identity import identify, identity_key
 from retrieval.sharded import shared_store
-from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, header_path, temporary_store
+from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, temporary_store
+from retrieval.store_header import header_path
 from support.errors import UserError
 from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
@@ -75,7 +76,8 @@ class DescriptorCache:
                     yield store
                 finally:
                     if store.folder and not store.complete and not store.done:
-                        _remove(store.folder)  # nothing to go on with
+                        with contextlib.suppress(UserError):  # an empty store too many does no harm
+                            _remove(store.folder)  # nothing to go on with
                     self._make_room(0)  # an index may have come beside it
         finally:
             lock.release(remove=not os.path.isdir(os.path.join(self.folder, name)))
@@ -127,10 +129,16 @@ class DescriptorCache:
         return _opened(store, images)
 
     def _make_room(self, needed: int) -> None:
-        """Removes the least recently used stores until `needed` more bytes fit. Stores in use stay."""
+        """Removes the least recently used stores until `needed` more bytes fit. Stores in use stay. It never raises."""
         if self.limit is None:
             return
-        stores = sorted(self._kept())
+        try:
+            stores = sorted(self._kept())
+        except FileNotFoundError:  # nothing is kept
+            return
+        except OSError as error:
+            logging.warning(f"No descriptors are removed from {self.folder}, which cannot be read: {error.strerror}")
+            return
         total = sum(size for _, size, _ in stores)
         for _, size, name in stores:
             if total + needed <= self.limit:
@@ -153,7 +161,7 @@ class DescriptorCache:
         for entry in list(os.scandir(self.folder)):
             if not entry.is_dir(follow_symlinks=False) or _name_of_leftover(entry.name):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # another process is removing it
+            with contextlib.suppress(OSError):  # another process is removing it, or another user's
                 yield _last_used(entry.path), sum(file.stat().st_size for file in os.scandir(entry.path)), entry.name
 
     def _remove_unused(self, name: str) -> bool:

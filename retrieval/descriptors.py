@@ -15,7 +15,8 @@ from model.inference import Describer
 from model.network import GeoLocalizationNet
 from retrieval.store import DescriptorStore, block_size, temporary_store
 from support.errors import UserError
-from support.workers import explaining_lost_workers, make_workers_loader
+from support.memory import is_out_of_memory
+from support.workers import Loader
 
 _WAITING = 4  # batches of images that may wait for others of their size
 
@@ -57,17 +58,11 @@ def extract_descriptors(
             return extract_descriptors(network, images, options, store, description)
     pending = store.pending()
     if pending:
-        loader = make_workers_loader(
-            images,
-            options.num_workers,
-            batch_size=options.batch_size,
-            collate_fn=list,
-            sampler=itertools.chain.from_iterable(map(store.rows, pending)),
-        )
         describe = Describer(network, torch.device(options.device), options.dtype)
+        order = itertools.chain.from_iterable(map(store.rows, pending))
         total = sum(len(store.rows(block)) for block in pending)
         with (
-            explaining_lost_workers(),
+            Loader(images, options.num_workers, options.batch_size, list, sampler=order) as loader,
             tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as progress,
         ):
             items = itertools.chain.from_iterable(loader)
@@ -89,7 +84,16 @@ def _extract_block(
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
     for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable, progress):
-        computed = describe(batch).numpy()
+        try:
+            computed = describe(batch).numpy()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"there is not enough memory for the descriptors of {len(batch)} images of {batch.shape[3]} x "
+                f"{batch.shape[2]} pixels, as {images.path(indices[0])!r}: lower --infer_batch_size, or make test "
+                "images smaller with --resize_test_imgs"
+            ) from error
         if not np.isfinite(computed).all():
             raise UserError(
                 f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "

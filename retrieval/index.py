@@ -83,6 +83,11 @@ def search_index(
     with _refusing(factory):
         distances, positions = index.search(queries, k)
     rows = np.append(np.flatnonzero(usable), -1)  # the index counts usable images only; -1 stays -1
+    if positions.min(initial=-1) < -1 or positions.max(initial=-1) >= len(rows) - 1:
+        raise UserError(
+            f"the faiss index in {store.folder} names descriptors that are not there: another program wrote it; remove "
+            "its index_* files"
+        )
     distances, neighbours = knn.exclude(distances, rows[positions], exclude_queries)
     _log_recall(
         store,

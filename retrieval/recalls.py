@@ -1,5 +1,6 @@
 """Recalls of a search, how certain they are, and how those of two networks differ."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,9 @@ import numpy as np
 from datasets.test_dataset import TestDataset
 
 RECALL_VALUES = (1, 5, 10, 20, 100)
+FEW = 30  # queries: from fewer, a recall says little
 _BOOTSTRAP_RESAMPLES = 10_000
+_Z = 1.959963984540054  # the normal distribution holds 95% within so many standard deviations
 
 
 def compute_recalls(
@@ -57,14 +60,23 @@ def found_at(
     return found
 
 
-def bootstrap_intervals(found: np.ndarray, seed: int = 0) -> np.ndarray:
-    """95% percentile intervals of recalls, in percent, by resampling queries: float64 (n, 2).
+def wilson_intervals(shares: np.ndarray | float, count: int) -> np.ndarray:
+    """95% intervals of shares of a count, Wilson's (1927): float64 (n, 2), from 0 to 1; (2,) of one share.
 
-    found: bool (q, n). The number of found queries in a resample is binomial, so it is drawn directly.
+    They hold at the extremes and for small counts, where the bootstrap and the usual p +- z s do not (Brown, Cai and
+    DasGupta, Interval Estimation for a Binomial Proportion, 2001).
+
+    shares: float (n,), or one; count: the number that they are shares of, at least 1
     """
-    rng = np.random.default_rng(seed)
-    resamples = rng.binomial(len(found), found.mean(axis=0), size=(_BOOTSTRAP_RESAMPLES, found.shape[1])) / len(found)
-    return 100 * np.percentile(resamples, [2.5, 97.5], axis=0).T
+    shares = np.asarray(shares, np.float64)
+    middle = shares + _Z**2 / (2 * count)
+    half = _Z * np.sqrt(shares * (1 - shares) / count + _Z**2 / (4 * count**2))
+    return np.clip(np.stack([middle - half, middle + half], axis=-1) / (1 + _Z**2 / count), 0, 1)
+
+
+def recall_intervals(found: np.ndarray) -> np.ndarray:
+    """95% intervals of the recalls of bool (q, n), in percent: float64 (n, 2)."""
+    return 100 * wilson_intervals(found.mean(axis=0), len(found))
 
 
 @dataclass
@@ -75,10 +87,13 @@ class Difference:
     intervals: np.ndarray  # (n, 2) 95%
     won: np.ndarray  # (n,) queries that the first alone finds
     lost: np.ndarray  # (n,) queries that the other alone finds
+    p: np.ndarray  # (n,) two-sided, of McNemar's exact test: how likely so uneven a split is between equal networks
 
 
 def paired_difference(found: np.ndarray, other_found: np.ndarray, seed: int = 0) -> Difference:
-    """Compares two networks by paired bootstrap: a resample draws queries, and takes both networks' results on them.
+    """Compares two networks by paired bootstrap, and by McNemar's test.
+
+    A resample draws queries, and takes both networks' results on them.
 
     found, other_found: bool (q, n), of the same queries. The numbers of queries won, lost and equal in a resample are
     multinomial, so they are drawn directly. Raises ValueError if the shapes differ.
@@ -91,4 +106,21 @@ def paired_difference(found: np.ndarray, other_found: np.ndarray, seed: int = 0)
     shares = np.stack([won, lost, queries - won - lost], axis=1) / queries  # (n, 3)
     resamples = rng.multinomial(queries, shares, size=(_BOOTSTRAP_RESAMPLES, len(shares)))  # (resamples, n, 3)
     differences = 100 * (resamples[..., 0] - resamples[..., 1]) / queries
-    return Difference(100 * (won - lost) / queries, np.percentile(differences, [2.5, 97.5], axis=0).T, won, lost)
+    return Difference(
+        values=100 * (won - lost) / queries,
+        intervals=np.percentile(differences, [2.5, 97.5], axis=0).T,
+        won=won,
+        lost=lost,
+        p=np.array([mcnemar(*counts) for counts in zip(won.tolist(), lost.tolist(), strict=True)]),
+    )
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """The two-sided p of McNemar's test (1947), exact: each query that one network alone finds is a fair coin's throw.
+
+    won, lost: queries that the first alone finds, and the other alone
+    """
+    throws = won + lost
+    whole = math.lgamma(throws + 1) - throws * math.log(2)  # logarithms: the numbers of ways do not fit a float
+    tail = (math.exp(whole - math.lgamma(k + 1) - math.lgamma(throws - k + 1)) for k in range(min(won, lost) + 1))
+    return min(1.0, 2 * math.fsum(tail))

@@ -5,7 +5,8 @@ A store is a folder with
   zero;
 - names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
 - header.json: version, type and sizes, what the descriptors depend on (identity), unreadable images with reasons,
-  whether the store is complete, and a digest of all that;
+  whether the store is complete, then also the CRC-32 of each block of rows, and a digest of all that;
+- verified.json: that the rows of a complete store had these checksums (support.verified);
 - blocks_<rank>.jsonl, until the store is complete: a line for each block of rows that the rank wrote, with checksums of
   the line and of the rows;
 - rank0_<32 hexadecimal digits>, empty, while several ranks open the store: see retrieval.sharded.
@@ -16,6 +17,7 @@ import errno
 import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -24,20 +26,21 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 import distributed
 from datasets.image_names import ImageNames
+from retrieval.store_header import VERSION, read_header, read_unreadable, write_header
 from support.array_cache import npy_header
 from support.errors import UserError
-from support.files import parse_object, read_object, replacing
+from support.files import parse_object
+from support.verified import verify_once
 
-VERSION = 1
-DTYPES = ("float32", "float16")
 _DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
 _MAX_BLOCK = 1024  # images
 _MIN_BLOCKS = 64  # of a store, so that ranks have about equal shares
 _MIN_BATCHES = 4  # of a block, so that batches are full where images have several sizes
-_LARGEST_HEADER = 1 << 27  # bytes: a million unreadable images with reasons
+_SUMS = "crc32"  # key of a complete store's header: a list, by blocks
 
 
 def block_size(batch_size: int, num_images: int) -> int:
@@ -147,8 +150,8 @@ def temporary_store(
 class FolderStore(DescriptorStore):
     """A store that is kept in a folder, complete or not.
 
-    Opening it raises ValueError if it is damaged or of another version, and FileNotFoundError if it is missing: before
-    anything is mapped.
+    Opening it raises ValueError if it is damaged or of another version, and FileNotFoundError if it is missing. The
+    rows of a complete store are read and compared with their checksums, unless that was done since they changed.
 
     header: the content of header.json
     when_complete: called once the store is complete
@@ -174,9 +177,13 @@ class FolderStore(DescriptorStore):
                 file, path, header["num_images"], header["dim"], header["dtype"], header["block_size"], len(beginning)
             )
             self.complete = header["complete"]
-            self.unreadable = _unreadable(header, range(self.num_images))
-            for record in () if self.complete else self._records():
-                self._read_blocks(record)
+            self.unreadable = read_unreadable(header, range(self.num_images))
+            self._sums = {}  # {block: CRC-32 of its rows}, of an incomplete store
+            if self.complete:
+                self._verify()
+            else:
+                for record in self._records():
+                    self._read_blocks(record)
         except BaseException:
             file.close()
             raise
@@ -194,23 +201,73 @@ class FolderStore(DescriptorStore):
         return names
 
     def finish(self) -> None:
-        """Marks the store as complete, once it is on the disk. Raises UserError if the disk refuses."""
+        """Marks the store as complete, once it is on the disk. Raises UserError if the disk refuses.
+
+        A header that cannot be written is warned of: the next run writes it.
+        """
         with _refusing(self._path):
             os.fsync(self._file.fileno())
         super().finish()
+        sums = distributed.gather(list(self._sums.items())) if self.sharded else [self._sums.items()]
         if not self.sharded or distributed.is_main():
             unreadable = {str(index): self.unreadable[index] for index in sorted(self.unreadable)}
-            self.header = {**self.header, "complete": True, "unreadable": unreadable}
-            _write_header(self.folder, self.header)
+            self._sums = {block: value for part in sums for block, value in part}
+            sums = [self._sums[block] for block in range(self.num_blocks)]
+            self.header = {**self.header, "complete": True, "unreadable": unreadable, _SUMS: sums}
+            try:
+                write_header(self.folder, self.header)
+            except UserError as error:
+                logging.warning(
+                    f"The descriptors in {self.folder} serve this run, and are not marked as whole: {error}"
+                )
+                return
             for path in self._records():
-                os.unlink(path)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             self.when_complete()
 
+    def _verify(self) -> None:
+        """Raises ValueError unless the rows have their checksums. A store of an earlier version gets them now."""
+        sums = self.header.get(_SUMS)
+        if sums is None:
+            logging.info(
+                f"The descriptors in {self.folder} have no checksums, as an earlier version wrote them: they are taken "
+                "as they are, and get some"
+            )
+            self.header[_SUMS] = self._checksums()
+            try:
+                write_header(self.folder, self.header)
+            except UserError as error:
+                logging.debug(f"They are not kept: {error}")
+            return
+
+        def compare(_: str) -> None:
+            if self._checksums() != sums:
+                raise ValueError(f"rows of {_DATA} have another checksum")
+
+        verify_once(self.folder, {_DATA: hashlib.sha256(json.dumps(sums).encode()).hexdigest()}, compare)
+
+    def _checksums(self) -> list[int]:
+        """The CRC-32 of each block. Raises ValueError for a number that is not finite."""
+        sums = []
+        with tqdm(
+            total=self.num_images, desc=f"Checking {self.folder}", unit="img", leave=False, delay=2, disable=None
+        ) as progress:
+            for block in range(self.num_blocks):
+                rows = self.rows(block)
+                values = self.descriptors[rows.start : rows.stop]
+                if not np.isfinite(values).all():
+                    raise ValueError(f"rows {rows.start} to {rows.stop - 1} of {_DATA} hold NaN or infinity")
+                sums.append(zlib.crc32(values))
+                progress.update(len(rows))
+        return sums
+
     def _record(self, block: int, data: np.ndarray, unreadable: dict[int, str]) -> None:
+        self._sums[block] = zlib.crc32(data)
         line = json.dumps(
             {
                 "block": block,
-                "crc32": zlib.crc32(data),
+                "crc32": self._sums[block],
                 "unreadable": {str(i): reason for i, reason in unreadable.items()},
             }
         )
@@ -236,8 +293,9 @@ class FolderStore(DescriptorStore):
                 whole += len(line)
                 rows = self.rows(entry["block"])
                 if zlib.crc32(self.descriptors[rows.start : rows.stop]) == entry["crc32"]:
-                    self.unreadable.update(_unreadable(entry, rows))
+                    self.unreadable.update(read_unreadable(entry, rows))
                     self.done.add(entry["block"])
+                    self._sums[entry["block"]] = entry["crc32"]
 
 
 def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore:
@@ -261,7 +319,7 @@ def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore
                     line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
                     file.write(line)
                     digest.update(line)
-        _write_header(
+        write_header(
             building, {"version": VERSION, **header, "names": digest.hexdigest(), "complete": False, "unreadable": {}}
         )
         with _refusing(folder):
@@ -271,39 +329,8 @@ def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore
     return FolderStore(folder)
 
 
-def header_path(folder: str) -> str:
-    """The header.json of a store."""
-    return os.path.join(folder, "header.json")
-
-
 def _data_size(header: dict, beginning: bytes) -> int:
     return len(beginning) + header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize
-
-
-def read_header(folder: str) -> dict:
-    """Reads the header.json of a store. Raises OSError if it is missing, ValueError if it is damaged."""
-    header = read_object(header_path(folder), _LARGEST_HEADER)
-    if header.get("version") != VERSION:
-        raise ValueError(f"its version is {str(header.get('version'))[:20]}, not {VERSION}")
-    if header.pop("digest", None) != _digest(header):
-        raise ValueError("header.json is damaged")
-    # the digest is right: these are wrong only if another program wrote the header
-    if header.get("dtype") not in DTYPES or not all(
-        type(header.get(key)) is int and header[key] > 0 for key in ("num_images", "dim", "block_size")
-    ):
-        raise ValueError("header.json has impossible sizes")
-    if not isinstance(header.get("complete"), bool) or not isinstance(header.get("names"), str):
-        raise ValueError("header.json is damaged")
-    return header
-
-
-def _write_header(folder: str, header: dict) -> None:
-    with replacing(header_path(folder)) as temporary, open(temporary, "w") as file:
-        json.dump({**header, "digest": _digest(header)}, file, indent=1)
-
-
-def _digest(header: dict) -> str:
-    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
 def _parse_line(line: bytes) -> dict | None:
@@ -318,17 +345,6 @@ def _parse_line(line: bytes) -> dict | None:
     if not all(isinstance(entry.get(key), int) for key in ("block", "crc32")):
         raise ValueError(f"{_BLOCKS} is damaged")
     return entry
-
-
-def _unreadable(entry: dict, rows: range) -> dict[int, str]:
-    """{index: reason} of a header or a line. Raises ValueError if an index is not among the rows."""
-    try:
-        unreadable = {int(index): reason for index, reason in entry["unreadable"].items()}
-    except (KeyError, AttributeError) as error:
-        raise ValueError("its unreadable images are damaged") from error
-    if not all(index in rows and isinstance(reason, str) for index, reason in unreadable.items()):
-        raise ValueError("its unreadable images are none of its images")
-    return unreadable
 
 
 def _unescape(name: str) -> str:

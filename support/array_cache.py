@@ -2,6 +2,8 @@
 of their pages.
 
 A cache is written beside its place and renamed there, so that nobody sees a part of one. Reading one cannot run code.
+The header has the SHA-256 of each array and of itself. Arrays are compared with them after every change of their files
+(support.verified).
 """
 
 import contextlib
@@ -14,7 +16,6 @@ import math
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,13 +24,15 @@ import numpy as np
 from support.errors import UserError
 from support.files import current_umask, read_object, replacing
 from support.locks import LOCK, held_if_possible, remove_leftovers
+from support.verified import verify_once
 
 _HEADER = "header.json"
+_SUMS, _SEAL = "sha256", "header_sha256"  # keys of a header: {name of an array: its digest}, and the digest of the rest
+_NPY = ".npy"
 _BUILDING, _OLD = ".building_", ".old"
 _RANDOM = 9  # characters that mkdtemp, and a _ before them, put after a name
 _PREFIX = 10  # bytes of a .npy file: magic, version, length of the header's rest
 _BLOCK = 1 << 24  # bytes hashed at a time
-_MTIME_STEP = 2_000_000_000  # ns: the coarsest step of modification times on any file system (FAT)
 
 
 def cache_path(cache_folder: str, folder: str, identity: Any) -> str:
@@ -75,7 +78,8 @@ def _name_of_leftover(entry: str) -> str:
 def save(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
     """Writes a cache of a header (plain values) and arrays by name; readers see the old one, none, or the new one.
 
-    If another process saves at the same time, one of the two caches stays. Raises UserError when it cannot be written.
+    The header gets the checksums of the arrays, unless it has them. If another process saves at the same time, one of
+    the two caches stays. Raises UserError when it cannot be written.
     """
     parent = os.path.dirname(path) or "."
     temporary = None
@@ -83,9 +87,8 @@ def save(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
         os.makedirs(parent, exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=f"{_BUILDING}{os.path.basename(path)}_", dir=parent)
         for name, array in arrays.items():
-            np.save(os.path.join(temporary, name + ".npy"), array, allow_pickle=False)
-        with open(os.path.join(temporary, _HEADER), "w") as file:
-            json.dump(header, file, indent=1)
+            np.save(os.path.join(temporary, name + _NPY), array, allow_pickle=False)
+        _write_header(os.path.join(temporary, _HEADER), header if _SUMS in header else header | checksums(arrays))
         os.chmod(temporary, 0o777 & ~current_umask())  # mkdtemp's folders are for their owner alone
         with contextlib.suppress(FileNotFoundError):  # there is none, or another process has just moved it away
             os.rename(path, old := temporary + _OLD)
@@ -108,6 +111,8 @@ def load(
 ) -> tuple[dict, dict[str, np.ndarray]] | None:
     """(header, {name: memory-mapped array}) of a cache; None if there is none, or it is of another version or damaged.
 
+    Arrays are compared with their checksums if their files have changed since that was last done.
+
     path: the cache's folder.
     expected: names and values that the header must hold.
     layout: for each array's name, the types that it may have and the shape of a row.
@@ -124,11 +129,17 @@ def load(
                 f"{expected['version']} is needed; rebuilding it"
             )
             return None
+        if _SEAL not in header:
+            logging.info(f"The cache {path} has no checksums, as an earlier version wrote it; rebuilding it")
+            return None
+        if header[_SEAL] != _seal(header):
+            raise ValueError("its header has another checksum")
         if {name: header.get(name) for name in expected} != expected:
             raise ValueError("its header is of something else")
-        arrays = {name: open_npy(os.path.join(path, name + ".npy"), *types) for name, types in layout.items()}
+        arrays = {name: open_npy(os.path.join(path, name + _NPY), *types) for name, types in layout.items()}
         if _stamp(path) != previous:  # replaced meanwhile: header and arrays may be of two caches
             return load(path, expected, layout, check)
+        _verify(path, header, arrays)
         check(arrays)
     except PermissionError as error:
         raise UserError(
@@ -142,6 +153,20 @@ def load(
         logging.warning(f"The cache {path} is damaged ({error}); rebuilding it")
         return None
     return header, arrays
+
+
+def _verify(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Raises ValueError if an array is not the one that was written. It is read only if its file has changed."""
+    sums = header.get(_SUMS)
+    if not isinstance(sums, dict) or sums.keys() != arrays.keys():
+        raise ValueError("its header has no checksums of its arrays")
+
+    def compare(file: str) -> None:
+        name = file.removesuffix(_NPY)
+        if digest(arrays[name]) != sums[name]:
+            raise ValueError(f"{file} has another checksum")
+
+    verify_once(path, {name + _NPY: str(value) for name, value in sums.items()}, compare)
 
 
 def npy_header(dtype: str | np.dtype, shape: Sequence[int]) -> bytes:
@@ -173,23 +198,34 @@ def open_npy(path: str, dtypes: Sequence[str], row: tuple[int, ...] = ()) -> np.
 def update_header(path: str, header: dict) -> None:
     """Replaces the header alone. A cache that may be read but not written stays as it is."""
     try:
-        with replacing(os.path.join(path, _HEADER)) as temporary, open(temporary, "w") as file:
-            json.dump(header, file, indent=1)
+        with replacing(os.path.join(path, _HEADER)) as temporary:
+            _write_header(temporary, header)
     except UserError as error:
         logging.debug(f"The header of {path} stays as it is: {error}")
 
 
+def _write_header(path: str, header: dict) -> None:
+    with open(path, "w") as file:
+        json.dump({**header, _SEAL: _seal(header)}, file, indent=1)
+
+
+def _seal(header: dict) -> str:
+    text = json.dumps({key: value for key, value in header.items() if key != _SEAL}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def checksums(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, str]]:
+    """What a header says of the contents of its arrays: {"sha256": {name: digest}}."""
+    return {_SUMS: {name: digest(array) for name, array in arrays.items()}}
+
+
 def digest(data: np.ndarray) -> str:
-    """SHA-256 (hexadecimal) of a uint8 array, mapped or not."""
+    """SHA-256 (hexadecimal) of the bytes of an array, mapped or not."""
+    data = data.reshape(-1).view(np.uint8)
     value = hashlib.sha256()
     for begin in range(0, len(data), _BLOCK):
         value.update(np.ascontiguousarray(data[begin : begin + _BLOCK]))
     return value.hexdigest()
-
-
-def settled(mtime_ns: int, now_ns: int | None = None) -> bool:
-    """Whether a modification time is old enough that any change after `now_ns` (default: now) gives another one."""
-    return mtime_ns < (time.time_ns() if now_ns is None else now_ns) - _MTIME_STEP
 
 
 def _rename_folder(source: str, target: str) -> None:

@@ -1,10 +1,16 @@
 """The one error class for what a user can fix."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 
 from support.escaping import escape
+
+TOO_MANY_FILES = {  # the errors of a process, or of the system, that may open no more
+    code: "too many files are open: raise the limit (ulimit -n 4096), or give fewer --num_workers (0 needs fewest)"
+    for code in (errno.EMFILE, errno.ENFILE)
+}
 
 
 class UserError(Exception):

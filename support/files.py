@@ -1,21 +1,32 @@
 """Reading and writing files: nothing read can run code, nothing written is ever half there."""
 
 import contextlib
+import fcntl
+import itertools
 import json
 import math
 import os
 import pickle  # only its error
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from support.errors import UserError
+from support.memory import is_out_of_memory, taking_at_most
+from support.plain_values import check_plain
+from support.regular_files import open_regular
 
+LARGEST_WEIGHTS = 2 << 30  # bytes: three times the largest network of torchvision's that is read
 _LARGEST_JSON = 1 << 20  # bytes
+# How many times its own size a file of tensors may unpack to, and bytes more. torch.save compresses nothing and writes
+# what tensors share once; model.packing halves numbers and compresses by a fifth.
+_MOST_UNPACKED, _SLACK = 4, 1 << 20
+_MOST_ENTRIES = 100_000  # of a zip: a few for each tensor are usual
+_ROOM = 256 << 20  # bytes of memory beside a file's tensors, for what is read into plain values and for other threads
+_LONGEST_BASE = 200  # bytes of a file's name that the name of its temporary file repeats
 
 
 def _published_numpy_float() -> list[tuple]:
@@ -32,15 +43,27 @@ def _published_numpy_float() -> list[tuple]:
     ]
 
 
-def read_tensors(path: str) -> Any:
+def read_tensors(path: str, largest: int | None = None) -> Any:
     """Reads a file of tensors and plain values: torch.load on the CPU with weights_only=True.
 
-    Raises UserError when the file is missing, holds other objects, or is damaged (checksums show even one wrong bit).
+    path: of a regular file
+    largest: bytes that it may have, and unpack to (default: this machine's memory)
+
+    Raises UserError when the file is missing, holds other objects, is damaged (checksums show even one wrong bit), or
+    when what it claims to hold is too large.
     """
     try:
-        check_sums(path)
-        with torch.serialization.safe_globals(_published_numpy_float()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            _refuse_larger(path, size, largest)
+            # torch.load has a tensor twice for a moment
+            with taking_at_most(2 * _most_unpacked(size) + _ROOM):
+                _refuse_larger(path, _check_sums(file, path), largest)
+                file.seek(0)
+                with torch.serialization.safe_globals(_published_numpy_float()):
+                    content = torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; check the path") from error
     except OSError as error:
@@ -55,8 +78,27 @@ def read_tensors(path: str) -> Any:
             ) from error
         raise UserError(f"{path} is not a file of PyTorch tensors, or is damaged; fetch or save it again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
+        if is_out_of_memory(error):
+            raise UserError(
+                f"{path} is not read: that takes more memory than there is, or than {size / 1e6:.1f} MB of tensors do; "
+                "check that it is the right file"
+            ) from error
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
+    try:
+        check_plain(content, _most_unpacked(size))
+    except ValueError as error:
+        raise UserError(f"{path} is not used: {error}; ask its author for a plain state_dict") from error
+    return content
+
+
+def _refuse_larger(path: str, size: int, largest: int | None) -> None:
+    largest = largest or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > largest:
+        raise UserError(
+            f"{path} is not read: it holds {size / 1e9:.1f} GB, and {largest / 1e9:.1f} GB are the most here; "
+            "check that it is the right file"
+        )
 
 
 def write_tensors(value: Any, path: str, previous: str | None = None) -> None:
@@ -78,23 +120,46 @@ def write_tensors(value: Any, path: str, previous: str | None = None) -> None:
 
 
 def check_sums(path: str) -> None:
-    """Compares the CRC-32 of all entries of a zip, which torch.load does not. Raises UserError if one is wrong.
+    """Compares the CRC-32 of all entries of a zip, which torch.load does not.
 
-    Files of older formats, which have no checksums, pass.
+    Files of older formats, which have no checksums, pass. Raises UserError if one is wrong, or if entries unpack to far
+    more than torch.save would write; OSError if the file cannot be read, or is no regular one.
     """
-    with open(path, "rb") as file:
-        beginning = file.read(2)
-    if beginning and beginning != b"PK" and not zipfile.is_zipfile(path):
-        return
+    with open_regular(path) as file:
+        _check_sums(file, path)
+
+
+def _check_sums(file: BinaryIO, path: str) -> int:
+    """check_sums of an open file: the number of bytes that it unpacks to; 0 for older formats."""
+    beginning = file.read(2)
+    if beginning and beginning != b"PK" and not zipfile.is_zipfile(file):
+        return 0
     try:
-        with zipfile.ZipFile(path) as file:
-            damaged = file.testzip()
+        with zipfile.ZipFile(file) as archive:
+            unpacked = _unpacked(archive, os.fstat(file.fileno()).st_size)
+            damaged = archive.testzip()
     except OSError:
         raise
     except Exception as error:  # zipfile raises many kinds on damaged headers
         raise UserError(f"{path} is cut off or damaged ({error}); fetch or save it again") from error
     if damaged:
         raise UserError(f"{path} is damaged (the checksum of its entry {damaged!r} is wrong); fetch or save it again")
+    return unpacked
+
+
+def _unpacked(archive: zipfile.ZipFile, size: int) -> int:
+    """The bytes that a zip of `size` bytes unpacks to. Raises ValueError if torch.save would not write so many."""
+    entries = archive.infolist()
+    if len(entries) > _MOST_ENTRIES:
+        raise ValueError(f"it has {len(entries)} entries")
+    total = sum(entry.file_size for entry in entries)
+    if total > _most_unpacked(size):
+        raise ValueError(f"it has {size / 1e6:.1f} MB and would unpack to {total / 1e6:.1f} MB")
+    return total
+
+
+def _most_unpacked(size: int) -> int:
+    return _MOST_UNPACKED * size + _SLACK
 
 
 def _forget_pages(path: str) -> None:
@@ -110,7 +175,7 @@ def read_object(path: str, largest: int = _LARGEST_JSON) -> dict:
 
     Raises ValueError as parse_object, and for a larger file; OSError when the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         text = file.read(largest + 1)
     if len(text) > largest:
         raise ValueError(f"it has more than {largest} bytes")
@@ -136,39 +201,91 @@ def _finite(text: str) -> float:
 
 
 @contextlib.contextmanager
-def replacing(path: str, previous: str | None = None) -> Iterator[str]:
+def replacing(path: str, previous: str | None = None, synced: bool = True) -> Iterator[str]:
     """Yields the path of a temporary file beside `path`, which replaces `path` unless the block raises.
 
-    previous: the path that the previous file at `path` is kept at. The new file is on the disk (fsync) before it is
-    renamed. If there was a file at `path`, there is one at every moment. Raises UserError on OSError.
+    path: to be replaced. If there was a file, there is one at every moment
+    previous: the path that the previous file at `path` is kept at
+    synced: whether the new file is on the disk (fsync) before it is renamed; without, only killed processes do no harm
+
+    What a killed process left of the same file is removed first. Raises UserError on OSError.
     """
-    temporary = None
+    temporary = handle = None
     try:
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{os.path.basename(path)}.", suffix=".tmp", dir=os.path.dirname(path) or "."
-        )
-        os.close(handle)
-        os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp's files are for their owner alone
+        temporary, handle = _make_temporary(path)
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if synced:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         if previous:
             _keep_as(path, previous)
         os.replace(temporary, path)
-        _sync_folder(os.path.dirname(path) or ".")
+        if synced:
+            _sync_folder(os.path.dirname(path) or ".")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        if temporary and os.path.exists(temporary):
+        if handle is not None:
+            with contextlib.suppress(FileNotFoundError):  # it has been renamed
+                os.unlink(temporary)
+            os.close(handle)
+
+
+def _make_temporary(path: str) -> tuple[str, int]:
+    """Makes an empty file beside `path`: (its path, the handle whose lock says that its writer lives).
+
+    Its name depends on that of `path` alone, so the next writer comes upon what a killed one left.
+    """
+    folder, base = os.path.split(os.fsencode(path))
+    for number in itertools.count(1):  # a further one for each process that writes the same file now
+        temporary = os.path.join(folder, b".%s.%d.tmp" % (base[-_LONGEST_BASE:], number))
+        while not os.path.lexists(temporary) or _remove_left(temporary):
+            try:
+                handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                continue
+            _lock(handle)
+            if _is_at(handle, temporary):  # else another process took it for one that was left
+                return os.fsdecode(temporary), handle
+            os.close(handle)
+
+
+def _remove_left(temporary: str | bytes) -> bool:
+    """Deletes a temporary file, unless its writer lives or that cannot be told. Returns whether it is gone."""
+    try:
+        handle = os.open(temporary, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)  # O_RDWR: for NFS
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(handle, temporary):
             os.unlink(temporary)
+        return True
+    except OSError:  # it is held, may not be removed, or there are no locks here
+        return False
+    finally:
+        os.close(handle)
 
 
-def remove_leftovers(folder: str) -> None:
-    """Deletes temporary files of `replacing` that a killed process left in a folder, to which no other may write."""
+def _lock(handle: int) -> None:
+    with contextlib.suppress(OSError):  # without locks nothing is removed either
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _is_at(handle: int, path: str | bytes) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def remove_temporaries(folder: str) -> None:
+    """Deletes what killed processes left of any file that they were about to replace in a folder."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(".tmp"):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, name))
+            _remove_left(os.path.join(folder, name))
 
 
 def _keep_as(path: str, previous: str) -> None:

@@ -74,12 +74,13 @@ class FileLock:
         fcntl.flock(self._handle, fcntl.LOCK_SH)
 
     def release(self, remove: bool = False) -> None:
-        """Releases the lock. remove: deletes the file too, unless the lock is shared."""
+        """Releases the lock; never raises. remove: deletes the file too, unless the lock is shared."""
         if self._handle is not None:
             if remove and self.alone:
                 with contextlib.suppress(OSError):  # a lock file too many does no harm
                     os.unlink(self.path)
-            fcntl.flock(self._handle, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):  # closing releases it too
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
             self._close()
 
     def _close(self) -> None:

@@ -18,6 +18,7 @@ class Option:
     help: str
     scripts: tuple[str, ...]
     results: bool = False
+    ranks: str = "same"
     published: bool = False
     unit: str = ""
     default_text: str = ""
@@ -41,6 +42,16 @@ class Option:
             default = "none" if self.default in (None, ()) else self.default
             text += f" (default: {self.default_text or default})"
         return text
+
+    def shared(self, value: Any) -> Any:
+        """What all ranks must have in common of its value, plain, for JSON and for messages."""
+        if self.ranks == "own":
+            return None
+        if self.ranks == "same" or value == "auto":
+            return value
+        if isinstance(value, list | tuple):
+            return f"with {len(value)} values"
+        return "not given" if value is None else "given"
 
     def add_to(self, group: Any, script: str, hidden: bool) -> None:
         """Adds it to a group of an argparse parser.
@@ -80,6 +91,8 @@ def option(default: Any, kind: Any, help: str, scripts: str, **further: Any) -> 
     help: what it means, without unit and default;
     scripts: the names of the scripts that use it, separated by spaces;
     results: whether the results of a training depend on it, so that a resumed run must have the same value;
+    ranks: what the processes of torchrun must have in common: "same", its value; "given", whether it is given, as of a
+    path, which machines may have each their own; "own", nothing;
     published: whether CosPlace's published train.py or eval.py has it: then every script accepts it;
     unit: the unit of its value; default_text: what --help says of a default that is computed, or needs words;
     help_in: {script: what it means there}, where that differs; nargs, metavar, constant: argparse's (const);

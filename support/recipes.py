@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from support.errors import UserError
+from support.regular_files import NotRegularError, open_regular
 
 _MAX_RECIPES, _MAX_RECIPE = 100, 1 << 16  # how many a command may lead to; characters of one
 
@@ -59,15 +60,15 @@ def _expand(
 def _read_recipe(path: str) -> tuple[list[str], str]:
     """(the lines of a recipe, its real path)."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_regular(path, "r", encoding="utf-8") as file:
             text = file.read(_MAX_RECIPE + 1)
         if len(text) > _MAX_RECIPE or "\0" in text:
             raise ValueError
         return text.splitlines(), os.path.realpath(path)
+    except (ValueError, NotRegularError) as error:
+        raise UserError(f"the recipe {path} is not a text file of at most {_MAX_RECIPE} characters") from error
     except OSError as error:
         raise UserError(f"the recipe {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"the recipe {path} is not a text file of at most {_MAX_RECIPE} characters") from error
 
 
 def _without_comment(line: str) -> str:

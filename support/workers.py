@@ -1,61 +1,209 @@
-"""Worker processes that decode images. They end with their parent and leave signals to it; lost ones are explained."""
+"""Worker processes that read images. They end with their parent or before it, and what goes wrong is explained.
+
+PyTorch's DataLoader has the workers. What it lacks is here:
+- A worker packs its batch itself. In PyTorch a thread of the worker does, and a batch that does not fit into shared
+  memory (/dev/shm) is lost there without a word.
+- A worker that has died, or lives and sends nothing, is noticed where its batch is waited for: between two steps.
+- close() ends the workers. Left to the garbage collector they may live until the interpreter's end, and delay it.
+"""
 
 import contextlib
 import ctypes
+import errno
 import multiprocessing
 import os
 import re
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator
+from multiprocessing.reduction import ForkingPickler
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 import torch
 
-from support.errors import UserError
+from support.errors import TOO_MANY_FILES, UserError
 
-_PR_SET_PDEATHSIG = 1
+PATIENCE = 600  # seconds without a batch from workers that live, after which the run ends
+_LOOK = 1  # seconds between two looks at the workers while a batch is waited for
+_LEAVE = 1  # seconds that a worker has to leave by itself when it is not needed any more
 _GRACE = 40  # seconds that a worker goes on after SIGTERM; its parent takes up to 30 to finish
-_ADVICE = (
-    (
-        r"Bus error|shared memory|shm",
-        "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or "
-        "--ipc=host), or give fewer --num_workers (0 needs none)",
-    ),
-    (
-        r"Killed",
-        "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, "
-        "or the job more memory",
-    ),
-    (
-        r"Segmentation fault|Aborted|Illegal instruction",
-        "it crashed while it decoded an image: run with --num_workers 0 to see where",
-    ),
-    (
-        "",
-        "most likely the system ran out of memory: give fewer --num_workers, "
-        "or 0 to see what happens in the main process",
-    ),
+_PR_SET_PDEATHSIG = 1
+_FULL = (
+    "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or --ipc=host), or give "
+    "fewer --num_workers (0 needs none)"
 )
-
-_LOST = re.compile(
-    r"DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|unable to (open|mmap|write).*shared memory"
+_MEMORY = (
+    "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, "
+    "or the job more memory"
+)
+_UNKNOWN = (
+    "most likely the system ran out of memory: give fewer --num_workers, or 0 to see what happens in the main process"
+)
+_CRASH = "it crashed while it decoded an image: run with --num_workers 0 to see where"
+_ENDS = {signal.SIGBUS: _FULL, signal.SIGKILL: _MEMORY} | dict.fromkeys(
+    (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL), _CRASH
+)
+# what PyTorch and Python say when a batch cannot be handed over
+_REFUSED = (
+    (re.compile(r"Too many open files|received 0 items of ancdata", re.IGNORECASE), TOO_MANY_FILES[errno.EMFILE]),
+    (re.compile(r"unable to (open|write|resize|allocate|mmap)\b.*(torch_|shared memory)"), _FULL),
 )
 
 
-def make_workers_loader(
-    dataset: torch.utils.data.Dataset, num_workers: int, **options: Any
-) -> torch.utils.data.DataLoader:
-    """A torch DataLoader whose workers end with this process. options: DataLoader's."""
-    return torch.utils.data.DataLoader(
-        dataset, num_workers=num_workers, worker_init_fn=begin_worker if num_workers else None, **options
-    )
+class Loader:
+    """An iterator over the batches of a dataset, which worker processes read; to be closed by who made it.
+
+    It is a context manager, too. In the main thread it raises UserError when a worker has died, when no batch has come
+    for PATIENCE, and when batches cannot be handed over. In others PyTorch's own errors come.
+
+    dataset: as a DataLoader takes it
+    num_workers: processes; 0 reads in this one
+    batch_size: items a batch; None: each item is a batch
+    collate: makes a batch of a list of items, or of an item without batch_size (default: leaves it as it is)
+    options: DataLoader's
+    """
+
+    def __init__(
+        self,
+        dataset: torch.utils.data.Dataset,
+        num_workers: int,
+        batch_size: int | None = None,
+        collate: Callable[[Any], Any] | None = None,
+        **options: Any,
+    ):
+        collate = collate or _unchanged
+        if num_workers:
+            options |= {"num_workers": num_workers, "worker_init_fn": begin_worker}
+            collate = _Packing(collate)
+        self._loader = torch.utils.data.DataLoader(dataset, batch_size, collate_fn=collate, **options)
+        self._iterator, self._workers = None, []
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            if self._iterator is None:
+                self._start()
+            with _looking(self._check, bool(self._workers)):
+                return next(self._iterator)
+        except (OSError, EOFError, RuntimeError) as error:
+            message = self._why_dead(error) or _why_refused(error)
+            if message is None:
+                raise
+            raise UserError(message) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers, within about a second. There are no more batches."""
+        workers, self._workers = self._workers, []
+        if not workers:
+            return
+        killer = threading.Timer(_LEAVE, _kill, [workers])
+        killer.start()
+        try:
+            self._iterator._shutdown_workers()
+        finally:
+            killer.cancel()
+            _kill(workers)
+
+    def _start(self) -> None:
+        try:
+            self._iterator = iter(self._loader)
+        except OSError as error:
+            lack = (TOO_MANY_FILES | {errno.ENOSPC: _FULL}).get(error.errno, _MEMORY)
+            raise UserError(f"processes that read images cannot be started ({error.strerror}): {lack}") from error
+        self._workers = getattr(self._iterator, "_workers", [])
+        if self._workers:
+            # else PyTorch raises an error in the middle of a step as soon as one dies, and the step is lost
+            torch.utils.data._utils.signal_handling._remove_worker_pids(id(self._iterator))
+            self._iterator._worker_pids_set = False
+
+    def _check(self, seconds: float) -> None:
+        """Raises UserError if a worker has died, or after too many seconds of waiting."""
+        if message := self._why_dead():
+            raise UserError(message)
+        if seconds >= PATIENCE:
+            raise UserError(
+                f"no batch has come for {PATIENCE:.0f} s from the processes that read images, though they live: look "
+                "whether the disk or the network answers, or give --num_workers 0 to see what they wait for"
+            )
+
+    def _why_dead(self, error: Exception | None = None) -> str | None:
+        """What became of a worker that has died; None if all live. An error may be known before the death is."""
+        until = time.monotonic() + isinstance(error, ConnectionError | EOFError)
+        while self._workers:
+            for worker in self._workers:
+                if worker.exitcode:  # not 0: it left when there was no more to do
+                    return _explanation(worker.exitcode)
+            if time.monotonic() >= until:
+                break
+            time.sleep(0.05)
+        return None
+
+
+class _Packing:
+    """Makes a batch, and puts its tensors into shared memory: what fails there fails in the worker's own thread."""
+
+    def __init__(self, collate: Callable[[Any], Any]):
+        self.collate = collate
+
+    def __call__(self, items: Any) -> "_Packed":
+        return _Packed(bytes(ForkingPickler.dumps(self.collate(items))))
+
+
+class _Packed:
+    """A batch as a worker sends it. It arrives as the batch itself."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    def __reduce__(self) -> tuple:
+        return ForkingPickler.loads, (self.data,)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+@contextlib.contextmanager
+def _looking(check: Callable[[float], None], wanted: bool) -> Iterator[None]:
+    """While the block waits, check(seconds so far) is called every _LOOK seconds, and may raise an error.
+
+    A timer's signal does it, as it ends every wait. Time in which this process itself is stopped does not count.
+    """
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    looks = 0
+
+    def look(number: int, frame: FrameType | None) -> None:
+        nonlocal looks
+        looks += 1
+        check(looks * _LOOK)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def begin_worker(worker_id: int | None = None) -> None:
-    """Prepares a worker process of a DataLoader; to be called first in it.
+    """Prepares a worker process; to be called first in it.
 
     Batch systems and terminals send signals to all processes of a job. A worker goes on, so that its parent can finish
     its step.
@@ -64,7 +212,8 @@ def begin_worker(worker_id: int | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     sys.excepthook = _skip_lost_parent
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE))  # SIGALRM ends a process
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends a process
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_GRACE))
 
 
 def _skip_lost_parent(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -82,37 +231,22 @@ def end_with_parent() -> None:
             os._exit(1)
 
 
-@contextlib.contextmanager
-def explaining_lost_workers() -> Iterator[None]:
-    """Turns what PyTorch raises when a worker has died into a UserError that says what helps."""
-    try:
-        yield
-    except (ConnectionError, EOFError) as error:  # a worker's end of a pipe is gone
-        raise _explanation(_cause_of_the_end() or error) from error
-    except RuntimeError as error:
-        if not _LOST.search(_message(error)):
-            raise
-        raise _explanation(error) from error
+def _kill(workers: list[multiprocessing.Process]) -> None:
+    for worker in workers:
+        worker.kill()
 
 
-def _cause_of_the_end() -> RuntimeError | None:
-    """The error by which PyTorch's handler of SIGCHLD reports a worker's end, if it comes within a second.
-
-    A broken pipe may be noticed before.
-    """
-    try:
-        time.sleep(1)
-    except RuntimeError as error:
-        return error
-    return None
+def _explanation(exit_code: int) -> str:
+    """Why a worker has died, and what helps."""
+    if exit_code > 0:
+        how, advice = f"exited unexpectedly with exit code {exit_code}", _UNKNOWN
+    else:
+        how, advice = f"killed by signal: {signal.strsignal(-exit_code)}", _ENDS.get(-exit_code, _UNKNOWN)
+    return f"a worker process that reads images ended ({how}): {advice}"
 
 
-def _explanation(error: Exception) -> UserError:
-    message = _message(error)
-    how = re.search(r"(killed by signal: [\w ]+|exited unexpectedly[^.]*|shared memory)", message)
-    advice = next(advice for pattern, advice in _ADVICE if re.search(pattern, message))
-    return UserError(f"a worker process that reads images ended ({how.group(1).strip() if how else message}): {advice}")
-
-
-def _message(error: Exception) -> str:
-    return " ".join(f"{error} {error.__cause__ or ''}".split())
+def _why_refused(error: Exception) -> str | None:
+    """What was lacking when a batch could not be handed over; None for other errors."""
+    message = " ".join(f"{error} {error.__cause__ or ''}".split())
+    lack = next((lack for pattern, lack in _REFUSED if pattern.search(message)), None)
+    return lack and f"images that worker processes read cannot be handed over: {lack}"

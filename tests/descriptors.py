@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from datasets.test_dataset import TestDataset
-from retrieval import store
+from retrieval import store_header
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from test import TestOptions, test
@@ -62,8 +62,8 @@ def kept(cache):
 
 def change_header(folder, **values):
     """Writes other values into a store's header, with the digest that goes with them."""
-    header = store.read_header(folder)
-    store._write_header(folder, {**header, **values})
+    header = store_header.read_header(folder)
+    store_header.write_header(folder, {**header, **values})
 
 
 def unit_vectors(n, seed=0, dim=DIM):

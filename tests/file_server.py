@@ -5,19 +5,21 @@ import functools
 import http.server
 import io
 import threading
+import time
 
 import torch
 
 
 class FileServer(http.server.ThreadingHTTPServer):
     """files: path -> bytes; length: whether it says how long a file is; cuts: after how many bytes the next responses
-    end, one each; redirects: path -> address; requests: the path of every GET.
+    end, one each; redirects: path -> address; requests: the path of every GET; pause: seconds after each byte.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.address = f"http://127.0.0.1:{self.server_port}"
         self.files, self.length, self.cuts, self.redirects, self.requests = {}, True, [], {}, []
+        self.pause = 0
 
     def put(self, path, network):
         buffer = io.BytesIO()
@@ -55,7 +57,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a client that has enough
-            self.wfile.write(body[: server.cuts.pop(0) if server.cuts else len(body)])
+            body = body[: server.cuts.pop(0) if server.cuts else len(body)]
+            for part in map(bytes, zip(body, strict=True)) if server.pause else [body]:
+                self.wfile.write(part)
+                time.sleep(server.pause)
 
     def log_message(self, *args):
         pass

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import shutil
 
@@ -11,7 +12,7 @@ from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder
 from model.network import GeoLocalizationNet
 from retrieval import knn
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
-from retrieval.recalls import bootstrap_intervals, compute_recalls, paired_difference
+from retrieval.recalls import compute_recalls, mcnemar, paired_difference, recall_intervals, wilson_intervals
 from support.errors import UserError
 from test import TestOptions, summarize, test
 from tests.tiny import EAST, NORTH, save_place
@@ -39,14 +40,52 @@ def test_published_line():
     assert "of 1000 queries in 10 database images, 0 queries without positives" in next(iter(result.details()))
 
 
-def test_bootstrap_intervals_are_those_of_resampled_queries():
+def test_intervals_are_those_of_resampled_queries_where_there_are_many():
     rng = np.random.default_rng(0)
     found = rng.random((400, 2)) < [0.7, 0.1]
     resampled = np.array([found[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
-    np.testing.assert_allclose(
-        bootstrap_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5
-    )
-    np.testing.assert_array_equal(bootstrap_intervals(found, 3), bootstrap_intervals(found, 3))
+    np.testing.assert_allclose(recall_intervals(found), 100 * np.percentile(resampled, [2.5, 97.5], axis=0).T, atol=0.5)
+
+
+def _coverage(low, high, count, recalls):
+    """How often the interval of k found queries, (low[k], high[k]), holds the true recall: exact, from the binomial."""
+    k = np.arange(count + 1)
+    ways = np.array([math.lgamma(count + 1) - math.lgamma(i + 1) - math.lgamma(count - i + 1) for i in k])
+    recalls = recalls[:, None]
+    probability = np.exp(ways + k * np.log(recalls) + (count - k) * np.log(1 - recalls))
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    return (probability * ((low <= recalls) & (recalls <= high))).sum(axis=1)
+
+
+@pytest.mark.parametrize("count", [10, 30, 100, 1000])
+def test_intervals_hold_the_true_recall_95_times_in_100(count):
+    recalls = np.linspace(0.02, 0.98, 193)
+    low, high = wilson_intervals(np.arange(count + 1) / count, count).T
+    coverage = _coverage(low, high, count, recalls)
+    assert 0.9495 < coverage.mean() < 0.9555
+    assert coverage.min() > {10: 0.89, 30: 0.91, 100: 0.92, 1000: 0.94}[count]
+    assert (
+        low[0] == pytest.approx(0) and high[-1] == pytest.approx(1) and high[0] > 0 and low[-1] < 1
+    )  # nothing is certain
+
+
+def test_wilson_intervals_are_the_published_ones():
+    # Newcombe, Two-sided confidence intervals for the single proportion (1998), table I, method 3
+    for found, count, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
+        np.testing.assert_allclose(wilson_intervals(found / count, count), [low, high], atol=6e-5)
+    np.testing.assert_allclose(wilson_intervals(1 / 29, 29), [0.0061, 0.1718], atol=6e-5)
+    eight = summarize(np.zeros((8, 1), int), [np.array([0])] * 8, 2)
+    assert next(eight.details()).startswith("R@1: 100.0 (95% interval 67.6 to 100.0) of 8 queries (few queries) in 2 ")
+    thirty = summarize(np.zeros((30, 1), int), [np.array([0])] * 30, 2)
+    assert eight.few and not thirty.few and "few" not in "".join(thirty.details())
+
+
+def test_mcnemar_is_exact():
+    for won, lost in ((0, 0), (1, 0), (5, 0), (3, 9), (9, 3), (7, 7), (40, 61)):
+        tail = sum(math.comb(won + lost, k) for k in range(min(won, lost) + 1))
+        assert mcnemar(won, lost) == pytest.approx(min(1, 2 * tail / 2 ** (won + lost)), rel=1e-10)
+    assert mcnemar(0, 6) == pytest.approx(2 / 64) and mcnemar(0, 5000) == 0
+    assert mcnemar(50_000, 50_000) == 1 and mcnemar(49_000, 51_000) == pytest.approx(2.588716e-10, rel=1e-6)
 
 
 def test_paired_difference_is_that_of_resampled_queries():
@@ -62,6 +101,7 @@ def test_paired_difference_is_that_of_resampled_queries():
     np.testing.assert_allclose(difference.values, 100 * (first.mean(axis=0) - other.mean(axis=0)))
     np.testing.assert_array_equal(difference.won, [(first[:, n] & ~other[:, n]).sum() for n in range(2)])
     assert (difference.values == 100 * (difference.won - difference.lost) / 300).all()
+    assert difference.p.tolist() == [mcnemar(*row) for row in zip(difference.won, difference.lost, strict=True)]
     with pytest.raises(ValueError, match="one shape"):
         paired_difference(first, other[1:])
 

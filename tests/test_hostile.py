@@ -13,6 +13,7 @@ import pickle
 import re
 import shutil
 import tarfile
+import unicodedata
 
 import faiss
 import numpy as np
@@ -33,15 +34,15 @@ from parser import parse_arguments
 from retrieval import store
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import search_index
-from support import files
+from support import array_cache, files
 from support.array_cache import npy_header
 from support.errors import UserError
-from support.escaping import escape
+from support.escaping import csv_path, csv_text, escape, from_csv_text, printable
 from support.files import read_object
 from support.recipes import expand_recipes
 from test import test
-from tests.caches import NAMES, SETTINGS, cache_file, touch
-from tests.descriptors import BATCH, SmallNetwork, change_header, extract, fill, kept, unit_vectors
+from tests.caches import NAMES, SETTINGS, cache_file, change_array, touch
+from tests.descriptors import BATCH, DIM, SmallNetwork, change_header, extract, fill, kept, unit_vectors
 from tests.file_server import running_server
 from tests.scripts import ROOT, SOURCES, fails
 from tests.tiny import FLAGS
@@ -216,13 +217,6 @@ def write_npy(path, dtype="<i8", shape=(3,), fortran=False, data=b"\0" * 24):
     pathlib.Path(path).write_bytes((header.replace(b"False", b"True ") if fortran else header) + data)
 
 
-def change_array(name, change):
-    path = cache_file(f"{name}.npy")
-    array = np.load(path, allow_pickle=False).copy()
-    change(array)
-    np.save(path, array, allow_pickle=False)
-
-
 def objects(path):
     with open(path, "wb") as file:
         np.save(file, np.array([Malicious()], object), allow_pickle=True)
@@ -281,7 +275,8 @@ def set_item(index, value):
     ],
 )
 def test_offsets_that_lead_nowhere_are_not_followed(listed, caplog, name, change):
-    change_array(name, change)
+    """The checksums are right."""
+    change_array(cache_file(f"{name}.npy"), change, forge=True)
     assert list(open_groups("train", *SETTINGS).names) == NAMES and "is damaged" in caplog.text
 
 
@@ -290,7 +285,7 @@ def test_walks_that_lead_nowhere_are_rebuilt(workdir, caplog, name):
     touch("f/a.jpg", "f/s/b.jpg")
     list_images("f")
     (path,) = glob.glob(f"cache/*/{name}.npy")
-    np.save(path, np.full(5, 77, np.load(path).dtype))
+    change_array(path, lambda array: np.full(5, 77, array.dtype), forge=True)
     assert list(list_images("f")) == ["a.jpg", "s/b.jpg"] and "is damaged" in caplog.text
 
 
@@ -326,7 +321,7 @@ def test_a_walk_whose_header_lacks_its_digest_is_rebuilt(workdir):
     (path,) = glob.glob("cache/*/header.json")
     header = read_object(path)
     del header["digest"]
-    pathlib.Path(path).write_text(json.dumps(header))
+    array_cache.update_header(os.path.dirname(path), header)
     assert list(list_images("f")) == ["a.jpg"] and len(read_object(path)["digest"]) == 64
 
 
@@ -350,6 +345,9 @@ def test_a_walk_whose_header_lacks_its_digest_is_rebuilt(workdir):
         {"names": None},
         {"num_images": 2**63},
         {"version": {}},
+        {"crc32": []},
+        {"crc32": "x"},
+        {"crc32": {"0": 1}},
     ],
 )
 def test_a_store_of_another_program_is_rebuilt(images, cache, caplog, values):
@@ -385,6 +383,24 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     assert "computing them again" in caplog.text
 
 
+@pytest.fixture
+def indexed(workdir):
+    """A store of 600 descriptors, two of which are unreadable; the path of its index; and what that finds."""
+    header = {"dtype": "float32", "num_images": 600, "dim": DIM, "block_size": 256, "identity": {}}
+    opened = fill(store.create_store("s", [f"{i}.jpg" for i in range(600)], header))
+    _, expected = search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
+    (path,) = glob.glob("s/*.faiss")
+    return opened, path, expected
+
+
+def forge_index(path, data):
+    """Writes an index, and the digest that goes with it."""
+    pathlib.Path(path).write_bytes(data)
+    header = read_object(path.replace(".faiss", ".json"))
+    header["sha256"] = store.hashlib.sha256(data).hexdigest()
+    pathlib.Path(path.replace(".faiss", ".json")).write_text(json.dumps(header))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -394,32 +410,25 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
         lambda data: b"",
     ],
 )
-def test_an_index_of_another_program_is_rebuilt(workdir, caplog, change):
+def test_an_index_of_another_program_is_rebuilt(indexed, change):
     """Its digest is right."""
-    opened = fill(
-        store.create_store(
-            "s",
-            [f"{i}.jpg" for i in range(600)],
-            {
-                "dtype": "float32",
-                "num_images": 600,
-                "dim": unit_vectors(600).shape[1],
-                "block_size": 256,
-                "identity": {},
-            },
-        )
-    )
-    _, expected = search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
-    (path,) = glob.glob("s/*.faiss")
+    opened, path, expected = indexed
     limits = faiss.get_deserialization_vector_byte_limit()
-    data = change(pathlib.Path(path).read_bytes())
-    pathlib.Path(path).write_bytes(data)
-    header = read_object(path.replace(".faiss", ".json"))
-    pathlib.Path(path.replace(".faiss", ".json")).write_text(
-        json.dumps(header | {"sha256": store.hashlib.sha256(data).hexdigest()})
-    )
+    forge_index(path, change(pathlib.Path(path).read_bytes()))
     np.testing.assert_array_equal(search_index(opened, unit_vectors(600)[:3], 5, "SQ8")[1], expected)
     assert faiss.get_deserialization_vector_byte_limit() == limits
+
+
+@pytest.mark.parametrize("first", [10**12, -700])
+def test_an_index_that_names_other_descriptors_is_refused(indexed, first):
+    """Its digest is right, and so are its sizes."""
+    opened, path, _ = indexed
+    index = faiss.index_factory(DIM, "IDMap,SQ8")
+    index.train(unit_vectors(598))
+    index.add_with_ids(unit_vectors(598), np.arange(first, first + 598))
+    forge_index(path, faiss.serialize_index(index).tobytes())
+    with pytest.raises(UserError, match="the faiss index in s names descriptors that are not there"):
+        search_index(opened, unit_vectors(600)[:3], 5, "SQ8")
 
 
 # --- names
@@ -486,6 +495,24 @@ def test_logs_show_control_characters_and_no_forged_lines(workdir, capsys):
         assert len(lines) == 2 and lines[1] == "    2026-01-01 00:00:00   Experiment finished"
         assert r"image \x1b[2J\x1b]0;title\x07\r\x08\x9b1m\u202e\u2028.jpg" in lines[0]
     assert escape("tab\tand\nline, é, 東京 \U0001f600") == "tab\tand\nline, é, 東京 \U0001f600"
+
+
+def test_what_cannot_be_seen_is_escaped():
+    hidden = {chr(code) for code in range(0x30000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+    named = "\x1b\x9b\u200b\u200d\u200e\u202a\u202e\u2066\u2069\u2028\u2029\ufeff\u061c\udcff\x00\n\t"
+    assert hidden.issuperset(named) and len(hidden) > 2150
+    for character in hidden:
+        assert printable(f"a{character}b") == f"a{character.encode('unicode_escape').decode()}b"
+    assert printable("é 東京 \U0001f600 a\u0301") == "é 東京 \U0001f600 a\u0301"
+
+
+def test_no_text_of_a_csv_is_a_formula():
+    for text in ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''@x", "-", "-1e400"):
+        assert csv_text(text) == "'" + text and from_csv_text(csv_text(text)) == text
+        path = csv_path(text)
+        assert path == (text if text[0] == "'" else f"./{text}") and os.path.normpath(path) == os.path.normpath(text)
+    for text in ("", "a=1", "-12.5", "+5", "'a", "a/@b", "./=1", "1-1"):
+        assert csv_text(text) == text == from_csv_text(text)
 
 
 def test_errors_show_control_characters(workdir, capsys):

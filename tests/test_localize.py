@@ -15,6 +15,7 @@ from datasets import images
 from datasets.images import ImageError
 from datasets.names import format_name
 from datasets.photos import find_photos
+from datasets.prepare.tables import Table
 from localization import photos
 from localization.answers import Localization, Neighbour
 from localization.database_index import WantedIndex, open_index
@@ -22,6 +23,7 @@ from localization.formats import FORMATS, to_csv, to_table
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
+from tests.photos import save_photo
 from tests.tiny import EAST, NORTH, place_image, save_place
 
 FLAGS = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0"]
@@ -312,6 +314,26 @@ RESULTS = [
 ]
 
 
+def test_no_cell_is_a_formula_and_other_formats_are_exact(workdir):
+    name = "@551000.00@4181000.00@10@S@@@@@@@@@@@.jpg"
+    result = Localization(
+        name, "=cmd|x", neighbours=[Neighbour(name, 0.5, 1, 2, 3, None, None)], utm_east=-1.0, utm_zone="-5"
+    )
+    (row,) = csv.DictReader(io.StringIO(to_csv([result])))
+    assert row["photo"] == row["neighbour1_name"] == f"./{name}" and row["error"] == "'=cmd|x"
+    assert row["utm_east"] == "-1.0" and row["utm_zone"] == "-5"  # numbers
+    save_photo(name)
+    result.latitude, result.longitude = 37.77, -122.42
+    with open("o.csv", "w") as file:
+        file.write(to_csv([result]))
+    table = Table("o.csv", {})
+    table.read_csv()  # as datasets.prepare reads it
+    assert [(photo.path, photo.latitude) for photo in table.photos] == [(f"./{name}", 37.77)] and not table.rejected
+    (line,) = map(json.loads, FORMATS["jsonl"]([result]).splitlines())
+    properties = json.loads(FORMATS["geojson"]([result]))["features"][0]["properties"]
+    assert line == properties and line["photo"] == line["neighbours"][0]["name"] == name and line["error"] == "=cmd|x"
+
+
 def test_programs_read_every_format_back():
     lines = [json.loads(line) for line in FORMATS["jsonl"](RESULTS).splitlines()]
     assert (
@@ -329,7 +351,7 @@ def test_programs_read_every_format_back():
         "longitude": -122.42,
     }
     rows = list(csv.DictReader(io.StringIO(to_csv(RESULTS))))
-    assert [row["photo"] for row in rows[:3]] == ["a.jpg", 'b, "b".jpg', "c\\nd\\x1b[2J.jpg"]
+    assert [row["photo"] for row in rows[:4]] == ["a.jpg", 'b, "b".jpg', "c\\nd\\x1b[2J.jpg", "./=1+1.jpg"]
     assert (
         rows[0]["latitude"] == "37.7700001"
         and rows[0]["neighbour1_name"] == "sub/a.jpg"

@@ -16,6 +16,7 @@ from datasets.names import (
     utm_to_latlon,
     write_images_list,
 )
+from support.decimals import parse_decimal
 from support.errors import UserError
 from support.files import current_umask
 
@@ -39,6 +40,22 @@ def test_published_example():
     np.testing.assert_allclose(utm_to_latlon(east, north, zone, letter), (37.75616, -122.50888), atol=1e-6)
 
 
+NO_DECIMALS = (
+    "1_0",
+    "１２.5",
+    "١٢",
+    "12.5\v",
+    "\x1f12",
+    "12\u00a0",
+    "1e-400",
+    "-1e-310",
+    "0x1p3",
+    "1d5",
+    "12,5",
+    "12\x85",
+)
+
+
 def test_numbers_are_read_exactly_as_float_does():
     rng = np.random.default_rng(0)
     texts = [f"{value:.{digits}f}" for value in rng.uniform(-1e6, 1e7, 500) for digits in (0, 2, 9)] + [
@@ -52,6 +69,37 @@ def test_numbers_are_read_exactly_as_float_does():
     np.testing.assert_array_equal(positions(names)[:, 0], [float(text) for text in texts])
 
 
+@pytest.mark.parametrize("text", ["-12.5", ".5", "3.", "+0", "1e-05", "1E5", "00.10", "-0", "0e-999", "1" * 30])
+def test_plain_decimals(text):
+    assert parse_decimal(text) == float(text)
+
+
+def test_what_float_guesses_is_no_decimal():
+    for text in (
+        *NO_DECIMALS,
+        "",
+        ".",
+        "e5",
+        "1e400",
+        "inf",
+        "nan",
+        "Infinity",
+        "+-1",
+        "1.2.3",
+        " 1",
+        "1 ",
+        "1\n",
+        "-",
+    ):
+        with pytest.raises(ValueError, match="is no decimal number|is out of a number's range"):
+            parse_decimal(text)
+    blocks = [EXAMPLE] * 3000  # parsed at once: the wrong one among them is found, and named
+    for text in ("1_0", "1e-400", "１２", "5\v"):
+        blocks[2017] = EXAMPLE.replace("4178906.70", text)
+        with pytest.raises(UserError, match="number 2018 of"):
+            positions(ImageNames.from_strings(blocks))
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
@@ -61,6 +109,7 @@ def test_numbers_are_read_exactly_as_float_does():
         (EXAMPLE.replace("030.00", ""), "has '' in field 9 (heading)"),
         (EXAMPLE.replace("4178906.70", "1" * 90), "has no number in field 2"),
         (EXAMPLE.replace("4178906.70", "1e30"), "not a usable number"),
+        *((EXAMPLE.replace("4178906.70", text), "not a usable number") for text in NO_DECIMALS),
     ],
 )
 def test_names_that_do_not_parse_are_named(name, problem):

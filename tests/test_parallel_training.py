@@ -113,6 +113,38 @@ def test_many_processes_follow_the_trajectory_of_one(tiny):
     assert all(name in open(f"{folder}/info.log").read() for name in ("Epoch 01", "R@1"))
 
 
+def small_backbone(name, weights):
+    """In the place of a backbone of BACKBONES that has 1280 channels: what is tried is how steps are shared out."""
+    backbone = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 5, stride=4),
+        torch.nn.BatchNorm2d(16),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(16, 1280, 3, stride=4),
+    )
+    return backbone, list(backbone.named_children())
+
+
+def run_in_float64(*flags):
+    """train.py, without its test, in which all that is float32 is float64; for a process of its own."""
+    torch.set_default_dtype(torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
+        patch.setattr("model.network._make_backbone", small_backbone)
+        patch.setattr(train, "test_best", lambda *_: None)
+        run(*flags)
+
+
+def test_in_float64_two_processes_follow_the_trajectory_of_one(tiny):
+    """To 1e-10 after 25 steps, so that no error can pass as rounding."""
+    flags = ["--dataset_folder", tiny, *FIFTY, "--epochs_num", 1, "--lr", 0.001, "--image_size", 32]
+    for number in (1, 2):
+        all_ranks(number, run_in_float64, *flags, "--save_dir", f"many{number}")
+    (_, one, rows), (_, two, other_rows) = trained("many1"), trained("many2")
+    assert one["classifiers_state_dict"][0]["weight"].dtype == torch.float64
+    assert largest_difference(two, one) < 1e-10
+    assert float(rows[0]["loss"]) == pytest.approx(float(other_rows[0]["loss"]), abs=1e-10)
+
+
 def record_traffic(*flags):
     """The bytes of each kind that this rank has told the others in all of train.py."""
     run(*flags)
@@ -428,6 +460,25 @@ def test_a_users_error_is_printed_once(tiny, flags):
     _, codes, errors = run_ranks(2, run, "--dataset_folder", tiny, *FEW, *flags)
     assert codes == [2, 2] and [line for text in errors for line in text.splitlines() if "Traceback" in line] == []
     assert len([line for text in errors for line in text.splitlines() if "error: " in line]) == 1, errors
+
+
+def run_with(own, *flags):
+    """train.py, with further flags on rank 1."""
+    run(*flags, *(own if distributed.rank() else ()))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (["--lr", "0.5", "--epochs_num", "3"], "(--epochs_num: 2 and 3; --lr: 1e-05 and 0.5): give all ranks the same"),
+        (["--batch_size", "x"], "on rank 1: argument --batch_size: 'x' is not a whole number"),
+    ],
+)
+def test_ranks_with_different_arguments_end_at_once(tiny, own, message):
+    _, codes, errors = run_ranks(2, run_with, own, "--dataset_folder", tiny, *FEW)
+    assert codes == [2, 2] and "Traceback" not in "".join(errors) and not os.path.exists("logs")
+    (line,) = [line for text in errors for line in text.splitlines() if "error: " in line]
+    assert message in line
 
 
 @pytest.fixture

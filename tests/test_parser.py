@@ -235,6 +235,24 @@ def test_results_depend_on_these_options():
     assert all("train" in option.scripts for option in OPTIONS if option.results)
 
 
+def test_ranks_must_have_these_options_in_common():
+    """A new option is common to all ranks, unless it is a path or a device."""
+    ranks = {kind: sorted(option.name for option in OPTIONS if option.ranks == kind) for kind in ("given", "own")}
+    assert ranks["own"] == sorted(
+        "dataset_folder train_set_folder val_set_folder test_set_folder queries_folder database_folder save_dir "
+        "backbone_weights zoo device augmentation_device num_workers".split()
+    )
+    assert ranks["given"] == sorted(
+        "test_set_folders resume_model resume_train report compare further_queries target_dataset_folder "
+        "pseudo_target_folder".split()
+    )
+    options = taken_by("train") | taken_by("eval")
+    assert options["lr"].shared(0.1) == 0.1 and options["device"].shared("cpu") is None
+    assert options["resume_train"].shared("auto") == "auto"
+    assert options["further_queries"].shared(("a", "b")) == "with 2 values"
+    assert [options["compare"].shared(value) for value in (None, "a.pth", "b.pth")] == ["not given", "given", "given"]
+
+
 def test_an_option_has_one_declaration_in_each_script():
     for script in PROGRAMS:
         names = [option.name for option in OPTIONS if script in option.scripts]

@@ -253,5 +253,6 @@ def test_names_that_do_not_say():
     assert to_latlon(1000, 2000, format_name(1000, 2000, 10, "")) == (None, None, None)
     assert to_latlon(1000, 2000, format_name(1000, 2000, 10, "I")) == (None, None, None)  # no band, and no such easting
     assert to_latlon(1000, 2000, "@1000@2000@32@U@91@8@@@.jpg") == (None, None, None)
+    assert to_latlon(1000, 2000, "@1000@2000@３２@U@5_0@8@@@.jpg") == (None, None, None)  # digits of other scripts
     latitude, longitude, _ = to_latlon(1100, 2000, "@1000@2000@@@0@179.9999@@@.jpg")
     assert latitude == 0 and -180 <= longitude < -179.9

@@ -15,12 +15,14 @@ from PIL import Image, features
 
 from datasets.images import open_rgb
 from datasets.names import list_images, parse_fields, positions, utm_to_latlon
+from datasets.prepare import exif
 from datasets.prepare import images as images_module
 from datasets.prepare.__main__ import main
 from datasets.prepare.areas import BUFFER, choose_queries, split_areas
 from datasets.prepare.exif import read_exif
-from datasets.prepare.positions import choose_zone, project, seem_swapped
+from datasets.prepare.positions import choose_zone, parse_zone, project, seem_swapped
 from datasets.prepare.records import Unusable, parse_heading, parse_number, parse_time
+from support.errors import UserError
 from tests.failures import interrupt, once_there
 from tests.photos import XMP, save_photo
 
@@ -286,7 +288,7 @@ def test_every_row_that_cannot_be_used_is_listed_with_its_line(photos, capsys):
         3: "latitude and longitude seem swapped (latitude 13.19, longitude 55.7",
         4: "latitude and longitude seem swapped",
         5: "latitude or longitude out of range (latitude 255.7",
-        6: "that is no number (latitude nan",
+        6: "a latitude that is no number (nan)",
         7: "position 0, 0",
         8: "no such file (nowhere.jpg)",
         9: "a latitude that is no number (north)",
@@ -296,13 +298,66 @@ def test_every_row_that_cannot_be_used_is_listed_with_its_line(photos, capsys):
         13: "named before (by t.csv line 2)",
         14: "beyond UTM's 80 S to 84 N",
         15: "too far from UTM zone 33U",
-        18: "that is no number",
+        18: "a latitude that is no number (inf)",
         19: "an image that cannot be used",
     }.items():
         assert reason in reasons[f"t.csv line {line}"], line
     assert len(reasons) == 15
     out = capsys.readouterr().out
     assert "15 left out (out/rejected.csv):" in out and "1 for no path (first t.csv line 11)" in out
+
+
+def test_numbers_are_not_guessed(photos):
+    """What Python's float() reads beyond plain decimals: in CSV, in GeoJSON's texts and in its numbers."""
+    odd = ["1_3", "\uff11\uff13.19", "13.19\v", "1e-400", "0x1p3", "13\u00b010\u00a0'E", "\u0661\u0663\u00b0"]
+    write_csv("t.csv", ["p/0.jpg, 55.7\t,13.19,1_0", *(f"p/1.jpg,55.7,{text}" for text in odd)], "path,lat,lon,time")
+    prepare("--csv", "t.csv", "--output", "out", "--all_to", "db")
+    assert len(list_images("out/db")) == 1 and set(rejected()) == {f"t.csv line {line}" for line in range(3, 10)}
+    assert all("a longitude that is no number" in reason for reason in rejected().values())
+    points = ["13.19", "1e-400", "NaN", '"13.19"', '"1_3"', "true", "9" * 5000]
+    listed = (
+        f'{{"type": "Feature", "geometry": {{"type": "Point", "coordinates": [{text}, 55.7]}}, '
+        f'"properties": {{"id": "p/{index}.jpg", "unused": 1e-400}}}}'
+        for index, text in enumerate(points)
+    )
+    with open("t.geojson", "w") as file:
+        file.write(f'{{"type": "FeatureCollection", "features": [{", ".join(listed)}]}}')
+    prepare("--geojson", "t.geojson", "--output", "out2", "--all_to", "db")
+    assert len(list_images("out2/db")) == 2
+    assert set(rejected("out2")) == {f"t.geojson feature {number}" for number in (2, 3, 5, 6, 7)}
+    for text in ("1_600_000_000", "\uff12\uff10\uff11\uff13", "2013\v", "1e-400"):
+        with pytest.raises(ValueError):
+            parse_time(text)
+    with pytest.raises(UserError):
+        parse_zone("\uff13\uff13U")
+
+
+@pytest.mark.parametrize("text", ["554", b"554"])  # its characters and bytes are no degrees, minutes and seconds
+def test_a_text_in_exif_is_no_position(text):
+    with pytest.raises(Unusable, match="a damaged GPS position"):
+        exif._position({1: "N", 2: text, 3: "E", 4: (13.0, 11.0, 0.0)})
+    assert exif._heading({17: "1_0"}, b"") == (None, False) == exif._heading({}, b'GPano:PoseHeadingDegrees="1-0"')
+
+
+def test_csv_outputs_hold_no_formulas_and_are_read_back(workdir, capsys):
+    for index, name in enumerate(["@a.jpg", "-b.jpg", "=c.jpg", "d.jpg"]):
+        save_photo(name, 55.7 + index / 1000, 13.19)
+    write_csv("t.csv", ["@a.jpg,55.7,13.19", "-b.jpg,=1+1,13.19", "=c.jpg,-95,13.19", "@gone.jpg,1,2", "d.jpg,@x,1"])
+    flags = "--csv", "t.csv", "--output", "out", "--all_to", "db"
+    prepare(*flags)
+    with open("out/rejected.csv", newline="") as file:
+        rows = [(row["path"], row["detail"]) for row in csv.DictReader(file)]
+    assert [path for path, _ in rows] == ["./-b.jpg", "./=c.jpg", "./@gone.jpg", "d.jpg"]
+    assert rows[0][1] == "'=1+1" and rows[3][1] == "'@x" and rows[1][1].startswith("latitude -95")
+    first = capsys.readouterr().out
+    prepare(*flags)  # reads rejected.csv
+    assert "(first t.csv line 3: =1+1)" in first and first.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
+    write_csv("again.csv", [f"{path},55.7,13.19" for path, _ in rows])
+    prepare("--csv", "again.csv", "--output", "out2", "--all_to", "db")
+    assert len(list_images("out2/db")) == 3 and list(rejected("out2").values()) == ["no such file (./@gone.jpg)"]
+    prepare("--photos", "@a.jpg", "--output", "out3", "--all_to", "db")
+    with open("out3/images.csv", newline="") as file:
+        assert [row["photo"] for row in csv.DictReader(file)] == ["./@a.jpg"]
 
 
 def test_photos_without_a_position_are_listed(photos, capsys):
@@ -359,6 +414,15 @@ def test_tables_that_cannot_be_used(photos, capsys):
     )
     assert "t.csv line 2: latitude 13.19 and longitude 55.7 are swapped, as the EXIF of p/0.jpg shows" in line
     assert "no CSV file, or is damaged" in problem(b"\xff\xfep\x00a\x00t\x00h")
+    row = "\np/0.jpg,55.7,13.19,55.8,1\n"
+    assert "has two columns for the latitude, 'lat' and 'lat'; rename one" in problem(f"path,lat,lon,lat,1{row}")
+    assert "has two columns for the latitude, 'lat' and 'LAT'; rename one" in problem(f"path,lat,lon,LAT,1{row}")
+    assert "has two columns for the heading, 'a' and 'a'" in problem(f"path,lat,lon,a,a{row}", "--heading_column", "a")
+    twice = (
+        '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"id": 1, "id": 2}}'
+    )
+    line = problem(f'{{"type": "FeatureCollection", "features": [{twice}]}}', suffix="geojson")
+    assert "t.geojson has an object with two values named 'id'; leave one of them" in line
     assert "is not JSON" in problem("{", suffix="geojson") and "no GeoJSON FeatureCollection" in problem(
         "[1]", suffix="geojson"
     )

@@ -1,5 +1,6 @@
 import glob
 import hashlib
+import json
 import os
 import shutil
 
@@ -12,6 +13,7 @@ from report.evaluation import Evaluation, write_report
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import lettered
 from retrieval.recalls import paired_difference
+from support.escaping import printable
 from test import summarize
 from tests.pages import Page, browse, unpack
 from tests.tiny import EAST, NORTH, place_image, save_place
@@ -55,6 +57,7 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
     assert (
         f"{result.recall(1):.1f} % R@1" in page.text
         and "16 queries, 30 database images" in page.text
+        and page.text.count("few queries") == 2
         and "Search exact" in page.text
     )
     assert f"without the 1 query that no database image is near {result.recalls_with_positives[0]:.1f}" in page.text
@@ -171,8 +174,8 @@ def test_day_beside_night_and_two_models(dataset):
         low, high = (f"{value:+.1f}".replace("-", "−") for value in difference.intervals[0])
         value = f"{difference.values[0]:+.1f}".replace("-", "−")
         assert (
-            f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]}"
-            in page.text
+            f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]} "
+            f"{difference.p[0]:.2g}" in page.text
         )
     assert "2 epochs, best validation R@1 20.0 % after epoch 1, last loss 2.5" in page.text
     assert page.data["training"][0]["losses"] == {"loss": [3.0, 2.5], "loss_grl": [1.0, None]}
@@ -275,7 +278,7 @@ def test_localized_photos(dataset):
 HOSTILE = [
     "</script><script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
-    "'&amp;&lt;\u2028",
+    "'&amp;&lt;\u2028\x1b[31m\x9b\u202e\u2066\u200b\n",
     "\udcff{{ 7 * 7 }}",
 ]
 
@@ -302,6 +305,10 @@ def hostile(workdir):
     )
 
 
+def unprintable(text):
+    return {character for character in text if not character.isprintable()}
+
+
 def test_names_are_shown_and_never_run(hostile):
     names = list(hostile[0].queries.names)
     assert sum(text in name for text in HOSTILE for name in names) == 4
@@ -321,11 +328,14 @@ def test_names_are_shown_and_never_run(hostile):
     scripts = sum(tag == "script" for tag, _ in Page("clean.html").tags)
     for path, expected in (("page.html", scripts + 2), ("photos.html", scripts)):
         page = Page(path)
+        assert unprintable(page.source) == unprintable(Page("clean.html").source)  # in names, attributes and scripts
+        assert not unprintable(json.dumps(page.data, ensure_ascii=False))  # what scripts show
+        assert r"&lt;\u2028\x1b[31m\x9b\u202e\u2066\u200b\n" in page.text
         assert sum(tag == "script" for tag, _ in page.tags) == expected
         assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
         assert all(attributes["src"].startswith("data:") for tag, attributes in page.tags if tag == "img")
         assert HOSTILE[0] in page.text and HOSTILE[1] in page.text and "{{ 7 * 7 }}" in page.text
-    assert Page("page.html").data["maps"][0]["names"] == names
+    assert Page("page.html").data["maps"][0]["names"] == list(map(printable, names))
 
 
 def test_a_page_needs_no_network_and_is_the_same_again(dataset):

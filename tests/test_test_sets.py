@@ -1,6 +1,7 @@
 import csv
 import glob
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from datasets import protocols
 from datasets.image_names import ImageNames
 from datasets.positives import find_positives
 from datasets.protocols import Protocol, differences, published_model, published_recall, recognise
-from datasets.test_sets import find_test_sets
+from datasets.test_sets import TestSet, find_test_sets
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
+from report.tables import RecallTable
 from support.errors import UserError
+from test import summarize
 from tests.scripts import fails
 from tests.tiny import place_image, save_place
 
@@ -214,8 +217,8 @@ def test_several_test_sets_in_one_table(three_sets, capfd):
         *"test set,queries,database,without positives,R@1,R@5,R@10,R@20".split(","),
         "published R@1 of ResNet50_512",
     ]
-    assert rows[2][:5] == ["demo/queries", "4", "4", "1", "75.0 (25.0 to 100.0)"]
-    assert rows[3][:5] == ["SVOX night", "4", "4", "0", "100.0 (100.0 to 100.0)"] and rows[3][-1] == "51.6"
+    assert rows[2][:5] == ["demo/queries", "4", "4", "1", "75.0 (30.1 to 95.4), few queries"]
+    assert rows[3][:5] == ["SVOX night", "4", "4", "0", "100.0 (51.0 to 100.0), few queries"] and rows[3][-1] == "51.6"
     assert rows[4][0] == "SVOX sun" and rows[4][1:3] == ["3", "4"] and "51.6" not in rows[4]
     assert (
         "SVOX sun: the test has 3 queries instead of 854 (a hint): its recalls cannot be compared with published ones"
@@ -233,13 +236,25 @@ def test_several_test_sets_in_one_file(three_sets):
         ("SVOX night", "51.6", "0"),
         ("SVOX sun", "", "0"),
     ]
-    assert (
-        float(records[0]["R@1"]) == 75 and float(records[0]["R@1_low"]) == 25 and float(records[0]["R@100_high"]) == 100
-    )
+    assert [float(records[0][name]) for name in ("R@1", "R@1_low", "R@1_high", "R@100_high")] == [
+        75,
+        30.0642,
+        95.4413,
+        95.4413,
+    ]
     assert (
         len(glob.glob(f"{folder}/1_demo-queries/preds/*.jpg")) == 4
         and len(glob.glob(f"{folder}/3_SVOX_sun/preds/*.jpg")) == 3
     )
+
+
+def test_the_table_holds_no_formulas(workdir):
+    test_set = TestSet("=1+1", "@db", "-q", None, None)
+    dataset = SimpleNamespace(database=range(3), queries=range(2))
+    RecallTable("t.csv").add(test_set, dataset, summarize(np.zeros((2, 1), int), [[0], [1]], 3))
+    with open("t.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["test_set"], row["database_folder"], row["queries_folder"]) == ("'=1+1", "./@db", "./-q")
 
 
 def test_another_threshold_than_the_protocols_is_said(three_sets, capfd):

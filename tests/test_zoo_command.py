@@ -259,7 +259,7 @@ def test_list(server, network, folder, capsys):
 
 def test_sizes_are_those_of_the_weights():
     for name, dim in (("ResNet18", 32), ("VGG16", 512)):
-        assert command._size(name, dim) == sum(
+        assert command.size_of(name, dim) == sum(
             v.numel() * v.element_size() for v in GeoLocalizationNet(name, dim).state_dict().values()
         )
 

@@ -14,6 +14,7 @@ import torch
 
 from support.errors import UserError
 from support.files import replacing
+from support.regular_files import open_regular
 
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "pillow")
 # a resumed run with others may differ from the uninterrupted one, if only by rounding
@@ -85,7 +86,7 @@ def write_environment(folder: str, args: argparse.Namespace, environment: dict[s
         **environment,
     }
     try:
-        with open(path) as file:
+        with open_regular(path, "r") as file:
             first = json.load(file)
         first["resumed"].append(entry)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or damaged

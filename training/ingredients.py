@@ -12,7 +12,7 @@ from model.network import GeoLocalizationNet
 from model.normalization import normalize
 from model.soups import refuse_damaged
 from support.errors import UserError
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 StateDict = dict[str, torch.Tensor]
 
@@ -45,13 +45,13 @@ def load_ingredients(
 
 def calibration_batches(images: CalibrationImages, num_workers: int, device: torch.device) -> Iterator[torch.Tensor]:
     """Yields normalised batches (B, 3, H, W) on the device. Raises UserError if no image can be read."""
-    loader = make_workers_loader(images, num_workers, batch_size=None)
     seen, unreadable = 0, []
-    for batch, problems in tqdm(loader, desc="Batch norm", unit="batch", leave=False, disable=None):
-        unreadable += problems
-        seen += len(batch)
-        if len(batch) > 1:  # one image has no statistics where its features have one position
-            yield normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
+    with Loader(images, num_workers) as loader:
+        for batch, problems in tqdm(loader, desc="Batch norm", unit="batch", leave=False, disable=None):
+            unreadable += problems
+            seen += len(batch)
+            if len(batch) > 1:  # one image has no statistics where its features have one position
+                yield normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
     if unreadable:
         name, reason = unreadable[0]
         logging.warning(f"{len(unreadable)} training images cannot be read and are left out, as {name!r}: {reason}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from support.errors import UserError
 from support.files import replacing
+from support.regular_files import open_regular
 
 
 class Metrics:
@@ -23,7 +24,7 @@ class Metrics:
         folder = os.path.join(os.path.dirname(path), "tensorboard")
         self.events = _open_events(folder, first_epoch) if tensorboard else None
         if first_epoch and os.path.exists(path):
-            with open(path, newline="") as file:
+            with open_regular(path, "r", newline="") as file:
                 rows = [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdigit()]
             self.rows = [row for row in rows if int(row["epoch"]) < first_epoch]
             self._num_written = len(self.rows)

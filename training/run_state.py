@@ -172,6 +172,8 @@ def _restore_optimizer(target: torch.optim.Optimizer, saved: dict[str, Any], sou
         # does
         entry["step"] = torch.as_tensor(entry["step"], dtype=torch.float32, device=parameter.device if fused else "cpu")
         for key in ("exp_avg", "exp_avg_sq"):
+            if entry[key].shape != parameter.shape:  # copy_ would stretch a single number
+                raise UserError(f"an optimizer state of {source} does not fit: {key} is {tuple(entry[key].shape)}")
             entry[key] = torch.empty_like(parameter).copy_(entry[key])
 
 

@@ -9,7 +9,6 @@ from datasets.check.report import lines
 from datasets.check.suggestions import Parameters
 from parser import parse_arguments
 from support.errors import ending_in_one_line
-from support.workers import explaining_lost_workers
 
 _PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")
 
@@ -19,15 +18,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_arguments("check", argv)
     logging.basicConfig(format="%(message)s")
     with ending_in_one_line():
-        with explaining_lost_workers():
-            report = check(
-                args.folder,
-                Parameters(*(getattr(args, name) for name in _PARAMETERS)),
-                args.positive_dist_threshold,
-                args.num_workers,
-                args.sample,
-                not args.no_groups,
-            )
+        report = check(
+            args.folder,
+            Parameters(*(getattr(args, name) for name in _PARAMETERS)),
+            args.positive_dist_threshold,
+            args.num_workers,
+            args.sample,
+            not args.no_groups,
+        )
     with contextlib.suppress(BrokenPipeError):
         if args.json:
             print(json.dumps(report, indent=1))

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from datasets.image_names import ImageNames
 from datasets.name_fields import EAST, FIELDS, HEADING, NORTH
 from datasets.names import parse_fields
+from support.decimals import parse_decimal
 from support.errors import UserError
 
 HEADING_BINS = 12  # of the histogram, 30 degrees each
@@ -82,7 +83,7 @@ def _fill(scanned: ScannedNames, part: range, need_heading: bool) -> None:
         texts = scanned.names[index].split("@")
         scanned.zones["".join(texts[_ZONE : _LETTER + 1]) if len(texts) > _LETTER else ""] += 1
         with contextlib.suppress(ValueError, IndexError):
-            scanned.headings[index] = float(texts[HEADING])
+            scanned.headings[index] = parse_decimal(texts[HEADING].strip(" "))
 
 
 def _reason(error: UserError) -> str:

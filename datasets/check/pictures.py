@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 
 @dataclass
@@ -75,15 +75,15 @@ def look_at(
     )
     pictures = [Pictures() for _ in folders]
     keys = np.zeros((len(places), 2), np.uint64)
-    loader = make_workers_loader(_Decoded(folders, names, places), num_workers, batch_size=None, collate_fn=_unchanged)
-    for item, (size, key, problem) in enumerate(tqdm(loader, desc="Decoding", unit="img", disable=None)):
-        part, index = places[item].tolist()
-        pictures[part].decoded += 1
-        if problem:
-            pictures[part].unreadable[index] = problem
-        if size:
-            pictures[part].sizes[size] += 1
-            keys[item] = key
+    with Loader(_Decoded(folders, names, places), num_workers) as loader:
+        for item, (size, key, problem) in enumerate(tqdm(loader, desc="Decoding", unit="img", disable=None)):
+            part, index = places[item].tolist()
+            pictures[part].decoded += 1
+            if problem:
+                pictures[part].unreadable[index] = problem
+            if size:
+                pictures[part].sizes[size] += 1
+                keys[item] = key
     return pictures, _pairs(places, keys)
 
 
@@ -93,7 +93,3 @@ def _pairs(places: np.ndarray, keys: np.ndarray) -> np.ndarray:
     first = first[group.ravel()]  # for each row, the first row with the same key
     doubles = first != np.arange(len(first))
     return np.stack([places[doubles], places[first[doubles]]], axis=1)
-
-
-def _unchanged(item: tuple) -> tuple:
-    return item

@@ -17,14 +17,15 @@ from tqdm import tqdm
 
 from datasets.choices import needs_target
 from datasets.image_names import ImageNames
-from datasets.images import ImageError, open_rgb, read_size, to_array
+from datasets.images import ImageError, open_rgb, read_size, to_array, within_memory
 from datasets.names import images_list_path, list_images, positions, write_images_list
 from datasets.night.fourier import window
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
 from support.errors import UserError
 from support.files import replacing
-from support.workers import make_workers_loader
+from support.regular_files import open_regular
+from support.workers import Loader
 
 MADE_BY = "python -m datasets.night"
 FORMAT = 1  # raise it whenever the same settings give other pictures
@@ -100,12 +101,14 @@ def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tupl
     chunks = _Chunks(
         settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size
     )
-    loader = make_workers_loader(chunks, num_workers, batch_size=None, collate_fn=_unchanged)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one core per image; the loader's workers have one thread anyway
     try:
-        with tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress:
+        with (
+            Loader(chunks, num_workers) as loader,
+            tqdm(total=len(names), desc="Night", unit="img", disable=None) as progress,
+        ):
             for done in loader:
                 if done.error:
                     raise UserError(done.error)
@@ -154,31 +157,23 @@ class _Chunks(torch.utils.data.Dataset):
             done.there += 1
             return
         try:
-            image = to_array(open_rgb(os.path.join(self.settings.source, name)))
+            with within_memory():
+                image = self.maker(name, to_array(open_rgb(os.path.join(self.settings.source, name))))
         except ImageError as error:
             done.unreadable[name] = str(error)
             return
-        self._save(self.maker(name, image), path)
+        self._save(image, path)
         done.made += 1
 
     def _save(self, image: np.ndarray, path: str) -> None:
-        folder, base = os.path.split(path)
-        temporary = os.path.join(folder, f".{base}.tmp")  # hidden: no walk takes it for an image
+        kind = "PNG" if path.lower().endswith(".png") else "JPEG"
         try:
-            os.makedirs(folder, exist_ok=True)
-            Image.fromarray(image).save(
-                temporary, "PNG" if base.lower().endswith(".png") else "JPEG", quality=self.settings.jpeg_quality
-            )
-            os.replace(temporary, path)
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be written: {error.strerror or error}; make room or rights, "
-                "and run the same command again to go on"
-            ) from error
-
-
-def _unchanged(item: _Done) -> _Done:
-    return item
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with replacing(path, synced=False) as temporary:  # there are too many to sync each
+                Image.fromarray(image).save(temporary, kind, quality=self.settings.jpeg_quality)
+        except (OSError, UserError) as error:
+            problem = error if isinstance(error, UserError) else f"{path} cannot be written: {error.strerror or error}"
+            raise UserError(f"{problem}; make room or rights, and run the same command again to go on") from error
 
 
 def _warn_of_small_window(source: str, name: str, beta: float) -> None:
@@ -220,7 +215,7 @@ def _prepare_folder(output: str, stored: dict[str, Any]) -> None:
 
 def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_regular(path, "r", encoding="utf-8") as file:
             found = json.load(file)
     except FileNotFoundError:
         raise UserError(

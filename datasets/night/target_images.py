@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from datasets.images import MIN_SIDE, ImageError, open_rgb, to_array
+from datasets.images import MIN_SIDE, ImageError, open_rgb, to_array, within_memory
 from datasets.names import list_images
 
 
@@ -43,11 +43,13 @@ class TargetImages:
         for offset in range(len(self)):
             path = os.path.join(self.folder, self.names[(index + offset) % len(self)])
             try:
-                image = open_rgb(path, min(MIN_SIDE, *size))
+                with within_memory():
+                    image = open_rgb(path, min(MIN_SIDE, *size))
+                    return to_array(
+                        image if image.size == tuple(size) else image.resize(size, Image.Resampling.BILINEAR)
+                    )
             except ImageError as error:
                 reason = str(error)
                 if unreadable is not None:
                     unreadable.append((path, reason))
-                continue
-            return to_array(image if image.size == tuple(size) else image.resize(size, Image.Resampling.BILINEAR))
         raise ImageError(f"none of the {len(self)} images of {self.folder} can be read ({reason})")

@@ -16,7 +16,6 @@ from datasets.prepare.positions import parse_zone, place_photos
 from datasets.prepare.records import Photo, Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
-from support.workers import explaining_lost_workers
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
@@ -187,8 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
         _check(args)
-        with explaining_lost_workers():
-            report = prepare(args)
+        report = prepare(args)
     for line in report:
         print(line)
 

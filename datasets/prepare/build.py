@@ -18,9 +18,10 @@ from datasets.names import write_images_list
 from datasets.prepare.images import PhotoImages, Writing
 from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
+from support.escaping import csv_path, csv_text, from_csv_text
 from support.files import read_object, replacing
 from support.locks import FileLock
-from support.workers import make_workers_loader
+from support.workers import Loader
 
 MADE_BY = "python -m datasets.prepare"
 SETTINGS_FILE, REJECTED_FILE, SOURCES_FILE = "prepare.json", "rejected.csv", "images.csv"
@@ -94,16 +95,16 @@ def build(
 def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dict[str, str]], Built]:
     """Writes the missing images: ({folder: {name: source}} of all that is there, what was built)."""
     images, built = collections.defaultdict(dict), Built({}, [])
-    loader = make_workers_loader(dataset, num_workers, batch_size=None, collate_fn=_unchanged)
-    for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
-        if done.error:
-            raise UserError(done.error)
-        if done.rejected:
-            built.rejected.append(done.rejected)
-        for name in done.names:
-            images[dataset.folders[index]][name] = dataset.photos[index].path
-        built.made, built.there = built.made + done.made, built.there + len(done.names) - done.made
-        built.panoramic += done.panoramic
+    with Loader(dataset, num_workers) as loader:
+        for index, done in enumerate(tqdm(loader, desc="Photos", unit="img", disable=None)):
+            if done.error:
+                raise UserError(done.error)
+            if done.rejected:
+                built.rejected.append(done.rejected)
+            for name in done.names:
+                images[dataset.folders[index]][name] = dataset.photos[index].path
+            built.made, built.there = built.made + done.made, built.there + len(done.names) - done.made
+            built.panoramic += done.panoramic
     built.counts = {folder: len(images[folder]) for folder in dict.fromkeys(dataset.folders)}
     return images, built
 
@@ -128,7 +129,9 @@ def _finished(output: str, stored: dict[str, Any]) -> Built | None:
         open(os.path.join(output, REJECTED_FILE), encoding="utf-8", newline="") as file,
     ):
         rejected = [
-            Rejected(*row) for row in list(csv.reader(file))[1:] if len(row) == len(dataclasses.fields(Rejected))
+            Rejected(*map(from_csv_text, row))
+            for row in list(csv.reader(file))[1:]
+            if len(row) == len(dataclasses.fields(Rejected))
         ]
     return Built(counts, rejected, there=sum(counts.values()))
 
@@ -158,12 +161,19 @@ def _finish(
     write_csv(
         os.path.join(building, REJECTED_FILE),
         ("source", "path", "reason", "detail"),
-        map(dataclasses.astuple, built.rejected),
+        (
+            (csv_path(record.source), csv_path(record.path), csv_text(record.reason), csv_text(record.detail))
+            for record in built.rejected
+        ),
     )
     write_csv(
         os.path.join(building, SOURCES_FILE),
         ("image", "photo"),
-        ((f"{folder}/{name}", source) for folder, names in images.items() for name, source in sorted(names.items())),
+        (
+            (csv_path(f"{folder}/{name}"), csv_path(source))
+            for folder, names in images.items()
+            for name, source in sorted(names.items())
+        ),
     )
     _write_settings(building, stored | {"counts": built.counts})
     try:
@@ -240,7 +250,3 @@ def _alone(building: str) -> Iterator[None]:
         yield
     finally:
         lock.release(remove=True)
-
-
-def _unchanged(item: object) -> object:
-    return item

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import numbers
 import os
 import re
 import warnings
@@ -16,8 +17,10 @@ from datasets.photos import photos_below
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
+from support.decimals import parse_decimal
 from support.errors import UserError
-from support.workers import make_workers_loader
+from support.regular_files import open_regular
+from support.workers import Loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 # HEIC (with the package pillow-heif) and AVIF are read only here: the images of a data set have other formats
@@ -72,7 +75,8 @@ def open_header(path: str) -> Iterator[Image.Image]:
     register_heif()
     with (
         warnings.catch_warnings(action="ignore"),
-        Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
+        open_regular(path) as file,
+        Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
     ):
         yield image
 
@@ -93,7 +97,9 @@ def _position(gps: dict) -> list[float]:
 
 
 def _degrees(triple: Sequence, reference: str | bytes) -> float:
-    degrees, minutes, seconds = (float(value) for value in triple)
+    if isinstance(triple, bytes):  # whose bytes are no degrees, minutes and seconds
+        raise TypeError(f"{triple!r} is no position")
+    degrees, minutes, seconds = map(_rational, triple)
     hemisphere = (
         (reference.decode("ascii", "replace") if isinstance(reference, bytes) else reference).strip("\0 ").upper()
     )
@@ -102,13 +108,20 @@ def _degrees(triple: Sequence, reference: str | bytes) -> float:
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
 
 
+def _rational(value: object) -> float:
+    """A number of EXIF. Raises TypeError for text, whose characters float() would read as numbers."""
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
     """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
-            return float(match.group(1)) % 360, False
+            return parse_decimal(match.group(1).decode()) % 360, False
     with contextlib.suppress(ValueError, TypeError, ArithmeticError, KeyError):
-        heading = float(gps[_GPS.GPSImgDirection])
+        heading = _rational(gps[_GPS.GPSImgDirection])
         if math.isfinite(heading) and 0 <= heading <= 360:
             return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
     return None, False
@@ -149,10 +162,10 @@ def read_photos(paths: Sequence[str], num_workers: int = 0) -> tuple[list[Photo]
     for number, path in enumerate(paths):
         root = path if os.path.isdir(path) else os.path.dirname(path)
         found += [(photo, f"{number}/{os.path.relpath(photo, root)}") for photo in photos_below(path, EXTENSIONS)[0]]
-    loader = make_workers_loader(ExifPhotos(found), num_workers, batch_size=None, collate_fn=_unchanged)
     photos, rejected = [], []
-    for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
-        (photos if isinstance(record, Photo) else rejected).append(record)
+    with Loader(ExifPhotos(found), num_workers) as loader:
+        for record in tqdm(loader, desc="EXIF", unit="img", delay=2, disable=None):
+            (photos if isinstance(record, Photo) else rejected).append(record)
     return photos, rejected
 
 
@@ -187,7 +200,3 @@ def register_heif() -> None:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-
-
-def _unchanged(item: Photo | Rejected) -> Photo | Rejected:
-    return item

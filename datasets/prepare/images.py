@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side
+from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side, within_memory
 from datasets.names import format_name
 from datasets.prepare.exif import PHONE_EXTENSIONS, open_header
 from datasets.prepare.panoramas import Crops, looks_panoramic
@@ -73,12 +73,13 @@ class PhotoImages(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> Done:
         photo, done = self.photos[index], Done()
         try:
-            size = _size(photo.path)
-            if self.writing.crops and self.writing.crops.is_panorama(size):
-                self._cut(index, done)
-            else:
-                done.panoramic = not self.writing.crops and looks_panoramic(size)
-                self._copy(index, done)
+            with within_memory():
+                size = _size(photo.path)
+                if self.writing.crops and self.writing.crops.is_panorama(size):
+                    self._cut(index, done)
+                else:
+                    done.panoramic = not self.writing.crops and looks_panoramic(size)
+                    self._copy(index, done)
         except ImageError as error:
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
@@ -183,7 +184,7 @@ def _phone_photo(path: str, use: Callable[[Image.Image], Any]) -> Any:
                 )
             image.load()
             return use(image)
-    except (ImageError, MemoryError):
+    except ImageError:
         raise
     except Exception as error:  # plugins raise nearly anything on damaged files
         raise ImageError(f"{type(error).__name__}: {error}") from error

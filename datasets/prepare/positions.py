@@ -41,7 +41,7 @@ def seem_swapped(latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
 
 def parse_zone(text: str) -> tuple[int, str]:
     """Parses a zone: "33U" -> (33, "U"). Raises UserError if it is none."""
-    match = re.fullmatch(r"(\d{1,2})([C-HJ-NP-X])", text.strip().upper())
+    match = re.fullmatch(r"([0-9]{1,2})([C-HJ-NP-X])", text.strip().upper())
     if not match or not 1 <= int(match.group(1)) <= 60:
         raise UserError(f"--utm_zone {text} is not a zone such as 33U: a number from 1 to 60 and a letter from C to X")
     return int(match.group(1)), match.group(2)

@@ -5,12 +5,15 @@ import math
 import re
 from dataclasses import dataclass
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+from support.decimals import parse_decimal
+
+_BLANKS = " \t"  # around numbers and times; others, as vertical tabs, are no part of a table
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 # as exiftool writes them: 55 deg 41' 53.40" N
 _SEXAGESIMAL = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(?:deg|°)\s*(?:(\d+(?:\.\d+)?)\s*['′])?\s*(?:(\d+(?:\.\d+)?)\s*[\"″])?\s*([NSEWnsew]?)"
+    r"(\d+(?:\.\d+)?) *(?:deg|°) *(?:(\d+(?:\.\d+)?) *['′])? *(?:(\d+(?:\.\d+)?) *[\"″])? *([NSEWnsew]?)", re.ASCII
 )
-_HEMISPHERE = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([NSEWnsew])")
+_HEMISPHERE = re.compile(r"([+-]?[0-9]+(?:[.,][0-9]+)?) *([NSEWnsew])")
 _EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
 
 
@@ -59,18 +62,18 @@ def parse_number(text: object) -> float:
     """Parses a number of degrees in a table.
 
     It may have a point or a comma (55,70), a hemisphere (122.4 W), or degrees, minutes and seconds as exiftool writes
-    them. Raises ValueError for anything else.
+    them. Its digits are ASCII's. Raises ValueError for anything else.
     """
-    text = str(text).strip()
+    text = str(text).strip(_BLANKS)
     if _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
     if match := _SEXAGESIMAL.fullmatch(text):
-        degrees, minutes, seconds = (float(part or 0) for part in match.group(1, 2, 3))
+        degrees, minutes, seconds = (parse_decimal(part or "0") for part in match.group(1, 2, 3))
         value, hemisphere = degrees + minutes / 60 + seconds / 3600, match.group(4)
     elif match := _HEMISPHERE.fullmatch(text):
-        value, hemisphere = float(match.group(1).replace(",", ".")), match.group(2)
+        value, hemisphere = parse_decimal(match.group(1).replace(",", ".")), match.group(2)
     else:
-        return float(text)
+        return parse_decimal(text)
     return -value if hemisphere.upper() in ("S", "W") and hemisphere else value
 
 
@@ -93,15 +96,17 @@ def parse_time(text: object) -> str:
     It may be seconds or milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is
     converted to UTC), or EXIF's YYYY:MM:DD hh:mm:ss. Raises ValueError for anything else.
     """
-    text = "" if text is None else str(text).strip()
+    text = "" if text is None else str(text).strip(_BLANKS)
     if not text:
         return ""
+    if not text.isascii():  # digits of other scripts
+        raise ValueError(f"{text!r} is no time")
     if re.fullmatch(r"(19|20)\d\d((0[1-9]|1[0-2])([0-3]\d)?)?", text):
         return text
     if re.fullmatch(r"(19|20)\d\d-(0[1-9]|1[0-2])", text):
         return text.replace("-", "")
     try:
-        seconds = float(text)
+        seconds = parse_decimal(text)
     except ValueError:
         # EXIF separates a date's parts by colons
         moment = datetime.datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text))

@@ -1,5 +1,6 @@
 """Positions of photos from a CSV file or from GeoJSON. Rows that cannot be used are reported; nothing is guessed."""
 
+import collections
 import csv
 import json
 import os
@@ -9,6 +10,7 @@ from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time
 from datasets.walk import IMAGE_EXTENSIONS
 from support.errors import UserError
+from support.regular_files import open_regular
 
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
@@ -93,8 +95,10 @@ class Table:
     def read_geojson(self) -> None:
         """Reads GeoJSON. Raises UserError if the file cannot be read, or is no FeatureCollection."""
         try:
-            with open(self.path, encoding="utf-8-sig") as file:
-                content = json.load(file)
+            with open_regular(self.path, "r", encoding="utf-8-sig") as file:  # numbers stay the texts that they are
+                content = json.load(
+                    file, object_pairs_hook=self._object, parse_float=str, parse_int=str, parse_constant=str
+                )
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
@@ -130,8 +134,16 @@ class Table:
             values["longitude"], values["latitude"] = point[:2] if is_point else ("", "")
             self._add(f"feature {number}", values)
 
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """An object of JSON. Raises UserError if two values have one name."""
+        twice = [name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1]
+        if twice:
+            raise UserError(f"{self.path} has an object with two values named {twice[0]!r}; leave one of them")
+        return dict(pairs)
+
     def _find(self, names: list, kind: str) -> dict[str, int]:
-        """Finds the columns: {field: index}. Raises UserError if a required one is missing."""
+        """Finds the columns: {field: index}. Raises UserError if a required one is missing, or there are two of it."""
+        what, several = ("column", "columns") if kind == "csv" else ("property", "properties")
         if not any(str(name).strip() for name in names):
             raise UserError(
                 f"{self.path} is empty" if kind == "csv" else f"the features of {self.path} have no properties"
@@ -143,20 +155,20 @@ class Table:
             if kind == "geojson" and field in ("latitude", "longitude"):
                 continue
             given = self.columns.get(field)
-            if given:
-                found = [stripped.index(given)] if given in stripped else []
-            else:
-                found = [plain.index(name) for name in usual if name in plain]
-            if found:
-                fields[field] = found[0]
+            known, wanted = (stripped, (given,)) if given else (plain, usual)
+            name = next((name for name in wanted if name in known), None)
+            if name is not None:
+                fields[field], *others = (index for index, other in enumerate(known) if other == name)
+                if others:
+                    raise UserError(
+                        f"{self.path} has two {several} for the {field}, "
+                        f"{stripped[fields[field]]!r} and {stripped[others[0]]!r}; "
+                        f"rename one, or name another with --{field}_column"
+                    )
             elif given or field in _REQUIRED[kind]:
-                what = (
-                    f"no {'column' if kind == 'csv' else 'property'} {given!r}"
-                    if given
-                    else f"no {'column' if kind == 'csv' else 'property'} for the {field}"
-                )
+                missing = repr(given) if given else f"for the {field}"
                 raise UserError(
-                    f"{self.path} has {what}; it has {', '.join(map(repr, stripped[:20]))}: "
+                    f"{self.path} has no {what} {missing}; it has {', '.join(map(repr, stripped[:20]))}: "
                     f"name it with --{field}_column"
                 )
         return fields
@@ -221,7 +233,7 @@ def _coordinate(values: dict[str, Any], field: str) -> float:
 def _encoding(path: str) -> str:
     """The first encoding that reads the whole file; UTF-16 by its byte-order mark."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
                 return "utf-16"
         for encoding in _ENCODINGS:

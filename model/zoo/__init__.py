@@ -3,6 +3,7 @@
 An own zoo is a folder, or a URL prefix, with files NAME.pth. `python -m model.zoo` lists and fetches models.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -10,12 +11,15 @@ from collections.abc import Callable
 
 import torch
 
+from model.choices import BACKBONES
 from model.choices import ZOO_VARIABLE as VARIABLE
+from model.network import GeoLocalizationNet
 from model.zoo import published
 from support import downloads
 from support.errors import UserError
 
 LIST = "models.txt"  # at a URL prefix: the names of its models, one a line
+_OVERHEAD = 1 << 20  # bytes of a file beside its weights, at most
 _NAME = re.compile(r"\w[\w.+-]*")  # what may follow a folder or a URL prefix
 
 
@@ -34,7 +38,8 @@ def find(name: str, check: Callable[[str], object], location: str | None = None)
     path = _find_own(name, known, location, check) if location and _NAME.fullmatch(name) else None
     if path is None and known:
         path = local_path(known)
-        downloads.fetch(published.addresses()[known], path, known, check)
+        largest = 5 * size_of(*published.architecture(known)) // 4 + _OVERHEAD
+        downloads.fetch(published.addresses()[known], path, known, check, largest=largest)
     if path is None:
         raise UserError(_unknown(name, location))
     return path
@@ -85,6 +90,16 @@ def local_path(name: str, location: str | None = None) -> str:
             f"{name}.pth",
         )
     return os.path.join(location, f"{name}.pth")
+
+
+@functools.cache
+def size_of(backbone: str, dim: int) -> int:
+    """The size of a network's weights, in bytes."""
+    if dim > 1:  # a network of every dimension would take seconds
+        return size_of(backbone, 1) + 4 * (dim - 1) * (BACKBONES[backbone][0] + 1)
+    with torch.device("meta"):
+        state_dict = GeoLocalizationNet(backbone, 1).state_dict()
+    return sum(value.numel() * value.element_size() for value in state_dict.values())
 
 
 def _find_own(name: str, known: str | None, location: str, check: Callable[[str], object]) -> str | None:

@@ -5,17 +5,12 @@ descriptor of a test image has unit length.
 """
 
 import argparse
-import functools
 import logging
 import os
 import sys
 
-import torch
-
 from model.checkpoints import load_network
-from model.choices import BACKBONES
-from model.network import GeoLocalizationNet
-from model.zoo import LIST, VARIABLE, local_path, own_location, own_names, published
+from model.zoo import LIST, VARIABLE, local_path, own_location, own_names, published, size_of
 from support import downloads
 from support.errors import UserError
 
@@ -80,7 +75,7 @@ def table(location: str | None = None) -> str:
     for name, address in published.addresses().items():
         backbone, dim = published.architecture(name)
         path = local_path(name)
-        size = os.path.getsize(path) if os.path.exists(path) else _size(backbone, dim)
+        size = os.path.getsize(path) if os.path.exists(path) else size_of(backbone, dim)
         recalls = ", ".join(f"{dataset} {recall:.1f}" for dataset, recall in published.RECALLS.get(name, {}).items())
         rows.append((name, str(dim), f"{size / 1e6:.0f}", _presence(path), address, recalls))
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
@@ -112,16 +107,6 @@ def _presence(path: str) -> str:
         return "yes"
     part = path + downloads.PART
     return f"{os.path.getsize(part) / 1e6:.0f} MB of it" if os.path.exists(part) else "no"
-
-
-@functools.cache
-def _size(backbone: str, dim: int) -> int:
-    """The size of a network's weights, in bytes."""
-    if dim > 1:  # a network of every dimension would take seconds
-        return _size(backbone, 1) + 4 * (dim - 1) * (BACKBONES[backbone][0] + 1)
-    with torch.device("meta"):
-        state_dict = GeoLocalizationNet(backbone, 1).state_dict()
-    return sum(value.numel() * value.element_size() for value in state_dict.values())
 
 
 if __name__ == "__main__":
