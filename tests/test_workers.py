@@ -25,8 +25,7 @@ from support.workers import Loader
 from tests.failures import at_step, before, send
 from tests.ranks import run_ranks
 from tests.scripts import is_running
-from tests.test_signals import EVAL
-from tests.tiny import FEW
+from tests.tiny import EVAL, FEW
 
 
 class Items(torch.utils.data.Dataset):
