@@ -25,11 +25,7 @@ from support.workers import Loader
 from tests.failures import at_step, before, send
 from tests.ranks import run_ranks
 from tests.scripts import is_running
-<<<<<<< HEAD
-from tests.tiny import EVAL, FEW
-=======
 from tests.tiny import FEW
->>>>>>> w-ends
 
 
 class Items(torch.utils.data.Dataset):
