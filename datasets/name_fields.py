@@ -1,12 +1,14 @@
 """The `@` fields of image names, and how the numbers in them are parsed: with numpy, in blocks of names."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
 from datasets.image_names import ImageNames
+from support.decimals import parse_decimal
 from support.errors import UserError
 
 FIELDS = (
@@ -33,6 +35,8 @@ _CHUNK = 1 << 16  # names parsed at a time: their data stay in the processor's c
 _MAX_ABS = 1e9  # metres or degrees; a larger number is a mistake, and class keys could overflow
 _MAX_DIGITS = 15  # float64 holds every whole number of so many digits
 _AT, _DOT, _ZERO = b"@.0"
+# the bytes of plain decimals, maybe among blanks: of texts of these alone, float() reads decimals and nothing else
+_PLAIN = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.eE ", np.uint8))
 
 
 def parse_chunks(
@@ -42,8 +46,8 @@ def parse_chunks(
 
     names: of the images; fields: indices into FIELDS; empty_as_zero: fields that may be empty and are then 0.
 
-    The numbers are exactly those that float() reads. Raises UserError that names the first image with too few fields,
-    or without a finite number there.
+    The numbers are exactly those of support.decimals. Raises UserError that names the first image with too few fields,
+    or without a number there that is finite and a plain decimal; blanks around it are skipped.
     """
     with tqdm(desc="Parsing names", total=len(names), unit="img", leave=False, delay=2, disable=None) as progress:
         for begin in range(0, len(names), _CHUNK):
@@ -68,7 +72,7 @@ def _parse_chunk(names: ImageNames, part: slice, fields: Sequence[int], empty_as
         if len(rest):
             texts = _texts(data, begin[rest], length[rest], max(width, 1))
             if field in empty_as_zero:
-                texts[texts == b""] = b"0"
+                texts[length[rest] == 0] = b"0"
             values[rest, column] = _parse_texts(texts)
         bad = np.flatnonzero(~(np.abs(values[:, column]) < _MAX_ABS))  # NaN, infinite or absurd
         if len(bad):
@@ -129,24 +133,28 @@ def _parse_decimals(data: np.ndarray, begin: np.ndarray, end: np.ndarray, width:
 
 
 def _texts(data: np.ndarray, begin: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
-    """The fields as bytes S(width) (n,), padded with NUL, which ends a string in numpy."""
+    """The fields as bytes S(width) (n,), padded with NUL, which ends a string in numpy; b"" if not of _PLAIN bytes."""
     column = np.arange(width)
-    characters = np.where(column < length[:, None], data[np.minimum(begin[:, None] + column, len(data) - 1)], 0).astype(
-        np.uint8
-    )
-    return characters.view(f"S{width}")[:, 0]
+    inside = column < length[:, None]
+    characters = data[np.minimum(begin[:, None] + column, len(data) - 1)]
+    plain = (_PLAIN[characters] | ~inside).all(axis=1)
+    return np.where(inside & plain[:, None], characters, 0).astype(np.uint8).view(f"S{width}")[:, 0]
 
 
-def _parse_texts(texts: np.ndarray) -> np.ndarray | list[float]:
+def _parse_texts(texts: np.ndarray) -> np.ndarray:
     try:
-        return texts.astype(np.float64)
+        values = texts.astype(np.float64)
     except ValueError:
-        return [_to_float(text) for text in texts.tolist()]
+        return np.array([_to_float(text) for text in texts.tolist()])
+    zeros = np.flatnonzero(np.abs(values) < sys.float_info.min)
+    for row in zeros[texts[zeros] != b"0"]:  # 1e-400 is none
+        values[row] = _to_float(texts[row])
+    return values
 
 
 def _to_float(text: bytes) -> float:
     try:
-        return float(text)
+        return parse_decimal(text.decode("ascii").strip(" "))
     except ValueError:
         return np.nan
 

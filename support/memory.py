@@ -2,8 +2,10 @@
 
 import contextlib
 import resource
+import threading
 from collections.abc import Iterator
 
+_limiting = threading.RLock()  # else one thread could put back the limit that another has set for a while
 _TEXTS = ("can't allocate memory", "not enough memory", "out of memory")  # PyTorch's: Linux, Windows, a GPU
 
 
@@ -20,17 +22,18 @@ def taking_at_most(size: int) -> Iterator[None]:
 
     The bound is the whole process's, so leave room for what other threads do meanwhile.
     """
-    before = resource.getrlimit(resource.RLIMIT_DATA)
     now = _taken()
     if now is None:
         yield
         return
-    limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min([now + size, *limits]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+    with _limiting:
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min([now + size, *limits]), before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _taken() -> int | None:

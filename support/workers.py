@@ -50,6 +50,7 @@ _ENDS = {signal.SIGBUS: _FULL, signal.SIGKILL: _MEMORY} | dict.fromkeys(
 _REFUSED = (
     (re.compile(r"Too many open files|received 0 items of ancdata", re.IGNORECASE), TOO_MANY_FILES[errno.EMFILE]),
     (re.compile(r"unable to (open|write|resize|allocate|mmap)\b.*(torch_|shared memory)"), _FULL),
+    (re.compile(r"DataLoader worker \(pid"), _UNKNOWN),  # one that has died before this process could look
 )
 
 
@@ -79,7 +80,11 @@ class Loader:
             options |= {"num_workers": num_workers, "worker_init_fn": begin_worker}
             collate = _Packing(collate)
         self._loader = torch.utils.data.DataLoader(dataset, batch_size, collate_fn=collate, **options)
-        self._iterator, self._workers = None, []
+        self._iterator = None
+
+    @property
+    def _workers(self) -> list[multiprocessing.Process]:
+        return getattr(self._iterator, "_workers", [])
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -107,13 +112,14 @@ class Loader:
 
     def close(self) -> None:
         """Ends the workers, within about a second. There are no more batches."""
-        workers, self._workers = self._workers, []
+        workers, iterator = self._workers, self._iterator
+        self._iterator = iter(())
         if not workers:
             return
         killer = threading.Timer(_LEAVE, _kill, [workers])
         killer.start()
         try:
-            self._iterator._shutdown_workers()
+            iterator._shutdown_workers()
         finally:
             killer.cancel()
             _kill(workers)
@@ -124,7 +130,6 @@ class Loader:
         except OSError as error:
             lack = (TOO_MANY_FILES | {errno.ENOSPC: _FULL}).get(error.errno, _MEMORY)
             raise UserError(f"processes that read images cannot be started ({error.strerror}): {lack}") from error
-        self._workers = getattr(self._iterator, "_workers", [])
         if self._workers:
             # else PyTorch raises an error in the middle of a step as soon as one dies, and the step is lost
             torch.utils.data._utils.signal_handling._remove_worker_pids(id(self._iterator))

@@ -147,10 +147,12 @@ def unpacking_to_much():
             packed.writestr(entry.filename, plain.read(entry))
 
 
-def of_many_objects():
+def of_many_texts():
+    """A pickle that encodes a text of 1 MB six hundred times."""
+    text = b"X" + (1 << 20).to_bytes(4, "little") + b"a" * (1 << 20) + b"q\0"
     with zipfile.ZipFile("x.pth", "w") as file:
         file.writestr("x/version", b"3")
-        file.writestr("x/data.pkl", b"\x80\x02](" + b"\x8f" * 200_000 + b"e.")
+        file.writestr("x/data.pkl", b"\x80\x02](" + text + b"c_codecs\nencode\nq\1" + b"h\1h\0\x85R" * 600 + b"e.")
 
 
 def of_many_entries():
@@ -175,7 +177,7 @@ def in_itself():
 HOSTILE = {
     "is cut off or damaged .it has 0.0 MB and would unpack to 20.0 MB": unpacking_to_much,
     "is not used: its tensors claim 4000000.0 MB": lambda: torch.save(torch.zeros(1).expand(10**12), "x.pth"),
-    "is not read: that takes more memory than": of_many_objects,
+    "is not read: that takes more memory than": of_many_texts,
     "is cut off or damaged .it has 30 entries": of_many_entries,
     "is not used: it has more than 10000000 values": without_end,
     "is not used: its values are nested too deeply": in_itself,

@@ -323,6 +323,7 @@ def test_a_killed_worker_is_reported_as_that(tiny, workdir, monkeypatch, capsys,
         train.main(["--dataset_folder", tiny, *SHORT, "--num_workers", "1"])
     error = capsys.readouterr().err
     assert exit_.value.code == 2 and advice in error and "--num_workers" in error and "Traceback" not in error
+    assert "A checkpoint of epoch 0, iteration " in error
 
 
 def test_environment(whole):

@@ -25,7 +25,7 @@ from support.workers import Loader
 from tests.failures import at_step, before, send
 from tests.ranks import run_ranks
 from tests.scripts import is_running
-from tests.tiny import EVAL, FEW
+from tests.tiny import FEW
 
 
 class Items(torch.utils.data.Dataset):
@@ -147,9 +147,9 @@ def no_collector():
 def test_an_evaluation_ends_its_workers(tiny, workdir, monkeypatch, no_collector, end):
     action, code = ENDS[end]
     before(monkeypatch, store.DescriptorStore, "write", lambda *_: True, action)
-    flags = ["--dataset_folder", tiny, *EVAL, "--backbone", "MobileNet_V2", "--num_workers", "2"]
+    flags = ["--backbone", "MobileNet_V2", "--backbone_weights", "none", "--device", "cpu", "--num_workers", "2"]
     with pytest.raises(SystemExit) as ended:
-        eval_script.main([*flags, "--no_descriptors_cache"])
+        eval_script.main(["--dataset_folder", tiny, *flags, "--no_descriptors_cache"])
     assert ended.value.code == code and not multiprocessing.active_children()
 
 
