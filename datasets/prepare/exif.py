@@ -14,7 +14,7 @@ from tqdm import tqdm
 from datasets.images import ImageError, NoDecoderError, open_header
 from datasets.photos import photos_below
 from datasets.prepare.positions import check_degrees
-from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
+from datasets.prepare.records import Photo, Rejected, Unusable, parse_time, within_circle
 from datasets.walk import IMAGE_EXTENSIONS
 from support.decimals import parse_decimal
 from support.errors import UserError
@@ -99,11 +99,11 @@ def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
     """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
-            return parse_decimal(match.group(1).decode()) % 360, False
+            return within_circle(parse_decimal(match.group(1).decode())), False
     with contextlib.suppress(ValueError, TypeError, ArithmeticError, KeyError):
         heading = _rational(gps[_GPS.GPSImgDirection])
-        if math.isfinite(heading) and 0 <= heading <= 360:
-            return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
+        if math.isfinite(heading):
+            return within_circle(heading), str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
     return None, False
 
 
