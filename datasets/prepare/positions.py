@@ -108,7 +108,7 @@ def place_photos(
     if (latitudes < 0).all() if zone[1] >= "N" else (latitudes >= 0).all():  # 33S is often meant as "33, southern"
         band = utm.latitude_to_zone_letter(float(np.median(latitudes)))
         raise UserError(
-            f"the letter of UTM zone {zone[0]}{zone[1]} is a band of latitude, in the other hemisphere than all photos: "
+            f"the letter of UTM zone {zone[0]}{zone[1]} is a band of latitude in the other hemisphere than all photos: "
             f"theirs is {zone[0]}{band}; fix --utm_zone, or leave it out"
         )
     return photos, project(*_degrees(photos), zone), zone, rejected
