@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from datasets import heif
 from support.errors import TOO_MANY_FILES
 from support.memory import is_out_of_memory
 from support.regular_files import open_regular
@@ -38,26 +39,32 @@ class ImageError(Exception):
     """Why an image cannot be read, in a few words. The caller knows its path."""
 
 
+class NoDecoderError(ImageError):
+    """The image may be sound, and what decodes its format is not installed."""
+
+
 def open_rgb(
     source: str | os.PathLike | BinaryIO | Image.Image, min_side: int = 1, enough_pixels: int | None = None
 ) -> Image.Image:
     """Decodes a path, a file object or a PIL image to an upright RGB PIL image.
 
-    EXIF rotation is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16 bits per channel become
-    8, and of several frames the first is taken.
+    The rotation that EXIF or HEIC names is applied. Gray, palette and CMYK images are converted, alpha is dropped, 16
+    bits per channel become 8, and of several frames the first is taken.
 
     source: what to decode
     min_side: the fewest pixels along a side
     enough_pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size, to no fewer pixels
 
-    Raises ImageError for anything that cannot be decoded completely. Truncated files count: a photo that is half gray
-    is worse than none. Images with more than MAX_PIXELS, images with fewer than min_side pixels along a side, and what
-    is no regular file are refused before any pixel is decoded.
+    Raises NoDecoderError for HEIC and AVIF without their decoder, ImageError for anything else that cannot be decoded
+    completely. Truncated files count: a photo that is half gray is worse than none. Images with more than MAX_PIXELS,
+    images with fewer than min_side pixels along a side, and what is no regular file are refused before any pixel is
+    decoded.
     """
-    with _opened(source) as image:
+    with open_header(source) as image:
         if min(image.size) < min_side:
             raise ImageError(f"it has {image.width} x {image.height} pixels, fewer than {min_side} along a side")
-        if enough_pixels and image.width * image.height > enough_pixels:
+        # of a HEIC it would take a thumbnail, whose sharpness is not known
+        if enough_pixels and image.width * image.height > enough_pixels and image.format != "HEIF":
             scale = (enough_pixels / (image.width * image.height)) ** 0.5
             image.draft("RGB", (round(image.width * scale), round(image.height * scale)))  # other formats skip it
         image.load()
@@ -130,7 +137,7 @@ def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
     """Reads (width, height) of an image as it is once upright, from its header alone. Raises ImageError."""
-    with _opened(path) as image:
+    with open_header(path) as image:
         width, height = image.size
         if image.format == "TIFF":  # newer versions of Pillow give its size as it is once upright
             width, height = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
@@ -149,11 +156,12 @@ def within_memory() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Image.Image]:
+def open_header(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Image.Image]:
     """The PIL image of a path or a file object, with only its header read. Errors inside become ImageErrors.
 
     A PIL image is passed on: whoever opened it has accepted its size.
     """
+    image = None
     try:
         with within_memory(), contextlib.ExitStack() as stack:
             stack.enter_context(_without_warnings())
@@ -162,10 +170,7 @@ def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Imag
                 return
             is_path = isinstance(source, str | bytes | os.PathLike)
             image = _identify(stack.enter_context(open_regular(source)) if is_path else source)
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded"
-                )
+            _check_size(*image.size)
             yield stack.enter_context(image)
     except ImageError:
         raise
@@ -174,7 +179,13 @@ def _opened(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[Imag
             raise
         raise ImageError(error.strerror or str(error)) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
-        raise ImageError(f"{type(error).__name__}: {error}") from error
+        name = "its HEIC data are damaged" if image and image.format == "HEIF" else type(error).__name__
+        raise ImageError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"it claims {width} x {height} pixels; more than {MAX_PIXELS} are not decoded")
 
 
 def _identify(file: BinaryIO) -> Image.Image:
@@ -184,15 +195,31 @@ def _identify(file: BinaryIO) -> Image.Image:
     except (AttributeError, io.UnsupportedOperation):  # as a connection's
         file = io.BytesIO(file.read())
     beginning = file.read(_BEGINNING)
-    file.seek(0)
-    for name in _FORMATS:
+    kind = heif.kind(file)
+    if kind == "HEIF":
+        return _open_heif(file)
+    for name in [kind] if kind else _FORMATS:
         for load_plugins in (Image.preinit, Image.init):
             if name not in Image.OPEN:
                 load_plugins()
-        factory, accept = Image.OPEN[name]
-        if accept(beginning) is True:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if accept and accept(beginning) is True:
             return factory(file, "")
+    if kind:
+        raise NoDecoderError("it is AVIF: pip install --upgrade Pillow (11.3 or newer reads it)")
     raise ImageError("cannot identify image file: it " + (f"begins with {beginning!r}" if beginning else "is empty"))
+
+
+def _open_heif(file: BinaryIO) -> Image.Image:
+    """The image of a HEIF file, with only its header read; it is upright once decoded. Raises ImageError."""
+    decoder = heif.decoder()
+    if not decoder:
+        raise NoDecoderError("it is HEIC: pip install -r requirements-heif.txt")
+    _check_size(*heif.largest_claim(file))
+    try:
+        return decoder(file, "")
+    except SyntaxError as error:
+        raise ImageError(f"its HEIC data are damaged: {' '.join(str(error).split())}") from error
 
 
 def _without_warnings() -> contextlib.AbstractContextManager:

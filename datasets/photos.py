@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 
 from PIL import Image
 
+from datasets import heif
 from support.errors import UserError
-
-_HEIC = (".heic", ".heif", ".avif")  # photos too, though Pillow may not read them: named, not skipped
 
 
 def find_photos(paths: Sequence[str]) -> tuple[list[str], int]:
@@ -18,7 +17,7 @@ def find_photos(paths: Sequence[str]) -> tuple[list[str], int]:
     """
     Image.init()
     formats = Image.registered_extensions().items()
-    extensions = {extension for extension, format_ in formats if format_ in Image.OPEN} | set(_HEIC)
+    extensions = {extension for extension, format_ in formats if format_ in Image.OPEN} | set(heif.EXTENSIONS)
     photos, others = [], 0
     for path in paths:
         found, number = photos_below(path, extensions)

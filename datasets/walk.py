@@ -7,13 +7,13 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from datasets import image_names
+from datasets import heif, image_names
 from datasets.image_names import ImageNames, offset_dtype
 from support import array_cache
 from support.errors import UserError
 from support.verified import settled
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", *heif.EXTENSIONS)
 _VERSION = 1  # of the cache's layout
 _NAMES = image_names.layout("name")
 _DIRECTORIES = image_names.layout("directory") | {"directory_mtimes": (("int64",), ())}
@@ -31,8 +31,9 @@ def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
 
     Raises UserError if the folder cannot be read, or has no images.
     """
-    expected = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
-    path = array_cache.cache_path(cache_folder, folder, expected)
+    identity = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
+    path = array_cache.cache_path(cache_folder, folder, identity)
+    expected = identity | {"extensions": list(IMAGE_EXTENSIONS)}  # an earlier cache of fewer is replaced in its place
 
     def open_cache():
         cached = array_cache.load(path, expected, _LAYOUT, _check)

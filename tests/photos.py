@@ -9,6 +9,7 @@ from PIL import Image
 from tests.tiny import place_image
 
 XMP = b'<x:xmpmeta><rdf:Description GPano:ProjectionType="equirectangular" GPano:PoseHeadingDegrees="%s"/></x:xmpmeta>'
+HEIC_WITHOUT_DATA = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
 
 def save_photo(path, latitude=None, longitude=None, direction=None, reference="T", time=None, image=None, **options):

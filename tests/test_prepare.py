@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
+from datasets import heif
 from datasets.images import open_rgb
 from datasets.names import list_images, parse_fields, positions, utm_to_latlon
 from datasets.prepare import exif
@@ -24,7 +25,7 @@ from datasets.prepare.positions import choose_zone, parse_zone, project, seem_sw
 from datasets.prepare.records import Unusable, parse_heading, parse_number, parse_time
 from support.errors import UserError
 from tests.failures import interrupt, once_there
-from tests.photos import XMP, save_photo
+from tests.photos import HEIC_WITHOUT_DATA, XMP, save_photo
 
 COORDINATES = [(55.70 + index / 2000, 13.19) for index in range(10)]  # 56 m apart
 
@@ -113,7 +114,8 @@ def test_what_is_no_time_is_refused(text):
 
 def test_headings():
     assert parse_heading("") is None and parse_heading("-90") == 270 and parse_heading("360") == 0
-    for text in ("north", "nan", "999"):
+    assert parse_heading("999") == 279 and parse_heading("-1e-20") == 0 and parse_heading("584,5") == 224.5
+    for text in ("north", "nan", "inf", "90 W", "1e400"):
         with pytest.raises(Unusable):
             parse_heading(text)
 
@@ -203,7 +205,7 @@ def test_geojson_as_mapillary_gives_it(workdir):
         np.array([[55.7, 13.19, 350.25], [55.701, 13.19, 350.25]])
     )
     assert "@20131105102030@" in list_images("out/db")[0]
-    assert rejected() == {"m.geojson feature 3": "no latitude ()"}
+    assert rejected() == {"m.geojson feature 3": "a LineString, not a Point ()"}
 
 
 def test_positions_headings_and_times_of_exif(workdir):
@@ -360,7 +362,7 @@ def test_csv_outputs_hold_no_formulas_and_are_read_back(workdir, capsys):
         assert [row["photo"] for row in csv.DictReader(file)] == ["./@a.jpg"]
 
 
-def test_photos_without_a_position_are_listed(photos, capsys):
+def test_photos_without_a_position_are_listed(photos, capsys, monkeypatch):
     save_photo("p/none.jpg")
     image = Image.Exif()
     image[0x8825] = {5: 0, 6: 37.0}
@@ -374,6 +376,9 @@ def test_photos_without_a_position_are_listed(photos, capsys):
     for name in ("text.jpg", "phone.heic", ".hidden.jpg", "film.mov"):
         with open(f"p/{name}", "w") as file:
             file.write("no photo")
+    monkeypatch.setattr(heif, "decoder", lambda: None)
+    with open("p/phone.heic", "wb") as file:
+        file.write(HEIC_WITHOUT_DATA)
     prepare("--photos", "p", "--output", "out", "--all_to", "db")
     reasons = {os.path.basename(source): reason for source, reason in rejected().items()}
     assert reasons["none.jpg"] == "no GPS position in its EXIF ()" and reasons["altitude.jpg"].endswith(
@@ -384,7 +389,8 @@ def test_photos_without_a_position_are_listed(photos, capsys):
         and "position 0, 0" in reasons["null.jpg"]
     )
     assert "64 x 20 pixels, fewer than 32" in reasons["small.jpg"] and "truncated" in reasons["cut.jpg"]
-    assert "cannot be opened" in reasons["text.jpg"] and "pip install pillow-heif" in reasons["phone.heic"]
+    assert "cannot be opened" in reasons["text.jpg"]
+    assert reasons["phone.heic"] == "it is HEIC: pip install -r requirements-heif.txt ()"
     assert len(reasons) == 8 and len(list_images("out/db")) == 10
 
 

@@ -12,7 +12,7 @@ from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, Built, build
 from datasets.prepare.exif import read_photos, refuse_swapped
 from datasets.prepare.images import METHODS, Writing
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
-from datasets.prepare.positions import parse_zone, place_photos
+from datasets.prepare.positions import describe_extent, parse_zone, place_photos
 from datasets.prepare.records import Photo, Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
@@ -212,7 +212,7 @@ def prepare(args: argparse.Namespace) -> list[str]:
         else {"shares": args.shares} | {name: getattr(args, name) for name in _ON_SHARES}
     )
     built = build(photos, points, zone, folders, rejected, args.output, writing, settings, args.num_workers)
-    return [*notes, *_report(args, photos, zone, built)]
+    return [*_report(args, photos, zone, built), *notes]
 
 
 def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[str]]:
@@ -227,12 +227,7 @@ def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[s
     )
     table.read_csv() if args.csv else table.read_geojson()
     refuse_swapped(table.photos)
-    notes = (
-        [f"{len(table.odd_times)} times were not understood and are left out: {table.odd_times[0]}"]
-        if table.odd_times
-        else []
-    )
-    return table.photos, table.rejected, notes
+    return table.photos, table.rejected, table.notes()
 
 
 def _without_doubles(photos: list[Photo], require_heading: bool) -> tuple[list[Photo], list[Rejected]]:
@@ -276,6 +271,7 @@ def _split(
 
 def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str], built: Built) -> Iterator[str]:
     yield f"{len(photos)} photos in UTM zone {zone[0]}{zone[1]}; {built.made} images made, {built.there} were there"
+    yield describe_extent(photos)
     yield from (
         f"{count:8d} images in {os.path.join(args.output, folder)}"
         for folder, count in sorted(

@@ -1,32 +1,27 @@
 """Position, heading and time of a photo from its EXIF, and a panorama's heading from its XMP."""
 
 import contextlib
-import functools
 import math
 import numbers
 import os
 import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
+from datasets.images import ImageError, NoDecoderError, open_header
 from datasets.photos import photos_below
 from datasets.prepare.positions import check_degrees
-from datasets.prepare.records import Photo, Rejected, Unusable, parse_time
+from datasets.prepare.records import Photo, Rejected, Unusable, parse_time, within_circle
 from datasets.walk import IMAGE_EXTENSIONS
 from support.decimals import parse_decimal
 from support.errors import UserError
-from support.regular_files import open_regular
 from support.workers import Loader
 
 _GPS, _BASE, _IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
-# HEIC (with the package pillow-heif) and AVIF are read only here: the images of a data set have other formats
-PHONE_EXTENSIONS = (".heic", ".heif", ".avif")
-EXTENSIONS = (*IMAGE_EXTENSIONS, *PHONE_EXTENSIONS, ".webp", ".tif", ".tiff", ".bmp")
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "HEIF")  # for some others Pillow runs other programs
+EXTENSIONS = (*IMAGE_EXTENSIONS, ".webp", ".tif", ".tiff", ".bmp")
 _COMPARED = 20  # photos that are compared with their EXIF
 _SAME = 0.01  # degrees: how near two positions are that count as the same
 _POSE_HEADING = re.compile(rb"GPano:PoseHeadingDegrees[\s=\"'>]+([-+0-9.]+)")
@@ -47,13 +42,10 @@ def read_exif(path: str, key: str | None = None, source: str | None = None) -> P
             exif = image.getexif()
             gps, details = exif.get_ifd(_IFD.GPSInfo), exif.get_ifd(_IFD.Exif)
             xmp = image.info.get("xmp", b"")
-    except OSError as error:
-        heic = path.lower().endswith((".heic", ".heif"))
-        raise Unusable(
-            "cannot be opened", "HEIC needs `pip install pillow-heif`" if heic else error.strerror or "no image"
-        ) from error
-    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
-        raise Unusable("cannot be opened", f"{type(error).__name__}: {error}") from error
+    except NoDecoderError as error:
+        raise Unusable(str(error)) from error
+    except (ImageError, OSError) as error:
+        raise Unusable("cannot be opened", str(error)) from error
     latitude, longitude = _position(gps)
     check_degrees(latitude, longitude)
     heading, magnetic = _heading(gps, xmp if isinstance(xmp, bytes) else str(xmp).encode())
@@ -67,18 +59,6 @@ def read_exif(path: str, key: str | None = None, source: str | None = None) -> P
         _time(gps, details, exif),
         magnetic,
     )
-
-
-@contextlib.contextmanager
-def open_header(path: str) -> Iterator[Image.Image]:
-    """Opens a photo and reads only its header. Raises whatever Pillow raises."""
-    register_heif()
-    with (
-        warnings.catch_warnings(action="ignore"),
-        open_regular(path) as file,
-        Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image,
-    ):
-        yield image
 
 
 def _position(gps: dict) -> list[float]:
@@ -119,11 +99,11 @@ def _heading(gps: dict, xmp: bytes) -> tuple[float | None, bool]:
     """(degrees or None, whether it is of magnetic north)."""
     with contextlib.suppress(ValueError):
         if match := _POSE_HEADING.search(xmp):
-            return parse_decimal(match.group(1).decode()) % 360, False
+            return within_circle(parse_decimal(match.group(1).decode())), False
     with contextlib.suppress(ValueError, TypeError, ArithmeticError, KeyError):
         heading = _rational(gps[_GPS.GPSImgDirection])
-        if math.isfinite(heading) and 0 <= heading <= 360:
-            return heading % 360, str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
+        if math.isfinite(heading):
+            return within_circle(heading), str(gps.get(_GPS.GPSImgDirectionRef, "T")).upper().startswith("M")
     return None, False
 
 
@@ -190,13 +170,3 @@ def refuse_swapped(photos: list[Photo]) -> None:
             f"EXIF of {swapped[0].path} shows, and so are the others; name the columns with --latitude_column and "
             "--longitude_column (GeoJSON's coordinates are longitude, latitude)"
         )
-
-
-@functools.cache
-def register_heif() -> None:
-    """Enables all formats of Pillow, and HEIC if the package pillow-heif is installed."""
-    Image.init()
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()

@@ -6,20 +6,26 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
-from datasets.images import MAX_PIXELS, MIN_SIDE, ImageError, open_rgb, read_size, resize_shorter_side, within_memory
+from datasets.images import (
+    MIN_SIDE,
+    ImageError,
+    NoDecoderError,
+    open_rgb,
+    read_size,
+    resize_shorter_side,
+    within_memory,
+)
 from datasets.names import format_name
-from datasets.prepare.exif import PHONE_EXTENSIONS, open_header
 from datasets.prepare.panoramas import Crops, looks_panoramic
 from datasets.prepare.records import Photo, Rejected
-from datasets.walk import IMAGE_EXTENSIONS
 
 METHODS = ("copy", "link", "hardlink")
+_KEPT = (".jpg", ".jpeg", ".png")  # what is copied or linked as it is; others, as HEIC, become JPEGs
 _QUALITY = 95  # of JPEGs that are written
 
 
@@ -74,12 +80,14 @@ class PhotoImages(torch.utils.data.Dataset):
         photo, done = self.photos[index], Done()
         try:
             with within_memory():
-                size = _size(photo.path)
+                size = read_size(photo.path)
                 if self.writing.crops and self.writing.crops.is_panorama(size):
                     self._cut(index, done)
                 else:
                     done.panoramic = not self.writing.crops and looks_panoramic(size)
                     self._copy(index, done)
+        except NoDecoderError as error:
+            done.rejected = Rejected(photo.source, photo.path, str(error))
         except ImageError as error:
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
@@ -97,7 +105,7 @@ class PhotoImages(torch.utils.data.Dataset):
             for number, crop_heading in enumerate(crops.headings)
         ]
         if not all(map(os.path.exists, names)):
-            for path, crop in zip(names, crops.cut(_open(photo.path), heading), strict=True):
+            for path, crop in zip(names, crops.cut(open_rgb(photo.path, MIN_SIDE), heading), strict=True):
                 if not os.path.exists(path):
                     _put(path, lambda temporary, crop=crop: crop.save(temporary, "JPEG", quality=_QUALITY))
                     done.made += 1
@@ -111,16 +119,16 @@ class PhotoImages(torch.utils.data.Dataset):
             self.writing.square,
         )
         extension = os.path.splitext(photo.path)[1].lower()
-        encode = resize or square or extension not in IMAGE_EXTENSIONS
+        encode = resize or square or extension not in _KEPT
         if encode and method != "copy":
             raise ImageError(
-                f"a {extension or 'file'} cannot be linked, since images are {', '.join(IMAGE_EXTENSIONS)}; "
+                f"a {extension or 'file'} cannot be linked, since images are {', '.join(_KEPT)}; "
                 "--images copy makes a JPEG of it"
             )
         heading = None if photo.heading is None else photo.heading + self.writing.heading_offset
         path = self._name(index, heading, ".jpg" if encode else extension)
         if not os.path.lexists(path):
-            image = _open(photo.path)  # decoded in any case, to refuse truncated files
+            image = open_rgb(photo.path, MIN_SIDE)  # decoded in any case, to refuse truncated files
             if encode:
                 if square:
                     image = ImageOps.fit(image, (min(image.size),) * 2)
@@ -162,32 +170,6 @@ class PhotoImages(torch.utils.data.Dataset):
 
     def _relative(self, index: int, path: str) -> str:
         return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
-
-
-def _size(path: str) -> tuple[int, int]:
-    """(width, height) of a photo once it is upright. Raises ImageError."""
-    return _phone_photo(path, lambda image: image.size) if path.lower().endswith(PHONE_EXTENSIONS) else read_size(path)
-
-
-def _open(path: str) -> Image.Image:
-    """Decodes as datasets.images.open_rgb does, also the formats of phones."""
-    return _phone_photo(path, open_rgb) if path.lower().endswith(PHONE_EXTENSIONS) else open_rgb(path, MIN_SIDE)
-
-
-def _phone_photo(path: str, use: Callable[[Image.Image], Any]) -> Any:
-    """use(PIL image) of a photo in HEIC or AVIF, which Pillow makes upright. Raises ImageError."""
-    try:
-        with open_header(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"it claims {image.width} x {image.height} pixels; more than {MAX_PIXELS} are not decoded"
-                )
-            image.load()
-            return use(image)
-    except ImageError:
-        raise
-    except Exception as error:  # plugins raise nearly anything on damaged files
-        raise ImageError(f"{type(error).__name__}: {error}") from error
 
 
 def _put(path: str, write: Callable[[str], object]) -> None:

@@ -104,7 +104,30 @@ def place_photos(
     )
     if not photos:
         raise UserError(f"no photo is near UTM zone {zone[0]}{zone[1]}; fix --utm_zone, or leave it out")
+    latitudes = _degrees(photos)[0]
+    if (latitudes < 0).all() if zone[1] >= "N" else (latitudes >= 0).all():  # 33S is often meant as "33, southern"
+        band = utm.latitude_to_zone_letter(float(np.median(latitudes)))
+        raise UserError(
+            f"the letter of UTM zone {zone[0]}{zone[1]} is a band of latitude in the other hemisphere than all photos: "
+            f"theirs is {zone[0]}{band}; fix --utm_zone, or leave it out"
+        )
     return photos, project(*_degrees(photos), zone), zone, rejected
+
+
+def describe_extent(photos: list[Photo]) -> str:
+    """Says where photos are: their extent in degrees, and a link to its centre on OpenStreetMap."""
+    latitudes, longitudes = _degrees(photos)
+    south, north = latitudes.min(), latitudes.max()
+    longitudes = np.unique(longitudes)
+    gaps = np.diff(longitudes, append=longitudes[0] + 360)
+    widest = int(gaps.argmax())  # the photos lie on the other side of it, maybe across 180 degrees
+    west, width = longitudes[(widest + 1) % len(longitudes)], 360 - gaps[widest]
+    latitude, longitude = (south + north) / 2, (west + width / 2 + 180) % 360 - 180
+    zoom = int(min(18, math.log2(360 / max(north - south, width, 1e-4))))
+    return (
+        f"degrees: south {south:.5f}, west {west:.5f}, north {north:.5f}, east {longitudes[widest]:.5f}; their centre: "
+        f"https://www.openstreetmap.org/?mlat={latitude:.5f}&mlon={longitude:.5f}#map={zoom}/{latitude:.5f}/{longitude:.5f}"
+    )
 
 
 def _degrees(photos: list[Photo]) -> tuple[np.ndarray, np.ndarray]:

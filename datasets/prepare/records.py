@@ -1,7 +1,6 @@
 """What is known of a photo before it becomes an image, and how numbers and times are read from text."""
 
 import datetime
-import math
 import re
 from dataclasses import dataclass
 
@@ -13,7 +12,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _SEXAGESIMAL = re.compile(
     r"(\d+(?:\.\d+)?) *(?:deg|°) *(?:(\d+(?:\.\d+)?) *['′])? *(?:(\d+(?:\.\d+)?) *[\"″])? *([NSEWnsew]?)", re.ASCII
 )
-_HEMISPHERE = re.compile(r"([+-]?[0-9]+(?:[.,][0-9]+)?) *([NSEWnsew])")
+_HEMISPHERE = re.compile(r"([0-9]+(?:[.,][0-9]+)?) *([NSEWnsew])")  # with a sign it would be said twice
+# YYYYMMDDhh and YYYYMMDDhhmm are numbers of seconds and of milliseconds too
+_TWO_TIMES = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])([01]\d|2[0-3])([0-5]\d)?")
 _EPOCH = 1e8, 1e10  # seconds: 1973 to 2286; what is larger is in milliseconds
 
 
@@ -58,48 +59,63 @@ class Unusable(Exception):
         self.reason, self.detail = reason, detail
 
 
-def parse_number(text: object) -> float:
+def plain_name(name: object) -> str:
+    """Returns a column's name as it is compared: in lower case, without blanks, _ and -."""
+    return "".join(str(name).lower().split()).replace("_", "").replace("-", "")
+
+
+def parse_number(text: object, hemispheres: str = "NSEW") -> float:
     """Parses a number of degrees in a table.
 
     It may have a point or a comma (55,70), a hemisphere (122.4 W), or degrees, minutes and seconds as exiftool writes
-    them. Its digits are ASCII's. Raises ValueError for anything else.
+    them. Its digits are ASCII's. Raises ValueError for anything else, also for a sign together with a hemisphere.
+
+    text: of the table
+    hemispheres: that it may name
     """
     text = str(text).strip(_BLANKS)
     if _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
     if match := _SEXAGESIMAL.fullmatch(text):
         degrees, minutes, seconds = (parse_decimal(part or "0") for part in match.group(1, 2, 3))
+        if minutes >= 60 or seconds >= 60:
+            raise ValueError(f"{text!r} has 60 minutes or seconds, or more")
         value, hemisphere = degrees + minutes / 60 + seconds / 3600, match.group(4)
     elif match := _HEMISPHERE.fullmatch(text):
         value, hemisphere = parse_decimal(match.group(1).replace(",", ".")), match.group(2)
     else:
         return parse_decimal(text)
-    return -value if hemisphere.upper() in ("S", "W") and hemisphere else value
+    if hemisphere.upper() not in hemispheres:
+        raise ValueError(f"{text!r} has another axis's hemisphere")
+    return -value if hemisphere and hemisphere in "SsWw" else value
 
 
 def parse_heading(text: object) -> float | None:
-    """Parses a heading: degrees in [0, 360), None for an empty field. Raises Unusable if it is none."""
+    """Parses a heading, any number of degrees: in [0, 360), None for an empty field. Raises Unusable if it is none."""
     if text is None or not str(text).strip():
         return None
     try:
-        value = parse_number(text)
+        return within_circle(parse_number(text, hemispheres=""))
     except ValueError:
-        value = math.nan
-    if not -360 <= value <= 360:
-        raise Unusable("a heading that is no number from -360 to 360", str(text))
-    return value % 360
+        raise Unusable("a heading that is no number", str(text)) from None
+
+
+def within_circle(heading: float) -> float:
+    """Returns a heading modulo 360 degrees, in [0, 360)."""
+    return heading % 360 % 360  # once is not enough: -1e-20 % 360 is 360.0
 
 
 def parse_time(text: object) -> str:
     """Parses a time: the digits of YYYYMMDDhhmmss that it gives, "" for an empty field.
 
     It may be seconds or milliseconds since 1970 (in UTC), YYYY, YYYYMM, YYYYMMDD, ISO 8601 (another time zone is
-    converted to UTC), or EXIF's YYYY:MM:DD hh:mm:ss. Raises ValueError for anything else.
+    converted to UTC), or EXIF's YYYY:MM:DD hh:mm:ss. Raises ValueError for anything else, and for YYYYMMDDhh and
+    YYYYMMDDhhmm, which could be seconds and milliseconds.
     """
     text = "" if text is None else str(text).strip(_BLANKS)
     if not text:
         return ""
-    if not text.isascii():  # digits of other scripts
+    if not text.isascii() or _TWO_TIMES.fullmatch(text):  # digits of other scripts; two readings
         raise ValueError(f"{text!r} is no time")
     if re.fullmatch(r"(19|20)\d\d((0[1-9]|1[0-2])([0-3]\d)?)?", text):
         return text
