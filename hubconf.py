@@ -19,4 +19,4 @@ import cosplace  # noqa: E402
 if os.path.realpath(cosplace.__path__[0]) != os.path.realpath(os.path.dirname(_FOLDER)):
     raise ImportError(f"there is another `cosplace` in {cosplace.__path__[0]}: it hides that of {_FOLDER}")
 
-get_trained_model, preprocess = cosplace.get_trained_model, cosplace.preprocess
+from cosplace import describe, get_trained_model, list_photos, localize, nearest, preprocess  # noqa: E402, F401

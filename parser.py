@@ -1,4 +1,4 @@
-"""The command lines of train.py, eval.py, localize.py, soup.py and python -m datasets.check.
+"""The command lines of train.py, eval.py, localize.py, soup.py, python -m datasets.check and python -m retrieval.
 
 The options are declared in options/. A flag that a script has no use for is refused with the name of the script that
 has it; in a recipe it is skipped, so that one recipe serves all scripts. Nothing here imports torch, so that --help
@@ -60,9 +60,9 @@ class Arguments(argparse.Namespace):
 def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) -> Arguments:
     """The arguments of a script; on a usage error it prints one line and exits with code 2.
 
-    script: "train", "eval", "localize", "soup" or "check"; argv: the arguments (default: the command line's). Beyond
-    the flags: train_set_folder, val_set_folder and test_set_folder are resolved; expected_architecture is (backbone,
-    fc_output_dim), each None unless it was given; save_dir_given tells whether save_dir was.
+    script: a key of PROGRAMS; argv: the arguments (default: the command line's). Beyond the flags: train_set_folder,
+    val_set_folder and test_set_folder are resolved; expected_architecture is (backbone, fc_output_dim), each None
+    unless it was given; save_dir_given tells whether save_dir was.
     """
     if argv is None and script in _early:
         return _early.pop(script)

@@ -4,7 +4,7 @@ To add one, add a field to its group: the command line, --help, the refusal of f
 compares all follow from it.
 """
 
-from options.further import CheckOptions, LocalizationOptions, ReportOptions, SoupOptions
+from options.further import CheckOptions, DescribeOptions, LocalizationOptions, ReportOptions, SoupOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
@@ -23,6 +23,7 @@ GROUPS = (  # in the order of --help
     LocalizationOptions,
     SoupOptions,
     CheckOptions,
+    DescribeOptions,
 )
 OPTIONS = tuple(option for group in GROUPS for option in options_of(group))
 # what the results of a training depend on: a run is not resumed with other values

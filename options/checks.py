@@ -185,6 +185,14 @@ def is_test_set(folder: str, test_set_folder: str | None) -> bool:
     )
 
 
+def _check_describe(args: argparse.Namespace) -> None:
+    if not args.resume_model:
+        raise UserError("give the network as --resume_model: a best_model.pth, or the name of a published model")
+    if not args.output.endswith(".npy"):
+        raise UserError(f"--output {args.output} must end in .npy, the format that it is written in")
+    _check_folder_of(args.output)
+
+
 def _check_check(args: argparse.Namespace) -> None:
     if args.sample is not None and args.sample < 1:
         raise UserError(f"--sample is {args.sample}; it must be at least 1")
@@ -196,4 +204,5 @@ _CHECKS = {
     "localize": _check_localization,
     "soup": _check_soup,
     "check": _check_check,
+    "describe": _check_describe,
 }

@@ -1,4 +1,4 @@
-"""Options of the report, and those that localize.py, soup.py and python -m datasets.check have of their own."""
+"""Options of the report, and those that the other scripts and commands have of their own."""
 
 from dataclasses import dataclass
 
@@ -166,3 +166,25 @@ class CheckOptions:
         default_text="all",
     )
     no_groups: bool = option(False, SWITCH, "do not ask whether training images can be split into groups", "check")
+
+
+@dataclass(frozen=True)
+class DescribeOptions:
+    """descriptors"""
+
+    folder: str | None = option(
+        None,
+        str,
+        "photos of any format that Pillow opens, searched through",
+        "describe",
+        metavar="FOLDER",
+        positional=True,
+    )
+    output: str | None = option(
+        None,
+        str,
+        "the array to write, as photos.npy; the names of its rows go into photos_names.txt beside it",
+        "describe",
+        required=True,
+        metavar="FILE",
+    )

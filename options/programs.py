@@ -59,6 +59,15 @@ PROGRAMS = {
             "-m datasets.check data/real_photos @recipes/real_photos.txt",
         ),
     ),
+    "describe": Program(
+        "-m retrieval",
+        "Writes the descriptors of all photos of a folder, and their names. An interrupted command goes on where it "
+        "stopped. Exit code 1: a photo could not be read, its row is zero.",
+        (
+            "-m retrieval photos --output photos.npy --resume_model ResNet50_512",
+            "-m retrieval photos --output photos.npy --resume_model best_model.pth --resize_test_imgs --image_size 480",
+        ),
+    ),
 }
 
 

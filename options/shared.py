@@ -93,7 +93,7 @@ class PathsOptions:
         None,
         str,
         "outputs go to logs/<save_dir>/<time>",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         default_text="default",
         help_in={"train": "outputs go to logs/<save_dir>/<time>, and those of a resumed run to its own folder"},
@@ -109,7 +109,7 @@ class ModelOptions:
         None,
         _backbone,
         f"backbone, in any case: {', '.join(BACKBONES)}",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         metavar="NAME",
         default_text="the checkpoint's, else ResNet18",
@@ -118,7 +118,7 @@ class ModelOptions:
         None,
         whole(1),
         "dimension of the descriptors",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         metavar="N",
         default_text="the checkpoint's, else 512",
@@ -146,7 +146,7 @@ class ModelOptions:
         str,
         "start from the network of a best_model.pth or last_checkpoint.pth, or from a published model by its name "
         "(ResNet50_512, EigenPlaces_ResNet50_512), or from a model of --zoo by its name",
-        "train eval localize",
+        "train eval localize describe",
         published=True,
         metavar="FILE",
         ranks="given",
@@ -155,7 +155,7 @@ class ModelOptions:
         None,
         str,
         "a model zoo of your own, of files NAME.pth; python -m model.zoo lists it",
-        "train eval localize soup",
+        "train eval localize soup describe",
         metavar="FOLDER_OR_URL",
         default_text=f"the environment variable {ZOO_VARIABLE}; else none",
         ranks="own",
@@ -180,14 +180,14 @@ class EvaluationOptions:
     """validation and test"""
 
     infer_batch_size: int = option(
-        16, whole(1), "images a batch, those of one size", "train eval localize soup", published=True
+        16, whole(1), "images a batch, those of one size", "train eval localize soup describe", published=True
     )
     infer_dtype: str = option(
         "float32",
         ("auto", "float32", "bfloat16", "float16"),
         "what the backbone computes descriptors in; 16 bits differ a little and are faster where the device has them. "
         "auto takes them there: bfloat16 (float16 on GPUs older than Ampere), on a CPU by the rule of --amp_dtype",
-        "train eval localize soup",
+        "train eval localize soup describe",
     )
     positive_dist_threshold: float = option(
         25,
@@ -202,7 +202,7 @@ class EvaluationOptions:
         False,
         SWITCH,
         "resize database images and queries along their shorter side to --image_size (else they keep their size)",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         results=True,
     )
@@ -210,7 +210,7 @@ class EvaluationOptions:
         "float32",
         ("float32", "float16"),
         "what descriptors are stored in; float16 takes half the disk and differs by less than 0.00025",
-        "train eval localize",
+        "train eval localize describe",
     )
     no_descriptors_cache: bool = option(
         False,
@@ -218,13 +218,13 @@ class EvaluationOptions:
         "keep the test's descriptors in a temporary file in TMPDIR, not below cache/descriptors, where an interrupted "
         "extraction continues and the next test of the same network and images finds them (validation never keeps its "
         "own)",
-        "train eval",
+        "train eval describe",
     )
     descriptors_cache_size: float = option(
         50,
         number(0),
         "what cache/descriptors may hold; the least recently used are removed, those in use stay",
-        "train eval localize",
+        "train eval localize describe",
         metavar="GB",
         unit="10^9 bytes",
     )
@@ -285,7 +285,7 @@ class RunningOptions:
         "auto",
         ("auto", "cuda", "mps", "cpu"),
         "where to compute; auto: CUDA, else MPS, else the CPU",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         ranks="own",
     )
@@ -301,7 +301,7 @@ class RunningOptions:
         8,
         whole(0),
         "processes that decode images; results do not depend on it",
-        "train eval localize soup check",
+        "train eval localize soup check describe",
         published=True,
         ranks="own",
     )

@@ -212,7 +212,7 @@ class AugmentationOptions:
         512,
         whole(32),
         "side of the training crops, and with --resize_test_imgs the shorter side of test images",
-        "train eval localize soup",
+        "train eval localize soup describe",
         published=True,
         results=True,
         unit="pixels",

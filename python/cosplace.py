@@ -2,6 +2,9 @@
 
 Put this folder on sys.path to use the repository in a program of your own. Nothing but `cosplace` becomes importable
 by that. The repository's own names (`model`, `datasets`, `test`, ...) stay free for your packages.
+
+From photos to positions: get_trained_model, describe, nearest, localize. An argument that cannot be right raises
+ValueError. What is wrong with a file, a folder or a network raises UserError, with one line on what to do.
 """
 
 from __future__ import annotations
@@ -10,51 +13,22 @@ import builtins
 import importlib.machinery
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from PIL import Image
+
+    from cosplace.datasets.given_images import Source
+    from cosplace.localization.answers import Localization
+    from cosplace.model.network import GeoLocalizationNet
 
 _NAME = "cosplace"
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 __path__ = [_ROOT]
-
-
-def get_trained_model(
-    backbone: str = "ResNet50",
-    fc_output_dim: int = 2048,
-    method: str = "CosPlace",
-) -> torch.nn.Module:
-    """A published network with its weights, in eval mode.
-
-    It takes normalised images (B, 3, H, W) and returns unit descriptors (B, fc_output_dim). Prepare images with
-    `preprocess`.
-
-    backbone: VGG16, ResNet18, ResNet50, ResNet101 or ResNet152
-    fc_output_dim: one that is published for this backbone
-    method: "CosPlace" or "EigenPlaces"
-    """
-    from cosplace.model.checkpoints import load_network
-
-    prefix = {"cosplace": "", "eigenplaces": "EigenPlaces_"}.get(method.lower())
-    if prefix is None:
-        raise ValueError(f'method is {method!r}, and must be "CosPlace" or "EigenPlaces"')
-    return load_network(f"{prefix}{backbone}_{fc_output_dim}").eval()
-
-
-def preprocess(image: str | os.PathLike[str] | IO[bytes] | Image.Image, resize: int | None = None) -> torch.Tensor:
-    """A photo as the network expects it: float32 (3, H, W), upright, ImageNet-normalised.
-
-    image: a path, a file object or a PIL image
-    resize: pixels of the shorter side; None keeps the photo's own size, as in the published evaluation
-    """
-    from cosplace.datasets.images import open_rgb, resize_shorter_side, to_array
-    from cosplace.model.normalization import normalize, to_tensor
-
-    image = open_rgb(image)
-    return normalize(to_tensor(to_array(resize_shorter_side(image, resize) if resize else image)))
 
 
 def _own_names() -> frozenset[str]:
@@ -111,3 +85,195 @@ class _Finder:
 # once, even if this module is loaded again
 if not any(getattr(finder, "root", None) == _ROOT for finder in sys.meta_path):
     sys.meta_path.insert(0, _Finder)
+
+
+# --- the interface; PyTorch is imported when it is first used
+
+
+from cosplace.support.errors import UserError as UserError  # noqa: E402 - below the finder, which it needs
+
+
+class UnreadableImagesError(UserError):
+    """Some images cannot be read.
+
+    unreadable: {row: reason}
+    descriptors: float32 (n, D), as describe would have returned them; the rows of unreadable images are zero
+    """
+
+    def __init__(
+        self, message: str, unreadable: dict[int, str] | None = None, descriptors: np.ndarray | None = None
+    ):  # defaults: pickle makes it of the message alone, and adds the rest
+        super().__init__(message)
+        self.unreadable, self.descriptors = unreadable, descriptors
+
+
+def get_trained_model(
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    method: str = "CosPlace",
+    weights: str | os.PathLike[str] | None = None,
+) -> torch.nn.Module:
+    """A network with its weights, in eval mode, on the CPU: a published one, or one of your own.
+
+    It takes normalised images (B, 3, H, W) and returns unit descriptors (B, fc_output_dim). Prepare images with
+    `preprocess`.
+
+    backbone: VGG16, ResNet18, ResNet50 (the default), ResNet101 or ResNet152
+    fc_output_dim: one that is published for this backbone (default: 2048)
+    method: "CosPlace" or "EigenPlaces"
+    weights: instead of all that, a best_model.pth, a last_checkpoint.pth, or a name as of --resume_model. Backbone and
+        dimension are the file's; what is given must be the same
+
+    Raises ValueError if there is no such published model, UserError if weights cannot be loaded.
+    """
+    from cosplace.model.checkpoints import load_network
+
+    if weights is not None:
+        return load_network(os.fspath(weights), backbone, fc_output_dim).eval()
+    from cosplace.model.zoo.published import name_of_published
+
+    dim = 2048 if fc_output_dim is None else fc_output_dim
+    return load_network(name_of_published(backbone or "ResNet50", dim, method)).eval()
+
+
+def preprocess(image: str | os.PathLike[str] | IO[bytes] | Image.Image, resize: int | None = None) -> torch.Tensor:
+    """A photo as the network expects it: float32 (3, H, W), upright, ImageNet-normalised.
+
+    image: a path, a file object or a PIL image
+    resize: pixels of the shorter side; None keeps the photo's own size, as in the published evaluation
+
+    Raises UserError if the photo cannot be read.
+    """
+    from cosplace.datasets.images import ImageError, open_rgb, resize_shorter_side, to_array
+    from cosplace.model.normalization import normalize, to_tensor
+
+    try:
+        upright = open_rgb(image)
+        return normalize(to_tensor(to_array(resize_shorter_side(upright, resize) if resize else upright)))
+    except ImageError as error:
+        raise UserError(f"{image!r} cannot be read: {error}") from error
+
+
+def list_photos(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of all photos below a folder, in the order in which describe takes them.
+
+    Raises UserError if the folder is missing or has no photo.
+    """
+    from cosplace.datasets.photos import find_photos
+
+    return find_photos([os.fspath(folder)])[0]
+
+
+def describe(
+    images: Source | Iterable[Source],
+    model: str | os.PathLike[str] | GeoLocalizationNet,
+    resize: int | None = None,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """The descriptors of images: float32 (n, D), rows of unit length, in the order of the images.
+
+    images: one or several, mixed as you like: paths, folders (all photos below, as list_photos), PIL images, or uint8
+        arrays (H, W, 3), RGB
+    model: of get_trained_model, on the device where it is to compute; or its `weights`, then on a GPU if there is one
+    resize: pixels of the shorter side, at least 32; None keeps the images' own sizes, as in the published evaluation
+    batch_size: images of one size that are computed at once
+
+    Raises ValueError for other images or a bad argument; UnreadableImagesError, which has the descriptors of the
+    others, if an image cannot be read.
+    """
+    import numpy as np
+
+    from cosplace.datasets.given_images import GivenImages
+    from cosplace.retrieval.descriptors import extract_descriptors
+    from cosplace.training.acceleration import without_tf32
+
+    network, options = _prepare(model, resize, batch_size)
+    given = GivenImages(images, resize)
+    if not len(given):
+        return np.zeros((0, network.fc_output_dim), np.float32)
+    with without_tf32():
+        descriptors, unreadable = extract_descriptors(network, given, options)
+    descriptors = np.array(descriptors)  # the store's file ends with the store
+    if unreadable:
+        shown = "; ".join(f"{given.path(row)!r}: {reason}" for row, reason in sorted(unreadable.items())[:3])
+        more = f"; and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
+        message = f"{len(unreadable)} of {len(given)} images cannot be read ({shown}{more})"
+        raise UnreadableImagesError(message, unreadable, descriptors)
+    return descriptors
+
+
+def nearest(queries: np.ndarray, database: np.ndarray, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """The k most similar rows of a database for each query, by exact search: (similarities, indices), each (q, k).
+
+    The most similar comes first. Similarities are cosines, float32. A database of fewer than k rows gives all of them.
+    Rows of zeros, as unreadable images have, are never found; for a query of zeros indices are -1, similarities -inf.
+
+    queries: (q, D), of describe
+    database: (n, D); a memory-mapped file is read in blocks
+    k: at least 1
+
+    Raises ValueError if the arrays are no descriptors of one dimension.
+    """
+    from cosplace.retrieval.knn import most_similar
+
+    _check_whole("k", k, 1)
+    return most_similar(queries, database, k)
+
+
+def localize(
+    photos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    database: str | os.PathLike[str],
+    model: str | os.PathLike[str] | GeoLocalizationNet,
+    resize: int | None = None,
+    batch_size: int = 16,
+    neighbours: int = 5,
+) -> list[Localization]:
+    """Where photos were taken, as localize.py says it: a Localization for each, with latitude, longitude and more.
+
+    A photo that cannot be read has no position, and says why in `error`. Radius and confidence are None until
+    localize.py --calibrate has been run with this model and size.
+
+    photos: files, and folders of photos
+    database: a folder of images whose names hold positions, or an index of one. The index of a folder is made once, and
+        kept below cache/descriptors in the working folder, as localize.py does
+    model, resize, batch_size: as in describe; resize is that of the database too
+    neighbours: how many similar images are listed for each photo
+
+    Raises ValueError for a bad argument, UserError if a file or the index cannot be used.
+    """
+    from cosplace.localization.answers import LocateOptions
+    from cosplace.localization.one_call import localize
+    from cosplace.options.shared import EvaluationOptions
+    from cosplace.retrieval.cache import FOLDER, DescriptorCache
+    from cosplace.training.acceleration import without_tf32
+
+    _check_whole("neighbours", neighbours, 0)
+    network, options = _prepare(model, resize, batch_size)
+    paths = [photos] if isinstance(photos, str | os.PathLike) else photos
+    defaults = EvaluationOptions()
+    cache = DescriptorCache(FOLDER, round(defaults.descriptors_cache_size * 1e9))
+    locating = LocateOptions(threshold=defaults.positive_dist_threshold, device=options.device)
+    files = [os.fspath(path) for path in paths]
+    with without_tf32():
+        return localize(files, os.fspath(database), network, options, cache, locating, resize, neighbours)
+
+
+def _prepare(model: Any, resize: Any, batch_size: Any) -> tuple[GeoLocalizationNet, Any]:
+    """The network of an argument `model`, and the ExtractionOptions for it. Raises as describe."""
+    from cosplace.commons import select_device
+    from cosplace.datasets.images import MIN_SIDE
+    from cosplace.retrieval.descriptors import ExtractionOptions
+
+    _check_whole("batch_size", batch_size, 1)
+    if resize is not None:
+        _check_whole("resize", resize, MIN_SIDE)
+    if isinstance(model, str | os.PathLike):
+        model = get_trained_model(weights=model).to(select_device("auto"))
+    if not hasattr(model, "fc_output_dim"):
+        raise ValueError(f"model is a {type(model).__name__}, and must be of get_trained_model, or its weights")
+    return model, ExtractionOptions(batch_size, next(model.parameters()).device)
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{name} is {value!r}, and must be a whole number of at least {least}")

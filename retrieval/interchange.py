@@ -96,15 +96,30 @@ def save_npy(described: Described, path_start: str) -> None:
     numpy.load(mmap_mode="r") opens the array. Rows of unreadable images are zero. Names are relative to the folder.
     Raises UserError if the disk refuses, or if a name has a line break.
     """
-    source = described.descriptors
-    with replacing(f"{path_start}_descriptors.npy") as temporary, open(temporary, "wb") as file:
+    write_array(described.descriptors, f"{path_start}_descriptors.npy")
+    write_names(described.images.names, f"{path_start}_names.txt")
+
+
+def write_array(source: np.ndarray, path: str) -> None:
+    """Writes descriptors (n, dim), in memory or mapped, as an .npy file. Raises UserError if the disk refuses."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         header = {"descr": source.dtype.str, "fortran_order": False, "shape": source.shape}
         np.lib.format.write_array_header_1_0(file, header)
         for begin in range(0, len(source), _BLOCK):
             file.write(np.ascontiguousarray(source[begin : begin + _BLOCK]))
-    with _writing_lines(f"{path_start}_names.txt") as write:
-        for name in described.images.names:
+
+
+def write_names(names: Iterable[str], path: str) -> None:
+    """Writes names as lines. Raises UserError if the disk refuses, or if a name has a line break."""
+    with _writing_lines(path) as write:
+        for name in names:
             write(_line_of(name))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises UserError if a name has a line break, which write_names would find too late."""
+    for name in names:
+        _line_of(name)
 
 
 def check_h5py() -> ModuleType:

@@ -46,6 +46,42 @@ def search(
     return exclude(*nearest(_distances(database, queries, candidates), candidates, k), exclude_queries)
 
 
+def most_similar(queries: np.ndarray, database: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the k most similar descriptors of every query, and checks that both are descriptors.
+
+    queries: (q, dim), rows of unit length, or of zeros: those find nothing
+    database: (n, dim), the same: rows of zeros are never found
+    k: neighbours of each query; no more than the database has are given
+
+    Returns (cosines float32 (q, k), indices int64 (q, k)), the most similar first; -inf and -1 for queries of zeros.
+    Raises ValueError if an array has another shape, other dimensions, or a row that is neither of unit length nor zero.
+    """
+    queries, database = np.asanyarray(queries), np.asanyarray(database)
+    for name, array in (("queries", queries), ("database", database)):
+        if array.ndim != 2 or array.dtype.kind != "f":
+            raise ValueError(f"{name} is an array of {array.dtype} {array.shape}, and must be float32 (n, D)")
+    if queries.shape[1] != database.shape[1]:
+        raise ValueError(
+            f"queries have {queries.shape[1]} dimensions, and the database {database.shape[1]}: "
+            "describe both with one model"
+        )
+    zeros = [_zero_rows(array, name) for name, array in (("queries", queries), ("database", database))]
+    squared, indices = search(database, queries, min(k, len(database) - len(zeros[1])), zeros[1], zeros[0])
+    return np.where(indices < 0, -np.inf, 1 - squared / 2).astype(np.float32), indices
+
+
+def _zero_rows(descriptors: np.ndarray, name: str) -> np.ndarray:
+    """The indices of the rows of zeros. Raises ValueError as most_similar."""
+    zero = []
+    for indices, block in usable_blocks(descriptors, np.ones(len(descriptors), bool)):
+        lengths = np.linalg.norm(block, axis=1)
+        wrong = indices[~(np.abs(lengths - 1) < 1e-2) & (lengths != 0)]
+        if len(wrong):
+            raise ValueError(f"row {wrong[0]} of {name} does not have unit length: give descriptors")
+        zero.append(indices[lengths == 0])
+    return np.concatenate(zero) if zero else np.zeros(0, np.int64)
+
+
 def nearest(distances: np.ndarray, neighbours: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorts candidates (q, c) and keeps the k nearest; of equals, those of the lowest index.
 

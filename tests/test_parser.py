@@ -145,6 +145,7 @@ NEEDED = {
     "localize": ["--resume_model", "m", "--database_folder", "d", "photo.jpg"],
     "soup": ["--ingredients", "a", "b", "--output", "s.pth"],
     "check": ["d"],
+    "describe": ["d", "--output", "d.npy", "--resume_model", "m"],
 }
 
 

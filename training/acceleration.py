@@ -1,5 +1,6 @@
 """What makes training faster and changes results by more than rounding, or looks into it: compilation, TF32, traces."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -20,6 +21,18 @@ def set_tf32(enabled: bool) -> None:
     """
     torch.set_float32_matmul_precision("high" if enabled else "highest")
     torch.backends.cudnn.allow_tf32 = enabled
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """A context in which float32 is float32 on GPUs, for functions in a program that may have chosen otherwise."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    set_tf32(False)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:

@@ -68,3 +68,29 @@ def architecture(name: str) -> tuple[str, int]:
     """Splits the name of a published model: (backbone, dimension)."""
     backbone, dim = name.removeprefix("EigenPlaces_").rsplit("_", 1)
     return backbone, int(dim)
+
+
+def name_of_published(backbone: str, dim: int, method: str = "CosPlace") -> str:
+    """The name of a published model, as in addresses().
+
+    backbone: in any case
+    dim: of the descriptors, also as text
+    method: "CosPlace" or "EigenPlaces", in any case
+
+    Raises ValueError, as the published hubconf.py, that says what there is instead.
+    """
+    methods = {"cosplace": ("", COSPLACE_DIMS), "eigenplaces": ("EigenPlaces_", EIGENPLACES_DIMS)}
+    if str(method).lower() not in methods:
+        raise ValueError(f'method is {method!r}, and must be "CosPlace" or "EigenPlaces"')
+    prefix, dims_of = methods[method.lower()]
+    known = next((name for name in dims_of if name.lower() == str(backbone).lower()), None)
+    if known is None:
+        raise ValueError(f"backbone is {backbone!r}, and must be one of {', '.join(dims_of)}")
+    try:
+        number = int(dim)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"fc_output_dim is {dim!r}, and must be a whole number") from None
+    if number not in dims_of[known]:
+        available = ", ".join(map(str, dims_of[known]))
+        raise ValueError(f"fc_output_dim is {dim!r}, and must be one of {available} for {known} of {method}")
+    return f"{prefix}{known}_{number}"

@@ -1,0 +1,70 @@
+"""python -m retrieval: the descriptors of all photos of a folder, as an array that numpy reads."""
+
+if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
+    import parser
+
+    parser.answer_early("describe")
+
+import logging
+import os
+import sys
+from argparse import Namespace
+
+import torch
+
+import commons
+from datasets.given_images import PhotoFolder
+from model.checkpoints import load_network
+from model.precision import chosen_infer_dtype
+from parser import parse_arguments
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.interchange import check_names, write_array, write_names
+from support.errors import UserError
+from test import descriptor_cache
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command. argv: its arguments (default: those of the command line).
+
+    The exit code is 1 if an image is unreadable (the others are described) or on a bug, and 2 on what the user can fix.
+    """
+    unreadable = {}
+    args = parse_arguments("describe", argv)
+    commons.run_experiment(lambda args, output_folder: unreadable.update(describe(args)), args)
+    if unreadable:
+        raise SystemExit(1)
+    return 0
+
+
+def describe(args: Namespace) -> dict[int, str]:
+    """Writes the array and the names, as the arguments say. Returns {row: reason} of the unreadable images."""
+    device = commons.select_device(args.device)
+    commons.set_seed(args.seed)
+    images = PhotoFolder(args.folder, args.image_size if args.resize_test_imgs else None)
+    if images.others:
+        logging.info(f"{images.others} files whose names are of no image format are skipped")
+    check_names(images.names)
+    network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+    network = network.to(device, memory_format=torch.channels_last)
+    dtype = chosen_infer_dtype(args.infer_dtype, network, device)
+    options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
+    names = os.path.splitext(args.output)[0] + "_names.txt"
+    with descriptor_cache(args).store(network, images, options) as store:
+        extract_descriptors(network, images, options, store)
+        unreadable = store.unreadable
+        if len(unreadable) == len(images):
+            raise UserError(
+                f"none of the {len(images)} images of {args.folder} can be read ({next(iter(unreadable.values()))})"
+            )
+        write_names(images.names, names)
+        write_array(store.descriptors, args.output)
+    for row, reason in sorted(unreadable.items()):
+        logging.warning(f"{images.path(row)!r} cannot be read, and its row {row} is zero: {reason}")
+    logging.info(
+        f"{len(images)} descriptors of {network.fc_output_dim} numbers are in {args.output}, their names in {names}"
+    )
+    return unreadable
+
+
+if __name__ == "__main__":
+    sys.exit(main())
