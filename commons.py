@@ -6,7 +6,10 @@ import datetime
 import logging
 import os
 import random
+import re
 import secrets
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -20,6 +23,7 @@ from tqdm import tqdm
 
 import distributed
 from distributed.failures import FOR_ALL, log_end
+from options import OPTIONS
 from support.errors import TOO_MANY_FILES, UserError
 from support.escaping import EscapingFormatter
 from support.files import remove_temporaries
@@ -38,15 +42,17 @@ def run_experiment(
 
     No two runs write to one folder at the same time. The last line of the log says whether all went well. A UserError
     ends as one line and exit code 2; SIGINT, SIGTERM and SIGUSR1 end as 128 + signal. Any other exception keeps its
-    traceback, in the logs too, and exits with 1.
+    traceback, in the logs too, and exits with 1. A UserError before anything was written into a new folder, but its
+    logs, leaves no folder.
 
     body: what is run
     args: of the command line, with save_dir
     output_folder: default: a new one below logs/<args.save_dir>
     """
+    is_new, writes = output_folder is None, distributed.is_main()
     try:
         lock = contextlib.nullcontext()
-        if distributed.is_main():
+        if writes:
             output_folder = output_folder or make_log_folder(args.save_dir)
             lock = contextlib.closing(_lock(output_folder))
         output_folder = distributed.from_main(output_folder)
@@ -59,13 +65,34 @@ def run_experiment(
     with _logging_to(handlers), Signals(speaks=distributed.is_main()) as signals, lock:
         distributed.relay(signals)
         logging.debug(" ".join(sys.argv))
-        logging.info(f"Arguments: {vars(args)}")
+        logging.info(f"Arguments: {own_arguments(args)}")
+        logging.info(f"Other than the defaults: {_as_flags(getattr(args, 'changed', {})) or 'nothing'}")
         logging.info(f"The outputs are being saved in {output_folder}")
         code = _run(body, args, output_folder)
+        if left_nothing := code == 2 and is_new and writes and _has_only_logs(output_folder):
+            logging.info(f"The run wrote nothing but its logs: {output_folder} is removed")
         logging.info(FAILED if code else FINISHED)
+    if left_nothing:
+        shutil.rmtree(output_folder, ignore_errors=True)
     if code:
         raise SystemExit(code)
     return 0
+
+
+def own_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """{name: value} of the flags among the arguments; what the parser adds to them is no flag."""
+    flags = {option.name for option in OPTIONS}
+    return {name: value for name, value in vars(args).items() if name in flags}
+
+
+def _as_flags(values: dict[str, Any]) -> str:
+    """Values of flags as a command line has them."""
+    words = []
+    for name, value in values.items():
+        words.append(f"--{name}")
+        if value is not True:
+            words += map(str, value if isinstance(value, list | tuple) else [value])
+    return shlex.join(words)
 
 
 def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespace, output_folder: str):
@@ -118,6 +145,13 @@ def make_log_folder(save_dir: str, root: str = "logs") -> str:
             raise UserError(
                 f"the log folder {folder} cannot be made: {error.strerror}; run where you may write, or fix --save_dir"
             ) from error
+
+
+def _has_only_logs(folder: str) -> bool:
+    try:
+        return all(re.fullmatch(r"(info|debug|debug_rank\d+)\.log|\.lock", name) for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
 class _FolderLock(FileLock):

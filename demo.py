@@ -3,13 +3,13 @@ table at the end.
 """
 
 import argparse
+import dataclasses
 import logging
 import os
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -22,7 +22,7 @@ from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.precision import name_of, training_dtype
 from parser import parse_arguments
-from retrieval.recalls import chance_recall
+from retrieval.recalls import RECALL_VALUES
 from support.errors import ending_in_one_line
 from support.files import replacing
 from support.processor import processor_name
@@ -125,7 +125,7 @@ def seconds_a_step(args: argparse.Namespace) -> float:
     return statistics.median(seconds[_WARM_UP:])
 
 
-@dataclass
+@dataclasses.dataclass
 class Demo:
     """What is run: where the cities are, how long is trained, and the seconds of the phases so far."""
 
@@ -164,16 +164,20 @@ class Demo:
                 args.positive_dist_threshold,
                 args.image_size if args.resize_test_imgs else None,
             )
-            before, after = (
-                test(dataset, network, test_options(args, network, device, args.seed), descriptor_cache(args))
-                for network in networks
-            )
+            before, after = (self.test(dataset, network, args) for network in networks)
             rows.append(table_row(title, dataset, before, after))
             if self.num_preds:
                 name = title.lower().replace(",", "").replace(" ", "_")
                 pictures = os.path.join(output_folder, "preds", name)
                 save_predictions(dataset, after.predictions, pictures, self.num_preds, limit=_DRAWN)
         return rows, name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
+
+    @staticmethod
+    def test(dataset: TestDataset, network: GeoLocalizationNet, args: argparse.Namespace) -> TestResult:
+        """Tests a network. The table has R@1, R@5 and R@10, whatever --recall_values the training has."""
+        options = test_options(args, network, next(network.parameters()).device, args.seed)
+        options = dataclasses.replace(options, recall_values=RECALL_VALUES)
+        return test(dataset, network, options, descriptor_cache(args))
 
     def write_table(self, args: argparse.Namespace, rows: list[str], trained_in: str, path: str) -> None:
         """Writes the table and logs it.
@@ -213,7 +217,7 @@ def table_row(title: str, dataset: TestDataset, untrained: TestResult, trained: 
     cells = [
         title,
         f"{len(dataset.queries)} / {len(dataset.database)}",
-        f"{chance_recall(dataset):.1f}",
+        trained.chance_cell(1),
         untrained.cell(1),
         *(trained.cell(n) for n in (1, 5, 10)),
     ]

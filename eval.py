@@ -221,7 +221,7 @@ def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed
         for row, n in enumerate(evaluation.result.recall_values):
             low, high = difference.intervals[row]
             logging.info(
-                f"{evaluation.name}, R@{n} of {evaluation.model} less that of {other.model}: "
+                f"{evaluation.name}, R@{n} of {evaluation.model} minus {other.model}: "
                 f"{difference.values[row]:+.1f} (95% interval {low:+.1f} to {high:+.1f}); "
                 f"{difference.won[row]} queries found by the first alone, "
                 f"{difference.lost[row]} by the other: p {difference.p[row]:.3g} (exact McNemar test)"

@@ -48,7 +48,12 @@ _early: dict[str, "Arguments"] = {}  # script -> what answer_early has parsed
 
 
 class Arguments(argparse.Namespace):
-    """The arguments of a script. vars() lists its own and those given; all others read as their defaults."""
+    """The arguments of a script. vars() lists its own and those given; all others read as their defaults.
+
+    changed: {name: value} of its own flags that were given another value than the default, as given; not in vars()
+    """
+
+    __slots__ = ("changed",)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -69,6 +74,7 @@ def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) ->
     parser = _make_parser(script)
     try:
         args = Arguments(**vars(parser.parse_args(_words(script, argv))))
+        args.changed = _changed(args, script)
         check(args, script)
     except UserError as error:
         parser.error(str(error))
@@ -105,6 +111,13 @@ def _differences(first: dict[str, Any], other: dict[str, Any]) -> str:
     return "; ".join(f"--{name}: {first[name]} and {other[name]}" for name in first if first[name] != other[name])
 
 
+def _changed(args: Arguments, script: str) -> dict[str, Any]:
+    """{name: value} of a script's own flags whose values are not the defaults."""
+    flags = {name: option for name, option in taken_by(script).items() if not option.positional}
+    values = ((name, getattr(args, name), option.default) for name, option in flags.items())
+    return {name: value for name, value, default in values if value != default}
+
+
 def _complete(args: Arguments, script: str) -> None:
     """Fills in what --help says of defaults that are no plain values."""
     own = taken_by(script)
@@ -115,6 +128,9 @@ def _complete(args: Arguments, script: str) -> None:
     if "save_dir" in own:
         args.save_dir_given = args.save_dir is not None
         args.save_dir = args.save_dir or "default"
+    if "recall_values" in own:
+        # R@1 is what the best model is chosen by, and what a page begins with
+        args.recall_values = tuple(sorted({1, *args.recall_values}))
     if "save_descriptors" in own:
         args.save_descriptors = tuple(args.save_descriptors) if args.save_descriptors != [] else ("npy",)
 

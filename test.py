@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import distributed
+from datasets.positives import chance_recalls, format_chance
 from datasets.test_dataset import ImageFolder, TestDataset
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype
@@ -38,6 +39,7 @@ class TestResult:
     recalls: np.ndarray  # (n,) percent, at recall_values
     intervals: np.ndarray  # (n, 2) percent, 95%, Wilson's
     recalls_with_positives: np.ndarray  # (n,) percent of the queries that have positives; NaN if there are none
+    chance: np.ndarray  # (n,) percent, expected of random predictions
     predictions: np.ndarray  # (q, k) database indices, nearest first; -1: no prediction
     found: np.ndarray  # bool (q, n)
     num_database: int
@@ -61,25 +63,33 @@ class TestResult:
         low, high = self.intervals[self.recall_values.index(n)]
         return f"{self.recall(n):.1f} ({low:.1f} to {high:.1f}){', few queries' if self.few else ''}"
 
+    def chance_cell(self, n: int) -> str:
+        """The recall@n of random predictions, for a table: "2.4"."""
+        return format_chance(self.chance[self.recall_values.index(n)])
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The recall values of the published line: up to 20 of the default ones, all of others."""
+        return tuple(n for n in self.recall_values if n <= 20 or self.recall_values != RECALL_VALUES)
+
     def __str__(self):
         """The published form: "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"."""
-        return ", ".join(
-            f"R@{n}: {recall:.1f}" for n, recall in zip(self.recall_values, self.recalls, strict=True) if n <= 20
-        )
+        return ", ".join(f"R@{n}: {self.recall(n):.1f}" for n in self.shown)
 
     def details(self) -> Iterator[str]:
-        """A line for each recall, with the numbers of queries and images behind it."""
+        """Lines of a table: the numbers of queries and images, a head, and a row for each recall."""
+        few = " (few queries)" if self.few else ""
+        yield (
+            f"{len(self.found)} queries{few}, {self.num_without_positives} of them without positives, "
+            f"in {self.num_database} database images"
+        )
+        yield "R@N     recall    95% interval  chance  of those with positives"
         for row, n in enumerate(self.recall_values):
             low, high = self.intervals[row]
-            without = (
-                "all"
-                if self.num_without_positives == len(self.found)
-                else f"{self.recalls_with_positives[row]:.1f} without those"
-            )
+            with_positives = self.recalls_with_positives[row]
             yield (
-                f"R@{n}: {self.recalls[row]:.1f} (95% interval {low:.1f} to {high:.1f}) of {len(self.found)} queries "
-                f"{'(few queries) ' if self.few else ''}in {self.num_database} database images, "
-                f"{self.num_without_positives} queries without positives ({without})"
+                f"{f'R@{n}':<7} {self.recalls[row]:6.1f}  {low:5.1f} to {high:5.1f}  {self.chance_cell(n):>6}  "
+                f"{'none' if np.isnan(with_positives) else f'{with_positives:.1f}':>23}"
             )
 
 
@@ -90,21 +100,25 @@ def summarize(
     unreadable_queries: dict[int, str] | None = None,
     unreadable_database: dict[int, str] | None = None,
     distances: np.ndarray | None = None,
+    recall_values: tuple[int, ...] = RECALL_VALUES,
 ) -> TestResult:
     """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult."""
-    found = found_at(predictions, positives_per_query)
-    has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
+    found = found_at(predictions, positives_per_query, recall_values)
+    counts = np.array([len(positives) for positives in positives_per_query])
+    has_positives = counts > 0
     with_positives = percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
     return TestResult(
         recalls=percent(found),
         intervals=recall_intervals(found),
         recalls_with_positives=with_positives,
+        chance=chance_recalls(counts, num_database, recall_values),
         predictions=predictions,
         found=found,
         num_database=num_database,
         num_without_positives=int((~has_positives).sum()),
         unreadable_queries=unreadable_queries or {},
         unreadable_database=unreadable_database or {},
+        recall_values=recall_values,
         distances=distances,
     )
 
@@ -116,7 +130,8 @@ class TestOptions(ExtractionOptions):
     __test__ = False  # for pytest: not a test
 
     seed: int = 0  # of what an approximate index draws
-    num_predictions: int = 0  # wanted for each query; there are max(RECALL_VALUES) in any case
+    recall_values: tuple[int, ...] = RECALL_VALUES  # ascending, 1 among them
+    num_predictions: int = 0  # wanted for each query; there are max(recall_values) in any case
     faiss_index: str = FLAT  # as in retrieval.index; FLAT is exact search
     faiss_nprobe: int | None = None  # cells searched for each query, for IVF indexes
 
@@ -170,6 +185,7 @@ def test(
             queries.unreadable,
             database.unreadable,
             distances,
+            options.recall_values,
         )
         if use:
             use(database, queries, result)
@@ -178,7 +194,7 @@ def test(
 
 def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:
     """(squared distances, predictions), each (q, k), nearest first."""
-    k = max(*RECALL_VALUES, options.num_predictions)
+    k = max(*options.recall_values, options.num_predictions)
     if options.faiss_index == FLAT:
         return search(database, queries, k, options.device)
     with all_descriptors(queries) as descriptors:
@@ -266,7 +282,9 @@ def test_options(args: Namespace, network: GeoLocalizationNet, device: torch.dev
         num_workers=args.num_workers,
         dtype=infer_dtype(args.infer_dtype, network, device)[0],
         seed=seed,
-        num_predictions=max(args.num_preds_to_save, args.save_pairs),
+        recall_values=args.recall_values,
+        # a page's charts have an N of their own
+        num_predictions=max(args.num_preds_to_save, args.save_pairs, *(RECALL_VALUES if args.report else ())),
         faiss_index=args.faiss_index,
         faiss_nprobe=args.faiss_nprobe,
     )

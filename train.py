@@ -24,7 +24,6 @@ from datasets.train_dataset import Batch, make_loader
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from parser import RESULT_OPTIONS, parse_arguments
-from support.progress import Progress
 from support.signals import deferred_signals
 from test import TestResult, descriptor_cache, test, test_and_report, test_files, test_options
 from training.acceleration import set_tf32, traced
@@ -33,6 +32,7 @@ from training.checkpoints import Checkpoints, checkpoint_at_the_end
 from training.data import TrainingData, open_data
 from training.metrics import Metrics
 from training.objective import Objective
+from training.progress import TrainingProgress
 from training.ranks import make_ranks
 from training.resuming import find_run_to_resume, resume
 from training.run import Run
@@ -75,7 +75,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
     metrics = Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and ranks.writes)
     first_step = run.epoch * args.iterations_per_epoch + run.iteration
-    progress = Progress(data.schedule.steps, first_step)
+    progress = TrainingProgress(data.schedule, first_step)
     loader = make_loader(data.dataset, first_step, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, data, run, augmentation_device)
     trace = os.path.join(output_folder, "trace.json") if args.profile and ranks.writes else None
@@ -107,7 +107,7 @@ def train_one_epoch(
     run: Run,
     objectives: dict[int, Objective],
     checkpoints: Checkpoints | None = None,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> None:
     """Trains on the batches that are left of an epoch. The sums of the losses are in run.monitor.sums.
 
@@ -125,8 +125,8 @@ def train_one_epoch(
                 terms = objectives[batch.group](batch.images, batch.labels, batch.domain)  # {name: scalar}
             run.backward_and_update(sum(terms.values()), batch.group)
             run.monitor.add(batch.step, terms, batch.names, run.learning_rates(batch.group))
-        if progress and progress.is_due():
-            log_progress(progress, run, batch.step + 1)
+        if progress:
+            progress.log_if_due(run, batch.step + 1)
         run.ranks.end_step(run, checkpoints)
     run.monitor.flush()
 
@@ -147,18 +147,21 @@ def prepare_batches(
         yield data.augmented(batch).map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
-def epoch_batches(batches: Iterator[Batch], iterations_per_epoch: int, run: Run) -> Iterable[Batch]:
-    """The batches that are left of the run's epoch, with a progress bar."""
-    left = itertools.islice(batches, iterations_per_epoch - run.iteration)
-    return tqdm(
-        left,
+def epoch_batches(batches: Iterator[Batch], iterations_per_epoch: int, run: Run) -> Iterator[Batch]:
+    """Yields the batches that are left of the run's epoch, with a progress bar that has the epoch's loss so far."""
+    with tqdm(
+        itertools.islice(batches, iterations_per_epoch - run.iteration),
         initial=run.iteration,
         total=iterations_per_epoch,
         leave=False,
         desc=f"Epoch {run.epoch:02d}",
         unit="it",
         disable=distributed.quiet(),
-    )
+    ) as bar:
+        for batch in bar:
+            yield batch
+            if run.monitor.sums.steps:
+                bar.set_postfix(loss=f"{run.monitor.sums.means()['loss']:.4f}", refresh=False)
 
 
 def validate(
@@ -195,14 +198,6 @@ def log_losses(run: Run, sums: EpochSums, names: int | str) -> None:
     skipped = f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""
     duration = datetime.timedelta(seconds=round(sums.seconds))
     logging.info(f"Epoch {run.epoch:02d} in {duration}, group {names}, {losses}{skipped}")
-
-
-def log_progress(progress: Progress, run: Run, steps_done: int) -> None:
-    """Logs how far the run is, and when it will end."""
-    sums = run.monitor.sums
-    loss = f"loss {sums.means()['loss']:.4f}, " if sums.steps else ""
-    left = progress.left(steps_done)
-    logging.info(f"Epoch {run.epoch:02d}, iteration {run.iteration}: {loss}about {left} to the end of the training")
 
 
 def keep_epoch(run: Run, metrics: Metrics, row: dict[str, float], args: argparse.Namespace, output_folder: str) -> None:

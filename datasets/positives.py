@@ -42,6 +42,33 @@ def find_positives(database: np.ndarray, queries: np.ndarray, radius: float) -> 
     return Positives(indices, offsets)
 
 
+def chance_recalls(
+    counts: collections.abc.Sequence[int], num_database: int, recall_values: collections.abc.Sequence[int] = (1,)
+) -> np.ndarray:
+    """The recall@N of random predictions for each N of recall_values, in percent: float64 (len(recall_values),).
+
+    Of n database images, p of them right, N drawn ones are all wrong with the probability C(n - p, N) / C(n, N). R@1 is
+    the mean of p / n.
+
+    counts: p of each query
+    num_database: n
+    recall_values: the values of N
+    """
+    counts, queries = np.unique(np.asarray(counts, np.int64), return_counts=True)
+    drawn = np.arange(min(max(recall_values), num_database))
+    # the next one drawn is right, if all before were wrong; it must be once only right ones are left
+    right = np.minimum(counts[:, None] / (num_database - drawn), 1)
+    with np.errstate(divide="ignore"):
+        missed = np.cumsum(np.log1p(-right), axis=1)  # log(0) where it cannot be missed
+    rows = np.minimum(recall_values, num_database) - 1
+    return -100 * (queries / queries.sum()) @ np.expm1(missed[:, rows])
+
+
+def format_chance(chance: float) -> str:
+    """A recall of random predictions for logs and tables: "2.4"; what is more than 0 is never "0.0"."""
+    return "<0.1" if 0 < chance < 0.05 else f"{chance:.1f}"
+
+
 def _near_queries(database: np.ndarray, queries: np.ndarray, radius: float) -> np.ndarray:
     """bool (n,): False only for database images that are farther than `radius` from all queries."""
     low = queries.min(axis=0)

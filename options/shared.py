@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from model.choices import BACKBONES, ZOO_VARIABLE, canonical_backbone
+from retrieval.choices import MAX_RECALL_VALUE, RECALL_VALUES
 from support.errors import UserError
 from support.options import SWITCH, number, option, whole
 
@@ -197,6 +198,15 @@ class EvaluationOptions:
         published=True,
         results=True,
         unit="metres",
+    )
+    recall_values: tuple[int, ...] = option(
+        RECALL_VALUES,
+        whole(1, MAX_RECALL_VALUE),
+        "the N of each R@N, in any order; 1 is always among them. The log's line has those that are asked for",
+        "train eval",
+        nargs="+",
+        metavar="N",
+        default_text=f"{' '.join(map(str, RECALL_VALUES))}, in the log's line up to 20",
     )
     resize_test_imgs: bool = option(
         False,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets.positives import chance_recalls
 from datasets.test_dataset import TestDataset
 from report import curves
 from report.page import lettered, packed, write_page
@@ -103,6 +104,7 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
             "recall": _rounded(recalls),
             "low": _rounded(intervals[:, 0]),
             "high": _rounded(intervals[:, 1]),
+            "chance": _rounded(chance_recalls(list(map(len, dataset.positives_per_query)), len(dataset.database), n)),
         },
         "at_distance": {
             "metres": _rounded(distances),
@@ -137,17 +139,23 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
 
 
 def _recall_rows(result: TestResult) -> list[dict]:
-    """For each recall value: n, the recall, its interval, and the recall of queries with positives, in percent."""
+    """For each recall value, in percent: n, the recall, its interval, chance, and that of queries with positives."""
     return [
         {
             "n": n,
             "recall": float(recall),
             "low": float(low),
             "high": float(high),
+            "chance": float(chance),
             "with_positives": None if np.isnan(with_positives) else float(with_positives),
         }
-        for n, recall, (low, high), with_positives in zip(
-            result.recall_values, result.recalls, result.intervals, result.recalls_with_positives, strict=True
+        for n, recall, (low, high), chance, with_positives in zip(
+            result.recall_values,
+            result.recalls,
+            result.intervals,
+            result.chance,
+            result.recalls_with_positives,
+            strict=True,
         )
     ]
 

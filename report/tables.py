@@ -10,32 +10,31 @@ from support.escaping import csv_path, csv_text
 from support.files import replacing
 from test import TestResult
 
-_SHOWN = (1, 5, 10, 20)  # recalls of the table; the CSV has all
-
 
 class RecallTable:
-    """A table with a row for each test set. Its CSV is written again after each.
+    """A table with a row for each test set. Its CSV, which has all recall values, is written again after each.
 
     path: of the CSV; model: the value of --resume_model, for the published figures.
     """
 
     def __init__(self, path: str, model: str | None = None):
         self.path, self.model = path, protocols.published_model(model)
-        self._rows, self._records = [], []
+        self._shown, self._rows, self._records = (), [], []
 
     def add(self, test_set: TestSet, dataset: TestDataset, result: TestResult) -> None:
         """Adds a row, and writes the CSV. dataset, result: of the test set. Raises UserError if the disk refuses.
 
         Warns if the test is not the published one; then the row has no published figure.
         """
-        published = self._published(test_set, dataset)
+        published, self._shown = self._published(test_set, dataset), result.shown
         self._rows.append(
             [
                 test_set.name,
                 str(len(dataset.queries)),
                 str(len(dataset.database)),
                 str(result.num_without_positives),
-                *(result.cell(n) for n in _SHOWN),
+                result.chance_cell(1),
+                *(result.cell(n) for n in result.shown),
                 *(["" if published is None else f"{published:.1f}"] if self.model else []),
             ]
         )
@@ -47,8 +46,10 @@ class RecallTable:
             "database": len(dataset.database),
             "without_positives": result.num_without_positives,
         }
-        for n, recall, (low, high) in zip(result.recall_values, result.recalls, result.intervals, strict=True):
-            record |= {f"R@{n}": f"{recall:.4f}", f"R@{n}_low": f"{low:.4f}", f"R@{n}_high": f"{high:.4f}"}
+        for row, n in enumerate(result.recall_values):
+            numbers = zip(("", "_low", "_high"), (result.recalls[row], *result.intervals[row]), strict=True)
+            record |= {f"R@{n}{name}": f"{number:.4f}" for name, number in numbers}
+            record[f"R@{n}_chance"] = f"{result.chance[row]:.6g}"
         record |= {"published_model": self.model or "", "published_R@1": "" if published is None else published}
         self._records.append(record)
         with replacing(self.path) as temporary, open(temporary, "w", newline="", errors="backslashreplace") as file:
@@ -77,7 +78,8 @@ class RecallTable:
             "queries",
             "database",
             "without positives",
-            *(f"R@{n}" for n in _SHOWN),
+            "chance R@1",
+            *(f"R@{n}" for n in self._shown),
             *([f"published R@1 of {self.model}"] if self.model else []),
         ]
         rows = [head, ["---"] * len(head), *self._rows]

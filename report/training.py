@@ -12,14 +12,14 @@ METRICS = "metrics.csv"
 
 
 def read_metrics(path: str) -> dict[str, list]:
-    """Reads a metrics.csv: {column: [numbers]}; None: no number. `epoch` counts from 1. Raises UserError."""
+    """Reads a metrics.csv: {column: [numbers]}; None: no number. Epochs count from 0, as in logs. Raises UserError."""
     try:
         with open_regular(path, "r", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if not rows or "epoch" not in rows[0]:
             raise ValueError("it has no rows with an epoch")
         columns = {name: [_number(row[name]) for row in rows] for name in rows[0] if name}
-        columns["epoch"] = [int(row["epoch"]) + 1 for row in rows]
+        columns["epoch"] = [int(row["epoch"]) for row in rows]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
             f"{path} cannot be read as a run's metrics: {getattr(error, 'strerror', None) or error}"
@@ -35,14 +35,14 @@ def training_data(runs: dict[str, dict]) -> list[dict]:
             "name": letters[name],
             "epoch": columns["epoch"],
             "losses": {column: values for column, values in columns.items() if column.startswith("loss")},
-            "recalls": {column: values for column, values in columns.items() if column in ("R@1", "R@5", "R@10")},
+            "recalls": {column: columns[column] for column in [name for name in columns if name.startswith("R@")][:3]},
         }
         for name, columns in runs.items()
     ]
 
 
 def best_epochs(runs: dict[str, dict]) -> list[dict]:
-    """The best validation of each run: [{"name", "epochs", "epoch", "recall", "loss"}].
+    """The best validation of each run: [{"name", "epochs", "epoch", "recall", "loss"}]; epochs: how many there are.
 
     epoch and recall are None if no recall is known. runs: {name: columns as of read_metrics}.
     """
@@ -53,7 +53,7 @@ def best_epochs(runs: dict[str, dict]) -> list[dict]:
         lines.append(
             {
                 "name": letters[name],
-                "epochs": columns["epoch"][-1],
+                "epochs": columns["epoch"][-1] + 1,
                 "loss": columns.get("loss", [None])[-1],
                 "epoch": None if best is None else columns["epoch"][best],
                 "recall": None if best is None else recalls[best],

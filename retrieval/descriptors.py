@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from model.network import GeoLocalizationNet
 from retrieval.store import DescriptorStore, block_size, temporary_store
 from support.errors import UserError
 from support.memory import is_out_of_memory
+from support.progress import EVERY, Progress
 from support.workers import Loader
 
 _WAITING = 4  # batches of images that may wait for others of their size
@@ -47,7 +49,7 @@ def extract_descriptors(
     images: the images of a folder
     options: how to extract
     store: receives the descriptors; the blocks that it has are not computed again (default: a temporary store)
-    description: names the progress bar
+    description: names the progress bar, and the lines in the log, one a minute where it takes longer
 
     Returns memory-mapped descriptors (n, dim) in the order of the images, and {index: reason} of the unreadable images,
     whose rows are zero. Raises UserError if a descriptor is not finite, or if the disk refuses.
@@ -63,19 +65,31 @@ def extract_descriptors(
         total = sum(len(store.rows(block)) for block in pending)
         with (
             Loader(images, options.num_workers, options.batch_size, list, sampler=order) as loader,
-            tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as progress,
+            tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as bar,
         ):
-            items = itertools.chain.from_iterable(loader)
+            items = _watched(itertools.chain.from_iterable(loader), bar, total, description)
             for block in pending:
                 rows = store.rows(block)
-                store.write(block, *_extract_block(describe, images, items, rows, options.batch_size, progress))
+                store.write(block, *_extract_block(describe, images, items, rows, options.batch_size))
     if not store.complete:
         store.finish()
     return store.descriptors, store.unreadable
 
 
+def _watched(items: Iterator, bar: tqdm, total: int, description: str) -> Iterator:
+    """Yields the items. They move the bar and, on rank 0, about every minute a line says how far it is."""
+    progress = Progress(total, first=EVERY)
+    for done, item in enumerate(items):  # the ones before are through, but for the last batch
+        bar.update()
+        if done and distributed.is_main() and progress.is_due():
+            of = f"{total} images" + (" of this process" if distributed.size() > 1 else "")
+            speed = f"{progress.speed(done):.1f} images/s"
+            logging.info(f"{description}, {done} of {of}: {speed}, about {progress.left(done)} to the end")
+        yield item
+
+
 def _extract_block(
-    describe: Describer, images: ImageFolder, items: Iterator, rows: range, batch_size: int, progress: tqdm
+    describe: Describer, images: ImageFolder, items: Iterator, rows: range, batch_size: int
 ) -> tuple[np.ndarray, dict[int, str]]:
     """A block's descriptors, float32 (len(rows), dim), and {index: reason} of its unreadable images.
 
@@ -83,7 +97,7 @@ def _extract_block(
     items: (index, image, reason) of these rows, and then of the rows that follow.
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
-    for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable, progress):
+    for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable):
         try:
             computed = describe(batch).numpy()
         except (MemoryError, RuntimeError) as error:
@@ -104,7 +118,7 @@ def _extract_block(
 
 
 def _same_size_batches(
-    items: Iterator, batch_size: int, unreadable: dict[int, str], progress: tqdm
+    items: Iterator, batch_size: int, unreadable: dict[int, str]
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Regroups images: yields ([indices], uint8 (b, 3, H, W)), each of one size, with b at most batch_size.
 
@@ -112,7 +126,6 @@ def _same_size_batches(
     """
     waiting = {}  # (H, W) -> [(index, image)]
     for index, image, reason in items:
-        progress.update()
         if image is None:
             unreadable[index] = reason
             continue

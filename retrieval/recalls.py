@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.test_dataset import TestDataset
+from retrieval.choices import RECALL_VALUES as RECALL_VALUES
 
-RECALL_VALUES = (1, 5, 10, 20, 100)
 FEW = 30  # queries: from fewer, a recall says little
 _BOOTSTRAP_RESAMPLES = 10_000
 _Z = 1.959963984540054  # the normal distribution holds 95% within so many standard deviations
@@ -33,11 +32,6 @@ def compute_recalls(
 def percent(found: np.ndarray) -> np.ndarray:
     """The recalls, in percent, of bool (q, n): float64 (n,)."""
     return 100 * found.mean(axis=0)
-
-
-def chance_recall(dataset: TestDataset) -> float:
-    """The recall@1 of random predictions, in percent: the mean share of positives in the database."""
-    return 100 * float(np.mean([len(positives) for positives in dataset.positives_per_query])) / len(dataset.database)
 
 
 def found_at(

@@ -6,15 +6,17 @@ FIRST, EVERY = 20.0, 60.0  # seconds until the first line in a log, and between 
 
 
 class Progress:
-    """Tells when a line about the work is due, and how long the rest will take at the pace so far.
+    """Tells when a line about the work is due, how fast it is, and how long the rest will take at the pace so far.
 
-    total: steps of the whole work; done: steps that an earlier, interrupted run did.
+    total: steps of the whole work
+    done: steps that an earlier, interrupted run did
+    first: seconds until the first line (default: FIRST)
     """
 
-    def __init__(self, total: int, done: int = 0):
+    def __init__(self, total: int, done: int = 0, first: float | None = None):
         self.total, self._first = total, done
         self._start = time.monotonic()
-        self._due = self._start + FIRST
+        self._due = self._start + (FIRST if first is None else first)
 
     def is_due(self) -> bool:
         """Whether a line is due; if so, the next is due EVERY seconds later."""
@@ -26,8 +28,11 @@ class Progress:
 
     def left(self, done: int) -> str:
         """The time that the rest will take, once `done` steps are done: "40 s", "7 min", "3 h 20 min"."""
-        seconds = (time.monotonic() - self._start) / max(1, done - self._first) * (self.total - done)
-        return describe_seconds(seconds)
+        return describe_seconds((self.total - done) / self.speed(done))
+
+    def speed(self, done: int) -> float:
+        """Steps a second of this process, once `done` steps are done."""
+        return max(1, done - self._first) / max(1e-9, time.monotonic() - self._start)
 
 
 def describe_seconds(seconds: float) -> str:

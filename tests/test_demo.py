@@ -11,7 +11,6 @@ import pytest
 import demo
 import demo_city.__main__ as demo_city
 from parser import parse_arguments
-from retrieval.recalls import chance_recall
 
 RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
 SMALL = [
@@ -114,14 +113,6 @@ def test_bad_city_flags(workdir, monkeypatch, capsys, flags, problem):
     with pytest.raises(SystemExit) as exit_:
         demo.main(["--recipe", str(RECIPE), "--city_flags", " ".join(flags)])
     assert exit_.value.code == 2 and problem in capsys.readouterr().err
-
-
-def test_chance_is_what_random_predictions_reach():
-    class Dataset:
-        positives_per_query = [range(3), range(0), range(1)]
-        database = range(40)
-
-    assert chance_recall(Dataset) == pytest.approx(100 * 4 / 3 / 40)
 
 
 @pytest.mark.parametrize("flags", [["--resume_train", "nowhere.pth"], ["--backbone_weights", "nowhere.pth"]])

@@ -8,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from datasets.positives import chance_recalls, format_chance
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from model.network import GeoLocalizationNet
+from parser import parse_arguments
 from retrieval import knn
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.recalls import compute_recalls, mcnemar, paired_difference, recall_intervals, wilson_intervals
 from support.errors import UserError
-from test import TestOptions, summarize, test
+from test import TestOptions, summarize, test, test_options
 from tests.tiny import EAST, NORTH, save_place
 from visualizations import save_predictions
 
@@ -36,8 +38,43 @@ def test_published_line():
         found[row, rank] = 7
     result = summarize(found, [np.array([7])] * 1000, 10)
     assert str(result) == "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"
-    assert len(list(result.details())) == 5 and result.recall(100) == 95.3
-    assert "of 1000 queries in 10 database images, 0 queries without positives" in next(iter(result.details()))
+    assert result.recall(100) == 95.3
+    assert list(result.details()) == [
+        "1000 queries, 0 of them without positives, in 10 database images",
+        "R@N     recall    95% interval  chance  of those with positives",
+        "R@1       76.7   74.0 to  79.2    10.0                     76.7",
+        "R@5       85.2   82.9 to  87.3    50.0                     85.2",
+        "R@10      88.1   85.9 to  90.0   100.0                     88.1",
+        "R@20      90.3   88.3 to  92.0   100.0                     90.3",
+        "R@100     95.3   93.8 to  96.4   100.0                     95.3",
+    ]
+
+
+def test_chosen_recall_values_are_all_in_the_line():
+    positives = [np.array([0]), np.array([], int)]
+    result = summarize(np.array([[1, 0], [1, 0]]), positives, 2_000_000, recall_values=(1, 2, 50))
+    assert str(result) == "R@1: 0.0, R@2: 50.0, R@50: 50.0" and result.shown == (1, 2, 50)
+    assert (
+        list(result.details())[0] == "2 queries (few queries), 1 of them without positives, in 2000000 database images"
+    )
+    assert list(result.details())[-1] == "R@50      50.0    9.5 to  90.5    <0.1                    100.0"
+    nowhere = summarize(np.array([[1, 0]]), positives[1:], 2)
+    assert list(nowhere.details())[2] == "R@1        0.0    0.0 to  79.3     0.0                     none"
+
+
+def test_chance_is_what_random_predictions_reach():
+    for counts, size in (([3, 0, 1], 40), ([5, 4], 5), ([2, 29, 7, 7], 30), ([1, 40], 2_800_000), ([0], 1), ([1], 1)):
+        expected = [
+            100 * np.mean([1 - math.comb(size - p, min(n, size)) / math.comb(size, min(n, size)) for p in counts])
+            for n in (1, 2, 20, 100)
+        ]
+        np.testing.assert_allclose(chance_recalls(counts, size, (1, 2, 20, 100)), expected, rtol=1e-9)
+    rng, positives = np.random.default_rng(0), [np.arange(3), np.array([], int), np.array([7])]
+    drawn = np.array([rng.permutation(40)[:5] for _ in range(6000)])
+    result = summarize(drawn, positives * 2000, 40)
+    np.testing.assert_allclose(result.recalls[:2], result.chance[:2], atol=1.5)
+    assert result.chance[0] == pytest.approx(100 * 4 / 3 / 40) and result.chance_cell(1) == "3.3"
+    assert [format_chance(chance) for chance in (0, 1e-4, 0.049, 0.051)] == ["0.0", "<0.1", "<0.1", "0.1"]
 
 
 def test_intervals_are_those_of_resampled_queries_where_there_are_many():
@@ -75,7 +112,8 @@ def test_wilson_intervals_are_the_published_ones():
         np.testing.assert_allclose(wilson_intervals(found / count, count), [low, high], atol=6e-5)
     np.testing.assert_allclose(wilson_intervals(1 / 29, 29), [0.0061, 0.1718], atol=6e-5)
     eight = summarize(np.zeros((8, 1), int), [np.array([0])] * 8, 2)
-    assert next(eight.details()).startswith("R@1: 100.0 (95% interval 67.6 to 100.0) of 8 queries (few queries) in 2 ")
+    numbers, _, first, *_ = eight.details()
+    assert first.startswith("R@1      100.0   67.6 to 100.0 ") and numbers.startswith("8 queries (few queries), 0 of ")
     thirty = summarize(np.zeros((30, 1), int), [np.array([0])] * 30, 2)
     assert eight.few and not thirty.few and "few" not in "".join(thirty.details())
 
@@ -208,6 +246,23 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
     open("q/@551000@4181000@.jpg", "w").close()
     with pytest.raises(UserError, match="none of the 1 images of q can be read"):
         test(TestDataset("db", "q"), network)
+
+
+def test_recall_values_are_searched_for(test_folder, network):
+    result = test(test_folder, network, TestOptions(recall_values=(1, 3)))
+    assert result.predictions.shape == (6, 3) and str(result).startswith("R@1: 83.3, R@3: ")
+    wide = test(test_folder, network, TestOptions(recall_values=(1, 3), num_predictions=5))
+    assert wide.predictions.shape == (6, 5) and wide.recall_values == (1, 3) and wide.found.shape == (6, 2)
+
+
+def test_recall_values_of_the_command_line(workdir, network):
+    def options(*flags):
+        args = parse_arguments("eval", ["--dataset_folder", "d", *flags])
+        return test_options(args, network, torch.device("cpu"), 0)
+
+    assert options("--recall_values", "7", "3", "7").for_validation().recall_values == (1, 3, 7)
+    assert options("--recall_values", "3").num_predictions == 0
+    assert options("--recall_values", "3", "--report", "p.html").num_predictions == 100  # of the page's charts
 
 
 def test_predictions_are_drawn(test_folder, network):

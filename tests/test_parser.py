@@ -22,6 +22,7 @@ from parser import (
     group_of,
     parse_arguments,
 )
+from retrieval.recalls import RECALL_VALUES
 from support.options import SWITCH, options_of
 from support.recipes import expand_recipes
 
@@ -51,6 +52,7 @@ DEFAULTS = dict(
     lr_schedule="constant",
     infer_dtype="float32",
     image_size=512,
+    recall_values=(1, 5, 10, 20, 100),
     resize_test_imgs=False,
     augmentation_type="colorjitter",
     pseudo_target_folder=None,
@@ -133,7 +135,8 @@ NOT_RESULT_RELEVANT = (
     "epochs_num "
     # the test, after the training
     "test_set_folder queries_folder database_folder descriptors_dtype no_descriptors_cache descriptors_cache_size "
-    "faiss_index faiss_nprobe save_descriptors save_pairs save_sfm_pairs num_preds_to_save save_only_wrong_preds "
+    "faiss_index faiss_nprobe recall_values save_descriptors save_pairs save_sfm_pairs num_preds_to_save "
+    "save_only_wrong_preds "
     # how and where it runs, and what it writes
     "save_dir resume_train accept_changes profile tensorboard checkpoint_every keep_every augmentation_device "
     "infer_batch_size device num_workers max_bad_images"
@@ -224,6 +227,17 @@ def test_folders_by_environment_and_one_by_one(workdir, monkeypatch):
     args = parse_arguments(argv=["--val_set_folder", "elsewhere"])
     assert (args.train_set_folder, args.val_set_folder, args.test_set_folder) == ("env/train", "elsewhere", "env/test")
     assert parse_arguments(argv=["--dataset_folder", "given"]).test_set_folder == "given/test"
+
+
+def test_recall_values_are_sorted_and_distinct_and_have_1(workdir, capsys):
+    needed = NEEDED["eval"]
+    for given, values in (("5 1 5", (1, 5)), ("10", (1, 10)), ("10000", (1, 10_000))):
+        assert parse_arguments("eval", [*needed, "--recall_values", *given.split()]).recall_values == values
+    assert parse_arguments("train", NEEDED["train"]).recall_values == RECALL_VALUES
+    for bad in ("0", "-1", "1.5", "all", "10001"):
+        line = usage_error(capsys, "eval", [*needed, "--recall_values", "1", bad])
+        assert line == f"argument --recall_values: {bad!r} is not a whole number of at least 1 and at most 10000"
+    assert "expected at least one argument" in usage_error(capsys, "eval", [*needed, "--recall_values"])
 
 
 # --- declarations

@@ -150,7 +150,7 @@ def test_day_beside_night_and_two_models(dataset):
             ]
         )
     }
-    runs = {"one.pth": {"epoch": [1, 2], "loss": [3.0, 2.5], "loss_grl": [1.0, None], "R@1": [20.0, 10.0]}}
+    runs = {"one.pth": {"epoch": [0, 1], "loss": [3.0, 2.5], "loss_grl": [1.0, None], "R@1": [20.0, 10.0]}}
     write_report(
         "page.html",
         [
@@ -177,7 +177,7 @@ def test_day_beside_night_and_two_models(dataset):
             f"{one.recall(1):.1f} {two.recall(1):.1f} {value} {low} to {high} {difference.won[0]} {difference.lost[0]} "
             f"{difference.p[0]:.2g}" in page.text
         )
-    assert "2 epochs, best validation R@1 20.0 % after epoch 1, last loss 2.5" in page.text
+    assert "2 epochs, best validation R@1 20.0 % after epoch 0, last loss 2.5" in page.text
     assert page.data["training"][0]["losses"] == {"loss": [3.0, 2.5], "loss_grl": [1.0, None]}
     assert list(lettered(map(str, range(30))).values())[24:28] == ["Y", "Z", "A1", "B1"]
 

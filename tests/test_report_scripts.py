@@ -47,10 +47,10 @@ def test_curves_of_runs(workdir, capsys):
             file.write(f"epoch,group,loss,R@1,R@5\n0,0,{loss},30,60\n1,1,nan,40,\n")
     curves_script.main(["one", "two/", "--output", "runs.html"])
     page = Page("runs.html")
-    assert "A : one" in page.text and "A: 2 epochs, best validation R@1 40.0 % after epoch 2." in page.text
+    assert "A : one" in page.text and "A: 2 epochs, best validation R@1 40.0 % after epoch 1." in page.text
     assert page.data["training"][1] == {
         "name": "B",
-        "epoch": [1, 2],
+        "epoch": [0, 1],
         "losses": {"loss": [1.0, None]},
         "recalls": {"R@1": [30.0, 40.0], "R@5": [60.0, None]},
     }
@@ -62,6 +62,22 @@ def test_curves_of_runs(workdir, capsys):
     with pytest.raises(SystemExit) as refused:
         curves_script.main(["nowhere", "--output", "runs.html"])
     assert refused.value.code == 2 and "nowhere/metrics.csv cannot be read" in capsys.readouterr().err
+
+
+def test_curves_skip_what_has_no_metrics(workdir, capsys):
+    for run in ("logs/default/1", "logs/default/2", "logs/default/failed", "logs/eval/1", "logs/\x1b"):
+        os.makedirs(run)
+    for run in ("default/1", "default/2"):
+        with open(f"logs/{run}/metrics.csv", "w") as file:
+            file.write("epoch,loss,R@1,R@3,R@9,R@27\n0,1,30,60,70,80\n")
+    curves_script.main([*sorted(glob.glob("logs/*")), "logs/default/2", "--output", "runs.html"])
+    page, told = Page("runs.html"), capsys.readouterr().err.splitlines()
+    assert told == ["logs/\\x1b is skipped: it has no metrics.csv", "logs/eval is skipped: it has no metrics.csv"]
+    assert "A : logs/default/1" in page.text and "B : logs/default/2" in page.text and "C :" not in page.text
+    assert [list(run["recalls"]) for run in page.data["training"]] == [["R@1", "R@3", "R@9"]] * 2
+    with pytest.raises(SystemExit) as refused:
+        curves_script.main(["logs/eval", "--output", "runs.html"])
+    assert refused.value.code == 2 and "no RUN has a metrics.csv: give" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +109,13 @@ def test_eval_writes_the_page(tiny, networks, workdir, capsys):
     )
     page, folder = Page("page.html"), glob.glob("logs/default/*")[0]
     log = open(f"{folder}/info.log").read()
-    for line in re.findall(r"R@\d+: ([\d.]+) \(95% interval ([\d.]+) to ([\d.]+)\)", log):
+    lines = re.findall(r"R@\d+ +([\d.]+) +([\d.]+) to +([\d.]+) ", log)
+    assert len(lines) == 20
+    for line in lines:
         assert "{} {} to {}".format(*line) in page.text
-    assert len(re.findall(r"< test(?:/queries_night)? - #q: 12; #db: 24 >: R@1", log)) == 4 and len(page.data["parts"]) == 4
-    assert len(re.findall(r"queries_night, R@1 of .*0.pth less that of .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
+    assert len(re.findall(r"< test(?:/queries_night)? - #q: 12; #db: 24 >: R@1", log)) == 4
+    assert len(page.data["parts"]) == 4
+    assert len(re.findall(r"queries_night, R@1 of .*0.pth minus .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
     assert len(re.findall(r"by the other: p [\d.e-]+ \(exact McNemar test\); few queries", log)) == 10
     assert [run["losses"] for run in page.data["training"]] == [{"loss": [2.5]}] * 2
     assert (
@@ -118,11 +137,10 @@ def test_a_page_that_cannot_be_written_is_said_at_once(tiny, workdir, capsys, mo
     )
     with pytest.raises(UserError, match="that is a folder"):
         check_report(".")
-    shutil.rmtree("logs")
     monkeypatch.setitem(sys.modules, "jinja2", None)
     line = fails(eval_script, capsys, "--dataset_folder", tiny, "--report", "page.html")
     assert "--report needs Jinja2" in line and "pip install -r requirements-report.txt" in line
-    assert "Test set" not in open(glob.glob("logs/*/*/info.log")[0]).read() and not os.path.exists("page.html")
+    assert not glob.glob("logs/*/*") and not os.path.exists("page.html")
 
 
 def test_training_writes_event_files(tiny, workdir):

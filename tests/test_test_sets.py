@@ -214,11 +214,14 @@ def test_several_test_sets_in_one_table(three_sets, capfd):
         [cell.strip() for cell in line.strip("| ").split("|")] for line in log.splitlines() if line.startswith("    | ")
     ]
     assert rows[0] == [
-        *"test set,queries,database,without positives,R@1,R@5,R@10,R@20".split(","),
+        *"test set,queries,database,without positives,chance R@1,R@1,R@5,R@10,R@20".split(","),
         "published R@1 of ResNet50_512",
     ]
-    assert rows[2][:5] == ["demo/queries", "4", "4", "1", "75.0 (30.1 to 95.4), few queries"]
-    assert rows[3][:5] == ["SVOX night", "4", "4", "0", "100.0 (51.0 to 100.0), few queries"] and rows[3][-1] == "51.6"
+    assert rows[2][:6] == ["demo/queries", "4", "4", "1", "68.8", "75.0 (30.1 to 95.4), few queries"]
+    assert (
+        rows[3][:6] == ["SVOX night", "4", "4", "0", "87.5", "100.0 (51.0 to 100.0), few queries"]
+        and rows[3][-1] == "51.6"
+    )
     assert rows[4][0] == "SVOX sun" and rows[4][1:3] == ["3", "4"] and "51.6" not in rows[4]
     assert (
         "SVOX sun: the test has 3 queries instead of 854 (a hint): its recalls cannot be compared with published ones"
@@ -236,10 +239,11 @@ def test_several_test_sets_in_one_file(three_sets):
         ("SVOX night", "51.6", "0"),
         ("SVOX sun", "", "0"),
     ]
-    assert [float(records[0][name]) for name in ("R@1", "R@1_low", "R@1_high", "R@100_high")] == [
+    assert [float(records[0][name]) for name in ("R@1", "R@1_low", "R@1_high", "R@1_chance", "R@100_high")] == [
         75,
         30.0642,
         95.4413,
+        68.75,
         95.4413,
     ]
     assert (

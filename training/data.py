@@ -8,6 +8,7 @@ from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentati
 from datasets.groups import Groups, open_groups
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
+from datasets.positives import chance_recalls, format_chance
 from datasets.same_lists import check_same_lists
 from datasets.schedule import Schedule, Share
 from datasets.target_dataset import DomainImages
@@ -70,6 +71,11 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     val_set = _open_test_dataset(args, args.val_set_folder)
     test_set = _open_test_dataset(args, args.test_set_folder, args.database_folder, args.queries_folder)
     logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    chances = (
+        format_chance(chance_recalls(list(map(len, dataset.positives_per_query)), len(dataset.database))[0])
+        for dataset in (val_set, test_set)
+    )
+    logging.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
     check_same_lists([val_set, test_set], _lists_of_targets(dataset))
     return TrainingData(groups, schedule, dataset, augment, val_set, test_set)
 

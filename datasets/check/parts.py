@@ -16,7 +16,7 @@ from datasets.check.suggestions import Parameters
 from datasets.check.training import check_training
 from datasets.image_names import ImageNames
 from datasets.names import images_list_path, list_images
-from datasets.positives import find_positives
+from datasets.positives import chance_recalls, find_positives
 from datasets.walk import walk
 from support.errors import UserError
 
@@ -145,7 +145,7 @@ def _test_sets(parts: list[Part], scanned: dict[Part, ScannedNames], radius: flo
             "radius": radius,
             "without_positives": without,
             "median_positives": float(np.median(counts)),
-            "chance_recall_at_1": 100 * float(counts.mean()) / len(database),
+            "chance_recall_at_1": float(chance_recalls(counts, len(database))[0]),
         }
         if without == len(queries):
             report["problems"].append(

@@ -10,7 +10,7 @@
       data: run.epoch.map((epoch, position) => [epoch, run[part][column][position]]),
     })));
     if (curves.length > 1) legend(id, () => curves.map(curve => ({label: curve.label, mark: lineMark(curve.index, curve.dash)})));
-    drawChart(id, () => base(axis("epoch", false, {min: 1, minInterval: 1, max: Math.max(2, ...runs.flatMap(run => run.epoch))}), yAxis(), {
+    drawChart(id, () => base(axis("epoch", false, {min: 0, minInterval: 1, max: Math.max(1, ...runs.flatMap(run => run.epoch))}), yAxis(), {
       tooltip: tooltip("axis", hovered => lines(`Epoch ${hovered[0].axisValue}`, hovered.filter(point => point.value[1] !== null).map(point =>
         [`${curves[point.seriesIndex].label}: ${unit ? round(point.value[1]) + unit : point.value[1].toPrecision(4)}`]))),
       series: curves.map(curve => line(curve.index, curve.dash, curve.data, {showSymbol: curve.data.length < 30, symbolSize: 5})),
