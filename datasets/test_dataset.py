@@ -82,7 +82,7 @@ class ImageFolder(torch.utils.data.Dataset):
 
 
 def _name_of(queries_folder: str) -> str:
-    """The published name of a test set, which is its folder's: "test"; of other queries than the default "test/other"."""
+    """The published name of a test set, its folder's: "test"; of other queries than the default ones "test/other"."""
     parent, queries = os.path.split(os.path.realpath(queries_folder))
     default = next((name for name in DEFAULT_QUERIES if os.path.isdir(os.path.join(parent, name))), None)
     name = os.path.basename(parent)
