@@ -226,7 +226,7 @@ def test_positives_lie_within_the_threshold(test_folder):
     assert [p.tolist() for p in test_folder.positives_per_query] == [[0], [1], [2], [3], [4], []]
     wider = TestDataset("db", "q", positive_dist_threshold=10)  # the threshold belongs to the circle
     assert [p.tolist() for p in wider.positives_per_query] == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], []]
-    assert str(test_folder) == "< q - #q: 6; #db: 6 >"
+    assert str(test_folder) == f"< {os.path.basename(os.getcwd())}/q - #q: 6; #db: 6 >"
     np.testing.assert_allclose(test_folder.database_utms[0], (EAST + 5, NORTH + 5))
 
 
