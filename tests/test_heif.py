@@ -206,6 +206,21 @@ def test_a_damaged_heic_is_named_as_that(heic, workdir, capsys):
     assert row["path"] == "p/cut.heic" and row["detail"].startswith("its HEIC data are damaged: ")
 
 
+def test_damaged_bytes_give_an_image_or_an_image_error(heic):
+    files, rng = [heic(photo(), orientation=6), heic(photo("RGBA"))], np.random.default_rng(0)
+    kinds = set()
+    for number in range(120):
+        damaged = bytearray(files[number % 2])
+        for place in rng.integers(0, 450, rng.integers(1, 5)):
+            damaged[place] = rng.integers(0, 256)
+        try:
+            kinds.add(open_rgb(io.BytesIO(bytes(damaged))).mode)
+        except ImageError as error:
+            kinds.add(str(error)[:20])
+            assert "\n" not in str(error)
+    assert {"RGB", "its HEIC data are da"} <= kinds
+
+
 def test_what_a_heic_claims_is_bounded_before_it_is_decoded(heic, monkeypatch):
     """A picture that is cropped in the end is first decoded whole; one that is larger than it claims is refused."""
 
