@@ -70,7 +70,7 @@ def run_experiment(
         logging.info(f"The outputs are being saved in {output_folder}")
         code = _run(body, args, output_folder)
         if left_nothing := code == 2 and is_new and writes and _has_only_logs(output_folder):
-            logging.info(f"The run wrote nothing but its logs: {output_folder} is removed")
+            logging.info(f"{output_folder} holds nothing but logs, and is removed")
         logging.info(FAILED if code else FINISHED)
     if left_nothing:
         shutil.rmtree(output_folder, ignore_errors=True)

@@ -37,7 +37,7 @@ def test_a_run_that_failed_before_it_began_leaves_no_folder(workdir, capsys):
     assert end(failing(UserError("give another"))) == 2
     error = capsys.readouterr().err
     assert error.count("error: give another") == 1 and not os.listdir("logs/x")
-    assert re.search(r"The run wrote nothing but its logs: logs/x/\S+ is removed\n.*with some errors\)\n$", error)
+    assert re.search(r"logs/x/\S+ holds nothing but logs, and is removed\n.*with some errors\)\n$", error)
     assert find_newest_run("logs/x") == (None, [])
     assert "folder nowhere/train does not exist" in fails(train, capsys, "--dataset_folder", "nowhere")
     assert not os.listdir("logs/default")
