@@ -47,6 +47,11 @@ class TestResult:
     recall_values: tuple[int, ...] = RECALL_VALUES
     distances: np.ndarray | None = None  # float32 (q, k), squared L2; infinite: no prediction; None: not known
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known which predictions are right."""
+        return len(self.recall_values) > 0
+
     def recall(self, n: int) -> float:
         """Recall@n in percent, for an n of recall_values."""
         return float(self.recalls[self.recall_values.index(n)])
@@ -60,6 +65,11 @@ class TestResult:
         """Recall@n with its interval, for a table: "76.7 (74.0 to 79.2)"."""
         low, high = self.intervals[self.recall_values.index(n)]
         return f"{self.recall(n):.1f} ({low:.1f} to {high:.1f}){', few queries' if self.few else ''}"
+
+    @property
+    def similarities(self) -> np.ndarray | None:
+        """Cosines of queries and predictions, (q, k); -inf: no prediction; None: not known."""
+        return None if self.distances is None else 1 - self.distances.astype(np.float64) / 2  # of unit vectors
 
     def __str__(self):
         """The published form: "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"."""
@@ -85,14 +95,19 @@ class TestResult:
 
 def summarize(
     predictions: np.ndarray,
-    positives_per_query: Sequence[np.ndarray],
+    positives_per_query: Sequence[np.ndarray] | None,
     num_database: int,
     unreadable_queries: dict[int, str] | None = None,
     unreadable_database: dict[int, str] | None = None,
     distances: np.ndarray | None = None,
 ) -> TestResult:
-    """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult."""
-    found = found_at(predictions, positives_per_query)
+    """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult.
+
+    Without positives (None) it has no recalls.
+    """
+    recall_values = RECALL_VALUES if positives_per_query is not None else ()
+    positives_per_query = [()] * len(predictions) if positives_per_query is None else positives_per_query
+    found = found_at(predictions, positives_per_query, recall_values)
     has_positives = np.array([len(positives) > 0 for positives in positives_per_query])
     with_positives = percent(found[has_positives]) if has_positives.any() else np.full(found.shape[1], np.nan)
     return TestResult(
@@ -105,6 +120,7 @@ def summarize(
         num_without_positives=int((~has_positives).sum()),
         unreadable_queries=unreadable_queries or {},
         unreadable_database=unreadable_database or {},
+        recall_values=recall_values,
         distances=distances,
     )
 
@@ -157,9 +173,8 @@ def test(
             images = getattr(dataset, part)
             store = stack.enter_context(cache.store(network, images, options))
             extract_descriptors(network, images, options, store, f"{dataset.name}: {part}")
-            _report_unreadable(
-                images, store.unreadable, "counted as missed" if part == "queries" else "never retrieved"
-            )
+            missed = "counted as missed" if dataset.labelled else "given no prediction"
+            _report_unreadable(images, store.unreadable, missed if part == "queries" else "never retrieved")
             stores.append(store)
         database, queries = stores
         distances, predictions = _search(database, queries, options)
@@ -239,7 +254,9 @@ def test_and_report(
     """
 
     def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
-        logging.info(f"{test_set}: {result}")  # first, before a full disk or a cache can end the run
+        logging.info(
+            f"{test_set}: {result if result.labelled else 'searched, no recalls'}"
+        )  # first, before a full disk or a cache can end the run
         for line in result.details():
             logging.info(line)
         interchange.save(test_set, files, options.device, database, queries, result.predictions)
@@ -247,7 +264,14 @@ def test_and_report(
     result = test(test_set, network, options, cache, log_and_export)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
-        drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)
+        drawn = save_predictions(
+            test_set,
+            result.predictions,
+            folder,
+            files.num_preds,
+            files.only_wrong_preds,
+            similarities=result.similarities,
+        )
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
     return result
 

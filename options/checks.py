@@ -6,15 +6,21 @@ import re
 
 from datasets.choices import needs_target
 from model.choices import head_options
+from options import OPTIONS
 from options.programs import PROGRAMS
-from options.shared import DATASET_VARIABLE
+from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from options.training import DOMAIN_DEFAULTS
 from support.errors import UserError
+
+# what --no_labels has no use for
+_NEEDS_LABELS = ("test_set_folders", "compare", "save_only_wrong_preds", "positive_dist_threshold")
 
 
 def check(args: argparse.Namespace, script: str) -> None:
     """Checks the arguments of a script and resolves its folders. Raises UserError on what does not go together."""
     _refuse_empty(args)
+    if script == "eval" and args.no_labels:
+        _check_no_labels(args)
     needed = PROGRAMS[script].needed
     if script == "eval" and args.test_set_folders:
         if args.test_set_folder or args.database_folder:
@@ -28,6 +34,18 @@ def check(args: argparse.Namespace, script: str) -> None:
     _CHECKS[script](args)
     if args.faiss_nprobe is not None and args.faiss_index == "Flat":
         raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
+
+
+def _check_no_labels(args: argparse.Namespace) -> None:
+    """Refuses what needs positions. No folders are guessed: the environment names labelled ones."""
+    for name in _NEEDS_LABELS:
+        if getattr(args, name) != next(option.default for option in OPTIONS if option.name == name):
+            raise UserError(f"--{name} needs to know which images are right: leave it out, or --no_labels")
+    if not (args.database_folder and args.queries_folder) and not (args.dataset_folder or args.test_set_folder):
+        raise UserError("--no_labels needs two folders of images: give --database_folder and --queries_folder")
+    outputs = ("num_preds_to_save", "save_pairs", "save_sfm_pairs", "save_descriptors", "report")
+    if all(getattr(args, name) in (0, None, ()) for name in outputs):
+        args.num_preds_to_save = NO_LABELS_PREDICTIONS  # a search that leaves nothing would be for nothing
 
 
 def _refuse_empty(args: argparse.Namespace) -> None:
