@@ -136,6 +136,7 @@ def _check_localization(args: argparse.Namespace) -> None:
         raise UserError(
             "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
         )
+    _check_places(args)
     if args.calibrate:
         if args.photos:
             raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")
@@ -152,6 +153,30 @@ def _check_localization(args: argparse.Namespace) -> None:
         raise UserError("--report is of photos: leave it out with --calibrate")
     if args.output:
         _check_folder_of(args.output)
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Checks --positions and --near."""
+    for name in ("positions", "near"):
+        if args.calibrate and getattr(args, name):
+            raise UserError(
+                f"--{name} is for photos: leave it out with --calibrate, whose images' names have positions"
+            )
+    if args.positions and not args.database_folder:
+        raise UserError(
+            "--positions are those of the images in --database_folder: name it, or leave --positions out, for an index "
+            "holds them"
+        )
+    if not args.near:
+        return
+    latitude, longitude, radius = args.near
+    if not (-80 <= latitude <= 84 and -180 <= longitude <= 180 and radius > 0):
+        raise UserError(
+            f"--near {latitude:g} {longitude:g} {radius:g}: it needs a latitude from -80 to 84, a longitude from -180 "
+            "to 180, and metres above 0"
+        )
+    if args.faiss_index != "Flat":
+        raise UserError("--near searches a part of the database, and that exactly: leave out --faiss_index")
 
 
 def _check_soup(args: argparse.Namespace) -> None:

@@ -193,10 +193,11 @@ def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, caps
         "there is no photo in 'empty', only 1 other files"
         in run(capsys, "--database_folder", "val/database", "empty", code=2).err
     )
-    assert (
-        "there is no photo or folder 'none.jpg'"
-        in run(capsys, "--database_folder", "val/database", "none.jpg", code=2).err
-    )
+    out, err = run(capsys, "--database_folder", "val/database", "none.jpg", "photos/3.png", code=1)
+    assert "there is no photo or folder 'none.jpg'" in err and "1 of 2 photos are localized" in err
+    assert err.splitlines()[-1].endswith("Experiment finished (with some errors)") and "photos/3.png" in out
+    out, err = run(capsys, "--database_folder", "val/database", "none.jpg", code=1)
+    assert err.splitlines()[-2].endswith("error: no photo is localized") and "without any errors" not in err
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ class Table:
     out.
     """
 
+    has_flags = True  # the --..._column that a message may name
+
     def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
         self.path, self.columns = path, columns
         self.images_folder = os.path.dirname(path) if images_folder is None else images_folder
@@ -163,13 +165,13 @@ class Table:
                     raise UserError(
                         f"{self.path} has two {several} for the {field}, "
                         f"{stripped[fields[field]]!r} and {stripped[others[0]]!r}; "
-                        f"rename one, or name another with --{field}_column"
+                        f"rename one{f', or name another with --{field}_column' if self.has_flags else ''}"
                     )
             elif given or field in _REQUIRED[kind]:
                 missing = repr(given) if given else f"for the {field}"
                 raise UserError(
                     f"{self.path} has no {what} {missing}; it has {', '.join(map(repr, stripped[:20]))}: "
-                    f"name it with --{field}_column"
+                    f"{f'name it with --{field}_column' if self.has_flags else f'rename it {usual[0]}'}"
                 )
         return fields
 
