@@ -166,7 +166,8 @@ def words_of(option):
     """An option as it is given: its flag and a value."""
     if option.kind == SWITCH:
         return [option.flag]
-    return [option.flag, option.kind[0] if isinstance(option.kind, tuple) else "3"]
+    value = option.kind[0] if isinstance(option.kind, tuple) else "3"
+    return [option.flag, *[value] * (option.nargs if isinstance(option.nargs, int) else 1)]
 
 
 def usage_error(capsys, script, argv):
