@@ -101,7 +101,7 @@ def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespac
         body(args, output_folder)
         return 0
     except UserError as error:
-        return _settle(2, str(error))
+        return _settle(error.exit_code, str(error))
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "number", signal.SIGINT)
         return _settle(128 + number, ENDINGS[number])

@@ -1,4 +1,4 @@
-"""Computes the recalls of a network on a test set."""
+"""Computes the recalls of a network on a test set, or searches any two folders of images."""
 
 if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
     import parser
@@ -27,10 +27,11 @@ from model.state_dicts import digest_tensors
 from parser import parse_arguments
 from report.evaluation import Evaluation, write_report
 from report.page import check_report
+from report.search import write_search_report
 from report.tables import RecallTable
 from report.training import beside_checkpoint, read_metrics
 from retrieval.index import FLAT
-from retrieval.interchange import check_h5py
+from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.recalls import paired_difference
 from support.errors import UserError
 from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
@@ -76,7 +77,10 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         log_comparison(evaluations[: len(test_sets)], evaluations[len(test_sets) :], seed)
     if args.report and distributed.is_main():
         settings = report_settings(args, networks, [dataset for _, dataset in test_sets], precision)
-        write_report(args.report, evaluations, settings, training_runs(args), seed)
+        if args.no_labels:
+            write_search_report(args.report, evaluations, settings)
+        else:
+            write_report(args.report, evaluations, settings, training_runs(args), seed)
         logging.info(f"The report is in {args.report}")
     bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # at the very end, because too many of them are an error
@@ -118,6 +122,7 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
                     find_queries_folder(args.test_set_folder, queries),
                     args.positive_dist_threshold,
                     resize,
+                    labelled=not args.no_labels,
                 ),
             )
             for queries in (args.queries_folder, *args.further_queries)
@@ -127,6 +132,9 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
         raise UserError(
             f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one"
         )
+    if args.save_pairs or args.save_sfm_pairs:
+        for _, dataset in pairs:
+            check_pair_names(dataset)
     check_same_lists([dataset for _, dataset in pairs])
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")

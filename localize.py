@@ -25,7 +25,8 @@ from localization import calibration
 from localization.answers import Localization, Located, LocateOptions, describe
 from localization.database_index import DatabaseIndex, WantedIndex, holds_index, open_index
 from localization.formats import FORMATS
-from localization.photos import Photos
+from localization.photos import Photos, describe_lack
+from localization.places import Places, places_of_names, read_places, within
 from localization.reliability import check_drawing, draw_reliability
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
@@ -36,8 +37,9 @@ from report.page import check_report
 from retrieval import cache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.identity import identity_key, weights_digest
+from retrieval.index import FLAT, check_index
 from retrieval.store import DescriptorStore
-from support.errors import UserError
+from support.errors import PartlyDone, UserError
 from support.escaping import printable
 from support.files import replacing
 
@@ -45,18 +47,13 @@ from support.files import replacing
 def main(argv: list[str] | None = None) -> int:
     """Runs localize.py. argv: its arguments (default: those of the command line).
 
-    The exit code is 1 if a photo is unreadable (the others are localized) or on a bug, and 2 on what the user can fix.
+    The exit code is 1 if a photo is not localized (the others are) or on a bug, and 2 on what the user can fix.
     """
-    args = parse_arguments("localize", argv)
-    failed = []
-    commons.run_experiment(lambda args, output_folder: failed.extend(run(args, output_folder)), args)
-    if failed:
-        raise SystemExit(1)
-    return 0
+    return commons.run_experiment(run, parse_arguments("localize", argv))
 
 
-def run(args: Namespace, output_folder: str) -> list[Localization]:
-    """Localizes or calibrates. Returns the Localizations of the unreadable photos."""
+def run(args: Namespace, output_folder: str) -> None:
+    """Localizes or calibrates. Raises PartlyDone if a photo could not be localized: after the others."""
     device, seed = commons.select_device(args.device), commons.set_seed(args.seed)
     if args.calibrate:
         check_drawing()
@@ -67,7 +64,7 @@ def run(args: Namespace, output_folder: str) -> list[Localization]:
     session = Session(args, network, device, seed)
     if args.calibrate:
         session.calibrate()
-        return []
+        return
     results = session.localize(args.photos)
     write(FORMATS[args.format](results), args.output)
     if args.report:
@@ -76,6 +73,10 @@ def run(args: Namespace, output_folder: str) -> list[Localization]:
             "Database": args.database_folder or args.index_folder,
             "Estimate": args.estimate,
         }
+        if args.positions:
+            settings["Positions of the database"] = args.positions
+        if args.near:
+            settings["Searched"] = "within {2:g} m of {0:g}, {1:g}".format(*args.near)
         pictured = [_pictured(result, args.database_folder) for result in results]
         write_localization_report(args.report, pictured, settings.items())
         logging.info(f"The page is {args.report}")
@@ -86,7 +87,12 @@ def run(args: Namespace, output_folder: str) -> list[Localization]:
         f"{len(results) - len(failed)} of {len(results)} photos are localized"
         + (f": {args.output}" if args.output else "")
     )
-    return failed
+    if failed:
+        raise PartlyDone(
+            f"{len(failed)} of {len(results)} photos are not localized"
+            if len(failed) < len(results)
+            else "no photo is localized"
+        )
 
 
 def _pictured(result: Localization, database_folder: str | None) -> LocalizedPhoto:
@@ -148,7 +154,7 @@ class Session:
         }
         limit = None if args.index_folder else round(args.descriptors_cache_size * 1e9)
         kept = os.path.dirname(os.path.abspath(self.folder)) if holds_index(self.folder) else self.folder
-        self.cache = cache.DescriptorCache(kept, limit, args.descriptors_dtype)
+        self.cache = cache.DescriptorCache(kept, limit, args.descriptors_dtype, grows=True)
         self.calibration_path = args.calibration or os.path.join(
             kept, f"calibration_{identity_key(self.identity)}.json"
         )
@@ -159,13 +165,13 @@ class Session:
         paths, others = find_photos(paths)
         if others:
             logging.info(f"{others} files whose names are of no image format are skipped")
+        if lack := describe_lack(paths):
+            logging.warning(lack)
         calibrated = self._calibration()
-        images = (
-            ImageFolder(args.database_folder, self.resize)
-            if args.database_folder and os.path.isdir(args.database_folder)
-            else None
-        )
-        with self.open_index(images, args.database_folder) as index:
+        images, places = self._database()
+        with self.open_index(images, args.database_folder, places) as index:
+            if args.near:
+                index.narrow(*args.near)
             photos = Photos(paths, self.resize)
             descriptors, unreadable = extract_descriptors(self.network, photos, self.options, description="Photos")
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
@@ -177,6 +183,25 @@ class Session:
                 "positions are UTM metres alone"
             )
         return results
+
+    def _database(self) -> tuple[ImageFolder | None, Places | None]:
+        """The database's images, and where they are; (None, None) if they are not there.
+
+        What would be wrong with the search is found here, before the index is built. Raises UserError.
+        """
+        args = self.args
+        if not args.database_folder or not (os.path.isdir(args.database_folder) or args.positions):
+            return None, None
+        images = ImageFolder(args.database_folder, self.resize)
+        if args.positions:
+            images, places = read_places(images, args.positions, args.num_workers)
+        else:
+            places = places_of_names(images.names)
+        if args.near:
+            within(places, images.names, *args.near)
+        if args.faiss_index != FLAT:
+            check_index(args.faiss_index, args.faiss_nprobe, self.network.fc_output_dim, len(images))
+        return images, places
 
     def calibrate(self) -> None:
         """Fits a calibration on one half of a validation set's area, checks it on the other half, and writes it."""
@@ -215,17 +240,23 @@ class Session:
         if self.args.calibration or os.path.exists(self.calibration_path):
             return calibration.load(self.calibration_path, self.identity)
         logging.warning(
-            "Without a calibration of this model and these settings there is neither radius nor confidence: "
-            "make one with localize.py --calibrate VAL_SET, and the same flags"
+            "Not calibrated: without a calibration of this model and these settings there is neither radius nor "
+            "confidence: make one with localize.py --calibrate VAL_SET, and the same flags"
         )
         return None
 
-    def open_index(self, images: ImageFolder | None, database_folder: str | None) -> AbstractContextManager:
-        """Opens the index as localization.database_index.open_index, and builds it if it is missing."""
+    def open_index(
+        self, images: ImageFolder | None, database_folder: str | None, places: Places | None = None
+    ) -> AbstractContextManager[DatabaseIndex]:
+        """Opens the index as localization.database_index.open_index, and builds it if it is missing.
+
+        The arguments are as in WantedIndex.
+        """
         wanted = WantedIndex(
             weights=self.identity["weights"],
             resize=self.resize,
             images=images,
+            places=places,
             database_folder=database_folder,
             strict=self.args.index_folder is not None,
         )

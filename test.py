@@ -49,6 +49,11 @@ class TestResult:
     recall_values: tuple[int, ...] = RECALL_VALUES
     distances: np.ndarray | None = None  # float32 (q, k), squared L2; infinite: no prediction; None: not known
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known which predictions are right."""
+        return len(self.recall_values) > 0
+
     def recall(self, n: int) -> float:
         """Recall@n in percent, for an n of recall_values."""
         return float(self.recalls[self.recall_values.index(n)])
@@ -71,6 +76,11 @@ class TestResult:
     def shown(self) -> tuple[int, ...]:
         """The recall values of the published line: up to 20 of the default ones, all of others."""
         return tuple(n for n in self.recall_values if n <= 20 or self.recall_values != RECALL_VALUES)
+
+    @property
+    def similarities(self) -> np.ndarray | None:
+        """Cosines of queries and predictions, (q, k); -inf: no prediction; None: not known."""
+        return None if self.distances is None else 1 - self.distances.astype(np.float64) / 2  # of unit vectors
 
     def __str__(self):
         """The published form: "R@1: 76.7, R@5: 85.2, R@10: 88.1, R@20: 90.3"."""
@@ -95,14 +105,19 @@ class TestResult:
 
 def summarize(
     predictions: np.ndarray,
-    positives_per_query: Sequence[np.ndarray],
+    positives_per_query: Sequence[np.ndarray] | None,
     num_database: int,
     unreadable_queries: dict[int, str] | None = None,
     unreadable_database: dict[int, str] | None = None,
     distances: np.ndarray | None = None,
     recall_values: tuple[int, ...] = RECALL_VALUES,
 ) -> TestResult:
-    """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult."""
+    """The TestResult of given predictions. The parameters are those of found_at, and fields of TestResult.
+
+    Without positives (None) it has no recalls.
+    """
+    recall_values = recall_values if positives_per_query is not None else ()
+    positives_per_query = [()] * len(predictions) if positives_per_query is None else positives_per_query
     found = found_at(predictions, positives_per_query, recall_values)
     counts = np.array([len(positives) for positives in positives_per_query])
     has_positives = counts > 0
@@ -172,9 +187,8 @@ def test(
             images = getattr(dataset, part)
             store = stack.enter_context(cache.store(network, images, options))
             extract_descriptors(network, images, options, store, f"{dataset.name}: {part}")
-            _report_unreadable(
-                images, store.unreadable, "counted as missed" if part == "queries" else "never retrieved"
-            )
+            missed = "counted as missed" if dataset.labelled else "given no prediction"
+            _report_unreadable(images, store.unreadable, missed if part == "queries" else "never retrieved")
             stores.append(store)
         database, queries = stores
         distances, predictions = _search(database, queries, options)
@@ -255,15 +269,23 @@ def test_and_report(
     """
 
     def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
-        logging.info(f"{test_set}: {result}")  # first, before a full disk or a cache can end the run
-        for line in result.details():
+        # first, before a full disk or a cache can end the run
+        logging.info(f"{test_set}: {result if result.labelled else 'searched, no recalls'}")
+        for line in result.details() if result.labelled else ():
             logging.info(line)
         interchange.save(test_set, files, options.device, database, queries, result.predictions)
 
     result = test(test_set, network, options, cache, log_and_export)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
-        drawn = save_predictions(test_set, result.predictions, folder, files.num_preds, files.only_wrong_preds)
+        drawn = save_predictions(
+            test_set,
+            result.predictions,
+            folder,
+            files.num_preds,
+            files.only_wrong_preds,
+            similarities=result.similarities,
+        )
         logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
     return result
 

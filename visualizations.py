@@ -23,12 +23,13 @@ def save_predictions(
     num_preds: int,
     only_wrong: bool = False,
     limit: int | None = None,
+    similarities: np.ndarray | None = None,
 ) -> int:
     """Draws queries beside their predictions, and writes their paths, as the published code does.
 
     `<output_folder>/<query>.jpg` is the picture. `<query>.txt` has the published form, which re-ranking tools read;
     control characters in names are escaped there. `<output_folder>.jsonl` has a line for each query that is drawn, with
-    exact paths, distances and verdicts.
+    exact paths, distances and verdicts; where it is not known what is right, similarities instead.
 
     dataset: the database and its queries
     predictions: int (q, k), database indices, nearest first; -1: no prediction
@@ -36,6 +37,7 @@ def save_predictions(
     num_preds: predictions beside each query
     only_wrong: draw only queries whose first prediction is wrong
     limit: draw at most so many queries
+    similarities: float (q, k), cosines, which a data set without labels needs
 
     Returns how many queries were drawn. Raises UserError if the disk refuses.
     """
@@ -43,18 +45,27 @@ def save_predictions(
     rows = []
     for query, nearest in enumerate(predictions[:, :num_preds]):
         nearest = nearest[nearest >= 0]
-        right = np.isin(nearest, dataset.positives_per_query[query])
-        if only_wrong and len(right) and right[0]:
+        shown = (
+            _judged(dataset, query, nearest)
+            if dataset.labelled
+            else [{"similarity": round(value, 4)} for value in similarities[query, : len(nearest)].tolist()]
+        )
+        if only_wrong and shown and shown[0]["right"]:
             continue
         if len(rows) == limit:
             break
-        distances = np.linalg.norm(dataset.database_utms[nearest] - dataset.queries_utms[query], axis=1)  # metres
         path = os.path.join(output_folder, f"{query:03d}")
         with replacing(path + ".jpg") as temporary:
-            _draw(dataset, query, nearest, right, distances).save(temporary, "JPEG", quality=88)
+            _draw(dataset, query, nearest, shown).save(temporary, "JPEG", quality=88)
         with replacing(path + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(_published_text(dataset, query, nearest))
-        rows.append(_row(dataset, query, nearest, right, distances))
+        positives = {"positives": len(dataset.positives_per_query[query])} if dataset.labelled else {}
+        paths = ({"path": dataset.database.path(index)} for index in nearest)
+        rows.append(
+            {"query": query, "path": dataset.queries.path(query)}
+            | positives
+            | {"predictions": [path | said for path, said in zip(paths, shown, strict=True)]}
+        )
     with replacing(f"{output_folder.rstrip(os.sep)}.jsonl") as temporary, open(temporary, "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return len(rows)
@@ -65,43 +76,34 @@ def _published_text(dataset: TestDataset, query: int, predictions: np.ndarray) -
     parts = {
         "Query path:": [dataset.queries.path(query)],
         "Predictions paths:": map(dataset.database.path, predictions),
-        "Positives paths:": map(dataset.database.path, dataset.positives_per_query[query]),
+        "Positives paths:": map(dataset.database.path, dataset.positives_per_query[query] if dataset.labelled else ()),
     }
     return "\n".join(f"{heading}\n" + "\n".join(map(printable, paths)) + "\n" for heading, paths in parts.items())
 
 
-def _row(dataset: TestDataset, query: int, predictions: np.ndarray, right: np.ndarray, distances: np.ndarray) -> dict:
-    """What the .jsonl says of a query."""
-    rows = zip(predictions, right.tolist(), distances.tolist(), strict=True)
-    return {
-        "query": query,
-        "path": dataset.queries.path(query),
-        "positives": len(dataset.positives_per_query[query]),
-        "predictions": [
-            {"path": dataset.database.path(index), "right": is_right, "distance_m": round(metres, 1)}
-            for index, is_right, metres in rows
-        ],
-    }
-
-
-def _draw(
-    dataset: TestDataset, query: int, predictions: np.ndarray, right: np.ndarray, distances: np.ndarray
-) -> Image.Image:
-    positives = len(dataset.positives_per_query[query])
-    panels = [
-        _panel(
-            dataset.queries.path(query), _BLUE, "Query", f"{positives} positive{'s' * (positives != 1)} in the database"
-        )
+def _judged(dataset: TestDataset, query: int, predictions: np.ndarray) -> list[dict]:
+    """Of each prediction, whether it is right, and how far it is from the query."""
+    right = np.isin(predictions, dataset.positives_per_query[query])
+    metres = np.linalg.norm(dataset.database_utms[predictions] - dataset.queries_utms[query], axis=1)
+    return [
+        {"right": is_right, "distance_m": round(distance, 1)}
+        for is_right, distance in zip(right.tolist(), metres.tolist(), strict=True)
     ]
-    for rank, (prediction, is_right, metres) in enumerate(zip(predictions, right, distances, strict=True), 1):
-        panels.append(
-            _panel(
-                dataset.database.path(prediction),
-                _GREEN if is_right else _RED,
-                f"Prediction {rank}",
-                f"{metres:.1f} m: {'right' if is_right else 'wrong'}",
-            )
-        )
+
+
+def _draw(dataset: TestDataset, query: int, predictions: np.ndarray, shown: list[dict]) -> Image.Image:
+    caption = ""
+    if dataset.labelled:
+        positives = len(dataset.positives_per_query[query])
+        caption = f"{positives} positive{'s' * (positives != 1)} in the database"
+    panels = [_panel(dataset.queries.path(query), _BLUE, "Query", caption)]
+    for rank, (prediction, said) in enumerate(zip(predictions, shown, strict=True), 1):
+        if dataset.labelled:
+            colour = _GREEN if said["right"] else _RED
+            caption = f"{said['distance_m']:.1f} m: {'right' if said['right'] else 'wrong'}"
+        else:
+            colour, caption = _GRAY, f"similarity {said['similarity']:.3f}"
+        panels.append(_panel(dataset.database.path(prediction), colour, f"Prediction {rank}", caption))
     rows = [panels[begin : begin + _PER_ROW] for begin in range(0, len(panels), _PER_ROW)]
     width = max(sum(panel.width + _GAP for panel in row) for row in rows) + _GAP
     sheet = Image.new("RGB", (width, len(rows) * (panels[0].height + _GAP) + _GAP), "white")

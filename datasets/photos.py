@@ -12,15 +12,16 @@ from support.errors import UserError
 def find_photos(paths: Sequence[str]) -> tuple[list[str], int]:
     """Finds the photos among files and folders: (paths of the photos, number of other files in the folders).
 
-    A file is taken as it is. Folders are searched, in order, for files with the extension of an image format; hidden
-    files are skipped. Raises UserError if a path is missing or there is no photo.
+    A file is taken as it is, and so is a path that is missing: reading it is that photo's error. Folders are searched,
+    in order, for files with the extension of an image format; hidden files are skipped. Raises UserError if there is
+    no photo.
     """
     Image.init()
     formats = Image.registered_extensions().items()
     extensions = {extension for extension, format_ in formats if format_ in Image.OPEN} | set(heif.EXTENSIONS)
     photos, others = [], 0
     for path in paths:
-        found, number = photos_below(path, extensions)
+        found, number = photos_below(path, extensions) if os.path.exists(path) else ([path], 0)
         photos += found
         others += number
     if not photos:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from PIL import Image
 
+from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
 from datasets.names import list_images, positions
 from datasets.positives import find_positives
@@ -23,6 +25,7 @@ class TestDataset:
     positive_dist_threshold: metres within which a database image is right for a query
     resize: pixels of the shorter side, or None for the images' own size
     locate: (names of the database, names of the queries) -> their positions, if the names have none
+    labelled: False: images of any names, without positions; positions and right images are None then
 
     Raises UserError if a folder is missing or empty, or if a name has no position.
     """
@@ -36,14 +39,19 @@ class TestDataset:
         positive_dist_threshold: float = 25,
         resize: int | None = None,
         locate: Callable | None = None,
+        labelled: bool = True,
     ):
         self.name = _name_of(queries_folder)
         self.database = ImageFolder(database_folder, resize)
         self.queries = ImageFolder(queries_folder, resize)
         self.positive_dist_threshold = positive_dist_threshold
+        self.labelled = labelled
+        if not labelled:
+            self.database_utms = self.queries_utms = self.positives_per_query = None
+            return
         names = self.database.names, self.queries.names
         self.database_utms, self.queries_utms = (
-            locate(*names) if locate else map(positions, names)
+            locate(*names) if locate else map(_positions, names)
         )  # float64 (n, 2), metres
         self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
 
@@ -79,6 +87,13 @@ class ImageFolder(torch.utils.data.Dataset):
     def read(path: str) -> Image.Image:
         """Decodes a file to an upright RGB image. Raises ImageError."""
         return open_rgb(path, MIN_SIDE)
+
+
+def _positions(names: ImageNames) -> np.ndarray:
+    try:
+        return positions(names)
+    except UserError as error:
+        raise UserError(f"{error}. eval.py --no_labels searches images of any names, without recalls") from error
 
 
 def _name_of(queries_folder: str) -> str:

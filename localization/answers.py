@@ -10,7 +10,6 @@ from localization.calibration import Calibration
 from localization.database_index import DatabaseIndex
 from localization.photos import Photos, distance, read_position
 from localization.position import METHODS, NEIGHBOURS, estimate_positions
-from localization.zones import to_latlon
 from retrieval.index import FLAT, search_index
 from retrieval.knn import search
 from support.errors import UserError
@@ -67,15 +66,15 @@ class Located:
     neighbours: int (q, k), database indices, the most similar first; -1: no neighbour
     similarities: float (q, k), cosines; -inf: no neighbour
     estimates: Estimates
-    database: float64 (n, 2), metres, the positions of the database
+    database: float64 (n, 2), metres, the positions of the database, or of what is searched of it
     """
 
     def __init__(self, index: DatabaseIndex, descriptors: np.ndarray, options: LocateOptions):
         """descriptors: float32 (q, dim), of unit length. Raises UserError if faiss refuses or finds no neighbour."""
-        store, k = index.store, min(NEIGHBOURS, index.store.num_images)
+        store, k = index.store, min(NEIGHBOURS, len(index.searched_positions))
         if options.faiss_index == FLAT:
             squared, self.neighbours = search(
-                store.descriptors, descriptors, k, store.unreadable, device=options.device
+                store.descriptors, descriptors, k, index.excluded(), device=options.device
             )
         else:
             squared, self.neighbours = search_index(
@@ -90,7 +89,7 @@ class Located:
         self.estimates = estimate_positions(
             index.positions[self.neighbours], self.similarities, options.method, options.threshold
         )
-        self.database = index.positions
+        self.database = index.searched_positions
 
 
 def describe(
@@ -115,13 +114,13 @@ def describe(
     if readable and calibration:
         confidences, radii = (
             calibration.confidence(located.estimates),
-            calibration.radii(located.estimates, index.positions),
+            calibration.radii(located.estimates, located.database),
         )
     for query, row in enumerate(readable):
         result, estimates = results[row], located.estimates
         result.utm_east, result.utm_north = estimates.positions[query].tolist()
-        anchor = index.names[located.neighbours[query, estimates.anchors[query]]]
-        result.latitude, result.longitude, result.utm_zone = to_latlon(result.utm_east, result.utm_north, anchor)
+        anchor = located.neighbours[query, estimates.anchors[query]]
+        result.latitude, result.longitude, result.utm_zone = index.to_latlon(result.utm_east, result.utm_north, anchor)
         if calibration:
             result.confidence, (result.radius_m, result.radius95_m) = float(confidences[query]), radii[query].tolist()
         result.neighbours = list(_neighbours(index, located, query, shown))
@@ -134,8 +133,8 @@ def _neighbours(index: DatabaseIndex, located: Located, query: int, shown: int) 
     for neighbour, similarity, metres in zip(*(values[:shown] for values in rows), strict=True):
         if neighbour >= 0:
             east, north = index.positions[neighbour].tolist()
-            name = index.names[neighbour]
-            yield Neighbour(name, float(similarity), float(metres), east, north, *to_latlon(east, north, name)[:2])
+            degrees = index.to_latlon(east, north, neighbour)[:2]
+            yield Neighbour(index.names[neighbour], float(similarity), float(metres), east, north, *degrees)
 
 
 def _compare(result: Localization, gps: tuple[float, float] | None) -> None:

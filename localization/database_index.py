@@ -8,15 +8,16 @@ threads, versions) does not matter.
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.image_names import ImageNames
-from datasets.names import positions
 from datasets.test_dataset import ImageFolder
+from localization.places import Places, keep_places, load_places, places_of_names, within
+from localization.zones import Zone, in_zone, to_latlon
 from retrieval.identity import images_digest
 from retrieval.store import DescriptorStore, FolderStore
 from retrieval.store_header import header_path, read_header
@@ -34,6 +35,33 @@ class DatabaseIndex:
     store: DescriptorStore  # complete
     names: ImageNames  # in the order of the store's rows
     positions: np.ndarray  # float64 (n, 2), metres
+    zone: Zone | None = None  # UTM zone of all; None: the names say it
+    rows: np.ndarray | None = None  # int64 (m,), ascending, the images that are searched; None: all
+
+    def narrow(self, latitude: float, longitude: float, radius: float) -> None:
+        """Searches only the images within a radius of a point (degrees, metres). Raises UserError if there is none."""
+        rows = within(Places(self.positions, self.zone), self.names, latitude, longitude, radius)
+        self.rows = np.setdiff1d(rows, list(self.store.unreadable))
+        logging.info(f"{len(self.rows)} of the {len(self.names)} images of the database are searched (--near)")
+        if not len(self.rows):
+            raise UserError(f"none of the {len(rows)} images of the database within --near can be read")
+
+    @property
+    def searched_positions(self) -> np.ndarray:
+        """The positions of the images that are searched: float64 (m, 2), metres."""
+        return self.positions if self.rows is None else self.positions[self.rows]
+
+    def excluded(self) -> Collection[int]:
+        """The images that are never retrieved."""
+        if self.rows is None:
+            return self.store.unreadable
+        return np.setdiff1d(np.arange(self.store.num_images), self.rows)
+
+    def to_latlon(self, east: float, north: float, row: int) -> tuple[float | None, float | None, str | None]:
+        """(latitude, longitude, zone) of a point in metres, near the image of a row. None: they are not known."""
+        if self.zone:
+            return in_zone(east, north, self.zone) or (None, None, None)
+        return to_latlon(east, north, self.names[row])
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,7 @@ class WantedIndex:
     weights: str  # identity.weights_digest of the network
     resize: int | None = None  # pixels of the shorter side; None: the images' own size
     images: ImageFolder | None = None  # of the database; None: the images are not there
+    places: Places | None = None  # of the images; None: their names say it
     database_folder: str | None = None  # where the images are, or were; None: any database
     strict: bool = False  # do not build a second index of this database for another network or size
 
@@ -56,6 +85,9 @@ def open_index(
     folder: holds indices, or is an index; build: gives a context manager with a complete store of wanted.images.
     Raises UserError if the index is missing and cannot be built, or may not be.
     """
+    places = wanted.places
+    if places is None and wanted.images is not None:
+        places = places_of_names(wanted.images.names)  # before hours of extraction
     path = _find(folder, wanted)
     with contextlib.ExitStack() as stack:
         if path is None:
@@ -73,7 +105,11 @@ def open_index(
                 f"none of the {store.num_images} images of the database can be read "
                 f"({next(iter(store.unreadable.values()))})"
             )
-        yield DatabaseIndex(store, names, positions(names))
+        if places is None:
+            places = load_places(path, names)
+        elif store.folder:
+            keep_places(store.folder, places)
+        yield DatabaseIndex(store, names, places.points, places.zone)
 
 
 def _find(folder: str, wanted: WantedIndex) -> str | None:

@@ -17,6 +17,7 @@ _DECIMALS = {
     "confidence": 4,
 }
 _METRES = 2  # decimals of all others
+NOT_CALIBRATED = "not calibrated"
 _PLAIN = [field.name for field in dataclasses.fields(Localization) if field.name != "neighbours"]
 _IN_CSV = ("name", "similarity", "distance_m")  # of each neighbour
 _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS off", "photo")
@@ -45,16 +46,15 @@ def _row(result: Localization) -> tuple[str, ...]:
         _cell(result.latitude, ".6f"),
         _cell(result.longitude, ".6f"),
         utm,
-        _cell(result.radius_m, ".0f", " m"),
-        _cell(result.radius95_m, ".0f", " m"),
-        _cell(result.confidence, ".0%"),
+        *(_cell(value, ".0f", " m", NOT_CALIBRATED) for value in (result.radius_m, result.radius95_m)),
+        _cell(result.confidence, ".0%", none=NOT_CALIBRATED),
         _cell(result.gps_distance_m, ".0f", " m"),
         printable(result.photo),
     )
 
 
-def _cell(value: float | None, form: str, unit: str = "") -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"
+def _cell(value: float | None, form: str, unit: str = "", none: str = "-") -> str:
+    return none if value is None else f"{value:{form}}{unit}"
 
 
 def to_jsonl(results: list[Localization]) -> str:

@@ -1,11 +1,13 @@
 """Reads a user's photos, of any size and format that Pillow opens, and the positions in their EXIF."""
 
+import importlib.util
 import math
+import os
 
 from PIL import Image
 from sklearn.metrics.pairwise import haversine_distances
 
-from datasets.images import MIN_SIDE, open_rgb
+from datasets.images import MIN_SIDE, ImageError, open_rgb
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from datasets.test_dataset import ImageFolder
@@ -30,6 +32,8 @@ class Photos(ImageFolder):
     @staticmethod
     def read(path: str) -> Image.Image:
         """The image of a file: RGB, upright. Raises ImageError."""
+        if not os.path.exists(path):
+            raise ImageError(f"there is no photo or folder {path!r}; check the path")
         return open_photo(path)
 
 
@@ -45,6 +49,17 @@ def open_photo(path: str) -> Image.Image:
             (max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR
         )
     return image
+
+
+def describe_lack(paths: list[str]) -> str:
+    """A line on photos that need a package which is not installed; "" if none does."""
+    heic = sum(path.lower().endswith((".heic", ".heif")) for path in paths)
+    try:
+        if not heic or importlib.util.find_spec("pillow_heif"):
+            return ""
+    except ValueError:  # it is there, and cannot be imported
+        pass
+    return f"{heic} photos are HEIC, which cannot be read without `pip install pillow-heif`"
 
 
 def read_position(path: str) -> tuple[float, float] | None:

@@ -6,15 +6,21 @@ import re
 
 from datasets.choices import needs_target
 from model.choices import head_options
+from options import OPTIONS
 from options.programs import PROGRAMS
-from options.shared import DATASET_VARIABLE
+from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from options.training import DOMAIN_DEFAULTS
 from support.errors import UserError
+
+# what --no_labels has no use for
+_NEEDS_LABELS = ("test_set_folders", "compare", "save_only_wrong_preds", "positive_dist_threshold")
 
 
 def check(args: argparse.Namespace, script: str) -> None:
     """Checks the arguments of a script and resolves its folders. Raises UserError on what does not go together."""
     _refuse_empty(args)
+    if script == "eval" and args.no_labels:
+        _check_no_labels(args)
     needed = PROGRAMS[script].needed
     if script == "eval" and args.test_set_folders:
         if args.test_set_folder or args.database_folder:
@@ -28,6 +34,18 @@ def check(args: argparse.Namespace, script: str) -> None:
     _CHECKS[script](args)
     if args.faiss_nprobe is not None and args.faiss_index == "Flat":
         raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
+
+
+def _check_no_labels(args: argparse.Namespace) -> None:
+    """Refuses what needs positions. No folders are guessed: the environment names labelled ones."""
+    for name in _NEEDS_LABELS:
+        if getattr(args, name) != next(option.default for option in OPTIONS if option.name == name):
+            raise UserError(f"--{name} needs to know which images are right: leave it out, or --no_labels")
+    if not (args.database_folder and args.queries_folder) and not (args.dataset_folder or args.test_set_folder):
+        raise UserError("--no_labels needs two folders of images: give --database_folder and --queries_folder")
+    outputs = ("num_preds_to_save", "save_pairs", "save_sfm_pairs", "save_descriptors", "report")
+    if all(getattr(args, name) in (0, None, ()) for name in outputs):
+        args.num_preds_to_save = NO_LABELS_PREDICTIONS  # a search that leaves nothing would be for nothing
 
 
 def _refuse_empty(args: argparse.Namespace) -> None:
@@ -118,6 +136,7 @@ def _check_localization(args: argparse.Namespace) -> None:
         raise UserError(
             "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
         )
+    _check_places(args)
     if args.calibrate:
         if args.photos:
             raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")
@@ -134,6 +153,30 @@ def _check_localization(args: argparse.Namespace) -> None:
         raise UserError("--report is of photos: leave it out with --calibrate")
     if args.output:
         _check_folder_of(args.output)
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Checks --positions and --near."""
+    for name in ("positions", "near"):
+        if args.calibrate and getattr(args, name):
+            raise UserError(
+                f"--{name} is for photos: leave it out with --calibrate, whose images' names have positions"
+            )
+    if args.positions and not args.database_folder:
+        raise UserError(
+            "--positions are those of the images in --database_folder: name it, or leave --positions out, for an index "
+            "holds them"
+        )
+    if not args.near:
+        return
+    latitude, longitude, radius = args.near
+    if not (-80 <= latitude <= 84 and -180 <= longitude <= 180 and radius > 0):
+        raise UserError(
+            f"--near {latitude:g} {longitude:g} {radius:g}: it needs a latitude from -80 to 84, a longitude from -180 "
+            "to 180, and metres above 0"
+        )
+    if args.faiss_index != "Flat":
+        raise UserError("--near searches a part of the database, and that exactly: leave out --faiss_index")
 
 
 def _check_soup(args: argparse.Namespace) -> None:

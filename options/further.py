@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from localization.choices import FORMAT_NAMES, MAX_PIXELS, METHODS
-from support.options import SWITCH, option
+from support.options import SWITCH, number, option
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,25 @@ class LocalizationOptions:
         nargs="*",
         metavar="PHOTO",
         positional=True,
+    )
+    positions: str | None = option(
+        None,
+        str,
+        "where the database's images were taken, whose names may then be any: exif, their own EXIF; or a CSV or "
+        "GeoJSON with the columns that datasets.prepare knows, whose paths begin at --database_folder or beside "
+        "the table",
+        "localize",
+        metavar="FILE",
+        default_text="the images' names say it",
+    )
+    near: tuple[float, ...] | None = option(
+        None,
+        number(-180, 1e8),
+        "search only the database's images within a radius of a point: degrees, degrees, metres",
+        "localize",
+        nargs=3,
+        metavar=("LAT", "LON", "METRES"),
+        default_text="all are searched",
     )
     index_folder: str | None = option(
         None,

@@ -34,7 +34,7 @@ PROGRAMS = {
     "localize": Program(
         "localize.py",
         "Says where photos were taken: position, error radius, confidence and the most similar database images. Exit "
-        "code 1: a photo could not be read, the others are localized.",
+        "code 1: a photo could not be localized, the others are.",
         (
             "localize.py --resume_model best_model.pth --database_folder data/demo/city1/test/database photo.jpg",
             "localize.py --resume_model best_model.pth --calibrate data/demo/city1/val",

@@ -10,6 +10,8 @@ from support.options import SWITCH, number, option, whole
 
 DATASET_VARIABLE = "SF_XL_PROCESSED_FOLDER"  # the environment variable that stands for --dataset_folder
 
+NO_LABELS_PREDICTIONS = 3
+
 
 def _backbone(text: str) -> str:
     try:
@@ -73,6 +75,13 @@ class PathsOptions:
         nargs="+",
         metavar="FOLDER",
         ranks="given",
+    )
+    no_labels: bool = option(
+        False,
+        SWITCH,
+        "search any two folders of images, --database_folder and --queries_folder: names need no positions, and there "
+        f"are no recalls; {NO_LABELS_PREDICTIONS} predictions are drawn of each query unless another output is named",
+        "eval",
     )
     queries_folder: str | None = option(
         None,

@@ -134,7 +134,7 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
         "without": result.num_without_positives,
         "confident": confident,
         "median": _metres(np.median(metres[:, 0])),
-        "unreadable": _unreadable(dataset, result),
+        "unreadable": unreadable_images(dataset, result),
     }
 
 
@@ -160,8 +160,8 @@ def _recall_rows(result: TestResult) -> list[dict]:
     ]
 
 
-def _unreadable(dataset: TestDataset, result: TestResult) -> dict:
-    """The first images that could not be read, with reasons, and how many there are."""
+def unreadable_images(dataset: TestDataset, result: TestResult) -> dict:
+    """{"count", "first"}: the first images that could not be read, with reasons, and how many there are."""
     named = [
         (images.path(index), reason)
         for images, unreadable in (

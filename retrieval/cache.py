@@ -14,7 +14,8 @@ import distributed
 from datasets.test_dataset import ImageFolder
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions
-from retrieval.identity import identify, identity_key
+from retrieval.earlier import GROWN, Earlier, earlier_rows
+from retrieval.identity import identify, identity_key, image_stamps
 from retrieval.sharded import shared_store
 from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, temporary_store
 from retrieval.store_header import header_path
@@ -32,10 +33,14 @@ class DescriptorCache:
     folder: where stores are kept; None: they are temporary
     limit: bytes that the folder may hold; None: any number
     dtype: "float32" or "float16"
+    grows: whether a new store takes the rows of unchanged images from an earlier one: their last bits may then differ
+        from those of an extraction of the whole folder
     """
 
-    def __init__(self, folder: str | None = None, limit: int | None = None, dtype: str = "float32"):
-        self.folder, self.limit, self.dtype = folder, limit, dtype
+    def __init__(
+        self, folder: str | None = None, limit: int | None = None, dtype: str = "float32", grows: bool = False
+    ):
+        self.folder, self.limit, self.dtype, self.grows = folder, limit, dtype, grows
 
     def store(
         self, network: GeoLocalizationNet, images: ImageFolder, options: ExtractionOptions
@@ -68,8 +73,26 @@ class DescriptorCache:
             "block_size": block,
             "identity": identify(network, images, options),
         }
-        name = f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
-        lock = FileLock(os.path.join(self.folder, name + LOCK))
+        with self._earlier(header, images) as earlier:
+            if earlier:
+                header["identity"]["settings"][GROWN] = True
+            name = _name(header)
+            lock = FileLock(os.path.join(self.folder, name + LOCK))
+            with self._held(name, lock, header, images) as store:
+                store.earlier = earlier
+                yield store
+        if earlier:
+            self._make_room(0)  # the earlier store may go now
+
+    def _earlier(self, header: dict, images: ImageFolder) -> AbstractContextManager[Earlier | None]:
+        """The rows of unchanged images, if they are wanted and there is no store to go on with."""
+        if not self.grows or os.path.isdir(os.path.join(self.folder, _name(header))):
+            return contextlib.nullcontext()
+        return earlier_rows(self.folder, header, images)
+
+    @contextlib.contextmanager
+    def _held(self, name: str, lock: FileLock, header: dict, images: ImageFolder) -> Iterator[DescriptorStore]:
+        """Opens or makes the store of a name; afterwards removes it if it is empty, and what the cache may not hold."""
         try:
             with contextlib.closing(self._open(name, lock, header, images)) as store:
                 try:
@@ -122,7 +145,7 @@ class DescriptorCache:
             _remove(path)
         if store is None:
             self._make_room(header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize)
-            store = create_store(path, images.names, header)
+            store = create_store(path, images.names, header, image_stamps(images))
         if store.complete:  # another process completed it meanwhile
             lock.share()
         store.when_complete = lock.share
@@ -174,6 +197,11 @@ class DescriptorCache:
                 return free
         except (OSError, UserError):
             return False
+
+
+def _name(header: dict) -> str:
+    """The folder's name of a store."""
+    return f"{os.path.basename(header['identity']['folder'])[:50]}_{identity_key(header)}"
 
 
 def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:

@@ -61,16 +61,23 @@ def extract_descriptors(
     pending = store.pending()
     if pending:
         describe = Describer(network, torch.device(options.device), options.dtype)
-        order = itertools.chain.from_iterable(map(store.rows, pending))
-        total = sum(len(store.rows(block)) for block in pending)
+        unknown = {block: store.rows(block) for block in pending}
+        if store.earlier:
+            unknown = {block: store.earlier.unknown(rows) for block, rows in unknown.items()}
+        order = itertools.chain.from_iterable(unknown.values())
+        total = sum(map(len, unknown.values()))
         with (
             Loader(images, options.num_workers, options.batch_size, list, sampler=order) as loader,
             tqdm(total=total, desc=description, unit="img", leave=False, disable=distributed.quiet()) as bar,
         ):
             items = _watched(itertools.chain.from_iterable(loader), bar, total, description)
             for block in pending:
+                described = itertools.islice(items, len(unknown[block]))
                 rows = store.rows(block)
-                store.write(block, *_extract_block(describe, images, items, rows, options.batch_size))
+                values, bad = _extract_block(describe, images, described, rows, options.batch_size)
+                if store.earlier:
+                    store.earlier.fill(rows, values)
+                store.write(block, values, bad)
     if not store.complete:
         store.finish()
     return store.descriptors, store.unreadable
@@ -94,10 +101,10 @@ def _extract_block(
     """A block's descriptors, float32 (len(rows), dim), and {index: reason} of its unreadable images.
 
     A batch never holds images of two blocks, so batches are the same wherever an extraction begins.
-    items: (index, image, reason) of these rows, and then of the rows that follow.
+    items: (index, image, reason) of these rows, or of some of them; the other rows are zero.
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
-    for indices, batch in _same_size_batches(itertools.islice(items, len(rows)), batch_size, unreadable):
+    for indices, batch in _same_size_batches(items, batch_size, unreadable):
         try:
             computed = describe(batch).numpy()
         except (MemoryError, RuntimeError) as error:

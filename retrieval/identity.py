@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import time
+from collections.abc import Iterator
 
 import PIL
 import torch
@@ -11,7 +13,9 @@ from datasets.test_dataset import ImageFolder
 from model.network import GeoLocalizationNet
 from model.state_dicts import digest_tensors
 from retrieval.descriptors import ExtractionOptions
+from support.verified import settled
 
+NO_STAMP = bytes(16)
 _EXTRACTION = 2  # version of what happens between a file and its descriptor: raise it when descriptors change
 
 
@@ -62,13 +66,30 @@ def images_digest(images: ImageFolder) -> str:
     A missing file has no size or time, and counts too. No image is read: it takes about 4 microseconds each.
     """
     digest = hashlib.sha256()
+    for line, _ in _stamped(images):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def image_stamps(images: ImageFolder) -> Iterator[bytes]:
+    """16 bytes of each image, SHA-256 over its name, size and modification time.
+
+    NO_STAMP: the image is missing, or has changed so recently that it may change again without another time.
+    """
+    now = time.time_ns()
+    for line, mtime_ns in _stamped(images):
+        lasting = mtime_ns is not None and settled(mtime_ns, now)
+        yield hashlib.sha256(line).digest()[: len(NO_STAMP)] if lasting else NO_STAMP
+
+
+def _stamped(images: ImageFolder) -> Iterator[tuple[bytes, int | None]]:
+    """(a line with name, size and modification time; that time in ns, or None) of each image, in order."""
     prefix = os.fsencode(os.path.join(images.folder, ""))
     for name in images.names:
         name = os.fsencode(name)
         try:
             status = os.stat(prefix + name)
-            stamp = b"%d %d" % (status.st_size, status.st_mtime_ns)
+            stamp, mtime_ns = b"%d %d" % (status.st_size, status.st_mtime_ns), status.st_mtime_ns
         except OSError:
-            stamp = b"missing"
-        digest.update(b"%d %b %b\n" % (len(name), name, stamp))
-    return digest.hexdigest()
+            stamp, mtime_ns = b"missing", None
+        yield b"%d %b %b\n" % (len(name), name, stamp), mtime_ns

@@ -67,7 +67,7 @@ def save(
         for images, store in ((test_set.database, database_store), (test_set.queries, queries_store))
     )
     folder = exports.folder
-    root = os.path.commonpath([os.path.abspath(part.images.folder) for part in (database, queries)])
+    root = _root(test_set)
     if exports.formats or exports.num_pairs or exports.num_sfm_pairs:
         os.makedirs(folder, exist_ok=True)
     if "npy" in exports.formats:
@@ -129,6 +129,16 @@ def check_h5py() -> ModuleType:
     except ImportError as error:
         raise UserError("HDF5 files need h5py: pip install -r requirements-export.txt") from error
     return h5py
+
+
+def check_pair_names(test_set: TestDataset) -> None:
+    """Raises UserError if an image's name cannot stand in a list of pairs: before hours of extraction."""
+    root = _root(test_set)
+    for images in (test_set.database, test_set.queries):
+        _pair(next(_names(images, root)), b"")
+        if any((images.names.blob == character).any() for character in b" \t\n"):
+            for name in _names(images, root):
+                _pair(name, b"")
 
 
 def save_h5(parts: Iterable[Described], root: str, path: str) -> None:
@@ -214,6 +224,11 @@ def _without(nearest: np.ndarray, rows: np.ndarray) -> np.ndarray:
     itself = nearest == rows[:, None]
     itself[~itself.any(axis=1), -1] = True
     return nearest[~itself].reshape(len(nearest), -1)
+
+
+def _root(test_set: TestDataset) -> str:
+    """The folder that holds database and queries."""
+    return os.path.commonpath([os.path.abspath(images.folder) for images in (test_set.database, test_set.queries)])
 
 
 def _names(images: ImageFolder, root: str) -> Iterator[bytes]:

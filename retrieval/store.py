@@ -4,6 +4,7 @@ A store is a folder with
 - descriptors.npy: (n, dim) float32 or float16, which numpy.load(mmap_mode="r") opens; rows of unreadable images are
   zero;
 - names.txt: the images' names, one a line, in the order of the rows (a backslash is written \\\\ and a line break \\n);
+- stamps: 16 bytes for each image, by which the next store finds the images that have not changed (retrieval.earlier);
 - header.json: version, type and sizes, what the descriptors depend on (identity), unreadable images with reasons,
   whether the store is complete, then also the CRC-32 of each block of rows, and a digest of all that;
 - verified.json: that the rows of a complete store had these checksums (support.verified);
@@ -37,6 +38,7 @@ from support.files import parse_object
 from support.verified import verify_once
 
 _DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
+STAMPS = "stamps"
 _MAX_BLOCK = 1024  # images
 _MIN_BLOCKS = 64  # of a store, so that ranks have about equal shares
 _MIN_BATCHES = 4  # of a block, so that batches are full where images have several sizes
@@ -61,9 +63,10 @@ class DescriptorStore:
     done: the blocks that are written
     folder: where the store is kept; None: it is temporary
     complete: whether all blocks are written
+    earlier: rows that need not be described (retrieval.earlier.Earlier); None: all are
     """
 
-    folder, sharded = None, False
+    folder, sharded, earlier = None, False, None
 
     def __init__(
         self, file: BinaryIO, path: str, num_images: int, dim: int, dtype: str | np.dtype, block: int, offset: int = 0
@@ -298,11 +301,12 @@ class FolderStore(DescriptorStore):
                     self._sums[entry["block"]] = entry["crc32"]
 
 
-def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore:
+def create_store(folder: str, names: Iterable[str], header: dict, stamps: Iterable[bytes] = ()) -> FolderStore:
     """Makes an empty store in a new folder, and reserves its disk space.
 
     names: of the images; header: the store's dtype, num_images, dim, block_size and identity (what the descriptors
-    depend on, as a dict for JSON). Raises UserError if the disk refuses; nothing is left then.
+    depend on, as a dict for JSON); stamps: of identity.image_stamps. Raises UserError if the disk refuses; nothing is
+    left then.
     """
     building = folder + ".building"
     shutil.rmtree(building, ignore_errors=True)
@@ -319,9 +323,11 @@ def create_store(folder: str, names: Iterable[str], header: dict) -> FolderStore
                     line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
                     file.write(line)
                     digest.update(line)
-        write_header(
-            building, {"version": VERSION, **header, "names": digest.hexdigest(), "complete": False, "unreadable": {}}
-        )
+            stamps = b"".join(stamps)
+            with open(os.path.join(building, STAMPS), "wb") as file:
+                file.write(stamps)
+        digests = {"names": digest.hexdigest(), "stamps": hashlib.sha256(stamps).hexdigest()}
+        write_header(building, {"version": VERSION, **header, **digests, "complete": False, "unreadable": {}})
         with _refusing(folder):
             os.rename(building, folder)
     finally:

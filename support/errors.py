@@ -16,10 +16,17 @@ TOO_MANY_FILES = {  # the errors of a process, or of the system, that may open n
 class UserError(Exception):
     """What is wrong, where, and what to do, in one line. Scripts print it without a traceback and exit with code 2."""
 
+    exit_code = 2
     on_all_ranks = False  # whether all ranks raise it at the same step
 
     def __str__(self):
         return escape(super().__str__())  # it may quote an untrusted file
+
+
+class PartlyDone(UserError):
+    """What a script could not do of all that it was asked for. What it could do is done; the exit code is 1."""
+
+    exit_code = 1
 
 
 @contextlib.contextmanager

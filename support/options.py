@@ -23,8 +23,8 @@ class Option:
     unit: str = ""
     default_text: str = ""
     help_in: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    nargs: str | None = None
-    metavar: str | None = None
+    nargs: str | int | None = None
+    metavar: str | tuple[str, ...] | None = None
     constant: Any = None
     required: bool = False
     positional: bool = False

@@ -193,10 +193,11 @@ def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, caps
         "there is no photo in 'empty', only 1 other files"
         in run(capsys, "--database_folder", "val/database", "empty", code=2).err
     )
-    assert (
-        "there is no photo or folder 'none.jpg'"
-        in run(capsys, "--database_folder", "val/database", "none.jpg", code=2).err
-    )
+    out, err = run(capsys, "--database_folder", "val/database", "none.jpg", "photos/3.png", code=1)
+    assert "there is no photo or folder 'none.jpg'" in err and "1 of 2 photos are localized" in err
+    assert err.splitlines()[-1].endswith("Experiment finished (with some errors)") and "photos/3.png" in out
+    out, err = run(capsys, "--database_folder", "val/database", "none.jpg", code=1)
+    assert err.splitlines()[-2].endswith("error: no photo is localized") and "without any errors" not in err
 
 
 @pytest.mark.parametrize(
@@ -398,6 +399,7 @@ def test_the_table_is_for_people_and_shows_no_escapes():
         "a.jpg",
     ]
     assert lines[2].split() == ["0.812", "3.2", "m", "sub/a.jpg"]
+    assert lines[-3].split()[:-1] == ["-", "-", "1.5", "2.5", *["not", "calibrated"] * 3, "-"]
     assert "\x1b" not in text and "c\\nd\\x1b[2J.jpg" in text and "broken.jpg: cannot identify image file" in text
     assert (
         len(
@@ -499,3 +501,8 @@ def test_the_page_shows_photos_neighbours_and_own_positions(folder, capsys):
     ]
     seven = next(result for result in results if result["photo"].endswith("7.jpg"))
     assert f"{seven['latitude']:.6f}, {seven['longitude']:.6f}" in page
+    place = "{latitude:.6f}/{longitude:.6f}".format(**seven)
+    assert (
+        page.count(f'href="https://www.openstreetmap.org/?mlat={place.replace("/", "&amp;mlon=")}#map=18/{place}"') == 2
+    )
+    assert page.count("not calibrated") == 2 * 3  # radius and confidence of each photo that is localized

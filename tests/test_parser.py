@@ -110,7 +110,7 @@ DEFAULTS = dict(
     expected_architecture=(None, None),
     save_dir_given=False,
 )
-OF_EVAL = dict(test_set_folders=None, fda_queries=False, fda_database=False, report=None, compare=None)
+OF_EVAL = dict(test_set_folders=None, no_labels=False, fda_queries=False, fda_database=False, report=None, compare=None)
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
     "M alpha N L groups_num min_images_per_class backbone fc_output_dim train_all_layers use_amp16 augmentation_device "
@@ -170,7 +170,8 @@ def words_of(option):
     """An option as it is given: its flag and a value."""
     if option.kind == SWITCH:
         return [option.flag]
-    return [option.flag, option.kind[0] if isinstance(option.kind, tuple) else "3"]
+    value = option.kind[0] if isinstance(option.kind, tuple) else "3"
+    return [option.flag, *[value] * (option.nargs if isinstance(option.nargs, int) else 1)]
 
 
 def usage_error(capsys, script, argv):

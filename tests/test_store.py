@@ -50,7 +50,7 @@ def test_a_finished_store_is_reused_with_its_unreadable_images(images, cache, ca
     folder = os.path.join("kept", *kept(cache))
     opened = FolderStore(folder)
     assert opened.complete and list(opened.names) == list(images.names)
-    assert sorted(os.listdir(folder)) == ["descriptors.npy", "header.json", "names.txt"]
+    assert sorted(os.listdir(folder)) == ["descriptors.npy", "header.json", "names.txt", "stamps"]
     np.testing.assert_array_equal(
         np.load(f"{folder}/descriptors.npy", allow_pickle=False), first
     )  # as any reader of numpy's has it

@@ -73,6 +73,8 @@ class Table:
     not understood and is left out; found: the columns that were taken, by field.
     """
 
+    has_flags = True  # the --..._column that a message may name
+
     def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
         self.path, self.columns = path, columns
         self.images_folder = os.path.dirname(path) if images_folder is None else images_folder
@@ -213,13 +215,13 @@ class Table:
                     raise UserError(
                         f"{self.path} has two {several} for the {field}, "
                         f"{stripped[fields[field]]!r} and {stripped[others[0]]!r}; "
-                        f"rename one, or name another with --{field}_column"
+                        f"rename one{f', or name another with --{field}_column' if self.has_flags else ''}"
                     )
             elif given or (field in _REQUIRED[kind] and not (field == "path" and makes_paths)):
                 missing = repr(given) if given else f"for the {field}"
                 raise UserError(
                     f"{self.path} has no {what} {missing}; it has {', '.join(map(repr, stripped[:20]))}: "
-                    f"name it with --{field}_column"
+                    f"{f'name it with --{field}_column' if self.has_flags else f'rename it {usual[0]}'}"
                 )
         self.found = {field: stripped[index] for field, index in fields.items()}
         return fields
