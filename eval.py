@@ -108,7 +108,10 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
         found = [
             test_set for folder in args.test_set_folders for test_set in find_test_sets(folder, args.queries_folder)
         ]
-        pairs = [(test_set, test_set.open(args.positive_dist_threshold, resize)) for test_set in found]
+        pairs = [
+            (test_set, test_set.open(args.positive_dist_threshold, resize, args.positive_heading_threshold))
+            for test_set in found
+        ]
     else:
         pairs = [
             (
@@ -118,6 +121,7 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
                     find_queries_folder(args.test_set_folder, queries),
                     args.positive_dist_threshold,
                     resize,
+                    positive_heading_threshold=args.positive_heading_threshold,
                 ),
             )
             for queries in (args.queries_folder, *args.further_queries)
@@ -128,6 +132,9 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
             f"two folders of queries have one name ({', '.join(names)}): rename one, or test them one by one"
         )
     check_same_lists([dataset for _, dataset in pairs])
+    if args.positive_heading_threshold is not None:
+        degrees = args.positive_heading_threshold
+        logging.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")
         if args.fda_queries or args.fda_database:

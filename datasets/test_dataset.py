@@ -1,14 +1,16 @@
 """Database and queries of one evaluation: names, positions, right database images, and the images themselves."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from PIL import Image
 
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
-from datasets.names import list_images, positions
-from datasets.positives import find_positives
+from datasets.names import HEADING, list_images, parse_fields, positions
+from datasets.positives import find_positives, looking_the_same_way
 from model.normalization import to_tensor
 from support.errors import UserError
 
@@ -23,8 +25,9 @@ class TestDataset:
     positive_dist_threshold: metres within which a database image is right for a query
     resize: pixels of the shorter side, or None for the images' own size
     locate: (names of the database, names of the queries) -> their positions, if the names have none
+    positive_heading_threshold: degrees within which a right image must look the query's way; None: any way
 
-    Raises UserError if a folder is missing or empty, or if a name has no position.
+    Raises UserError if a folder is missing or empty, or if a name has no position, or no heading where it is needed.
     """
 
     __test__ = False  # for pytest: this is no test
@@ -36,6 +39,7 @@ class TestDataset:
         positive_dist_threshold: float = 25,
         resize: int | None = None,
         locate: Callable | None = None,
+        positive_heading_threshold: float | None = None,
     ):
         self.name = _name_of(queries_folder)
         self.database = ImageFolder(database_folder, resize)
@@ -46,6 +50,13 @@ class TestDataset:
             locate(*names) if locate else map(positions, names)
         )  # float64 (n, 2), metres
         self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
+        self.positive_heading_threshold = positive_heading_threshold
+        self.headings = None  # of the database and the queries, float64 (n,) and (q,), degrees, where they matter
+        if positive_heading_threshold is not None:
+            self.headings = _headings(self.database), _headings(self.queries)
+            self.positives_per_query = looking_the_same_way(
+                self.positives_per_query, *self.headings, positive_heading_threshold
+            )
 
     def __str__(self):
         return f"< {self.name} - #q: {len(self.queries)}; #db: {len(self.database)} >"
@@ -79,6 +90,28 @@ class ImageFolder(torch.utils.data.Dataset):
     def read(path: str) -> Image.Image:
         """Decodes a file to an upright RGB image. Raises ImageError."""
         return open_rgb(path, MIN_SIDE)
+
+
+def _headings(images: ImageFolder) -> np.ndarray:
+    """The headings of a folder's images, degrees: float64 (n,). Raises UserError that counts the names without one."""
+    try:
+        return parse_fields(images.names, (HEADING,))[:, 0]
+    except UserError as error:
+        without = [name for name in images.names if not _has_heading(name)]
+        raise UserError(
+            f"--positive_heading_threshold needs headings, and {len(without)} of the {len(images)} names of "
+            f"{images.folder} have none in field {HEADING} of `@`, such as {without[0]!r}: leave the flag out"
+            if without
+            else str(error)
+        ) from error
+
+
+def _has_heading(name: str) -> bool:
+    fields = name.split("@")
+    try:
+        return len(fields) > HEADING + 1 and math.isfinite(float(fields[HEADING]))
+    except ValueError:
+        return False
 
 
 def _name_of(queries_folder: str) -> str:

@@ -108,7 +108,14 @@ DEFAULTS = dict(
     expected_architecture=(None, None),
     save_dir_given=False,
 )
-OF_EVAL = dict(test_set_folders=None, fda_queries=False, fda_database=False, report=None, compare=None)
+OF_EVAL = dict(
+    test_set_folders=None,
+    fda_queries=False,
+    fda_database=False,
+    report=None,
+    compare=None,
+    positive_heading_threshold=None,
+)
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
     "M alpha N L groups_num min_images_per_class backbone fc_output_dim train_all_layers use_amp16 augmentation_device "
