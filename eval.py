@@ -26,6 +26,7 @@ from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
 from report.evaluation import Evaluation, write_report
+from report.notes import run_notes, size_of_first
 from report.page import check_report
 from report.tables import RecallTable
 from report.training import beside_checkpoint, read_metrics
@@ -251,12 +252,11 @@ def report_settings(
     )
     yield "Database", datasets[0].database.folder
     yield from (("Queries", dataset.queries.folder) for dataset in datasets)
-    yield (
-        "Images",
-        f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size",
-    )
+    size = f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
+    yield "Images", f"{size}; the first query: {size_of_first(datasets[0].queries)}"
     yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
+    yield from run_notes()
 
 
 def training_runs(args: Namespace) -> dict[str, dict]:

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from report.notes import run_notes
 from report.page import check_report
 from report.training import METRICS, read_metrics, write_training_report
 from support.errors import UserError
@@ -19,9 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         check_report(args.output, "--output")
-        write_training_report(
-            args.output, {os.path.normpath(run): read_metrics(os.path.join(run, METRICS)) for run in args.runs}
-        )
+        runs = {os.path.normpath(run): read_metrics(os.path.join(run, METRICS)) for run in args.runs}
+        write_training_report(args.output, runs, run_notes())
     except UserError as error:
         parser.error(str(error))
     print(f"The training curves are in {args.output}")

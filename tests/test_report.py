@@ -1,14 +1,16 @@
 import glob
 import hashlib
 import json
+import math
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from datasets.test_dataset import TestDataset
-from report import curves
+from report import curves, texts
 from report.evaluation import Evaluation, write_report
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import lettered
@@ -77,10 +79,12 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
         assert at_distance["recall"][str(n)][at_distance["metres"].index(25)] == pytest.approx(
             result.recall(n), abs=1e-3
         )
-    edges, shares = part["errors"]["edges"], part["errors"]["shares"]
-    assert sum(shares[: edges.index(25) + 1]) == pytest.approx(result.recall(1), abs=1e-3) and sum(
-        shares
-    ) == pytest.approx(100, abs=1e-2)
+    errors = dict(zip(part["errors"]["metres"], part["errors"]["share"], strict=True))
+    assert errors[25] == pytest.approx(result.recall(1), abs=1e-3) and part["errors"]["share"][-1] == 100
+    shares = np.array([len(positives) / 30 for positives in dataset.positives_per_query])
+    assert part["at_n"]["chance"][0] == pytest.approx(100 * shares.mean(), abs=1e-3)
+    assert part["at_distance"]["chance"][at_distance["metres"].index(25)] == pytest.approx(part["at_n"]["chance"][0])
+    assert f"by chance {100 * shares.mean():.1f}" in page.text
     assert (
         part["similarity"]["recall"][-1]
         == part["similarity"]["precision"][-1]
@@ -117,11 +121,39 @@ def test_curves_equal_plain_computations():
     for distance, one, ten in zip(distances, within[1], within[10], strict=True):
         assert one == pytest.approx(100 * (metres[:, 0] <= distance).mean())
         assert ten == pytest.approx(100 * (metres.min(axis=1) <= distance).mean())
-    edges, shares = curves.error_histogram(metres[:, 0], 30)
-    assert 30 in edges and sum(shares) == pytest.approx(100)
-    for low, high, share in zip([-1, *edges], [*edges, 1e9], shares, strict=False):
-        assert share == pytest.approx(100 * ((metres[:, 0] > low) & (metres[:, 0] <= high)).mean())
-    assert shares[-1] == pytest.approx(100 * np.isinf(metres[:, 0]).mean())
+    reach, shares = curves.cumulative_errors(metres[:, 0], 30)
+    assert 30 in reach and reach[0] == 1 and reach[-1] == 3000
+    for distance, share in zip(reach, shares, strict=True):
+        assert share == pytest.approx(100 * (metres[:, 0] <= distance).mean())
+    assert shares[-1] == pytest.approx(100 * np.isfinite(metres[:, 0]).mean())
+
+
+def test_chance_counts_the_ways_to_draw():
+    counts, database = (0, 1, 5, 12), 12
+    dataset = SimpleNamespace(database=range(database), positives_per_query=[range(count) for count in counts])
+    for n, chance in zip((1, 2, 5, 12), curves.chance_at_n(dataset, (1, 2, 5, 12)), strict=True):
+        missed = [math.comb(database - count, n) / math.comb(database, n) for count in counts]
+        assert chance == pytest.approx(100 - 100 * np.mean(missed))
+    assert curves.chance_at_n(dataset, (1, 100))[1] == 75  # of more predictions than images
+    assert [texts.chance(value) for value in (12.34, 0.3612, 0.0001, 0)] == ["12.3", "0.36", "below 0.001", "0"]
+
+
+def test_a_similarity_below_1_is_never_shown_as_1():
+    shown = [texts.similarity(value) for value in (0.71834, 0.998, 0.99996, 1 - 2**-24, 1.0, -0.2)]
+    assert shown == ["0.718", "0.998", "0.99996", "0.9999999", "1.000", "-0.200"]
+
+
+def test_predictions_that_look_another_way_are_wrong_at_every_distance(workdir):
+    for place in range(6):
+        save_place("db", place, 90 * (place % 2), 1, size=40)
+        save_place("queries_v1", place, 0, 2, size=40)
+    dataset = TestDataset("db", "queries_v1", 5, positive_heading_threshold=45)
+    result = summarize(np.arange(6)[:, None], dataset.positives_per_query, 6, distances=np.ones((6, 1), np.float32))
+    write_report("page.html", [Evaluation("q", "net", dataset, result)])
+    page, part = Page("page.html"), Page("page.html").data["parts"][0]
+    assert result.recall(1) == 50 == part["at_distance"]["recall"]["1"][-1] and part["at_distance"]["chance"] is None
+    assert part["errors"]["share"][0] == 100 and "0.0 m off, 0° turned" in page.text
+    assert "within 5 m of the query that looks within 45° of its heading" in page.text
 
 
 def test_positions_are_merged_where_they_are_too_many():
@@ -196,7 +228,7 @@ def test_misses_are_shown_with_the_right_image(dataset):
     assert [alt.removeprefix("Query ") for alt in alts if alt.startswith("Query")] == [
         dataset.queries.names[query] for query in missed
     ]
-    assert page.text.count("cannot be read: ") == 12  # the first prediction of each
+    assert page.text.count("cannot be read: ") == 13  # the first prediction of each, and of the right answer
     assert (
         "✓ Right, not in the first 20" in page.text
         and "✓ Right, at rank" in page.text
@@ -233,9 +265,7 @@ def test_unusual_results(dataset, case):
         assert result.recall(1) == 0
     if case == "no predictions":
         assert "16 images cannot be read" in page.text and "median error of the first prediction: none" in page.text
-        assert (
-            page.data["parts"][0]["errors"]["shares"][-1] == 100 and page.data["parts"][0]["similarity"]["recall"] == []
-        )
+        assert page.data["parts"][0]["errors"]["share"][-1] == 0 and page.data["parts"][0]["similarity"]["recall"] == []
     assert ("similarity" in page.data["parts"][0]) == (case != "no distances")
 
 
@@ -262,7 +292,9 @@ def test_localized_photos(dataset):
         and "60 m 80 % 50 m" in page.text
         and "no estimate: it cannot be read" in page.text
     )
-    assert [photo["own"] for photo in page.data["photos"]] == [[30, 40], [30, 40], None]
+    own = {"at": [30, 40], "place": [37.8, -122.4]}
+    assert [photo["own"] for photo in page.data["photos"]] == [own, own, None]
+    assert page.data["photos"][0]["place"] == [37.77, -122.42] and page.data["photos"][0]["neighbours"][0]["place"]
     assert (
         len(page.data["photos"][0]["neighbours"]) == 6
         and page.text.count("Nearest 5") == 2
@@ -383,7 +415,7 @@ def test_a_browser_draws_the_charts(dataset):
     assert (
         len(drawn) == 7
         and drawn["map"][1:] == [1, found, 15 - found]
-        and drawn["at-n"] == [20] * 6
+        and drawn["at-n"] == [20] * 7
         and drawn["training-loss"] == [2]
     )
     assert (
