@@ -1,21 +1,25 @@
+import csv
 import glob
 import hashlib
+import io
 import json
 import math
 import os
+import re
 import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from datasets.names import utm_to_latlon
 from datasets.test_dataset import TestDataset
 from report import curves, texts
 from report.evaluation import Evaluation, write_report
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import lettered
 from retrieval.recalls import paired_difference
-from support.escaping import printable
+from support.escaping import csv_path, printable
 from test import summarize
 from tests.pages import Page, browse, unpack
 from tests.tiny import EAST, NORTH, place_image, save_place
@@ -214,6 +218,22 @@ def test_day_beside_night_and_two_models(dataset):
     assert list(lettered(map(str, range(30))).values())[24:28] == ["Y", "Z", "A1", "B1"]
 
 
+def test_right_answers_are_shown_from_the_most_similar_on(dataset):
+    predictions = np.stack([np.roll(np.arange(30), -positives[:1].sum()) for positives in dataset.positives_per_query])
+    distances = np.linspace(0.0001, 1.5, 16, dtype=np.float32)[:, None].repeat(30, axis=1)
+    write_report(
+        "page.html",
+        [Evaluation("q", "net", dataset, summarize(predictions, dataset.positives_per_query, 30, distances=distances))],
+    )
+    page = Page("page.html")
+    shown = [dataset.queries.names[query] for query in (0, 5, 9, 14)]
+    alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert [alt.removeprefix("Found query ") for alt in alts if alt.startswith("Found query")] == shown
+    assert "15 queries are found at the first prediction. Here are 4, from the most similar" in page.text
+    assert "similarity 0.99995" in page.text and "every query that has a right database image is found" in page.text
+    assert f'title="{shown[0]}"><span>{shown[0][:-14]}</span><span>{shown[0][-14:]}</span>' in page.source
+
+
 def test_misses_are_shown_with_the_right_image(dataset):
     predictions = np.tile(np.arange(29, 9, -1), (16, 1))  # the first queries' positives are not among them
     distances = np.linspace(0.5, 1.5, 16, dtype=np.float32)[::-1, None].repeat(
@@ -289,6 +309,8 @@ def test_localized_photos(dataset):
     )
     assert (
         "37.770000, -122.420000" in page.text
+        and "https://www.openstreetmap.org/?mlat=37.77&mlon=-122.42#map=19/37.77/-122.42"
+        in [attributes["href"] for tag, attributes in page.tags if tag == "a"]
         and "60 m 80 % 50 m" in page.text
         and "no estimate: it cannot be read" in page.text
     )
@@ -406,7 +428,12 @@ def test_a_browser_draws_the_charts(dataset):
         chart.getZr().flush();
         element.dataset.series = chart.getOption().series.map(series => series.data.length).join(" ");
         element.dataset.fits = chart.getWidth() === element.clientWidth && chart.getWidth() > 300;
-    });""",
+    });
+    window.open = address => { document.body.dataset.opened = address; };
+    const map = document.getElementById("map");
+    for (const key of ["n", "n", "Enter"]) map.dispatchEvent(new KeyboardEvent("keydown", {key}));
+    document.body.dataset.csv = TABLES["at-n"]().split("\\n")[1];
+    document.body.dataset.wide = document.querySelector(".sideways").hidden;""",
     )
     charts = [attributes for _, attributes in page.tags if "chart" in attributes.get("class", "").split()]
     drawn = {attributes["id"]: [int(size) for size in attributes["data-series"].split()] for attributes in charts}
@@ -423,21 +450,50 @@ def test_a_browser_draws_the_charts(dataset):
         and f"missed ({15 - found})" in page.text
         and "no database image near (1)" in page.text
     )
+    body = next(attributes for tag, attributes in page.tags if tag == "body")
+    place = utm_to_latlon(*dataset.queries_utms[1], 10, "S")
+    latitude, longitude = map(float, re.search(r"mlat=([\d.]+)&mlon=([-\d.]+)#map", body["data-opened"]).groups())
+    assert (latitude, longitude) == pytest.approx(place, abs=1e-6) and body["data-wide"] == "true"
+    at_n = page.data["parts"][0]["at_n"]
+    numbers = [at_n[name][0] for name in ("n", "recall", "low", "high", "chance")]
+    assert body["data-csv"] == ",".join(["queries_v1"] + [f"{number:.6g}" for number in numbers]).replace(
+        "queries_v1", '"queries_v1, A"'
+    )
+    scale = next(attributes for _, attributes in page.tags if attributes.get("id") == "map-scale")
+    assert 52 <= float(re.search(r"width: ([\d.]+)px", scale["style"])[1]) <= 130 and " 200 m " in page.text
     assert "queries_v1, A against B" in page.text and f"UTM {EAST + 5:.0f} east" in page.text
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
 def test_a_browser_shows_a_hostile_name_as_text(hostile):
+    dataset, result = hostile
+    dataset.queries_utms[3], result.predictions[3] = dataset.queries_utms[0], dataset.positives_per_query[3]
     write_report("page.html", [Evaluation(HOSTILE[0], HOSTILE[1], *hostile)])
     page = browse(
         "page.html",
         """const chart = echarts.getInstanceByDom(document.getElementById("map"));
         chart.getZr().flush();
         chart.dispatchAction({type: "showTip", seriesIndex: 3, dataIndex: 2});
-        document.body.dataset.tip = document.querySelector(".tooltip").textContent;""",
+        document.body.dataset.tip = document.querySelector(".tooltip").textContent;
+        const press = key => document.getElementById("map").dispatchEvent(new KeyboardEvent("keydown", {key}));
+        press("n");
+        document.body.dataset.details = document.getElementById("map-details").textContent;
+        document.body.dataset.sizes = chart.getOption().series.slice(1).map(({data}) => data.length).join(" ");
+        document.body.dataset.csv = JSON.stringify(TABLES["map"]());
+        const cells = ["=1+1", "'=1", "-1.5", "-1e999", "@a", "a,b"].map(csvText).join(" ");
+        document.body.dataset.cells = cells + csv([["a,b", null, 0, 'c"']]);
+        document.body.dataset.similar = [0.998, 0.99996, 1, 0.5].map(similarity).join(" ");""",
     )
-    tip = next(attributes["data-tip"] for tag, attributes in page.tags if tag == "body")
-    dataset, result = hostile
+    body = next(attributes for tag, attributes in page.tags if tag == "body")
+    tip = body["data-tip"]
+    assert body["data-sizes"] == "0 1 3" and body["data-details"].startswith(
+        f"2 queries: 1 found, 1 missed{dataset.queries.names[0]}"
+    )  # at one position, and neither hides the other
+    lines = list(csv.reader(io.StringIO(json.loads(body["data-csv"]))))
+    assert [line[0] for line in lines[1:]] == [csv_path(printable(name)) for name in dataset.queries.names]
+    assert lines[1][1:3] == ["", ""] and lines[4][5] == "1"  # names without a zone; the rank
+    assert body["data-cells"] == """'=1+1 ''=1 -1.5 '-1e999 '@a a,b"a,b",,0,"c\"\""\n"""
+    assert body["data-similar"] == "0.998 0.99996 1.000 0.500"
     first = dataset.database.names[result.predictions[2, 0]]
     assert (
         tip

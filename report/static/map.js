@@ -99,7 +99,7 @@
             symbolSize: map.database.length > 20000 ? 2 : 5, tooltip: {show: false}, itemStyle: {color: colour("database")}},
           ...shown.map((kind, index) => ({type: "scatter", data: discs[index], zlevel: 1, encode: {x: 0, y: 1},
             symbol: mark => single(mark) ? kind.shape : "circle", symbolSize: mark => single(mark) && kind.shape === "diamond" ? mark[3] + 2 : mark[3],
-            itemStyle: {color: colour(kind.colour), borderColor: colour("card"), borderWidth: 0.5}, emphasis: {disabled: true}})),
+            itemStyle: {color: colour(kind.colour), borderColor: colour("card"), borderWidth: 0.5, opacity: 1}, emphasis: {disabled: true}})),
         ],
       };
     },

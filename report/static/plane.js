@@ -169,6 +169,7 @@ function drawPlane(id, {positions, build, shown = () => {}, hidden = () => {}}) 
     }
     drawScale();
     if (presentCell() === cell) return;
+    forget();
     cell = presentCell();
     parts = build(cell);
     chart.setOption({series: parts.series}, {replaceMerge: ["series"]});
