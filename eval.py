@@ -26,6 +26,7 @@ from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
 from report.evaluation import Evaluation, write_report
+from report.notes import run_notes, size_of_first
 from report.page import check_report
 from report.search import write_search_report
 from report.tables import RecallTable
@@ -112,7 +113,10 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
         found = [
             test_set for folder in args.test_set_folders for test_set in find_test_sets(folder, args.queries_folder)
         ]
-        pairs = [(test_set, test_set.open(args.positive_dist_threshold, resize)) for test_set in found]
+        pairs = [
+            (test_set, test_set.open(args.positive_dist_threshold, resize, args.positive_heading_threshold))
+            for test_set in found
+        ]
     else:
         pairs = [
             (
@@ -123,6 +127,7 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
                     args.positive_dist_threshold,
                     resize,
                     labelled=not args.no_labels,
+                    positive_heading_threshold=args.positive_heading_threshold,
                 ),
             )
             for queries in (args.queries_folder, *args.further_queries)
@@ -136,6 +141,9 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
         for _, dataset in pairs:
             check_pair_names(dataset)
     check_same_lists([dataset for _, dataset in pairs])
+    if args.positive_heading_threshold is not None:
+        degrees = args.positive_heading_threshold
+        logging.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")
         if args.fda_queries or args.fda_database:
@@ -252,12 +260,11 @@ def report_settings(
     )
     yield "Database", datasets[0].database.folder
     yield from (("Queries", dataset.queries.folder) for dataset in datasets)
-    yield (
-        "Images",
-        f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size",
-    )
+    size = f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
+    yield "Images", f"{size}; the first query: {size_of_first(datasets[0].queries)}"
     yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
+    yield from run_notes()
 
 
 def training_runs(args: Namespace) -> dict[str, dict]:

@@ -33,6 +33,7 @@ from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from report.localization import LocalizedPhoto, write_localization_report
+from report.notes import run_notes
 from report.page import check_report
 from retrieval import cache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
@@ -72,6 +73,10 @@ def run(args: Namespace, output_folder: str) -> None:
             "Network": args.resume_model,
             "Database": args.database_folder or args.index_folder,
             "Estimate": args.estimate,
+            "Images": f"shorter side resized to {args.image_size} pixels"
+            if args.resize_test_imgs
+            else "in their own size",
+            **dict(run_notes()),
         }
         if args.positions:
             settings["Positions of the database"] = args.positions

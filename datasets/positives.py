@@ -1,4 +1,4 @@
-"""Which database images are right for a query: those within a radius of it."""
+"""Which database images are right for a query: those within a radius of it and, if asked for, that look its way."""
 
 import collections.abc
 
@@ -67,6 +67,26 @@ def chance_recalls(
 def format_chance(chance: float) -> str:
     """A recall of random predictions for logs and tables: "2.4"; what is more than 0 is never "0.0"."""
     return "<0.1" if 0 < chance < 0.05 else f"{chance:.1f}"
+
+
+def looking_the_same_way(positives: Positives, database: np.ndarray, queries: np.ndarray, degrees: float) -> Positives:
+    """The Positives whose headings differ from their query's by at most `degrees`; 359 and 1 differ by 2.
+
+    positives: by position
+    database, queries: float64 (n,), (q,), headings in degrees, clockwise
+    degrees: from 0 to 180
+    """
+    kept = [
+        found[heading_differences(database[found], queries[query]) <= degrees] for query, found in enumerate(positives)
+    ]
+    offsets = np.concatenate([[0], np.cumsum([len(found) for found in kept], dtype=np.int64)])
+    return Positives(np.concatenate(kept), offsets)
+
+
+def heading_differences(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
+    """How far headings in degrees differ, from 0 to 180: float64."""
+    apart = np.abs(first - second) % 360
+    return np.round(np.minimum(apart, 360 - apart), 6)  # 10.1 and 0.1 differ by 10
 
 
 def _near_queries(database: np.ndarray, queries: np.ndarray, radius: float) -> np.ndarray:

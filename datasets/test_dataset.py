@@ -1,5 +1,6 @@
 """Database and queries of one evaluation: names, positions, right database images, and the images themselves."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 
@@ -9,9 +10,10 @@ from PIL import Image
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
-from datasets.names import list_images, positions
-from datasets.positives import find_positives
+from datasets.names import HEADING, list_images, parse_fields, positions
+from datasets.positives import find_positives, looking_the_same_way
 from model.normalization import to_tensor
+from support.decimals import parse_decimal
 from support.errors import UserError
 
 DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that exists is taken
@@ -26,8 +28,9 @@ class TestDataset:
     resize: pixels of the shorter side, or None for the images' own size
     locate: (names of the database, names of the queries) -> their positions, if the names have none
     labelled: False: images of any names, without positions; positions and right images are None then
+    positive_heading_threshold: degrees within which a right image must look the query's way; None: any way
 
-    Raises UserError if a folder is missing or empty, or if a name has no position.
+    Raises UserError if a folder is missing or empty, or if a name has no position, or no heading where it is needed.
     """
 
     __test__ = False  # for pytest: this is no test
@@ -40,6 +43,7 @@ class TestDataset:
         resize: int | None = None,
         locate: Callable | None = None,
         labelled: bool = True,
+        positive_heading_threshold: float | None = None,
     ):
         self.name = _name_of(queries_folder)
         self.database = ImageFolder(database_folder, resize)
@@ -54,6 +58,13 @@ class TestDataset:
             locate(*names) if locate else map(_positions, names)
         )  # float64 (n, 2), metres
         self.positives_per_query = find_positives(self.database_utms, self.queries_utms, positive_dist_threshold)
+        self.positive_heading_threshold = positive_heading_threshold
+        self.headings = None  # of the database and the queries, float64 (n,) and (q,), degrees, where they matter
+        if positive_heading_threshold is not None:
+            self.headings = _headings(self.database), _headings(self.queries)
+            self.positives_per_query = looking_the_same_way(
+                self.positives_per_query, *self.headings, positive_heading_threshold
+            )
 
     def __str__(self):
         return f"< {self.name} - #q: {len(self.queries)}; #db: {len(self.database)} >"
@@ -94,6 +105,28 @@ def _positions(names: ImageNames) -> np.ndarray:
         return positions(names)
     except UserError as error:
         raise UserError(f"{error}. eval.py --no_labels searches images of any names, without recalls") from error
+
+
+def _headings(images: ImageFolder) -> np.ndarray:
+    """The headings of a folder's images, degrees: float64 (n,). Raises UserError that counts the names without one."""
+    try:
+        return parse_fields(images.names, (HEADING,))[:, 0]
+    except UserError as error:
+        without = [name for name in images.names if not _has_heading(name)]
+        raise UserError(
+            f"--positive_heading_threshold needs headings, and {len(without)} of the {len(images)} names of "
+            f"{images.folder} have none in field {HEADING} of `@`, such as {without[0]!r}: leave the flag out"
+            if without
+            else str(error)
+        ) from error
+
+
+def _has_heading(name: str) -> bool:
+    fields = name.split("@")
+    try:
+        return len(fields) > HEADING + 1 and math.isfinite(parse_decimal(fields[HEADING].strip(" ")))
+    except ValueError:
+        return False
 
 
 def _name_of(queries_folder: str) -> str:

@@ -29,12 +29,14 @@ class TestSet(NamedTuple):
     protocol: protocols.Protocol | None
     locate: object  # names -> positions, where names have none; else None
 
-    def open(self, threshold: float, resize: int | None) -> TestDataset:
+    def open(self, threshold: float, resize: int | None, degrees: float | None = None) -> TestDataset:
         """Reads it. Raises UserError as TestDataset does.
 
-        threshold: metres within which a database image is right; resize: pixels of the shorter side, or None.
+        threshold: metres within which a database image is right
+        resize: pixels of the shorter side, or None
+        degrees: within which a right image must look the query's way, or None
         """
-        dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate)
+        dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate, degrees)
         dataset.name = self.name
         return dataset
 

@@ -217,6 +217,15 @@ class EvaluationOptions:
         metavar="N",
         default_text=f"{' '.join(map(str, RECALL_VALUES))}, in the log's line up to 20",
     )
+    positive_heading_threshold: float | None = option(
+        None,
+        number(0, 180),
+        "a right database image must also look the query's way, give or take so much, by the headings of the names",
+        "eval",
+        metavar="DEGREES",
+        unit="degrees",
+        default_text="none: it may look any way",
+    )
     resize_test_imgs: bool = option(
         False,
         SWITCH,

@@ -160,7 +160,10 @@ def list_photos(folder: str | os.PathLike[str]) -> list[str]:
     Raises UserError if the folder is missing or has no photo.
     """
     from cosplace.datasets.photos import find_photos
+    from cosplace.support.errors import UserError
 
+    if not os.path.isdir(folder):
+        raise UserError(f"there is no folder {os.fspath(folder)!r}; check the path")
     return find_photos([os.fspath(folder)])[0]
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from report.notes import run_notes
 from report.page import check_report
 from report.training import METRICS, read_metrics, write_training_report
 from support.errors import UserError
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         runs = dict.fromkeys(run for path in args.runs for run in find_runs(os.path.normpath(path)))
         if not runs:
             raise UserError(f"no RUN has a {METRICS}: give the output folders of trainings that ended an epoch")
-        write_training_report(args.output, {run: read_metrics(os.path.join(run, METRICS)) for run in runs})
+        metrics = {run: read_metrics(os.path.join(run, METRICS)) for run in runs}
+        write_training_report(args.output, metrics, run_notes())
     except UserError as error:
         parser.error(str(error))
     print(f"The training curves are in {args.output}")

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.neighbors import KDTree
 
+from datasets.positives import heading_differences
 from datasets.test_dataset import TestDataset
 from retrieval.recalls import found_at, percent, recall_intervals
 from test import TestResult
 
 MAX_N = 100
 _DISTANCES = 101  # points along the axis of distances
-_EDGES = (5, 10, 25, 50, 100, 250, 500, 1000)  # metres
+_REACHES = 200  # points along the logarithmic axis of errors
 _MAX_POINTS = 400  # of a precision-recall curve
 
 
@@ -51,17 +53,33 @@ def recall_at_distance(
     }
 
 
-def error_histogram(first_errors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Percentages of queries by the error of their first prediction: (edges (b,) in metres, shares (b + 2,)).
+def cumulative_errors(first_errors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """The share of queries, in percent, whose first prediction is within a distance, for distances from 1 m up.
 
-    The shares are of errors up to edges[0], up to edges[i] for each further edge, beyond the last edge, and of queries
-    without a prediction. first_errors: float64 (q,), metres; threshold: metres, one of the edges.
+    first_errors: float64 (q,), metres; infinite: no prediction, which is within no distance; threshold: metres, one of
+    the distances. Returns (distances (d,), shares (d,)); the last distance holds all predictions.
     """
-    edges = np.union1d(_EDGES, [threshold])
-    counts = np.bincount(np.searchsorted(edges, first_errors), minlength=len(edges) + 1)
-    missing = np.count_nonzero(np.isinf(first_errors))
-    counts[-1] -= missing
-    return edges, 100 * np.append(counts, missing) / len(first_errors)
+    ordered = np.sort(first_errors)
+    farthest = ordered[np.isfinite(ordered)].max(initial=max(10, 2 * threshold))
+    distances = np.union1d(np.geomspace(1, farthest, _REACHES), threshold)
+    return distances, 100 * np.searchsorted(ordered, distances, side="right") / len(ordered)
+
+
+def with_right_headings(dataset: TestDataset, result: TestResult, metres: np.ndarray) -> np.ndarray:
+    """The metres of errors(), infinite for predictions that look another way than the test allows."""
+    if dataset.headings is None:
+        return metres
+    database, queries = dataset.headings
+    turned = heading_differences(database[result.predictions], queries[:, None])
+    return np.where(turned <= dataset.positive_heading_threshold, metres, np.inf)
+
+
+def chance_at_distance(dataset: TestDataset, distances: np.ndarray) -> np.ndarray | None:
+    """Recall@1 in percent of random predictions if those within a distance count as right; None if headings matter."""
+    if dataset.headings is not None:
+        return None
+    pairs = KDTree(dataset.database_utms).two_point_correlation(dataset.queries_utms, distances)
+    return 100 * pairs / (len(dataset.queries) * len(dataset.database))
 
 
 def similarities(result: TestResult) -> np.ndarray | None:

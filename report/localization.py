@@ -1,10 +1,12 @@
 """The page of localized photos: estimates, radii, neighbours, and the photos' own positions for comparison."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from localization.zones import to_latlon
 from report.page import write_page
 from report.thumbnails import thumbnail
 
@@ -41,6 +43,7 @@ def write_localization_report(
         {
             "photo": photo,
             "error": error,
+            "place": _place(photo.latitude, photo.longitude),
             "position": None if photo.latitude is None else f"{photo.latitude:.6f}, {photo.longitude:.6f}",
         }
         for photo, error in zip(photos, errors, strict=True)
@@ -91,9 +94,20 @@ def _data(photo: LocalizedPhoto) -> dict:
         "path": photo.path,
         "radius": photo.radius_m,
         "utm": [photo.east, photo.north],
-        "own": None if photo.own is None else relative(*photo.own[2:]),
+        "place": _place(photo.latitude, photo.longitude),
+        "own": None if photo.own is None else {"at": relative(*photo.own[2:]), "place": _place(*photo.own[:2])},
         "neighbours": [
-            {"name": name, "similarity": round(float(similarity), 4), "at": relative(east, north)}
+            {
+                "name": name,
+                "similarity": round(float(similarity), 8),
+                "at": relative(east, north),
+                "place": _place(*to_latlon(east, north, os.path.basename(name))[:2]),
+            }
             for name, similarity, east, north in photo.neighbours
         ],
     }
+
+
+def _place(latitude: float | None, longitude: float | None) -> list[float] | None:
+    """Degrees, for a link to a map; None: not known."""
+    return None if latitude is None else [round(latitude, 6), round(longitude, 6)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from report import texts
 from support.errors import UserError
 from support.escaping import printable
 from support.files import replacing
@@ -44,6 +45,7 @@ def write_page(path: str, template: str, **values) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["similarity"] = texts.similarity
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.policies["json.dumps_function"] = _dump
     text = environment.get_template(template).render(values, static=_static)

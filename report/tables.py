@@ -64,6 +64,9 @@ class RecallTable:
         if dataset.positive_dist_threshold != protocols.THRESHOLD:
             threshold = f"a threshold of {dataset.positive_dist_threshold:g} m instead of {protocols.THRESHOLD}"
             different = f"{different} and {threshold}" if different else threshold
+        if dataset.positive_heading_threshold is not None:
+            headings = f"a threshold of {dataset.positive_heading_threshold:g} degrees between headings"
+            different = f"{different} and {headings}" if different else headings
         if different:
             logging.warning(
                 f"{test_set.name}: the test has {different}: its recalls cannot be compared with published ones"

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections.abc import Iterable
 
 from report.page import lettered, write_page
 from support.errors import UserError
@@ -62,14 +63,18 @@ def best_epochs(runs: dict[str, dict]) -> list[dict]:
     return lines
 
 
-def write_training_report(path: str, runs: dict[str, dict]) -> None:
-    """Writes the page of training runs. runs: {name: columns as of read_metrics}, at least one. Raises UserError."""
+def write_training_report(path: str, runs: dict[str, dict], settings: Iterable[tuple[str, str]] = ()) -> None:
+    """Writes the page of training runs. Raises UserError if Jinja2 is missing or the disk refuses.
+
+    path: of the page; runs: {name: columns as of read_metrics}, at least one; settings: pairs (label, value) to show
+    """
     write_page(
         path,
         "training.html",
         title="Training curves",
         letters=lettered(runs),
         runs=best_epochs(runs),
+        settings=list(settings),
         data={"training": training_data(runs)},
     )
 

@@ -214,7 +214,7 @@ def fail_in_many_ways():
         ("there is no file x.pth", cosplace.describe, "photo.jpg", "x.pth"),
         ("is a MobileNet_V2 with 512-D descriptors, not a VGG16", weights_of, "VGG16", None),
         ("not a MobileNet_V2 with 64-D", weights_of, None, 64),
-        ("there is no photo", cosplace.list_photos, "x"),
+        ("there is no folder 'x'", cosplace.list_photos, "x"),
         ("'x.jpg' cannot be read: No such file", cosplace.preprocess, "x.jpg"),
         ("folder x does not exist", cosplace.localize, "photo.jpg", "x", model),
     ):

@@ -8,10 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+import eval as eval_script
 from datasets.positives import chance_recalls, format_chance
+from datasets.protocols import PROTOCOLS
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
+from datasets.test_sets import TestSet
 from model.network import GeoLocalizationNet
 from parser import parse_arguments
+from report.tables import RecallTable
 from retrieval import knn
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.recalls import compute_recalls, mcnemar, paired_difference, recall_intervals, wilson_intervals
@@ -228,6 +232,18 @@ def test_positives_lie_within_the_threshold(test_folder):
     assert [p.tolist() for p in wider.positives_per_query] == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], []]
     assert str(test_folder) == f"< {os.path.basename(os.getcwd())}/q - #q: 6; #db: 6 >"
     np.testing.assert_allclose(test_folder.database_utms[0], (EAST + 5, NORTH + 5))
+
+
+def test_recalls_with_headings_are_said_and_not_compared(test_folder, caplog):
+    flags = "--database_folder db --queries_folder q --positive_heading_threshold 30".split()
+    caplog.set_level("INFO")
+    ((_, dataset),) = eval_script.open_test_sets(parse_arguments("eval", flags), 0)
+    assert (
+        "also looks within 30 degrees of the query's heading" in caplog.text and dataset.headings[0].tolist() == [0] * 6
+    )
+    result = summarize(np.zeros((6, 1), int), dataset.positives_per_query, 6)
+    RecallTable("t.csv", "ResNet50_512").add(TestSet("Pitts30k", "db", "q", PROTOCOLS[0], None), dataset, result)
+    assert "a threshold of 30 degrees between headings: its recalls cannot be compared" in caplog.text
 
 
 def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network, caplog):

@@ -110,7 +110,15 @@ DEFAULTS = dict(
     expected_architecture=(None, None),
     save_dir_given=False,
 )
-OF_EVAL = dict(test_set_folders=None, no_labels=False, fda_queries=False, fda_database=False, report=None, compare=None)
+OF_EVAL = dict(
+    test_set_folders=None,
+    no_labels=False,
+    fda_queries=False,
+    fda_database=False,
+    report=None,
+    compare=None,
+    positive_heading_threshold=None,
+)
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
     "M alpha N L groups_num min_images_per_class backbone fc_output_dim train_all_layers use_amp16 augmentation_device "
@@ -423,7 +431,7 @@ def test_help_begins_with_two_examples_and_lists_the_script_s_own_flags(workdir,
 def test_examples_parse(workdir, monkeypatch, script):
     monkeypatch.chdir(ROOT)
     for example in PROGRAMS[script].examples:
-        words = example.split()[2 if script == "check" else 1 :]
+        words = example.split()[2 if example.startswith("-m ") else 1 :]
         assert isinstance(parse_arguments(script, words), argparse.Namespace)
 
 

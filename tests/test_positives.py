@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks import positives as benchmark
-from datasets.positives import find_positives
+from datasets.positives import Positives, find_positives, heading_differences, looking_the_same_way
+from datasets.test_dataset import TestDataset
+from support.errors import UserError
+from tests.tiny import save_place
 
 
 def brute_force(database, queries, radius):
@@ -36,6 +39,40 @@ def test_positives_equal_brute_force_on_the_circle_too(radius):
 def test_a_database_near_no_query():
     found = find_positives(np.array([[0.0, 0.0]]), np.array([[1000.0, 0.0], [2000.0, 0.0]]), 25)
     assert [len(positives) for positives in found] == [0, 0]
+
+
+def test_headings_wrap_around():
+    first, second = [359, 1, 90, 370, -10, 10.1, 180], [1, 359, 270, 10, 350, 0.1, -180]
+    assert heading_differences(np.array(first, float), np.array(second, float)).tolist() == [2, 2, 180, 0, 0, 10, 0]
+    positives = Positives(np.array([0, 2, 3, 1, 3], np.int32), np.array([0, 3, 3, 5]))
+    kept = looking_the_same_way(positives, np.array([350.0, 40, 20, 200]), np.array([5.0, 0, 20]), 20)
+    assert [found.tolist() for found in kept] == [[0, 2], [], [1]] and kept[0].dtype == np.int32  # 20 is within 20
+
+
+def test_right_images_look_the_querys_way(workdir):
+    names = [save_place("db", place, heading, 1, size=8) for place in (0, 1) for heading in (0, 90, 180, 270)]
+    for place, heading in ((0, 0), (1, 315), (1, 44.99)):
+        save_place("q", place, heading, 2, size=8)
+    dataset = TestDataset("db", "q", 5, positive_heading_threshold=45)
+    queries = {name.split("@")[9]: row for row, name in enumerate(dataset.queries.names)}
+    found = {
+        heading: {dataset.database.names[index] for index in dataset.positives_per_query[row]}
+        for heading, row in queries.items()
+    }
+    assert found == {"000.00": {names[0]}, "315.00": {names[4], names[7]}, "044.99": {names[4]}}
+    assert list(map(len, TestDataset("db", "q", 5).positives_per_query)) == [4, 4, 4]
+
+
+def test_names_without_headings_are_counted(workdir):
+    save_place("db", 0, 10, 1, size=8)
+    for place, heading in ((0, ""), (1, "north")):
+        save_place("q", place, 0, 2, size=8)
+        for path in (workdir / "q" / "sub").glob("*@000.00@*"):
+            path.rename(str(path).replace("@000.00@", f"@{heading}@"))
+    (workdir / "q" / "@1@2@.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=r"needs headings, and 3 of the 3 names of q have none in field 9 of `@`"):
+        TestDataset("db", "q", 5, positive_heading_threshold=45)
+    assert len(TestDataset("db", "q", 5).queries) == 3
 
 
 def test_the_benchmarks_ways_agree(tmp_path):

@@ -1,19 +1,23 @@
+import csv
 import glob
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from datasets.names import utm_to_latlon
 from datasets.test_dataset import TestDataset
-from report import curves
+from report import curves, texts
 from report.evaluation import Evaluation, write_report
 from report.localization import LocalizedPhoto, write_localization_report
 from report.page import lettered
 from retrieval.recalls import paired_difference
-from support.escaping import printable
+from support.escaping import csv_path, printable
 from test import summarize
 from tests.pages import Page, browse, unpack
 from tests.tiny import EAST, NORTH, place_image, save_place
@@ -77,10 +81,12 @@ def test_numbers_of_the_page_are_those_of_the_result(dataset):
         assert at_distance["recall"][str(n)][at_distance["metres"].index(25)] == pytest.approx(
             result.recall(n), abs=1e-3
         )
-    edges, shares = part["errors"]["edges"], part["errors"]["shares"]
-    assert sum(shares[: edges.index(25) + 1]) == pytest.approx(result.recall(1), abs=1e-3) and sum(
-        shares
-    ) == pytest.approx(100, abs=1e-2)
+    errors = dict(zip(part["errors"]["metres"], part["errors"]["share"], strict=True))
+    assert errors[25] == pytest.approx(result.recall(1), abs=1e-3) and part["errors"]["share"][-1] == 100
+    shares = np.array([len(positives) / 30 for positives in dataset.positives_per_query])
+    assert part["at_n"]["chance"][0] == pytest.approx(100 * shares.mean(), abs=1e-3)
+    assert part["at_distance"]["chance"][at_distance["metres"].index(25)] == pytest.approx(part["at_n"]["chance"][0])
+    assert f"by chance {100 * shares.mean():.1f}" in page.text
     assert (
         part["similarity"]["recall"][-1]
         == part["similarity"]["precision"][-1]
@@ -117,11 +123,29 @@ def test_curves_equal_plain_computations():
     for distance, one, ten in zip(distances, within[1], within[10], strict=True):
         assert one == pytest.approx(100 * (metres[:, 0] <= distance).mean())
         assert ten == pytest.approx(100 * (metres.min(axis=1) <= distance).mean())
-    edges, shares = curves.error_histogram(metres[:, 0], 30)
-    assert 30 in edges and sum(shares) == pytest.approx(100)
-    for low, high, share in zip([-1, *edges], [*edges, 1e9], shares, strict=False):
-        assert share == pytest.approx(100 * ((metres[:, 0] > low) & (metres[:, 0] <= high)).mean())
-    assert shares[-1] == pytest.approx(100 * np.isinf(metres[:, 0]).mean())
+    reach, shares = curves.cumulative_errors(metres[:, 0], 30)
+    assert 30 in reach and reach[0] == 1 and reach[-1] == 3000
+    for distance, share in zip(reach, shares, strict=True):
+        assert share == pytest.approx(100 * (metres[:, 0] <= distance).mean())
+    assert shares[-1] == pytest.approx(100 * np.isfinite(metres[:, 0]).mean())
+
+
+def test_a_similarity_below_1_is_never_shown_as_1():
+    shown = [texts.similarity(value) for value in (0.71834, 0.998, 0.99996, 1 - 2**-24, 1.0, -0.2)]
+    assert shown == ["0.718", "0.998", "0.99996", "0.9999999", "1.000", "-0.200"]
+
+
+def test_predictions_that_look_another_way_are_wrong_at_every_distance(workdir):
+    for place in range(6):
+        save_place("db", place, 90 * (place % 2), 1, size=40)
+        save_place("queries_v1", place, 0, 2, size=40)
+    dataset = TestDataset("db", "queries_v1", 5, positive_heading_threshold=45)
+    result = summarize(np.arange(6)[:, None], dataset.positives_per_query, 6, distances=np.ones((6, 1), np.float32))
+    write_report("page.html", [Evaluation("q", "net", dataset, result)])
+    page, part = Page("page.html"), Page("page.html").data["parts"][0]
+    assert result.recall(1) == 50 == part["at_distance"]["recall"]["1"][-1] and part["at_distance"]["chance"] is None
+    assert part["errors"]["share"][0] == 100 and "0.0 m off, 0° turned" in page.text
+    assert "within 5 m of the query that looks within 45° of its heading" in page.text
 
 
 def test_positions_are_merged_where_they_are_too_many():
@@ -182,6 +206,22 @@ def test_day_beside_night_and_two_models(dataset):
     assert list(lettered(map(str, range(30))).values())[24:28] == ["Y", "Z", "A1", "B1"]
 
 
+def test_right_answers_are_shown_from_the_most_similar_on(dataset):
+    predictions = np.stack([np.roll(np.arange(30), -positives[:1].sum()) for positives in dataset.positives_per_query])
+    distances = np.linspace(0.0001, 1.5, 16, dtype=np.float32)[:, None].repeat(30, axis=1)
+    write_report(
+        "page.html",
+        [Evaluation("q", "net", dataset, summarize(predictions, dataset.positives_per_query, 30, distances=distances))],
+    )
+    page = Page("page.html")
+    shown = [dataset.queries.names[query] for query in (0, 5, 9, 14)]
+    alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert [alt.removeprefix("Found query ") for alt in alts if alt.startswith("Found query")] == shown
+    assert "15 queries are found at the first prediction. Here are 4, from the most similar" in page.text
+    assert "similarity 0.99995" in page.text and "every query that has a right database image is found" in page.text
+    assert f'title="{shown[0]}"><span>{shown[0][:-14]}</span><span>{shown[0][-14:]}</span>' in page.source
+
+
 def test_misses_are_shown_with_the_right_image(dataset):
     predictions = np.tile(np.arange(29, 9, -1), (16, 1))  # the first queries' positives are not among them
     distances = np.linspace(0.5, 1.5, 16, dtype=np.float32)[::-1, None].repeat(
@@ -196,7 +236,7 @@ def test_misses_are_shown_with_the_right_image(dataset):
     assert [alt.removeprefix("Query ") for alt in alts if alt.startswith("Query")] == [
         dataset.queries.names[query] for query in missed
     ]
-    assert page.text.count("cannot be read: ") == 12  # the first prediction of each
+    assert page.text.count("cannot be read: ") == 13  # the first prediction of each, and of the right answer
     assert (
         "✓ Right, not in the first 20" in page.text
         and "✓ Right, at rank" in page.text
@@ -233,9 +273,7 @@ def test_unusual_results(dataset, case):
         assert result.recall(1) == 0
     if case == "no predictions":
         assert "16 images cannot be read" in page.text and "median error of the first prediction: none" in page.text
-        assert (
-            page.data["parts"][0]["errors"]["shares"][-1] == 100 and page.data["parts"][0]["similarity"]["recall"] == []
-        )
+        assert page.data["parts"][0]["errors"]["share"][-1] == 0 and page.data["parts"][0]["similarity"]["recall"] == []
     assert ("similarity" in page.data["parts"][0]) == (case != "no distances")
 
 
@@ -259,10 +297,14 @@ def test_localized_photos(dataset):
     )
     assert (
         "37.770000, -122.420000" in page.text
+        and "https://www.openstreetmap.org/?mlat=37.77&mlon=-122.42#map=19/37.77/-122.42"
+        in [attributes["href"] for tag, attributes in page.tags if tag == "a"]
         and "60 m 80 % 50 m" in page.text
         and "no estimate: it cannot be read" in page.text
     )
-    assert [photo["own"] for photo in page.data["photos"]] == [[30, 40], [30, 40], None]
+    own = {"at": [30, 40], "place": [37.8, -122.4]}
+    assert [photo["own"] for photo in page.data["photos"]] == [own, own, None]
+    assert page.data["photos"][0]["place"] == [37.77, -122.42] and page.data["photos"][0]["neighbours"][0]["place"]
     assert (
         len(page.data["photos"][0]["neighbours"]) == 6
         and page.text.count("Nearest 5") == 2
@@ -374,7 +416,12 @@ def test_a_browser_draws_the_charts(dataset):
         chart.getZr().flush();
         element.dataset.series = chart.getOption().series.map(series => series.data.length).join(" ");
         element.dataset.fits = chart.getWidth() === element.clientWidth && chart.getWidth() > 300;
-    });""",
+    });
+    window.open = address => { document.body.dataset.opened = address; };
+    const map = document.getElementById("map");
+    for (const key of ["n", "n", "Enter"]) map.dispatchEvent(new KeyboardEvent("keydown", {key}));
+    document.body.dataset.csv = TABLES["at-n"]().split("\\n")[1];
+    document.body.dataset.wide = document.querySelector(".sideways").hidden;""",
     )
     charts = [attributes for _, attributes in page.tags if "chart" in attributes.get("class", "").split()]
     drawn = {attributes["id"]: [int(size) for size in attributes["data-series"].split()] for attributes in charts}
@@ -383,7 +430,7 @@ def test_a_browser_draws_the_charts(dataset):
     assert (
         len(drawn) == 7
         and drawn["map"][1:] == [1, found, 15 - found]
-        and drawn["at-n"] == [20] * 6
+        and drawn["at-n"] == [20] * 7
         and drawn["training-loss"] == [2]
     )
     assert (
@@ -391,21 +438,50 @@ def test_a_browser_draws_the_charts(dataset):
         and f"missed ({15 - found})" in page.text
         and "no database image near (1)" in page.text
     )
+    body = next(attributes for tag, attributes in page.tags if tag == "body")
+    place = utm_to_latlon(*dataset.queries_utms[1], 10, "S")
+    latitude, longitude = map(float, re.search(r"mlat=([\d.]+)&mlon=([-\d.]+)#map", body["data-opened"]).groups())
+    assert (latitude, longitude) == pytest.approx(place, abs=1e-6) and body["data-wide"] == "true"
+    at_n = page.data["parts"][0]["at_n"]
+    numbers = [at_n[name][0] for name in ("n", "recall", "low", "high", "chance")]
+    assert body["data-csv"] == ",".join(["queries_v1"] + [f"{number:.6g}" for number in numbers]).replace(
+        "queries_v1", '"queries_v1, A"'
+    )
+    scale = next(attributes for _, attributes in page.tags if attributes.get("id") == "map-scale")
+    assert 52 <= float(re.search(r"width: ([\d.]+)px", scale["style"])[1]) <= 130 and " 200 m " in page.text
     assert "queries_v1, A against B" in page.text and f"UTM {EAST + 5:.0f} east" in page.text
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
 def test_a_browser_shows_a_hostile_name_as_text(hostile):
+    dataset, result = hostile
+    dataset.queries_utms[3], result.predictions[3] = dataset.queries_utms[0], dataset.positives_per_query[3]
     write_report("page.html", [Evaluation(HOSTILE[0], HOSTILE[1], *hostile)])
     page = browse(
         "page.html",
         """const chart = echarts.getInstanceByDom(document.getElementById("map"));
         chart.getZr().flush();
         chart.dispatchAction({type: "showTip", seriesIndex: 3, dataIndex: 2});
-        document.body.dataset.tip = document.querySelector(".tooltip").textContent;""",
+        document.body.dataset.tip = document.querySelector(".tooltip").textContent;
+        const press = key => document.getElementById("map").dispatchEvent(new KeyboardEvent("keydown", {key}));
+        press("n");
+        document.body.dataset.details = document.getElementById("map-details").textContent;
+        document.body.dataset.sizes = chart.getOption().series.slice(1).map(({data}) => data.length).join(" ");
+        document.body.dataset.csv = JSON.stringify(TABLES["map"]());
+        const cells = ["=1+1", "'=1", "-1.5", "-1e999", "@a", "a,b"].map(csvText).join(" ");
+        document.body.dataset.cells = cells + csv([["a,b", null, 0, 'c"']]);
+        document.body.dataset.similar = [0.998, 0.99996, 1, 0.5].map(similarity).join(" ");""",
     )
-    tip = next(attributes["data-tip"] for tag, attributes in page.tags if tag == "body")
-    dataset, result = hostile
+    body = next(attributes for tag, attributes in page.tags if tag == "body")
+    tip = body["data-tip"]
+    assert body["data-sizes"] == "0 1 3" and body["data-details"].startswith(
+        f"2 queries: 1 found, 1 missed{dataset.queries.names[0]}"
+    )  # at one position, and neither hides the other
+    lines = list(csv.reader(io.StringIO(json.loads(body["data-csv"]))))
+    assert [line[0] for line in lines[1:]] == [csv_path(printable(name)) for name in dataset.queries.names]
+    assert lines[1][1:3] == ["", ""] and lines[4][5] == "1"  # names without a zone; the rank
+    assert body["data-cells"] == """'=1+1 ''=1 -1.5 '-1e999 '@a a,b"a,b",,0,"c\"\""\n"""
+    assert body["data-similar"] == "0.998 0.99996 1.000 0.500"
     first = dataset.database.names[result.predictions[2, 0]]
     assert (
         tip

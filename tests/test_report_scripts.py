@@ -15,8 +15,10 @@ import eval as eval_script
 import report.__main__ as curves_script
 import train
 from benchmarks import report as benchmark
+from datasets.test_dataset import ImageFolder
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
+from report import notes
 from report.page import check_report
 from report.thumbnails import thumbnail
 from report.training import read_metrics
@@ -34,6 +36,18 @@ def test_thumbnails_are_small(workdir):
     assert thumbnail("absent.jpg") == {"reason": "No such file or directory"}
 
 
+def test_notes_say_how_a_page_was_made(workdir, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/report/__main__.py", "a run", "--output", "x.html"])
+    monkeypatch.setattr(notes, "commit", lambda: None)  # without git
+    assert dict(notes.run_notes()).keys() == {"Date", "Command"}
+    assert dict(notes.run_notes())["Command"] == "python -m report 'a run' --output x.html"
+    place_image(1, 0, 1, 50).save("a.jpg")
+    images = ImageFolder(".")
+    assert notes.size_of_first(images) == "50 x 50 pixels"
+    os.truncate("a.jpg", 40)
+    assert notes.size_of_first(images) == "unreadable"
+
+
 def test_the_benchmark_runs(workdir, capsys):
     benchmark.main("--database 60 --queries 9 --chromium no_such_browser".split())
     output = capsys.readouterr().out
@@ -47,6 +61,7 @@ def test_curves_of_runs(workdir, capsys):
             file.write(f"epoch,group,loss,R@1,R@5\n0,0,{loss},30,60\n1,1,nan,40,\n")
     curves_script.main(["one", "two/", "--output", "runs.html"])
     page = Page("runs.html")
+    assert "Date 20" in page.text and "Command python " in page.text
     assert "A : one" in page.text and "A: 2 epochs, best validation R@1 40.0 % after epoch 1." in page.text
     assert page.data["training"][1] == {
         "name": "B",
@@ -118,6 +133,8 @@ def test_eval_writes_the_page(tiny, networks, workdir, capsys):
     assert len(re.findall(r"queries_night, R@1 of .*0.pth minus .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
     assert len(re.findall(r"by the other: p [\d.e-]+ \(exact McNemar test\); few queries", log)) == 10
     assert [run["losses"] for run in page.data["training"]] == [{"loss": [2.5]}] * 2
+    assert "in their own size; the first query: 64 x 64 pixels" in page.text
+    assert re.search(r"Date \d{4}-\d\d-\d\d \d\d:\d\d [+-]\d{4} Command python ", page.text)
     assert (
         len(glob.glob(f"{folder}/queries_*/preds/*.jpg"))
         == len(glob.glob(f"{folder}/compare/queries_*/preds/*.jpg"))

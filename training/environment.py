@@ -35,7 +35,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_format": "channels_last",
         "deterministic": torch.backends.cudnn.deterministic,
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -53,7 +53,7 @@ def _version(package: str):
         return None
 
 
-def _commit():
+def commit() -> str | None:
     """The commit of this project's files, with a + if they have changed since; None without git."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:

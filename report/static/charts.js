@@ -100,10 +100,28 @@ function lineMark(index, dash) {
   return `<path d="M0 7H14" stroke="${seriesColour(index)}" stroke-width="2.5" stroke-dasharray="${dashes}"/>`;
 }
 
-function barMark(index) {
-  return `<rect x="1" y="2" width="12" height="10" rx="2" fill="${seriesColour(index)}"/>`;
+function chanceMark() {
+  return `<path d="M0 7H14" stroke="${colour("neutral")}" stroke-width="2" stroke-dasharray="1.5 2.5"/>`;
+}
+
+// Recalls that random predictions would have.
+function chanceLine(data) {
+  return line(0, 2, data, {silent: true, lineStyle: {color: colour("neutral"), width: 1.5, type: [1.5, 3]}});
 }
 
 function round(value, digits = 1) {
   return value.toFixed(digits);
+}
+
+// A similarity with as many digits as tell it from 1.
+function similarity(value) {
+  let digits = 3;
+  while (value < 1 && +value.toFixed(digits) >= 1 && digits < 8) digits++;
+  return value.toFixed(digits);
+}
+
+// A text of at most so many characters: what tells names apart is at their ends.
+function shortened(text, most) {
+  const half = Math.floor((most - 1) / 2);
+  return text.length <= most ? text : text.slice(0, most - 1 - half) + "…" + text.slice(-half);
 }
