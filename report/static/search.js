@@ -11,7 +11,7 @@
   };
   if (parts.length > 1) legend("similarities", () => parts.map((part, index) => ({label: part.label, mark: barMark(index)})));
   drawChart("similarities", () => base(
-    axis("similarity of the first prediction", false, {type: "category", data: bins.map(low => round(low, 2))}),
+    axis("similarity of the first prediction, from", false, {type: "category", data: bins.map(low => round(low, 2))}),
     axis("queries", true, {minInterval: 1}), {
       tooltip: {...tooltip("axis", hovered => {
         const row = hovered[0].dataIndex;
