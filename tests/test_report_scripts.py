@@ -110,7 +110,10 @@ def test_eval_writes_the_page(tiny, networks, workdir, capsys):
     log = open(f"{folder}/info.log").read()
     for line in re.findall(r"R@\d+: ([\d.]+) \(95% interval ([\d.]+) to ([\d.]+)\)", log):
         assert "{} {} to {}".format(*line) in page.text
-    assert len(re.findall(r"< test(?:/queries_night)? - #q: 12; #db: 24 >: R@1", log)) == 4 and len(page.data["parts"]) == 4
+    assert (
+        len(re.findall(r"< test(?:/queries_night)? - #q: 12; #db: 24 >: R@1", log)) == 4
+        and len(page.data["parts"]) == 4
+    )
     assert len(re.findall(r"queries_night, R@1 of .*0.pth less that of .*1.pth: [+-][\d.]+ \(95% interval", log)) == 1
     assert len(re.findall(r"by the other: p [\d.e-]+ \(exact McNemar test\); few queries", log)) == 10
     assert [run["losses"] for run in page.data["training"]] == [{"loss": [2.5]}] * 2
