@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, features
 
 from datasets import heif
 from support.errors import TOO_MANY_FILES
@@ -22,6 +22,8 @@ MIN_SIDE = 32
 MAX_PIXELS = 2**28
 # formats of photos; for some others that Pillow knows (EPS) it runs other programs
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
+_NO_HEIC = "it is HEIC: pip install -r requirements-heif.txt"
+_NO_AVIF = "it is AVIF: pip install --upgrade Pillow (11.3 or newer reads it)"
 _BEGINNING = 16  # bytes that identify the format
 # EXIF orientation -> what makes the image upright
 _UPRIGHT = {
@@ -69,6 +71,12 @@ def open_rgb(
             image.draft("RGB", (round(image.width * scale), round(image.height * scale)))  # other formats skip it
         image.load()
         return _upright(_to_rgb(image), image)
+
+
+def have_decoders_come(reasons: Iterable[str]) -> bool:
+    """Whether one of the reasons why images could not be read was a decoder that is there by now."""
+    reasons = set(reasons)
+    return (_NO_HEIC in reasons and heif.decoder() is not None) or (_NO_AVIF in reasons and features.check("avif"))
 
 
 def to_array(image: Image.Image) -> np.ndarray:
@@ -206,7 +214,7 @@ def _identify(file: BinaryIO) -> Image.Image:
         if accept and accept(beginning) is True:
             return factory(file, "")
     if kind:
-        raise NoDecoderError("it is AVIF: pip install --upgrade Pillow (11.3 or newer reads it)")
+        raise NoDecoderError(_NO_AVIF)
     raise ImageError("cannot identify image file: it " + (f"begins with {beginning!r}" if beginning else "is empty"))
 
 
@@ -214,7 +222,7 @@ def _open_heif(file: BinaryIO) -> Image.Image:
     """The image of a HEIF file, with only its header read; it is upright once decoded. Raises ImageError."""
     decoder = heif.decoder()
     if not decoder:
-        raise NoDecoderError("it is HEIC: pip install -r requirements-heif.txt")
+        raise NoDecoderError(_NO_HEIC)
     _check_size(*heif.largest_claim(file))
     try:
         return decoder(file, "")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.image_names import ImageNames
+from datasets.images import have_decoders_come
 from datasets.test_dataset import ImageFolder
 from localization.places import Places, keep_places, load_places, places_of_names, within
 from localization.zones import Zone, in_zone, to_latlon
@@ -129,7 +130,11 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
     if images is not None:
         if problem and not (wanted.strict and kept):
             return None
-        fit = {path: header for path, header in fit.items() if header["identity"]["images"] == digest}
+        fit = {
+            path: header
+            for path, header in fit.items()
+            if header["identity"]["images"] == digest and not have_decoders_come(header["unreadable"].values())
+        }
         if not problem and not fit:
             logging.info(f"{database_folder} has changed since its index in {folder} was built: rebuilding it")
             return None
@@ -197,6 +202,7 @@ def _kept(folder: str) -> Iterator[tuple[str, dict]]:
             if header["complete"] and "changed" not in identity["settings"]:
                 # all are read here: a missing key counts as damage
                 _ = identity["weights"], identity["folder"], identity["images"], identity["settings"]["resize"]
+                _ = header["unreadable"].values()
                 yield path, header
         except FileNotFoundError:
             continue

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 import distributed
+from datasets.images import have_decoders_come
 from datasets.test_dataset import ImageFolder
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions
@@ -233,6 +234,9 @@ def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
     if any(store.header.get(key) != value for key, value in header.items()):
         store.close()
         return None, "they are of something else"
+    if have_decoders_come(store.unreadable.values()):
+        store.close()
+        return None, "images whose decoder was missing can be read by now"
     return store, ""
 
 

@@ -1,5 +1,6 @@
 """Photos of phones: HEIC and AVIF, with and without their decoders, turned, cut short, or claiming too much."""
 
+import contextlib
 import csv
 import io
 import logging
@@ -21,8 +22,13 @@ from datasets.prepare.__main__ import main as prepare
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from datasets.test_dataset import ImageFolder
+from localization.database_index import WantedIndex, open_index
 from localization.photos import Photos
+from retrieval.cache import DescriptorCache
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.identity import weights_digest
 from support import array_cache
+from tests.descriptors import BATCH, SmallNetwork, extract
 from tests.photos import HEIC_WITHOUT_DATA, encoded, photo, save
 
 AVIF = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -133,6 +139,38 @@ def test_without_avif_the_line_names_pillow(monkeypatch):
     monkeypatch.setattr(Image, "OPEN", {name: reader for name, reader in Image.OPEN.items() if name != "AVIF"})
     with pytest.raises(NoDecoderError, match="it is AVIF: pip install --upgrade Pillow"):
         open_rgb(io.BytesIO(type_box(b"avif", b"\0\0\0\0", b"avif")))
+
+
+def test_descriptors_from_before_the_decoder_are_computed_again(workdir, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    os.mkdir("f")
+    save(encoded(photo(), "PNG"))("f/@1@2@33@U@@@@@@@@@@@.png")
+    save(HEIC_WITHOUT_DATA)("f/@3@4@33@U@@@@@@@@@@@.heic")
+    folder, network, cache = ImageFolder("f"), SmallNetwork(), DescriptorCache("kept")
+
+    def unreadable():
+        wanted = WantedIndex(weights_digest(network), images=folder)
+        with open_index("kept", wanted, lambda: described(folder, network, cache)) as index:
+            of_index = dict(index.store.unreadable)
+        assert of_index == extract(cache, folder, network)[1]
+        return of_index
+
+    def decoder():
+        return lambda file, name: Image.open(io.BytesIO(encoded(photo(), "PNG")))
+
+    monkeypatch.setattr(heif, "decoder", lambda: None)
+    assert unreadable() == {1: LINE} == unreadable() and "computing them again" not in caplog.text
+    monkeypatch.setattr(heif, "decoder", decoder)
+    assert unreadable() == {} == unreadable() and caplog.text.count("can be read by now") == 1
+    monkeypatch.setattr(heif, "decoder", lambda: None)
+    assert unreadable() == {}  # they serve without the decoder
+
+
+@contextlib.contextmanager
+def described(folder, network, cache):
+    with cache.store(network, folder, ExtractionOptions(BATCH)) as store:
+        extract_descriptors(network, folder, ExtractionOptions(BATCH), store)
+        yield store
 
 
 # --- with one
