@@ -149,7 +149,7 @@ def save_h5(parts: Iterable[Described], root: str, path: str) -> None:
     h5py = check_h5py()
     with (
         replacing(path) as temporary,
-        h5py.File(temporary, "w", libver="latest") as file,
+        h5py.File(temporary, "w", libver="latest", locking=False) as file,  # `replacing` holds its lock
         tqdm(
             total=sum(len(part.descriptors) for part in parts), desc="HDF5", unit="img", leave=False, disable=None
         ) as progress,

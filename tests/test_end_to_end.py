@@ -41,6 +41,7 @@ def test_outputs_of_a_run(trained):
         "last_checkpoint.previous.pth",
         "environment.json",
         "preds",
+        "preds.jsonl",
     }
     log = open(os.path.join(trained, "info.log")).read()
     assert log.splitlines()[-1].endswith("Experiment finished (without any errors)")
