@@ -13,7 +13,13 @@ from options.training import DOMAIN_DEFAULTS
 from support.errors import UserError
 
 # what --no_labels has no use for
-_NEEDS_LABELS = ("test_set_folders", "compare", "save_only_wrong_preds", "positive_dist_threshold")
+_NEEDS_LABELS = (
+    "test_set_folders",
+    "compare",
+    "save_only_wrong_preds",
+    "positive_dist_threshold",
+    "positive_heading_threshold",
+)
 
 
 def check(args: argparse.Namespace, script: str) -> None:

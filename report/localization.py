@@ -43,7 +43,6 @@ def write_localization_report(
         {
             "photo": photo,
             "error": error,
-            "place": _place(photo.latitude, photo.longitude),
             "position": None if photo.latitude is None else f"{photo.latitude:.6f}, {photo.longitude:.6f}",
         }
         for photo, error in zip(photos, errors, strict=True)

@@ -8,6 +8,8 @@ import pathlib
 import pickle
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -391,22 +393,21 @@ def test_bad_flags_of_the_command(folder, capsys, flags, message):
     assert exit_.value.code == 2 and message in capsys.readouterr().err and not os.path.exists("out.npy")
 
 
-def test_bad_folders_of_the_command(workdir, capsys):
+def test_usage_errors_of_the_command_come_before_torch():
+    program = [sys.executable, "-X", "importtime", "-m", "retrieval", "photos", "--output", "out.npy"]
+    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2 and "give the network as --resume_model" in result.stderr
+    assert not re.search(r"\| +(torch|numpy)$", result.stderr, re.MULTILINE)
+
+
+def test_bad_folders_of_the_command(workdir, capsys, monkeypatch):
+    monkeypatch.setattr(command, "load_network", lambda *_, **__: SmallNetwork())
     flags = ["--output", "out.npy", "--resume_model", "m.pth", "--num_workers", "0"]
-    assert "give the network as --resume_model" in usage_of(capsys, "photos", "--output", "out.npy")
     assert "folder photos does not exist" in fails(command, capsys, "photos", *flags)
     os.mkdir("photos")
     assert "there is no photo in 'photos'" in fails(command, capsys, "photos", *flags)
     pathlib.Path("photos/a\nb.jpg").write_bytes(b"")
     assert "has a line break, and cannot stand in a list" in fails(command, capsys, "photos", *flags)
     os.rename("photos/a\nb.jpg", "photos/a.jpg")
-    save_network(GeoLocalizationNet("MobileNet_V2", 8), "m.pth")
     assert "none of the 1 images of photos can be read" in fails(command, capsys, "photos", *flags)
     assert os.listdir(".").count("out.npy") == 0
-
-
-def usage_of(capsys, *flags):
-    with pytest.raises(SystemExit) as exit_:
-        command.main(list(flags))
-    assert exit_.value.code == 2
-    return capsys.readouterr().err

@@ -431,7 +431,7 @@ def test_help_begins_with_two_examples_and_lists_the_script_s_own_flags(workdir,
 def test_examples_parse(workdir, monkeypatch, script):
     monkeypatch.chdir(ROOT)
     for example in PROGRAMS[script].examples:
-        words = example.split()[2 if example.startswith("-m ") else 1 :]
+        words = example.split()[2 if PROGRAMS[script].command.startswith("-m ") else 1 :]
         assert isinstance(parse_arguments(script, words), argparse.Namespace)
 
 
