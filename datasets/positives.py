@@ -54,6 +54,8 @@ def chance_recalls(
     num_database: n
     recall_values: the values of N
     """
+    if not len(recall_values):
+        return np.empty(0)
     counts, queries = np.unique(np.asarray(counts, np.int64), return_counts=True)
     drawn = np.arange(min(max(recall_values), num_database))
     # the next one drawn is right, if all before were wrong; it must be once only right ones are left
