@@ -15,20 +15,7 @@ import train
 from retrieval import store
 from tests.failures import before, send
 from tests.scripts import ROOT, assert_all_end, children, run
-from tests.tiny import SHORT
-
-EVAL = [
-    "--backbone_weights",
-    "none",
-    "--fc_output_dim",
-    "32",
-    "--num_workers",
-    "0",
-    "--infer_batch_size",
-    "1",
-    "--device",
-    "cpu",
-]
+from tests.tiny import EVAL, SHORT
 
 
 def ended_by(main, flags):

@@ -90,5 +90,18 @@ FLAGS = [
     "0",
 ]
 # its checkpoints are a fifth of ResNet18's
+# what every quick evaluation needs
+EVAL = [
+    "--backbone_weights",
+    "none",
+    "--fc_output_dim",
+    "32",
+    "--num_workers",
+    "0",
+    "--infer_batch_size",
+    "1",
+    "--device",
+    "cpu",
+]
 SHORT = [*FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "4", "--lr", "0.001"]
 FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
