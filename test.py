@@ -87,7 +87,9 @@ class TestResult:
         return ", ".join(f"R@{n}: {self.recall(n):.1f}" for n in self.shown)
 
     def details(self) -> Iterator[str]:
-        """Lines of a table: the numbers of queries and images, a head, and a row for each recall."""
+        """Lines of a table: numbers of queries and images, a head, a row for each recall; without labels no lines."""
+        if not self.labelled:
+            return
         few = " (few queries)" if self.few else ""
         yield (
             f"{len(self.found)} queries{few}, {self.num_without_positives} of them without positives, "
@@ -271,7 +273,7 @@ def test_and_report(
     def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
         # first, before a full disk or a cache can end the run
         logging.info(f"{test_set}: {result if result.labelled else 'searched, no recalls'}")
-        for line in result.details() if result.labelled else ():
+        for line in result.details():
             logging.info(line)
         interchange.save(test_set, files, options.device, database, queries, result.predictions)
 

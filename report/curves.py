@@ -83,11 +83,8 @@ def chance_at_distance(dataset: TestDataset, distances: np.ndarray) -> np.ndarra
 
 
 def similarities(result: TestResult) -> np.ndarray | None:
-    """Cosine similarity of each query to its first prediction: float64 (q,); -inf: no prediction.
-
-    For unit vectors it is 1 - |a - b|^2 / 2. None if the distances are not known.
-    """
-    return None if result.distances is None else 1 - result.distances[:, 0].astype(np.float64) / 2
+    """Cosine similarity of each query to its first prediction: float64 (q,); -inf: no prediction; None: not known."""
+    return None if result.similarities is None else result.similarities[:, 0]
 
 
 def precision_recall(similarity: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -297,7 +297,7 @@ def test_localized_photos(dataset):
     )
     assert (
         "37.770000, -122.420000" in page.text
-        and "https://www.openstreetmap.org/?mlat=37.77&mlon=-122.42#map=19/37.77/-122.42"
+        and "https://www.openstreetmap.org/?mlat=37.770000&mlon=-122.420000#map=18/37.770000/-122.420000"
         in [attributes["href"] for tag, attributes in page.tags if tag == "a"]
         and "60 m 80 % 50 m" in page.text
         and "no estimate: it cannot be read" in page.text
