@@ -36,7 +36,8 @@ class TestSet(NamedTuple):
         resize: pixels of the shorter side, or None
         degrees: within which a right image must look the query's way, or None
         """
-        dataset = TestDataset(self.database_folder, self.queries_folder, threshold, resize, self.locate, degrees)
+        folders = self.database_folder, self.queries_folder
+        dataset = TestDataset(*folders, threshold, resize, self.locate, positive_heading_threshold=degrees)
         dataset.name = self.name
         return dataset
 
