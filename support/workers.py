@@ -10,6 +10,8 @@ PyTorch's DataLoader has the workers. What it lacks is here:
 import contextlib
 import ctypes
 import errno
+import functools
+import math
 import multiprocessing
 import os
 import re
@@ -17,12 +19,14 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.reduction import ForkingPickler
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from support.errors import TOO_MANY_FILES, UserError
 
@@ -35,6 +39,7 @@ _FULL = (
     "the memory that processes share (/dev/shm) is full: enlarge it (Docker: --shm-size=8g or --ipc=host), or give "
     "fewer --num_workers (0 needs none)"
 )
+_READ_ONLY = "the memory that processes share (/dev/shm) may not be written: mount it writable, or give --num_workers 0"
 _MEMORY = (
     "most likely the system ran out of memory, or of what the job may use: give fewer --num_workers, "
     "or the job more memory"
@@ -77,7 +82,7 @@ class Loader:
     ):
         collate = collate or _unchanged
         if num_workers:
-            options |= {"num_workers": num_workers, "worker_init_fn": begin_worker}
+            options |= {"num_workers": num_workers}
             collate = _Packing(collate)
         self._loader = torch.utils.data.DataLoader(dataset, batch_size, collate_fn=collate, **options)
         self._iterator = None
@@ -125,10 +130,14 @@ class Loader:
             _kill(workers)
 
     def _start(self) -> None:
+        self._loader.worker_init_fn = functools.partial(begin_worker, in_main=_in_main_thread())
         try:
             self._iterator = iter(self._loader)
-        except OSError as error:
-            lack = (TOO_MANY_FILES | {errno.ENOSPC: _FULL}).get(error.errno, _MEMORY)
+        except BaseException as error:
+            _abandon(error)
+            if not isinstance(error, OSError):
+                raise
+            lack = (TOO_MANY_FILES | {errno.ENOSPC: _FULL, errno.EROFS: _READ_ONLY}).get(error.errno, _MEMORY)
             raise UserError(f"processes that read images cannot be started ({error.strerror}): {lack}") from error
         if self._workers:
             # else PyTorch raises an error in the middle of a step as soon as one dies, and the step is lost
@@ -184,36 +193,89 @@ def _unchanged(item: Any) -> Any:
 
 @contextlib.contextmanager
 def _looking(check: Callable[[float], None], wanted: bool) -> Iterator[None]:
-    """While the block waits, check(seconds so far) is called every _LOOK seconds, and may raise an error.
+    """While the block waits, check(seconds so far) is called every _LOOK seconds or more often; it may raise an error.
 
     A timer's signal does it, as it ends every wait. Time in which this process itself is stopped does not count.
     """
-    if not wanted or threading.current_thread() is not threading.main_thread():
+    # no handler that Python knows of: the signal belongs to a library
+    if not wanted or not _in_main_thread() or signal.getsignal(signal.SIGALRM) is None:
         yield
         return
-    looks = 0
-
-    def look(number: int, frame: FrameType | None) -> None:
-        nonlocal looks
-        looks += 1
-        check(looks * _LOOK)
-
-    before = signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
+    alarm = _Alarm(check)
     try:
+        alarm.borrow()
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        alarm.give_back()
 
 
-def begin_worker(worker_id: int | None = None) -> None:
-    """Prepares a worker process; to be called first in it.
+class _Alarm:
+    """SIGALRM and its timer, borrowed from the caller, whose own alarm comes at its time all the same."""
+
+    def __init__(self, check: Callable[[float], None]):
+        self.check, self.waited, self.is_borrowed = check, 0.0, False
+
+    def borrow(self) -> None:
+        timer = signal.setitimer(signal.ITIMER_REAL, 0)
+        self.handler = signal.signal(signal.SIGALRM, self._look)
+        again = signal.getitimer(signal.ITIMER_REAL)  # an alarm between those two lines may have set the next
+        left, self.interval = again if again[0] else timer
+        self.due = time.monotonic() + left if left else math.inf
+        self.is_borrowed = True
+        self._start()
+
+    def give_back(self) -> None:
+        """The caller's alarm comes at once if its time is over."""
+        if self.is_borrowed:
+            self.is_borrowed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.handler)
+            if self.due < math.inf:
+                signal.setitimer(signal.ITIMER_REAL, self._left(), self.interval)
+
+    def _left(self) -> float:
+        return max(self.due - time.monotonic(), 1e-6)  # 0 would mean never
+
+    def _start(self) -> None:
+        self.period = min(_LOOK, self._left())
+        signal.setitimer(signal.ITIMER_REAL, self.period)
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        if not self.is_borrowed:
+            return
+        self.waited += self.period
+        if time.monotonic() >= self.due:
+            self.due = time.monotonic() + self.interval if self.interval else math.inf
+            self.give_back()  # the caller's handler may set the next alarm, or raise an error
+            if callable(self.handler):
+                self.handler(number, frame)
+            else:
+                signal.raise_signal(number)
+            self.borrow()
+        self.check(self.waited)
+        self._start()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _abandon(error: BaseException) -> None:
+    """Ends what an iterator had begun when an error came while it was made. Left to itself, it fails once more."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, _MultiProcessingDataLoaderIter) and not hasattr(made, "_workers_status"):
+            made._shutdown = True
+            _kill(getattr(made, "_workers", []))
+
+
+def begin_worker(worker_id: int | None = None, in_main: bool = True) -> None:
+    """Prepares a worker process; to be called first in it. in_main: whether its parent's main thread has started it.
 
     Batch systems and terminals send signals to all processes of a job. A worker goes on, so that its parent can finish
     its step.
     """
-    end_with_parent()
+    end_with_parent(in_main)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     sys.excepthook = _skip_lost_parent
@@ -227,13 +289,25 @@ def _skip_lost_parent(kind: type[BaseException], error: BaseException, traceback
         sys.__excepthook__(kind, error, traceback)
 
 
-def end_with_parent() -> None:
-    """Makes a child process end when its parent does, however that ends (on Linux); to be called in the child."""
-    if sys.platform == "linux":
+def end_with_parent(in_main: bool = True) -> None:
+    """Makes a child process end when its parent does, however that ends; to be called in the child.
+
+    in_main: whether the parent's main thread has started it. The kernel (on Linux) sends its signal at the end of that
+    thread. A child that another thread has started, or a fork server, watches its parent itself.
+    """
+    if in_main and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        parent = multiprocessing.parent_process()
-        if parent is not None and os.getppid() != parent.pid:  # it has just died
-            os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent, os.getppid()), daemon=True).start()
+
+
+def _watch(parent: multiprocessing.Process, started_by: int) -> None:
+    """Ends this process after its parent, or after the fork server that started it."""
+    # a pipe tells of the parent, which other forked processes may hold open: so the number is looked at, too
+    while parent.is_alive() and os.getppid() == started_by:
+        parent.join(_LOOK)
+    os._exit(1)
 
 
 def _kill(workers: list[multiprocessing.Process]) -> None:

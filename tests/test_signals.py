@@ -2,10 +2,12 @@
 
 import ast
 import glob
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import eval as eval_script
 import train
 from retrieval import store
+from support.workers import begin_worker
 from tests.failures import before, send
 from tests.scripts import ROOT, assert_all_end, children, run
 from tests.tiny import EVAL, SHORT
@@ -90,3 +93,28 @@ def test_a_pool_ends_with_its_parent(workdir):
         process.wait()
         assert len(workers) >= 2
         assert_all_end(workers)
+
+
+def begin_pool(sender):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["support.workers"])  # else each process imports torch
+    with context.Pool(2, begin_worker) as pool:
+        sender.send((pool.map(abs, [-1, -2]), [process.pid for process in pool._pool]))
+        time.sleep(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+def test_a_pool_of_a_fork_server_ends_with_its_parent(monkeypatch):
+    """The workers are children of the server, and live as long as their parent does."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the server
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=begin_pool, args=[sender])
+    process.start()
+    try:
+        assert receiver.poll(60), "no worker lives"
+        results, workers = receiver.recv()
+    finally:
+        process.kill()
+        process.join()
+    assert results == [1, 2] and len(workers) == 2
+    assert_all_end(workers)

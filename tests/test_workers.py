@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from support.errors import UserError
 from support.workers import Loader
 from tests.failures import at_step, before, send
 from tests.ranks import run_ranks
-from tests.scripts import is_running
+from tests.scripts import assert_all_end, is_running
 from tests.tiny import FEW
 
 
@@ -108,6 +109,137 @@ def test_the_owner_ends_workers_that_are_busy(no_patience, action):
         raise ValueError("a bug")
     assert len(processes) == 2 and kept.value.__traceback__
     assert time.monotonic() - start < 2 and not any(is_running(process.pid) for process in processes)
+
+
+def test_workers_outlive_the_thread_that_started_them():
+    with Loader(Items(3, lambda: time.sleep(0.3)), 1) as loader:
+        thread = threading.Thread(target=next, args=[loader])
+        thread.start()
+        thread.join()
+        assert [int(item[0]) for item in loader] == [1, 2, 3, 4, 5]
+
+
+def begin_in_thread(sender):
+    def begin():
+        loader = Loader(Items(1, lambda: time.sleep(100)), 2)
+        next(loader)
+        sender.send([worker.pid for worker in loader._workers])
+
+    threading.Thread(target=begin).start()
+    time.sleep(100)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+def test_workers_of_a_thread_end_with_the_process():
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=begin_in_thread, args=[sender])
+    process.start()
+    sender.close()
+    pids = receiver.recv()
+    process.kill()
+    process.join()
+    assert len(pids) == 2
+    assert_all_end(pids)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "message"),
+    [
+        ("Queue", errno.ENOSPC, "/dev/shm.* is full"),
+        ("Event", errno.EROFS, "/dev/shm.* may not be written"),
+        ("Process", errno.EAGAIN, "ran out of memory"),
+    ],
+)
+def test_workers_that_cannot_be_started_leave_nothing(monkeypatch, name, number, message):
+    """Neither the worker that had been started, nor words of an iterator that is half made."""
+    real, calls, ignored = getattr(torch.multiprocessing, name), [], []
+
+    def fail(*args, **options):
+        calls.append(name)
+        if name != "Process" or len(calls) > 1:
+            raise OSError(number, os.strerror(number))
+        return real(*args, **options)
+
+    monkeypatch.setattr(torch.multiprocessing, name, fail)
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with pytest.raises(UserError, match=message), Loader(Items(0, lambda: time.sleep(100)), 2) as loader:
+        next(loader)
+    until = time.monotonic() + 2
+    while multiprocessing.active_children() and time.monotonic() < until:
+        time.sleep(0.01)
+    gc.collect()
+    assert not ignored and not multiprocessing.active_children()
+
+
+# --- the caller's own SIGALRM
+
+
+@pytest.fixture
+def alarm():
+    """Sets a handler and a timer: alarm(handler, seconds, interval)."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def set_alarm(handler, *times):
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *times)
+
+    yield set_alarm
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def wait(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_the_callers_alarm_comes_at_its_time(monkeypatch, alarm):
+    monkeypatch.setattr(workers, "_LOOK", 0.1)
+    start, alarms, looks = time.monotonic(), [], []
+
+    def handler(*_):
+        alarms.append(time.monotonic() - start)
+
+    alarm(handler, 0.25, 0.3)
+    with workers._looking(looks.append, True):
+        wait(0.65)
+    assert [round(seconds, 1) for seconds in alarms] in ([0.2, 0.6], [0.3, 0.6])
+    assert len(looks) >= 5 and 0.4 < looks[-1] < 0.7
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    assert signal.getsignal(signal.SIGALRM) is handler and 0 < left <= 0.3 and interval == 0.3
+    wait(0.35)
+    assert len(alarms) == 3
+
+
+def test_an_alarm_that_sets_the_next_or_ends_the_wait(no_patience, alarm):
+    alarms = []
+
+    def handler(*_):
+        alarms.append(None)
+        if len(alarms) == 3:
+            raise TimeoutError
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    with Loader(Items(1, lambda: time.sleep(100)), 1) as loader:
+        next(loader)
+        alarm(handler, 0.05)
+        with pytest.raises(TimeoutError):
+            next(loader)
+    assert signal.getsignal(signal.SIGALRM) is handler and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_time_that_went_by_unnoticed_is_noticed_at_the_end(alarm):
+    alarms = []
+    alarm(lambda *_: alarms.append(None), 0.05)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    try:
+        with workers._looking(print, True):
+            wait(0.1)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    wait(0.1)
+    assert len(alarms) == 1
 
 
 def test_too_many_open_files_are_no_bad_image(workdir):
