@@ -11,7 +11,7 @@ from model.choices import BACKBONES, canonical_backbone
 from model.network import GeoLocalizationNet
 from model.state_dicts import describe_differences, first_not_finite, plain_names
 from support.errors import UserError
-from support.files import read_tensors, write_tensors
+from support.files import LARGEST_NETWORK, read_tensors, write_tensors
 
 
 def load_network(
@@ -34,16 +34,14 @@ def load_network(
     differ), or if check_network refuses a model of the zoo.
     """
     if os.path.exists(source):
-        return build_network(
-            network_state(read_tensors(source), source), source, backbone, fc_output_dim, train_all_layers
-        )
+        return build_network(_read_network(source), source, backbone, fc_output_dim, train_all_layers)
     published_name = zoo.published.published_name(source)
     # the name of a published model tells its architecture
     expected = zoo.published.architecture(published_name) if published_name else (None, None)
     loaded = {}
 
     def load(path: str):
-        network = build_network(network_state(read_tensors(path), path), path, *expected, train_all_layers)
+        network = build_network(_read_network(path), path, *expected, train_all_layers)
         check_network(network, path)
         loaded["network"] = network
 
@@ -60,6 +58,10 @@ def load_network(
             "--fc_output_dim"
         )
     return network
+
+
+def _read_network(path: str) -> dict[str, torch.Tensor]:
+    return network_state(read_tensors(path, packed=LARGEST_NETWORK), path)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import math
 import os
 import pickle  # only its error
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,12 +18,17 @@ from support.errors import UserError
 from support.memory import is_out_of_memory, taking_at_most
 from support.plain_values import check_plain
 from support.regular_files import open_regular
+from support.tensor_zips import refuse_other_zips
 
 LARGEST_WEIGHTS = 2 << 30  # bytes: three times the largest network of torchvision's that is read
+LARGEST_NETWORK = 1 << 30  # bytes: a ConvNeXt_Base with 2048-D descriptors takes 0.72e9 as float64
 _LARGEST_JSON = 1 << 20  # bytes
 # How many times its own size a file of tensors may unpack to, and bytes more. torch.save compresses nothing and writes
-# what tensors share once; model.packing halves numbers and compresses by a fifth.
+# what tensors share once. model.packing compresses, zeros to nearly nothing: networks have LARGEST_NETWORK.
 _MOST_UNPACKED, _SLACK = 4, 1 << 20
+_MOST_CLAIMED = (
+    16  # times its own size that a file's tensors may claim: those that share memory count as often as named
+)
 _MOST_ENTRIES = 100_000  # of a zip: a few for each tensor are usual
 _ROOM = 256 << 20  # bytes of memory beside a file's tensors, for what is read into plain values and for other threads
 _LONGEST_BASE = 200  # bytes of a file's name that the name of its temporary file repeats
@@ -43,11 +48,12 @@ def _published_numpy_float() -> list[tuple]:
     ]
 
 
-def read_tensors(path: str, largest: int | None = None) -> Any:
+def read_tensors(path: str, largest: int | None = None, packed: int = 0) -> Any:
     """Reads a file of tensors and plain values: torch.load on the CPU with weights_only=True.
 
     path: of a regular file
     largest: bytes that it may have, and unpack to (default: this machine's memory)
+    packed: bytes that it may unpack to however small it is
 
     Raises UserError when the file is missing, holds other objects, is damaged (checksums show even one wrong bit), or
     when what it claims to hold is too large.
@@ -56,9 +62,12 @@ def read_tensors(path: str, largest: int | None = None) -> Any:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             _refuse_larger(path, size, largest)
-            # torch.load has a tensor twice for a moment
             with taking_at_most(2 * _most_unpacked(size) + _ROOM):
-                _refuse_larger(path, _check_sums(file, path), largest)
+                unpacked = _check_sums(file, path, packed)
+                _refuse_larger(path, unpacked, largest)
+            most = max(_most_unpacked(size), unpacked)
+            # torch.load has a tensor twice for a moment
+            with taking_at_most(2 * most + _ROOM):
                 file.seek(0)
                 with torch.serialization.safe_globals(_published_numpy_float()):
                     content = torch.load(file, map_location="cpu", weights_only=True)
@@ -86,9 +95,15 @@ def read_tensors(path: str, largest: int | None = None) -> Any:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
     try:
-        check_plain(content, _most_unpacked(size))
+        claimed = check_plain(content, most)
     except ValueError as error:
         raise UserError(f"{path} is not used: {error}; ask its author for a plain state_dict") from error
+    most_claimed = max(_MOST_CLAIMED * size, LARGEST_NETWORK)
+    if claimed > most_claimed:
+        raise UserError(
+            f"{path} is not used: its tensors claim {claimed / 1e6:.1f} MB, far more than the file holds, and "
+            f"{most_claimed / 1e6:.1f} MB are the most here; check that it is the right file"
+        )
     return content
 
 
@@ -112,31 +127,38 @@ def write_tensors(value: Any, path: str, previous: str | None = None) -> None:
             torch.save(value, temporary)
         except RuntimeError as error:  # torch's zip writer reports a full disk so
             raise UserError(f"{path} cannot be written: is the disk full?") from error
-        _forget_pages(temporary)
-        try:
-            check_sums(temporary)
-        except UserError as error:
-            raise UserError(f"{path} was written and read back damaged: is the disk failing?") from error
+        check_written(temporary, path, check_sums)
+
+
+def check_written(temporary: str, path: str, read: Callable[[str], object]) -> None:
+    """Reads what was written to a temporary file for `path` from the disk. Raises UserError if read() does."""
+    _forget_pages(temporary)
+    try:
+        read(temporary)
+    except UserError as error:
+        raise UserError(f"{path} was written and read back damaged: is the disk failing?") from error
 
 
 def check_sums(path: str) -> None:
     """Compares the CRC-32 of all entries of a zip, which torch.load does not.
 
-    Files of older formats, which have no checksums, pass. Raises UserError if one is wrong, or if entries unpack to far
-    more than torch.save would write; OSError if the file cannot be read, or is no regular one.
+    Files of older formats, which have no checksums, pass. Raises UserError if one is wrong, if entries unpack to far
+    more than torch.save would write, or if torch would read other entries; OSError if the file cannot be read, or is no
+    regular one.
     """
     with open_regular(path) as file:
         _check_sums(file, path)
 
 
-def _check_sums(file: BinaryIO, path: str) -> int:
+def _check_sums(file: BinaryIO, path: str, packed: int = 0) -> int:
     """check_sums of an open file: the number of bytes that it unpacks to; 0 for older formats."""
     beginning = file.read(2)
     if beginning and beginning != b"PK" and not zipfile.is_zipfile(file):
         return 0
     try:
         with zipfile.ZipFile(file) as archive:
-            unpacked = _unpacked(archive, os.fstat(file.fileno()).st_size)
+            unpacked = _unpacked(archive, os.fstat(file.fileno()).st_size, packed)
+            refuse_other_zips(archive, file)
             damaged = archive.testzip()
     except OSError:
         raise
@@ -147,13 +169,16 @@ def _check_sums(file: BinaryIO, path: str) -> int:
     return unpacked
 
 
-def _unpacked(archive: zipfile.ZipFile, size: int) -> int:
-    """The bytes that a zip of `size` bytes unpacks to. Raises ValueError if torch.save would not write so many."""
+def _unpacked(archive: zipfile.ZipFile, size: int, packed: int) -> int:
+    """The bytes that a zip of `size` bytes unpacks to. Raises ValueError if torch.save would not write so many.
+
+    packed: bytes that are never too many
+    """
     entries = archive.infolist()
     if len(entries) > _MOST_ENTRIES:
         raise ValueError(f"it has {len(entries)} entries")
     total = sum(entry.file_size for entry in entries)
-    if total > _most_unpacked(size):
+    if total > max(_most_unpacked(size), packed):
         raise ValueError(f"it has {size / 1e6:.1f} MB and would unpack to {total / 1e6:.1f} MB")
     return total
 

@@ -29,6 +29,7 @@ from support import downloads, files
 from support.errors import UserError
 from support.files import read_object, read_tensors, remove_temporaries, replacing
 from support.memory import taking_at_most
+from support.plain_values import check_plain
 from support.recipes import expand_recipes
 from tests.file_server import running_server
 from tests.photos import photo
@@ -195,6 +196,114 @@ def test_a_file_of_tensors_costs_what_its_size_allows(workdir, monkeypatch, prob
     HOSTILE[problem]()
     with pytest.raises(UserError, match=problem):
         read_tensors("x.pth", files.LARGEST_WEIGHTS)
+
+
+@pytest.mark.parametrize("kind", ["tied", "state_dict under six names", "expanded", "buffer of stride 0"])
+def test_tensors_that_share_memory_count_once(workdir, network, kind):
+    weight = torch.rand(500_000)
+    expected = {
+        "tied": {str(number): weight for number in range(12)},
+        "state_dict under six names": {str(number): network.state_dict() for number in range(6)},
+        "expanded": {"x": torch.ones(1).expand(1000, 1000)},
+        "buffer of stride 0": {"x": torch.rand(5).as_strided((500, 500, 5), (0, 0, 1))},
+    }[kind]
+    torch.save(expected, "x.pth")
+    found = read_tensors("x.pth")
+    assert found.keys() == expected.keys()
+    if kind != "state_dict under six names":
+        assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_what_tensors_take_and_what_they_claim_are_bounded_each(workdir):
+    weight = torch.zeros(1000)
+    assert check_plain([weight, weight, weight[:500]], 4000) == 10_000
+    with pytest.raises(ValueError, match="its tensors take 0.0 MB, and it can hold 0.0 MB at most"):
+        check_plain([weight, weight.clone()], 4000)
+    for value in ([torch.zeros(10**6)] * 300, torch.zeros(10**6).expand(300, 10**6)):
+        torch.save(value, "x.pth")
+        with pytest.raises(UserError, match="claim 1200.0 MB, far more than the file holds.*that it is the right file"):
+            read_tensors("x.pth")
+
+
+def test_a_network_of_many_zeros_is_packed_and_read_back(workdir, monkeypatch):
+    network = GeoLocalizationNet("ResNet18", 8)
+    for value in network.parameters():
+        if value.dim() == 4:
+            value.data.zero_()
+    torch.save(network.state_dict(), "x.pth")
+    pack("x.pth", "y.pth")
+    assert os.path.getsize("y.pth") < 300_000
+    assert not load_network("y.pth").state_dict()["backbone.0.weight"].any()
+
+    def damage(path):
+        with open(path, "r+b") as file:
+            file.seek(20_000)
+            file.write(b"damaged" * 10)
+
+    monkeypatch.setattr(files, "_forget_pages", damage)
+    with pytest.raises(UserError, match="z.pth was written and read back damaged"):
+        pack("x.pth", "z.pth")
+    assert sorted(os.listdir()) == ["x.pth", "y.pth"]
+
+
+def test_no_network_is_too_large_to_be_packed():
+    with torch.device("meta"):
+        largest = GeoLocalizationNet("ConvNeXt_Base", 2048).state_dict()
+    assert sum(value.numel() for value in largest.values()) * 8 < files.LARGEST_NETWORK
+
+
+def saved(value):
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def with_other_offsets(data):
+    """Its record of the end says that the directory begins a byte earlier than it does."""
+    written_as(data)  # without torch's second record, for large zips
+    data = pathlib.Path("x.pth").read_bytes()
+    at = data.rindex(b"PK\5\6") + 16
+    offset = int.from_bytes(data[at : at + 4], "little")
+    pathlib.Path("x.pth").write_bytes(data[:at] + (offset - 1).to_bytes(4, "little") + data[at + 4 :])
+
+
+def written_as(data, **options):
+    """The same entries, written by zipfile."""
+    with zipfile.ZipFile(io.BytesIO(data)) as plain, zipfile.ZipFile("x.pth", "w", **options) as file:
+        for entry in plain.infolist():
+            file.writestr(entry.filename, plain.read(entry))
+
+
+def twice_the_same_name(data):
+    written_as(data)
+    with zipfile.ZipFile("x.pth", "a") as file:
+        file.writestr("ARCHIVE/data/0", torch.ones(4).numpy().tobytes())
+
+
+def in_a_zip(data):
+    with zipfile.ZipFile("x.pth", "w") as file:
+        file.writestr("best_model.pth", data)
+
+
+OTHER_ZIPS = {
+    "two that were joined": lambda data: pathlib.Path("x.pth").write_bytes(saved(torch.ones(4)) + data),
+    "behind something else": lambda data: pathlib.Path("x.pth").write_bytes(b"abc" + data),
+    "with other offsets": with_other_offsets,
+    "twice the same name": twice_the_same_name,
+    "LZMA": lambda data: written_as(data, compression=zipfile.ZIP_LZMA),
+    "in a zip": in_a_zip,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", OTHER_ZIPS)
+def test_what_is_read_is_what_was_checked(workdir, kind):
+    data = saved(torch.zeros(4))
+    written_as(data)
+    assert read_tensors("x.pth").tolist() == [0, 0, 0, 0]
+    OTHER_ZIPS[kind](data)
+    with pytest.raises(UserError, match="x.pth is cut off or damaged .it is no file as torch.save writes it"):
+        read_tensors("x.pth")
 
 
 # --- other files

@@ -11,7 +11,7 @@ from typing import Any
 from model.checkpoints import load_network, portable, save_network
 from model.network import GeoLocalizationNet
 from support.errors import UserError
-from support.files import read_tensors, write_tensors
+from support.files import LARGEST_NETWORK, read_tensors, write_tensors
 from support.signals import Interrupted, deferred_signals
 from training.run import Run
 from training.run_files import BEST_MODEL, LAST_CHECKPOINT, save_run_state
@@ -129,7 +129,7 @@ def keep_best_model(checkpoint: str, output_folder: str, network: GeoLocalizatio
     try:
         if not os.path.exists(source):
             raise UserError(f"there is no {BEST_MODEL} beside {checkpoint}")
-        read_tensors(source)
+        read_tensors(source, packed=LARGEST_NETWORK)
     except UserError as error:
         logging.warning(f"{error}: the best from here on will be kept")
         save_network(network, target)
