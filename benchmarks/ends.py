@@ -21,6 +21,10 @@ _LAST = "Experiment finished"
 _LIMIT = 300  # seconds for a script
 # what the last rank does in the middle of a step (train) or of an extraction (eval), and the exit code of all ranks
 KINDS = {"normal": 0, "signal": 128 + signal.SIGTERM, "user's error": 2, "bug": 1}
+_EVAL = (
+    "--backbone MobileNet_V2 --backbone_weights none --device cpu --no_descriptors_cache --resize_test_imgs "
+    "--image_size 64"
+).split()
 _SCRIPT = """
 import os, sys
 sys.path.insert(0, {root!r})
@@ -59,6 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         cases = list(itertools.product(args.scripts, args.ranks, args.workers, KINDS))
         for script, ranks, workers, kind in tqdm(cases, desc="Ends", unit="run", disable=None):
             rows.append(measure(script, kind, ranks, workers, folder))
+            tqdm.write(str(rows[-1]), file=sys.stderr)
     print(machine())
     print(table(rows, list(rows[0])))
     if any(row["exit codes"] != row["expected"] or row["until the end, s"] > 5 for row in rows):
@@ -74,9 +79,9 @@ def measure(script: str, kind: str, ranks: int, workers: int, folder: str) -> di
     workers: of each
     folder: the working folder, with the data set in data
     """
-    from tests.tiny import FLAGS
+    from tests.tiny import SHORT
 
-    flags = FLAGS if script == "train" else ["--backbone_weights", "none", "--device", "cpu", "--no_descriptors_cache"]
+    flags = SHORT if script == "train" else _EVAL
     code = _SCRIPT.format(root=ROOT, kind=kind, script=script)
     flags = [*flags, "--dataset_folder", "data", "--num_workers", str(workers)]
     with socket.socket() as free:
