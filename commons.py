@@ -91,7 +91,8 @@ def _as_flags(values: dict[str, Any]) -> str:
     for name, value in values.items():
         words.append(f"--{name}")
         if value is not True:
-            words += map(str, value if isinstance(value, list | tuple) else [value])
+            parts = value if isinstance(value, list | tuple) else [value]
+            words += ["none" if part is None else str(part) for part in parts]
     return shlex.join(words)
 
 
