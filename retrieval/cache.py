@@ -20,6 +20,7 @@ from retrieval.identity import identify, identity_key, image_stamps
 from retrieval.sharded import shared_store
 from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, temporary_store
 from retrieval.store_header import header_path
+from retrieval.store_names import restore_names
 from support.errors import UserError
 from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
@@ -124,7 +125,7 @@ class DescriptorCache:
         try:
             os.makedirs(self.folder, exist_ok=True)
             lock.acquire(exclusive=False, reason=reason)
-            store, _ = _load(path, header)
+            store, _ = _load(path, header, images)
             if store and store.complete:
                 return _opened(store, images)
             if store:
@@ -140,7 +141,7 @@ class DescriptorCache:
                 f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; fix it, or give "
                 "--no_descriptors_cache"
             ) from error
-        store, problem = _load(path, header)
+        store, problem = _load(path, header, images)
         if problem:
             logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them again")
             _remove(path)
@@ -220,8 +221,8 @@ def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     return store
 
 
-def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
-    """Opens the store at a path if it has this header.
+def _load(path: str, header: dict, images: ImageFolder) -> tuple[FolderStore | None, str]:
+    """Opens the store at a path if it has this header; writes its names again if they alone are damaged.
 
     Returns (the store, ""); (None, "") if there is no store; (None, problem) if it cannot be used.
     """
@@ -231,12 +232,15 @@ def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
         store = FolderStore(path)
     except (OSError, ValueError) as error:
         return None, str(error)
-    if any(store.header.get(key) != value for key, value in header.items()):
+    try:
+        if any(store.header.get(key) != value for key, value in header.items()):
+            raise ValueError("they are of something else")
+        if have_decoders_come(store.unreadable.values()):
+            raise ValueError("images whose decoder was missing can be read by now")
+        restore_names(path, store.header["names"], images.names)
+    except ValueError as error:
         store.close()
-        return None, "they are of something else"
-    if have_decoders_come(store.unreadable.values()):
-        store.close()
-        return None, "images whose decoder was missing can be read by now"
+        return None, str(error)
     return store, ""
 
 
