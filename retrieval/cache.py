@@ -26,7 +26,8 @@ from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftove
 
 FOLDER = os.path.join("cache", "descriptors")
 _BUILDING, _REMOVED = ".building", ".removed"
-_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # errors that do not stop a run: the cache is a default
+# errors that do not stop a run: the cache is a default. ELOOP, EISDIR: of a lock that is a link or a folder
+_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR)
 
 
 class DescriptorCache:
@@ -134,11 +135,12 @@ class DescriptorCache:
         except OSError as error:
             if error.errno in _NOT_KEPT:
                 logging.warning(
-                    f"The descriptors of {images.folder} are not kept: {self.folder} cannot be used ({error.strerror})"
+                    f"The descriptors of {images.folder} are not kept: {error.filename or self.folder} cannot be used "
+                    f"({error.strerror})"
                 )
                 return temporary_store(*(header[key] for key in ("num_images", "dim", "dtype", "block_size")))
             raise UserError(
-                f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; fix it, or give "
+                f"the descriptors' cache {self.folder} cannot be used: {_reason(error)}; fix it, or give "
                 "--no_descriptors_cache"
             ) from error
         store, problem = _load(path, header, images)
@@ -219,6 +221,10 @@ def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     else:
         logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
+
+
+def _reason(error: OSError) -> str:
+    return ": ".join(filter(None, (error.filename, error.strerror))) or str(error)
 
 
 def _load(path: str, header: dict, images: ImageFolder) -> tuple[FolderStore | None, str]:
