@@ -22,11 +22,16 @@ from localization.zones import Zone, in_zone, to_latlon
 from retrieval.identity import images_digest
 from retrieval.store import DescriptorStore, FolderStore
 from retrieval.store_header import header_path, read_header
+from retrieval.store_names import restore_names
 from support.errors import UserError
 from support.locks import FileLock
 
 # what reading a damaged header raises
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+class DamagedIndex(UserError):
+    """An index that is there and cannot be used."""
 
 
 @dataclass
@@ -81,21 +86,27 @@ class WantedIndex:
 def open_index(
     folder: str, wanted: WantedIndex, build: Callable[[], AbstractContextManager[DescriptorStore]] | None = None
 ) -> Iterator[DatabaseIndex]:
-    """Opens the index of a database, and builds it if it is missing.
+    """Opens the index of a database, and builds it if it is missing, or damaged and the images are there.
 
     folder: holds indices, or is an index; build: gives a context manager with a complete store of wanted.images.
-    Raises UserError if the index is missing and cannot be built, or may not be.
+    Raises UserError if the index is missing or damaged and cannot be built, or may not be.
     """
     places = wanted.places
     if places is None and wanted.images is not None:
         places = places_of_names(wanted.images.names)  # before hours of extraction
     path = _find(folder, wanted)
     with contextlib.ExitStack() as stack:
+        try:
+            if path is not None:
+                store, names = stack.enter_context(_opened(path, wanted.images))
+                logging.info(f"The index of {store.num_images} images is read from {path}")
+        except DamagedIndex as error:
+            if wanted.images is None:
+                raise
+            logging.warning(f"The index {path} is damaged ({error.__cause__}): building it again")
+            path = None
         if path is None:
             store, names = stack.enter_context(build()), wanted.images.names
-        else:
-            store, names = stack.enter_context(_opened(path))
-            logging.info(f"The index of {store.num_images} images is read from {path}")
         if store.unreadable:
             logging.warning(
                 f"{len(store.unreadable)} of {store.num_images} images of the database could not be read and are never "
@@ -216,8 +227,11 @@ def holds_index(folder: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple[DescriptorStore, ImageNames]]:
-    """Opens a store and its names. Within the context no other process removes it. Raises UserError if damaged."""
+def _opened(path: str, images: ImageFolder | None = None) -> Iterator[tuple[DescriptorStore, ImageNames]]:
+    """Opens a store and its names. Within the context no other process removes it. Raises DamagedIndex.
+
+    path: of the store; images: its own, whose names replace damaged ones; None: they are not there
+    """
     lock = FileLock(os.path.normpath(path) + ".lock")
     with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
         lock.acquire(exclusive=False, reason=f"that writes {path}")
@@ -225,11 +239,13 @@ def _opened(path: str) -> Iterator[tuple[DescriptorStore, ImageNames]]:
     try:
         try:
             store = FolderStore(path)
-            names = store.names
+            if images is not None:
+                restore_names(path, store.header["names"], images.names)
+            names = store.names if images is None else images.names
             if len(names) != store.num_images:
                 raise ValueError(f"it has {len(names)} names and {store.num_images} descriptors")
         except _DAMAGED as error:
-            raise UserError(
+            raise DamagedIndex(
                 f"the index {path} is damaged ({error}); remove it, and rebuild it from the database's images"
             ) from error
         with contextlib.closing(store):

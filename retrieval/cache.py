@@ -20,12 +20,14 @@ from retrieval.identity import identify, identity_key, image_stamps
 from retrieval.sharded import shared_store
 from retrieval.store import DescriptorStore, FolderStore, block_size, create_store, temporary_store
 from retrieval.store_header import header_path
+from retrieval.store_names import restore_names
 from support.errors import UserError
 from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
 FOLDER = os.path.join("cache", "descriptors")
 _BUILDING, _REMOVED = ".building", ".removed"
-_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM)  # errors that do not stop a run: the cache is a default
+# errors that do not stop a run: the cache is a default. ELOOP, EISDIR: of a lock that is a link or a folder
+_NOT_KEPT = (*NO_LOCKS, errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR)
 
 
 class DescriptorCache:
@@ -124,7 +126,7 @@ class DescriptorCache:
         try:
             os.makedirs(self.folder, exist_ok=True)
             lock.acquire(exclusive=False, reason=reason)
-            store, _ = _load(path, header)
+            store, _ = _load(path, header, images)
             if store and store.complete:
                 return _opened(store, images)
             if store:
@@ -133,14 +135,15 @@ class DescriptorCache:
         except OSError as error:
             if error.errno in _NOT_KEPT:
                 logging.warning(
-                    f"The descriptors of {images.folder} are not kept: {self.folder} cannot be used ({error.strerror})"
+                    f"The descriptors of {images.folder} are not kept: {error.filename or self.folder} cannot be used "
+                    f"({error.strerror})"
                 )
                 return temporary_store(*(header[key] for key in ("num_images", "dim", "dtype", "block_size")))
             raise UserError(
-                f"the descriptors' cache {self.folder} cannot be used: {error.strerror or error}; fix it, or give "
+                f"the descriptors' cache {self.folder} cannot be used: {_reason(error)}; fix it, or give "
                 "--no_descriptors_cache"
             ) from error
-        store, problem = _load(path, header)
+        store, problem = _load(path, header, images)
         if problem:
             logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them again")
             _remove(path)
@@ -220,8 +223,12 @@ def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     return store
 
 
-def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
-    """Opens the store at a path if it has this header.
+def _reason(error: OSError) -> str:
+    return ": ".join(filter(None, (error.filename, error.strerror))) or str(error)
+
+
+def _load(path: str, header: dict, images: ImageFolder) -> tuple[FolderStore | None, str]:
+    """Opens the store at a path if it has this header; writes its names again if they alone are damaged.
 
     Returns (the store, ""); (None, "") if there is no store; (None, problem) if it cannot be used.
     """
@@ -231,12 +238,15 @@ def _load(path: str, header: dict) -> tuple[FolderStore | None, str]:
         store = FolderStore(path)
     except (OSError, ValueError) as error:
         return None, str(error)
-    if any(store.header.get(key) != value for key, value in header.items()):
+    try:
+        if any(store.header.get(key) != value for key, value in header.items()):
+            raise ValueError("they are of something else")
+        if have_decoders_come(store.unreadable.values()):
+            raise ValueError("images whose decoder was missing can be read by now")
+        restore_names(path, store.header["names"], images.names)
+    except ValueError as error:
         store.close()
-        return None, "they are of something else"
-    if have_decoders_come(store.unreadable.values()):
-        store.close()
-        return None, "images whose decoder was missing can be read by now"
+        return None, str(error)
     return store, ""
 
 

@@ -18,6 +18,7 @@ from retrieval.identity import NO_STAMP, image_stamps
 from retrieval.store import STAMPS, FolderStore
 from retrieval.store_header import read_header
 from support.locks import LOCK, FileLock
+from support.regular_files import open_regular
 
 GROWN = "grown"  # the setting of a store that has such rows
 
@@ -108,7 +109,7 @@ def _common(stamps: np.ndarray, path: str, header: dict) -> np.ndarray:
     """The row of each image in the store at a path: int64 (n,); -1: it is not there, or has changed."""
     nowhere = np.full(len(stamps), -1)
     try:
-        with open(os.path.join(path, STAMPS), "rb") as file:
+        with open_regular(os.path.join(path, STAMPS)) as file:
             data = file.read(len(NO_STAMP) * header["num_images"])
     except OSError:  # a store of an earlier version has no stamps
         return nowhere

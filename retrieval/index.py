@@ -16,6 +16,7 @@ from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import read_object, replacing
 from support.locks import FileLock
+from support.regular_files import open_regular
 
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16
@@ -220,7 +221,7 @@ def _write(index: faiss.Index, path: str, header: dict) -> None:
 
 
 def _file_digest(path: str) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -69,7 +69,9 @@ def wilson_intervals(shares: np.ndarray | float, count: int) -> np.ndarray:
 
 
 def recall_intervals(found: np.ndarray) -> np.ndarray:
-    """95% intervals of the recalls of bool (q, n), in percent: float64 (n, 2)."""
+    """95% intervals of the recalls of bool (q, n), in percent: float64 (n, 2). Raises ValueError without queries."""
+    if not len(found):
+        raise ValueError("there are no queries, and so no recalls")
     return 100 * wilson_intervals(found.mean(axis=0), len(found))
 
 
@@ -90,11 +92,13 @@ def paired_difference(found: np.ndarray, other_found: np.ndarray, seed: int = 0)
     A resample draws queries, and takes both networks' results on them.
 
     found, other_found: bool (q, n), of the same queries. The numbers of queries won, lost and equal in a resample are
-    multinomial, so they are drawn directly. Raises ValueError if the shapes differ.
+    multinomial, so they are drawn directly. Raises ValueError if the shapes differ, or if there are no queries.
     """
     if found.shape != other_found.shape:
         raise ValueError(f"paired results have one shape, not {found.shape} and {other_found.shape}")
     queries = len(found)
+    if not queries:
+        raise ValueError("there are no queries, and so no recalls to compare")
     won, lost = (found & ~other_found).sum(axis=0), (other_found & ~found).sum(axis=0)
     rng = np.random.default_rng(seed)
     shares = np.stack([won, lost, queries - won - lost], axis=1) / queries  # (n, 3)

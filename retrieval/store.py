@@ -7,7 +7,7 @@ A store is a folder with
 - stamps: 16 bytes for each image, by which the next store finds the images that have not changed (retrieval.earlier);
 - header.json: version, type and sizes, what the descriptors depend on (identity), unreadable images with reasons,
   whether the store is complete, then also the CRC-32 of each block of rows, and a digest of all that;
-- verified.json: that the rows of a complete store had these checksums (support.verified);
+- verified.json: that the rows of a complete store, and names.txt, had these checksums (support.verified);
 - blocks_<rank>.jsonl, until the store is complete: a line for each block of rows that the rank wrote, with checksums of
   the line and of the rows;
 - rank0_<32 hexadecimal digits>, empty, while several ranks open the store: see retrieval.sharded.
@@ -32,16 +32,19 @@ from tqdm import tqdm
 import distributed
 from datasets.image_names import ImageNames
 from retrieval.store_header import VERSION, read_header, read_unreadable, write_header
+from retrieval.store_names import names_path, read_names, write_names
 from support.array_cache import npy_header
 from support.errors import UserError
 from support.files import parse_object
+from support.regular_files import open_regular
 from support.verified import verify_once
 
-_DATA, _NAMES, _BLOCKS = "descriptors.npy", "names.txt", "blocks_{}.jsonl"
+_DATA, _BLOCKS = "descriptors.npy", "blocks_{}.jsonl"
 STAMPS = "stamps"
 _MAX_BLOCK = 1024  # images
 _MIN_BLOCKS = 64  # of a store, so that ranks have about equal shares
 _MIN_BATCHES = 4  # of a block, so that batches are full where images have several sizes
+_LONGEST_LINE = 1 << 24  # bytes, of blocks_<rank>.jsonl: a block of unreadable images has 16 KiB for each reason
 _SUMS = "crc32"  # key of a complete store's header: a list, by blocks
 
 
@@ -170,7 +173,7 @@ class FolderStore(DescriptorStore):
         beginning = npy_header(header["dtype"], (header["num_images"], header["dim"]))
         size = _data_size(header, beginning)
         path = os.path.join(folder, _DATA)
-        file = open(path, "rb" if header["complete"] else "r+b", buffering=0)  # noqa: SIM115
+        file = open_regular(path, "rb" if header["complete"] else "r+b", buffering=0)
         try:
             if (found := os.fstat(file.fileno()).st_size) != size:
                 raise ValueError(f"{_DATA} has {found} bytes, not {size}")
@@ -193,15 +196,8 @@ class FolderStore(DescriptorStore):
 
     @property
     def names(self) -> ImageNames:
-        """The images' names, in the order of the rows. Raises ValueError if names.txt is damaged."""
-        data = np.fromfile(os.path.join(self.folder, _NAMES), np.uint8)
-        if hashlib.sha256(data).hexdigest() != self.header["names"]:
-            raise ValueError(f"{os.path.join(self.folder, _NAMES)} is damaged")
-        ends = np.flatnonzero(data == ord("\n"))
-        names = ImageNames(data, np.concatenate([[0], ends[:-1] + 1]).astype(np.int64), ends, source=self.folder)
-        if (data == ord("\\")).any():
-            names = ImageNames.from_strings([_unescape(name) for name in names], source=self.folder)
-        return names
+        """The images' names, in the order of the rows. Raises ValueError or OSError if names.txt is damaged."""
+        return read_names(self.folder, self.header["names"])
 
     def finish(self) -> None:
         """Marks the store as complete, once it is on the disk. Raises UserError if the disk refuses.
@@ -287,8 +283,8 @@ class FolderStore(DescriptorStore):
         What follows a broken line is cut off.
         """
         whole = 0
-        with open(path, "r+b") as file:
-            for line in file:
+        with open_regular(path, "r+b") as file:
+            for line in iter(lambda: file.readline(_LONGEST_LINE), b""):
                 entry = _parse_line(line)
                 if entry is None or not 0 <= entry["block"] < self.num_blocks:
                     file.truncate(whole)
@@ -317,16 +313,11 @@ def create_store(folder: str, names: Iterable[str], header: dict, stamps: Iterab
             with open(os.path.join(building, _DATA), "xb", buffering=0) as file:
                 _write_at(file, beginning)
                 _allocate(file, _data_size(header, beginning))
-            digest = hashlib.sha256()
-            with open(os.path.join(building, _NAMES), "wb") as file:
-                for name in names:
-                    line = os.fsencode(name).replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
-                    file.write(line)
-                    digest.update(line)
+            digest = write_names(names_path(building), names)
             stamps = b"".join(stamps)
             with open(os.path.join(building, STAMPS), "wb") as file:
                 file.write(stamps)
-        digests = {"names": digest.hexdigest(), "stamps": hashlib.sha256(stamps).hexdigest()}
+        digests = {"names": digest, "stamps": hashlib.sha256(stamps).hexdigest()}
         write_header(building, {"version": VERSION, **header, **digests, "complete": False, "unreadable": {}})
         with _refusing(folder):
             os.rename(building, folder)
@@ -351,10 +342,6 @@ def _parse_line(line: bytes) -> dict | None:
     if not all(isinstance(entry.get(key), int) for key in ("block", "crc32")):
         raise ValueError(f"{_BLOCKS} is damaged")
     return entry
-
-
-def _unescape(name: str) -> str:
-    return "\\".join(part.replace("\\n", "\n") for part in name.split("\\\\"))
 
 
 def _allocate(file: BinaryIO, size: int, offset: int = 0) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from support.errors import UserError
 from support.files import current_umask, read_object, replacing
 from support.locks import LOCK, held_if_possible, remove_leftovers
+from support.regular_files import open_regular
 from support.verified import verify_once
 
 _HEADER = "header.json"
@@ -184,7 +185,7 @@ def open_npy(path: str, dtypes: Sequence[str], row: tuple[int, ...] = ()) -> np.
     has no effect: np.load would evaluate it, open zips, and pass arrays of another order or another size. Raises
     ValueError if the header is another one, OSError when the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         size, prefix = os.fstat(file.fileno()).st_size, file.read(_PREFIX)
         offset = _PREFIX + int.from_bytes(prefix[-2:], "little")
         found = prefix + file.read(offset - _PREFIX)

@@ -15,12 +15,13 @@ def open_regular(path: str | os.PathLike, mode: str = "rb", **options: Any) -> I
 
     options: of open(), such as encoding.
     """
-    file = open(path, mode, opener=_without_waiting, **options)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    return open(path, mode, opener=_open_without_waiting, **options)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    kind = os.fstat(handle).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open() itself refuses a folder
+        os.close(handle)
         raise NotRegularError(errno.EINVAL, "it is no regular file", os.fspath(path))
-    return file
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return handle

@@ -36,7 +36,7 @@ def verify_once(folder: str, sums: dict[str, str], check: Callable[[str], None])
         known = read_object(record)
     except (OSError, ValueError):
         known = {}
-    found = {}
+    found = {name: value for name, value in known.items() if name not in sums}  # of other calls
     for name, value in sums.items():
         begin, stamp = time.time_ns(), _stamp(os.path.join(folder, name))
         if known.get(name) != [value, *stamp]:

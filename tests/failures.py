@@ -8,6 +8,7 @@ import csv
 import glob
 import os
 import resource
+import signal
 
 import train
 import training.checkpoints
@@ -133,3 +134,19 @@ def _name_of(handle):
     status = os.fstat(handle)
     paths = glob.glob("**", recursive=True)
     return next((os.path.basename(path) for path in paths if os.path.samestat(os.lstat(path), status)), "")
+
+
+@contextlib.contextmanager
+def ends_within(seconds):
+    """Fails where the block waits longer, as for a FIFO."""
+
+    def fail(*_):
+        raise AssertionError(f"this waited for {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -17,14 +17,14 @@ from datasets.groups import open_groups
 from datasets.names import list_images
 from datasets.test_dataset import TestDataset
 from localization.database_index import _opened
-from retrieval import store_header
+from retrieval import store_header, store_names
 from retrieval.cache import DescriptorCache
 from retrieval.store import FolderStore
 from support import array_cache, verified
 from support.errors import UserError
 from test import TestFiles, TestOptions, test_and_report
 from tests.caches import NAMES, OLD, SETTINGS, age, cache_file, change_array, flip, touch, with_its_time, write_list
-from tests.descriptors import IMAGES, SmallNetwork, extract, kept
+from tests.descriptors import IMAGES, SmallNetwork, change_header, extract, kept
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,71 @@ def test_a_flipped_bit_of_a_row_is_noticed(images, cache):
     folder = os.path.join("kept", *kept(cache))
     flip(f"{folder}/descriptors.npy", 128 + 4 * 4 * 39 + 1)
     assert extract(cache, images)[2] == IMAGES - 1
+
+
+DAMAGED_NAMES = {
+    "is missing": os.unlink,
+    "is damaged (its checksum is another)": lambda path: flip(path, 3),
+    "is damaged (it is no regular file)": lambda path: (os.unlink(path), os.mkfifo(path)),
+}
+
+
+def reverse(path):
+    with open(path) as file:
+        lines = file.readlines()
+    with open(path, "w") as file:
+        file.writelines(reversed(lines))
+
+
+@pytest.mark.parametrize(("problem", "damage"), [*DAMAGED_NAMES.items(), ("its checksum is another", reverse)])
+def test_damaged_names_of_descriptors_are_written_again(images, cache, caplog, problem, damage):
+    for interrupted in (True, False):
+        if interrupted:
+            with pytest.raises(KeyboardInterrupt):
+                extract(cache, images, SmallNetwork(fail_after=20))
+        folder = os.path.join("kept", *kept(cache))
+        damage(f"{folder}/names.txt")
+        assert extract(cache, images)[2] == (IMAGES - 16 - 1 if interrupted else 0)
+        assert list(FolderStore(folder).names) == list(images.names)
+        assert problem in caplog.text and caplog.text.count("it is written again, from the names of the images") == 1
+        caplog.clear()
+    assert extract(cache, images)[2] == 0 and not caplog.text
+
+
+def test_names_are_read_for_it_once(images, cache, monkeypatch):
+    extract(cache, images)
+    extract(cache, images)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_names, "open_regular", refuse)
+        patch.setattr(FolderStore, "_checksums", refuse)
+        assert extract(cache, images)[2] == 0
+        reverse(os.path.join("kept", *kept(cache), "names.txt"))
+        with pytest.raises(AssertionError, match="should not be called"):
+            extract(cache, images)
+
+
+def test_damaged_names_that_cannot_be_written_again_cost_no_recalls(images, cache, monkeypatch, caplog):
+    whole = extract(cache, images)[0]
+    os.unlink(os.path.join("kept", *kept(cache), "names.txt"))
+    with monkeypatch.context() as patch:
+        patch.setattr(store_names, "replacing", no_space)
+        values, _, seen = extract(cache, images)
+    np.testing.assert_array_equal(values, whole)
+    assert seen == 0 and "is missing; the descriptors serve this run all the same" in caplog.text
+
+
+@pytest.mark.parametrize("names", ["a folder", "other names"])
+def test_descriptors_whose_names_cannot_be_restored_are_computed_again(images, cache, caplog, names):
+    extract(cache, images)
+    folder = os.path.join("kept", *kept(cache))
+    if names == "a folder":
+        os.unlink(f"{folder}/names.txt")
+        os.mkdir(f"{folder}/names.txt")
+    else:
+        change_header(folder, names="0" * 64)
+    assert extract(cache, images)[2] == IMAGES - 1
+    assert caplog.text.count("computing them again") == 1 and "names.txt is damaged" in caplog.text
+    assert extract(cache, images)[2] == 0
 
 
 def test_rows_are_read_for_it_once(images, cache, monkeypatch):

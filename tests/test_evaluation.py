@@ -148,6 +148,13 @@ def test_paired_difference_is_that_of_resampled_queries():
         paired_difference(first, other[1:])
 
 
+def test_without_queries_there_are_no_recalls():
+    none = np.zeros((0, 2), bool)
+    for compute in (lambda: recall_intervals(none), lambda: paired_difference(none, none)):
+        with pytest.raises(ValueError, match="there are no queries, and so no recalls"):
+            compute()
+
+
 # --- nearest neighbours
 
 

@@ -3,6 +3,7 @@ terminal.
 """
 
 import ast
+import contextlib
 import glob
 import io
 import json
@@ -27,11 +28,14 @@ from commons import _open_logs
 from datasets.groups import open_groups
 from datasets.image_names import ImageNames
 from datasets.names import list_images
+from datasets.test_dataset import ImageFolder
+from localization.database_index import _opened
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from model.zoo import published
 from parser import parse_arguments
 from retrieval import store
+from retrieval.cache import DescriptorCache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.index import search_index
 from support import array_cache, files
@@ -42,7 +46,8 @@ from support.files import read_object
 from support.recipes import expand_recipes
 from test import test
 from tests.caches import NAMES, SETTINGS, cache_file, change_array, touch
-from tests.descriptors import BATCH, DIM, SmallNetwork, change_header, extract, fill, kept, unit_vectors
+from tests.descriptors import BATCH, DIM, IMAGES, SmallNetwork, change_header, extract, fill, kept, unit_vectors
+from tests.failures import ends_within
 from tests.file_server import running_server
 from tests.scripts import ROOT, SOURCES, fails
 from tests.tiny import FLAGS
@@ -383,6 +388,83 @@ def test_a_block_of_another_program_is_rebuilt(images, cache, caplog, entry):
     assert "computing them again" in caplog.text
 
 
+def replaced_by(make):
+    """Puts a FIFO, or what `make` makes, in the place of a file."""
+
+    def replace(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        make(path)
+
+    return replace
+
+
+fifo, device = replaced_by(os.mkfifo), replaced_by(lambda path: os.symlink("/dev/zero", path))
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+def test_no_store_waits_for_a_fifo_or_reads_a_device(images, cache, caplog, make):
+    whole = extract(cache, images)[0]
+    folder = os.path.join("kept", *kept(cache))
+    with ends_within(60):
+        for name, again in (("descriptors.npy", True), ("names.txt", False), ("header.json", True)):
+            make(f"{folder}/{name}")
+            if name != "header.json":
+                with pytest.raises(UserError, match="is damaged .*no regular file"), _opened(folder):
+                    pass
+            values, _, seen = extract(cache, images)
+            np.testing.assert_array_equal(values, whole)
+            assert (seen > 0) == again and os.path.isfile(f"{folder}/{name}")
+            assert "no regular file" in caplog.text
+            caplog.clear()
+        make(f"{folder}/stamps")
+        os.utime("f/03.png", ns=(1, 1))
+        assert extract(DescriptorCache("kept", grows=True), ImageFolder("f"))[2] == IMAGES - 1
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+def test_no_unfinished_store_waits_for_a_fifo_or_reads_a_device(images, cache, caplog, make):
+    for name in ("blocks_0.jsonl", "blocks_1.jsonl", "descriptors.npy"):
+        with pytest.raises(KeyboardInterrupt):
+            extract(cache, images, SmallNetwork(fail_after=20))
+        (folder,) = kept(cache)
+        make(f"kept/{folder}/{name}")
+        with ends_within(60):
+            assert extract(cache, images)[2] == IMAGES - 1
+        assert "no regular file" in caplog.text
+        caplog.clear()
+        shutil.rmtree(f"kept/{folder}")
+
+
+def test_a_line_of_blocks_has_an_end(images, cache, monkeypatch):
+    """A line is read to a bound, not to wherever it ends: a longer one is none of ours."""
+    with pytest.raises(KeyboardInterrupt):
+        extract(cache, images, SmallNetwork(fail_after=36))
+    path = pathlib.Path("kept", *kept(cache), "blocks_0.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    text = lines[1].split(b" ", 1)[1].rstrip() + b" " * 2000
+    path.write_bytes(lines[0] + b"%08x %b\n" % (store.zlib.crc32(text), text))
+    monkeypatch.setattr(store, "_LONGEST_LINE", 1000)
+    assert store.FolderStore(str(path.parent)).done == {0} and path.read_bytes() == lines[0]
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+def test_no_cache_of_arrays_waits_for_a_fifo_or_reads_a_device(listed, caplog, make):
+    for name in ("name_blob.npy", "header.json"):
+        make(cache_file(name))
+        with ends_within(60):
+            assert list(open_groups("train", *SETTINGS).names) == NAMES
+        assert "no regular file" in caplog.text and os.path.isfile(cache_file(name))
+        caplog.clear()
+    touch("f/a.jpg")
+    list_images("f")
+    (path,) = glob.glob("cache/f_*/name_blob.npy")
+    make(path)
+    with ends_within(60):
+        assert list(list_images("f")) == ["a.jpg"]
+    assert "no regular file" in caplog.text
+
+
 @pytest.fixture
 def indexed(workdir):
     """A store of 600 descriptors, two of which are unreadable; the path of its index; and what that finds."""
@@ -417,6 +499,14 @@ def test_an_index_of_another_program_is_rebuilt(indexed, change):
     forge_index(path, change(pathlib.Path(path).read_bytes()))
     np.testing.assert_array_equal(search_index(opened, unit_vectors(600)[:3], 5, "SQ8")[1], expected)
     assert faiss.get_deserialization_vector_byte_limit() == limits
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+def test_no_faiss_index_is_waited_for(indexed, make):
+    opened, path, expected = indexed
+    make(path)
+    with ends_within(60):
+        np.testing.assert_array_equal(search_index(opened, unit_vectors(600)[:3], 5, "SQ8")[1], expected)
 
 
 @pytest.mark.parametrize("first", [10**12, -700])

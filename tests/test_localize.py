@@ -1,4 +1,6 @@
+import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,13 +18,19 @@ from datasets.images import ImageError
 from datasets.names import format_name
 from datasets.photos import find_photos
 from datasets.prepare.tables import Table
+from datasets.test_dataset import ImageFolder
 from localization import photos
 from localization.answers import Localization, Neighbour
 from localization.database_index import WantedIndex, open_index
 from localization.formats import FORMATS, to_csv, to_table
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
+from retrieval.cache import DescriptorCache
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.identity import weights_digest
 from support.errors import UserError
+from tests.caches import flip
+from tests.descriptors import BATCH, SmallNetwork
 from tests.photos import save_photo
 from tests.tiny import EAST, NORTH, place_image, save_place
 
@@ -169,6 +177,35 @@ def test_a_damaged_index_is_refused(folder, capsys, caplog):
         assert len(opened.names) == 36 and opened.positions[3].tolist() == [EAST + 35, NORTH + 5]
     with pytest.raises(UserError, match="was made with another model"), open_index("index", WantedIndex("others")):
         pass
+
+
+def test_a_damaged_index_is_built_again_where_the_images_are(places, caplog):
+    network, database, extraction = SmallNetwork(), ImageFolder("db"), ExtractionOptions(BATCH)
+
+    @contextlib.contextmanager
+    def build():
+        with DescriptorCache("index").store(network, database, extraction) as store:
+            extract_descriptors(network, database, extraction, store)
+            yield store
+
+    wanted = WantedIndex(weights_digest(network))
+    with open_index("index", dataclasses.replace(wanted, images=database), build):
+        described = network.seen
+    (index,) = (entry.path for entry in os.scandir("index") if entry.is_dir())
+    for name, change, line, computed in (
+        ("names.txt", os.unlink, "names.txt is missing: it is written again", 0),
+        ("names.txt", lambda path: flip(path, 5), "names.txt is damaged (its checksum is another): it is written", 0),
+        ("descriptors.npy", lambda path: os.truncate(path, 500), f"The index {index} is damaged (descrip", described),
+    ):
+        change(f"{index}/{name}")
+        with pytest.raises(UserError, match="is damaged"), open_index("index", wanted):
+            pass
+        network.seen = 0
+        with open_index("index", dataclasses.replace(wanted, images=database), build) as opened:
+            assert list(opened.names) == list(database.names)
+        assert line in caplog.text and network.seen == computed
+        with open_index("index", wanted) as opened:
+            assert list(opened.names) == list(database.names)
 
 
 def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, capsys):

@@ -153,8 +153,12 @@ def test_a_folder_that_may_not_be_written_gets_one_warning(workdir, monkeypatch,
     def refuse(*args, **kwargs):  # a mode would not stop root
         raise OSError(errno.EROFS, "Read-only file system")
 
+    def refuse_writes(path, flags, *args, **kwargs):
+        return (refuse if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else real)(path, flags, *args, **kwargs)
+
     touch("f/a.jpg")
-    monkeypatch.setattr(os, "open", refuse)
+    real = os.open
+    monkeypatch.setattr(os, "open", refuse_writes)
     monkeypatch.setattr(array_cache.tempfile, "mkdtemp", refuse)
     assert list(list_images("f")) == ["a.jpg"]
     assert "f will be walked again the next time: the cache" in caplog.text and len(caplog.records) == 1
@@ -172,6 +176,18 @@ def test_descriptors_are_not_kept_where_no_lock_can_be_had(images, monkeypatch, 
     assert (extract(DescriptorCache("kept", limit=10**9), images)[0] == expected).all()
     assert "The descriptors of f are not kept: kept cannot be used" in caplog.text
     assert len(kept(cache)) == 1
+
+
+@pytest.mark.parametrize("make", [lambda path: os.symlink("elsewhere", path), os.mkdir])
+def test_descriptors_are_not_kept_where_the_lock_is_a_link_or_a_folder(images, caplog, make):
+    cache = DescriptorCache("kept")
+    expected = extract(cache, images)[0]
+    (lock,) = (f"kept/{name}" for name in os.listdir("kept") if name.endswith(".lock"))
+    os.unlink(lock)
+    make(lock)
+    assert (extract(DescriptorCache("kept", limit=10**9), images)[0] == expected).all()
+    assert f"The descriptors of f are not kept: {lock} cannot be used (" in caplog.text
+    assert len(kept(cache)) == 1 and not os.path.exists("elsewhere")
 
 
 def test_an_extraction_that_wrote_nothing_leaves_no_lock(images):
