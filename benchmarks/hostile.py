@@ -123,8 +123,8 @@ def pickled(value: object) -> bytes:
         return file.read(next(name for name in file.namelist() if name.endswith("data.pkl")))
 
 
-def small_that_unpacks() -> None:
-    numbers = 2**30  # of 4 bytes
+def small_that_unpacks(numbers: int) -> None:
+    """Numbers of 4 bytes, all of them zero."""
     content = pickled({"x": torch.zeros(256)}).replace(b"M\0\1", b"J" + numbers.to_bytes(4, "little"))
     zipped(("x/data.pkl", content), ("x/version", b"3"), ("x/data/0", bytes(1 << 20)), repeated=numbers * 4 >> 20)
 
@@ -225,7 +225,8 @@ _IMAGE = lambda: open_rgb("x")  # noqa: E731
 _OK = b"HTTP/1.1 200 OK\r\n\r\n"
 # name -> (what makes the file x, what reads it)
 CASES = {
-    "weights of 4 MB that unpack to 4 GB": (small_that_unpacks, _WEIGHTS),
+    "weights of 4 MB that unpack to 4 GB": (lambda: small_that_unpacks(2**30), _WEIGHTS),
+    "weights of 1 MB that unpack to 1 GB, as a network may": (lambda: small_that_unpacks(250 << 20), _WEIGHTS),
     "weights: a link to /dev/zero": (lambda: os.symlink("/dev/zero", "x"), _WEIGHTS),
     "weights: a FIFO": (lambda: os.mkfifo("x"), _WEIGHTS),
     "weights of expanded tensors, 8 GB each": (of_expanded_tensors, _WEIGHTS),
