@@ -28,6 +28,7 @@ def run(script, *flags):
 
 def fails(script, capsys, *flags):
     """The one line that a script ends with."""
+    before = _sizes_of_logs()
     with pytest.raises(SystemExit) as exit_:
         script.main([str(flag) for flag in flags])
     assert exit_.value.code == 2
@@ -35,10 +36,14 @@ def fails(script, capsys, *flags):
     assert "Traceback" not in error
     lines = [line for line in error.splitlines() if "error: " in line]
     assert len(lines) == 1
-    logs = glob.glob("logs/*/*/info.log")
-    if logs:
-        assert open(logs[0]).read().splitlines()[-1].endswith("Experiment finished (with some errors)")
+    for log, size in _sizes_of_logs().items():  # a run that failed before it began leaves none
+        if before.get(log) != size:
+            assert open(log).read().splitlines()[-1].endswith("Experiment finished (with some errors)")
     return lines[0]
+
+
+def _sizes_of_logs():
+    return {log: os.path.getsize(log) for log in glob.glob("logs/*/*/info.log")}
 
 
 # --- what a training leaves

@@ -93,7 +93,7 @@ def test_damage_that_is_not_noticed_is_counted(workdir, monkeypatch):
         write_tensors({"weight": torch.arange(100_000.0)}, name)
     total = {name: sum(counts[name] for counts in damage(".", 40).values()) for name in ("number", "named", "missed")}
     assert total["number"] == 40 and total["named"] > 30 and total["missed"] == 0
-    monkeypatch.setattr("support.files.check_sums", lambda path: None)  # as torch.load alone
+    monkeypatch.setattr("support.files._check_sums", lambda *_: 0)  # as torch.load alone
     assert sum(counts["missed"] for counts in damage(".", 40).values()) > 5
 
 
