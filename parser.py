@@ -7,7 +7,9 @@ and usage errors are answered at once.
 
 import argparse
 import os
+import signal
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 from options import GROUPS, OPTIONS, RESULT_OPTIONS, taken_by
@@ -88,9 +90,16 @@ def answer_early(script: str) -> None:
     """Answers --help and usage errors of the command line, for a script to call before it imports torch.
 
     The parsed arguments are kept for parse_arguments. A process of torchrun waits: there only one rank may print.
+    From here to support.signals.Signals, which is while torch is imported, Ctrl-C ends the script with one line.
     """
     if not _has_ranks():
+        signal.signal(signal.SIGINT, _interrupted)
         _early[script] = parse_arguments(script)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, b"\nerror: interrupted\n")
+    os._exit(128 + number)  # an error could get lost in what is imported
 
 
 def _check_ranks(args: Arguments, script: str, parser: "_Parser") -> None:

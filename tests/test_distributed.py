@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import distributed
 import eval
 from retrieval import knn
 from tests.descriptors import assert_same, evaluation
-from tests.ranks import all_ranks
+from tests.ranks import all_ranks, run_ranks
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +187,17 @@ def test_an_approximate_index_is_rank_0s(places):
     approximate = evaluation("kept", faiss_index="IVF2,Flat")
     for result in all_ranks(2, evaluation, "kept", "IVF2,Flat"):
         assert_same(result, approximate)
+
+
+def leave():
+    code, _ = distributed.settle(2, "why")
+    os._exit(code)
+
+
+def test_rank_0_takes_its_store_away_last(workdir, capfd):
+    """Without torchrun the store is rank 0's, and PyTorch prints a stack on others that look at it later."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        own = {"TORCHELASTIC_USE_AGENT_STORE": "False", "MASTER_PORT": str(free.getsockname()[1])}
+    assert run_ranks(3, leave, variables=dict.fromkeys(range(3), own))[1] == [2] * 3
+    assert "c10d" not in capfd.readouterr().err

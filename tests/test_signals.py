@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import eval as eval_script
+import parser
 import train
 from retrieval import store
 from support.workers import begin_worker
@@ -93,6 +94,20 @@ def test_a_pool_ends_with_its_parent(workdir):
         process.wait()
         assert len(workers) >= 2
         assert_all_end(workers)
+
+
+def interrupt_import():
+    sys.argv = ["soup.py", "--ingredients", "a.pth", "b.pth", "--output", "c.pth"]
+    parser.answer_early("soup")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+
+
+def test_an_interrupt_while_torch_is_imported_is_one_line(capfd):
+    process = multiprocessing.get_context("fork").Process(target=interrupt_import)
+    process.start()
+    process.join()
+    assert process.exitcode == 130 and capfd.readouterr().err == "\nerror: interrupted\n"
 
 
 def begin_pool(sender):
