@@ -61,10 +61,11 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
     Returns (the images that have a position, their places in one UTM zone). Raises UserError if none has one, or if the
     table cannot be read.
     """
-    photos, rejected = _of_exif(images, num_workers) if source == EXIF else _of_table(images, source)
+    photos, rejected, rows = (*_of_exif(images, num_workers), []) if source == EXIF else _of_table(images, source)
     placed, points, zone, misplaced = place_photos(photos) if photos else ([], np.empty((0, 2)), None, [])
     without = [*rejected, *misplaced]
     reasons = f"; {len(without)} have none, and are left out: {'; '.join(_counted(without))}" if without else ""
+    reasons += f"; {len(rows)} rows of the table are not used: {'; '.join(_counted(rows))}" if rows else ""
     if not placed:
         raise UserError(f"no image of {images.folder} has a position in {source}{reasons}")
     logging.info(
@@ -106,7 +107,8 @@ class _DatabaseTable(Table):
             self.images_folder = given
 
 
-def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejected]]:
+def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejected], list[Rejected]]:
+    """(images with a position, images without one, rows that are not used)."""
     table = _DatabaseTable(path, {}, images.folder)
     table.read_geojson() if path.lower().endswith(_JSON) else table.read_csv()
     try:
@@ -116,14 +118,14 @@ def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejecte
     by_file = {}
     for photo in table.photos:
         by_file.setdefault(os.path.realpath(photo.path), photo)  # of two rows the first counts, as in datasets.prepare
-    photos, rejected = [], list(table.rejected)
+    photos, rejected = [], []
     for index, name in enumerate(images.names):
         photo = by_file.pop(os.path.realpath(images.path(index)), None)
         if photo is None:
             rejected.append(Rejected(name, name, "no usable row in the table"))
         else:
             photos.append(dataclasses.replace(photo, key=name))
-    return photos, rejected
+    return photos, rejected, table.rejected
 
 
 def _counted(rejected: list[Rejected]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.interchange import check_names, write_array, write_names
-from support.errors import UserError
+from support.errors import PartlyDone, UserError
 from test import descriptor_cache
 
 
@@ -28,16 +28,12 @@ def main(argv: list[str] | None = None) -> int:
 
     The exit code is 1 if an image is unreadable (the others are described) or on a bug, and 2 on what the user can fix.
     """
-    unreadable = {}
     args = parse_arguments("describe", argv)
-    commons.run_experiment(lambda args, output_folder: unreadable.update(describe(args)), args)
-    if unreadable:
-        raise SystemExit(1)
-    return 0
+    return commons.run_experiment(lambda args, output_folder: describe(args), args)
 
 
-def describe(args: Namespace) -> dict[int, str]:
-    """Writes the array and the names, as the arguments say. Returns {row: reason} of the unreadable images."""
+def describe(args: Namespace) -> None:
+    """Writes the array and the names, as the arguments say. Raises PartlyDone if an image is unreadable."""
     device = commons.select_device(args.device)
     commons.set_seed(args.seed)
     images = PhotoFolder(args.folder, args.image_size if args.resize_test_imgs else None)
@@ -63,7 +59,8 @@ def describe(args: Namespace) -> dict[int, str]:
     logging.info(
         f"{len(images)} descriptors of {network.fc_output_dim} numbers are in {args.output}, their names in {names}"
     )
-    return unreadable
+    if unreadable:
+        raise PartlyDone(f"{len(unreadable)} of {len(images)} images cannot be read: their rows are zero")
 
 
 if __name__ == "__main__":

@@ -369,6 +369,7 @@ def test_the_command_lists_unreadable_photos_and_goes_on_where_it_was(folder, ca
     error = capsys.readouterr().err
     assert "'photos/d.jpg' cannot be read, and its row 2 is zero: cannot identify image" in error
     assert "1 files whose names are of no image format are skipped" in error
+    assert "error: 1 of 4 images cannot be read: their rows are zero" in error and "(with some errors)" in error
     first = np.load("out.npy")
     assert first.dtype == np.float16 and first.shape == (4, 512) and first.any(axis=1).tolist() == [1, 1, 0, 1]
     assert open("out_names.txt").read().split() == ["a.png", "b.jpg", "d.jpg", "more/c.webp"]

@@ -69,7 +69,8 @@ def test_positions_are_those_of_a_table(database, root, caplog):
     images, found = read_places(ImageFolder("db"), path)
     assert len(images) == 5 and "photo 2.jpg" in list(images.names) and "more/photo 5.jpg" not in list(images.names)
     np.testing.assert_allclose(found.points[1], latlon_to_utm(LATITUDE + 0.01, LONGITUDE)[:2], atol=0.01)
-    assert "1 for no such file" in caplog.text and "1 for no usable row in the table (first more/photo 5" in caplog.text
+    assert "rows of " in caplog.text and "1 for no such file" in caplog.text
+    assert "1 have none, and are left out: 1 for no usable row in the table (first more/photo 5" in caplog.text
 
 
 def test_positions_are_those_of_geojson(database):
@@ -85,7 +86,7 @@ def test_tables_that_cannot_serve_are_refused(database):
     for text, problem in (
         ("file,lat\nphoto 0.jpg,1\n", "has no column for the longitude; it has 'file', 'lat': rename it longitude$"),
         ("file,lat,lat,lon\na,1,1,1\n", "has two columns for the latitude, 'lat' and 'lat'; rename one$"),
-        ("file,lat,lon\nphoto 0.jpg,1_0,2\n", "no image of db has a position in t.csv; 7 have none"),
+        ("file,lat,lon\nphoto 0.jpg,1_0,2\n", "no image of db has a position in t.csv; 6 have none, .*1 rows of the table"),
         ("file,lat,lon\nother.jpg,10,20\n", "no image of db has a position in t.csv"),
         (f"file,lat,lon\nphoto 0.jpg,{LONGITUDE},{LATITUDE}\n", "are swapped, .* so are the others; swap the columns"),
     ):
