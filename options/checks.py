@@ -19,6 +19,7 @@ _NEEDS_LABELS = (
     "save_only_wrong_preds",
     "positive_dist_threshold",
     "positive_heading_threshold",
+    "recall_values",
 )
 
 

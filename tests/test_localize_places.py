@@ -86,7 +86,10 @@ def test_tables_that_cannot_serve_are_refused(database):
     for text, problem in (
         ("file,lat\nphoto 0.jpg,1\n", "has no column for the longitude; it has 'file', 'lat': rename it longitude$"),
         ("file,lat,lat,lon\na,1,1,1\n", "has two columns for the latitude, 'lat' and 'lat'; rename one$"),
-        ("file,lat,lon\nphoto 0.jpg,1_0,2\n", "no image of db has a position in t.csv; 6 have none, .*1 rows of the table"),
+        (
+            "file,lat,lon\nphoto 0.jpg,1_0,2\n",
+            "no image of db has a position in t.csv; 6 have none.*1 rows of the",
+        ),
         ("file,lat,lon\nother.jpg,10,20\n", "no image of db has a position in t.csv"),
         (f"file,lat,lon\nphoto 0.jpg,{LONGITUDE},{LATITUDE}\n", "are swapped, .* so are the others; swap the columns"),
     ):

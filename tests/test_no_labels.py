@@ -69,6 +69,8 @@ def test_what_has_no_output_draws_predictions(workdir):
         ([*FOLDERS, "--compare", "b.pth"], "--compare needs to know which images are right"),
         ([*FOLDERS, "--save_only_wrong_preds"], "--save_only_wrong_preds needs to know"),
         ([*FOLDERS, "--positive_dist_threshold", "10"], "--positive_dist_threshold needs to know"),
+        ([*FOLDERS, "--positive_heading_threshold", "45"], "--positive_heading_threshold needs to know"),
+        ([*FOLDERS, "--recall_values", "1", "5"], "--recall_values needs to know"),
     ],
 )
 def test_what_needs_labels_is_refused_at_once(workdir, monkeypatch, capsys, flags, problem):
