@@ -90,13 +90,13 @@ def run_part(command: list[str], folder: str, seconds: float, resumes: bool) -> 
         process.send_signal(signal.SIGKILL)
     if not memory or resumes != ("Resuming at epoch" in _read(path)):
         raise SystemExit(f"no step was sampled, or the training did not go on:\n{_read(path)[-4000:]}")
-    time.sleep(1)
+    time.sleep(1)  # the system ends workers when their parent ends
     return {
         "epochs": epochs,
         "memory, MiB": round(statistics.median(memory) / _MIB, 1),
         "growth within, %": round(trend(memory), 2),
         "open files": statistics.mode(files),
-        "outlived": sum(os.path.isdir(f"/proc/{pid}") for pid in family),
+        "outlived": sum(map(is_alive, family)),
     }
 
 
@@ -105,6 +105,13 @@ def open_files(pid: int) -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/fd"))
     return 0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs (Linux); one that has ended may wait for its parent to look."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def _read(path: str) -> str:
