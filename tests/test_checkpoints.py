@@ -202,7 +202,16 @@ def server(monkeypatch):
         yield server
 
 
-def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monkeypatch):
+@pytest.fixture
+def own_modules():
+    """What is imported during the test goes with it: else later tests would have modules of two kinds."""
+    before = dict(sys.modules)
+    yield
+    sys.modules.clear()
+    sys.modules.update(before)
+
+
+def test_hubconf_beside_a_users_own_model_package(server, network, workdir, monkeypatch, own_modules):
     server.put("/ResNet18_512_cosplace.pth", network)
     for name in [name for name in sys.modules if name.startswith("cosplace.")]:
         monkeypatch.delitem(sys.modules, name)

@@ -114,7 +114,7 @@ def test_a_sharded_evaluation_is_that_of_one_process(places, number):
     assert evaluation("kept")[4] == 0  # one process reads what they have kept, and they what one has
     assert_same(evaluation("kept"), alone)
     (kept,) = (name for name in os.listdir("kept") if name.startswith("db") and not name.endswith(".lock"))
-    assert sorted(os.listdir(f"kept/{kept}")) == ["descriptors.npy", "header.json", "names.txt"]
+    assert sorted(os.listdir(f"kept/{kept}")) == ["descriptors.npy", "header.json", "names.txt", "stamps"]
     for result in all_ranks(number, evaluation, "kept"):
         assert_same(result, alone)
         assert result[4] == 0
