@@ -15,6 +15,7 @@ import torch
 import distributed
 from datasets.positives import chance_recalls, format_chance
 from datasets.test_dataset import ImageFolder, TestDataset
+from model.inference import Describer
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype
 from retrieval import cache as descriptors_cache
@@ -184,11 +185,11 @@ def test(
         check_index(options.faiss_index, options.faiss_nprobe, network.fc_output_dim, len(dataset.database))
     cache = cache or DescriptorCache()
     with contextlib.ExitStack() as stack:
-        stores = []
+        stores, describe = [], Describer(network, options.device, options.dtype)
         for part in ("database", "queries"):
             images = getattr(dataset, part)
             store = stack.enter_context(cache.store(network, images, options))
-            extract_descriptors(network, images, options, store, f"{dataset.name}: {part}")
+            extract_descriptors(network, images, options, store, f"{dataset.name}: {part}", describe)
             missed = "counted as missed" if dataset.labelled else "given no prediction"
             _report_unreadable(images, store.unreadable, missed if part == "queries" else "never retrieved")
             stores.append(store)

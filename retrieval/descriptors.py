@@ -42,6 +42,7 @@ def extract_descriptors(
     options: ExtractionOptions = _DEFAULTS,
     store: DescriptorStore | None = None,
     description: str = "Descriptors",
+    describe: Describer | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Computes the descriptors of images of any sizes; images of one size share a batch.
 
@@ -50,6 +51,7 @@ def extract_descriptors(
     options: how to extract
     store: receives the descriptors; the blocks that it has are not computed again (default: a temporary store)
     description: names the progress bar, and the lines in the log, one a minute where it takes longer
+    describe: of this network and these options, where several folders share it
 
     Returns memory-mapped descriptors (n, dim) in the order of the images, and {index: reason} of the unreadable images,
     whose rows are zero. Raises UserError if a descriptor is not finite, or if the disk refuses.
@@ -57,10 +59,10 @@ def extract_descriptors(
     if store is None:
         block = block_size(options.batch_size, len(images))
         with contextlib.closing(temporary_store(len(images), network.fc_output_dim, block=block)) as store:
-            return extract_descriptors(network, images, options, store, description)
+            return extract_descriptors(network, images, options, store, description, describe)
     pending = store.pending()
     if pending:
-        describe = Describer(network, torch.device(options.device), options.dtype)
+        describe = describe or Describer(network, options.device, options.dtype)
         unknown = {block: store.rows(block) for block in pending}
         if store.earlier:
             unknown = {block: store.earlier.unknown(rows) for block, rows in unknown.items()}
