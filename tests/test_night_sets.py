@@ -31,7 +31,7 @@ from support.errors import UserError
 from support.files import read_tensors
 from tests.failures import interrupt, once_there
 from tests.scripts import fails
-from tests.tiny import FLAGS, place_image, save_place
+from tests.tiny import FLAGS, SHORT, place_image, save_place
 
 BETA = ["--fda_beta", "0.05"]  # b = 3 at 64 pixels
 
@@ -347,7 +347,7 @@ def test_training_with_everything_does_not_depend_on_workers_and_resumes(tiny, t
     flags = [
         "--dataset_folder",
         tiny,
-        *FLAGS,
+        *SHORT,
         "--iterations_per_epoch",
         2,
         "--pseudo_target_folder",
@@ -364,12 +364,12 @@ def test_training_with_everything_does_not_depend_on_workers_and_resumes(tiny, t
     ]
     whole = run(train, *flags, "--save_dir", "whole", "--num_workers", 1)
     part = run(train, *flags, "--save_dir", "part", "--epochs_num", 1)
-    first = weights(part)["backbone.0.weight"]
+    first = weights(part)["backbone.0.0.0.weight"]
     run(train, *flags, "--save_dir", "part", "--resume_train", f"{part}/last_checkpoint.pth")
     for key, value in weights(whole).items():
         assert torch.equal(value, weights(part)[key]), key
     day = run(train, *flags, "--night_probability", 0, "--save_dir", "day", "--epochs_num", 1)
-    assert not torch.equal(weights(day)["backbone.0.weight"], first)
+    assert not torch.equal(weights(day)["backbone.0.0.0.weight"], first)
 
 
 def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsys):

@@ -10,7 +10,7 @@ from benchmarks.results_rows import ROWS
 from benchmarks.results_table import order, soup_ingredients
 from parser import parse_arguments
 from support.recipes import expand_recipes
-from tests.tiny import FLAGS, make_tiny
+from tests.tiny import FEW, make_tiny
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -64,7 +64,7 @@ def test_a_paired_bootstrap_sees_what_an_unpaired_one_cannot():
 def test_the_table_is_made_once_and_goes_on_where_it_stopped(workdir, capsys):
     data = make_tiny(workdir / "data")
     (workdir / "recipes").mkdir()
-    (workdir / "base.txt").write_text(" ".join([*FLAGS, "--dataset_folder", data, "--iterations_per_epoch", "2"]))
+    (workdir / "base.txt").write_text(" ".join([*FEW, "--dataset_folder", data, "--iterations_per_epoch", "2"]))
     for name, text in {
         "cosface": "--loss cosface",
         "arcface": "--loss arcface",

@@ -89,7 +89,6 @@ FLAGS = [
     "--num_workers",
     "0",
 ]
-# its checkpoints are a fifth of ResNet18's
 # what every quick evaluation needs
 EVAL = [
     "--backbone_weights",
@@ -103,5 +102,6 @@ EVAL = [
     "--device",
     "cpu",
 ]
+# its checkpoints are a fifth of ResNet18's
 SHORT = [*FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "4", "--lr", "0.001"]
 FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
