@@ -366,8 +366,9 @@ def test_training_with_everything_does_not_depend_on_workers_and_resumes(tiny, t
     part = run(train, *flags, "--save_dir", "part", "--epochs_num", 1)
     first = weights(part)["backbone.0.0.0.weight"]
     run(train, *flags, "--save_dir", "part", "--resume_train", f"{part}/last_checkpoint.pth")
+    resumed = weights(part)
     for key, value in weights(whole).items():
-        assert torch.equal(value, weights(part)[key]), key
+        assert torch.equal(value, resumed[key]), key
     day = run(train, *flags, "--night_probability", 0, "--save_dir", "day", "--epochs_num", 1)
     assert not torch.equal(weights(day)["backbone.0.0.0.weight"], first)
 
