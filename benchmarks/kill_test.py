@@ -193,7 +193,7 @@ class Campaign:
         flags = [*self.flags, "--num_workers", str(self.trainings % 2)]
         self.trainings += 1
         outcome = None
-        for place in self._plan(processes):
+        for place in self._plan(processes) if left > processes else [PROCESS] * processes:
             outcome = self._attempt(place, flags, work)
             if not outcome.killed:
                 break
