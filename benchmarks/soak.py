@@ -16,6 +16,7 @@ import time
 
 from benchmarks.measure import ROOT, machine, table
 from benchmarks.memory import children, pss, trend
+from distributed.failures import is_alive
 
 _EVERY = 1.0  # seconds between two samples
 _WARM_UP = 30  # seconds after the first step that do not count: imports, the first validation, caches of allocators
@@ -105,13 +106,6 @@ def open_files(pid: int) -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/fd"))
     return 0
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process still runs (Linux); one that has ended may wait for its parent to look."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def _read(path: str) -> str:

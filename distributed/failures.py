@@ -147,7 +147,7 @@ class RankWatch:
         """How a rank ended, as far as this one can know; None if it lives."""
         _, pid, machine = self._places[other]
         if machine == _machine():
-            return None if _is_alive(pid) else "was killed, or ended without a word"
+            return None if is_alive(pid) else "was killed, or ended without a word"
         if self.store.check([f"pulse/{other}"]):
             pulse, now = self.store.get(f"pulse/{other}"), time.monotonic()
             previous, since = self._pulses.get(other, (None, now))
@@ -206,7 +206,8 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs; where the system does not tell (no /proc), it does."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"  # a zombie has ended
