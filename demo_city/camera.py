@@ -5,51 +5,51 @@ from functools import cached_property
 
 import numpy as np
 
-FIELD_OF_VIEW = 70.0  # degrees, horizontally; the pictures are square
-HORIZON = 0.6  # row of the horizon as a share of the height: a lens shifted up, as for architecture
+CROP = 70.0  # degrees: SF-XL's crops are as wide; a name holds the heading of such a crop's left edge
 
 
-@dataclass
+@dataclass(frozen=True)
 class Camera:
-    """A camera with pitch and roll 0.
+    """A pinhole camera with square pictures.
 
-    position: (2,), local metres (east, north); height: metres; heading: of the picture's left edge, degrees clockwise
-    from north.
+    position: (3,), local metres (east, north, up)
+    azimuth: of the optical axis, degrees clockwise from north
+    pitch: of the optical axis above the horizon, degrees
+    roll: of the camera clockwise about its axis, degrees
+    field_of_view: degrees, from the left to the right edge
     """
 
     position: np.ndarray
-    height: float
-    heading: float
+    azimuth: float
+    pitch: float = 0.0
+    roll: float = 0.0
+    field_of_view: float = CROP
+
+    @property
+    def heading(self) -> float:
+        """The heading in the name: half a crop to the left of the axis, degrees in [0, 360)."""
+        return (self.azimuth - CROP / 2) % 360
 
     @cached_property
-    def forward(self) -> np.ndarray:
-        """Unit vector (2,) of the optical axis, half a field of view to the right of the heading."""
-        azimuth = np.radians(self.heading + FIELD_OF_VIEW / 2)
-        return np.array([np.sin(azimuth), np.cos(azimuth)])
+    def axes(self) -> np.ndarray:
+        """(3, 3): rows are unit vectors to the right, down and forward in the picture."""
+        a, p, r = np.radians([self.azimuth, self.pitch, self.roll])
+        forward = np.array([np.sin(a) * np.cos(p), np.cos(a) * np.cos(p), np.sin(p)])
+        right = np.array([np.cos(a), -np.sin(a), 0.0])
+        down = np.cross(forward, right)
+        return np.array([right * np.cos(r) + down * np.sin(r), down * np.cos(r) - right * np.sin(r), forward])
 
-    @cached_property
-    def right(self) -> np.ndarray:
-        """Unit vector (2,) to the right of the optical axis."""
-        return np.array([self.forward[1], -self.forward[0]])
+    def focal_length(self, pixels: int) -> float:
+        """In pixels, of a picture of `pixels` a side."""
+        return pixels / 2 / np.tan(np.radians(self.field_of_view / 2))
 
+    def project(self, points: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Projects points (n, 3) into a picture of `pixels` a side.
 
-def focal_length(pixels: int) -> float:
-    """The focal length, in pixels, of a picture of `pixels` a side."""
-    return pixels / 2 / np.tan(np.radians(FIELD_OF_VIEW / 2))
-
-
-def project(camera: Camera, points: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Projects points (n, 3), local metres (east, north, up), into a picture of `pixels` a side.
-
-    Returns x and y in pixels from the upper left corner, and the depth in metres, each float64 (n,). Only points with a
-    positive depth are in front of the camera.
-    """
-    offset = points[:, :2] - camera.position
-    depth = offset @ camera.forward
-    f = focal_length(pixels)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (
-            pixels / 2 + f * (offset @ camera.right) / depth,
-            pixels * HORIZON + f * (camera.height - points[:, 2]) / depth,
-            depth,
-        )
+        Returns x and y in pixels from the upper left corner, and the depth along the axis in metres, float64 (n,) each.
+        Only points with a positive depth are in front of the camera.
+        """
+        right, down, depth = ((points - self.position) @ self.axes.T).T
+        f = self.focal_length(pixels)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return pixels / 2 + f * right / depth, pixels / 2 + f * down / depth, depth

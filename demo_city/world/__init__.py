@@ -1,0 +1,1 @@
+"""What stands in a city: terrain, streets, lots, buildings, furniture, plants, cars and people, as meshes."""
