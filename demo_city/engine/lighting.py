@@ -3,12 +3,13 @@
 import numpy as np
 
 from demo_city.engine.lamps import Lamps
-from demo_city.engine.shade import LAMP_CELL, Light
+from demo_city.engine.light import Light
 from demo_city.engine.shadow import Shadows
 from demo_city.engine.sky import noise, sky_map
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 
+LAMP_CELL = 4.0  # metres a side
 _LAMPS_AT_ONCE = 8  # that reach a place
 _LAMP_REACH = 26.0  # metres, of a street lamp
 _AROUND = 120.0  # metres around a camera in which lamps are looked up
@@ -52,8 +53,8 @@ def light_of(capture: Capture, key: int, owners: int) -> Light:
     )
 
 
-def _no_lamps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros((0, 11), np.float32), np.full((1, 1, 1), -1, np.int32), np.zeros(2)
+def _no_lamps() -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    return np.zeros((0, 11), np.float32), np.full((1, 1, 1), -1, np.int32), LAMP_CELL, np.zeros(2)
 
 
 def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:

@@ -7,13 +7,15 @@ from PIL import Image
 
 from demo_city.camera import Camera
 from demo_city.engine import lighting
-from demo_city.engine.draw import View, draw, new_target
+from demo_city.engine.draw import Target, View, draw, new_target
 from demo_city.engine.lamps import Lamps
+from demo_city.engine.light import new_row
 from demo_city.engine.memory import TextureMemory
 from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
-from demo_city.engine.shade import mirror, shade, tone
+from demo_city.engine.shade import mirror, shade
 from demo_city.engine.shadow import Shadows, cast, shadows_of, window
 from demo_city.engine.textures import TextureTable
+from demo_city.engine.tone import tone
 from demo_city.engine.triangles import Triangles, ranges_in_sight, triangles_of
 from demo_city.weather import Capture
 
@@ -101,20 +103,23 @@ class Surroundings:
             self._shadows = lighting.NO_SHADOWS
         elif scene.light.sun_colour.max() > 0:
             self._shadows = window(scene.shadows(), position, _SHADOW_REACH)
-            cast(self._moving, self._shadows, scene.memory.arrays, scene.load(np.unique(self._moving.texture[(self._moving.flags & CUTOUT) > 0])))
+            cast(
+                self._moving,
+                self._shadows,
+                scene.memory.arrays,
+                scene.load(np.unique(self._moving.texture[(self._moving.flags & CUTOUT) > 0])),
+            )
         else:
             self._shadows = lighting.NO_SHADOWS
 
-    def view(
-        self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None
-    ) -> Image.Image:
+    def view(self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None) -> Image.Image:
         """Renders a photograph, before the camera's faults.
 
         camera: at the place of these surroundings, or near it
         pixels: side of the developed photograph
         supersample: pixels of the result for one of these
-        buffers: if given, receives "depth" (metres along the axis, infinite where nothing is), "owner", "flags" and
-            "triangle" (-1 where nothing is), of the result's pixels
+        buffers: if given, receives "depth" (metres along the axis, infinite where nothing is), "owner", "flags",
+            "triangle" (-1 where nothing is) and "moves" (whether it belongs to what moves), of the result's pixels
         Returns RGB of round(pixels * supersample) pixels a side.
         """
         scene, size = self._scene, round(pixels * supersample)
@@ -133,9 +138,9 @@ class Surroundings:
                 slots = scene.load(np.union1d(np.flatnonzero(slots == _WANTED), self._drawn_textures(target)))
         slots = scene.load(self._drawn_textures(target))
         light = np.empty((size, size, 3), np.float32)
-        shade(view, target, scene.triangles, self._moving, scene.memory.arrays, slots, self._light, self._shadows, light)
+        shade(view, target, scene.memory.arrays, slots, self._light, self._shadows, new_row(size), light)
         if self._light.wet > 0.05:
-            mirror(view, target, scene.triangles, self._light, light)
+            mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
         tone(light, 0.35 if night else 0.6, 0.30 if night else 0.52, picture)
@@ -143,28 +148,21 @@ class Surroundings:
             self._tell(target, buffers)
         return Image.fromarray(picture)
 
-    def _sources(self, target: object) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows of a target are seen, and their collections and indices."""
+    @staticmethod
+    def _drawn_textures(target: Target) -> np.ndarray:
         rows = np.unique(target.drawn)
-        rows = rows[rows >= 0]
-        return rows, target.source[rows]
+        return np.unique(target.texture[rows[rows >= 0]])
 
-    def _drawn_textures(self, target: object) -> np.ndarray:
-        _, source = self._sources(target)
-        still, moving = source[source[:, 0] == 0, 1], source[source[:, 0] == 1, 1]
-        return np.union1d(self._scene.triangles.texture[still], self._moving.texture[moving])
-
-    def _tell(self, target: object, buffers: dict) -> None:
+    @staticmethod
+    def _tell(target: Target, buffers: dict) -> None:
         nothing = target.drawn < 0
-        source = target.source[np.maximum(target.drawn, 0)]
-        still = np.where(nothing | (source[..., 0] == 1), 0, source[..., 1])
-        moves = ~nothing & (source[..., 0] == 1)
+        row = np.maximum(target.drawn, 0)
         with np.errstate(divide="ignore"):
             buffers["depth"] = 1 / target.nearness
-        triangle = np.where(moves, source[..., 1], still)
-        buffers["triangle"] = np.where(nothing, -1, triangle)
-        for name, fill in (("owner", -1), ("flags", 0)):
-            values = np.full(nothing.shape, fill, np.int32)
-            for chosen, triangles in ((~nothing & ~moves, self._scene.triangles), (moves, self._moving)):
-                values[chosen] = getattr(triangles, name)[triangle[chosen]]
-            buffers[name] = values
+        for name, values, fill in (
+            ("triangle", target.index, -1),
+            ("owner", target.owner, -1),
+            ("flags", target.flags, 0),
+        ):
+            buffers[name] = np.where(nothing, fill, values[row].astype(np.int32))
+        buffers["moves"] = ~nothing & (target.moves[row] == 1)
