@@ -38,13 +38,13 @@ class Canvas:
         right: float,
         high: float,
         colour: Colour,
-        shine: int | None = 0,
+        shine: int | None = None,
     ) -> None:
         """Draws a rectangle.
 
         left, low, right, high: its edges, metres
         colour: its colour
-        shine: the index that it gets, or None to keep what is there
+        shine: the index that it gets, or None to keep the one that is there
         """
         x0, y0, x1, y1 = self.texels(left, low, right, high)
         if x1 > x0 and y1 > y0:
@@ -86,7 +86,7 @@ class Canvas:
         at = round(left * self.ppm), self.height - round(low * self.ppm) - letters.height
         self.image.paste(colour, at, letters)
         if shine:
-            self.index.paste(shine, at, letters.point([255 * (v > 90) for v in range(256)]))
+            self.index.paste(shine, at, letters.convert("1", dither=Image.Dither.NONE))
 
     def array(self) -> np.ndarray:
         """uint8 (height, width, 4)."""

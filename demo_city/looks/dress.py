@@ -7,6 +7,7 @@ import numpy as np
 
 from demo_city.looks.palettes import (
     COLOURS,
+    DOORS,
     FRAMES,
     LOOKS,
     SHEET,
@@ -156,7 +157,7 @@ def dress(house: House, painted: int) -> Dress:
         base=base,
         trim=_trim(rng, wall, material),
         frame=frame,
-        door=jitter(paint, pick(paint, VIVID), 10) if rng.random() < 0.6 else pick(paint, FRAMES),
+        door=jitter(paint, pick(paint, VIVID if rng.random() < 0.2 else DOORS), 8),
         roof=roof,
         roof_colour=jitter(rng, pick(rng, COLOURS[roof]), 7),
         window=window,

@@ -93,9 +93,9 @@ class Facade:
                 c.tint(x - 0.25, 0, x + 0.25, self.top, (255, 244, 230), 0.1)
                 c.tint(x + 0.25, 0, x + 0.36, self.top, (10, 10, 12), 0.35)
         elif scheme == "loggia":
-            for l, r, z in self.plan.balconies:
-                c.box(l, z, r, z + self.house.storey_height - 0.25, mixed(look.wall, (56, 56, 58), 0.72))
-                c.tint(l, z + self.house.storey_height - 0.9, r, z + self.house.storey_height - 0.25, (14, 14, 16), 0.4)
+            for left, right, z in self.plan.balconies:
+                c.box(left, z, right, z + self.house.storey_height - 0.25, mixed(look.wall, (56, 56, 58), 0.72))
+                c.tint(left, z + self.house.storey_height - 0.9, right, z + self.house.storey_height - 0.25, (14, 14, 16), 0.4)
 
     def curtain(self) -> None:
         """Draws a wall of glass: panels that mirror the city, each a little askew, spandrels and bars."""
@@ -116,17 +116,17 @@ class Facade:
         for storey in range(storeys):
             z = self.house.floor(storey)
             band = mixed(glass, look.wall if opaque else (40, 44, 48), 0.65)
-            c.box(0, z - self.house.storey_height * spandrel / 2, self.length, z + self.house.storey_height * spandrel / 2, shade(band, 0.9))
+            c.box(0, z - self.house.storey_height * spandrel / 2, self.length, z + self.house.storey_height * spandrel / 2, shade(band, 0.9), 0)
             if rng.random() < 0.25:
-                c.box(0, z + self.house.storey_height * 0.5, self.length, z + self.house.storey_height * 0.52, bar)
-            c.box(0, z - 0.06, self.length, z + 0.06, bar)
+                c.box(0, z + self.house.storey_height * 0.5, self.length, z + self.house.storey_height * 0.52, bar, 0)
+            c.box(0, z - 0.06, self.length, z + 0.06, bar, 0)
         fins = rng.random() < 0.35
         for n in range(columns + 1):
             x = self.length * n / columns
-            c.box(x - (0.1 if fins else 0.04), 0, x + 0.05, self.height, bar)
+            c.box(x - (0.1 if fins else 0.04), 0, x + 0.05, self.height, bar, 0)
             if fins:
                 c.tint(x + 0.05, 0, x + 0.2, self.height, (12, 14, 18), 0.35)
-        c.box(0, self.top - 0.5, self.length, self.height, shade(bar, 1.1))
+        c.box(0, self.top - 0.5, self.length, self.height, shade(bar, 1.1), 0)
 
     def blank(self) -> None:
         """Draws what bare walls bear: chimney breasts, the line of a house that was, advertisements, murals."""
@@ -226,7 +226,7 @@ class Facade:
         if rng.random() < 0.25:
             c.box(left - 0.35, head + 0.25, right + 0.35, head + 0.4, look.trim)
             c.tint(left - 0.3, head, right + 0.3, head + 0.25, (14, 14, 16), 0.4)
-        c.box(left - 0.03, 0, right + 0.03, head, shade(look.wall, 0.4))
+        c.box(left - 0.03, 0, right + 0.03, head, shade(look.wall, 0.4), 0)
         c.box(left, 0, right, step, (148, 144, 136))
         leaves = 2 if wide > 1.35 else 1
         for n in range(leaves):
@@ -240,7 +240,7 @@ class Facade:
                 elif form in (1, 2) and z0 > 1 or form == 3:
                     x0, y0, x1, y1 = c.texels(a + 0.15, z0, b - 0.15, z1)
                     if x1 > x0 and y1 > y0:
-                        c.image.paste(pane(int(rng.integers(48))).resize((x1 - x0, y1 - y0)), (x0, y0))
+                        c.image.paste(pane(int(rng.integers(48))).resize((x1 - x0, y1 - y0), Image.BILINEAR), (x0, y0))
                         c.glow.rectangle((x0, y0, x1 - 1, y1 - 1), fill=self.windows.number())
             c.box(b - 0.14, 1.0, b - 0.07, 1.12, (196, 184, 140))
         if light:

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops
 
-from demo_city.looks.palettes import Colour
+from demo_city.looks.palettes import Colour, mixed
 from demo_city.seeds import random_for
 
 PERIOD = 480  # texels; divisible by the sides of all patterns
@@ -16,6 +16,7 @@ _CELLS = {
     "shingle": (5, 4, 0.6, 0.10), "pantiles": (5, 4, 0.6, 0.11), "slates": (4, 5, 0.5, 0.12), "shingles": (3, 6, 0.4, 0.13),
     "panels": (48, 20, 0.35, 0.03),
 }  # fmt: skip
+_BONDS = ("brick", "stock", "ceramic", "panels")
 _LIGHT_JOINTS = {"brick": (176, 168, 156), "stock": (150, 142, 130), "rubble": (150, 142, 128)}
 
 
@@ -99,7 +100,7 @@ def noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int
 
 @lru_cache(None)
 def material_tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.Image | None]:
-    """The pattern of a material, of twice PERIOD a side, so that a piece of any place is one crop.
+    """The pattern of a material, of PERIOD a side, which repeats.
 
     name: of palettes.COLOURS; bond: 0 to 2; level: how often it is halved
     Returns factors (RGB, ONE is 1), and the share of mortar (L) or None.
@@ -119,23 +120,33 @@ def material_tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.
     tones = tones * (1 + grain * rng.normal(0, 1, tones.shape)) * (1 + 0.02 * noise(rng, (30, 30), tones.shape))
     if name not in _LIGHT_JOINTS:
         tones = tones * (1 - 0.6 * joints)
-    warm = noise(rng, (60, 60), tones.shape) * (0.03 if name in _CELLS or name == "rubble" else 0.006)
+    warm = noise(rng, (96, 96), tones.shape) * (0.014 if name in _CELLS or name == "rubble" else 0.006)
     factors = tones[..., None] * np.stack([1 + warm, np.ones_like(warm), 1 - warm], 2)
-    tile = Image.fromarray(np.tile((factors * ONE).clip(0, 255).astype(np.uint8), (2, 2, 1)))
-    mortar = Image.fromarray(np.tile((joints * 255).astype(np.uint8), (2, 2))) if name in _LIGHT_JOINTS else None
+    tile = Image.fromarray((factors * ONE).clip(0, 255).astype(np.uint8))
+    mortar = Image.fromarray((joints * 255).astype(np.uint8)) if name in _LIGHT_JOINTS else None
     return tile, mortar
 
 
 @lru_cache(None)
-def dirt_tile() -> Image.Image:
-    """What rain and dust leave on walls: an L image of twice PERIOD a side, 255 where it is clean."""
+def dirt_tile(strength: int) -> Image.Image:
+    """What rain and dust leave on walls: factors (RGB, 255 where it is clean) that repeat after PERIOD; strength: 0 to 10."""
     rng = random_for("dirt")
     shape = (PERIOD, PERIOD)
     blotches = noise(rng, (4, 11), shape) + 0.5 * noise(rng, (15, 32), shape)
     streaks = noise(rng, (4, 120), shape).clip(0.4, None) - 0.4
     spots = noise(rng, (60, 60), shape).clip(1.5, None) - 1.5
-    dirt = 0.16 * (blotches + 0.3).clip(0, None) + 0.2 * streaks + 0.12 * spots
-    return Image.fromarray(np.tile(((1 - dirt) * 255).clip(90, 255).astype(np.uint8), (2, 2)))
+    dirt = 0.14 * (blotches + 0.3).clip(0, None) + 0.2 * streaks + 0.12 * spots
+    factors = 1 - (dirt * strength / 10).clip(0, 0.6)[..., None] * np.array([0.9, 1.0, 1.06])  # it is brown to black
+    return Image.fromarray((factors * 255).clip(0, 255).astype(np.uint8))
+
+
+def piece(tile: Image.Image, left: int, top: int, size: tuple[int, int]) -> Image.Image:
+    """A part of a tile that repeats; left, top: where it begins, inside the tile; size: width and height, texels."""
+    part = Image.new(tile.mode, size)
+    for y in range(-top, size[1], tile.height):
+        for x in range(-left, size[0], tile.width):
+            part.paste(tile, (x, y))
+    return part
 
 
 def _table(colour: Colour) -> list[int]:
@@ -159,25 +170,14 @@ def covered(
     """
     name = {"whitewash": "plaster", "timber": "plaster"}.get(material, material)
     level = 0 if ppm > 11 else 1 if ppm > 5.5 else 2
-    tile, mortar = material_tile(name, int(rng.integers(3)), level)
-    left, top = (int(v) for v in rng.integers(0, 440, 2) >> level)
-    box = (left, top, left + size[0], top + size[1])
-    if box[2] > tile.width or box[3] > tile.height:  # a coarse pattern is too small for a large wall
-        tile, mortar = _wide(name, level)
-        box = (left, top, left + size[0], top + size[1])
-    image = tile.crop(box).point(_table(colour))
+    bond = int(rng.integers(3)) if name in _BONDS else 0
+    tile, mortar = material_tile(name, bond, level)
+    left, top = (int(v) for v in rng.integers(0, PERIOD, 2) >> level)
+    image = piece(tile, left, top, size).point(_table(colour))
     if mortar:
-        joint = _LIGHT_JOINTS[name]
-        image.paste(tuple(int(0.6 * j + 0.4 * c) for j, c in zip(joint, colour, strict=True)), None, mortar.crop(box))
+        joint = mixed(_LIGHT_JOINTS[name], colour, 0.4)
+        image.paste(joint, None, piece(mortar, left, top, size))
     return image
-
-
-@lru_cache(None)
-def _wide(name: str, level: int) -> tuple[Image.Image, Image.Image | None]:
-    def tiled(image: Image.Image | None) -> Image.Image | None:
-        return image and Image.fromarray(np.tile(np.asarray(image), (4, 4) + (1,) * (image.mode == "RGB")))
-
-    return tuple(tiled(image) for image in material_tile(name, 0, level))
 
 
 def weathered(
@@ -193,11 +193,7 @@ def weathered(
     strength: 0 to 1
     rows: a factor for each row, from the top
     """
-    left, top = (int(v) for v in rng.integers(0, 440, 2))
-    width, height = image.size
-    dirt = dirt_tile().crop((left, top, left + width, top + height))
-    dirt = dirt.point([255 - int((255 - v) * strength) for v in range(256)])
-    column = Image.fromarray((rows * 255).clip(0, 255).astype(np.uint8)[:, None]).resize((width, height), Image.NEAREST)
-    dirt = ImageChops.multiply(dirt, column)
-    cool = dirt.point([min(int(v + (255 - v) * 0.12), 255) for v in range(256)])  # dirt is brown to black
-    return ImageChops.multiply(image, Image.merge("RGB", (cool, dirt, dirt)))
+    left, top = (int(v) for v in rng.integers(0, PERIOD, 2))
+    dirt = piece(dirt_tile(round(min(strength, 1) * 10)), left, top, image.size)
+    column = Image.fromarray((rows * 255).clip(0, 255).astype(np.uint8)[:, None]).resize(image.size, Image.NEAREST)
+    return ImageChops.multiply(ImageChops.multiply(image, dirt), Image.merge("RGB", [column] * 3))

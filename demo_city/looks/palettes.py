@@ -55,8 +55,8 @@ def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
 
 
 WHITE = colours("e8e4da dedbd2 ecebe6 d6d2c8 e4e0d0 d0cec8 dcd8d0 f0eee8")
-OCHRE = colours("ddd0b4 d8c49c e3d3a8 cfc0a4 d6b98c c8a878 d8b26a e2c47e dcc8b2 cba66a e6dcc4 d0b894")
-PASTEL = colours("c9b8ae bfc4b4 b4bcbe c8b4a4 d4c0b4 b8b0a4 d8c8bc a9b4b4 c6ccb8 d2b0a0 c8bcc0 b0b8a0")
+OCHRE = colours("ddd0b4 d8c49c e3d3a8 cfc0a4 d6b98c c8a878 d8aa58 deb868 dcc8b2 cba66a e6dcc4 d0b894")
+PASTEL = colours("c9b8ae bfc4b4 b4bcbe c8b4a4 d4c0b4 b8b0a4 d8c8bc a9b4b4 c6ccb8 ccb4a4 c4bcb4 b0b8a0")
 GREY = colours("c8c6c0 b9b6b0 a8a49e bcbab4 9a9792 d0ccc4 8e8a86 b2aaa0")
 EARTH = colours("b07858 9a6a52 a8705a c99a6a 8e7460 b88a66 a88e74 7e6656")
 BRICK = colours("8a4b3a 9c5a44 7a4034 a66a4e 8f6a56 6e4a40 965240 82503c 5a3c34 a8624a")
@@ -68,9 +68,13 @@ WOOD = colours("e8e6e0 d8d4c8 b8c2c6 c6ccb8 dcd0b0 9a7060 74808a c8b49c a89c88 5
 CERAMIC = colours("c8c4b8 b0a898 9a8c7c a8b0ac 8c9ca0 d6d2c8 8a6e60 b49a80 e0ded8")
 GLASS = colours("8aa0ac 6f8894 9aa8a8 5c7078 7a8c84 a4b0b4 4e5e6c 8c98a4 6a7a70")
 TRIM = colours("e6e2d8 d4ccbc c4bcac f0eee8 b4aa9a 9c948a dcd6ca 787068")
+DOORS = colours(
+    "2c3a34 3a2c26 5a4030 26303e 6a2a28 e0ded6 4a4c4e 1e2022 7a5a3c 34505c 8c8a84 3e5a44 c8c2b2 5e6a6c 86402e 4a3a30"
+)
 FRAMES = colours("f0f0ec e4e2da ecebe4 d8d6d0 4a423c 3a3e40 5e4636 2e3a34 384454 6a2e28 8a8c8c")
 VIVID = colours(
-    "a82428 1c5088 166a4a d8a020 2c2c32 6e2860 c8682a 147078 e4e0d4 5a3c2a c0506e 3e5e2c 3a3c86 8e1a3c 284058 b8b4a8"
+    "94302e 2c5078 2a5a46 c89c3c 2c2c30 34343a 5e3450 b0683a 2c6468 dedad0 5a4232 4a5c3a 7a2c38 2e3e50 b4b0a6 e4e2dc "
+    "a8403a 3c4446 6a7076 23364e 8a6a3a d8d2c0"
 )
 RED_TILES = colours("8c5240 9a5e46 7e4a3c a86a4c 845a48 946050 6e4438")
 SLATE = colours("5c5e64 50545a 6a6a6c 46484c 74726e 585450")

@@ -59,6 +59,12 @@ def tenant(house: House, look: Dress, unit: int, number: int) -> Tenant:
 
 
 @lru_cache(None)
+def _sheen() -> Image.Image:
+    """How much a display window mirrors, from its upper edge down."""
+    return Image.fromarray(np.linspace(107, 0, 64).astype(np.uint8)[:, None])
+
+
+@lru_cache(None)
 def goods_tile() -> Image.Image:
     """Shelves full of goods: RGB, 512 x 64; 64 texels are 4 m wide or high."""
     rng = random_for("goods")
@@ -108,11 +114,11 @@ class ShopFront:
         pier = min(rng.uniform(0.1, 0.45), (self.right - self.left) * 0.1)
         if who.front == "wood":
             c.box(self.left + 0.05, 0, self.right - 0.05, self.top - 0.1, who.paint)
-        l, r = self.left + pier, self.right - pier
-        {"open": self.open, "closed": self.closed}.get(who.front, self.glazed)(l, r)
+        left, right = self.left + pier, self.right - pier
+        {"open": self.open, "closed": self.closed}.get(who.front, self.glazed)(left, right)
         if rng.random() < 0.9 or who.front != "lobby":
-            self.sign(l - 0.08, r + 0.08)
-        c.tint(l, self.lintel - 0.18, r, self.lintel, (10, 10, 12), 0.45)
+            self.sign(left - 0.08, right + 0.08)
+        c.tint(left, self.lintel - 0.18, right, self.lintel, (10, 10, 12), 0.45)
 
     def pane(self, left: float, low: float, right: float, high: float, full: bool) -> None:
         """Draws a display window; full: with shelves, else with a view of the room."""
@@ -124,26 +130,26 @@ class ShopFront:
         inside = goods_tile().crop((start, 0, start + wide, 64)).resize((x1 - x0, y1 - y0), Image.BILINEAR)
         room = Image.new("RGB", inside.size, jitter(rng, (64, 60, 54), 8))
         inside = Image.blend(room, inside, rng.uniform(0.6, 0.95) if full else rng.uniform(0.05, 0.35))
-        mirrored = Image.linear_gradient("L").resize(inside.size).point([int((255 - v) * 0.42) for v in range(256)])
+        mirrored = _sheen().resize(inside.size, Image.BILINEAR)
         inside.paste((128, 140, 150), None, mirrored)
         c.image.paste(inside, (x0, y0))
         c.glow.rectangle((x0, y0, x1 - 1, y1 - 1), fill=self.glow)
 
-    def glazed(self, l: float, r: float) -> None:
+    def glazed(self, left: float, right: float) -> None:
         """Draws display windows between posts, one of them with the door."""
         c, who, rng = self.canvas, self.who, self.rng
         frame = who.paint if who.front in ("wood", "cafe") else pick(rng, colours("3a3c40 8c9094 c8cac8 2a2a2c 5a4838"))
         low = {"wood": 0.6, "cafe": 0.45, "lobby": 0.03}.get(who.front, 0.15 if rng.random() < 0.6 else 0.5)
-        panes = max(round((r - l) / rng.uniform(1.1, 2.2)), 2)
+        panes = max(round((right - left) / rng.uniform(1.1, 2.2)), 2)
         door, post = int(rng.integers(panes)), 0.09 if who.front != "wood" else 0.15
-        c.box(l, 0, r, self.lintel, frame)
+        c.box(left, 0, right, self.lintel, frame)
         if low > 0.3:
-            c.box(l, 0, r, low - 0.06, shade(frame, 0.85))
-            c.box(l, low - 0.06, r, low, shade(frame, 1.15))
+            c.box(left, 0, right, low - 0.06, shade(frame, 0.85))
+            c.box(left, low - 0.06, right, low, shade(frame, 1.15))
         transom = self.lintel - 0.55 if who.front in ("wood", "cafe", "lobby") and self.lintel > 2.5 else self.lintel
         full = rng.random() < 0.7 and who.front not in ("lobby", "cafe")
         for n in range(panes):
-            a, b = l + (r - l) * n / panes + post / 2, l + (r - l) * (n + 1) / panes - post / 2
+            a, b = left + (right - left) * n / panes + post / 2, left + (right - left) * (n + 1) / panes - post / 2
             if n == door:
                 self.door(a, b, frame)
             else:
@@ -175,15 +181,15 @@ class ShopFront:
         elif form < 0.47:
             c.tint(left, low, right, low + (high - low) * 0.45, mixed(self.who.sign, (220, 220, 216), 0.4), 0.7)
 
-    def open(self, l: float, r: float) -> None:
+    def open(self, left: float, right: float) -> None:
         """Draws a shop without a wall: a dark room full of goods, and stands before it."""
         c, rng = self.canvas, self.rng
-        c.box(l, 0, r, self.lintel, (34, 32, 30), self.glow)
-        self.pane(l + 0.1, 0.7, r - 0.1, self.lintel - 0.15, True)
-        c.tint(l, self.lintel - 0.6, r, self.lintel, (16, 14, 14), 0.5)
-        c.box(l, self.lintel - 0.22, r, self.lintel - 0.1, (150, 152, 154))  # the shutter, rolled up
-        x = l
-        while x < r - 0.5:
+        c.box(left, 0, right, self.lintel, (34, 32, 30), self.glow)
+        self.pane(left + 0.1, 0.7, right - 0.1, self.lintel - 0.15, True)
+        c.tint(left, self.lintel - 0.6, right, self.lintel, (16, 14, 14), 0.5)
+        c.box(left, self.lintel - 0.22, right, self.lintel - 0.1, (150, 152, 154))  # the shutter, rolled up
+        x = left
+        while x < right - 0.5:
             wide, tone = rng.uniform(0.4, 0.9), pick(rng, _GOODS)
             height = rng.uniform(0.5, 1.05)
             c.box(x, 0, x + wide - 0.06, height - 0.12, jitter(rng, (110, 96, 78), 14))
@@ -191,25 +197,25 @@ class ShopFront:
                 c.box(x + k * 0.13, height - 0.12, x + k * 0.13 + 0.12, height + 0.06, jitter(rng, tone, 18))
             x += wide + (rng.uniform(0.5, 1.2) if rng.random() < 0.25 else 0)
 
-    def closed(self, l: float, r: float) -> None:
+    def closed(self, left: float, right: float) -> None:
         """Draws a rolled-down shutter, often sprayed."""
         c, rng = self.canvas, self.rng
         colour = jitter(rng, pick(rng, COLOURS["corrugated"]), 8)
-        c.box(l, 0, r, self.lintel, shade(colour, 0.7))
-        count = max(round((r - l) / 3.2), 1)
+        c.box(left, 0, right, self.lintel, shade(colour, 0.7))
+        count = max(round((right - left) / 3.2), 1)
         for n in range(count):
-            a, b = l + (r - l) * n / count + 0.05, l + (r - l) * (n + 1) / count - 0.05
-            c.box(a, 0, b, self.lintel - 0.12, colour)
+            a, b = left + (right - left) * n / count + 0.05, left + (right - left) * (n + 1) / count - 0.05
+            c.box(a, 0, b, self.lintel - 0.12, colour, 0)
             for z in np.arange(0, self.lintel - 0.15, 0.19):
                 c.box(a, z, b, z + 0.06, shade(colour, 0.8))
             c.box(a, 0, b, 0.1, shade(colour, 0.6))
         if rng.random() < 0.4:
             from demo_city.looks.signs import sprayed
 
-            size = max(int((r - l) * 0.7 * c.ppm), 8), max(int(1.4 * c.ppm), 6)
-            c.picture(l + 0.15 * (r - l), 1.8, *sprayed(rng, size))
+            size = max(int((right - left) * 0.7 * c.ppm), 8), max(int(1.4 * c.ppm), 6)
+            c.picture(left + 0.15 * (right - left), 1.8, *sprayed(rng, size))
 
-    def sign(self, l: float, r: float) -> None:
+    def sign(self, left: float, right: float) -> None:
         """Draws the sign above the shop: letters on a board, or on the wall itself."""
         c, who, rng = self.canvas, self.who, self.rng
         low, high = self.lintel + 0.08, self.top - 0.12
@@ -218,21 +224,21 @@ class ShopFront:
         board = rng.random() < 0.8 or who.front in ("wood", "closed")
         if board:
             lit = who.seed % 5 == 0  # a box of light
-            c.box(l, low, r, high, who.sign, self.sign_glow if lit else 0)
-            c.box(l, low - 0.07, r, low, shade(who.sign, 0.5))
-            c.box(l, high, r, high + 0.05, shade(who.sign, 1.2))
+            c.box(left, low, right, high, who.sign, self.sign_glow if lit else 0)
+            c.box(left, low - 0.07, right, low, shade(who.sign, 0.5))
+            c.box(left, high, right, high + 0.05, shade(who.sign, 1.2))
         share = rng.uniform(0.35, 0.8)
         tall = (high - low) * rng.uniform(0.5, 0.75)
-        size = int((r - l) * share * c.ppm), int(tall * c.ppm)
+        size = int((right - left) * share * c.ppm), int(tall * c.ppm)
         if min(size) < 4:
             return
-        start = l + (r - l) * (1 - share) * rng.choice([0.1, 0.5, 0.5, 0.9])
+        start = left + (right - left) * (1 - share) * rng.choice([0.1, 0.5, 0.5, 0.9])
         letters = writing(random_for("name", who.seed), who.script, size)
         ink = who.letters if board else pick(rng, VIVID) if sum(self.look.wall) > 330 else (236, 234, 228)
         c.write(start, low + (high - low - tall) / 2, letters, ink, self.sign_glow)
         if rng.random() < 0.3 and share < 0.6:  # a mark beside the letters
             side = tall * 0.9
-            x = l + 0.2 if start - l > side + 0.4 else r - side - 0.2
+            x = left + 0.2 if start - left > side + 0.4 else right - side - 0.2
             x0, y0, x1, y1 = c.texels(x, low + 0.1, x + side, low + 0.1 + side)
             if x1 > x0 and y1 > y0:
                 c.draw.ellipse((x0, y0, x1, y1), fill=jitter(rng, pick(rng, VIVID), 10))

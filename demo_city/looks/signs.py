@@ -158,7 +158,7 @@ def _board(
         letters = writing(rng, script, area, upright)
         at = (w - area[0]) // 2, (h - area[1] * rows) // (rows + 1) * (row + 1) + area[1] * row
         image.paste(ink, at, letters)
-        alpha.paste(glow, at, letters.point([255 * (v > 90) for v in range(256)]))
+        alpha.paste(glow, at, letters.convert("1", dither=Image.Dither.NONE))
     if upright and rng.random() < 0.3:  # bands at its ends
         for y in (0, h - h // 10):
             draw.rectangle((0, y, w, y + h // 10), fill=ink)
@@ -274,7 +274,7 @@ def shop_board(size: tuple[int, int], ground: Colour, ink: Colour, letters: Imag
     image.paste(ink, at, letters)
     if glow % 2:
         alpha.paste(glow, (0, 0, *size))
-    alpha.paste(glow, at, letters.point([255 * (v > 90) for v in range(256)]))
+    alpha.paste(glow, at, letters.convert("1", dither=Image.Dither.NONE))
     image.putalpha(alpha)
     return np.asarray(image)
 

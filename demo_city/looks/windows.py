@@ -87,12 +87,11 @@ class Windows:
     def _patch(self, wide: int, tall: int, kind: str | None, variant: int) -> tuple[Image.Image, Image.Image, Image.Image]:
         """A window of wide x tall texels: the picture (RGB), what of it covers the wall (L), and the panes (L)."""
         ppm, dress = self.canvas.ppm, self.dress
-        rng = random_for(dress.key, "window", wide, tall, variant)
         size = wide + 2 * round(MARGIN * ppm), tall + round(ABOVE * ppm) + round(BELOW * ppm)
         patch = Canvas.blank(*size, ppm, shade(dress.wall, 0.45))
         cover = Image.new("L", size)
         box = MARGIN, size[1] / ppm - ABOVE - tall / ppm, MARGIN + wide / ppm, size[1] / ppm - ABOVE
-        window = _Window(patch, ImageDraw.Draw(cover), dress, rng, box, kind or dress.window)
+        window = _Window(patch, ImageDraw.Draw(cover), dress, self.rng, box, kind or dress.window)
         window.draw()
         return patch.image, cover, patch.index
 
@@ -126,7 +125,7 @@ class _Window:
         """Draws a rectangle in metres that does not shine; cover: 255 opaque, less for shadows and stains."""
         x0, y0, x1, y1 = self.patch.texels(left, low, right, high)
         if x1 > x0 and y1 > y0:
-            self.patch.box(left, low, right, high, colour)
+            self.patch.box(left, low, right, high, colour, 0)
             self.cover.rectangle((x0, y0, x1 - 1, y1 - 1), fill=cover)
 
     def draw(self) -> None:
@@ -152,28 +151,28 @@ class _Window:
 
     def surround(self) -> None:
         """Draws sill, lintel, architrave or hood."""
-        d, l, r, high, low = self.dress, self.left, self.right, self.high, self.low
+        d, left, right, high, low = self.dress, self.left, self.right, self.high, self.low
         if d.surround in ("frame", "hood", "arch"):
-            self.part(l - 0.16, low - 0.04, r + 0.16, high + 0.16, d.trim)
-            self.part(r + 0.10, low - 0.04, r + 0.16, high + 0.16, shade(d.trim, 0.86))
+            self.part(left - 0.16, low - 0.04, right + 0.16, high + 0.16, d.trim)
+            self.part(right + 0.10, low - 0.04, right + 0.16, high + 0.16, shade(d.trim, 0.86))
         if d.surround == "lintel":
-            self.part(l - 0.2, high, r + 0.2, high + 0.25, d.trim)
-            self.part(l - 0.2, high, r + 0.2, high + 0.06, shade(d.trim, 0.8))
+            self.part(left - 0.2, high, right + 0.2, high + 0.25, d.trim)
+            self.part(left - 0.2, high, right + 0.2, high + 0.06, shade(d.trim, 0.8))
         if d.surround == "brick":  # a flat arch of bricks on end
             for n in range(int((self.wide + 0.3) / 0.13)):
                 tone = (0.8, 1.08, 0.94)[n % 3]
-                self.part(l - 0.15 + n * 0.13, high, l - 0.02 + n * 0.13, high + 0.27, shade(d.wall, tone))
+                self.part(left - 0.15 + n * 0.13, high, left - 0.02 + n * 0.13, high + 0.27, shade(d.wall, tone))
         if d.surround == "hood":
-            self.part(l - 0.3, high + 0.3, r + 0.3, high + 0.44, shade(d.trim, 1.04))
-            self.part(l - 0.3, high + 0.22, r + 0.3, high + 0.3, shade(d.trim, 0.55))
-            for x in (l - 0.26, r + 0.12):
+            self.part(left - 0.3, high + 0.3, right + 0.3, high + 0.44, shade(d.trim, 1.04))
+            self.part(left - 0.3, high + 0.22, right + 0.3, high + 0.3, shade(d.trim, 0.55))
+            for x in (left - 0.26, right + 0.12):
                 self.part(x, high + 0.02, x + 0.14, high + 0.24, shade(d.trim, 0.9))
         if d.sunshade:
-            self.part(l - 0.3, high + 0.12, r + 0.3, high + 0.24, shade(d.trim, 1.0))
-            self.part(l - 0.3, high - 0.35, r + 0.3, high + 0.12, (30, 30, 34), 95)
+            self.part(left - 0.3, high + 0.12, right + 0.3, high + 0.24, shade(d.trim, 1.0))
+            self.part(left - 0.3, high - 0.35, right + 0.3, high + 0.12, (30, 30, 34), 95)
         if self.kind != "french" and d.sill:
-            self.part(l - 0.14, low - 0.12, r + 0.14, low, shade(d.trim, 1.05))
-            self.part(l - 0.14, low - 0.22, r + 0.14, low - 0.12, (24, 22, 20), 90)
+            self.part(left - 0.14, low - 0.12, right + 0.14, low, shade(d.trim, 1.05))
+            self.part(left - 0.14, low - 0.22, right + 0.14, low - 0.12, (24, 22, 20), 90)
 
     def round_head(self) -> None:
         """Draws the half round above an arched window."""
@@ -211,39 +210,38 @@ class _Window:
         for n in range(leaves):  # the leaves are never quite parallel: each mirrors something else
             a, b = x0 + (x1 - x0) * n // leaves, x0 + (x1 - x0) * (n + 1) // leaves
             if b > a:
-                patch.image.paste(pane(int(rng.integers(PANES))).resize((b - a, y1 - y0)), (a, y0))
+                patch.image.paste(pane(int(rng.integers(PANES))).resize((b - a, y1 - y0), Image.BILINEAR), (a, y0))
         patch.glow.rectangle((x0, y0, x1 - 1, y1 - 1), fill=255)
         cloth = mixed(pick(rng, _CLOTH), (70, 74, 80), rng.uniform(0.25, 0.6))
-        l, low, r, high = inner
+        left, low, right, high = inner
         form = rng.random() if self.dress.curtains > rng.random() else 1
-        keep = {"shine": None}
         if form < 0.3:  # drawn to the sides
-            each = (r - l) * rng.uniform(0.14, 0.3)
-            patch.box(l, low, l + each, high, cloth, **keep)
-            patch.box(r - each, low, r, high, shade(cloth, 0.92), **keep)
+            each = (right - left) * rng.uniform(0.14, 0.3)
+            patch.box(left, low, left + each, high, cloth)
+            patch.box(right - each, low, right, high, shade(cloth, 0.92))
         elif form < 0.55:  # a net all over, or over the lower half
             top = high if rng.random() < 0.6 else low + (high - low) * 0.55
-            patch.tint(l, low, r, top, cloth, 0.6)
-            for x in np.arange(l, r, 0.19):
+            patch.tint(left, low, right, top, cloth, 0.6)
+            for x in np.arange(left, right, 0.19):
                 patch.tint(x, low, x + 0.07, top, shade(cloth, 0.8), 0.5)
         elif form < 0.85:  # a blind
             bottom = high - (high - low) * rng.uniform(0.15, 0.95)
-            patch.box(l, bottom, r, high, cloth, **keep)
+            patch.box(left, bottom, right, high, cloth)
             if rng.random() < 0.5:
                 for z in np.arange(bottom, high, 0.13):
-                    patch.box(l, z, r, z + 0.05, shade(cloth, 0.8), **keep)
+                    patch.box(left, z, right, z + 0.05, shade(cloth, 0.8))
         elif form < 0.93:  # things on the sill inside
             for _ in range(4):
-                x = rng.uniform(l, r - 0.1)
-                patch.box(x, low, x + rng.uniform(0.08, 0.25), low + rng.uniform(0.1, 0.5), shade(pick(rng, _CLOTH), 0.6), **keep)
+                x = rng.uniform(left, right - 0.1)
+                patch.box(x, low, x + rng.uniform(0.08, 0.25), low + rng.uniform(0.1, 0.5), shade(pick(rng, _CLOTH), 0.6))
         if self.dress.deep:
-            patch.tint(l, high - 0.22, r, high, (12, 12, 16), 0.5)
-            patch.tint(l, low, l + 0.1, high, (12, 12, 16), 0.3)
+            patch.tint(left, high - 0.22, right, high, (12, 12, 16), 0.5)
+            patch.tint(left, low, left + 0.1, high, (12, 12, 16), 0.3)
 
     def bar(self, left: float, low: float, right: float, high: float) -> None:
         """Draws a bar of the frame, at least one texel wide."""
         p = 1.01 / self.patch.ppm
-        self.patch.box(left, low, max(right, left + p), max(high, low + p), self.dress.frame)
+        self.patch.box(left, low, max(right, left + p), max(high, low + p), self.dress.frame, 0)
 
     def frame(self, inner: tuple[float, float, float, float]) -> None:
         """Draws the bars.
@@ -253,53 +251,52 @@ class _Window:
         picture: a large one between narrow ones; barred: behind a grille; louvre: strips of glass; ribbon: a pane each
         1.2 m
         """
-        l, low, r, high = inner
-        kind, t, middle, w = self.kind, 0.06, (l + r) / 2, r - l
-        for edge in ((l, low, r, low + t), (l, high - t, r, high), (l, low, l + t, high), (r - t, low, r, high)):
+        left, low, right, high = inner
+        kind, t, w = self.kind, 0.06, right - left
+        for edge in ((left, low, right, low + t), (left, high - t, right, high), (left, low, left + t, high), (right - t, low, right, high)):
             self.bar(*edge)
         columns = {"single": 1, "sash": 1, "wide": 3, "georgian": 3, "loft": max(round(w / 0.55), 2), "barred": 2, "louvre": 1,
                    "ribbon": max(round(w / 1.2), 1)}.get(kind, 2)  # fmt: skip
         rows = {"georgian": 4, "loft": max(round((high - low) / 0.6), 2), "sash": 2}.get(kind, 1)
         if kind == "picture":
-            for x in (l + 0.22 * w, r - 0.22 * w):
+            for x in (left + 0.22 * w, right - 0.22 * w):
                 self.bar(x, low, x + t, high)
             columns = 1
         for n in range(1, columns):
-            x = l + w * n / columns
+            x = left + w * n / columns
             self.bar(x - t / 2, low, x + t / 2, high)
         for n in range(1, rows):
             z = low + (high - low) * n / rows
-            self.bar(l, z - t / 2, r, z + t / 2)
+            self.bar(left, z - t / 2, right, z + t / 2)
         if kind in ("cross", "single", "arched", "french"):
             z = low + (high - low) * (0.7 if kind != "french" else 0.8)
-            self.bar(l, z - t / 2, r, z + t)
+            self.bar(left, z - t / 2, right, z + t)
         if kind == "french" and self.dress.balcony == "none":  # a rail before it
-            for x in np.arange(l, r, 0.14):
-                self.patch.box(x, low, x + 0.05, low + 0.95, (42, 42, 46))
-            self.patch.box(l, low + 0.92, r, low + 1.0, (42, 42, 46))
+            for x in np.arange(left, right, 0.14):
+                self.patch.box(x, low, x + 0.05, low + 0.95, (42, 42, 46), 0)
+            self.patch.box(left, low + 0.92, right, low + 1.0, (42, 42, 46), 0)
         if kind == "barred":
-            for x in np.arange(l, r, 0.19):
-                self.patch.box(x, low, x + 0.04, high, shade(self.dress.frame, 0.7))
+            for x in np.arange(left, right, 0.19):
+                self.patch.box(x, low, x + 0.04, high, shade(self.dress.frame, 0.7), 0)
             for z in np.arange(low, high, 0.5):
-                self.patch.box(l, z, r, z + 0.06, shade(self.dress.frame, 0.7))
+                self.patch.box(left, z, right, z + 0.06, shade(self.dress.frame, 0.7), 0)
         if kind == "louvre":
             for z in np.arange(low, high, 0.25):
-                self.patch.tint(l, z, r, z + 0.08, (16, 18, 20), 0.6)
-        del middle
+                self.patch.tint(left, z, right, z + 0.08, (16, 18, 20), 0.6)
 
     def things(self, inner: tuple[float, float, float, float]) -> None:
         """Draws flowers on the sill, letters on the glass, or washing, now and then."""
         rng, d = self.rng, self.dress
-        l, low, r, high = inner
+        left, low, right, high = inner
         if rng.random() < d.flowers and self.wide < 2:
-            self.part(l, self.low - 0.2, r, self.low + 0.02, (92, 66, 50))
+            self.part(left, self.low - 0.2, right, self.low + 0.02, (92, 66, 50))
             for _ in range(14):
-                x, z = rng.uniform(l - 0.08, r - 0.06), rng.uniform(self.low - 0.1, self.low + 0.26)
+                x, z = rng.uniform(left - 0.08, right - 0.06), rng.uniform(self.low - 0.1, self.low + 0.26)
                 colour = (62, 92, 44) if rng.random() < 0.6 else pick(rng, _FLOWERS)
                 self.part(x, z, x + 0.13, z + 0.13, jitter(rng, colour, 14))
         elif rng.random() < d.washing:
-            x = l
-            while x < r - 0.2:
+            x = left
+            while x < right - 0.2:
                 step = rng.uniform(0.2, 0.5)
                 self.part(x, self.low - rng.uniform(0.2, 0.6), x + step - 0.05, self.low + 0.15, jitter(rng, pick(rng, _CLOTH), 25))
                 x += step
