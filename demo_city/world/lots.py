@@ -13,6 +13,7 @@ from demo_city.world.plans import Plan, choose
 from demo_city.world.roofs import widened
 from demo_city.world.terrain import BUILDING, GroundMap, Terrain
 
+TAKEN = 0.015  # share of a building's ground on which something may stand
 SMALL = 2.6  # metres: no building is narrower
 
 
@@ -99,7 +100,8 @@ class Settler:
                 width /= 2
             forward = 0.0 if first else float(rng.choice([0.0, 0.0, 0.0, 0.25, 0.5]))
             deep = depth * (1.0 if first else rng.uniform(0.86, 1.0))
-            quad = front.quad(position, position + width, forward, deep, corner=first and front.corner_before)
+            corner = first and front.corner_before
+            quad = self._fitting(front, (position, position + width), forward, deep, corner)
             touching = not style["gap"]
             kinds = (
                 "front",
@@ -107,7 +109,6 @@ class Settler:
                 "back",
                 "party" if touching and not first else "side",
             )
-            corner = first and front.corner_before
             make = {**make, "arcade": style["arcade"] and not corner}
             building = self._add(rng, quad, make, kinds, kerb, near, corner)
             if building:
@@ -116,6 +117,16 @@ class Settler:
                 self.gardens.append(Garden(_before(quad, front.setback, spare), building.index, kerb, kind))
             position += width + gap * rng.uniform(0.7, 1.4)
             first = False
+
+    def _fitting(
+        self, front: "_Frontage", reach: tuple[float, float], forward: float, depth: float, corner: bool
+    ) -> np.ndarray:
+        """The corners (4, 2) of a building, set back as far as a bend of the street asks for."""
+        for more in (0.0, 0.4, 0.9, 1.6, 2.6):
+            quad = front.quad(*reach, forward + more, depth + more, corner)
+            if self.map.share_taken(widened(quad, [-0.35] * 4)) <= TAKEN:
+                break
+        return quad
 
     def _make(self, rng: np.random.Generator, storeys: float) -> dict:
         """What buildings of one make share."""
@@ -158,7 +169,7 @@ class Settler:
         corner: whether two streets meet at it
         """
         inner = widened(quad, [-0.35] * 4)
-        if self.map.share_taken(inner) > 0.02:
+        if self.map.share_taken(inner) > TAKEN:
             return None
         roof, use, storeys = make["roof"], make["use"], make["storeys"]
         if corner and roof in ("gable", "shed", "barrel", "sawtooth"):
@@ -202,19 +213,20 @@ class Settler:
         plan = self.plan
         a, b, _, d = block.corners
         size = np.hypot(*(b - a)), np.hypot(*(d - a))
-        counts = [max(1, int(length / rng.uniform(plan.widths[1] * 1.1, plan.widths[1] * 1.9))) for length in size]
         base = rng.uniform(*plan.storeys)
-        margin = [min(rng.uniform(*plan.setback) / length + 0.01, 0.2) for length in size]
+        wanted = rng.uniform(*plan.widths) * 1.1, rng.uniform(*plan.depth) * 1.3
+        spaces = [max(rng.uniform(*plan.setback), 2.0) + rng.uniform(2.0, 9.0) for _ in range(2)]
+        counts = [max(1, int(length / (want + space))) for length, want, space in zip(size, wanted, spaces, strict=True)]
         for i in range(counts[0]):
             for j in range(counts[1]):
                 inside = 0 < i < counts[0] - 1 and 0 < j < counts[1] - 1
-                if rng.random() > share or (inside and rng.random() < 0.6):
+                if rng.random() > share * 0.93 or (inside and rng.random() < 0.5):
                     continue
                 cell = []
-                for n, count, m, length in ((i, counts[0], margin[0], size[0]), (j, counts[1], margin[1], size[1])):
-                    step = (1 - 2 * m) / count
-                    gap = max(rng.uniform(0.05, 0.22) * step, 2.2 / length)
-                    cell += [m + n * step + gap / 2 * (n > 0), m + (n + 1) * step - gap / 2 * (n < count - 1)]
+                for n, count, want, length in zip((i, j), counts, wanted, size, strict=True):
+                    part = float(np.clip(want * rng.uniform(0.75, 1.1) * count / length, 0.35, 0.88))
+                    low = (n + rng.uniform(0.3, 0.7) * (1 - part)) / count
+                    cell += [low, low + part / count]
                 quad = _part(block, *cell)
                 make = self._make(rng, base)
                 # the front looks to the nearest street

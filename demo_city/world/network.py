@@ -157,10 +157,10 @@ def _bend(rng: np.random.Generator, plan: Plan) -> dict:
         "arc": rng.uniform(*plan.arc),
         "shear": rng.uniform(*plan.shear),
         "turn": rng.uniform(0, 2 * np.pi),
-        "size": rng.uniform(*plan.bends, 4) * (1, 0.5, 1, 0.5),
+        "size": rng.uniform(*plan.bends, 4) * (1, 0.4, 1, 0.4),
         "wave": 2 * np.pi / rng.uniform(*plan.swing, 4),
         "phase": rng.uniform(0, 2 * np.pi, 4),
-        "tilt": rng.uniform(-0.5, 0.5, 4),
+        "tilt": rng.uniform(-0.3, 0.3, 4),
     }
 
 
@@ -172,8 +172,8 @@ def _bent(bend: dict, uv: np.ndarray) -> np.ndarray:
         u, v = np.sin(u * arc) * (1 / arc - v), 1 / arc - np.cos(u * arc) * (1 / arc - v)
     u = u + bend["shear"] * v
     (a, b, c, d), w, p, t = bend["size"], bend["wave"], bend["phase"], bend["tilt"]
-    x = u + a * np.sin(v * w[0] + u * w[0] * t[0] + p[0]) + b * np.sin(v * w[1] * 2 + u * w[1] * t[1] + p[1])
-    y = v + c * np.sin(u * w[2] + v * w[2] * t[2] + p[2]) + d * np.sin(u * w[3] * 2 + v * w[3] * t[3] + p[3])
+    x = u + a * np.sin(v * w[0] + u * w[0] * t[0] + p[0]) + b * np.sin(v * w[1] * 1.4 + u * w[1] * t[1] + p[1])
+    y = v + c * np.sin(u * w[2] + v * w[2] * t[2] + p[2]) + d * np.sin(u * w[3] * 1.4 + v * w[3] * t[3] + p[3])
     cos, sin = np.cos(bend["turn"]), np.sin(bend["turn"])
     return np.stack([x * cos - y * sin, x * sin + y * cos], -1)
 

@@ -493,7 +493,7 @@ class Streetscape:
         deep, wide = float(np.hypot(*(d - a))), float(np.hypot(*(b - a)))
         along, inward = (b - a) / wide, (d - a) / max(deep, 1e-6)
         front = building.quad[:2]
-        if deep < 0.7:
+        if deep < 0.7 or wide < 2.2:
             self._by_the_wall(rng, garden, front)
             return
         up, door = garden.kerb, float((front.mean(0) - a) @ along) + rng.uniform(-0.2, 0.2) * wide
@@ -522,7 +522,7 @@ class Streetscape:
                     self.barrier(rng, garden.kind, a + along * start, a + along * low, up)
                 start = max(start, high)
         for _ in range(rng.poisson(min(wide * deep / 14 * rng.uniform(*self.plan.green), 9))):
-            x, y = rng.uniform(0.5, wide - 0.5), rng.uniform(0.6, max(deep - 0.6, 0.7))
+            x, y = rng.uniform(0.5, wide - 0.5), rng.uniform(min(0.6, deep / 2), max(deep - 0.6, deep / 2))
             if any(low - 0.3 < x < high + 0.3 for low, high in openings):
                 continue
             xy = a + along * x + inward * y
