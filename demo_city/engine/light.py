@@ -16,7 +16,8 @@ class Light(NamedTuple):
     sky: float32 (side, side, 3), light of the sky, of all directions up
     noise: float32 (side, side), 0 to 1, repeats
     shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row is of no owner
-    lamps: float32 (k, 11), positions, colours times power, directions, kind, reach
+    lamps: float32 (k, 11), positions, colours times power, directions, kind, 1 / reach ** 2
+    lights: how many of them, the last ones, are there for a moment and in no cell
     lamp_cells: int32 (rows, columns, n), which lamps reach a cell; -1: no further one
     lamp_cell: metres a side of a cell
     lamp_low: (2,), where the cells begin
@@ -34,6 +35,7 @@ class Light(NamedTuple):
     noise: np.ndarray
     shine: np.ndarray
     lamps: np.ndarray
+    lights: int
     lamp_cells: np.ndarray
     lamp_cell: float
     lamp_low: np.ndarray

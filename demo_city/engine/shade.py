@@ -186,7 +186,8 @@ def _sunlit(shadows: Shadows, east: float, north: float, z: float, bias: float) 
 
 @part
 def _lamplight(light: Light, target: Target, room: Row) -> None:
-    lamps, cells, places, arriving = light.lamps, light.lamp_cells, room.places, room.arriving
+    lamps, cells, places, arriving, one = light.lamps, light.lamp_cells, room.places, room.arriving, np.float32(1)
+    listed = cells.shape[2]
     for x in range(len(room.row)):
         if room.row[x] < 0:
             continue
@@ -196,37 +197,37 @@ def _lamplight(light: Light, target: Target, room: Row) -> None:
             arriving[x, c] = light.above[c] * (0.7 + 0.3 * up)
         i = int((places[x, 0] - light.lamp_low[0]) / light.lamp_cell)
         j = int((places[x, 1] - light.lamp_low[1]) / light.lamp_cell)
-        if i < 0 or j < 0 or i >= cells.shape[1] or j >= cells.shape[0]:
-            continue
-        for n in range(cells.shape[2]):
-            k = cells[j, i, n]
+        inside = 0 <= i < cells.shape[1] and 0 <= j < cells.shape[0]
+        for n in range(0 if inside else listed, listed + light.lights):
+            k = cells[j, i, n] if n < listed else len(lamps) - 1 - (n - listed)
             if k < 0:
-                break
-            a, b, c = lamps[k, 0] - places[x, 0], lamps[k, 1] - places[x, 1], lamps[k, 2] - places[x, 2]
-            share = _of_lamp(lamps, k, a, b, c)
-            if share <= 0:
                 continue
-            facing = a * room.normals[x, 0] + b * room.normals[x, 1] + c * room.normals[x, 2]
-            facing /= np.sqrt(a * a + b * b + c * c + 1e-6)
-            share *= 0.5 if leaves else 0.12 + 0.88 * facing if facing > 0 else 0.12 * max(1 + 3 * facing, 0.0)
-            for c in range(3):
-                arriving[x, c] += lamps[k, 3 + c] * share
-
-
-@part
-def _of_lamp(lamps: np.ndarray, k: int, a: float, b: float, c: float) -> float:
-    """How much of a lamp's light arrives at a place from which it is a, b, c metres away."""
-    square = a * a + b * b + c * c
-    fade = 1 - square / (lamps[k, 10] * lamps[k, 10])
-    if fade <= 0:
-        return 0.0
-    share = fade * fade * 22 / (square + 4)
-    if lamps[k, 9] == _DOWN:
-        share *= min(max(0.12 + 1.5 * c / np.sqrt(square + 1e-6), 0.04), 1.0)
-    elif lamps[k, 9] == _BEAM:
-        along = -(a * lamps[k, 6] + b * lamps[k, 7] + c * lamps[k, 8]) / np.sqrt(square + 1e-6)
-        share *= max(along - 0.75, 0.0) ** 2 * 16
-    return share
+            a = lamps[k, 0] - np.float32(places[x, 0])
+            b = lamps[k, 1] - np.float32(places[x, 1])
+            c = lamps[k, 2] - np.float32(places[x, 2])
+            square = a * a + b * b + c * c + np.float32(1e-6)
+            fade = one - square * lamps[k, 10]
+            if fade <= 0:
+                continue
+            over = one / np.sqrt(square)
+            facing = (a * room.normals[x, 0] + b * room.normals[x, 1] + c * room.normals[x, 2]) * over
+            if facing < np.float32(-0.33) and not leaves:
+                continue
+            share = fade * fade * np.float32(22) / (square + np.float32(4))
+            if leaves:
+                share *= np.float32(0.5)
+            elif facing > 0:
+                share *= np.float32(0.12) + np.float32(0.88) * facing
+            else:
+                share *= np.float32(0.12) + np.float32(0.36) * facing
+            if lamps[k, 9] == _DOWN:
+                share *= min(max(np.float32(0.12) + np.float32(1.5) * c * over, np.float32(0.04)), one)
+            elif lamps[k, 9] == _BEAM:
+                along = -(a * lamps[k, 6] + b * lamps[k, 7] + c * lamps[k, 8]) * over - np.float32(0.75)
+                share *= np.float32(16) * along * along if along > 0 else np.float32(0)
+            arriving[x, 0] += lamps[k, 3] * share
+            arriving[x, 1] += lamps[k, 4] * share
+            arriving[x, 2] += lamps[k, 5] * share
 
 
 @part
@@ -351,7 +352,7 @@ def mirror(view: View, target: Target, light: Light, out: np.ndarray) -> None:
                 share *= 0.3
             for c in range(3):
                 ray[c] -= 2 * facing * normal[c]
-            _march(view, target, light, ray, depth, dx, dy, out, colour)
+            _march(view, target.nearness, light.sky, ray, depth, dx, dy, out, colour)
             for c in range(3):
                 out[y, x, c] += (min(colour[c], 2.0) - out[y, x, c]) * share
 
@@ -359,8 +360,8 @@ def mirror(view: View, target: Target, light: Light, out: np.ndarray) -> None:
 @part
 def _march(
     view: View,
-    target: Target,
-    light: Light,
+    nearness: np.ndarray,
+    sky: np.ndarray,
     ray: np.ndarray,
     depth: float,
     dx: float,
@@ -374,8 +375,8 @@ def _march(
     for c in range(3):
         across, down = across + ray[c] * view.axes[0, c], down + ray[c] * view.axes[1, c]
         forward += ray[c] * view.axes[2, c]
-    step = 0.4
-    for _ in range(16):
+    step = 0.5
+    for _ in range(13):
         z = depth + forward * step
         if z < 0.2:
             break
@@ -383,13 +384,13 @@ def _march(
         j = int(size / 2 + view.focal * (dy * depth + down * step) / z)
         if i < 0 or j < 0 or i >= size or j >= size:
             break
-        near = target.nearness[j, i]
+        near = nearness[j, i]
         if near * z > 1.005 and near * (z - 0.5 * step - 1) < 1:
             for c in range(3):
                 colour[c] = out[j, i, c]
             return
-        step *= 1.38
-    sky = _sky(light.sky, ray[0], ray[1], ray[2])
+        step *= 1.45
+    seen = _sky(sky, ray[0], ray[1], ray[2])
     free = min(max(ray[2] * 3 - 0.3, 0.15), 1.0)
     for c in range(3):
-        colour[c] = sky[c] * free
+        colour[c] = seen[c] * free
