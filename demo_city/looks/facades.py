@@ -307,9 +307,10 @@ class Facade:
         if "cables" in extras:
             for _ in range(int(rng.integers(2, 6))):
                 z = self.house.ground_height + rng.uniform(-0.2, 0.8) + (rng.random() < 0.2) * self.house.storey_height
-                sag = rng.uniform(0.05, 0.3)
-                points = [(x, z - sag * np.sin(x * 1.3) ** 2) for x in np.linspace(0, self.length, 12)]
-                c.line(points, (34, 34, 36), 0.03)
+                sag, ends = rng.uniform(0.0, 0.25), rng.uniform(-0.25, 0.25, 2)
+                t = np.linspace(0, 1, 9)
+                points = np.stack([t * self.length, z + ends[0] * t + ends[1] - sag * 4 * t * (1 - t)], 1)
+                c.line([tuple(point) for point in points.tolist()], shade(mixed(look.wall, (40, 40, 42), 0.75), 1.0), 0.03)
             for _ in range(int(rng.integers(1, 4))):  # boxes and meters
                 x, z = rng.uniform(0.2, max(self.length - 0.6, 0.3)), self.house.ground_height - rng.uniform(0.0, 0.6)
                 c.box(x, z, x + rng.uniform(0.2, 0.5), z + rng.uniform(0.3, 0.6), pick(rng, colours("8a8c8a b4b2a8 5c5e60 c0beb6")))
@@ -348,13 +349,14 @@ def ivy_on(canvas: Canvas, rng: np.random.Generator, reach: float, leaf: Colour,
     width, height = canvas.image.size
     mask = Image.new("L", (width, height))
     draw, ppm = ImageDraw.Draw(mask), canvas.ppm
-    middle, spread = rng.uniform(0, width), rng.uniform(1.0, 4.0) * ppm
-    for _ in range(36):
-        z = reach * (1 - np.sqrt(rng.random())) * ppm
-        x, r = middle + rng.normal(0, spread * (0.4 + 0.6 * z / (reach * ppm))), rng.uniform(0.3, 0.8) * ppm
-        draw.ellipse((x - r, height - z - r, x + r, height - z + r), fill=255)
+    middle, spread = rng.uniform(0, width), rng.uniform(0.8, 3.5) * ppm
+    x, z = middle + rng.normal(0, spread * 0.4, 90), reach * ppm * (1 - np.sqrt(rng.random(90)))
+    x, size = x + rng.normal(0, 0.5, 90) * spread * z / (reach * ppm), rng.uniform(0.15, 0.5, 90) * ppm
+    for a, b, r in zip(x.tolist(), (height - z).tolist(), size.tolist(), strict=True):
+        draw.ellipse((a - r, b - r, a + r, b + r), fill=255)
     tile = covered(rng, "foliage", leaf, (width, height), 16)
-    rough = tile.getchannel("G").point([255 * (v > leaf[1] * (0.55 + 0.9 * (1 - share))) for v in range(256)])
-    covers = Image.composite(rough, Image.new("L", mask.size), mask)
+    mask = mask.resize((max(width // 3, 1), max(height // 3, 1)), Image.BOX).resize(mask.size, Image.BILINEAR)
+    threshold = np.asarray(tile)[..., 1] < leaf[1] * (0.35 + 1.1 * share) * (np.asarray(mask, np.float32) / 190 + 0.25)
+    covers = Image.fromarray((threshold & (np.asarray(mask) > 50)).astype(np.uint8) * 255)
     canvas.image.paste(tile, (0, 0), covers)
     canvas.index.paste(0, (0, 0), covers)

@@ -12,7 +12,7 @@ PERIOD = 480  # texels; divisible by the sides of all patterns
 ONE = 160  # stands for a factor of 1
 # rows of so many texels, cells so wide, darkness or lightness of the joints, spread of the cells' tones
 _CELLS = {
-    "brick": (3, 5, 0.45, 0.13), "stock": (3, 5, 0.4, 0.15), "ashlar": (6, 12, 0.5, 0.06), "ceramic": (4, 8, 0.4, 0.05),
+    "brick": (3, 5, 0.45, 0.11), "stock": (3, 5, 0.4, 0.10), "ashlar": (6, 12, 0.3, 0.05), "ceramic": (4, 8, 0.22, 0.04),
     "shingle": (5, 4, 0.6, 0.10), "pantiles": (5, 4, 0.6, 0.11), "slates": (4, 5, 0.5, 0.12), "shingles": (3, 6, 0.4, 0.13),
     "panels": (48, 20, 0.35, 0.03),
 }  # fmt: skip
@@ -116,7 +116,7 @@ def material_tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.
         tones, joints = _rubble(rng)
     else:
         tones = _lines(rng, name)
-    grain = {"roughcast": 0.06, "rubble": 0.05, "felt": 0.05, "earth": 0.05, "concrete": 0.03}.get(name, 0.025)
+    grain = {"roughcast": 0.045, "rubble": 0.05, "felt": 0.05, "earth": 0.05, "concrete": 0.03}.get(name, 0.025)
     tones = tones * (1 + grain * rng.normal(0, 1, tones.shape)) * (1 + 0.02 * noise(rng, (30, 30), tones.shape))
     if name not in _LIGHT_JOINTS:
         tones = tones * (1 - 0.6 * joints)

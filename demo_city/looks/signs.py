@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.figures import car_texture, person_texture
+from demo_city.looks.figures import CARS, car_texture, person_texture
 from demo_city.looks.letters import latin, word, writing
 from demo_city.looks.palettes import LOOKS, OCHRE, STYLES, VIVID, WHITE, Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
 
-__all__ = ["CUTOUTS", "SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
+__all__ = ["CARS", "CUTOUTS", "SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
 
 # width and height of each kind, texels; those in CUTOUTS have an outline, the others an index of what shines
 SIGNS = {
