@@ -133,7 +133,13 @@ class _Maker:
                 texture = Texture(64, 32, partial(_awning, house, look, unit), partial(_tenant_version, house, unit))
                 depth = rng.uniform(0.8, 1.8)
                 high = max(min(top - 0.75, 3.1), 2.2)
-                self.add("awning", (left + 0.2, right - 0.2), (high - depth * 0.45, high), depth, texture=(("awning", *key), texture))
+                self.add(
+                    "awning",
+                    (left + 0.2, right - 0.2),
+                    (high - depth * 0.45, high),
+                    depth,
+                    texture=(("awning", *key), texture),
+                )
             if "blade" in self.extras and rng.random() < 0.85:
                 self.blades(unit, left, right)
             if "board" in self.extras and house.storeys > 1 and rng.random() < 0.6:
@@ -171,7 +177,9 @@ class _Maker:
             if "canopy" in self.extras:
                 wide = 1.4 if self.house.use in ("office", "tower") else 0.35
                 high = DOOR_HEIGHT + 0.6
-                self.add("canopy", (left - wide, right + wide), (high, high + 0.18), 1.2 if wide < 1 else 2.4, look.trim)
+                self.add(
+                    "canopy", (left - wide, right + wide), (high, high + 0.18), 1.2 if wide < 1 else 2.4, look.trim
+                )
         if "column" in self.extras and self.kind == "front" and self.length > 6:
             count = max(round(self.length / 3.2), 2)
             high = self.house.ground_height
@@ -190,12 +198,27 @@ class _Maker:
         for left, right, z in self.plan.balconies[:24]:
             if kind == "solid":
                 front = mixed(look.trim, look.wall, 0.5)
-                self.add("balcony", (left, right), (z - 0.1, z + 0.95), depth, front, (("material", "plaster", 0), material_texture("plaster", 0)))
+                self.add(
+                    "balcony",
+                    (left, right),
+                    (z - 0.1, z + 0.95),
+                    depth,
+                    front,
+                    (("material", "plaster", 0), material_texture("plaster", 0)),
+                )
             else:
                 wide = min(max(round((right - left) * _PPM / 32), 1) * 32, 512)
                 texture = Texture(wide, 32, partial(_railing, kind, self.house.key % 4, wide))
                 key = ("railing", kind, self.house.key % 4, wide)
-                self.add("balcony", (left, right), (z - 0.1, z + (2.4 if kind == "caged" else 1.0)), depth, None, (key, texture), True)
+                self.add(
+                    "balcony",
+                    (left, right),
+                    (z - 0.1, z + (2.4 if kind == "caged" else 1.0)),
+                    depth,
+                    None,
+                    (key, texture),
+                    True,
+                )
 
     def bays(self) -> None:
         """Bay windows that stand on the ground, or hang from the first storey up."""
@@ -211,10 +234,22 @@ class _Maker:
         if middle - half < 0.05 or middle + half > self.length - 0.05:
             return
         low = house.floor(1) - 0.1 if oriel else 0.0
-        high = house.floor(house.storeys - 1) if oriel else house.floor(min(2, house.storeys - 1)) if house.key % 2 and house.storeys > 1 else house.ground_height - 0.1
+        high = (
+            house.floor(house.storeys - 1)
+            if oriel
+            else house.floor(min(2, house.storeys - 1))
+            if house.key % 2 and house.storeys > 1
+            else house.ground_height - 0.1
+        )
         size = max(round(2 * half * _PPM), 8), min(max(round((high - low) * _PPM), 8), 512)
-        texture = Texture(*size, partial(_bay, house, low, high, size), lambda year, season: generation(house.key, "paint", year, REPAINT))
-        self.add("bay", (middle - half, middle + half), (low, high), 0.75, None, (("bay", house.key, bay, size), texture))
+        texture = Texture(
+            *size,
+            partial(_bay, house, low, high, size),
+            lambda year, season: generation(house.key, "paint", year, REPAINT),
+        )
+        self.add(
+            "bay", (middle - half, middle + half), (low, high), 0.75, None, (("bay", house.key, bay, size), texture)
+        )
 
     def services(self) -> None:
         """Pipes, air conditioners and fire escapes."""
@@ -228,8 +263,16 @@ class _Maker:
             for w in upper[:: 2 + house.key % 2][:8]:
                 if rng.random() < 0.7:
                     x = w.left + rng.uniform(-0.1, 0.3)
-                    self.add("air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, WHITE), texture)
-        if "fire_escape" in extras and self.kind == "front" and house.storeys > 2 and not self.plan.balconies and look.scheme in ("punched", "loft"):
+                    self.add(
+                        "air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, WHITE), texture
+                    )
+        if (
+            "fire_escape" in extras
+            and self.kind == "front"
+            and house.storeys > 2
+            and not self.plan.balconies
+            and look.scheme in ("punched", "loft")
+        ):
             wide = min(3.4, self.length - 0.6)
             left = min(max(self.length * 0.5 - wide / 2, 0.3), self.length - wide - 0.3)
             iron = jitter(rng, pick(rng, colours("2e2e32 3a302c 4a4c50")), 4)
@@ -239,11 +282,17 @@ class _Maker:
 def _dormers(house: House, length: float) -> list[Fixture]:
     """Dormers of a roof; low and high are metres up the slope."""
     look, rng = dress(house, 0), random_for(house.key, "dormers")
-    if house.roof not in ("gable", "hip", "mansard") or rng.random() < (0.1 if house.roof == "mansard" else 0.6) or length < 4:
+    if (
+        house.roof not in ("gable", "hip", "mansard")
+        or rng.random() < (0.1 if house.roof == "mansard" else 0.6)
+        or length < 4
+    ):
         return []
     count = max(int(length / max(look.pitch * rng.uniform(1.0, 2.0), 2.4)), 1)
     half = rng.uniform(0.5, 0.8)
-    texture = Texture(32, 32, partial(_dormer, house), lambda year, season: generation(house.key, "paint", year, REPAINT))
+    texture = Texture(
+        32, 32, partial(_dormer, house), lambda year, season: generation(house.key, "paint", year, REPAINT)
+    )
     return [
         Fixture("dormer", x - half, x + half, 0.6, 2.4, 1.5, texture, ("dormer", house.key))
         for x in ((n + 0.5) / count * length for n in range(count))
@@ -262,8 +311,14 @@ def _sign(house: House, look: Dress, unit: int, kind: str, size: tuple[int, int]
 def _shop_sign(house: House, look: Dress, unit: int, kind: str, size: tuple[int, int], number: int) -> np.ndarray:
     who = tenant(house, look, unit, number)
     upright = kind == "vertical"
-    script = who.script if who.script in ("dense", "ring", "latin") or not upright else choose(random_for(who.seed), LOOKS["high_street"].scripts)
-    letters = writing(random_for("name", who.seed), script, (int(size[0] * 0.84), int(size[1] * (0.9 if upright else 0.6))), upright)
+    script = (
+        who.script
+        if who.script in ("dense", "ring", "latin") or not upright
+        else choose(random_for(who.seed), LOOKS["high_street"].scripts)
+    )
+    letters = writing(
+        random_for("name", who.seed), script, (int(size[0] * 0.84), int(size[1] * (0.9 if upright else 0.6))), upright
+    )
     return shop_board(size, who.sign, who.letters, letters, 230 + who.seed % 26)
 
 
@@ -331,7 +386,13 @@ def _bay(house: House, low: float, high: float, size: tuple[int, int], painted: 
     for storey in range(house.storeys):
         z = house.floor(storey)
         if low - 0.2 <= z < high - 1.5:
-            windows.place(0.18, z - low + 0.8, wide - 0.18, min(z - low + house.storey_height * 0.82, high - low - 0.2), "sash" if wide < 1.6 else "wide")
+            windows.place(
+                0.18,
+                z - low + 0.8,
+                wide - 0.18,
+                min(z - low + house.storey_height * 0.82, high - low - 0.2),
+                "sash" if wide < 1.6 else "wide",
+            )
             canvas.box(0, z - low, wide, z - low + 0.12, look.trim)
     canvas.box(0, high - low - 0.18, wide, high - low, look.trim)
     return canvas.array()
@@ -339,7 +400,11 @@ def _bay(house: House, low: float, high: float, size: tuple[int, int], painted: 
 
 def _dormer(house: House, painted: int) -> np.ndarray:
     look, rng = dress(house, painted), random_for(house.key, "dormer")
-    sides = jitter(rng, pick(rng, COLOURS["seams"] + COLOURS["slates"]), 8) if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4)
+    sides = (
+        jitter(rng, pick(rng, COLOURS["seams"] + COLOURS["slates"]), 8)
+        if rng.random() < 0.6
+        else mixed(look.roof_colour, look.trim, 0.4)
+    )
     canvas = Canvas.blank(32, 32, 20, sides)
     Windows(canvas, look, rng).place(0.22, 0.15, 1.38, 1.36, "casement")
     canvas.box(0, 1.45, 1.6, 1.6, shade(look.trim, 0.95))

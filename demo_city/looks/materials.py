@@ -69,7 +69,9 @@ def _lines(rng: np.random.Generator, name: str) -> np.ndarray:
     if name == "clapboard":
         return np.choose(y % 4, [1.05, 1.02, 0.98, 0.76]) * (1 + 0.03 * (each[y // 4] - 1))
     if name in ("boards", "timber"):
-        return np.where(x % 5 == 0, 0.72, 1.0) * (1 + 0.07 * (each[x // 5] - 1)) if name == "boards" else np.ones_like(x)
+        return (
+            np.where(x % 5 == 0, 0.72, 1.0) * (1 + 0.07 * (each[x // 5] - 1)) if name == "boards" else np.ones_like(x)
+        )
     if name == "corrugated":
         return 1 + 0.13 * np.sin(x * np.pi / 2 + 0.7) - 0.12 * (y % 96 == 0)
     if name == "seams":
@@ -82,7 +84,11 @@ def _lines(rng: np.random.Generator, name: str) -> np.ndarray:
     if name == "concrete":  # boarded, in lifts, with holes of the ties
         joints = (y % 48 == 0) | (x % 60 == 0)
         holes = ((y % 24 == 12) & (x % 20 == 10)) * 0.25
-        return (1 + 0.025 * (each[y // 4] - 1)) * (1 + 0.04 * rng.normal(0, 1, (10, 8))[y // 48, x // 60]) - 0.2 * joints - holes
+        return (
+            (1 + 0.025 * (each[y // 4] - 1)) * (1 + 0.04 * rng.normal(0, 1, (10, 8))[y // 48, x // 60])
+            - 0.2 * joints
+            - holes
+        )
     return np.ones((PERIOD, PERIOD))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
+from demo_city.looks.canvas import cutout
 from demo_city.looks.materials import noise
 from demo_city.looks.palettes import Colour, colours, jitter, pick, shade
 from demo_city.seeds import random_for
@@ -17,15 +18,15 @@ SIZE, _S = 128, 2  # texels of a side; drawn so many times as large
 _TONES = {
     "spring": colours("7e9a4c 8ea656 748c4a 98a860 86964e"),
     "summer": colours("566e36 62783c 4e6634 6e8244 5a6a3e 76844a 4a6038"),
-    "autumn": colours("b08a3c a0662e 8e7a3c b45a30 c09a48 7c6a38 984a30"),
+    "autumn": colours("a48a48 946a40 867848 9c6240 ac9454 78693e 8a5440"),
     "evergreen": colours("4a5c34 56683a 425636 5e6c40 3e5038"),
 }
 _BLOSSOM = colours("e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c")
 # width and height of the clump, shares of the picture; leaves; their length and width, texels
 _SHAPES = {
-    "round": (0.92, 0.88, 620, 7, 4), "tall": (0.62, 0.98, 560, 6, 4), "broad": (1.0, 0.8, 640, 8, 4),
-    "bush": (0.96, 0.9, 640, 6, 4), "hedge": (1.3, 1.3, 900, 5, 3), "ivy": (1.1, 1.1, 620, 8, 6),
-    "flowers": (0.96, 0.85, 480, 6, 3),
+    "round": (1.0, 0.96, 1000, 6, 3.6), "tall": (0.76, 1.0, 850, 5.5, 3.6), "broad": (1.04, 0.9, 1000, 7, 3.8),
+    "bush": (1.0, 0.95, 1000, 5, 3.2), "hedge": (1, 1, 1300, 5, 3.2), "ivy": (1, 1, 700, 8, 6),
+    "flowers": (0.98, 0.9, 800, 5, 3),
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def leaves_texture(kind: str, variant: int) -> Texture:
 
 def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     lasting, rng = random_for("plant", kind, variant), random_for("leaves", kind, variant, season)
-    tone = jitter(lasting, pick(lasting, _TONES["summer" if season == "winter" else season]), 7)
+    tone = jitter(lasting, pick(lasting, _TONES.get(season, _TONES["autumn"][5:6])), 7)
     image = Image.new("RGBA", (SIZE * _S, SIZE * _S), (*shade(tone, 0.7), 0))
     draw = ImageDraw.Draw(image)
     if kind == "palm":
@@ -66,11 +67,13 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
         bark = pick(lasting, colours("4e4238 5e544a 6e665c 44382e"))
         if kind not in ("hedge", "ivy"):
             _twigs(draw, lasting, bark, 5 if bare else 3, kind == "tall")
-        share = {"winter": 0.035, "autumn": 0.7, "spring": 0.8}.get(season, 1.0)
-        blossoms = kind == "flowers" or lasting.random() < 0.2
+        share = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}.get(season, 1.0)
+        blossoms = kind == "flowers" or lasting.random() < 0.12
         seasons = ("spring", "summer", "evergreen") if kind == "flowers" or variant % 2 else ("spring",)
-        _crown(image, draw, lasting, tone, kind, share, pick(lasting, _BLOSSOM) if blossoms and season in seasons else None)
-    return np.asarray(image.reduce(_S))
+        _crown(
+            image, draw, lasting, tone, kind, share, pick(lasting, _BLOSSOM) if blossoms and season in seasons else None
+        )
+    return cutout(image, _S)
 
 
 def _crown(
@@ -96,9 +99,13 @@ def _crown(
     sprays = 46 if kind not in ("hedge", "ivy") else 80
     angle, reach = rng.uniform(0, 2 * np.pi, sprays), np.sqrt(rng.random(sprays)) * rng.uniform(0.72, 1.0, sprays)
     lobes = 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))  # an uneven outline
-    centres = np.stack([np.cos(angle) * reach * lobes * wide, np.sin(angle) * reach * lobes * high], 1) * side * 0.43 + side / 2
+    centres = (
+        np.stack([np.cos(angle) * reach * lobes * wide, np.sin(angle) * reach * lobes * high], 1) * side * 0.46
+        + side / 2
+    )
     if kind in ("hedge", "ivy"):
-        centres = rng.uniform(0.0 if kind == "hedge" else 0.06, 1.0 if kind == "hedge" else 0.94, (sprays, 2)) * side
+        top, edge = (0.3, 0.0) if kind == "hedge" else (0.06, 0.06)
+        centres = rng.uniform((edge, top), (1 - edge, 1.0), (sprays, 2)) * side
     # upper sprays are lit, lower and inner ones lie in the shade
     light = 1.1 - 0.5 * (centres[:, 1] / side - 0.3) + rng.normal(0, 0.16, sprays)
     order = np.argsort(light)
@@ -109,15 +116,24 @@ def _crown(
         places = centres[n] + rng.normal(0, spread, (here, 2))
         turns, tones = rng.uniform(0, np.pi, here), light[n] * rng.uniform(0.72, 1.28, here)
         hues = rng.normal(0, 5, here)
-        for (x, y), turn, bright, hue in zip(places.tolist(), turns.tolist(), tones.tolist(), hues.tolist(), strict=True):
+        for (x, y), turn, bright, hue in zip(
+            places.tolist(), turns.tolist(), tones.tolist(), hues.tolist(), strict=True
+        ):
             dx, dy = np.cos(turn) * size * 0.5, np.sin(turn) * size * 0.5
             ex, ey = -dy * width / length, dx * width / length
-            fill = (int(min(tone[0] * bright + hue, 255)), int(min(tone[1] * bright, 255)), int(min(tone[2] * bright - hue / 2, 255)), 255)
+            fill = (
+                int(min(tone[0] * bright + hue, 255)),
+                int(min(tone[1] * bright, 255)),
+                int(min(tone[2] * bright - hue / 2, 255)),
+                255,
+            )
             draw.polygon([(x - dx, y - dy), (x + ex, y + ey), (x + dx, y + dy), (x - ex, y - ey)], fill=fill)
         if blossom and rng.random() < 0.75:
             for x, y in (centres[n] + rng.normal(0, spread, (int(rng.integers(2, 9)), 2))).tolist():
                 r = rng.uniform(2.5, 6)
-                draw.ellipse((x - r, y - r, x + r, y + r), fill=(*shade(jitter(rng, blossom, 12), min(light[n], 1.1)), 255))
+                draw.ellipse(
+                    (x - r, y - r, x + r, y + r), fill=(*shade(jitter(rng, blossom, 12), min(light[n], 1.1)), 255)
+                )
 
 
 def _twigs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, bark: Colour, depth: int, upright: bool) -> None:
@@ -131,7 +147,14 @@ def _twigs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, bark: Colour, de
             for _ in range(3):
                 start = rng.uniform(0.45, 1.0)
                 turn = rng.normal(0, 0.35 if upright else 0.62)
-                grow(x + (x1 - x) * start, y + (y1 - y) * start, angle + turn, length * rng.uniform(0.6, 0.85), pen * 0.66, left - 1)
+                grow(
+                    x + (x1 - x) * start,
+                    y + (y1 - y) * start,
+                    angle + turn,
+                    length * rng.uniform(0.6, 0.85),
+                    pen * 0.66,
+                    left - 1,
+                )
 
     for _ in range(2):
         grow(side * rng.uniform(0.4, 0.6), side * 0.98, -np.pi / 2 + rng.normal(0, 0.2), side * 0.3, 5.0, depth - 1)
@@ -152,16 +175,16 @@ def _frond(draw: ImageDraw.ImageDraw, rng: np.random.Generator, tone: Colour) ->
 def _boughs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, tone: Colour) -> None:
     side = SIZE * _S
     tone = tuple(int(c * f) for c, f in zip(tone, (0.82, 0.92, 1.0), strict=True))
-    for n in range(420):
-        t = n / 420  # from the top down
+    for n in range(560):
+        t = n / 560  # from the top down
         y = side * (0.04 + 0.92 * t)
         x = side / 2 + rng.uniform(-1, 1) * side * 0.5 * (0.08 + 0.92 * t)
         edge = np.sign(x - side / 2)
         bright = rng.uniform(0.55, 1.1) * (1.15 - 0.3 * t)
-        draw.line((x - edge * 12, y - 12, x, y), fill=(*shade(tone, bright), 255), width=4)
-        for _ in range(4):
+        draw.line((x - edge * rng.uniform(0, 16), y - 12, x, y), fill=(*shade(tone, bright), 255), width=5)
+        for _ in range(2):
             a, b = x + rng.normal(0, 7), y + rng.normal(0, 5)
-            draw.line((a, b, a + edge * 7, b + 8), fill=(*shade(tone, bright * rng.uniform(0.8, 1.3)), 255), width=2)
+            draw.line((a, b, a + edge * 7, b + 8), fill=(*shade(tone, bright * 1.2), 255), width=2)
 
 
 def _blades(draw: ImageDraw.ImageDraw, rng: np.random.Generator, tone: Colour) -> None:

@@ -22,7 +22,7 @@ MATERIALS = (
     "wood", "planks", "corrugated", "container", "crates", "metal", "fabric", "brick", "stone", "plaster", "glass",
     "hedge", "roof_tiles", "thatch", "poster", "concrete",
 )  # fmt: skip
-_GRASS = {"spring": (98, 118, 62), "summer": (92, 108, 58), "autumn": (112, 108, 62), "winter": (108, 106, 76)}
+_GRASS = {"spring": (100, 114, 66), "summer": (98, 108, 66), "autumn": (112, 108, 68), "winter": (110, 107, 80)}
 _ASPHALT = colours("5e5e60 7a7874 8a857c 6c6b6a 96918a")
 _PAINT = (214, 212, 204)
 Field = np.ndarray  # float (n, n, 3), colours
@@ -116,7 +116,7 @@ def _asphalt(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 
 def _concrete(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, pick(rng, colours("a8a49a b4b0a6 9c978c c0bab0")), 5), float)
+    tone = np.array(jitter(rng, pick(rng, colours("a8a49a b4b0a6 9c978c c0bab0")), 3), float)
     field = tone * _grain(rng, 0.035, 0.03, 0.07)[..., None]
     step = GROUND_SIZE // (2, 3, 4, 2)[variant % 4]
     y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
@@ -127,7 +127,13 @@ def _concrete(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 
 def _stones(
-    rng: np.random.Generator, tones: tuple[Colour, ...], tall: int, wide: int, jitter_by: float, joint: float, spread: float
+    rng: np.random.Generator,
+    tones: tuple[Colour, ...],
+    tall: int,
+    wide: int,
+    jitter_by: float,
+    joint: float,
+    spread: float,
 ) -> Field:
     """Rows of stones: tall x wide texels, with uneven joints of the given darkness."""
     n = GROUND_SIZE
@@ -138,7 +144,9 @@ def _stones(
     shift = rng.integers(0, wide, rows)[row] if jitter_by else row % 2 * (wide // 2)
     columns = n // wide
     column = (x + shift) // wide % columns
-    stone = np.array(tones, float)[rng.integers(len(tones), size=(rows, columns))] * rng.normal(1, spread, (rows, columns, 1))
+    stone = np.array(tones, float)[rng.integers(len(tones), size=(rows, columns))] * rng.normal(
+        1, spread, (rows, columns, 1)
+    )
     field = stone[row, column] * _grain(rng, 0.05, 0.04, 0.05)[..., None]
     edge = ((y + bend) % tall == 0) | ((x + shift) % wide == 0)
     field[edge] = field[edge] * joint
@@ -195,7 +203,7 @@ def _bricks(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 
 def _grass(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, _GRASS[season], 5), float)
+    tone = np.array(jitter(rng, _GRASS[season], 4), float)
     field = tone * _grain(rng, 0.16, 0.12, 0.07)[..., None]
     dry = (noise(rng, (9, 9), field.shape[:2]) + 0.35 * noise(rng, (60, 60), field.shape[:2])).clip(0.7, 2) - 0.7
     dry = (dry * (0.5 if variant % 2 else 0.25))[..., None]
@@ -223,9 +231,9 @@ def _water(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 
 def _soil(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, colours("a0704e 8a6a50 b07c54 76604c")[variant % 4], 6), float)
+    tone = np.array(jitter(rng, colours("9c7254 8a6c54 a87e5e 766450")[variant % 4], 6), float)
     field = tone * _grain(rng, 0.1, 0.09, 0.09)[..., None]
-    leaves = {"autumn": 1500, "winter": 1000, "spring": 500}.get(season, 500)
+    leaves = {"autumn": 5000, "winter": 3500}.get(season, 2200) // (1 + variant % 2 * 2)
     return _litter(rng, field, leaves, colours("a8804e 8a5e38 c09a62 6e4e34 b48e5e"))
 
 
@@ -242,7 +250,7 @@ def _marked(columns: list[tuple[int, int]], rows: tuple[int, int] | None) -> Cal
 
     def paint(rng: np.random.Generator, variant: int, season: str) -> Field:
         field = _asphalt(rng, variant, season)
-        worn = noise(rng, (60, 60), field.shape[:2]) + 0.5 * rng.normal(0, 1, field.shape[:2]) < 1.3
+        worn = noise(rng, (60, 60), field.shape[:2]) + 0.5 * rng.normal(0, 1, field.shape[:2]) < 1.7
         for left, right in columns:
             part = np.s_[rows[0] : rows[1], left:right] if rows else np.s_[:, left:right]
             field[part][worn[part]] = np.array(_PAINT) * rng.uniform(0.9, 1.0)
@@ -378,7 +386,15 @@ def _glass(rng: np.random.Generator, variant: int) -> Field:
 def _hedge(rng: np.random.Generator, variant: int) -> Field:
     n = MATERIAL_SIZE
     tone = np.array(jitter(rng, pick(rng, colours("52683a 5e7240 48603a 6a7848")), 5), float)
-    return tone * (1 + 0.22 * noise(rng, (44, 44), (n, n)) + 0.16 * noise(rng, (14, 14), (n, n)) + 0.14 * rng.normal(0, 1, (n, n)))[..., None]
+    return (
+        tone
+        * (
+            1
+            + 0.22 * noise(rng, (44, 44), (n, n))
+            + 0.16 * noise(rng, (14, 14), (n, n))
+            + 0.14 * rng.normal(0, 1, (n, n))
+        )[..., None]
+    )
 
 
 def _posters(rng: np.random.Generator, variant: int) -> Field:
