@@ -61,6 +61,7 @@ class District:
         meshes += skyline.around(self.key, plan, pictures, self.terrain, network, len(self.buildings))
         self.owners = len(self.buildings) + skyline.HOUSES
         self.fixed = Mesh.joined(meshes)
+        self.parked_on: tuple[tuple, list[moments.Parked]] | None = None  # of the last day that was asked for
         self.lamps = Lamps.joined([*self.placer.lamps, *self._shop_lamps()])
 
     def _blocks(self, network: Network, settler: Settler, pictures: Pictures) -> list[Mesh]:
@@ -115,12 +116,22 @@ class District:
         """Height of the ground in metres at points (n, 2) or (2,), as of a carriageway there."""
         return self.terrain.height(xy)
 
-    def free(self, xy: np.ndarray) -> np.ndarray:
-        """Whether one can stand at points (n, 2) or (2,): on a carriageway or pavement where nothing is."""
-        return np.isin(self.map.at(xy), (ROAD, PAVEMENT))
+    def free(self, xy: np.ndarray, capture: Capture | None = None) -> np.ndarray:
+        """Whether one can stand at points (n, 2) or (2,): on a carriageway or pavement where nothing is.
+
+        capture: then neither within what is parked there on that day or night
+        """
+        free = np.isin(self.map.at(xy), (ROAD, PAVEMENT))
+        if capture is not None:
+            cars = moments.parked(self, capture)
+            places = np.array([car.place[:2] for car in cars]).reshape(-1, 2)
+            reach = np.array([car.room for car in cars])
+            away = np.asarray(xy, float)[..., None, :] - places
+            free &= ~(np.hypot(away[..., 0], away[..., 1]) < reach).any(-1)
+        return free
 
     def of_day(self, capture: Capture) -> Mesh:
-        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, heaps of snow, scaffolds."""
+        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow, scaffolds."""
         return moments.of_day(self, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:

@@ -1,6 +1,6 @@
 """Meshes of simple bodies, of which everything in the world is built.
 
-A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up) and
+A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up),
 then moved to its place with `moved`.
 """
 
