@@ -72,9 +72,9 @@ def test_a_district_has_streets_enough_and_everything_in_it(district):
     assert 5_000 < len(mesh.faces) < 250_000
 
 
-def test_hardly_any_face_is_degenerate(district):
+def test_no_face_is_degenerate(district):
     areas = np.linalg.norm(_normals(district.fixed), axis=1) / 2
-    assert (areas < 1e-6).mean() < 0.01
+    assert areas.min() > 1e-7
 
 
 def test_walls_look_outwards_and_stand_beside_the_streets(district):
@@ -195,8 +195,8 @@ def test_things_have_few_triangles():
     garage = Garage(pictures)
     for kind in (*SIZES, "motorbike", "bicycle"):
         model = garage.model(kind)
-        assert len(model.mesh.faces) <= 140
+        assert len(model.mesh.faces) <= 120
         assert model.body.any()
         assert model.mesh.points[:, 2].min() > -0.01
     furniture = Furniture(pictures, 1)
-    assert all(len(furniture.thing(kind, n).faces) <= 330 for kind in _MAKERS for n in range(4))
+    assert all(len(furniture.thing(kind, n).faces) <= 500 for kind in _MAKERS for n in range(4))

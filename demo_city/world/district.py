@@ -9,7 +9,7 @@ from demo_city.engine.mesh import Mesh
 from demo_city.engine.textures import TextureTable
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
-from demo_city.world import moments, skyline
+from demo_city.world import moments, shapes, skyline
 from demo_city.world.buildings import build_building
 from demo_city.world.ground import WATER_LEVEL, GroundBuilder
 from demo_city.world.lots import Settler
@@ -60,7 +60,7 @@ class District:
         meshes += self.ground_builder.meshes + self.placer.meshes
         meshes += skyline.around(self.key, plan, pictures, self.terrain, network, len(self.buildings))
         self.owners = len(self.buildings) + skyline.HOUSES
-        self.fixed = Mesh.joined(meshes)
+        self.fixed = shapes.without_slivers(Mesh.joined(meshes))
         self.parked_on: tuple[tuple, list[moments.Parked]] | None = None  # of the last day that was asked for
         self.lamps = Lamps.joined([*self.placer.lamps, *self._shop_lamps()])
 

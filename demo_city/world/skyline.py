@@ -76,7 +76,7 @@ def _body(
     owner: int,
     width: float | None = None,
 ) -> list[Mesh]:
-    """A plain body with windows and a roof; the middle of its front is at xy (2,), which runs along a unit vector (2,)."""
+    """A plain body with windows and a roof; its front's middle is at xy (2,), and the front runs along `along` (2,)."""
     width, deep = width or rng.uniform(12, 26), rng.uniform(9, 16)
     front = pictures.wall(house, "front", 0, 20.0, house.height)
     low, high = (-width / 2, 0, 0), (width / 2, deep, house.height)
