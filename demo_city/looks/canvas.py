@@ -93,3 +93,15 @@ class Canvas:
         image = self.image.copy()
         image.putalpha(self.index)
         return np.asarray(image)
+
+
+def cutout(big: Image.Image, factor: int) -> np.ndarray:
+    """Reduces a drawn RGBA image to a cutout: uint8 (height, width, 4).
+
+    What is not there gets the mean colour of what is, so that smaller versions of the picture have no dark edges.
+    """
+    small = np.array(big.reduce(factor))
+    there = small[..., 3] > 0
+    if there.any():
+        small[~there, :3] = small[there, :3].mean(0)
+    return small

@@ -129,7 +129,13 @@ def dress(house: House, painted: int) -> Dress:
         material = choose(rng, (("corrugated", 4), ("panels", 2), ("brick", 1)))
     elif scheme == "church":
         material = choose(rng, (("ashlar", 3), ("rubble", 2), ("brick", 3), ("plaster", 2)))
-    elif scheme in ("curtain", "frame", "ribbon") and material in ("rubble", "timber", "clapboard", "boards", "shingle"):
+    elif scheme in ("curtain", "frame", "ribbon") and material in (
+        "rubble",
+        "timber",
+        "clapboard",
+        "boards",
+        "shingle",
+    ):
         material = "concrete"
     elif scheme == "loft" and material in ("clapboard", "boards", "timber", "panels"):
         material = "brick"

@@ -95,7 +95,14 @@ class Facade:
         elif scheme == "loggia":
             for left, right, z in self.plan.balconies:
                 c.box(left, z, right, z + self.house.storey_height - 0.25, mixed(look.wall, (56, 56, 58), 0.72))
-                c.tint(left, z + self.house.storey_height - 0.9, right, z + self.house.storey_height - 0.25, (14, 14, 16), 0.4)
+                c.tint(
+                    left,
+                    z + self.house.storey_height - 0.9,
+                    right,
+                    z + self.house.storey_height - 0.25,
+                    (14, 14, 16),
+                    0.4,
+                )
 
     def curtain(self) -> None:
         """Draws a wall of glass: panels that mirror the city, each a little askew, spandrels and bars."""
@@ -107,16 +114,29 @@ class Facade:
         city = mirrored_city(int(self.rng.integers(12))).resize(size, Image.BILINEAR)
         body = Image.blend(Image.new("RGB", size, mixed(glass, (60, 66, 72), 0.5)), city, rng.uniform(0.35, 0.75))
         storeys = self.house.storeys
-        tones = self.rng.normal(1, 0.10, (storeys, columns)) * np.where(self.rng.random((storeys, columns)) < 0.1, 1.25, 1.0)
+        tones = self.rng.normal(1, 0.10, (storeys, columns)) * np.where(
+            self.rng.random((storeys, columns)) < 0.1, 1.25, 1.0
+        )
         tones = Image.fromarray((tones * 190).clip(60, 255).astype(np.uint8))
         numbers = Image.fromarray(self.rng.integers(1, 200, (storeys, columns)).astype(np.uint8))
-        body = Image.fromarray((np.asarray(body) * (np.asarray(tones.resize(size, Image.NEAREST), np.float32) / 190)[..., None]).clip(0, 255).astype(np.uint8))
+        body = Image.fromarray(
+            (np.asarray(body) * (np.asarray(tones.resize(size, Image.NEAREST), np.float32) / 190)[..., None])
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
         c.image.paste(Image.blend(body, Image.new("RGB", size, glass), 0.25), (0, 0))
         c.index.paste(numbers.resize(size, Image.NEAREST), (0, 0))
         for storey in range(storeys):
             z = self.house.floor(storey)
             band = mixed(glass, look.wall if opaque else (40, 44, 48), 0.65)
-            c.box(0, z - self.house.storey_height * spandrel / 2, self.length, z + self.house.storey_height * spandrel / 2, shade(band, 0.9), 0)
+            c.box(
+                0,
+                z - self.house.storey_height * spandrel / 2,
+                self.length,
+                z + self.house.storey_height * spandrel / 2,
+                shade(band, 0.9),
+                0,
+            )
             if rng.random() < 0.25:
                 c.box(0, z + self.house.storey_height * 0.5, self.length, z + self.house.storey_height * 0.52, bar, 0)
             c.box(0, z - 0.06, self.length, z + 0.06, bar, 0)
@@ -303,26 +323,50 @@ class Facade:
         c, look, rng, extras = self.canvas, self.look, self.rng, self.look.extras
         if "pipe" in extras and self.kind != "party":
             c.tint(self.length - 0.34, 0, self.length - 0.1, self.top, (16, 16, 16), 0.35)
-            c.box(self.length - 0.3, 0, self.length - 0.17, self.top - 0.2, shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8))
+            c.box(
+                self.length - 0.3,
+                0,
+                self.length - 0.17,
+                self.top - 0.2,
+                shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8),
+            )
         if "cables" in extras:
             for _ in range(int(rng.integers(2, 6))):
                 z = self.house.ground_height + rng.uniform(-0.2, 0.8) + (rng.random() < 0.2) * self.house.storey_height
-                sag = rng.uniform(0.05, 0.3)
-                points = [(x, z - sag * np.sin(x * 1.3) ** 2) for x in np.linspace(0, self.length, 12)]
-                c.line(points, (34, 34, 36), 0.03)
+                sag, ends = rng.uniform(0.0, 0.25), rng.uniform(-0.25, 0.25, 2)
+                t = np.linspace(0, 1, 9)
+                points = np.stack([t * self.length, z + ends[0] * t + ends[1] - sag * 4 * t * (1 - t)], 1)
+                c.line(
+                    [tuple(point) for point in points.tolist()], shade(mixed(look.wall, (40, 40, 42), 0.75), 1.0), 0.03
+                )
             for _ in range(int(rng.integers(1, 4))):  # boxes and meters
                 x, z = rng.uniform(0.2, max(self.length - 0.6, 0.3)), self.house.ground_height - rng.uniform(0.0, 0.6)
-                c.box(x, z, x + rng.uniform(0.2, 0.5), z + rng.uniform(0.3, 0.6), pick(rng, colours("8a8c8a b4b2a8 5c5e60 c0beb6")))
+                c.box(
+                    x,
+                    z,
+                    x + rng.uniform(0.2, 0.5),
+                    z + rng.uniform(0.3, 0.6),
+                    pick(rng, colours("8a8c8a b4b2a8 5c5e60 c0beb6")),
+                )
                 c.line([(x + 0.1, z), (x + 0.1, z - rng.uniform(0.5, 2.5))], (40, 40, 42), 0.04)
         lasting = random_for(self.house.key, "sprays", self.kind, self.sprays)
         free = not self.plan.shops
         if "posters" in extras and free or self.kind == "party" and lasting.random() < 0.2:
             self.posters(lasting)
-        if "graffiti" in extras and (free or self.kind != "front") or self.kind in ("party", "back") and lasting.random() < 0.2:
+        if (
+            "graffiti" in extras
+            and (free or self.kind != "front")
+            or self.kind in ("party", "back")
+            and lasting.random() < 0.2
+        ):
             for _ in range(int(lasting.integers(1, 4))):
                 wide, tall = lasting.uniform(0.6, 4.0), lasting.uniform(0.4, 1.8)
                 size = max(int(min(wide, self.length) * c.ppm), 6), max(int(tall * c.ppm), 5)
-                c.picture(lasting.uniform(0, max(self.length - wide, 0.1)), lasting.uniform(0.1, 0.6) + tall, *sprayed(lasting, size))
+                c.picture(
+                    lasting.uniform(0, max(self.length - wide, 0.1)),
+                    lasting.uniform(0.1, 0.6) + tall,
+                    *sprayed(lasting, size),
+                )
 
     def posters(self, rng: np.random.Generator) -> None:
         """Pastes a row of posters; rng: decides them."""
@@ -348,13 +392,14 @@ def ivy_on(canvas: Canvas, rng: np.random.Generator, reach: float, leaf: Colour,
     width, height = canvas.image.size
     mask = Image.new("L", (width, height))
     draw, ppm = ImageDraw.Draw(mask), canvas.ppm
-    middle, spread = rng.uniform(0, width), rng.uniform(1.0, 4.0) * ppm
-    for _ in range(36):
-        z = reach * (1 - np.sqrt(rng.random())) * ppm
-        x, r = middle + rng.normal(0, spread * (0.4 + 0.6 * z / (reach * ppm))), rng.uniform(0.3, 0.8) * ppm
-        draw.ellipse((x - r, height - z - r, x + r, height - z + r), fill=255)
+    middle, spread = rng.uniform(0, width), rng.uniform(0.8, 3.5) * ppm
+    x, z = middle + rng.normal(0, spread * 0.4, 90), reach * ppm * (1 - np.sqrt(rng.random(90)))
+    x, size = x + rng.normal(0, 0.5, 90) * spread * z / (reach * ppm), rng.uniform(0.15, 0.5, 90) * ppm
+    for a, b, r in zip(x.tolist(), (height - z).tolist(), size.tolist(), strict=True):
+        draw.ellipse((a - r, b - r, a + r, b + r), fill=255)
     tile = covered(rng, "foliage", leaf, (width, height), 16)
-    rough = tile.getchannel("G").point([255 * (v > leaf[1] * (0.55 + 0.9 * (1 - share))) for v in range(256)])
-    covers = Image.composite(rough, Image.new("L", mask.size), mask)
+    mask = mask.resize((max(width // 3, 1), max(height // 3, 1)), Image.BOX).resize(mask.size, Image.BILINEAR)
+    threshold = np.asarray(tile)[..., 1] < leaf[1] * (0.35 + 1.1 * share) * (np.asarray(mask, np.float32) / 190 + 0.25)
+    covers = Image.fromarray((threshold & (np.asarray(mask) > 50)).astype(np.uint8) * 255)
     canvas.image.paste(tile, (0, 0), covers)
     canvas.index.paste(0, (0, 0), covers)

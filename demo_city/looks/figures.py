@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
+from demo_city.looks.canvas import cutout
 from demo_city.looks.palettes import Colour, colours, jitter, pick, shade
 from demo_city.seeds import random_for
 
@@ -47,15 +48,32 @@ def _person(key: int, season: str) -> np.ndarray:
     shoes = (40, 36, 34)
     for step, tone in ((-walk, 0.8), (walk * 0.8, 1.0)):
         foot = 24 + step * side
-        limb([(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)], shade(skin if skirt else legs, tone), 6.0 if not skirt else 4.5)
+        limb(
+            [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)],
+            shade(skin if skirt else legs, tone),
+            6.0 if not skirt else 4.5,
+        )
         limb([(foot, 91), (foot + 3 * side, 92)], shoes, 4)
     if skirt or cold and rng.random() < 0.5:  # a skirt or a long coat
         hem = 66 if skirt else 62
-        draw.polygon([(18 * s, 46 * s), (30 * s, 46 * s), (33 * s, hem * s), (15 * s, hem * s)], fill=top if cold else legs)
+        draw.polygon(
+            [(18 * s, 46 * s), (30 * s, 46 * s), (33 * s, hem * s), (15 * s, hem * s)], fill=top if cold else legs
+        )
     wide = (8.5 if woman else 10) + (1.5 if cold else 0)
-    draw.polygon([((24 - wide) * s, 26 * s), ((24 + wide) * s, 26 * s), ((24 + wide * 0.72) * s, 53 * s), ((24 - wide * 0.72) * s, 53 * s)], fill=top)
+    draw.polygon(
+        [
+            ((24 - wide) * s, 26 * s),
+            ((24 + wide) * s, 26 * s),
+            ((24 + wide * 0.72) * s, 53 * s),
+            ((24 - wide * 0.72) * s, 53 * s),
+        ],
+        fill=top,
+    )
     draw.ellipse(((24 - wide) * s, 22 * s, (24 + wide) * s, 32 * s), fill=top)
-    draw.polygon([(24 * s, 24 * s), ((24 + wide) * s, 26 * s), ((24 + wide * 0.7) * s, 53 * s), (24 * s, 53 * s)], fill=shade(top, 0.85))
+    draw.polygon(
+        [(24 * s, 24 * s), ((24 + wide) * s, 26 * s), ((24 + wide * 0.7) * s, 53 * s), (24 * s, 53 * s)],
+        fill=shade(top, 0.85),
+    )
     for edge, swing in ((-1, -walk * 0.5), (1, walk * 0.5)):
         sleeve = cold or rng.random() < 0.5
         elbow, hand = (24 + edge * (wide + 1.5), 40), (24 + edge * (wide + 0.5) + swing * side, 53)
@@ -76,7 +94,7 @@ def _person(key: int, season: str) -> np.ndarray:
         draw.rectangle(((x - 4) * s, 50 * s, (x + 4) * s, 62 * s), fill=pick(rng, _COATS + _SHIRTS))
     elif bag < 0.55 and back:
         draw.rounded_rectangle((17.5 * s, 26 * s, 30.5 * s, 44 * s), 3 * s, fill=pick(rng, _COATS))
-    return np.asarray(image.reduce(s))
+    return cutout(image, s)
 
 
 def car_texture(kind: str, key: int) -> Texture:
@@ -91,15 +109,20 @@ def car_texture(kind: str, key: int) -> Texture:
 def _car(kind: str, key: int, version: Hashable) -> np.ndarray:
     rng = random_for("car", key)
     (w, h), s = CARS[kind], 2
-    image = Image.new("RGBA", (w * s, h * s), (244, 244, 244, 0))
-    draw = ImageDraw.Draw(image)
+    image, index = (
+        Image.new("RGBA", (w * s, h * s), (244, 244, 244, 0 if kind == "wheel" else 255)),
+        Image.new("L", (w, h)),
+    )
+    draw, glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
 
-    def box(left: float, top: float, right: float, bottom: float, colour: Colour, alpha: int = 0) -> None:
-        draw.rectangle((left * w * s, top * h * s, right * w * s - 1, bottom * h * s - 1), fill=(*colour, alpha))
+    def box(left: float, top: float, right: float, bottom: float, colour: Colour, shine: int = 0) -> None:
+        draw.rectangle((left * w * s, top * h * s, right * w * s - 1, bottom * h * s - 1), fill=(*colour, 255))
+        if shine:
+            glow.rectangle((left * w, top * h, right * w - 1, bottom * h - 1), fill=shine)
 
     light = np.interp(np.arange(h * s), [0, h * s * 0.45, h * s * 0.6, h * s], [250, 238, 214, 176]).astype(np.uint8)
     if kind in ("side", "front", "rear"):
-        image.paste(Image.merge("RGBA", [Image.fromarray(light[:, None]).resize(image.size)] * 3 + [Image.new("L", image.size)]))
+        image.paste(Image.merge("RGB", [Image.fromarray(light[:, None]).resize(image.size)] * 3))
         box(0, 0.86, 1, 1, (58, 58, 60))
     if kind == "side":
         for x in (0.3, 0.5, 0.7):
@@ -124,7 +147,7 @@ def _car(kind: str, key: int, version: Hashable) -> np.ndarray:
     elif kind == "window":
         for y in range(h * s):
             tone = 40 + 60 * max(1 - y / (h * s * 0.7), 0)
-            draw.line((0, y, w * s, y), fill=(int(tone), int(tone * 1.06), int(tone * 1.12), 0))
+            draw.line((0, y, w * s, y), fill=(int(tone), int(tone * 1.06), int(tone * 1.12), 255))
         for x in (0.2, 0.62):
             box(x, 0.45, x + 0.16, 1, (34, 34, 36))
     elif kind == "wheel":
@@ -135,4 +158,8 @@ def _car(kind: str, key: int, version: Hashable) -> np.ndarray:
             a = n / spokes * 2 * np.pi
             x, y = w * s * (0.5 + 0.28 * np.cos(a)), h * s * (0.5 + 0.28 * np.sin(a))
             draw.line((w * s / 2, h * s / 2, x, y), fill=(74, 76, 80, 255), width=3)
-    return np.asarray(image.reduce(s))
+    if kind == "wheel":
+        return cutout(image, s)
+    small = image.reduce(s)
+    small.putalpha(index)
+    return np.asarray(small)

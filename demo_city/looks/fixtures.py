@@ -29,10 +29,11 @@ _PPM = 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (railings), "slab" (of a balcony or a sunshade), "bay", "awning" (slopes from `high` at the wall to
+    kind: "balcony" (a slab with railings, whose picture this is), "slab" (a sunshade), "bay", "awning" (slopes from `high` at the wall to
         `low` at `depth`), "canopy", "blade" (a sign across the pavement: its two faces are parallel to `depth`), "board"
-        (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape", "steps", "column" (of an arcade), "dormer" (on
-        a roof)
+        (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole wall), "steps" (of the whole
+        height), "column" (of an arcade), "dormer" (on a roof). Pictures of balconies, bays, boards, blades, awnings, air
+        conditioners and dormers cover a face once; others repeat after 2 m
     left, right: m from the wall's left end as seen from outside
     low, high: m from the ground; of a dormer, m up the roof from the eaves
     depth: m outwards
@@ -132,7 +133,13 @@ class _Maker:
                 texture = Texture(64, 32, partial(_awning, house, look, unit), partial(_tenant_version, house, unit))
                 depth = rng.uniform(0.8, 1.8)
                 high = max(min(top - 0.75, 3.1), 2.2)
-                self.add("awning", (left + 0.2, right - 0.2), (high - depth * 0.45, high), depth, texture=(("awning", *key), texture))
+                self.add(
+                    "awning",
+                    (left + 0.2, right - 0.2),
+                    (high - depth * 0.45, high),
+                    depth,
+                    texture=(("awning", *key), texture),
+                )
             if "blade" in self.extras and rng.random() < 0.85:
                 self.blades(unit, left, right)
             if "board" in self.extras and house.storeys > 1 and rng.random() < 0.6:
@@ -165,12 +172,14 @@ class _Maker:
             left, right = self.plan.door
             if "steps" in self.extras:
                 stone = jitter(rng, pick(rng, STONE), 6)
-                self.add("steps", (left - 0.25, right + 0.25), (0, 0.16), 0.7, stone)
-                self.add("steps", (left - 0.15, right + 0.15), (0.16, 0.3), 0.35, stone)
+                count = 1 + self.house.key % 3
+                self.add("steps", (left - 0.2, right + 0.2), (0, 0.16 * count), 0.32 * count, stone)
             if "canopy" in self.extras:
                 wide = 1.4 if self.house.use in ("office", "tower") else 0.35
                 high = DOOR_HEIGHT + 0.6
-                self.add("canopy", (left - wide, right + wide), (high, high + 0.18), 1.2 if wide < 1 else 2.4, look.trim)
+                self.add(
+                    "canopy", (left - wide, right + wide), (high, high + 0.18), 1.2 if wide < 1 else 2.4, look.trim
+                )
         if "column" in self.extras and self.kind == "front" and self.length > 6:
             count = max(round(self.length / 3.2), 2)
             high = self.house.ground_height
@@ -187,14 +196,29 @@ class _Maker:
         kind = {"none": "solid"}.get(kind, kind) if look.scheme == "loggia" else kind
         depth = 0.35 if look.scheme == "loggia" else 1.0 + self.house.key % 4 * 0.15
         for left, right, z in self.plan.balconies[:24]:
-            self.add("slab", (left, right), (z - 0.12, z + 0.04), depth, shade(look.trim, 0.92))
             if kind == "solid":
                 front = mixed(look.trim, look.wall, 0.5)
-                self.add("balcony", (left, right), (z + 0.04, z + 0.95), depth, front, (("material", "plaster", 0), material_texture("plaster", 0)))
+                self.add(
+                    "balcony",
+                    (left, right),
+                    (z - 0.1, z + 0.95),
+                    depth,
+                    front,
+                    (("material", "plaster", 0), material_texture("plaster", 0)),
+                )
             else:
-                high = 2.4 if kind == "caged" else 1.0
-                texture = Texture(64, 32, partial(_railing, kind, self.house.key % 4))
-                self.add("balcony", (left, right), (z + 0.04, z + high), depth, None, (("railing", kind, self.house.key % 4), texture), True)
+                wide = min(max(round((right - left) * _PPM / 32), 1) * 32, 512)
+                texture = Texture(wide, 32, partial(_railing, kind, self.house.key % 4, wide))
+                key = ("railing", kind, self.house.key % 4, wide)
+                self.add(
+                    "balcony",
+                    (left, right),
+                    (z - 0.1, z + (2.4 if kind == "caged" else 1.0)),
+                    depth,
+                    None,
+                    (key, texture),
+                    True,
+                )
 
     def bays(self) -> None:
         """Bay windows that stand on the ground, or hang from the first storey up."""
@@ -210,10 +234,22 @@ class _Maker:
         if middle - half < 0.05 or middle + half > self.length - 0.05:
             return
         low = house.floor(1) - 0.1 if oriel else 0.0
-        high = house.floor(house.storeys - 1) if oriel else house.floor(min(2, house.storeys - 1)) if house.key % 2 and house.storeys > 1 else house.ground_height - 0.1
+        high = (
+            house.floor(house.storeys - 1)
+            if oriel
+            else house.floor(min(2, house.storeys - 1))
+            if house.key % 2 and house.storeys > 1
+            else house.ground_height - 0.1
+        )
         size = max(round(2 * half * _PPM), 8), min(max(round((high - low) * _PPM), 8), 512)
-        texture = Texture(*size, partial(_bay, house, low, high, size), lambda year, season: generation(house.key, "paint", year, REPAINT))
-        self.add("bay", (middle - half, middle + half), (low, high), 0.75, None, (("bay", house.key, bay, size), texture))
+        texture = Texture(
+            *size,
+            partial(_bay, house, low, high, size),
+            lambda year, season: generation(house.key, "paint", year, REPAINT),
+        )
+        self.add(
+            "bay", (middle - half, middle + half), (low, high), 0.75, None, (("bay", house.key, bay, size), texture)
+        )
 
     def services(self) -> None:
         """Pipes, air conditioners and fire escapes."""
@@ -227,26 +263,36 @@ class _Maker:
             for w in upper[:: 2 + house.key % 2][:8]:
                 if rng.random() < 0.7:
                     x = w.left + rng.uniform(-0.1, 0.3)
-                    self.add("air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, WHITE), texture)
-        if "fire_escape" in extras and self.kind == "front" and house.storeys > 2 and not self.plan.balconies and look.scheme in ("punched", "loft"):
+                    self.add(
+                        "air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, WHITE), texture
+                    )
+        if (
+            "fire_escape" in extras
+            and self.kind == "front"
+            and house.storeys > 2
+            and not self.plan.balconies
+            and look.scheme in ("punched", "loft")
+        ):
             wide = min(3.4, self.length - 0.6)
             left = min(max(self.length * 0.5 - wide / 2, 0.3), self.length - wide - 0.3)
             iron = jitter(rng, pick(rng, colours("2e2e32 3a302c 4a4c50")), 4)
-            texture = ("fire_escape", Texture(64, 48, _fire_escape))
-            for storey in range(1, house.storeys):
-                z = house.floor(storey)
-                self.add("slab", (left, left + wide), (z - 0.06, z), 1.1, iron)
-                self.add("fire_escape", (left, left + wide), (z, z + house.storey_height * 0.98), 1.1, iron, texture, True)
+            self.add("fire_escape", (left, left + wide), (house.floor(1), house.height), 1.1, iron)
 
 
 def _dormers(house: House, length: float) -> list[Fixture]:
     """Dormers of a roof; low and high are metres up the slope."""
     look, rng = dress(house, 0), random_for(house.key, "dormers")
-    if house.roof not in ("gable", "hip", "mansard") or rng.random() < (0.1 if house.roof == "mansard" else 0.6) or length < 4:
+    if (
+        house.roof not in ("gable", "hip", "mansard")
+        or rng.random() < (0.1 if house.roof == "mansard" else 0.6)
+        or length < 4
+    ):
         return []
     count = max(int(length / max(look.pitch * rng.uniform(1.0, 2.0), 2.4)), 1)
     half = rng.uniform(0.5, 0.8)
-    texture = Texture(32, 32, partial(_dormer, house), lambda year, season: generation(house.key, "paint", year, REPAINT))
+    texture = Texture(
+        32, 32, partial(_dormer, house), lambda year, season: generation(house.key, "paint", year, REPAINT)
+    )
     return [
         Fixture("dormer", x - half, x + half, 0.6, 2.4, 1.5, texture, ("dormer", house.key))
         for x in ((n + 0.5) / count * length for n in range(count))
@@ -265,8 +311,14 @@ def _sign(house: House, look: Dress, unit: int, kind: str, size: tuple[int, int]
 def _shop_sign(house: House, look: Dress, unit: int, kind: str, size: tuple[int, int], number: int) -> np.ndarray:
     who = tenant(house, look, unit, number)
     upright = kind == "vertical"
-    script = who.script if who.script in ("dense", "ring", "latin") or not upright else choose(random_for(who.seed), LOOKS["high_street"].scripts)
-    letters = writing(random_for("name", who.seed), script, (int(size[0] * 0.84), int(size[1] * (0.9 if upright else 0.6))), upright)
+    script = (
+        who.script
+        if who.script in ("dense", "ring", "latin") or not upright
+        else choose(random_for(who.seed), LOOKS["high_street"].scripts)
+    )
+    letters = writing(
+        random_for("name", who.seed), script, (int(size[0] * 0.84), int(size[1] * (0.9 if upright else 0.6))), upright
+    )
     return shop_board(size, who.sign, who.letters, letters, 230 + who.seed % 26)
 
 
@@ -287,44 +339,28 @@ def _awning(house: House, look: Dress, unit: int, number: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def _railing(kind: str, variant: int, version: Hashable) -> np.ndarray:
+def _railing(kind: str, variant: int, wide: int, version: Hashable) -> np.ndarray:
     """Railings of iron bars, a cage, or glass with a rail: a cutout."""
     rng = random_for("railing", kind, variant)
     colour = pick(rng, colours("2c2c30 3c4a44 d8d6ce 5a5c60")) if kind != "glass" else (150, 154, 156)
-    image = Image.new("RGBA", (64, 32), (*colour, 0))
+    image = Image.new("RGBA", (wide, 32), (*colour, 0))
     draw = ImageDraw.Draw(image)
     if kind == "glass":
-        draw.rectangle((0, 3, 63, 29), fill=(118, 132, 136, 255))
-        for x in range(0, 64, 21):
+        draw.rectangle((0, 3, wide, 29), fill=(118, 132, 136, 255))
+        for x in range(0, wide, 21):
             draw.line((x, 0, x, 31), fill=(*colour, 255))
-        draw.line((0, 8, 63, 18), fill=(150, 164, 168, 255))
+        draw.line((0, 8, wide, 18), fill=(150, 164, 168, 255))
     else:
-        for x in range(0, 64, 4 if variant % 2 else 5):
+        for x in range(0, wide, 4 if variant % 2 else 5):
             draw.line((x, 0, x, 31), fill=(*colour, 255), width=1 + (kind == "caged" and variant == 3))
         if kind == "caged":
             for y in range(0, 32, 8):
-                draw.line((0, y, 63, y), fill=(*colour, 255))
+                draw.line((0, y, wide, y), fill=(*colour, 255))
         elif variant > 1:
-            for x in range(4, 64, 16):
+            for x in range(4, wide, 16):
                 draw.ellipse((x, 10, x + 8, 20), outline=(*colour, 255))
-    draw.rectangle((0, 0, 63, 2), fill=(*colour, 255))
-    draw.rectangle((0, 29, 63, 31), fill=(*colour, 255))
-    return np.asarray(image)
-
-
-def _fire_escape(version: Hashable) -> np.ndarray:
-    """A flight of iron stairs with railings: a cutout, white, to be tinted."""
-    image = Image.new("RGBA", (64, 48), (230, 230, 230, 0))
-    draw = ImageDraw.Draw(image)
-    ink = (230, 230, 230, 255)
-    for x in range(0, 64, 5):
-        draw.line((x, 32, x, 47), fill=ink)
-    draw.rectangle((0, 31, 63, 32), fill=ink)
-    draw.line((10, 47, 54, 0), fill=ink, width=3)
-    draw.line((10, 34, 42, 0), fill=ink, width=1)
-    for n in range(14):
-        x, y = 10 + n * 3.2, 47 - n * 3.4
-        draw.line((x, y, x + 5, y), fill=ink)
+    draw.rectangle((0, 0, wide, 2), fill=(*colour, 255))
+    draw.rectangle((0, 29, wide, 31), fill=(*colour, 255))
     return np.asarray(image)
 
 
@@ -350,7 +386,13 @@ def _bay(house: House, low: float, high: float, size: tuple[int, int], painted: 
     for storey in range(house.storeys):
         z = house.floor(storey)
         if low - 0.2 <= z < high - 1.5:
-            windows.place(0.18, z - low + 0.8, wide - 0.18, min(z - low + house.storey_height * 0.82, high - low - 0.2), "sash" if wide < 1.6 else "wide")
+            windows.place(
+                0.18,
+                z - low + 0.8,
+                wide - 0.18,
+                min(z - low + house.storey_height * 0.82, high - low - 0.2),
+                "sash" if wide < 1.6 else "wide",
+            )
             canvas.box(0, z - low, wide, z - low + 0.12, look.trim)
     canvas.box(0, high - low - 0.18, wide, high - low, look.trim)
     return canvas.array()
@@ -358,7 +400,11 @@ def _bay(house: House, low: float, high: float, size: tuple[int, int], painted: 
 
 def _dormer(house: House, painted: int) -> np.ndarray:
     look, rng = dress(house, painted), random_for(house.key, "dormer")
-    sides = jitter(rng, pick(rng, COLOURS["seams"] + COLOURS["slates"]), 8) if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4)
+    sides = (
+        jitter(rng, pick(rng, COLOURS["seams"] + COLOURS["slates"]), 8)
+        if rng.random() < 0.6
+        else mixed(look.roof_colour, look.trim, 0.4)
+    )
     canvas = Canvas.blank(32, 32, 20, sides)
     Windows(canvas, look, rng).place(0.22, 0.15, 1.38, 1.36, "casement")
     canvas.box(0, 1.45, 1.6, 1.6, shade(look.trim, 0.95))

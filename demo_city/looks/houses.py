@@ -13,7 +13,21 @@ from demo_city.looks.facades import Facade, ivy_on
 from demo_city.looks.fixtures import Fixture, fixtures
 from demo_city.looks.layout import layout
 from demo_city.looks.materials import covered, weathered
-from demo_city.looks.palettes import BRICK, COLOURS, RED_TILES, STOCK, STONE, WHITE, Colour, choose, jitter, mixed, pick, shade, weights
+from demo_city.looks.palettes import (
+    BRICK,
+    COLOURS,
+    RED_TILES,
+    STOCK,
+    STONE,
+    WHITE,
+    Colour,
+    choose,
+    jitter,
+    mixed,
+    pick,
+    shade,
+    weights,
+)
 from demo_city.looks.shops import tenants
 from demo_city.looks.signs import sprayed
 from demo_city.looks.windows import Windows
@@ -31,7 +45,12 @@ _FENCES = {
     "market": weights("white 4 concrete 3 mural 2 corrugated 2"), "high_street": weights("concrete 3 corrugated 2 railing 2"),
     "towers": weights("hedge 3 railing 3 concrete 2"),
 }  # fmt: skip
-_LEAF: dict[str, Colour] = {"spring": (92, 116, 58), "summer": (66, 88, 46), "autumn": (146, 66, 40), "winter": (94, 78, 66)}
+_LEAF: dict[str, Colour] = {
+    "spring": (92, 116, 58),
+    "summer": (66, 88, 46),
+    "autumn": (146, 66, 40),
+    "winter": (94, 78, 66),
+}
 
 
 def wall_texture(
@@ -83,11 +102,16 @@ def _paint(
     canvas = Canvas.blank(*size, ppm)
     material, colour = look.material, look.wall
     if kind == "chimney":
-        material, colour = ("brick", jitter(rng, pick(rng, BRICK + STOCK[:2]), 6)) if house.key % 3 else (material, colour)
+        material, colour = (
+            ("brick", jitter(rng, pick(rng, BRICK + STOCK[:2]), 6)) if house.key % 3 else (material, colour)
+        )
     elif kind in ("party", "back") and house.key % 3 == 0 and material not in ("corrugated", "clapboard", "panels"):
         material, colour = "brick", pick(random_for(house.key, "rear"), BRICK + STOCK)  # only the front was dressed
     elif kind == "gable" and material in ("brick", "roughcast", "clapboard") and house.key % 4 == 0:
-        material, colour = choose(rng, weights("boards 1 pantiles 1 shingle 1")), mixed(colour, RED_TILES[house.key % 7], 0.4)
+        material, colour = (
+            choose(rng, weights("boards 1 pantiles 1 shingle 1")),
+            mixed(colour, RED_TILES[house.key % 7], 0.4),
+        )
     canvas.image.paste(covered(rng, material, colour, size, ppm))
     if kind in _WALLS:
         Facade(canvas, house, look, kind, length, height, rng, tenant_numbers, sprays).draw()
@@ -98,7 +122,11 @@ def _paint(
     z = (size[1] - 0.5 - np.arange(size[1])) / ppm
     rows = 1 - 0.06 * look.grime * rng.normal(0, 1) * z / max(height, 1)
     if kind in _WALLS:
-        rows = rows * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)) * (1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35))
+        rows = (
+            rows
+            * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6))
+            * (1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35))
+        )
     glazed = look.scheme == "curtain" and kind != "party"
     canvas.image.paste(weathered(rng, canvas.image, (0.25 if glazed else 0.9) * look.grime, rows))
     if "ivy" in look.extras and kind != "chimney":
@@ -154,7 +182,9 @@ def _roof(
         if look.grime > 0.4:  # moss and mended tiles
             for _ in range(int(length * rise * 0.12)):
                 x, z, r = rng.uniform(0, length), rng.uniform(0, rise), rng.uniform(0.1, 0.5)
-                canvas.tint(x, z, x + r * 1.4, z + r, (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35), 0.4)
+                canvas.tint(
+                    x, z, x + r * 1.4, z + r, (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35), 0.4
+                )
     if house.roof in ("gable", "hip", "mansard") and rise > 2.5 and length > 3 and house.key % 3 != 1:
         for n in range(int(length / 3.2)):  # windows in the slope
             if rng.random() < 0.45:
@@ -185,7 +215,11 @@ def _fence(
     }.get(kind, ("foliage", (84, 92, 74)))  # fmt: skip
     canvas.image.paste(covered(lasting, material, jitter(lasting, colour, 8), size, ppm))
     if kind in ("picket", "railing", "mesh"):
-        bar, gap, pen = {"picket": ((228, 226, 220), 0.25, 0.16), "railing": ((46, 48, 50), 0.2, 0.06), "mesh": ((132, 136, 136), 0.16, 0.04)}[kind]
+        bar, gap, pen = {
+            "picket": ((228, 226, 220), 0.25, 0.16),
+            "railing": ((46, 48, 50), 0.2, 0.06),
+            "mesh": ((132, 136, 136), 0.16, 0.04),
+        }[kind]
         for x in np.arange(0, length, gap):
             canvas.box(x, 0, x + pen, high, bar)
         for z in (high * 0.15, high * 0.85):
@@ -198,7 +232,9 @@ def _fence(
             for _ in range(6):
                 a, b, r = rng.uniform(x, x + 1.3), rng.uniform(0.1, high - 0.2), rng.uniform(0.1, 0.45)
                 x0, y0, x1, y1 = canvas.texels(a, b, a + r, b + r)
-                ImageDraw.Draw(canvas.image).ellipse((x0, y0, x1, y1), fill=tuple(int(v) for v in rng.integers(30, 220, 3)))
+                ImageDraw.Draw(canvas.image).ellipse(
+                    (x0, y0, x1, y1), fill=tuple(int(v) for v in rng.integers(30, 220, 3))
+                )
     elif kind in ("low", "stone", "white", "concrete"):
         canvas.box(0, high - 0.12, length, high, shade(colour, 1.15))
     if kind in ("concrete", "corrugated", "white", "planks") and rng.random() < 0.4:

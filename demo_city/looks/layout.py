@@ -103,7 +103,9 @@ def _windows(
 ) -> list[Opening]:
     """All windows of walls that have a grid of them."""
     length, found = bays * pitch, []
-    blank = set(np.flatnonzero(rng.random(bays) < {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}[kind]).tolist())
+    blank = set(
+        np.flatnonzero(rng.random(bays) < {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}[kind]).tolist()
+    )
     pairs = look.scheme == "punched" and pitch > 2.3 and house.key % 5 == 0
     noble = house.key % 4 == 0  # a main storey with taller windows
     stairs = int(rng.integers(bays)) if house.use in ("flats", "office") and kind != "front" and bays > 2 else -1
@@ -148,7 +150,9 @@ def _balconies(
             return tuple((0.2, bays * pitch - 0.2, house.floor(s)) for s in range(1, house.storeys))
         groups = range(0, bays, step + 1)
         return tuple(
-            (b * pitch + 0.15, min(b + step, bays) * pitch - 0.15, house.floor(s)) for s in range(1, house.storeys) for b in groups
+            (b * pitch + 0.15, min(b + step, bays) * pitch - 0.15, house.floor(s))
+            for s in range(1, house.storeys)
+            for b in groups
         )
     if kind != "front" or look.balcony == "none" or look.scheme != "punched":
         return ()
@@ -172,7 +176,9 @@ def _shed(house: House, kind: str, length: float, rng: np.random.Generator) -> L
     for bay in range(bays):
         if kind in ("front", "back") and rng.random() < 0.55 and pitch > 3.6:
             half = min(pitch * 0.4, rng.uniform(1.5, 2.2))
-            gates.append(((bay + 0.5) * pitch - half, (bay + 0.5) * pitch + half, min(top * 0.7, rng.uniform(3.0, 4.5))))
+            gates.append(
+                ((bay + 0.5) * pitch - half, (bay + 0.5) * pitch + half, min(top * 0.7, rng.uniform(3.0, 4.5)))
+            )
         elif door is None and kind == "front":
             door = ((bay + 0.3) * pitch, (bay + 0.3) * pitch + 0.95)
     windows = []
@@ -197,5 +203,7 @@ def _hall(house: House, look: Dress, kind: str, length: float, rng: np.random.Ge
     middle = (bays_with_door + 0.5) * pitch
     door = (middle - 1.0, middle + 1.0) if kind == "front" and pitch > 2.4 else None
     if door and top > 7:
-        windows.append(Opening(middle - half * 1.4, top * 0.55, middle + half * 1.4, top * 0.78, 1, bays_with_door, window))
+        windows.append(
+            Opening(middle - half * 1.4, top * 0.55, middle + half * 1.4, top * 0.78, 1, bays_with_door, window)
+        )
     return Layout(bays, pitch, tuple(windows), door, (), (), ())

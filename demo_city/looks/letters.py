@@ -10,7 +10,9 @@ _TRADES = (
     "KIOSK MUSIC BURGER NOODLES BIKES FASHION PHONES DENTAL LEGAL HOME DELI GYM PRINT TRAVEL TOYS JEWELS CURRY SUSHI "
     "KEBAB HARDWARE LAUNDRY BARBER GALLERY STUDIO EXPRESS SUPER FOTO PUB OFFICE CLINIC SCHOOL COPY TAXI BEAUTY NAILS"
 ).split()
-_SYLLABLES = "ba ber co da del en fi gar har in ka la lin mar mo na nor o pa per ri ro sa son ta ter va vi wil za".split()
+_SYLLABLES = (
+    "ba ber co da del en fi gar har in ka la lin mar mo na nor o pa per ri ro sa son ta ter va vi wil za".split()
+)
 
 
 @lru_cache(64)
@@ -91,7 +93,15 @@ def _ring(draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: floa
     if rng.random() < 0.4:
         draw.ellipse((x + 0.05 * s, y + 0.1 * s, x + 0.5 * s, y + low * s), outline=255, width=pen)
     else:
-        draw.line([(x + 0.05 * s, y + 0.1 * s), (x + 0.5 * s, y + 0.1 * s), (x + (0.5 if rng.random() < 0.5 else 0.05) * s, y + low * s)], 255, pen)
+        draw.line(
+            [
+                (x + 0.05 * s, y + 0.1 * s),
+                (x + 0.5 * s, y + 0.1 * s),
+                (x + (0.5 if rng.random() < 0.5 else 0.05) * s, y + low * s),
+            ],
+            255,
+            pen,
+        )
         if rng.random() < 0.5:
             draw.line([(x + 0.05 * s, y + low * s), (x + 0.5 * s, y + low * s)], 255, pen)
     draw.line([(x + 0.75 * s, y), (x + 0.75 * s, y + (low + 0.05) * s)], 255, pen)

@@ -12,7 +12,7 @@ PERIOD = 480  # texels; divisible by the sides of all patterns
 ONE = 160  # stands for a factor of 1
 # rows of so many texels, cells so wide, darkness or lightness of the joints, spread of the cells' tones
 _CELLS = {
-    "brick": (3, 5, 0.45, 0.13), "stock": (3, 5, 0.4, 0.15), "ashlar": (6, 12, 0.5, 0.06), "ceramic": (4, 8, 0.4, 0.05),
+    "brick": (3, 5, 0.45, 0.11), "stock": (3, 5, 0.4, 0.10), "ashlar": (6, 12, 0.3, 0.05), "ceramic": (4, 8, 0.22, 0.04),
     "shingle": (5, 4, 0.6, 0.10), "pantiles": (5, 4, 0.6, 0.11), "slates": (4, 5, 0.5, 0.12), "shingles": (3, 6, 0.4, 0.13),
     "panels": (48, 20, 0.35, 0.03),
 }  # fmt: skip
@@ -69,7 +69,9 @@ def _lines(rng: np.random.Generator, name: str) -> np.ndarray:
     if name == "clapboard":
         return np.choose(y % 4, [1.05, 1.02, 0.98, 0.76]) * (1 + 0.03 * (each[y // 4] - 1))
     if name in ("boards", "timber"):
-        return np.where(x % 5 == 0, 0.72, 1.0) * (1 + 0.07 * (each[x // 5] - 1)) if name == "boards" else np.ones_like(x)
+        return (
+            np.where(x % 5 == 0, 0.72, 1.0) * (1 + 0.07 * (each[x // 5] - 1)) if name == "boards" else np.ones_like(x)
+        )
     if name == "corrugated":
         return 1 + 0.13 * np.sin(x * np.pi / 2 + 0.7) - 0.12 * (y % 96 == 0)
     if name == "seams":
@@ -82,7 +84,11 @@ def _lines(rng: np.random.Generator, name: str) -> np.ndarray:
     if name == "concrete":  # boarded, in lifts, with holes of the ties
         joints = (y % 48 == 0) | (x % 60 == 0)
         holes = ((y % 24 == 12) & (x % 20 == 10)) * 0.25
-        return (1 + 0.025 * (each[y // 4] - 1)) * (1 + 0.04 * rng.normal(0, 1, (10, 8))[y // 48, x // 60]) - 0.2 * joints - holes
+        return (
+            (1 + 0.025 * (each[y // 4] - 1)) * (1 + 0.04 * rng.normal(0, 1, (10, 8))[y // 48, x // 60])
+            - 0.2 * joints
+            - holes
+        )
     return np.ones((PERIOD, PERIOD))
 
 
@@ -116,7 +122,7 @@ def material_tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.
         tones, joints = _rubble(rng)
     else:
         tones = _lines(rng, name)
-    grain = {"roughcast": 0.06, "rubble": 0.05, "felt": 0.05, "earth": 0.05, "concrete": 0.03}.get(name, 0.025)
+    grain = {"roughcast": 0.045, "rubble": 0.05, "felt": 0.05, "earth": 0.05, "concrete": 0.03}.get(name, 0.025)
     tones = tones * (1 + grain * rng.normal(0, 1, tones.shape)) * (1 + 0.02 * noise(rng, (30, 30), tones.shape))
     if name not in _LIGHT_JOINTS:
         tones = tones * (1 - 0.6 * joints)

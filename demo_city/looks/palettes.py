@@ -120,7 +120,12 @@ class Look:
 
 
 def _schemes(**texts: str) -> dict[str, Weights]:
-    shared = {"warehouse": "shed 3 loft 2", "hall": "hall 2 loft 1", "church": "church 1", "tower": "curtain 3 ribbon 2 frame 2"}
+    shared = {
+        "warehouse": "shed 3 loft 2",
+        "hall": "hall 2 loft 1",
+        "church": "church 1",
+        "tower": "curtain 3 ribbon 2 frame 2",
+    }
     return {use: weights(text) for use, text in {**shared, **texts}.items()}
 
 

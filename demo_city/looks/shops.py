@@ -47,8 +47,16 @@ def tenant(house: House, look: Dress, unit: int, number: int) -> Tenant:
     rng = random_for(house.key, "tenant", unit, number)
     style = LOOKS[house.style]
     vivid = jitter(rng, pick(rng, VIVID), 10)
-    paint = vivid if rng.random() < 0.4 else mixed(pick(rng, VIVID), (70, 70, 70), 0.6) if rng.random() < 0.6 else pick(rng, WHITE)
-    sign = paint if rng.random() < 0.35 else jitter(rng, pick(rng, VIVID), 12) if rng.random() < 0.7 else pick(rng, WHITE)
+    paint = (
+        vivid
+        if rng.random() < 0.4
+        else mixed(pick(rng, VIVID), (70, 70, 70), 0.6)
+        if rng.random() < 0.6
+        else pick(rng, WHITE)
+    )
+    sign = (
+        paint if rng.random() < 0.35 else jitter(rng, pick(rng, VIVID), 12) if rng.random() < 0.7 else pick(rng, WHITE)
+    )
     bright = sum(sign) > 390
     letters = pick(rng, VIVID[:5]) if bright else pick(rng, colours("f4f0e6 f0d468 e8ecf0 f4f0e6"))
     if bright and sum(letters) > 330:
@@ -174,10 +182,22 @@ class ShopFront:
         if form < 0.25:
             for _ in range(int(rng.integers(1, 4))):
                 x, z = rng.uniform(left, max(right - 0.5, left)), rng.uniform(low + 0.1, max(high - 1.0, low + 0.2))
-                c.box(x, z, min(x + 0.45, right), min(z + rng.uniform(0.4, 0.8), high), jitter(rng, pick(rng, _GOODS), 20), None)
+                c.box(
+                    x,
+                    z,
+                    min(x + 0.45, right),
+                    min(z + rng.uniform(0.4, 0.8), high),
+                    jitter(rng, pick(rng, _GOODS), 20),
+                    None,
+                )
         elif form < 0.4:
             size = max(int((right - left) * 0.8 * c.ppm), 3), max(int(0.28 * c.ppm), 4)
-            c.write(left + 0.1 * (right - left), low + (high - low) * 0.55, writing(rng, self.who.script, size), (226, 224, 216))
+            c.write(
+                left + 0.1 * (right - left),
+                low + (high - low) * 0.55,
+                writing(rng, self.who.script, size),
+                (226, 224, 216),
+            )
         elif form < 0.47:
             c.tint(left, low, right, low + (high - low) * 0.45, mixed(self.who.sign, (220, 220, 216), 0.4), 0.7)
 

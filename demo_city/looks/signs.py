@@ -7,13 +7,27 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.figures import car_texture, person_texture
+from demo_city.looks.canvas import cutout
+from demo_city.looks.figures import CARS, car_texture, person_texture
 from demo_city.looks.letters import latin, word, writing
-from demo_city.looks.palettes import LOOKS, OCHRE, STYLES, VIVID, WHITE, Colour, choose, colours, jitter, mixed, pick, shade
+from demo_city.looks.palettes import (
+    LOOKS,
+    OCHRE,
+    STYLES,
+    VIVID,
+    WHITE,
+    Colour,
+    choose,
+    colours,
+    jitter,
+    mixed,
+    pick,
+    shade,
+)
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
 
-__all__ = ["CUTOUTS", "SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
+__all__ = ["CARS", "CUTOUTS", "SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
 
 # width and height of each kind, texels; those in CUTOUTS have an outline, the others an index of what shines
 SIGNS = {
@@ -54,11 +68,13 @@ def _sign(kind: str, key: int, script: str | None, version: Hashable) -> np.ndar
     return np.asarray(image)
 
 
-def _outlined(size: tuple[int, int], draw_on: Callable[[ImageDraw.ImageDraw, float], None]) -> tuple[Image.Image, Image.Image]:
+def _outlined(
+    size: tuple[int, int], draw_on: Callable[[ImageDraw.ImageDraw, float], None]
+) -> tuple[Image.Image, Image.Image]:
     """Draws a cutout four times as large: what is not drawn on is not there."""
     big = Image.new("RGBA", (size[0] * 4, size[1] * 4), (128, 128, 128, 0))
     draw_on(ImageDraw.Draw(big), 4.0)
-    small = big.reduce(4)
+    small = Image.fromarray(cutout(big, 4))
     return small.convert("RGB"), small.getchannel("A")
 
 
@@ -89,7 +105,11 @@ def _traffic_triangle(rng: np.random.Generator, size: tuple[int, int], script: s
 
     def draw(d: ImageDraw.ImageDraw, s: float) -> None:
         w = size[0] * s
-        corners = [(0, w * 0.06), (w, w * 0.06), (w / 2, w * 0.94)] if form == 0 else [(0, w * 0.94), (w, w * 0.94), (w / 2, w * 0.06)]
+        corners = (
+            [(0, w * 0.06), (w, w * 0.06), (w / 2, w * 0.94)]
+            if form == 0
+            else [(0, w * 0.94), (w, w * 0.94), (w / 2, w * 0.06)]
+        )
         middle = (w / 2, sum(y for _, y in corners) / 3)
         d.polygon(corners, fill=(176, 32, 36))
         inner = [tuple(m + (c - m) * 0.68 for c, m in zip(corner, middle, strict=True)) for corner in corners]
@@ -112,7 +132,9 @@ def _traffic_rectangle(rng: np.random.Generator, size: tuple[int, int], script: 
         w = size[0] * s
         top = 0 if form in (0, 1, 3) else w * 0.25
         d.rounded_rectangle((w * narrow, top, w * (1 - narrow) - 1, w - top - 1), w * 0.06, fill=ink)
-        d.rounded_rectangle((w * (narrow + 0.03), top + w * 0.03, w * (0.97 - narrow), w * 0.97 - top), w * 0.05, fill=ground)
+        d.rounded_rectangle(
+            (w * (narrow + 0.03), top + w * 0.03, w * (0.97 - narrow), w * 0.97 - top), w * 0.05, fill=ground
+        )
         if form == 1:  # a crossing for walkers
             d.polygon([(w * 0.5, w * 0.12), (w * 0.88, w * 0.84), (w * 0.12, w * 0.84)], fill=ink)
             d.line((w * 0.5, w * 0.36, w * 0.42, w * 0.58, w * 0.36, w * 0.76), fill=(24, 24, 26), width=int(w * 0.07))
@@ -130,7 +152,10 @@ def _clock(rng: np.random.Generator, size: tuple[int, int], script: str) -> tupl
         w = size[0] * s
         d.ellipse((0, 0, w - 1, w - 1), fill=(48, 46, 44))
         d.ellipse((w * 0.07, w * 0.07, w * 0.93, w * 0.93), fill=(232, 230, 220))
-        for share, reach, pen in [(n / 12, (0.36, 0.41), 0.035) for n in range(12)] + [(hour / 12, (0, 0.22), 0.06), (hour % 1, (0, 0.34), 0.04)]:
+        for share, reach, pen in [(n / 12, (0.36, 0.41), 0.035) for n in range(12)] + [
+            (hour / 12, (0, 0.22), 0.06),
+            (hour % 1, (0, 0.34), 0.04),
+        ]:
             x, y = np.sin(share * 2 * np.pi), -np.cos(share * 2 * np.pi)
             d.line([(w * (0.5 + r * x), w * (0.5 + r * y)) for r in reach], fill=(34, 34, 36), width=int(w * pen))
 
@@ -183,7 +208,9 @@ def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> tu
     w, h = size
     tones = [jitter(rng, pick(rng, VIVID + WHITE + OCHRE), 14) for _ in range(4)]
     fade = Image.linear_gradient("L").resize(size)
-    image = Image.composite(Image.new("RGB", size, tones[0]), Image.new("RGB", size, mixed(tones[0], tones[1], rng.uniform(0, 0.8))), fade)
+    image = Image.composite(
+        Image.new("RGB", size, tones[0]), Image.new("RGB", size, mixed(tones[0], tones[1], rng.uniform(0, 0.8))), fade
+    )
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(1, 5))):  # a face, a bottle, a landscape: at this distance, shapes
         x, y, s = rng.uniform(0.1, 0.8) * w, rng.uniform(0.15, 0.7) * h, rng.uniform(0.15, 0.45) * min(w, h)
@@ -240,19 +267,23 @@ def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Imag
         text = word(rng).split()[0].upper()[: int(rng.integers(3, 7))]
         letters = latin(text, (int(w * 0.9), int(h * 0.8))).filter(ImageFilter.MaxFilter(3))
         shear = rng.uniform(-0.3, 0.3)
-        letters = letters.transform(size, Image.AFFINE, (1, shear, -shear * h / 2 - w * 0.05, rng.uniform(-0.1, 0.1), 1, -h * 0.1))
+        letters = letters.transform(
+            size, Image.AFFINE, (1, shear, -shear * h / 2 - w * 0.05, rng.uniform(-0.1, 0.1), 1, -h * 0.1)
+        )
         mask = letters.filter(ImageFilter.MaxFilter(5 if h > 30 else 3))
         image.paste(fill, None, letters)
         light = Image.linear_gradient("L").resize(size)
         image.paste(mixed(fill, (255, 255, 255), 0.35), None, ImageChops.multiply(letters, light))
         return image, mask
     draw = ImageDraw.Draw(mask)
-    x = w * 0.05
-    for _ in range(int(rng.integers(2, 6))):  # tags in one stroke
-        n = int(rng.integers(5, 9))
-        step = np.sort(rng.uniform(0, w * 0.4, n)) + rng.normal(0, w * 0.04, n)
-        draw.line([(x + float(s), float(y)) for s, y in zip(step, rng.uniform(0.15, 0.9, n) * h, strict=True)], 230, max(h // 24, 1), "curve")
-        x += w * rng.uniform(0.1, 0.3)
+    start = w * 0.05
+    for _ in range(int(rng.integers(1, 4))):  # tags in one stroke, with loops
+        t, reach = np.linspace(0, 1, 60), w * rng.uniform(0.3, 0.6)
+        swing, phase = rng.uniform(3, 7) * 2 * np.pi, rng.uniform(0, 6, 3)
+        x = start + t * reach + 0.11 * reach * np.cos(swing * t + phase[0])
+        y = h * (0.5 + 0.26 * np.sin(swing * t + phase[1]) * (0.6 + 0.4 * np.sin(swing * 0.37 * t + phase[2])))
+        draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), 230, max(h // 24, 1), "curve")
+        start += w * rng.uniform(0.1, 0.3)
     return image, mask
 
 

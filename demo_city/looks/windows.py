@@ -26,7 +26,9 @@ def pane(number: int) -> Image.Image:
     roofs = np.interp(np.arange(48), np.arange(0, 49, 6), rng.uniform(0, 0.25, 9) + rng.uniform(0.1, 0.9))
     if number % 3 == 0:  # stepped like a row of houses instead of rolling like trees
         roofs = np.repeat(rng.uniform(0, 0.3, 6) + rng.uniform(0.1, 0.8), 8)
-    mirrored = np.where((y < roofs)[..., None], sky * (1.05 - 0.35 * y[..., None]), np.array([62, 62, 58]) * rng.uniform(0.6, 1.4))
+    mirrored = np.where(
+        (y < roofs)[..., None], sky * (1.05 - 0.35 * y[..., None]), np.array([62, 62, 58]) * rng.uniform(0.6, 1.4)
+    )
     share = rng.choice([0.12, 0.3, 0.5, 0.7]) * (1 - 0.3 * x[..., None])
     image = room * (1 - share) * (1.15 - 0.3 * y[..., None]) + mirrored * share
     return Image.fromarray(image.clip(8, 235).astype(np.uint8))
@@ -84,7 +86,9 @@ class Windows:
         c.image.paste(picture, at, outline)
         c.index.paste(self.number(), at, panes)
 
-    def _patch(self, wide: int, tall: int, kind: str | None, variant: int) -> tuple[Image.Image, Image.Image, Image.Image]:
+    def _patch(
+        self, wide: int, tall: int, kind: str | None, variant: int
+    ) -> tuple[Image.Image, Image.Image, Image.Image]:
         """A window of wide x tall texels: the picture (RGB), what of it covers the wall (L), and the panes (L)."""
         ppm, dress = self.canvas.ppm, self.dress
         size = wide + 2 * round(MARGIN * ppm), tall + round(ABOVE * ppm) + round(BELOW * ppm)
@@ -133,7 +137,14 @@ class _Window:
         d, rng, arch = self.dress, self.rng, self.kind == "arched"
         if rng.random() < 0.35 + 0.5 * d.grime:  # what runs from the ends of the sill
             for x in (self.left - 0.12, self.right + 0.05):
-                self.part(x, self.low - rng.uniform(0.3, BELOW), x + 0.07, self.low, shade(d.wall, 0.5), int(20 + 60 * d.grime))
+                self.part(
+                    x,
+                    self.low - rng.uniform(0.3, BELOW),
+                    x + 0.07,
+                    self.low,
+                    shade(d.wall, 0.5),
+                    int(20 + 60 * d.grime),
+                )
         self.surround()
         self.part(self.left, self.low, self.right, self.high, shade(d.wall, 0.42))  # the reveal
         if arch:
@@ -233,7 +244,9 @@ class _Window:
         elif form < 0.93:  # things on the sill inside
             for _ in range(4):
                 x = rng.uniform(left, right - 0.1)
-                patch.box(x, low, x + rng.uniform(0.08, 0.25), low + rng.uniform(0.1, 0.5), shade(pick(rng, _CLOTH), 0.6))
+                patch.box(
+                    x, low, x + rng.uniform(0.08, 0.25), low + rng.uniform(0.1, 0.5), shade(pick(rng, _CLOTH), 0.6)
+                )
         if self.dress.deep:
             patch.tint(left, high - 0.22, right, high, (12, 12, 16), 0.5)
             patch.tint(left, low, left + 0.1, high, (12, 12, 16), 0.3)
@@ -253,7 +266,12 @@ class _Window:
         """
         left, low, right, high = inner
         kind, t, w = self.kind, 0.06, right - left
-        for edge in ((left, low, right, low + t), (left, high - t, right, high), (left, low, left + t, high), (right - t, low, right, high)):
+        for edge in (
+            (left, low, right, low + t),
+            (left, high - t, right, high),
+            (left, low, left + t, high),
+            (right - t, low, right, high),
+        ):
             self.bar(*edge)
         columns = {"single": 1, "sash": 1, "wide": 3, "georgian": 3, "loft": max(round(w / 0.55), 2), "barred": 2, "louvre": 1,
                    "ribbon": max(round(w / 1.2), 1)}.get(kind, 2)  # fmt: skip
@@ -298,5 +316,11 @@ class _Window:
             x = left
             while x < right - 0.2:
                 step = rng.uniform(0.2, 0.5)
-                self.part(x, self.low - rng.uniform(0.2, 0.6), x + step - 0.05, self.low + 0.15, jitter(rng, pick(rng, _CLOTH), 25))
+                self.part(
+                    x,
+                    self.low - rng.uniform(0.2, 0.6),
+                    x + step - 0.05,
+                    self.low + 0.15,
+                    jitter(rng, pick(rng, _CLOTH), 25),
+                )
                 x += step

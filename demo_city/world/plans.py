@@ -67,6 +67,10 @@ class Plan:
     water: bool = False  # along one side
 
 
+# how far the cities of a style differ in their preferences
+_SPREADS = {"blocks": 0.4, "things": 0.9, "uses": 0.6, "vehicles": 0.5}
+
+
 def of_city(seed: int, style: str) -> Plan:
     """The plan of one city: narrower ranges than its style's, and choices weighted anew."""
     plan, rng = PLANS[style], random_for(seed, style, "city")
@@ -74,7 +78,7 @@ def of_city(seed: int, style: str) -> Plan:
     for each in fields(plan):
         value = getattr(plan, each.name)
         if isinstance(value, dict):
-            changes[each.name] = _preferring(rng, value, 0.9 if each.name == "things" else 1.3)
+            changes[each.name] = _preferring(rng, value, _SPREADS.get(each.name, 1.3))
         elif each.name == "spacing":
             changes[each.name] = tuple(_narrowed(rng, pair) for pair in value)
         elif isinstance(value, tuple):

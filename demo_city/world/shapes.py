@@ -162,10 +162,16 @@ def cone(
     widths = np.hypot(*(ends - outline).T)
     slant = np.linalg.norm(np.column_stack([(outline + ends) / 2, np.full(count, low)]) - tip, axis=1)
     points = np.stack(
-        [np.column_stack([outline, np.full(count, low)]), np.column_stack([ends, np.full(count, low)]), np.tile(tip, (count, 1))],
+        [
+            np.column_stack([outline, np.full(count, low)]),
+            np.column_stack([ends, np.full(count, low)]),
+            np.tile(tip, (count, 1)),
+        ],
         1,
     )
-    uv = np.stack([np.stack([0 * slant, slant], 1), np.stack([widths, slant], 1), np.stack([widths / 2, 0 * slant], 1)], 1)
+    uv = np.stack(
+        [np.stack([0 * slant, slant], 1), np.stack([widths, slant], 1), np.stack([widths / 2, 0 * slant], 1)], 1
+    )
     return make(
         points.reshape(-1, 3), uv.reshape(-1, 2), np.arange(3 * count).reshape(-1, 3), texture, tint, flags, owner
     )
@@ -185,9 +191,7 @@ def strip(
     count = len(left)
     k = np.arange(count - 1)
     faces = np.concatenate([np.stack([k + count, k + 1 + count, k + 1], 1), np.stack([k + count, k + 1, k], 1)])
-    return make(
-        np.concatenate([left, right]), np.concatenate([uv_left, uv_right]), faces, texture, tint, flags, owner
-    )
+    return make(np.concatenate([left, right]), np.concatenate([uv_left, uv_right]), faces, texture, tint, flags, owner)
 
 
 def sheet(

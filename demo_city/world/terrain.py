@@ -64,7 +64,14 @@ class GroundMap:
     def at(self, xy: np.ndarray) -> np.ndarray:
         """What is at points (..., 2): uint8 (...); WATER outside the map."""
         cells = np.floor((np.asarray(xy, float) - self.low) / CELL).astype(int)
-        x, y = cells[..., 0], cells[..., 1]
+        flat = cells.reshape(-1, 2)
+        if len(flat) < 40:  # the raster would be copied for an array of it
+            width, height = self._image.size
+            pixels = self._image.load()
+            found = [pixels[x, y] if 0 <= x < width and 0 <= y < height else WATER for x, y in flat.tolist()]
+            return np.array(found, np.uint8).reshape(cells.shape[:-1])
         raster = np.asarray(self._image)
-        inside = (x >= 0) & (y >= 0) & (x < raster.shape[1]) & (y < raster.shape[0])
-        return np.where(inside, raster[y.clip(0, raster.shape[0] - 1), x.clip(0, raster.shape[1] - 1)], WATER)
+        size = np.array(raster.shape[::-1])
+        inside = ((flat >= 0) & (flat < size)).all(1)
+        x, y = flat.clip(0, size - 1).T
+        return np.where(inside, raster[y, x], np.uint8(WATER)).reshape(cells.shape[:-1])
