@@ -327,12 +327,26 @@ def _fill_cutout(
                 area *= 0.25
                 level += 1
                 width, height = (width + 1) >> 1, (height + 1) >> 1
-            i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
-            if texels.texels[texels.first[slot, level] + j * width + i, 3] > 127:
+            if _alpha(texels.texels, texels.first[slot, level], width, height, u, v, area < 0.5) > 127:
                 target.nearness[y, x] = near
                 target.drawn[y, x] = row
                 seen = True
     return seen
+
+
+@part
+def _alpha(texels: np.ndarray, first: int, width: int, height: int, u: float, v: float, smooth: bool) -> float:
+    """The alpha of the nearest texel, or, of a texture that is seen large, smoothed between four."""
+    if not smooth:
+        i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
+        return np.float32(texels[first + j * width + i, 3])
+    a = min(max(u * width - 0.5, 0.0), width - 1.001)
+    b = min(max(v * height - 0.5, 0.0), height - 1.001)
+    i, j = int(a), int(b)
+    s, t, one = np.float32(a - i), np.float32(b - j), first + j * width + i
+    two, three, four = one + 1, one + width, one + width + 1
+    above = texels[one, 3] * (1 - s) + texels[two, 3] * s
+    return above * (1 - t) + (texels[three, 3] * (1 - s) + texels[four, 3] * s) * t
 
 
 @part
