@@ -15,10 +15,12 @@ from demo_city.world.ground import WATER_LEVEL, GroundBuilder
 from demo_city.world.lots import Settler
 from demo_city.world.network import Network, Street, build_network
 from demo_city.world.pictures import Pictures
+from demo_city.world.placing import Placer
 from demo_city.world.plans import of_city
-from demo_city.world.streetscape import Streetscape
+from demo_city.world.streetside import StreetSide
 from demo_city.world.terrain import PAVEMENT, ROAD, GroundMap, Terrain
 from demo_city.world.vehicles import Garage
+from demo_city.world.yards import Yards
 
 EDGE = 90.0  # metres of map beyond the last street
 
@@ -51,15 +53,15 @@ class District:
         self.ground_builder = GroundBuilder(pictures, self.terrain, self.map)
         self.ground_builder.network(network)
         settler = Settler(self.key, plan, self.terrain, self.map)
-        self.scape = Streetscape(self.key, plan, pictures, self.terrain, self.map, self.ground_builder)
+        self.placer = Placer(self.key, plan, pictures, self.terrain, self.map, self.ground_builder)
         meshes = self._blocks(network, settler, pictures)
         self.buildings = settler.buildings
         self.garage = Garage(pictures)
-        meshes += self.ground_builder.meshes + self.scape.meshes
+        meshes += self.ground_builder.meshes + self.placer.meshes
         meshes += skyline.around(self.key, plan, pictures, self.terrain, network, len(self.buildings))
         self.owners = len(self.buildings) + skyline.HOUSES
         self.fixed = Mesh.joined(meshes)
-        self.lamps = Lamps.joined([*self.scape.lamps, *self._shop_lamps()])
+        self.lamps = Lamps.joined([*self.placer.lamps, *self._shop_lamps()])
 
     def _blocks(self, network: Network, settler: Settler, pictures: Pictures) -> list[Mesh]:
         sea = None
@@ -73,14 +75,15 @@ class District:
         self.sea = sea
         for number, block in enumerate(network.blocks):
             settler.settle(block, number)
+        sides, yards = StreetSide(self.placer), Yards(self.placer)
+        sides.crossings(network)
         for number, street in enumerate(self.streets):
-            self.scape.street(street, number)
-        self.scape.crossings(network)
+            sides.street(street, number)
         for garden in settler.gardens:
-            self.scape.garden(settler, garden)
+            yards.garden(settler.buildings[garden.building], garden)
         for number, block in enumerate(network.blocks):
-            self.scape.block(block, number)
-        self.scape.quay(network, sea)
+            yards.block(block, number)
+        yards.quay(network, sea)
         kind = "grass" if self.plan.name in ("suburb", "terraces") else "concrete"
         self.ground_builder.beyond(self.low, self.high, kind, sea)
         return [mesh for building in settler.buildings for mesh in build_building(pictures, self.terrain, building)]

@@ -11,7 +11,7 @@ from demo_city.weather import Capture
 from demo_city.world import shapes
 from demo_city.world.buildings import Building
 from demo_city.world.ground import yard_height
-from demo_city.world.plans import choose
+from demo_city.world.planning import choose
 
 if TYPE_CHECKING:
     from demo_city.world.district import District
@@ -28,11 +28,11 @@ def of_day(district: "District", capture: Capture) -> Mesh:
         if capture.snow > 0.35 and street.walkable:
             meshes += _heaps(district, index, capture)
     rng = random_for(district.key, "day", *capture.key)
-    for place, along in district.scape.places:
+    for place, along in district.placer.places:
         if rng.random() < 0.55:
             car, _ = district.garage.any(rng, choose(rng, district.plan.vehicles))
             meshes.append(shapes.moved(car, place, along))
-    for each in district.scape.daily:
+    for each in district.placer.daily:
         closed = capture.night and each.kind in ("stall", "menu", "parasol")
         cold = capture.season == "winter" and each.kind in ("terrace", "parasol")
         if rng.random() < (0.25 if closed or cold else 0.75):
@@ -82,7 +82,7 @@ def _on_slope(district: "District", mesh: Mesh, xy: np.ndarray, along: np.ndarra
 def _heaps(district: "District", index: int, capture: Capture) -> list[Mesh]:
     street, meshes = district.streets[index], []
     rng = random_for(district.key, "snow", index, *capture.key)
-    plain = district.scape.pictures.plain
+    plain = district.placer.pictures.plain
     for side in (-1, 1):
         for s in np.arange(street.trims[0], street.length - street.trims[1], 2.6):
             if rng.random() < 0.55:
@@ -94,8 +94,9 @@ def _heaps(district: "District", index: int, capture: Capture) -> list[Mesh]:
 
 def _fallen(district: "District", rng: np.random.Generator) -> list[Mesh]:
     """Leaves below the trees."""
-    pictures, meshes = district.scape.pictures, []
-    for foot, height, kind in district.scape.trees:
+    pictures, meshes = district.placer.pictures, []
+    for tree in district.placer.trees:
+        foot, height, kind = tree.foot, tree.height, tree.kind
         if kind in ("conifer", "palm"):
             continue
         for _ in range(2):
@@ -112,7 +113,7 @@ def _fallen(district: "District", rng: np.random.Generator) -> list[Mesh]:
 def _scaffold(district: "District", building: Building) -> list[Mesh]:
     """Poles and planks before a front."""
     a, b = building.quad[:2]
-    length, pictures = float(np.hypot(*(b - a))), district.scape.pictures
+    length, pictures = float(np.hypot(*(b - a))), district.placer.pictures
     high, steel = building.house.height + 1.0, (150, 152, 156)
     parts = []
     for x in np.linspace(0, length, max(int(length / 2.2), 2)):
@@ -177,7 +178,7 @@ def _person(district: "District", rng: np.random.Generator, xy: np.ndarray, eye:
     away = away / max(np.hypot(*away), 1e-6)
     corners = ((-wide / 2, 0, 0), (wide / 2, 0, 0), (wide / 2, 0, high), (-wide / 2, 0, high))
     uv = ((0, 1), (1, 1), (1, 0), (0, 0)) if rng.random() < 0.5 else ((1, 1), (0, 1), (0, 0), (1, 0))
-    texture = district.scape.pictures.person(int(rng.integers(1 << 20)))
+    texture = district.placer.pictures.person(int(rng.integers(1 << 20)))
     figure = shapes.quad(corners, texture, flags=CUTOUT | TWO_SIDED, uv=uv)
     return shapes.moved(figure, district.terrain.on(xy, up), (away[1], -away[0]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from demo_city.world.plans import Plan, choose
+from demo_city.world.planning import Plan, choose
 
 STEP = 6.0  # metres between the points of a centre line
 MARGIN = 60.0  # metres from the last street to the edge of the last blocks

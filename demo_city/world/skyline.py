@@ -8,7 +8,7 @@ from demo_city.seeds import random_for
 from demo_city.world import plants, shapes
 from demo_city.world.network import Network, Street
 from demo_city.world.pictures import Pictures
-from demo_city.world.plans import Plan
+from demo_city.world.planning import Plan
 from demo_city.world.terrain import Terrain
 
 HOUSES = 8  # different ones
