@@ -98,6 +98,7 @@ class _Maker:
         cutout: of Fixture
         """
         key, picture = texture or ("plain", plain_texture())
+        span = max(span[0], 0.0), min(span[1], self.length)
         self.found.append(Fixture(kind, *span, *height, depth, picture, key, colour or _NO_TINT, cutout))
 
     def make(self) -> list[Fixture]:
@@ -347,7 +348,7 @@ def _railing(kind: str, variant: int, wide: int, version: Hashable) -> np.ndarra
     image = Image.new("RGBA", (wide, 32), (*colour, 0))
     draw = ImageDraw.Draw(image)
     if kind == "glass":
-        draw.rectangle((0, 3, wide, 29), fill=(118, 132, 136, 255))
+        draw.rectangle((0, 6, wide, 27), fill=(118, 132, 136, 255))
         for x in range(0, wide, 21):
             draw.line((x, 0, x, 31), fill=(*colour, 255))
         draw.line((0, 8, wide, 18), fill=(150, 164, 168, 255))

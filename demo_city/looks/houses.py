@@ -62,10 +62,10 @@ def wall_texture(
         painted = generation(house.key, "paint", year, REPAINT)
         if kind not in _WALLS:
             return painted, (), generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if kind == "fence" else 0, ""
-        creeper = "ivy" in dress(house, 0).extras and house.key % 2
-        units = len(layout(house, kind, length).shops)
-        sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE)
-        return painted, tenants(house, units, year), sprays, season if creeper else ""
+        extras, units = dress(house, 0).extras, len(layout(house, kind, length).shops)
+        changing = kind in ("party", "back") or extras & {"graffiti", "posters"}
+        sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if changing else 0
+        return painted, tenants(house, units, year), sprays, season if "ivy" in extras and house.key % 2 else ""
 
     return Texture(*size, partial(_paint, house, kind, piece, length, height, size, ppm), version)
 
