@@ -121,10 +121,10 @@ def _grain(pixels: int, rng: np.random.Generator) -> np.ndarray:
 def _rain(image: Image.Image, wet: float, rng: np.random.Generator) -> Image.Image:
     """Adds streaks of falling drops: a blurred picture of thin lines that shows where they are."""
     side = image.width
-    drops = (rng.random((side, side)) < 0.012 * wet).astype(np.float32)
+    drops = (rng.random((side, side)) < rng.uniform(0.002, 0.010) * wet).astype(np.float32)
     length, lean = max(round(side * rng.uniform(0.03, 0.09)), 2), rng.normal(0, 0.25)
     streaks = np.zeros_like(drops)
     for step in range(length):
         streaks += np.roll(drops, (step, round(step * lean)), (0, 1))
-    mask = Image.fromarray((np.minimum(streaks, 1.5) * (34 * wet)).astype(np.uint8))
+    mask = Image.fromarray((np.minimum(streaks, 1.5) * (26 * wet)).astype(np.uint8))
     return Image.composite(Image.new("RGB", image.size, (205, 210, 216)), image, mask)

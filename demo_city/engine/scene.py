@@ -130,9 +130,11 @@ class Surroundings:
         slots = scene.load(())
         for part in parts:
             draw(*part, False, view, scene.memory.arrays, slots, target)
+        wanted: set[int] = set()
         for part in parts:
             while draw(*part, True, view, scene.memory.arrays, slots, target):
-                slots = scene.load([*np.flatnonzero(slots == _WANTED), *self._drawn_textures(target)])
+                wanted.update(np.flatnonzero(slots == _WANTED).tolist())
+                slots = scene.load(sorted(wanted.union(self._drawn_textures(target).tolist())))
         slots = scene.load(self._drawn_textures(target))
         light = np.empty((size, size, 3), np.float32)
         shade(
@@ -142,7 +144,7 @@ class Surroundings:
             mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
-        tone(light, 0.35 if night else 0.6, 0.30 if night else 0.52, picture)
+        tone(light, 0.45 if night else 0.6, 0.33 if night else 0.52, picture)
         if buffers is not None:
             self._tell(target, buffers)
         return Image.fromarray(picture)

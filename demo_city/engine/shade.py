@@ -139,11 +139,14 @@ def _weather(light: Light, target: Target, room: Row) -> None:
         lying = light.snow * (0.45 if flags & _FOLIAGE else min((up - 0.25) * 3, 1.0))
         east, north = room.places[x, 0], room.places[x, 1]
         fine = _noise(light.noise, east * 9, north * 9 + room.places[x, 2] * 7)
-        coarse = _noise(light.noise, east * 0.7, north * 0.7)
-        cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 4, 0.0), 1.0)
+        coarse = _noise(light.noise, east * 1.7, north * 1.7)
+        wide = _noise(light.noise, east * 0.31, north * 0.31)
+        if flags & _GROUND:  # trodden down, and melting
+            lying *= 0.55 + 0.6 * wide
+        cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 3, 0.0), 1.0)
+        white = 0.62 + 0.14 * fine + 0.12 * coarse
         for c in range(3):
-            white = (0.78 + 0.12 * fine) * (0.97 + 0.015 * c)
-            room.colour[x, c] += (white - room.colour[x, c]) * cover
+            room.colour[x, c] += (white * (0.97 + 0.015 * c) - room.colour[x, c]) * cover
 
 
 @part
@@ -181,7 +184,7 @@ def _skylight(light: Light, target: Target, openness: Openness, room: Row) -> No
                 z,
                 1.0 if leaves else 0.25,
             )
-            seen *= np.float32(0.55 + 0.45 * free)
+            seen *= np.float32(0.42 + 0.58 * free)
         for n in range(3):
             room.arriving[x, n] = seen * (light.above[n] * (0.58 + 0.42 * up) + light.below[n] * (0.5 - 0.5 * up))
 
