@@ -20,7 +20,7 @@ def tone(light: np.ndarray, adapts: float, target: float, out: np.ndarray) -> No
         for x in range(0, size, 2):
             total += np.sqrt(min(0.3 * light[y, x, 0] + 0.6 * light[y, x, 1] + 0.1 * light[y, x, 2], 1.2))
     mean = total / (((size + 1) // 2) ** 2)
-    gain = np.float32(min(max((target / (mean + 1e-4)) ** (2 * adapts), 0.45), 4.0))
+    gain = np.float32(min(max((target / (mean + 1e-4)) ** (2 * adapts), 0.45), 5.0))
     for y in range(size):
         for x in range(size):
             for c in range(3):
