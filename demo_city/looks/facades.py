@@ -4,10 +4,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.looks.canvas import Canvas
+from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress, House
 from demo_city.looks.layout import DOOR_HEIGHT, Layout, layout
 from demo_city.looks.materials import covered, noise
-from demo_city.looks.palettes import COLOURS, GLASS, OCHRE, VIVID, WHITE, Colour, colours, jitter, mixed, pick, shade
+from demo_city.looks.palettes import COLOURS, GLASS, OCHRE, VIVID, WHITE
 from demo_city.looks.shops import ShopFront, tenant
 from demo_city.looks.signs import sprayed
 from demo_city.looks.windows import Windows, mirrored_city, pane

@@ -9,11 +9,12 @@ from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas
+from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress, House, dress
 from demo_city.looks.layout import DOOR_HEIGHT, Layout, layout
 from demo_city.looks.letters import writing
 from demo_city.looks.materials import covered
-from demo_city.looks.palettes import COLOURS, LOOKS, STONE, WHITE, Colour, choose, colours, jitter, mixed, pick, shade
+from demo_city.looks.palettes import COLOURS, LOOKS, STONE, WHITE
 from demo_city.looks.shops import tenant, tenants
 from demo_city.looks.signs import shop_board
 from demo_city.looks.surfaces import material_texture, plain_texture
@@ -29,11 +30,11 @@ _PPM = 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (a slab with railings, whose picture this is), "slab" (a sunshade), "bay", "awning" (slopes from `high` at the wall to
-        `low` at `depth`), "canopy", "blade" (a sign across the pavement: its two faces are parallel to `depth`), "board"
-        (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole wall), "steps" (of the whole
-        height), "column" (of an arcade), "dormer" (on a roof). Pictures of balconies, bays, boards, blades, awnings, air
-        conditioners and dormers cover a face once; others repeat after 2 m
+    kind: "balcony" (a slab with railings, whose picture this is), "slab" (a sunshade), "bay", "awning" (slopes from
+        `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement: its two faces are
+        parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole
+        wall), "steps" (of the whole height), "column" (of an arcade), "dormer" (on a roof). Pictures of balconies,
+        bays, boards, blades, awnings, air conditioners and dormers cover a face once; others repeat after 2 m
     left, right: m from the wall's left end as seen from outside
     low, high: m from the ground; of a dormer, m up the roof from the eaves
     depth: m outwards
@@ -97,6 +98,7 @@ class _Maker:
         cutout: of Fixture
         """
         key, picture = texture or ("plain", plain_texture())
+        span = max(span[0], 0.0), min(span[1], self.length)
         self.found.append(Fixture(kind, *span, *height, depth, picture, key, colour or _NO_TINT, cutout))
 
     def make(self) -> list[Fixture]:
@@ -346,7 +348,7 @@ def _railing(kind: str, variant: int, wide: int, version: Hashable) -> np.ndarra
     image = Image.new("RGBA", (wide, 32), (*colour, 0))
     draw = ImageDraw.Draw(image)
     if kind == "glass":
-        draw.rectangle((0, 3, wide, 29), fill=(118, 132, 136, 255))
+        draw.rectangle((0, 6, wide, 27), fill=(118, 132, 136, 255))
         for x in range(0, wide, 21):
             draw.line((x, 0, x, 31), fill=(*colour, 255))
         draw.line((0, 8, wide, 18), fill=(150, 164, 168, 255))

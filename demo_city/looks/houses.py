@@ -8,26 +8,13 @@ from PIL import ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas
+from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress, House, dress
 from demo_city.looks.facades import Facade, ivy_on
 from demo_city.looks.fixtures import Fixture, fixtures
 from demo_city.looks.layout import layout
 from demo_city.looks.materials import covered, weathered
-from demo_city.looks.palettes import (
-    BRICK,
-    COLOURS,
-    RED_TILES,
-    STOCK,
-    STONE,
-    WHITE,
-    Colour,
-    choose,
-    jitter,
-    mixed,
-    pick,
-    shade,
-    weights,
-)
+from demo_city.looks.palettes import BRICK, COLOURS, RED_TILES, STOCK, STONE, WHITE
 from demo_city.looks.shops import tenants
 from demo_city.looks.signs import sprayed
 from demo_city.looks.windows import Windows
@@ -40,10 +27,10 @@ PPM = 16  # texels a metre
 LIMIT = 512  # texels a side
 _WALLS = ("front", "side", "party", "back")
 _FENCES = {
-    "suburb": weights("picket 4 hedge 4 planks 3 low 1"), "terraces": weights("low 5 hedge 3 railing 3 planks 1"),
-    "old_town": weights("stone 4 white 3 planks 2 hedge 1"), "industrial": weights("mesh 5 concrete 3 corrugated 3 low 2"),
-    "market": weights("white 4 concrete 3 mural 2 corrugated 2"), "high_street": weights("concrete 3 corrugated 2 railing 2"),
-    "towers": weights("hedge 3 railing 3 concrete 2"),
+    "suburb": "picket 4 hedge 4 planks 3 low 1", "terraces": "low 5 hedge 3 railing 3 planks 1",
+    "old_town": "stone 4 white 3 planks 2 hedge 1", "industrial": "mesh 5 concrete 3 corrugated 3 low 2",
+    "market": "white 4 concrete 3 mural 2 corrugated 2", "high_street": "concrete 3 corrugated 2 railing 2",
+    "towers": "hedge 3 railing 3 concrete 2",
 }  # fmt: skip
 _LEAF: dict[str, Colour] = {
     "spring": (92, 116, 58),
@@ -75,10 +62,10 @@ def wall_texture(
         painted = generation(house.key, "paint", year, REPAINT)
         if kind not in _WALLS:
             return painted, (), generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if kind == "fence" else 0, ""
-        creeper = "ivy" in dress(house, 0).extras and house.key % 2
-        units = len(layout(house, kind, length).shops)
-        sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE)
-        return painted, tenants(house, units, year), sprays, season if creeper else ""
+        extras, units = dress(house, 0).extras, len(layout(house, kind, length).shops)
+        changing = kind in ("party", "back") or extras & {"graffiti", "posters"}
+        sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if changing else 0
+        return painted, tenants(house, units, year), sprays, season if "ivy" in extras and house.key % 2 else ""
 
     return Texture(*size, partial(_paint, house, kind, piece, length, height, size, ppm), version)
 
@@ -109,7 +96,7 @@ def _paint(
         material, colour = "brick", pick(random_for(house.key, "rear"), BRICK + STOCK)  # only the front was dressed
     elif kind == "gable" and material in ("brick", "roughcast", "clapboard") and house.key % 4 == 0:
         material, colour = (
-            choose(rng, weights("boards 1 pantiles 1 shingle 1")),
+            choose(rng, "boards 1 pantiles 1 shingle 1"),
             mixed(colour, RED_TILES[house.key % 7], 0.4),
         )
     canvas.image.paste(covered(rng, material, colour, size, ppm))
@@ -204,15 +191,15 @@ def _fence(
     ppm: float,
 ) -> np.ndarray:
     lasting = random_for(house.key, "fence")
-    kind = choose(lasting, _FENCES.get(house.style, weights("low 3 railing 3 hedge 2 planks 1 white 1")))
+    kind = choose(lasting, _FENCES.get(house.style, "low 3 railing 3 hedge 2 planks 1 white 1"))
     canvas = Canvas.blank(*size, ppm, (72, 76, 66))
     length, high = size[0] / ppm, size[1] / ppm
     material, colour = {
-        "hedge": ("foliage", (70, 92, 50)), "low": ("brick", pick(lasting, BRICK)), "stone": ("rubble", pick(lasting, STONE)),
-        "white": ("plaster", pick(lasting, WHITE)), "mural": ("plaster", pick(lasting, WHITE)),
-        "concrete": ("concrete", pick(lasting, COLOURS["concrete"])), "planks": ("boards", pick(lasting, COLOURS["boards"][5:])),
-        "corrugated": ("corrugated", pick(lasting, COLOURS["corrugated"])),
-    }.get(kind, ("foliage", (84, 92, 74)))  # fmt: skip
+        "hedge": ("foliage", ((70, 92, 50),)), "low": ("brick", BRICK), "stone": ("rubble", STONE),
+        "white": ("plaster", WHITE), "mural": ("plaster", WHITE), "concrete": ("concrete", COLOURS["concrete"]),
+        "planks": ("boards", COLOURS["boards"][5:]), "corrugated": ("corrugated", COLOURS["corrugated"]),
+    }.get(kind, ("foliage", ((84, 92, 74),)))  # fmt: skip
+    colour = pick(lasting, colour)
     canvas.image.paste(covered(lasting, material, jitter(lasting, colour, 8), size, ppm))
     if kind in ("picket", "railing", "mesh"):
         bar, gap, pen = {

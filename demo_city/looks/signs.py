@@ -8,22 +8,10 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout
+from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.figures import CARS, car_texture, person_texture
 from demo_city.looks.letters import latin, word, writing
-from demo_city.looks.palettes import (
-    LOOKS,
-    OCHRE,
-    STYLES,
-    VIVID,
-    WHITE,
-    Colour,
-    choose,
-    colours,
-    jitter,
-    mixed,
-    pick,
-    shade,
-)
+from demo_city.looks.palettes import LOOKS, OCHRE, STYLES, VIVID, WHITE
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
 
@@ -311,7 +299,8 @@ def shop_board(size: tuple[int, int], ground: Colour, ink: Colour, letters: Imag
 
 
 _PAINTERS = {
-    "round": _traffic_round, "triangle": _traffic_triangle, "rectangle": _traffic_rectangle, "street_name": _street_name,
-    "shop_blade": _board, "vertical": partial(_board, upright=True), "neon": _neon, "billboard": _billboard,
+    "round": _traffic_round, "triangle": _traffic_triangle, "rectangle": _traffic_rectangle,
+    "street_name": _street_name, "shop_blade": _board, "vertical": partial(_board, upright=True), "neon": _neon,
+    "billboard": _billboard,
     "banner": _printed, "poster": _printed, "plate": _plate, "menu": _menu, "clock": _clock, "graffiti": _graffiti,
 }  # fmt: skip

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.looks.canvas import Canvas
+from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress
-from demo_city.looks.palettes import Colour, colours, jitter, mixed, pick, shade
 from demo_city.seeds import random_for
 
 PANES = 48
@@ -273,7 +273,7 @@ class _Window:
             (right - t, low, right, high),
         ):
             self.bar(*edge)
-        columns = {"single": 1, "sash": 1, "wide": 3, "georgian": 3, "loft": max(round(w / 0.55), 2), "barred": 2, "louvre": 1,
+        columns = {"single": 1, "sash": 1, "wide": 3, "georgian": 3, "louvre": 1, "loft": max(round(w / 0.55), 2),
                    "ribbon": max(round(w / 1.2), 1)}.get(kind, 2)  # fmt: skip
         rows = {"georgian": 4, "loft": max(round((high - low) / 0.6), 2), "sash": 2}.get(kind, 1)
         if kind == "picture":
