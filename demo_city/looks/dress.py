@@ -131,6 +131,7 @@ def dress(house: House, painted: int) -> Dress:
     options = look.colours.get(material, COLOURS["whitewash" if material == "timber" else material])
     once = paint if material in _PAINTED else rng  # what is not painted keeps its colour
     wall = jitter(once, pick(once, options), 6)
+    wall = mixed(wall, (sum(wall) // 3,) * 3, once.uniform(0.0, 0.35))  # faded
     window, roof = choose(rng, look.windows), _roof(rng, house, look)
     rise, tall, share = _SHAPES[window]
     extras = frozenset(name for name, chance in weights(look.extras).items() if rng.random() < chance)

@@ -11,7 +11,7 @@ from demo_city.looks.canvas import cutout
 from demo_city.looks.colours import Colour, colours, jitter, pick, shade
 from demo_city.seeds import random_for
 
-CARS = {"side": (160, 56), "front": (72, 56), "rear": (72, 56), "top": (160, 72), "window": (64, 32), "wheel": (32, 32)}
+CARS = {"wheel": (32, 32)}
 _SKIN = colours("e0b898 d0a484 b8886a 946848 6e4a34 583a2a c89878")
 _HAIR = colours("2a2420 3c2e24 5e442e 8a6a44 b8b4ae 1c1a1a 7a3e26")
 _COATS = colours("2e3238 44484e 26303e 5a4c40 6e6a64 3c4a3c 70283a 8a8478 1e1e22 34506e 9a9084 b0a48e")
@@ -103,51 +103,12 @@ def _person(key: int, season: str) -> np.ndarray:
 
 
 def car_texture(kind: str, key: int) -> Texture:
-    """A part of a car, on white so that it can be tinted.
-
-    kind: of CARS; the sides are drawn with the front to the right, and the wheel is a cutout
-    key: decides what is random
-    """
-    return Texture(*CARS[kind], partial(_car, kind, key))
+    """A part of a car; kind: "wheel" (a cutout), which is all that is not plain; key: decides what is random."""
+    return Texture(*CARS[kind], partial(_wheel, key))
 
 
-# boxes on each part of a car: left, top, right, bottom as shares, colour, index of what shines
-_SILL, _DARK, _LAMP, _REAR = (58, 58, 60), (46, 46, 50), (224, 226, 226), (158, 26, 30)
-_PLATE = ((0.34, 0.64, 0.66, 0.74, (228, 228, 222), 0),) + tuple(
-    (x, 0.66, x + 0.03, 0.72, (40, 40, 44), 0) for x in (0.37, 0.43, 0.5, 0.56, 0.61)
-)
-_PARTS = {
-    "side": tuple((x, 0.3, x + 0.006, 0.86, (120, 120, 122), 0) for x in (0.3, 0.5, 0.7))
-    + tuple((x, 0.5, x + 0.035, 0.53, (70, 70, 72), 0) for x in (0.42, 0.62))
-    + ((0, 0.42, 0.03, 0.56, _REAR, 232), (0.95, 0.42, 1, 0.56, _LAMP, 231), (0, 0.38, 1, 0.395, (252, 252, 252), 0)),
-    "front": ((0.02, 0.4, 0.22, 0.56, _LAMP, 231), (0.78, 0.4, 0.98, 0.56, _LAMP, 231),
-              (0.26, 0.44, 0.74, 0.6, _DARK, 0), (0.2, 0.76, 0.8, 0.84, _DARK, 0), *_PLATE),
-    "rear": ((0.02, 0.4, 0.2, 0.56, _REAR, 232), (0.8, 0.4, 0.98, 0.56, _REAR, 232), *_PLATE),
-    "window": ((0.2, 0.45, 0.36, 1, (34, 34, 36), 0), (0.62, 0.45, 0.78, 1, (34, 34, 36), 0)),
-    "top": (),
-}  # fmt: skip
-
-
-def _car(kind: str, key: int, version: Hashable) -> np.ndarray:
-    w, h = CARS[kind]
-    if kind == "wheel":
-        return _wheel(random_for("car", key), w)
-    at, tones = {"window": ([0, 0.7, 1], [104, 40, 40]), "top": ([0, 1], [246, 246])}.get(
-        kind, ([0, 0.45, 0.6, 0.86, 0.87, 1], [250, 238, 214, 190, 58, 56])
-    )
-    column = np.interp(np.arange(h) / h, at, tones).astype(np.uint8)[:, None]
-    image = Image.fromarray(column).resize((w, h), Image.NEAREST).convert("RGB")
-    index = Image.new("L", (w, h))
-    for left, top, right, bottom, colour, shine in _PARTS[kind]:
-        area = (left * w, top * h, max(right * w - 1, left * w), max(bottom * h - 1, top * h))
-        ImageDraw.Draw(image).rectangle(area, fill=colour)
-        ImageDraw.Draw(index).rectangle(area, fill=shine)
-    image.putalpha(index)
-    return np.asarray(image)
-
-
-def _wheel(rng: np.random.Generator, size: int) -> np.ndarray:
-    side = size * 4
+def _wheel(key: int, version: Hashable) -> np.ndarray:
+    rng, side = random_for("car", key), CARS["wheel"][0] * 4
     image = Image.new("RGBA", (side, side), (34, 34, 36, 0))
     draw, middle = ImageDraw.Draw(image), side / 2
     draw.ellipse((0, 0, side - 1, side - 1), fill=(34, 34, 36, 255))

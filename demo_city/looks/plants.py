@@ -24,15 +24,15 @@ _TONES = {
 _BLOSSOM = colours("e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c")
 # width and height of the clump, shares of the picture; leaves; their length and width, texels
 _SHAPES = {
-    "round": (1.0, 0.96, 1000, 6, 3.6), "tall": (0.76, 1.0, 850, 5.5, 3.6), "broad": (1.04, 0.9, 1000, 7, 3.8),
-    "bush": (1.0, 0.95, 1000, 5, 3.2), "hedge": (1, 1, 1300, 5, 3.2), "ivy": (1, 1, 700, 8, 6),
-    "flowers": (0.98, 0.9, 800, 5, 3),
+    "round": (1.0, 0.96, 1500, 4.6, 2.8), "tall": (0.8, 1.0, 1300, 4.4, 2.8), "broad": (1.04, 0.92, 1500, 4.8, 2.8),
+    "bush": (1.0, 0.95, 1300, 4.4, 2.8), "hedge": (1, 1, 1300, 5, 3.2), "ivy": (1, 1, 700, 8, 6),
+    "flowers": (0.98, 0.9, 900, 5, 3),
 }  # fmt: skip
 
 
 def is_evergreen(kind: str, variant: int) -> bool:
-    """Whether a plant keeps its leaves: some kinds, and of the others each fifth variant (3, 8, ...)."""
-    return kind in EVERGREEN or kind in ("round", "broad", "tall", "bush") and variant % 5 == 3
+    """Whether a plant keeps its leaves: some kinds, and of broad and tall trees and bushes each third variant."""
+    return kind in EVERGREEN or kind in ("broad", "tall", "bush") and variant % 3 == 2
 
 
 def _season(kind: str, variant: int, year: int, season: str) -> Hashable:
@@ -68,8 +68,8 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
         if kind not in ("hedge", "ivy"):
             _twigs(draw, lasting, bark, 5 if bare else 3, kind == "tall")
         share = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}.get(season, 1.0)
-        blossoms = kind == "flowers" or lasting.random() < 0.12
-        seasons = ("spring", "summer", "evergreen") if kind == "flowers" or variant % 2 else ("spring",)
+        blossoms = kind == "flowers" or lasting.random() < 0.2
+        seasons = ("spring", "summer", "evergreen") if kind in ("flowers", "bush") else ("spring",)
         blossom = pick(lasting, _BLOSSOM) if blossoms and season in seasons else None
         _crown(draw, lasting, tone, kind, share, blossom)
     return cutout(image, _S)
@@ -81,7 +81,7 @@ def _sprays(rng: np.random.Generator, kind: str) -> np.ndarray:
     if kind in ("hedge", "ivy"):
         top, edge = (0.3, 0.0) if kind == "hedge" else (0.06, 0.06)
         return rng.uniform((edge, top), (1 - edge, 1.0), (80, 2)) * side
-    angle, reach = rng.uniform(0, 2 * np.pi, 46), np.sqrt(rng.random(46)) * rng.uniform(0.72, 1.0, 46)
+    angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
     reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))
     return np.stack([np.cos(angle) * reach, np.sin(angle) * reach], 1) * _SHAPES[kind][:2] * side * 0.46 + side / 2
 
