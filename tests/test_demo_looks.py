@@ -7,6 +7,7 @@ import pytest
 
 from demo_city.engine.textures import Texture
 from demo_city.looks import plants, signs, surfaces
+from demo_city.looks.dress import dress
 from demo_city.looks.houses import House, fixtures, wall_texture
 from demo_city.looks.letters import writing
 from demo_city.looks.palettes import LOOKS, STYLES
@@ -73,6 +74,14 @@ def test_walls_change_with_their_version_alone():
 def test_walls_of_houses_differ():
     pictures = [painted(wall_texture(house(number), "front", 0, 8.0, 10.0)) for number in range(6)]
     assert all((a[..., :3] != b[..., :3]).mean() > 0.3 for a, b in zip(pictures[:-1], pictures[1:], strict=True))
+
+
+def test_paint_changes_colours_alone():
+    for number in range(40):
+        building = house(number, STYLES[number % 10], USES[number % 8])
+        first, second = vars(dress(building, 0)), vars(dress(building, 1))
+        changed = {name for name in first if first[name] != second[name]}
+        assert changed <= {"wall", "base", "trim", "frame", "door", "shutters"}
 
 
 def test_fixtures_lie_within_their_wall():
