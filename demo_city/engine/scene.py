@@ -12,8 +12,9 @@ from demo_city.engine.lamps import Lamps
 from demo_city.engine.light import new_row
 from demo_city.engine.memory import TextureMemory
 from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
+from demo_city.engine.mirror import mirror
 from demo_city.engine.openness import Openness, openness_of
-from demo_city.engine.shade import mirror, shade
+from demo_city.engine.shade import shade
 from demo_city.engine.shadow import Shadows, cast, shadows_of, window
 from demo_city.engine.textures import TextureTable
 from demo_city.engine.tone import tone
