@@ -75,6 +75,7 @@ def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:
     colour = 0.55 + 0.45 * rng.random((owners + 1, 26, 3))
     table[:, 230:] = colour * (signs * rng.uniform(0.7, 2.0, signs.shape))[..., None]
     table[:, 0] = 0
+    table[-1] = 0  # what belongs to no building shines by its flag alone
     return table
 
 
