@@ -66,10 +66,12 @@ class Scene:
 
     def load(self, indices: Iterable[int]) -> np.ndarray:
         """Makes sure that some textures are in memory together; returns the slots of all textures."""
-        capture, wanted = self.capture, [int(index) for index in indices]
+        capture, wanted = self.capture, np.fromiter(indices, np.int64)
+        if self._epoch == self.memory.epoch and (self._slots[wanted] >= 0).all():
+            return self._slots
         asked = [
             (index, self.textures.textures[index].version(capture.year, capture.season), bool(self._cutout[index]))
-            for index in wanted
+            for index in wanted.tolist()
         ]
         found = self.memory.slots(self.textures, asked)
         if self._epoch != self.memory.epoch:
