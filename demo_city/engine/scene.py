@@ -134,7 +134,7 @@ class Surroundings:
             mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
-        tone(light, 0.5 if night else 0.6, 0.36 if night else 0.52, picture)
+        tone(light, 0.5 if night else 0.6, 0.39 if night else 0.52, picture)
         if buffers is not None:
             self._tell(target, buffers)
         return Image.fromarray(picture)
