@@ -1,0 +1,24 @@
+"""Compiling kernels with numba, which the demo city alone needs."""
+
+from collections.abc import Callable
+
+from support.errors import UserError
+
+try:
+    import numba
+except ModuleNotFoundError:  # said in one line once something is rendered
+    numba = None
+
+
+def kernel(function: Callable) -> Callable:
+    """Compiles a function when it is first called, and keeps the result on disk.
+
+    Kernels of one module only call each other: numba does not notice when a kernel of another module changes.
+    """
+    if numba is None:
+        return _refuse
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+def _refuse(*_args: object) -> None:
+    raise UserError("rendering needs numba: pip install -r requirements-demo.txt")
