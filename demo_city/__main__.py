@@ -27,8 +27,8 @@ _OF_THE_DEMO, _OF_CITIES = ("train_metres", "target_night"), ("city_metres",)
 # metres, numbers and shares of photos.Settings, in the order of --help
 _HELP = {
     "seed": "whole number from which everything is made",
-    "cities": "training cities of all styles but one, day and night, with a validation set of further cities and a test "
-    f"set of the style that is left out ({photos.UNSEEN}); 0: the demo's two cities instead",
+    "cities": "training cities of all styles but one, with a validation set of further cities and a test set of the "
+    f"style that is left out ({photos.UNSEEN}); 0: the demo's two cities instead",
     "city_metres": "metres of streets in each training city, with --cities",
     "train_metres": "metres of streets in city1/train",
     "val_metres": "metres of streets in the validation set",

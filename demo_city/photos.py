@@ -38,7 +38,7 @@ class Settings:
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
-    night_share: float = 0.0
+    night_share: float = 0.25
     train_step: float = 10.0
     database_step: float = 10.0
     queries: int = 300
