@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.engine.jit import kernel
+from demo_city.engine.jit import kernel, part
 from demo_city.engine.memory import Texels
 from demo_city.engine.triangles import Triangles
 
@@ -12,12 +12,6 @@ NEAR = 0.08  # metres
 CAPACITY = 1 << 16  # triangles in one view
 TILE = 8  # pixels a side of the tiles by which hidden cells are found
 _TWO_SIDED, _FOLIAGE, _CUTOUT = 64, 4, 1  # of engine.mesh
-
-# columns of Target.planes: 1 / depth is a x + b y + c at a pixel's centre
-_A, _B, _C = 0, 1, 2
-U, V = 3, 7  # then u is planes[U] + depth (planes[U + 1] x + planes[U + 2] y + planes[U + 3])
-DENSITY = 11  # the area of a pixel in the texture, of 1 x 1, at a depth of 1 m; it grows with depth ** 3
-NORMAL = 12  # (3,), towards the camera
 
 
 class View(NamedTuple):
@@ -36,19 +30,34 @@ class View(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What is seen, so far.
+    """What is seen so far: a picture, and rows of what is known of each triangle in it.
 
     nearness: float32 (size, size), 1 / depth; 0 where nothing is
-    drawn: int32 (size, size), the row of the triangle in planes and source; -1 where nothing is
-    planes: float64 (CAPACITY, 15), functions over the picture of the triangles that were drawn
-    source: int32 (CAPACITY, 2), each one's collection (0 still, 1 moving) and index there
+    drawn: int32 (size, size), the row of the triangle; -1 where nothing is
+    slope: float64 (rows, 3): 1 / depth is a x + b y + c at a pixel's centre x, y
+    across, down: float64 (rows, 4): u (or v) is a + depth (b x + c y + d)
+    density: float64 (rows,), the area of a pixel in a texture of 1 x 1, at a depth of 1 m; it grows with depth ** 3
+    normal: float64 (rows, 3), towards the camera
+    texture, owner, flags, repeats, tint: as in Triangles
+    moves: uint8 (rows,), whether the triangle is of what moves
+    index: int32 (rows,), its index there
     count: int64 (1,), rows in use
     """
 
     nearness: np.ndarray
     drawn: np.ndarray
-    planes: np.ndarray
-    source: np.ndarray
+    slope: np.ndarray
+    across: np.ndarray
+    down: np.ndarray
+    density: np.ndarray
+    normal: np.ndarray
+    texture: np.ndarray
+    owner: np.ndarray
+    flags: np.ndarray
+    repeats: np.ndarray
+    tint: np.ndarray
+    moves: np.ndarray
+    index: np.ndarray
     count: np.ndarray
 
 
@@ -57,8 +66,18 @@ def new_target(size: int) -> Target:
     return Target(
         np.zeros((size, size), np.float32),
         np.full((size, size), -1, np.int32),
-        np.empty((CAPACITY, 15)),
-        np.empty((CAPACITY, 2), np.int32),
+        np.empty((CAPACITY, 3)),
+        np.empty((CAPACITY, 4)),
+        np.empty((CAPACITY, 4)),
+        np.empty(CAPACITY),
+        np.empty((CAPACITY, 3)),
+        np.empty(CAPACITY, np.int32),
+        np.empty(CAPACITY, np.int32),
+        np.empty(CAPACITY, np.uint8),
+        np.empty(CAPACITY, np.uint8),
+        np.empty((CAPACITY, 3), np.uint8),
+        np.empty(CAPACITY, np.uint8),
+        np.empty(CAPACITY, np.int32),
         np.zeros(1, np.int64),
     )
 
@@ -66,7 +85,7 @@ def new_target(size: int) -> Target:
 @kernel
 def draw(
     triangles: Triangles,
-    collection: int,
+    moves: int,
     cells: np.ndarray,
     detailed: np.ndarray,
     cutouts: bool,
@@ -78,7 +97,7 @@ def draw(
     """Draws the opaque triangles, or the cutouts, of some cells.
 
     triangles: of which
-    collection: 0 still, 1 moving
+    moves: 1 if they are of what moves, else 0
     cells: int32 (k,), from near to far
     detailed: bool (k,), whether to draw the details of each
     cutouts: which of the two; cutouts come after all that is opaque
@@ -88,9 +107,8 @@ def draw(
     target: drawn on
     Returns the number of textures that were wanted, without which their triangles could not be drawn.
     """
-    size = view.size
-    points = np.empty((3, 3))
-    outline = np.empty((4, 2))
+    size, position, nearness = view.size, view.position, target.nearness
+    points, outline = np.empty((3, 3)), np.empty((4, 2))
     left, right = np.empty(size), np.empty(size)
     tiles = np.zeros(((size + TILE - 1) // TILE, (size + TILE - 1) // TILE), np.float32)
     wanted, since = 0, 0
@@ -98,7 +116,7 @@ def draw(
         cell = cells[n]
         if n >= 6:  # the nearest ones are hardly hidden
             if since > 300 or n == 6:
-                _farthest(target.nearness, tiles)
+                _farthest(nearness, tiles)
                 since = 0
             if _hidden(triangles.low[cell], triangles.high[cell], view, tiles):
                 continue
@@ -108,42 +126,79 @@ def draw(
         for k in range(begin, end):
             facing = -np.float64(triangles.normal[k, 3])
             for c in range(3):
-                facing += triangles.normal[k, c] * view.position[c]
+                facing += triangles.normal[k, c] * position[c]
             if abs(facing) < 1e-5 or (facing < 0 and not triangles.flags[k] & _TWO_SIDED):
                 continue
-            corners = _project(triangles.corners[k], view, points, outline)
+            corners = _project(triangles.corners, k, view, points, outline)
             if corners < 3:
                 continue
             top, bottom = _spans(outline, corners, size, left, right)
-            if bottom < top or target.count[0] >= CAPACITY:
-                continue
             row = target.count[0]
-            _planes(triangles, k, facing, view, target.planes[row])
+            if bottom < top or row >= CAPACITY:
+                continue
+            _plane(triangles.normal, k, view, target.slope, row)
+            for c in range(3):
+                target.slope[row, c] /= -facing
             slot = slots[triangles.texture[k]] if cutouts else 0
             if slot < 0:
-                if slot == -1 and _seen(target, row, top, bottom, left, right):
+                if slot == -1 and _seen(target.slope, row, top, bottom, left, right, nearness):
                     slots[triangles.texture[k]] = -2
                     wanted += 1
                 continue
-            if cutouts:
-                seen = _fill_cutout(target, row, top, bottom, left, right, texels, slot, triangles.repeats[k])
-            else:
-                seen = _fill(target, row, top, bottom, left, right)
-            if seen:
-                target.source[row, 0], target.source[row, 1] = collection, k
-                target.count[0] += 1
+            if not cutouts:
+                if _fill(target.slope, row, top, bottom, left, right, nearness, target.drawn):
+                    _note(triangles, k, facing, view, moves, target)
+                continue
+            _note(triangles, k, facing, view, moves, target)
+            if not _fill_cutout(target, row, top, bottom, left, right, texels, slot):
+                target.count[0] -= 1
     return wanted
 
 
-@kernel
-def _project(corners: np.ndarray, view: View, points: np.ndarray, outline: np.ndarray) -> int:
+@part
+def _note(triangles: Triangles, k: int, facing: float, view: View, moves: int, target: Target) -> None:
+    """Fills the next row with what is known of a triangle."""
+    row = target.count[0]
+    across, down, slope = target.across, target.down, target.slope
+    _plane(triangles.across, k, view, across[:, 1:], row)
+    _plane(triangles.down, k, view, down[:, 1:], row)
+    across[row, 0], down[row, 0] = triangles.across[k, 3], triangles.down[k, 3]
+    for c in range(3):
+        across[row, 0] += triangles.across[k, c] * view.position[c]
+        down[row, 0] += triangles.down[k, c] * view.position[c]
+        target.normal[row, c] = triangles.normal[k, c] if facing > 0 else -triangles.normal[k, c]
+        target.tint[row, c] = triangles.tint[k, c]
+    target.density[row] = abs(
+        slope[row, 0] * (across[row, 2] * down[row, 3] - across[row, 3] * down[row, 2])
+        - slope[row, 1] * (across[row, 1] * down[row, 3] - across[row, 3] * down[row, 1])
+        + slope[row, 2] * (across[row, 1] * down[row, 2] - across[row, 2] * down[row, 1])
+    )
+    target.texture[row], target.owner[row] = triangles.texture[k], triangles.owner[k]
+    target.flags[row], target.repeats[row] = triangles.flags[k], triangles.repeats[k]
+    target.moves[row], target.index[row] = moves, k
+    target.count[0] += 1
+
+
+@part
+def _plane(vectors: np.ndarray, k: int, view: View, out: np.ndarray, row: int) -> None:
+    """A vector's product with the rays of the picture, which are 1 m long along the axis: a x + b y + c."""
+    a, b, c, axes = 0.0, 0.0, 0.0, view.axes
+    for i in range(3):
+        a += vectors[k, i] * axes[0, i] / view.focal
+        b += vectors[k, i] * axes[1, i] / view.focal
+        c += vectors[k, i] * axes[2, i]
+    out[row, 0], out[row, 1], out[row, 2] = a, b, c - (a + b) * (view.size / 2)
+
+
+@part
+def _project(corners: np.ndarray, k: int, view: View, points: np.ndarray, outline: np.ndarray) -> int:
     """Projects a triangle into outline, without what is nearer than NEAR; returns its number of corners, or 0."""
     inside = 0
     for i in range(3):
         for a in range(3):
             total = 0.0
             for c in range(3):
-                total += view.axes[a, c] * (corners[i, c] - view.position[c])
+                total += view.axes[a, c] * (corners[k, i, c] - view.position[c])
             points[i, a] = total
         inside += points[i, 2] >= NEAR
     if inside == 0:
@@ -177,7 +232,7 @@ def _project(corners: np.ndarray, view: View, points: np.ndarray, outline: np.nd
     return count
 
 
-@kernel
+@part
 def _spans(outline: np.ndarray, corners: int, size: int, left: np.ndarray, right: np.ndarray) -> tuple[int, int]:
     """Finds the first and last row of a convex outline, and where it begins and ends in each row between them."""
     low, high = outline[0, 1], outline[0, 1]
@@ -203,92 +258,70 @@ def _spans(outline: np.ndarray, corners: int, size: int, left: np.ndarray, right
     return top, bottom
 
 
-@kernel
+@part
 def _ends(left: float, right: float, size: int) -> tuple[int, int]:
     """The pixels whose centres lie in a span: the first one, and the one after the last."""
     return int(min(max(np.ceil(left - 0.5), 0.0), np.float64(size))), int(min(np.ceil(right - 0.5), np.float64(size)))
 
 
-@kernel
-def _planes(triangles: Triangles, k: int, facing: float, view: View, plane: np.ndarray) -> None:
-    """The functions over the picture: from a point's place in space, which lies on a ray through its pixel."""
-    centre, axes = view.size / 2, view.axes
-    for out in range(3):  # 1 / depth, u, v
-        vector = triangles.normal[k] if out == 0 else triangles.across[k] if out == 1 else triangles.down[k]
-        a, b, c, here = 0.0, 0.0, 0.0, np.float64(vector[3])
-        for i in range(3):
-            a += vector[i] * axes[0, i] / view.focal
-            b += vector[i] * axes[1, i] / view.focal
-            c += vector[i] * axes[2, i]
-            here += vector[i] * view.position[i]
-        c -= (a + b) * centre
-        if out == 0:
-            plane[_A], plane[_B], plane[_C] = -a / facing, -b / facing, -c / facing
-        else:
-            base = U if out == 1 else V
-            plane[base], plane[base + 1], plane[base + 2], plane[base + 3] = here, a, b, c
-    plane[DENSITY] = abs(
-        plane[_A] * (plane[U + 2] * plane[V + 3] - plane[U + 3] * plane[V + 2])
-        - plane[_B] * (plane[U + 1] * plane[V + 3] - plane[U + 3] * plane[V + 1])
-        + plane[_C] * (plane[U + 1] * plane[V + 2] - plane[U + 2] * plane[V + 1])
-    )
-    for i in range(3):
-        plane[NORMAL + i] = triangles.normal[k, i] if facing > 0 else -triangles.normal[k, i]
-
-
-@kernel
-def _fill(target: Target, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray) -> bool:
-    plane, size, seen = target.planes[row], target.nearness.shape[0], False
-    for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], size)
-        base = plane[_B] * (y + 0.5) + plane[_C]
-        for x in range(begin, end):
-            near = np.float32(base + plane[_A] * (x + 0.5))
-            if near > target.nearness[y, x]:
-                target.nearness[y, x] = near
-                target.drawn[y, x] = row
-                seen = True
-    return seen
-
-
-@kernel
-def _seen(target: Target, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether anything of a triangle lies before all that was drawn."""
-    plane, size = target.planes[row], target.nearness.shape[0]
-    for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], size)
-        for x in range(begin, end):
-            if plane[_B] * (y + 0.5) + plane[_C] + plane[_A] * (x + 0.5) > target.nearness[y, x]:
-                return True
-    return False
-
-
-@kernel
-def _fill_cutout(
-    target: Target,
+@part
+def _fill(
+    slope: np.ndarray,
     row: int,
     top: int,
     bottom: int,
     left: np.ndarray,
     right: np.ndarray,
-    texels: Texels,
-    slot: int,
-    repeats: int,
+    nearness: np.ndarray,
+    drawn: np.ndarray,
 ) -> bool:
-    plane, size, seen = target.planes[row], target.nearness.shape[0], False
-    full_width, full_height = texels.size[slot]
+    """Draws a triangle where it is nearer; returns whether it is anywhere."""
+    a, seen = slope[row, 0], False
     for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], size)
+        begin, end = _ends(left[y], right[y], nearness.shape[0])
+        base = slope[row, 1] * (y + 0.5) + slope[row, 2]
         for x in range(begin, end):
-            near = np.float32(plane[_B] * (y + 0.5) + plane[_C] + plane[_A] * (x + 0.5))
+            near = np.float32(base + a * (x + 0.5))
+            if near > nearness[y, x]:
+                nearness[y, x] = near
+                drawn[y, x] = row
+                seen = True
+    return seen
+
+
+@part
+def _seen(
+    slope: np.ndarray, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray, nearness: np.ndarray
+) -> bool:
+    """Whether anything of a triangle lies before all that was drawn."""
+    for y in range(top, bottom + 1):
+        begin, end = _ends(left[y], right[y], nearness.shape[0])
+        for x in range(begin, end):
+            if slope[row, 1] * (y + 0.5) + slope[row, 2] + slope[row, 0] * (x + 0.5) > nearness[y, x]:
+                return True
+    return False
+
+
+@part
+def _fill_cutout(
+    target: Target, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray, texels: Texels, slot: int
+) -> bool:
+    """Draws a triangle where it is nearer and its texture solid; returns whether it is anywhere."""
+    slope, across, down, seen = target.slope, target.across, target.down, False
+    full_width, full_height, repeats = texels.size[slot, 0], texels.size[slot, 1], target.repeats[row]
+    for y in range(top, bottom + 1):
+        begin, end = _ends(left[y], right[y], target.nearness.shape[0])
+        for x in range(begin, end):
+            a, b = x + 0.5, y + 0.5
+            near = np.float32(slope[row, 0] * a + slope[row, 1] * b + slope[row, 2])
             if near <= target.nearness[y, x]:
                 continue
-            depth = 1 / near
-            u = plane[U] + depth * (plane[U + 1] * (x + 0.5) + plane[U + 2] * (y + 0.5) + plane[U + 3])
-            v = plane[V] + depth * (plane[V + 1] * (x + 0.5) + plane[V + 2] * (y + 0.5) + plane[V + 3])
+            depth = 1 / np.float64(near)
+            u = across[row, 0] + depth * (across[row, 1] * a + across[row, 2] * b + across[row, 3])
+            v = down[row, 0] + depth * (down[row, 1] * a + down[row, 2] * b + down[row, 3])
             if repeats:
                 u, v = u - np.floor(u), v - np.floor(v)
-            area = plane[DENSITY] * depth * depth * depth * full_width * full_height
+            area = target.density[row] * depth * depth * depth * full_width * full_height
             level, width, height = 0, full_width, full_height
             while area > 2.0 and level < texels.first.shape[1] - 1:
                 area *= 0.25
@@ -302,7 +335,7 @@ def _fill_cutout(
     return seen
 
 
-@kernel
+@part
 def _farthest(nearness: np.ndarray, tiles: np.ndarray) -> None:
     """The smallest nearness in each tile."""
     size = nearness.shape[0]
@@ -312,7 +345,7 @@ def _farthest(nearness: np.ndarray, tiles: np.ndarray) -> None:
             tiles[y // TILE, x // TILE] = min(tiles[y // TILE, x // TILE], nearness[y, x])
 
 
-@kernel
+@part
 def _hidden(low: np.ndarray, high: np.ndarray, view: View, tiles: np.ndarray) -> bool:
     """Whether a box lies behind what was drawn."""
     size = view.size

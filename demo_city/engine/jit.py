@@ -13,11 +13,18 @@ except ModuleNotFoundError:  # said in one line once something is rendered
 def kernel(function: Callable) -> Callable:
     """Compiles a function when it is first called, and keeps the result on disk.
 
-    Kernels of one module only call each other: numba does not notice when a kernel of another module changes.
+    Kernels call parts of their own module only: numba does not notice when another module changes.
     """
     if numba is None:
         return _refuse
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+def part(function: Callable) -> Callable:
+    """A function that kernels alone call. It takes less time to compile."""
+    if numba is None:
+        return _refuse
+    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def _refuse(*_args: object) -> None:

@@ -2,24 +2,26 @@
 
 import numpy as np
 
-from demo_city.engine.lamps import Lamps
-from demo_city.engine.shade import LAMP_CELL, Light
+from demo_city.engine.lamps import BEAM, Lamps
+from demo_city.engine.light import Light
 from demo_city.engine.shadow import Shadows
 from demo_city.engine.sky import noise, sky_map
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 
-_LAMPS_AT_ONCE = 8  # that reach a place
-_LAMP_REACH = 26.0  # metres, of a street lamp
-_AROUND = 120.0  # metres around a camera in which lamps are looked up
+LAMP_CELL = 4.0  # metres a side
+_LAMPS_AT_ONCE = 6  # that reach a place
+_LIGHTS_AT_ONCE = 8  # for a moment
+_LAMP_REACH = 24.0  # metres, of a street lamp
 NO_SHADOWS = Shadows(np.zeros(2), np.zeros(2), 1.0, np.zeros((1, 1), np.float32))
 _WARM = np.array([[1.0, 0.78, 0.48], [1.0, 0.66, 0.34], [1.0, 0.9, 0.72], [0.86, 0.93, 1.0], [1.0, 0.83, 0.6]])
 
 
-def light_of(capture: Capture, key: int, owners: int) -> Light:
-    """The light of a day or night, without its lamps.
+def light_of(capture: Capture, lamps: Lamps, key: int, owners: int) -> Light:
+    """The light of a day or night.
 
     capture: the day or night
+    lamps: that shine at night
     key: decides the clouds and which windows are lit
     owners: number of buildings
     """
@@ -48,12 +50,10 @@ def light_of(capture: Capture, key: int, owners: int) -> Light:
         sky,
         noise(),
         _shine(capture, key, owners),
-        *_no_lamps(),
+        _table(lamps),
+        0,
+        *_lamp_cells(lamps if capture.night else Lamps()),
     )
-
-
-def _no_lamps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros((0, 11), np.float32), np.full((1, 1, 1), -1, np.int32), np.zeros(2)
 
 
 def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:
@@ -78,33 +78,42 @@ def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:
     return table
 
 
-def with_lamps(light: Light, lamps: Lamps, position: np.ndarray) -> Light:
-    """Adds the lamps around a place, (3,) in metres, to the light of a night."""
-    low, cells = position[:2] - _AROUND, int(2 * _AROUND / LAMP_CELL)
-    offset = np.linalg.norm(lamps.positions[:, :2] - position[:2], axis=1)
-    order = np.argsort(offset, kind="stable")
-    near = order[offset[order] < _AROUND + _LAMP_REACH][:4000]
-    positions, power = lamps.positions[near], lamps.power[near]
-    reach = _LAMP_REACH * np.sqrt(np.clip(power, 0.05, 4)) * np.where(lamps.kind[near] == 2, 1.6, 1.0)
-    table = np.column_stack(
-        [positions, lamps.colours[near] * power[:, None], lamps.directions[near], lamps.kind[near], reach]
-    ).astype(np.float32)
-    middle = low + (np.arange(cells)[:, None] + 0.5) * LAMP_CELL
-    strength = np.zeros((cells, cells, _LAMPS_AT_ONCE), np.float32)
-    chosen = np.full((cells, cells, _LAMPS_AT_ONCE), -1, np.int32)
-    for k in range(len(table)):
-        begin = np.maximum(((positions[k, :2] - reach[k] - low) / LAMP_CELL).astype(int), 0)
-        end = np.minimum(((positions[k, :2] + reach[k] - low) / LAMP_CELL).astype(int) + 1, cells)
-        if (end <= begin).any():
-            continue
-        x, y = (middle[begin[a] : end[a], a] - positions[k, a] for a in (0, 1))
-        value = power[k] / (np.square(x)[None] + np.square(y)[:, None] + 20)
+def _reach(lamps: Lamps) -> np.ndarray:
+    return _LAMP_REACH * np.sqrt(np.clip(lamps.power, 0.05, 4)) * np.where(lamps.kind == BEAM, 1.6, 1.0)
+
+
+def _table(lamps: Lamps) -> np.ndarray:
+    """The table of lamps, as in Light."""
+    coloured = lamps.colours * lamps.power[:, None]
+    table = [lamps.positions, coloured, lamps.directions, lamps.kind, 1 / np.square(_reach(lamps))]
+    return np.column_stack(table).astype(np.float32)
+
+
+def _lamp_cells(lamps: Lamps) -> tuple[np.ndarray, float, np.ndarray]:
+    """Which lamps reach each place, as in Light: the strongest first."""
+    flat, reach = lamps.positions[:, :2], _reach(lamps)
+    low = flat.min(0, initial=1e6) - _LAMP_REACH
+    columns, rows = np.maximum((flat.max(0, initial=-1e6) + _LAMP_REACH - low) / LAMP_CELL, 0).astype(int) + 1
+    strength = np.zeros((rows, columns, _LAMPS_AT_ONCE), np.float32)
+    chosen = np.full(strength.shape, -1, np.int32)
+    for k, power in enumerate(lamps.power):
+        begin = np.maximum(((flat[k] - reach[k] - low) / LAMP_CELL).astype(int), 0)
+        end = np.minimum(((flat[k] + reach[k] - low) / LAMP_CELL).astype(int) + 1, (columns, rows))
+        x, y = (low[a] + (np.arange(begin[a], end[a]) + 0.5) * LAMP_CELL - flat[k, a] for a in (0, 1))
+        value = power / (np.square(x) + np.square(y)[:, None] + 20)
         part = (slice(begin[1], end[1]), slice(begin[0], end[0]))
-        weakest = strength[part].argmin(2)
-        rows, columns = np.nonzero(value > np.take_along_axis(strength[part], weakest[..., None], 2)[..., 0])
-        place = (rows + begin[1], columns + begin[0], weakest[rows, columns])
-        strength[place], chosen[place] = value[rows, columns], k
-    order = np.argsort(-strength, axis=2, kind="stable")
-    return light._replace(
-        lamps=table, lamp_cells=np.ascontiguousarray(np.take_along_axis(chosen, order, 2)), lamp_low=low
-    )
+        for place in range(_LAMPS_AT_ONCE):  # it takes the place of the first that is weaker, which goes on
+            held, which = strength[part][..., place], chosen[part][..., place]
+            stronger = value > held
+            value, held[...] = np.where(stronger, held, value), np.where(stronger, value, held)
+            k, which[...] = np.where(stronger, which, k), np.where(stronger, k, which)
+    return chosen, LAMP_CELL, low.astype(np.float64)
+
+
+def with_lights(light: Light, lights: Lamps | None, position: np.ndarray) -> Light:
+    """Adds lights that are there for a moment to the light of a night: the nearest ones to a place, (3,) in metres."""
+    if lights is None or not len(lights.power):
+        return light
+    away = np.linalg.norm(lights.positions - position, axis=1)
+    near = np.argsort(away, kind="stable")[:_LIGHTS_AT_ONCE]
+    return light._replace(lamps=np.concatenate([light.lamps, _table(lights)[near]]), lights=len(near))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.engine.jit import kernel
+from demo_city.engine.jit import kernel, part
 from demo_city.engine.textures import TextureTable
 
 LEVELS = 8
@@ -143,7 +143,7 @@ def _halve(texels: np.ndarray, first: np.ndarray, width: int, height: int, cutou
         width, height = w, h
 
 
-@kernel
+@part
 def _keep_share(texels: np.ndarray, first: int, count: int, counts: np.ndarray, share: float) -> None:
     """Scales alpha so that as much as in the first level is above 127: leaves don't vanish in the distance."""
     above, limit = 0, 255

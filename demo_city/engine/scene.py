@@ -7,14 +7,16 @@ from PIL import Image
 
 from demo_city.camera import Camera
 from demo_city.engine import lighting
-from demo_city.engine.draw import View, draw, new_target
+from demo_city.engine.draw import Target, View, draw, new_target
 from demo_city.engine.lamps import Lamps
+from demo_city.engine.light import new_row
 from demo_city.engine.memory import TextureMemory
 from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
-from demo_city.engine.shade import mirror, shade, tone
+from demo_city.engine.shade import mirror, shade
 from demo_city.engine.shadow import Shadows, cast, shadows_of, window
 from demo_city.engine.textures import TextureTable
-from demo_city.engine.triangles import Triangles, ranges_in_sight, triangles_of
+from demo_city.engine.tone import tone
+from demo_city.engine.triangles import Triangles, nearby, triangles_of
 from demo_city.weather import Capture
 
 _SHADOW_REACH = 110.0  # metres around a camera
@@ -43,16 +45,16 @@ class Scene:
         owners: int,
         memory: TextureMemory,
     ):
-        self.textures, self.lamps, self.capture, self.memory = textures, lamps, capture, memory
+        self.textures, self.capture, self.memory = textures, capture, memory
         self.triangles = triangles_of(mesh)
-        self.light = lighting.light_of(capture, key, owners)
+        self.light = lighting.light_of(capture, lamps, key, owners)
         self._slots = np.empty(0, np.int32)
         self._cutout = np.zeros(0, bool)
-        self._note(self.triangles)
+        self.note(self.triangles)
         self._epoch = memory.epoch
         self._shadows: Shadows | None = None
 
-    def _note(self, triangles: Triangles) -> None:
+    def note(self, triangles: Triangles) -> None:
         """Makes room for textures that were declared since, and finds out which are of cutouts."""
         more = len(self.textures.textures) - len(self._slots)
         if more > 0:
@@ -92,50 +94,46 @@ class Surroundings:
 
     def __init__(self, scene: Scene, position: np.ndarray, moving: Mesh | None, lights: Lamps | None):
         self._scene = scene
-        self._moving = triangles_of(MeshBuilder().build() if moving is None else moving)
-        scene._note(self._moving)
-        self._light = scene.light
+        still, moves = scene.triangles, triangles_of(MeshBuilder().build() if moving is None else moving)
+        scene.note(moves)
+        self._parts = [(moves, 1, nearby(moves, position)), (still, 0, nearby(still, position))]
+        self._light, self._shadows = scene.light, lighting.NO_SHADOWS
         if scene.capture.night:
-            lamps = scene.lamps if lights is None else Lamps.joined([scene.lamps, lights])
-            self._light = lighting.with_lamps(scene.light, lamps, position)
-            self._shadows = lighting.NO_SHADOWS
-        elif scene.light.sun_colour.max() > 0:
+            self._light = lighting.with_lights(scene.light, lights, position)
+        elif scene.light.sun_colour.any():
             self._shadows = window(scene.shadows(), position, _SHADOW_REACH)
-            cast(self._moving, self._shadows, scene.memory.arrays, scene.load(np.unique(self._moving.texture[(self._moving.flags & CUTOUT) > 0])))
-        else:
-            self._shadows = lighting.NO_SHADOWS
+            slots = scene.load(np.unique(moves.texture[(moves.flags & CUTOUT) > 0]))
+            cast(moves, self._shadows, scene.memory.arrays, slots)
 
-    def view(
-        self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None
-    ) -> Image.Image:
+    def view(self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None) -> Image.Image:
         """Renders a photograph, before the camera's faults.
 
         camera: at the place of these surroundings, or near it
         pixels: side of the developed photograph
         supersample: pixels of the result for one of these
-        buffers: if given, receives "depth" (metres along the axis, infinite where nothing is), "owner", "flags" and
-            "triangle" (-1 where nothing is), of the result's pixels
+        buffers: if given, receives "depth" (metres along the axis, infinite where nothing is), "owner", "flags",
+            "triangle" (-1 where nothing is) and "moves" (whether it belongs to what moves), of the result's pixels
         Returns RGB of round(pixels * supersample) pixels a side.
         """
         scene, size = self._scene, round(pixels * supersample)
         view = View(np.asarray(camera.position, np.float64), camera.axes, float(camera.focal_length(size)), size)
         target = new_target(size)
-        spread = np.tan(np.radians(camera.field_of_view / 2))
-        parts = []
-        for collection, triangles in ((1, self._moving), (0, scene.triangles)):
-            cells, detailed = ranges_in_sight(triangles, view.position, view.axes, spread)
-            parts.append((triangles, collection, cells, detailed))
+        spread = float(np.tan(np.radians(camera.field_of_view / 2)))
+        parts = [
+            (triangles, moves, *cells.in_sight(view.position, view.axes, spread))
+            for triangles, moves, cells in self._parts
+        ]
         slots = scene.load(())
         for part in parts:
             draw(*part, False, view, scene.memory.arrays, slots, target)
         for part in parts:
             while draw(*part, True, view, scene.memory.arrays, slots, target):
-                slots = scene.load(np.union1d(np.flatnonzero(slots == _WANTED), self._drawn_textures(target)))
+                slots = scene.load([*np.flatnonzero(slots == _WANTED), *self._drawn_textures(target)])
         slots = scene.load(self._drawn_textures(target))
         light = np.empty((size, size, 3), np.float32)
-        shade(view, target, scene.triangles, self._moving, scene.memory.arrays, slots, self._light, self._shadows, light)
+        shade(view, target, scene.memory.arrays, slots, self._light, self._shadows, new_row(size), light)
         if self._light.wet > 0.05:
-            mirror(view, target, scene.triangles, self._light, light)
+            mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
         tone(light, 0.35 if night else 0.6, 0.30 if night else 0.52, picture)
@@ -143,28 +141,22 @@ class Surroundings:
             self._tell(target, buffers)
         return Image.fromarray(picture)
 
-    def _sources(self, target: object) -> tuple[np.ndarray, np.ndarray]:
-        """Which rows of a target are seen, and their collections and indices."""
-        rows = np.unique(target.drawn)
-        rows = rows[rows >= 0]
-        return rows, target.source[rows]
+    @staticmethod
+    def _drawn_textures(target: Target) -> np.ndarray:
+        seen = np.zeros(target.count[0] + 1, bool)
+        seen[target.drawn] = True  # -1: nothing, the last one
+        return np.unique(target.texture[: target.count[0]][seen[:-1]])
 
-    def _drawn_textures(self, target: object) -> np.ndarray:
-        _, source = self._sources(target)
-        still, moving = source[source[:, 0] == 0, 1], source[source[:, 0] == 1, 1]
-        return np.union1d(self._scene.triangles.texture[still], self._moving.texture[moving])
-
-    def _tell(self, target: object, buffers: dict) -> None:
+    @staticmethod
+    def _tell(target: Target, buffers: dict) -> None:
         nothing = target.drawn < 0
-        source = target.source[np.maximum(target.drawn, 0)]
-        still = np.where(nothing | (source[..., 0] == 1), 0, source[..., 1])
-        moves = ~nothing & (source[..., 0] == 1)
+        row = np.maximum(target.drawn, 0)
         with np.errstate(divide="ignore"):
             buffers["depth"] = 1 / target.nearness
-        triangle = np.where(moves, source[..., 1], still)
-        buffers["triangle"] = np.where(nothing, -1, triangle)
-        for name, fill in (("owner", -1), ("flags", 0)):
-            values = np.full(nothing.shape, fill, np.int32)
-            for chosen, triangles in ((~nothing & ~moves, self._scene.triangles), (moves, self._moving)):
-                values[chosen] = getattr(triangles, name)[triangle[chosen]]
-            buffers[name] = values
+        for name, values, fill in (
+            ("triangle", target.index, -1),
+            ("owner", target.owner, -1),
+            ("flags", target.flags, 0),
+        ):
+            buffers[name] = np.where(nothing, fill, values[row].astype(np.int32))
+        buffers["moves"] = ~nothing & (target.moves[row] == 1)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.engine.jit import kernel
+from demo_city.engine.jit import kernel, part
 from demo_city.engine.memory import Texels
 from demo_city.engine.triangles import Triangles
 
@@ -93,14 +93,14 @@ def cast(triangles: Triangles, shadows: Shadows, texels: Texels, slots: np.ndarr
                 if b < 0 or c < 0 or b + c > 1:
                     continue
                 z = place[0, 2] + b * (place[1, 2] - place[0, 2]) + c * (place[2, 2] - place[0, 2])
-                if z > shadows.heights[y, x] and (not flags & _CUTOUT or _solid(triangles, k, z, x, y, shadows, texels, slot)):
+                if z > shadows.heights[y, x] and (
+                    not flags & _CUTOUT or _solid(triangles, k, z, x, y, shadows, texels, slot)
+                ):
                     shadows.heights[y, x] = z
 
 
-@kernel
-def _solid(
-    triangles: Triangles, k: int, z: float, x: int, y: int, shadows: Shadows, texels: Texels, slot: int
-) -> bool:
+@part
+def _solid(triangles: Triangles, k: int, z: float, x: int, y: int, shadows: Shadows, texels: Texels, slot: int) -> bool:
     """Whether a cutout is solid where it is hit; those that were never painted let half of the light through."""
     if slot < 0:
         return (x + y) & 1 == 0

@@ -12,7 +12,7 @@ DETAIL_FAR = 50.0
 
 
 class Triangles(NamedTuple):
-    """m triangles with an area, sorted by cell, and in a cell: opaque, opaque details, cutouts, details that are cutouts.
+    """m triangles with an area, sorted by cell, and in it: opaque, opaque details, cutouts, details that are cutouts.
 
     corners: float32 (m, 3, 3), metres
     normal: float32 (m, 4): n and d with n p = d for points p of its plane
@@ -96,22 +96,38 @@ def _extents(corners: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, np.nd
     return low.astype(np.float32), high.astype(np.float32)
 
 
-def ranges_in_sight(
-    triangles: Triangles, position: np.ndarray, axes: np.ndarray, spread: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The cells that a camera may see, from near to far.
+class Nearby(NamedTuple):
+    """The cells around a place, from near to far.
 
-    position: (3,), metres
-    axes: (3, 3), unit vectors to the right, down and forward
-    spread: tangent of half its field of view
-    Returns int32 (k,), the cells, and bool (k,), whether their details are seen.
+    cells: int32 (k,)
+    detailed: bool (k,), whether their details are seen
+    centre: float32 (k, 3), and reach: (k,), of spheres around them, metres
     """
-    centre, reach = (triangles.low + triangles.high) / 2, np.linalg.norm(triangles.high - triangles.low, axis=1) / 2
-    offset = (centre - position) @ axes.T
-    distance = np.linalg.norm(offset, axis=1) - reach
-    slant = np.sqrt(1 + spread * spread)
-    # the distance of the centre from the planes on the left and right, above and below
-    beside = (np.abs(offset[:, :2]) - offset[:, 2:] * spread) / slant
-    seen = np.flatnonzero((distance < FAR) & (offset[:, 2] > -reach) & (beside < reach[:, None]).all(1))
-    order = seen[np.argsort(distance[seen], kind="stable")]
-    return order.astype(np.int32), distance[order] < DETAIL_FAR
+
+    cells: np.ndarray
+    detailed: np.ndarray
+    centre: np.ndarray
+    reach: np.ndarray
+
+    def in_sight(self, position: np.ndarray, axes: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
+        """Which of them a camera may see: cells and detailed.
+
+        position: (3,), metres
+        axes: (3, 3), unit vectors to the right, down and forward
+        spread: tangent of half its field of view
+        """
+        across, down, forward = axes.astype(np.float32) @ (self.centre - position.astype(np.float32)).T
+        limit = forward * spread + self.reach * np.sqrt(1 + spread * spread)
+        seen = (np.abs(across) < limit) & (np.abs(down) < limit) & (forward > -self.reach)
+        return self.cells[seen], self.detailed[seen]
+
+
+def nearby(triangles: Triangles, position: np.ndarray) -> Nearby:
+    """Finds the cells around a place, (3,) in metres."""
+    centre, size = (triangles.low + triangles.high) / 2, triangles.high - triangles.low
+    reach = np.sqrt((size * size).sum(1)) / 2
+    away = centre - position.astype(np.float32)
+    distance = np.sqrt((away * away).sum(1)) - reach
+    close = np.flatnonzero(distance < FAR)
+    order = close[np.argsort(distance[close], kind="stable")]
+    return Nearby(order.astype(np.int32), distance[order] < DETAIL_FAR, centre[order], reach[order])

@@ -1,0 +1,130 @@
+"""The camera's faults: what lies between the light and the file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from demo_city.seeds import random_for
+from demo_city.weather import Capture
+
+_GRAIN = 512  # pixels a side of the table of noise
+_tables: dict[str, np.ndarray] = {}
+
+
+@dataclass(frozen=True)
+class Optics:
+    """One camera and its settings. Lengths are in pixels of a photograph of 128 a side.
+
+    exposure: stops
+    balance: (3,), factors of red, green and blue
+    contrast, saturation: 1 leaves them
+    blur: radius of what is out of focus
+    motion: length of the way during the exposure
+    direction: of that way, degrees from the right downwards
+    noise: standard deviation of a grey of 128, of 255
+    vignette: share of the light that the corners lack
+    bloom: share of the light that bright places scatter
+    jpeg: quality at which the photograph is to be saved
+    """
+
+    exposure: float = 0.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    contrast: float = 1.0
+    saturation: float = 1.0
+    blur: float = 0.0
+    motion: float = 0.0
+    direction: float = 0.0
+    noise: float = 0.0
+    vignette: float = 0.0
+    bloom: float = 0.0
+    jpeg: int = 90
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, capture: Capture) -> "Optics":
+        """Draws a camera and its settings."""
+        night = bool(capture.night)
+        warm, green = rng.normal(0, 0.05 if night else 0.035), rng.normal(0, 0.015)
+        sharp = rng.random() < (0.5 if night else 0.7)
+        still = rng.random() < (0.6 if night else 0.85)
+        return cls(
+            exposure=float(rng.normal(0.0, 0.3)),
+            balance=(float(1 + warm), float(1 + green), float(1 - warm)),
+            contrast=float(rng.uniform(0.88, 1.18)),
+            saturation=float(rng.uniform(0.7, 1.25)),
+            blur=0.0 if sharp else float(rng.uniform(0.3, 1.0)),
+            motion=0.0 if still else float(rng.uniform(1.0, 3.5 if night else 2.0)),
+            direction=float(rng.normal(0, 25)),
+            noise=float(rng.uniform(3, 11) if night else rng.gamma(1.6, 1.2)),
+            vignette=float(rng.uniform(0, 0.3)),
+            bloom=float(rng.uniform(0.25, 0.7) if night else rng.uniform(0, 0.2)),
+            jpeg=int(rng.integers(72, 96)),
+        )
+
+
+def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, rng: np.random.Generator) -> Image.Image:
+    """Makes a photograph of what the engine rendered.
+
+    image: of Surroundings.view
+    pixels: side of the result
+    capture: the day or night: rain falls through the picture
+    optics: the camera and its settings
+    rng: decides noise and drops
+    """
+    scale = pixels / 128
+    if image.width != pixels:
+        image = image.resize((pixels, pixels), Image.BOX if image.width % pixels == 0 else Image.HAMMING)
+    if capture.wet > 0.5:
+        image = _rain(image, capture.wet, rng)
+    if optics.bloom > 0.02:
+        bright = image.point([max(0, int((v - 170) * 3 * optics.bloom)) for v in range(256)] * 3)
+        for radius in (2.0, 7.0):
+            image = ImageChops.add(image, bright.filter(ImageFilter.BoxBlur(radius * scale)))
+    if optics.blur * scale > 0.2:
+        image = image.filter(ImageFilter.GaussianBlur(optics.blur * scale))
+    picture = np.asarray(image).astype(np.float32)
+    if optics.motion * scale > 0.7:
+        picture = _moved(picture, optics.motion * scale, optics.direction)
+    picture *= np.float32(2 ** (optics.exposure / 2)) * np.array(optics.balance, np.float32)
+    grey = picture.mean(2, keepdims=True)
+    picture = grey + (picture - grey) * np.float32(optics.saturation)
+    picture = (picture - np.float32(118)) * np.float32(optics.contrast) + np.float32(118)
+    if optics.vignette > 0.02:
+        away = np.square(np.linspace(-1, 1, pixels, dtype=np.float32))
+        picture *= 1 - np.float32(optics.vignette / 2) * (away[:, None] + away)[..., None]
+    if optics.noise > 0.3:
+        picture += _grain(pixels, rng) * (np.float32(optics.noise) * (np.float32(1.3) - picture * np.float32(0.0025)))
+    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+def _moved(picture: np.ndarray, length: float, direction: float) -> np.ndarray:
+    """Averages copies along a way; what is pushed out comes in again on the other side, so the edges are repeated."""
+    count = int(np.ceil(length)) + 1
+    angle = np.radians(direction)
+    reach = int(np.ceil(length))
+    wide, total = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "edge"), np.zeros_like(picture)
+    for share in np.linspace(-0.5, 0.5, count):
+        x, y = round(share * length * np.cos(angle)) + reach, round(share * length * np.sin(angle)) + reach
+        total += wide[y : y + len(picture), x : x + len(picture)]
+    return total / count
+
+
+def _grain(pixels: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of a sensor (pixels, pixels, 3), a part of a table; most of it is the same in all colours."""
+    if "grain" not in _tables:
+        values = random_for("sensor").normal(0, 1, (_GRAIN, _GRAIN, 4)).astype(np.float32)
+        _tables["grain"] = values[..., :3] * np.float32(0.6) + values[..., 3:] * np.float32(0.8)
+    rows, columns = ((rng.integers(_GRAIN) + np.arange(pixels)) % _GRAIN for _ in range(2))
+    return _tables["grain"][rows[:, None], columns]
+
+
+def _rain(image: Image.Image, wet: float, rng: np.random.Generator) -> Image.Image:
+    """Adds streaks of falling drops: a blurred picture of thin lines that shows where they are."""
+    side = image.width
+    drops = (rng.random((side, side)) < 0.012 * wet).astype(np.float32)
+    length, lean = max(round(side * rng.uniform(0.03, 0.09)), 2), rng.normal(0, 0.25)
+    streaks = np.zeros_like(drops)
+    for step in range(length):
+        streaks += np.roll(drops, (step, round(step * lean)), (0, 1))
+    mask = Image.fromarray((np.minimum(streaks, 1.5) * (34 * wet)).astype(np.uint8))
+    return Image.composite(Image.new("RGB", image.size, (205, 210, 216)), image, mask)
