@@ -95,7 +95,7 @@ def photograph(
     """
     optics = Optics.drawn(random_for("optics", photo.name), capture)
     image = surroundings.view(photo.camera, pixels)
-    return develop(image, pixels, capture, optics, random_for("develop", photo.name)), optics.quality
+    return develop(image, pixels, capture, optics, random_for("develop", photo.name)), optics.jpeg
 
 
 _worker = {}

@@ -1,6 +1,7 @@
 """A contact sheet: places of every style, on a fair day, on another day, and at night."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -38,7 +39,8 @@ def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
         places = [_place(renderer, rng, column) for column in range(_PLACES)]
         captures = [draw_day(rng, 2019, fair=True), draw_day(rng, 2022), draw_night(rng, 2022, 1)]
         draw.text((gap + 2, y), f"{style}: {', '.join(map(_describe, captures))}", fill=(40, 40, 40), font=font)
-        for column, (capture, photo) in enumerate((capture, photo) for capture in captures for photo in places):
+        for column, (capture, place) in enumerate((capture, place) for capture in captures for place in places):
+            photo = replace(place, name=f"{style}, {column}", moment=(*place.moment, *capture.key))
             image, _ = photograph(renderer.surroundings(capture, photo), capture, photo, pixels)
             sheet.paste(image, (gap + column * (pixels + gap), y + label))
     try:
