@@ -113,7 +113,9 @@ def test_leaves_keep_their_share_in_the_distance():
     leaves = world.table.index("leaves", lambda: Texture(64, 64, lambda version: picture))
     world.mesh.wall(np.array([-1.5, 0, 0]), np.array([1.5, 0, 0]), 3, leaves, flags=CUTOUT | TWO_SIDED, owner=3)
     for distance in (4.0, 12.0, 30.0):
-        camera = Camera(np.array([0, -distance, 1.5]), 0, field_of_view=float(2 * np.degrees(np.arctan(1.5 / distance))))
+        camera = Camera(
+            np.array([0, -distance, 1.5]), 0, field_of_view=float(2 * np.degrees(np.arctan(1.5 / distance)))
+        )
         share = (world.view(camera)[1]["owner"] == 3).mean()
         assert 0.3 < share < 0.5, distance
 

@@ -52,10 +52,10 @@ class Optics:
             balance=(float(1 + warm), float(1 + green), float(1 - warm)),
             contrast=float(rng.uniform(0.88, 1.18)),
             saturation=float(rng.uniform(0.7, 1.25)),
-            blur=0.0 if sharp else float(rng.uniform(0.3, 1.0)),
-            motion=0.0 if still else float(rng.uniform(1.0, 3.5 if night else 2.0)),
+            blur=0.0 if sharp else float(rng.uniform(0.25, 0.8)),
+            motion=0.0 if still else float(rng.uniform(1.0, 3.0 if night else 1.8)),
             direction=float(rng.normal(0, 25)),
-            noise=float(rng.uniform(3, 11) if night else rng.gamma(1.6, 1.2)),
+            noise=float(rng.uniform(2, 8) if night else rng.gamma(1.6, 1.2)),
             vignette=float(rng.uniform(0, 0.3)),
             bloom=float(rng.uniform(0.25, 0.7) if night else rng.uniform(0, 0.2)),
             jpeg=int(rng.integers(72, 96)),
@@ -77,18 +77,17 @@ def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, r
     if capture.wet > 0.5:
         image = _rain(image, capture.wet, rng)
     if optics.bloom > 0.02:
-        bright = image.point([max(0, int((v - 170) * 3 * optics.bloom)) for v in range(256)] * 3)
-        for radius in (2.0, 7.0):
-            image = ImageChops.add(image, bright.filter(ImageFilter.BoxBlur(radius * scale)))
+        bright = image.reduce(2).point([max(0, int((v - 170) * 3 * optics.bloom)) for v in range(256)] * 3)
+        halo = ImageChops.add(*(bright.filter(ImageFilter.BoxBlur(radius * scale)) for radius in (1.0, 3.5)))
+        image = ImageChops.add(image, halo.resize(image.size, Image.BILINEAR))
     if optics.blur * scale > 0.2:
-        image = image.filter(ImageFilter.GaussianBlur(optics.blur * scale))
+        image = image.filter(ImageFilter.BoxBlur(optics.blur * scale))
     picture = np.asarray(image).astype(np.float32)
     if optics.motion * scale > 0.7:
         picture = _moved(picture, optics.motion * scale, optics.direction)
-    picture *= np.float32(2 ** (optics.exposure / 2)) * np.array(optics.balance, np.float32)
-    grey = picture.mean(2, keepdims=True)
-    picture = grey + (picture - grey) * np.float32(optics.saturation)
-    picture = (picture - np.float32(118)) * np.float32(optics.contrast) + np.float32(118)
+    mixing = optics.saturation * np.eye(3) + (1 - optics.saturation) / 3
+    mixing = optics.contrast * 2 ** (optics.exposure / 2) * mixing * np.array(optics.balance)
+    picture = picture @ mixing.T.astype(np.float32) + np.float32(118 * (1 - optics.contrast))
     if optics.vignette > 0.02:
         away = np.square(np.linspace(-1, 1, pixels, dtype=np.float32))
         picture *= 1 - np.float32(optics.vignette / 2) * (away[:, None] + away)[..., None]
@@ -121,10 +120,10 @@ def _grain(pixels: int, rng: np.random.Generator) -> np.ndarray:
 def _rain(image: Image.Image, wet: float, rng: np.random.Generator) -> Image.Image:
     """Adds streaks of falling drops: a blurred picture of thin lines that shows where they are."""
     side = image.width
-    drops = (rng.random((side, side)) < 0.012 * wet).astype(np.float32)
+    drops = (rng.random((side, side)) < rng.uniform(0.002, 0.010) * wet).astype(np.float32)
     length, lean = max(round(side * rng.uniform(0.03, 0.09)), 2), rng.normal(0, 0.25)
     streaks = np.zeros_like(drops)
     for step in range(length):
         streaks += np.roll(drops, (step, round(step * lean)), (0, 1))
-    mask = Image.fromarray((np.minimum(streaks, 1.5) * (34 * wet)).astype(np.uint8))
+    mask = Image.fromarray((np.minimum(streaks, 1.5) * (26 * wet)).astype(np.uint8))
     return Image.composite(Image.new("RGB", image.size, (205, 210, 216)), image, mask)

@@ -139,15 +139,16 @@ def draw(
             _plane(triangles.normal, k, view, target.slope, row)
             for c in range(3):
                 target.slope[row, c] /= -facing
-            slot = slots[triangles.texture[k]] if cutouts else 0
-            if slot < 0:
-                if slot == -1 and _seen(target.slope, row, top, bottom, left, right, nearness):
-                    slots[triangles.texture[k]] = -2
-                    wanted += 1
-                continue
             if not cutouts:
                 if _fill(target.slope, row, top, bottom, left, right, nearness, target.drawn):
                     _note(triangles, k, facing, view, moves, target)
+                continue
+            slot = slots[triangles.texture[k]]
+            if slot == -2 or not _seen(target.slope, row, top, bottom, left, right, nearness):
+                continue
+            if slot == -1:
+                slots[triangles.texture[k]] = -2
+                wanted += 1
                 continue
             _note(triangles, k, facing, view, moves, target)
             if not _fill_cutout(target, row, top, bottom, left, right, texels, slot):
@@ -307,32 +308,53 @@ def _fill_cutout(
     target: Target, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray, texels: Texels, slot: int
 ) -> bool:
     """Draws a triangle where it is nearer and its texture solid; returns whether it is anywhere."""
-    slope, across, down, seen = target.slope, target.across, target.down, False
-    full_width, full_height, repeats = texels.size[slot, 0], texels.size[slot, 1], target.repeats[row]
+    slope, across, down, nearness, seen = target.slope, target.across, target.down, target.nearness, False
+    width, height, repeats = texels.size[slot, 0], texels.size[slot, 1], target.repeats[row]
+    scale, level = target.density[row] * width * height, 0
     for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], target.nearness.shape[0])
+        begin, end = _ends(left[y], right[y], nearness.shape[0])
+        b = y + 0.5
+        base = slope[row, 1] * b + slope[row, 2]
+        base_u, base_v = across[row, 2] * b + across[row, 3], down[row, 2] * b + down[row, 3]
         for x in range(begin, end):
-            a, b = x + 0.5, y + 0.5
-            near = np.float32(slope[row, 0] * a + slope[row, 1] * b + slope[row, 2])
-            if near <= target.nearness[y, x]:
+            a = x + 0.5
+            near = np.float32(slope[row, 0] * a + base)
+            if near <= nearness[y, x]:
                 continue
             depth = 1 / np.float64(near)
-            u = across[row, 0] + depth * (across[row, 1] * a + across[row, 2] * b + across[row, 3])
-            v = down[row, 0] + depth * (down[row, 1] * a + down[row, 2] * b + down[row, 3])
+            u = across[row, 0] + depth * (across[row, 1] * a + base_u)
+            v = down[row, 0] + depth * (down[row, 1] * a + base_v)
             if repeats:
                 u, v = u - np.floor(u), v - np.floor(v)
-            area = target.density[row] * depth * depth * depth * full_width * full_height
-            level, width, height = 0, full_width, full_height
+            # the level of the pixel before is mostly right here as well
+            area = scale * depth * depth * depth
             while area > 2.0 and level < texels.first.shape[1] - 1:
-                area *= 0.25
-                level += 1
+                area, scale, level = area * 0.25, scale * 0.25, level + 1
                 width, height = (width + 1) >> 1, (height + 1) >> 1
-            i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
-            if texels.texels[texels.first[slot, level] + j * width + i, 3] > 127:
-                target.nearness[y, x] = near
+            while area < 0.4 and level > 0:
+                area, scale, level = area * 4, scale * 4, level - 1
+                width = (texels.size[slot, 0] + (1 << level) - 1) >> level
+                height = (texels.size[slot, 1] + (1 << level) - 1) >> level
+            if _alpha(texels.texels, texels.first[slot, level], width, height, u, v, area < 0.4) > 127:
+                nearness[y, x] = near
                 target.drawn[y, x] = row
                 seen = True
     return seen
+
+
+@part
+def _alpha(texels: np.ndarray, first: int, width: int, height: int, u: float, v: float, smooth: bool) -> float:
+    """The alpha of the nearest texel, or, of a texture that is seen large, smoothed between four."""
+    if not smooth:
+        i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
+        return np.float32(texels[first + j * width + i, 3])
+    a = min(max(u * width - 0.5, 0.0), width - 1.001)
+    b = min(max(v * height - 0.5, 0.0), height - 1.001)
+    i, j = int(a), int(b)
+    s, t, one = np.float32(a - i), np.float32(b - j), first + j * width + i
+    two, three, four = one + 1, one + width, one + width + 1
+    above = texels[one, 3] * (1 - s) + texels[two, 3] * s
+    return above * (1 - t) + (texels[three, 3] * (1 - s) + texels[four, 3] * s) * t
 
 
 @part

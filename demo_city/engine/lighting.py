@@ -12,7 +12,7 @@ from demo_city.weather import Capture
 LAMP_CELL = 4.0  # metres a side
 _LAMPS_AT_ONCE = 6  # that reach a place
 _LIGHTS_AT_ONCE = 8  # for a moment
-_LAMP_REACH = 24.0  # metres, of a street lamp
+_LAMP_REACH = 30.0  # metres, of a street lamp
 NO_SHADOWS = Shadows(np.zeros(2), np.zeros(2), 1.0, np.zeros((1, 1), np.float32))
 _WARM = np.array([[1.0, 0.78, 0.48], [1.0, 0.66, 0.34], [1.0, 0.9, 0.72], [0.86, 0.93, 1.0], [1.0, 0.83, 0.6]])
 
@@ -35,7 +35,7 @@ def light_of(capture: Capture, lamps: Lamps, key: int, owners: int) -> Light:
     above = (blue + (grey - blue) * min(capture.cloud, 1.0) ** 1.3) * warm
     sky = sky_map(capture, sun if sun.any() else np.array([1.0, 0.95, 0.9]), key)
     if capture.night:
-        above = 0.5 * sky.mean((0, 1)) + np.array([0.006, 0.007, 0.010])
+        above = 0.5 * sky.mean((0, 1)) + np.array([0.012, 0.013, 0.017])
     ground = 0.18 + 0.5 * capture.snow
     below = ground * (above + sun * max(capture.sun_direction[2], 0) * 0.5)
     return Light(
@@ -75,6 +75,7 @@ def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:
     colour = 0.55 + 0.45 * rng.random((owners + 1, 26, 3))
     table[:, 230:] = colour * (signs * rng.uniform(0.7, 2.0, signs.shape))[..., None]
     table[:, 0] = 0
+    table[-1] = 0  # what belongs to no building shines by its flag alone
     return table
 
 

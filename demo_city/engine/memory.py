@@ -66,6 +66,7 @@ class TextureMemory:
     def _add(self, key: tuple, keep: set) -> None:
         table, index, version, cutout = key
         texture = table.textures[index]
+        picture = np.ascontiguousarray(texture.paint(version), np.uint8).reshape(-1, 4)
         sizes = [(-(-texture.width // (1 << level)), -(-texture.height // (1 << level))) for level in range(LEVELS)]
         counts = [w * h for w, h in sizes]
         if self._used + sum(counts) > len(self._texels) or not self._vacant:
@@ -73,7 +74,6 @@ class TextureMemory:
         slot = self._vacant.pop()
         self._first[slot] = self._used + np.cumsum([0, *counts[:-1]])
         self._size[slot] = sizes[0]
-        picture = np.ascontiguousarray(texture.paint(version), np.uint8).reshape(-1, 4)
         self._texels[self._used : self._used + counts[0]] = picture
         _halve(self._texels, self._first[slot], texture.width, texture.height, cutout)
         self._used += sum(counts)
@@ -115,8 +115,11 @@ def _halve(texels: np.ndarray, first: np.ndarray, width: int, height: int, cutou
         solid += texels[k, 3] > 127
     share = solid / (width * height)
     total, counts = np.empty(4, np.int64), np.empty(256, np.int64)
+    sizes = np.empty((LEVELS, 2), np.int64)
+    sizes[0, 0], sizes[0, 1] = width, height
     for level in range(1, LEVELS):
         w, h = (width + 1) // 2, (height + 1) // 2
+        sizes[level, 0], sizes[level, 1] = w, h
         counts[:] = 0
         for y in range(h):
             for x in range(w):
@@ -141,6 +144,8 @@ def _halve(texels: np.ndarray, first: np.ndarray, width: int, height: int, cutou
         if cutout and share > 0:
             _keep_share(texels, first[level], w * h, counts, share)
         width, height = w, h
+    if cutout:
+        _spread(texels, first, sizes)
 
 
 @part
@@ -152,3 +157,16 @@ def _keep_share(texels: np.ndarray, first: int, count: int, counts: np.ndarray, 
         limit -= 1
     for k in range(first, first + count):
         texels[k, 3] = min(texels[k, 3] * 127 // limit, 255)
+
+
+@part
+def _spread(texels: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> None:
+    """Gives texels where nothing is the colour of what is near them, which is seen at the edges."""
+    for level in range(LEVELS - 2, -1, -1):
+        width, height = sizes[level]
+        for y in range(height):
+            for x in range(width):
+                k = first[level] + y * width + x
+                if texels[k, 3] == 0:
+                    for c in range(3):
+                        texels[k, c] = texels[first[level + 1] + (y // 2) * sizes[level + 1, 0] + x // 2, c]

@@ -12,7 +12,9 @@ from demo_city.engine.lamps import Lamps
 from demo_city.engine.light import new_row
 from demo_city.engine.memory import TextureMemory
 from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
-from demo_city.engine.shade import mirror, shade
+from demo_city.engine.mirror import mirror
+from demo_city.engine.openness import Openness, openness_of
+from demo_city.engine.shade import shade
 from demo_city.engine.shadow import Shadows, cast, shadows_of, window
 from demo_city.engine.textures import TextureTable
 from demo_city.engine.tone import tone
@@ -52,7 +54,7 @@ class Scene:
         self._cutout = np.zeros(0, bool)
         self.note(self.triangles)
         self._epoch = memory.epoch
-        self._shadows: Shadows | None = None
+        self._shadows: tuple[Shadows, Openness] | None = None
 
     def note(self, triangles: Triangles) -> None:
         """Makes room for textures that were declared since, and finds out which are of cutouts."""
@@ -76,12 +78,15 @@ class Scene:
         self._slots[wanted] = found
         return self._slots
 
-    def shadows(self) -> Shadows:
-        """The shadows of all that does not move."""
+    def shadows(self) -> tuple[Shadows, Openness]:
+        """The shadows of all that does not move, and how much of the sky is seen."""
         if self._shadows is None:
             leaves = self.triangles.texture[(self.triangles.flags & FOLIAGE) > 0]
-            slots = self.load(np.unique(leaves))
-            self._shadows = shadows_of(self.triangles, self.light.sun, self.memory.arrays, slots)
+            slots, texels, sunny = self.load(np.unique(leaves)), self.memory.arrays, self.light.sun_colour.any()
+            self._shadows = (
+                shadows_of(self.triangles, self.light.sun, texels, slots) if sunny else lighting.NO_SHADOWS,
+                openness_of(self.triangles, texels, slots),
+            )
         return self._shadows
 
     def around(self, position: np.ndarray, moving: Mesh | None = None, lights: Lamps | None = None) -> "Surroundings":
@@ -97,13 +102,13 @@ class Surroundings:
         still, moves = scene.triangles, triangles_of(MeshBuilder().build() if moving is None else moving)
         scene.note(moves)
         self._parts = [(moves, 1, nearby(moves, position)), (still, 0, nearby(still, position))]
-        self._light, self._shadows = scene.light, lighting.NO_SHADOWS
-        if scene.capture.night:
-            self._light = lighting.with_lights(scene.light, lights, position)
-        elif scene.light.sun_colour.any():
-            self._shadows = window(scene.shadows(), position, _SHADOW_REACH)
-            slots = scene.load(np.unique(moves.texture[(moves.flags & CUTOUT) > 0]))
-            cast(moves, self._shadows, scene.memory.arrays, slots)
+        self._light = lighting.with_lights(scene.light, lights, position) if scene.capture.night else scene.light
+        shadows, openness = scene.shadows()
+        self._shadows, cover = (window(part, position, _SHADOW_REACH) for part in (shadows, openness.cover))
+        self._openness = openness._replace(cover=cover)
+        slots = scene.load(np.unique(moves.texture[(moves.flags & CUTOUT) > 0]))
+        for part in (self._shadows, cover):
+            cast(moves, part, scene.memory.arrays, slots, False)
 
     def view(self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None) -> Image.Image:
         """Renders a photograph, before the camera's faults.
@@ -126,17 +131,21 @@ class Surroundings:
         slots = scene.load(())
         for part in parts:
             draw(*part, False, view, scene.memory.arrays, slots, target)
+        wanted: set[int] = set()
         for part in parts:
             while draw(*part, True, view, scene.memory.arrays, slots, target):
-                slots = scene.load([*np.flatnonzero(slots == _WANTED), *self._drawn_textures(target)])
+                wanted.update(np.flatnonzero(slots == _WANTED).tolist())
+                slots = scene.load(sorted(wanted.union(self._drawn_textures(target).tolist())))
         slots = scene.load(self._drawn_textures(target))
         light = np.empty((size, size, 3), np.float32)
-        shade(view, target, scene.memory.arrays, slots, self._light, self._shadows, new_row(size), light)
+        shade(
+            view, target, scene.memory.arrays, slots, self._light, self._shadows, self._openness, new_row(size), light
+        )
         if self._light.wet > 0.05:
             mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
-        tone(light, 0.35 if night else 0.6, 0.30 if night else 0.52, picture)
+        tone(light, 0.5 if night else 0.6, 0.36 if night else 0.52, picture)
         if buffers is not None:
             self._tell(target, buffers)
         return Image.fromarray(picture)

@@ -6,6 +6,7 @@ from demo_city.engine.draw import Target, View
 from demo_city.engine.jit import kernel, part
 from demo_city.engine.light import Light, Row
 from demo_city.engine.memory import Texels
+from demo_city.engine.openness import Openness
 from demo_city.engine.shadow import Shadows
 
 _CUTOUT, _GROUND, _FOLIAGE, _GLASS, _EMITS, _SHELTERED = 1, 2, 4, 8, 16, 128  # of engine.mesh
@@ -21,6 +22,7 @@ def shade(
     slots: np.ndarray,
     light: Light,
     shadows: Shadows,
+    openness: Openness,
     room: Row,
     out: np.ndarray,
 ) -> None:
@@ -31,6 +33,7 @@ def shade(
     texels, slots: the texture memory, and where each texture is in it
     light: of the day or night
     shadows: of the sun
+    openness: how much of the sky is seen
     room: for a row
     out: float32 (size, size, 3), filled
     """
@@ -39,6 +42,7 @@ def shade(
         _sample(target, texels, slots, y, room)
         if light.wet > 0 or light.snow > 0:
             _weather(light, target, room)
+        _skylight(light, target, openness, room)
         if light.night:
             _lamplight(light, target, room)
         else:
@@ -135,29 +139,70 @@ def _weather(light: Light, target: Target, room: Row) -> None:
         lying = light.snow * (0.45 if flags & _FOLIAGE else min((up - 0.25) * 3, 1.0))
         east, north = room.places[x, 0], room.places[x, 1]
         fine = _noise(light.noise, east * 9, north * 9 + room.places[x, 2] * 7)
-        coarse = _noise(light.noise, east * 0.7, north * 0.7)
-        cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 4, 0.0), 1.0)
+        coarse = _noise(light.noise, east * 1.7, north * 1.7)
+        wide = _noise(light.noise, east * 0.31, north * 0.31)
+        if flags & _GROUND:  # trodden down, and melting
+            lying *= 0.55 + 0.6 * wide
+        cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 3, 0.0), 1.0)
+        white = 0.62 + 0.14 * fine + 0.12 * coarse
         for c in range(3):
-            white = (0.78 + 0.12 * fine) * (0.97 + 0.015 * c)
-            room.colour[x, c] += (white - room.colour[x, c]) * cover
+            room.colour[x, c] += (white * (0.97 + 0.015 * c) - room.colour[x, c]) * cover
+
+
+@part
+def _skylight(light: Light, target: Target, openness: Openness, room: Row) -> None:
+    """Light from the sky and from the ground, less between houses, and less under what covers a place."""
+    low, values, cover = openness.low, openness.values, openness.cover
+    rows, columns = values.shape[0], values.shape[1]
+    for x in range(len(room.row)):
+        if room.row[x] < 0:
+            continue
+        leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
+        off, up = (0.0, 0.35) if leaves else (0.9, room.normals[x, 2])
+        east, north = room.places[x, 0] + off * room.normals[x, 0], room.places[x, 1] + off * room.normals[x, 1]
+        a = min(max((east - low[0]) / openness.cell - 0.5, 0.0), columns - 1.001)
+        b = min(max((north - low[1]) / openness.cell - 0.5, 0.0), rows - 1.001)
+        i, j = int(a), int(b)
+        s, t = np.float32(a - i), np.float32(b - j)
+        z = room.places[x, 2]
+        height = z - values[j, i, 0]
+        # between the heights at which it is known: 0.5, 5 and 14 m
+        layer = 1 if height < 5 else 2
+        share = np.float32((height - 0.5) / 4.5 if height < 5 else (height - 5) / 9)
+        share = min(max(share, np.float32(0)), np.float32(1))
+        seen = np.float32(0)
+        for n in range(2):
+            above = values[j, i, layer + n] * (1 - s) + values[j, i + 1, layer + n] * s
+            below = values[j + 1, i, layer + n] * (1 - s) + values[j + 1, i + 1, layer + n] * s
+            seen += (above * (1 - t) + below * t) * (share if n else 1 - share)
+        if up > -0.5:
+            near = 0.3 * (1 - abs(room.normals[x, 2])) if not leaves else 0.0
+            free = _sunlit(
+                cover,
+                room.places[x, 0] + near * room.normals[x, 0],
+                room.places[x, 1] + near * room.normals[x, 1],
+                z,
+                1.0 if leaves else 0.25,
+            )
+            seen *= np.float32(0.42 + 0.58 * free)
+        for n in range(3):
+            room.arriving[x, n] = seen * (light.above[n] * (0.58 + 0.42 * up) + light.below[n] * (0.5 - 0.5 * up))
 
 
 @part
 def _daylight(light: Light, target: Target, shadows: Shadows, room: Row) -> None:
-    sunny = light.sun_colour[1] > 0
+    if light.sun_colour[1] <= 0:
+        return
     sun_x, sun_y, sun_z = light.sun[0], light.sun[1], light.sun[2]
     for x in range(len(room.row)):
         if room.row[x] < 0:
             continue
         leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
         a, b, c = room.normals[x, 0], room.normals[x, 1], room.normals[x, 2]
-        up = 0.35 if leaves else c
-        for n in range(3):
-            room.arriving[x, n] = light.above[n] * (0.58 + 0.42 * up) + light.below[n] * (0.5 - 0.5 * up)
         facing = a * sun_x + b * sun_y + c * sun_z
         if leaves:
             facing = 0.55 + 0.25 * abs(facing)
-        if not sunny or facing <= 0:
+        if facing <= 0:
             continue
         # how much the plane itself rises from a cell of the map to the next
         bias = 0.5 if leaves else 0.03 + min(shadows.cell * (abs(a) + abs(b)) / (facing + 0.02), 2.0)
@@ -192,9 +237,6 @@ def _lamplight(light: Light, target: Target, room: Row) -> None:
         if room.row[x] < 0:
             continue
         leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
-        up = 0.2 if leaves else room.normals[x, 2]
-        for c in range(3):
-            arriving[x, c] = light.above[c] * (0.7 + 0.3 * up)
         i = int((places[x, 0] - light.lamp_low[0]) / light.lamp_cell)
         j = int((places[x, 1] - light.lamp_low[1]) / light.lamp_cell)
         inside = 0 <= i < cells.shape[1] and 0 <= j < cells.shape[0]
@@ -213,9 +255,9 @@ def _lamplight(light: Light, target: Target, room: Row) -> None:
             facing = (a * room.normals[x, 0] + b * room.normals[x, 1] + c * room.normals[x, 2]) * over
             if facing < np.float32(-0.33) and not leaves:
                 continue
-            share = fade * fade * np.float32(22) / (square + np.float32(4))
+            share = fade * fade * np.float32(60) / (square + np.float32(4))
             if leaves:
-                share *= np.float32(0.5)
+                share *= np.float32(0.35)
             elif facing > 0:
                 share *= np.float32(0.12) + np.float32(0.88) * facing
             else:
@@ -313,84 +355,3 @@ def _haze(light: Light, room: Row, out: np.ndarray) -> None:
             pale = _sky(light.sky, a, b, np.float32(0.06))
             for c in range(3):
                 out[x, c] += (min(pale[c], 1.2) - out[x, c]) * share
-
-
-@kernel
-def mirror(view: View, target: Target, light: Light, out: np.ndarray) -> None:
-    """Mirrors what stands above wet ground in it, as far as it is in the picture.
-
-    view, target, light: as for shade
-    out: float32 (size, size, 3), changed
-    """
-    size = view.size
-    ray, normal, colour = np.empty(3), np.empty(3), np.empty(3)
-    for y in range(size):
-        for x in range(size):
-            row = target.drawn[y, x]
-            if row < 0 or not target.flags[row] & _GROUND or target.normal[row, 2] < 0.7:
-                continue
-            dx, dy = (x + 0.5 - size / 2) / view.focal, (y + 0.5 - size / 2) / view.focal
-            depth = 1 / np.float64(target.nearness[y, x])
-            for c in range(3):
-                ray[c] = view.axes[2, c] + dx * view.axes[0, c] + dy * view.axes[1, c]
-            east, north = view.position[0] + ray[0] * depth, view.position[1] + ray[1] * depth
-            length = np.sqrt(1 + dx * dx + dy * dy)
-            puddle = _noise(light.noise, east * 0.9, north * 0.9)
-            puddle = min(max((puddle - 0.75 + 0.3 * light.wet) * 6, 0.0), 1.0)
-            ripple = 0.05 * (1 - puddle) + 0.01
-            facing = 0.0
-            for c in range(3):
-                normal[c] = target.normal[row, c]
-            normal[0] += ripple * (_noise(light.noise, east * 31, north * 31) - 0.5)
-            normal[1] += ripple * (_noise(light.noise, north * 37, east * 29) - 0.5)
-            for c in range(3):
-                ray[c] /= length
-                facing += ray[c] * normal[c]
-            slant = 1 - min(abs(facing), 1.0)
-            share = light.wet * (0.04 + 0.75 * slant**4) * (0.35 + 0.65 * puddle)
-            if light.snow > 0.3:
-                share *= 0.3
-            for c in range(3):
-                ray[c] -= 2 * facing * normal[c]
-            _march(view, target.nearness, light.sky, ray, depth, dx, dy, out, colour)
-            for c in range(3):
-                out[y, x, c] += (min(colour[c], 2.0) - out[y, x, c]) * share
-
-
-@part
-def _march(
-    view: View,
-    nearness: np.ndarray,
-    sky: np.ndarray,
-    ray: np.ndarray,
-    depth: float,
-    dx: float,
-    dy: float,
-    out: np.ndarray,
-    colour: np.ndarray,
-) -> None:
-    """Follows a mirrored ray from a place until it passes behind something in the picture; else it meets the sky."""
-    size = view.size
-    across, down, forward = 0.0, 0.0, 0.0
-    for c in range(3):
-        across, down = across + ray[c] * view.axes[0, c], down + ray[c] * view.axes[1, c]
-        forward += ray[c] * view.axes[2, c]
-    step = 0.5
-    for _ in range(13):
-        z = depth + forward * step
-        if z < 0.2:
-            break
-        i = int(size / 2 + view.focal * (dx * depth + across * step) / z)
-        j = int(size / 2 + view.focal * (dy * depth + down * step) / z)
-        if i < 0 or j < 0 or i >= size or j >= size:
-            break
-        near = nearness[j, i]
-        if near * z > 1.005 and near * (z - 0.5 * step - 1) < 1:
-            for c in range(3):
-                colour[c] = out[j, i, c]
-            return
-        step *= 1.45
-    seen = _sky(sky, ray[0], ray[1], ray[2])
-    free = min(max(ray[2] * 3 - 0.3, 0.15), 1.0)
-    for c in range(3):
-        colour[c] = seen[c] * free

@@ -10,7 +10,7 @@ from demo_city.engine.triangles import Triangles
 
 _GROUND, _FOLIAGE, _CUTOUT = 2, 4, 1  # of engine.mesh
 _LARGEST = 4096  # cells a side
-_CELL = 0.22  # metres
+CELL = 0.22  # metres
 NOTHING = np.float32(-1e4)
 
 
@@ -30,10 +30,15 @@ class Shadows(NamedTuple):
 
 
 def shadows_of(
-    triangles: Triangles, direction: np.ndarray, texels: Texels, slots: np.ndarray, cell: float = _CELL
+    triangles: Triangles,
+    direction: np.ndarray,
+    texels: Texels,
+    slots: np.ndarray,
+    cell: float = CELL,
 ) -> Shadows:
     """Casts the shadows of all triangles that are not ground.
 
+    triangles: which cast them
     direction: (3,), towards the light
     texels, slots: the textures of leaves, through which light falls
     cell: metres at least a side of a cell
@@ -45,7 +50,7 @@ def shadows_of(
     cell = max(cell, float((high - low).max()) / _LARGEST)
     columns, rows = (np.ceil((high - low) / cell) + 1).astype(int)
     shadows = Shadows(slope, low.astype(np.float64), cell, np.full((rows, columns), NOTHING, np.float32))
-    cast(triangles, shadows, texels, slots)
+    cast(triangles, shadows, texels, slots, False)
     return shadows
 
 
@@ -62,13 +67,13 @@ def window(shadows: Shadows, centre: np.ndarray, reach: float) -> Shadows:
 
 
 @kernel
-def cast(triangles: Triangles, shadows: Shadows, texels: Texels, slots: np.ndarray) -> None:
-    """Raises the heights to those of some triangles."""
+def cast(triangles: Triangles, shadows: Shadows, texels: Texels, slots: np.ndarray, ground: bool) -> None:
+    """Raises the heights to those of the triangles that are not ground, or only of those that are."""
     rows, columns = shadows.heights.shape
     place = np.empty((3, 3))
     for k in range(len(triangles.flags)):
         flags = triangles.flags[k]
-        if flags & _GROUND:
+        if (flags & _GROUND > 0) != ground:
             continue
         for i in range(3):
             z = np.float64(triangles.corners[k, i, 2])

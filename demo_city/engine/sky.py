@@ -71,7 +71,7 @@ def _clouds(vectors: np.ndarray, capture: Capture, rng: np.random.Generator) -> 
     """How dense the clouds are, and how bright: 0 to 1, (SIZE, SIZE) each. They lie in a plane overhead."""
     distance = 1 / (vectors[..., 2] + 0.09)
     x, y = vectors[..., 0] * distance, vectors[..., 1] * distance
-    turn, stretch, scale = rng.uniform(0, np.pi), rng.choice([1.0, 1.4, 4.0]), rng.uniform(6, 26)
+    turn, stretch, scale = rng.uniform(0, np.pi), rng.choice([1.0, 1.4, 3.0]), rng.uniform(6, 26)
     x, y = (x * np.cos(turn) + y * np.sin(turn)) * scale / stretch, (y * np.cos(turn) - x * np.sin(turn)) * scale
     shift = rng.uniform(0, NOISE, 2)
     value = _fractal(x + shift[0], y + shift[1])
@@ -82,7 +82,8 @@ def _clouds(vectors: np.ndarray, capture: Capture, rng: np.random.Generator) -> 
     density = np.clip((value - limit) / soft + capture.cloud * 0.4, 0, 1)
     if capture.cloud > 0.9:
         density = np.maximum(density, 0.9)
-    shade = np.clip(0.62 + (value - lit) * 2.2 + (0.5 - value) * rng.uniform(0.4, 1.1), 0, 1)
+    relief = 1.0 if capture.cloud < 0.9 else rng.uniform(0.1, 0.7)  # some overcast skies have no drawing at all
+    shade = np.clip(0.62 + relief * ((value - lit) * 2.2 + (0.5 - value) * rng.uniform(0.4, 1.1)), 0, 1)
     return density.astype(np.float32), shade.astype(np.float32)
 
 

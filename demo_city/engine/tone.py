@@ -20,7 +20,7 @@ def tone(light: np.ndarray, adapts: float, target: float, out: np.ndarray) -> No
         for x in range(0, size, 2):
             total += np.sqrt(min(0.3 * light[y, x, 0] + 0.6 * light[y, x, 1] + 0.1 * light[y, x, 2], 1.2))
     mean = total / (((size + 1) // 2) ** 2)
-    gain = np.float32(min(max((target / (mean + 1e-4)) ** (2 * adapts), 0.45), 2.5))
+    gain = np.float32(min(max((target / (mean + 1e-4)) ** (2 * adapts), 0.45), 5.0))
     for y in range(size):
         for x in range(size):
             for c in range(3):
@@ -28,4 +28,6 @@ def tone(light: np.ndarray, adapts: float, target: float, out: np.ndarray) -> No
                 if value > 0.75:  # bright places keep some drawing
                     over = value - np.float32(0.75)
                     value = np.float32(0.75) + over / (1 + over * np.float32(2.2))
-                out[y, x, c] = np.uint8(min(value, np.float32(1)) * 255)
+                value = min(value, np.float32(1))
+                steep = value * value * (np.float32(3) - 2 * value)  # dark places get darker, as in any photograph
+                out[y, x, c] = np.uint8((value + np.float32(0.4) * (steep - value)) * 255)

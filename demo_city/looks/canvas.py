@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.looks.palettes import Colour
+from demo_city.looks.colours import Colour
 
 LAST_WINDOW, LAST_SHOP, LAST_SIGN = 199, 229, 255
 
@@ -19,6 +19,7 @@ class Canvas:
     def __init__(self, image: Image.Image, index: Image.Image, ppm: float):
         self.image, self.index, self.ppm = image, index, ppm
         self.width, self.height = image.size
+        self.length, self.rise = self.width / ppm, self.height / ppm  # metres
         self.draw, self.glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
 
     @classmethod
@@ -53,7 +54,7 @@ class Canvas:
                 self.glow.rectangle((x0, y0, x1 - 1, y1 - 1), fill=shine)
 
     def tint(self, left: float, low: float, right: float, high: float, colour: Colour, share: float) -> None:
-        """Blends a rectangle with a colour; left, low, right, high: metres; share: of the colour."""
+        """Blends a rectangle (left, low, right, high, metres) with a colour; share: of the colour."""
         x0, y0, x1, y1 = self.texels(left, low, right, high)
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, self.width), min(y1, self.height)
         if x1 > x0 and y1 > y0:
@@ -65,7 +66,7 @@ class Canvas:
         self.draw.line([(x * p, h - y * p) for x, y in points], fill=colour, width=max(round(pen * p), 1))
 
     def picture(self, left: float, high: float, picture: Image.Image, mask: Image.Image | None = None) -> None:
-        """Pastes a picture in texels with its upper left corner at a place in metres; mask: L, or None for all of it."""
+        """Pastes a picture with its upper left corner at a place in metres; mask: L, or None for all of it."""
         self.image.paste(picture, (round(left * self.ppm), self.height - round(high * self.ppm)), mask)
 
     def write(

@@ -1,4 +1,4 @@
-"""Where windows, doors, shops and balconies of a wall are: what is painted on it and what sticks out of it agree on this."""
+"""Where windows, doors, shops and balconies of a wall are, for what is painted on it and what sticks out of it."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -5,16 +5,16 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops
 
-from demo_city.looks.palettes import Colour, mixed
+from demo_city.looks.colours import Colour, mixed
 from demo_city.seeds import random_for
 
 PERIOD = 480  # texels; divisible by the sides of all patterns
 ONE = 160  # stands for a factor of 1
 # rows of so many texels, cells so wide, darkness or lightness of the joints, spread of the cells' tones
 _CELLS = {
-    "brick": (3, 5, 0.45, 0.11), "stock": (3, 5, 0.4, 0.10), "ashlar": (6, 12, 0.3, 0.05), "ceramic": (4, 8, 0.22, 0.04),
-    "shingle": (5, 4, 0.6, 0.10), "pantiles": (5, 4, 0.6, 0.11), "slates": (4, 5, 0.5, 0.12), "shingles": (3, 6, 0.4, 0.13),
-    "panels": (48, 20, 0.35, 0.03),
+    "brick": (3, 5, 0.45, 0.11), "stock": (3, 5, 0.4, 0.10), "ashlar": (6, 12, 0.3, 0.05),
+    "ceramic": (4, 8, 0.22, 0.04), "shingle": (5, 4, 0.6, 0.10), "pantiles": (5, 4, 0.6, 0.11),
+    "slates": (4, 5, 0.5, 0.12), "shingles": (3, 6, 0.4, 0.13), "panels": (48, 20, 0.35, 0.03),
 }  # fmt: skip
 _BONDS = ("brick", "stock", "ceramic", "panels")
 _LIGHT_JOINTS = {"brick": (176, 168, 156), "stock": (150, 142, 130), "rubble": (150, 142, 128)}
@@ -135,7 +135,7 @@ def material_tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.
 
 @lru_cache(None)
 def dirt_tile(strength: int) -> Image.Image:
-    """What rain and dust leave on walls: factors (RGB, 255 where it is clean) that repeat after PERIOD; strength: 0 to 10."""
+    """What rain and dust leave on walls: factors (RGB, 255 is clean) that repeat; strength: 0 to 10."""
     rng = random_for("dirt")
     shape = (PERIOD, PERIOD)
     blotches = noise(rng, (4, 11), shape) + 0.5 * noise(rng, (15, 32), shape)

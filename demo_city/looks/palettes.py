@@ -3,56 +3,9 @@
 Most real facades are of low saturation: whites, greys, ochres and brick. Vivid paint is left to doors, signs and goods.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
-Weights = tuple[tuple[str, float], ...]
-
-
-def colours(text: str) -> tuple[Colour, ...]:
-    """Colours of a text of hexadecimal numbers, such as "ff0000 00ff00"."""
-    return tuple(tuple(bytes.fromhex(word)) for word in text.split())
-
-
-def weights(text: str) -> Weights:
-    """Names and their weights of a text such as "brick 3 stone 1"."""
-    words = text.split()
-    return tuple((name, float(weight)) for name, weight in zip(words[::2], words[1::2], strict=True))
-
-
-def choose(rng: np.random.Generator, options: Weights) -> str:
-    """Draws a name by its weight."""
-    at = rng.random() * sum(weight for _, weight in options)
-    for name, weight in options:
-        at -= weight
-        if at < 0:
-            return name
-    return options[-1][0]
-
-
-def pick(rng: np.random.Generator, options: Sequence[Colour]) -> Colour:
-    """Picks one of some colours."""
-    return options[int(rng.integers(len(options)))]
-
-
-def shade(colour: Colour, factor: float) -> Colour:
-    """Makes a colour lighter or darker."""
-    return tuple(int(min(max(c * factor, 0), 255)) for c in colour)
-
-
-def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Mixes two colours; share: of the other."""
-    return tuple(int(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-
-
-def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    """Changes a colour at random, by about `amount` in brightness and half of it in hue."""
-    change = rng.normal(0, amount) + rng.normal(0, amount / 2, 3)
-    return tuple(int(min(max(c + d, 8), 250)) for c, d in zip(colour, change.tolist(), strict=True))
-
+from demo_city.looks.colours import Colour, Weights, colours
 
 WHITE = colours("e8e4da dedbd2 ecebe6 d6d2c8 e4e0d0 d0cec8 dcd8d0 f0eee8")
 OCHRE = colours("ddd0b4 d8c49c e3d3a8 cfc0a4 d6b98c c8a878 d8aa58 deb868 dcc8b2 cba66a e6dcc4 d0b894")
@@ -103,147 +56,119 @@ class Look:
     scripts: of the signs, see letters.py
     balconies: "none", "iron", "solid", "glass" or "caged"
     grime: how dirty walls are, least and most, 0 to 1
-    extras: chances of what else a wall has; what is not named has a chance of 0
+    extras: chances of what else a wall has
     """
 
     materials: Weights
     windows: Weights
-    roofs: Weights = weights("pantiles 1")
-    schemes: dict[str, Weights] = field(default_factory=lambda: {"any": weights("punched 1")})
+    extras: Weights
+    roofs: Weights = "pantiles 1"
+    schemes: dict[str, Weights] = field(default_factory=dict)
     shop: float = 0.3
-    fronts: Weights = weights("glazed 3 wood 2 closed 1")
-    scripts: Weights = weights("latin 1")
-    balconies: Weights = weights("none 1")
+    fronts: Weights = "glazed 3 wood 2 closed 1"
+    scripts: Weights = "latin 1"
+    balconies: Weights = "none 1"
     grime: tuple[float, float] = (0.2, 0.7)
     colours: dict[str, tuple[Colour, ...]] = field(default_factory=dict)
-    extras: dict[str, float] = field(default_factory=dict)
+
+    def scheme(self, use: str) -> Weights:
+        """How walls of houses of a use are composed."""
+        return self.schemes.get(use) or _SCHEMES.get(use) or self.schemes.get("any", "punched 1")
 
 
-def _schemes(**texts: str) -> dict[str, Weights]:
-    shared = {
-        "warehouse": "shed 3 loft 2",
-        "hall": "hall 2 loft 1",
-        "church": "church 1",
-        "tower": "curtain 3 ribbon 2 frame 2",
-    }
-    return {use: weights(text) for use, text in {**shared, **texts}.items()}
-
-
+_SCHEMES = {"hall": "hall 2 loft 1", "church": "church 1", "warehouse": "shed 3 loft 2",
+            "tower": "curtain 3 ribbon 2 frame 2"}  # fmt: skip
 LOOKS = {
     "perimeter": Look(
-        weights("plaster 7 brick 1.5 stock 0.7 ashlar 1.2 roughcast 1.5 ceramic 0.4"),
-        weights("cross 4 casement 4 french 2 arched 1 wide 1 single 1"),
-        weights("pantiles 5 slates 3 seams 2"),
-        _schemes(any="punched 8 frame 0.6", office="punched 3 ribbon 2 curtain 1 frame 1"),
-        0.55,
-        weights("glazed 4 wood 3 cafe 2 closed 1"),
-        weights("latin 1"),
-        weights("none 4 iron 3 solid 1.5 glass 0.5"),
-        (0.15, 0.75),
-        {"ashlar": STONE[:7]},
-        {"bands": 0.6, "quoins": 0.2, "pilasters": 0.25, "cornice": 0.8, "shutters": 0.12, "graffiti": 0.3, "rustic": 0.4, "ivy": 0.06, "pipe": 0.8, "oriel": 0.2, "awning": 0.35, "blade": 0.35, "posters": 0.12, "two_tone": 0.25},
+        materials="plaster 7 brick 1.5 stock 0.7 ashlar 1.2 roughcast 1.5 ceramic 0.4",
+        windows="cross 4 casement 4 french 2 arched 1 wide 1 single 1",
+        extras="bands 0.6 quoins 0.2 pilasters 0.25 cornice 0.8 shutters 0.12 graffiti 0.3 rustic 0.4 ivy 0.06 "
+        "pipe 0.8 oriel 0.2 awning 0.35 blade 0.35 posters 0.12 two_tone 0.25",
+        roofs="pantiles 5 slates 3 seams 2",
+        schemes={"any": "punched 8 frame 0.6", "office": "punched 3 ribbon 2 curtain 1 frame 1"}, shop=0.55,
+        fronts="glazed 4 wood 3 cafe 2 closed 1", balconies="none 4 iron 3 solid 1.5 glass 0.5", grime=(0.15, 0.75),
+        colours={"ashlar": STONE[:7]},
     ),
     "terraces": Look(
-        weights("brick 6 stock 4 whitewash 2 roughcast 2 rubble 0.5"),
-        weights("sash 6 georgian 3 casement 1.5 arched 0.5"),
-        weights("slates 6 pantiles 3"),
-        _schemes(any="punched 1", office="punched 2 ribbon 1"),
-        0.3,
-        weights("wood 6 glazed 2 closed 1"),
-        grime=(0.2, 0.8),
+        materials="brick 6 stock 4 whitewash 2 roughcast 2 rubble 0.5",
+        windows="sash 6 georgian 3 casement 1.5 arched 0.5",
+        extras="bands 0.4 quoins 0.15 cornice 0.5 bay 0.5 steps 0.6 pipe 0.9 ivy 0.1 white_ground 0.25 canopy 0.25 "
+        "blade 0.3 awning 0.2 graffiti 0.1",
+        roofs="slates 6 pantiles 3", schemes={"any": "punched 1", "office": "punched 2 ribbon 1"}, shop=0.3,
+        fronts="wood 6 glazed 2 closed 1", grime=(0.2, 0.8),
         colours={"brick": BRICK + STOCK[:2], "whitewash": WHITE + PASTEL[:6]},
-        extras={"bands": 0.4, "quoins": 0.15, "cornice": 0.5, "bay": 0.5, "steps": 0.6, "pipe": 0.9, "ivy": 0.1, "white_ground": 0.25, "canopy": 0.25, "blade": 0.3, "awning": 0.2, "graffiti": 0.1},
     ),
     "grid": Look(
-        weights("brick 5 stock 2 clapboard 2 ashlar 2 concrete 1.5 ceramic 0.8 plaster 1"),
-        weights("sash 6 wide 2 single 2 casement 1 arched 0.7"),
-        weights("shingles 4 felt 2"),
-        _schemes(any="punched 5 loft 1", office="punched 2 ribbon 2 curtain 2 frame 1"),
-        0.5,
-        weights("glazed 6 closed 1.5 wood 1 cafe 1"),
-        balconies=weights("none 6 iron 1"),
-        grime=(0.2, 0.8),
-        extras={"bands": 0.5, "quoins": 0.15, "cornice": 0.85, "fire_escape": 0.4, "pipe": 0.2, "canopy": 0.35, "awning": 0.4, "blade": 0.35, "air_conditioner": 0.3, "graffiti": 0.25, "mural": 0.35, "steps": 0.4, "posters": 0.15},
+        materials="brick 5 stock 2 clapboard 2 ashlar 2 concrete 1.5 ceramic 0.8 plaster 1",
+        windows="sash 6 wide 2 single 2 casement 1 arched 0.7",
+        extras="bands 0.5 quoins 0.15 cornice 0.85 fire_escape 0.4 pipe 0.2 canopy 0.35 awning 0.4 blade 0.35 "
+        "air_conditioner 0.3 graffiti 0.25 mural 0.35 steps 0.4 posters 0.15",
+        roofs="shingles 4 felt 2",
+        schemes={"any": "punched 5 loft 1", "office": "punched 2 ribbon 2 curtain 2 frame 1"}, shop=0.5,
+        fronts="glazed 6 closed 1.5 wood 1 cafe 1", balconies="none 6 iron 1", grime=(0.2, 0.8),
     ),
     "towers": Look(
-        weights("concrete 4 panels 4 ceramic 1.5 brick 0.8 ashlar 1"),
-        weights("wide 4 single 3 slider 2"),
-        weights("felt 3 seams 1"),
-        _schemes(any="frame 2 ribbon 3 curtain 3 loggia 1", flats="loggia 4 frame 2 punched 2", home="punched 1", tower="curtain 5 ribbon 3 frame 2 loggia 1.5", office="curtain 5 ribbon 3 frame 2"),
-        0.5,
-        weights("lobby 5 glazed 4 cafe 1"),
-        balconies=weights("glass 3 solid 2 none 3"),
-        grime=(0.05, 0.45),
-        extras={"canopy": 0.5, "bands": 0.2, "blade": 0.1},
+        materials="concrete 4 panels 4 ceramic 1.5 brick 0.8 ashlar 1", windows="wide 4 single 3 slider 2",
+        extras="canopy 0.5 bands 0.2 blade 0.1", roofs="felt 3 seams 1",
+        schemes={"tower": "curtain 5 ribbon 3 frame 2 loggia 1.5", "any": "frame 2 ribbon 3 curtain 3 loggia 1",
+        "flats": "loggia 4 frame 2 punched 2", "home": "punched 1", "office": "curtain 5 ribbon 3 frame 2"},
+        shop=0.5, fronts="lobby 5 glazed 4 cafe 1", balconies="glass 3 solid 2 none 3", grime=(0.05, 0.45),
     ),
     "suburb": Look(
-        weights("clapboard 5 brick 3 roughcast 3 plaster 2 stock 1 boards 1 shingle 0.7 rubble 0.3"),
-        weights("picture 3 sash 3 casement 3 georgian 1.5 wide 1.5"),
-        weights("shingles 5 pantiles 3 slates 1"),
-        _schemes(any="punched 1"),
-        0.06,
-        weights("glazed 3 wood 2"),
-        grime=(0.05, 0.45),
+        materials="clapboard 5 brick 3 roughcast 3 plaster 2 stock 1 boards 1 shingle 0.7 rubble 0.3",
+        windows="picture 3 sash 3 casement 3 georgian 1.5 wide 1.5",
+        extras="shutters 0.35 steps 0.5 garage 0.45 canopy 0.4 ivy 0.1 pipe 0.7 two_tone 0.3 bay 0.15",
+        roofs="shingles 5 pantiles 3 slates 1", shop=0.06, fronts="glazed 3 wood 2", grime=(0.05, 0.45),
         colours={"plaster": WHITE + OCHRE + PASTEL},
-        extras={"shutters": 0.35, "steps": 0.5, "garage": 0.45, "canopy": 0.4, "ivy": 0.1, "pipe": 0.7, "two_tone": 0.3, "bay": 0.15},
     ),
     "old_town": Look(
-        weights("plaster 6 rubble 2 timber 2 brick 1.3 whitewash 2.5 ashlar 1 stock 0.7 earth 0.6"),
-        weights("casement 5 cross 4 georgian 1 arched 1 single 1 french 1"),
-        weights("pantiles 7 slates 2"),
-        _schemes(any="punched 1"),
-        0.45,
-        weights("wood 4 cafe 3 glazed 1.5 closed 1"),
-        balconies=weights("none 6 iron 2"),
-        grime=(0.25, 0.95),
+        materials="plaster 6 rubble 2 timber 2 brick 1.3 whitewash 2.5 ashlar 1 stock 0.7 earth 0.6",
+        windows="casement 5 cross 4 georgian 1 arched 1 single 1 french 1",
+        extras="shutters 0.4 ivy 0.22 pipe 0.6 quoins 0.2 cornice 0.35 awning 0.3 blade 0.45 cables 0.35 steps 0.3 "
+        "patches 0.5 graffiti 0.15 posters 0.1 dark_ground 0.4",
+        roofs="pantiles 7 slates 2", shop=0.45, fronts="wood 4 cafe 3 glazed 1.5 closed 1",
+        balconies="none 6 iron 2", grime=(0.25, 0.95),
         colours={"plaster": OCHRE + OCHRE + PASTEL + WHITE + EARTH[:4]},
-        extras={"shutters": 0.4, "ivy": 0.22, "pipe": 0.6, "quoins": 0.2, "cornice": 0.35, "awning": 0.3, "blade": 0.45, "cables": 0.35, "steps": 0.3, "patches": 0.5, "graffiti": 0.15, "posters": 0.1, "dark_ground": 0.4},
     ),
     "industrial": Look(
-        weights("brick 5 corrugated 4 concrete 2 panels 1.5 stock 1.5 roughcast 1"),
-        weights("loft 5 wide 2 single 1 barred 1"),
-        weights("seams 4 slates 2 felt 2"),
-        _schemes(any="loft 3 punched 3 shed 1", warehouse="shed 5 loft 4", hall="loft 2 shed 2 hall 1", office="ribbon 2 punched 2 loft 2", home="punched 1"),
-        0.1,
-        weights("closed 4 glazed 2 open 1"),
-        grime=(0.35, 1.0),
-        extras={"pipe": 0.7, "graffiti": 0.6, "mural": 0.2, "air_conditioner": 0.3, "cables": 0.3, "patches": 0.5, "bricked_up": 0.15, "canopy": 0.3, "posters": 0.2},
+        materials="brick 5 corrugated 4 concrete 2 panels 1.5 stock 1.5 roughcast 1",
+        windows="loft 5 wide 2 single 1 barred 1",
+        extras="pipe 0.7 graffiti 0.6 mural 0.2 air_conditioner 0.3 cables 0.3 patches 0.5 bricked_up 0.15 "
+        "canopy 0.3 posters 0.2",
+        roofs="seams 4 slates 2 felt 2",
+        schemes={"warehouse": "shed 5 loft 4", "hall": "loft 2 shed 2 hall 1", "any": "loft 3 punched 3 shed 1",
+        "office": "ribbon 2 punched 2 loft 2", "home": "punched 1"},
+        shop=0.1, fronts="closed 4 glazed 2 open 1", grime=(0.35, 1.0),
     ),
     "waterfront": Look(
-        weights("brick 4 plaster 2 clapboard 1.5 boards 2 panels 1.5 ceramic 1 concrete 1 whitewash 2"),
-        weights("wide 3 french 3 cross 2 casement 2 loft 1 single 1"),
-        weights("pantiles 3 seams 3 slates 2 felt 1"),
-        _schemes(any="punched 3 frame 1 loggia 0.6", flats="punched 3 frame 2 loggia 2", office="curtain 2 ribbon 2 loft 2", warehouse="loft 4 shed 2"),
-        0.35,
-        weights("cafe 4 glazed 3 wood 1"),
-        balconies=weights("glass 4 iron 3 none 3"),
-        grime=(0.15, 0.65),
-        extras={"awning": 0.5, "hoist": 0.2, "pipe": 0.5, "shutters": 0.1, "blade": 0.2, "canopy": 0.2, "two_tone": 0.15, "graffiti": 0.1, "bands": 0.2},
+        materials="brick 4 plaster 2 clapboard 1.5 boards 2 panels 1.5 ceramic 1 concrete 1 whitewash 2",
+        windows="wide 3 french 3 cross 2 casement 2 loft 1 single 1",
+        extras="awning 0.5 pipe 0.5 shutters 0.1 blade 0.2 canopy 0.2 two_tone 0.15 graffiti 0.1 "
+        "bands 0.2",
+        roofs="pantiles 3 seams 3 slates 2 felt 1",
+        schemes={"warehouse": "loft 4 shed 2", "any": "punched 3 frame 1 loggia 0.6",
+        "flats": "punched 3 frame 2 loggia 2", "office": "curtain 2 ribbon 2 loft 2"},
+        shop=0.35, fronts="cafe 4 glazed 3 wood 1", balconies="glass 4 iron 3 none 3", grime=(0.15, 0.65),
     ),
     "market": Look(
-        weights("plaster 5 whitewash 3 concrete 3 brick 1 rubble 0.8 earth 1.5 roughcast 1.5"),
-        weights("barred 3 casement 2 slider 3 louvre 2 arched 1 single 1"),
-        weights("pantiles 4 seams 4"),
-        _schemes(any="punched 3 loggia 1.2 frame 0.8", office="punched 1 ribbon 1 frame 2"),
-        0.85,
-        weights("open 6 closed 3 glazed 2 cafe 1"),
-        weights("hung 3 latin 4 cursive 3"),
-        weights("none 3 iron 2 solid 2"),
-        (0.4, 1.0),
-        {"plaster": OCHRE + PASTEL + WHITE + EARTH, "whitewash": WHITE},
-        {"awning": 0.7, "cables": 0.7, "pipe": 0.7, "air_conditioner": 0.6, "patches": 0.5, "board": 0.5, "blade": 0.3, "column": 0.35, "sunshades": 0.5, "graffiti": 0.12, "posters": 0.4, "two_tone": 0.3, "tank": 0.3},
+        materials="plaster 5 whitewash 3 concrete 3 brick 1 rubble 0.8 earth 1.5 roughcast 1.5",
+        windows="barred 3 casement 2 slider 3 louvre 2 arched 1 single 1",
+        extras="awning 0.7 cables 0.7 pipe 0.7 air_conditioner 0.6 patches 0.5 board 0.5 blade 0.3 column 0.35 "
+        "sunshades 0.5 graffiti 0.12 posters 0.4 two_tone 0.3",
+        roofs="pantiles 4 seams 4",
+        schemes={"any": "punched 3 loggia 1.2 frame 0.8", "office": "punched 1 ribbon 1 frame 2"}, shop=0.85,
+        fronts="open 6 closed 3 glazed 2 cafe 1", scripts="hung 3 latin 4 cursive 3",
+        balconies="none 3 iron 2 solid 2", grime=(0.4, 1.0), colours={"plaster": OCHRE + PASTEL + WHITE + EARTH},
     ),
     "high_street": Look(
-        weights("ceramic 5 concrete 3 plaster 2.5 panels 1.5 brick 0.7"),
-        weights("slider 6 barred 1.5 wide 2 single 1"),
-        weights("felt 2 seams 1 pantiles 1"),
-        _schemes(any="punched 4 loggia 2.5 ribbon 1.2 frame 0.8", office="ribbon 3 curtain 2 punched 1"),
-        0.95,
-        weights("glazed 4 open 3 closed 1.5 cafe 1.5"),
-        weights("dense 5 ring 2 latin 2"),
-        weights("none 3 solid 3 caged 2 iron 1"),
-        (0.3, 0.95),
-        extras={"air_conditioner": 0.9, "cables": 0.7, "pipe": 0.9, "blade": 0.9, "board": 0.6, "awning": 0.5, "canopy": 0.2, "posters": 0.4, "graffiti": 0.1, "sunshades": 0.25, "window_signs": 0.5},
+        materials="ceramic 5 concrete 3 plaster 2.5 panels 1.5 brick 0.7",
+        windows="slider 6 barred 1.5 wide 2 single 1",
+        extras="air_conditioner 0.9 cables 0.7 pipe 0.9 blade 0.9 board 0.6 awning 0.5 canopy 0.2 posters 0.4 "
+        "graffiti 0.1 sunshades 0.25",
+        roofs="felt 2 seams 1 pantiles 1",
+        schemes={"any": "punched 4 loggia 2.5 ribbon 1.2 frame 0.8", "office": "ribbon 3 curtain 2 punched 1"},
+        shop=0.95, fronts="glazed 4 open 3 closed 1.5 cafe 1.5", scripts="dense 5 ring 2 latin 2",
+        balconies="none 3 solid 3 caged 2 iron 1", grime=(0.3, 0.95),
     ),
 }  # fmt: skip
 STYLES = tuple(LOOKS)

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout
+from demo_city.looks.colours import Colour, colours, jitter, pick, shade
 from demo_city.looks.materials import noise
-from demo_city.looks.palettes import Colour, colours, jitter, pick, shade
 from demo_city.seeds import random_for
 
 LEAVES = ("round", "tall", "broad", "conifer", "palm", "bush", "hedge", "ivy", "grass", "flowers")
@@ -24,15 +24,15 @@ _TONES = {
 _BLOSSOM = colours("e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c")
 # width and height of the clump, shares of the picture; leaves; their length and width, texels
 _SHAPES = {
-    "round": (1.0, 0.96, 1000, 6, 3.6), "tall": (0.76, 1.0, 850, 5.5, 3.6), "broad": (1.04, 0.9, 1000, 7, 3.8),
-    "bush": (1.0, 0.95, 1000, 5, 3.2), "hedge": (1, 1, 1300, 5, 3.2), "ivy": (1, 1, 700, 8, 6),
-    "flowers": (0.98, 0.9, 800, 5, 3),
+    "round": (1.0, 0.96, 1500, 4.6, 2.8), "tall": (0.8, 1.0, 1300, 4.4, 2.8), "broad": (1.04, 0.92, 1500, 4.8, 2.8),
+    "bush": (1.0, 0.95, 1300, 4.4, 2.8), "hedge": (1, 1, 1300, 5, 3.2), "ivy": (1, 1, 700, 8, 6),
+    "flowers": (0.98, 0.9, 900, 5, 3),
 }  # fmt: skip
 
 
 def is_evergreen(kind: str, variant: int) -> bool:
-    """Whether a plant keeps its leaves: some kinds, and of the others each fifth variant (3, 8, ...)."""
-    return kind in EVERGREEN or kind in ("round", "broad", "tall", "bush") and variant % 5 == 3
+    """Whether a plant keeps its leaves: some kinds, and of broad and tall trees and bushes each third variant."""
+    return kind in EVERGREEN or kind in ("broad", "tall", "bush") and variant % 3 == 2
 
 
 def _season(kind: str, variant: int, year: int, season: str) -> Hashable:
@@ -68,16 +68,25 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
         if kind not in ("hedge", "ivy"):
             _twigs(draw, lasting, bark, 5 if bare else 3, kind == "tall")
         share = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}.get(season, 1.0)
-        blossoms = kind == "flowers" or lasting.random() < 0.12
-        seasons = ("spring", "summer", "evergreen") if kind == "flowers" or variant % 2 else ("spring",)
-        _crown(
-            image, draw, lasting, tone, kind, share, pick(lasting, _BLOSSOM) if blossoms and season in seasons else None
-        )
+        blossoms = kind == "flowers" or lasting.random() < 0.2
+        seasons = ("spring", "summer", "evergreen") if kind in ("flowers", "bush") else ("spring",)
+        blossom = pick(lasting, _BLOSSOM) if blossoms and season in seasons else None
+        _crown(draw, lasting, tone, kind, share, blossom)
     return cutout(image, _S)
 
 
+def _sprays(rng: np.random.Generator, kind: str) -> np.ndarray:
+    """The centres of sprays of leaves (k, 2) on the picture: in an uneven crown, or all over."""
+    side = SIZE * _S
+    if kind in ("hedge", "ivy"):
+        top, edge = (0.3, 0.0) if kind == "hedge" else (0.06, 0.06)
+        return rng.uniform((edge, top), (1 - edge, 1.0), (80, 2)) * side
+    angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
+    reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))
+    return np.stack([np.cos(angle) * reach, np.sin(angle) * reach], 1) * _SHAPES[kind][:2] * side * 0.46 + side / 2
+
+
 def _crown(
-    image: Image.Image,
     draw: ImageDraw.ImageDraw,
     rng: np.random.Generator,
     tone: Colour,
@@ -87,53 +96,33 @@ def _crown(
 ) -> None:
     """Draws leaves in sprays, the shaded ones first.
 
-    image, draw: what is drawn on
+    draw: what is drawn on
     rng: decides where
     tone: of the leaves
     kind: of _SHAPES
     share: of the leaves that are there
     blossom: colour of flowers, or None
     """
-    wide, high, count, length, width = _SHAPES[kind]
-    side = SIZE * _S
-    sprays = 46 if kind not in ("hedge", "ivy") else 80
-    angle, reach = rng.uniform(0, 2 * np.pi, sprays), np.sqrt(rng.random(sprays)) * rng.uniform(0.72, 1.0, sprays)
-    lobes = 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))  # an uneven outline
-    centres = (
-        np.stack([np.cos(angle) * reach * lobes * wide, np.sin(angle) * reach * lobes * high], 1) * side * 0.46
-        + side / 2
-    )
-    if kind in ("hedge", "ivy"):
-        top, edge = (0.3, 0.0) if kind == "hedge" else (0.06, 0.06)
-        centres = rng.uniform((edge, top), (1 - edge, 1.0), (sprays, 2)) * side
+    _, _, count, length, width = _SHAPES[kind]
+    side, centres = SIZE * _S, _sprays(rng, kind)
     # upper sprays are lit, lower and inner ones lie in the shade
-    light = 1.1 - 0.5 * (centres[:, 1] / side - 0.3) + rng.normal(0, 0.16, sprays)
-    order = np.argsort(light)
-    size = length * _S * rng.uniform(0.85, 1.25)
-    for n in order:
-        here = int(count * share / sprays + rng.random())
-        spread = side * (0.052 if kind != "hedge" else 0.06)
-        places = centres[n] + rng.normal(0, spread, (here, 2))
-        turns, tones = rng.uniform(0, np.pi, here), light[n] * rng.uniform(0.72, 1.28, here)
-        hues = rng.normal(0, 5, here)
-        for (x, y), turn, bright, hue in zip(
-            places.tolist(), turns.tolist(), tones.tolist(), hues.tolist(), strict=True
-        ):
-            dx, dy = np.cos(turn) * size * 0.5, np.sin(turn) * size * 0.5
-            ex, ey = -dy * width / length, dx * width / length
-            fill = (
-                int(min(tone[0] * bright + hue, 255)),
-                int(min(tone[1] * bright, 255)),
-                int(min(tone[2] * bright - hue / 2, 255)),
-                255,
-            )
-            draw.polygon([(x - dx, y - dy), (x + ex, y + ey), (x + dx, y + dy), (x - ex, y - ey)], fill=fill)
+    light = 1.1 - 0.5 * (centres[:, 1] / side - 0.3) + rng.normal(0, 0.16, len(centres))
+    size, spread = length * _S * rng.uniform(0.85, 1.25), side * (0.06 if kind == "hedge" else 0.052)
+    for n in np.argsort(light):
+        here = int(count * share / len(centres) + rng.random())
+        places, turns = centres[n] + rng.normal(0, spread, (here, 2)), rng.uniform(0, np.pi, here)
+        ahead = np.stack([np.cos(turns), np.sin(turns)], 1) * size / 2
+        aside = np.stack([-ahead[:, 1], ahead[:, 0]], 1) * width / length
+        corners = np.stack([places - ahead, places + aside, places + ahead, places - aside], 1).reshape(here, 8)
+        bright = light[n] * rng.uniform(0.72, 1.28, (here, 1))
+        colour = np.array(tone) * bright + rng.normal(0, 5, (here, 1)) * (1, 0, -0.5)
+        colour = np.column_stack([colour.clip(0, 255), np.full(here, 255)]).astype(int)
+        for points, fill in zip(corners.tolist(), colour.tolist(), strict=True):
+            draw.polygon(points, fill=tuple(fill))
         if blossom and rng.random() < 0.75:
             for x, y in (centres[n] + rng.normal(0, spread, (int(rng.integers(2, 9)), 2))).tolist():
-                r = rng.uniform(2.5, 6)
-                draw.ellipse(
-                    (x - r, y - r, x + r, y + r), fill=(*shade(jitter(rng, blossom, 12), min(light[n], 1.1)), 255)
-                )
+                r, petal = rng.uniform(2.5, 6), shade(jitter(rng, blossom, 12), min(light[n], 1.1))
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
 
 
 def _twigs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, bark: Colour, depth: int, upright: bool) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.looks.canvas import LAST_SIGN, Canvas
+from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress, House
 from demo_city.looks.letters import writing
-from demo_city.looks.palettes import COLOURS, LOOKS, VIVID, WHITE, Colour, choose, colours, jitter, mixed, pick, shade
+from demo_city.looks.palettes import COLOURS, LOOKS, VIVID, WHITE
 from demo_city.seeds import random_for
 from demo_city.years import SHOP_CHANGE, generation
 

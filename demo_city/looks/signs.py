@@ -8,35 +8,23 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout
+from demo_city.looks.colours import choose, colours, jitter, mixed, pick
 from demo_city.looks.figures import CARS, car_texture, person_texture
 from demo_city.looks.letters import latin, word, writing
-from demo_city.looks.palettes import (
-    LOOKS,
-    OCHRE,
-    STYLES,
-    VIVID,
-    WHITE,
-    Colour,
-    choose,
-    colours,
-    jitter,
-    mixed,
-    pick,
-    shade,
-)
+from demo_city.looks.palettes import LOOKS, OCHRE, STYLES, VIVID, WHITE
 from demo_city.seeds import random_for
-from demo_city.years import GRAFFITI_CHANGE, SHOP_CHANGE, generation
+from demo_city.years import GRAFFITI_CHANGE, generation
 
 __all__ = ["CARS", "CUTOUTS", "SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
 
 # width and height of each kind, texels; those in CUTOUTS have an outline, the others an index of what shines
 SIGNS = {
-    "round": (48, 48), "triangle": (48, 48), "rectangle": (48, 48), "street_name": (96, 24), "shop_blade": (64, 64),
-    "vertical": (40, 192), "neon": (96, 64), "billboard": (256, 128), "banner": (48, 160), "poster": (64, 96),
+    "round": (48, 48), "triangle": (48, 48), "rectangle": (48, 48), "street_name": (96, 24),
+    "billboard": (256, 128), "banner": (48, 160), "poster": (64, 96),
     "plate": (32, 16), "menu": (48, 72), "clock": (64, 64), "graffiti": (192, 96),
 }  # fmt: skip
 CUTOUTS = ("round", "triangle", "rectangle", "clock", "graffiti")
-_CHANGES = {"shop_blade": SHOP_CHANGE, "vertical": SHOP_CHANGE, "neon": SHOP_CHANGE, "billboard": 0.9, "poster": 0.9,
+_CHANGES = {"billboard": 0.9, "poster": 0.9,
             "banner": 0.5, "menu": 0.3, "graffiti": GRAFFITI_CHANGE}  # fmt: skip
 _SPRAY = colours("c8c8cc 26262a 3a6ea8 b83848 4a9a6a d8a040 8a4a9a d87a98 e8e8ea 4ab0b8")
 
@@ -162,47 +150,6 @@ def _clock(rng: np.random.Generator, size: tuple[int, int], script: str) -> tupl
     return _outlined(size, draw)
 
 
-def _board(
-    rng: np.random.Generator, size: tuple[int, int], script: str, upright: bool = False
-) -> tuple[Image.Image, Image.Image]:
-    """A board with letters, sometimes with a frame and a mark."""
-    ground = jitter(rng, pick(rng, VIVID if rng.random() < 0.65 else WHITE), 10)
-    ink = pick(rng, VIVID[:5]) if sum(ground) > 390 else pick(rng, colours("f4f0e6 f0d468 e8ecf0"))
-    if sum(ground) > 390 and sum(ink) > 330:
-        ink = (36, 34, 38)
-    image, alpha = Image.new("RGB", size, ground), Image.new("L", size)
-    draw, (w, h) = ImageDraw.Draw(image), size
-    glow = 230 + int(rng.integers(26))
-    if rng.random() < 0.5:
-        alpha.paste(glow, (0, 0, w, h))
-    if rng.random() < 0.5:
-        draw.rectangle((1, 1, w - 2, h - 2), outline=mixed(ground, ink, 0.6))
-    rows = 1 if upright or rng.random() < 0.4 else 2
-    for row in range(rows):
-        area = (int(w * 0.8), int(h * 0.86)) if upright else (int(w * 0.86), int(h * (0.62, 0.4)[rows - 1]))
-        letters = writing(rng, script, area, upright)
-        at = (w - area[0]) // 2, (h - area[1] * rows) // (rows + 1) * (row + 1) + area[1] * row
-        image.paste(ink, at, letters)
-        alpha.paste(glow, at, letters.convert("1", dither=Image.Dither.NONE))
-    if upright and rng.random() < 0.3:  # bands at its ends
-        for y in (0, h - h // 10):
-            draw.rectangle((0, y, w, y + h // 10), fill=ink)
-    return image, alpha
-
-
-def _neon(rng: np.random.Generator, size: tuple[int, int], script: str) -> tuple[Image.Image, Image.Image]:
-    tube = pick(rng, colours("f06070 60d0e8 f0e070 80e890 e080e0 f4f0e0"))
-    letters = writing(rng, script, (int(size[0] * 0.86), int(size[1] * 0.5)))
-    mask = Image.new("L", size)
-    mask.paste(letters, (int(size[0] * 0.07), size[1] // 4))
-    ImageDraw.Draw(mask).rounded_rectangle((3, 3, size[0] - 4, size[1] - 4), 8, outline=255, width=2)
-    image = Image.new("RGB", size, (36, 36, 42))
-    image.paste(shade(tube, 0.45), None, mask.filter(ImageFilter.BoxBlur(2)))
-    image.paste(tube, None, mask)
-    glow = 230 + int(rng.integers(26))
-    return image, mask.point([glow * (v > 90) for v in range(256)])
-
-
 def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> tuple[Image.Image, Image.Image]:
     """A poster: a ground, a picture of shapes, a title and small print."""
     w, h = size
@@ -291,27 +238,9 @@ def _graffiti(rng: np.random.Generator, size: tuple[int, int], script: str) -> t
     return sprayed(rng, size)
 
 
-def shop_board(size: tuple[int, int], ground: Colour, ink: Colour, letters: Image.Image, glow: int) -> np.ndarray:
-    """A board of given colours: uint8 (height, width, 4).
-
-    size: width and height, texels
-    ground, ink: its colours
-    letters: L, of at most `size`
-    glow: the index of what shines
-    """
-    image, alpha = Image.new("RGB", size, ground), Image.new("L", size)
-    ImageDraw.Draw(image).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=shade(ground, 0.7))
-    at = (size[0] - letters.width) // 2, (size[1] - letters.height) // 2
-    image.paste(ink, at, letters)
-    if glow % 2:
-        alpha.paste(glow, (0, 0, *size))
-    alpha.paste(glow, at, letters.convert("1", dither=Image.Dither.NONE))
-    image.putalpha(alpha)
-    return np.asarray(image)
-
-
 _PAINTERS = {
-    "round": _traffic_round, "triangle": _traffic_triangle, "rectangle": _traffic_rectangle, "street_name": _street_name,
-    "shop_blade": _board, "vertical": partial(_board, upright=True), "neon": _neon, "billboard": _billboard,
+    "round": _traffic_round, "triangle": _traffic_triangle, "rectangle": _traffic_rectangle,
+    "street_name": _street_name,
+    "billboard": _billboard,
     "banner": _printed, "poster": _printed, "plate": _plate, "menu": _menu, "clock": _clock, "graffiti": _graffiti,
 }  # fmt: skip

@@ -7,21 +7,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
+from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
 from demo_city.looks.materials import covered, dirt_tile, noise, piece
-from demo_city.looks.palettes import COLOURS, GREY, VIVID, Colour, colours, jitter, mixed, pick, shade
+from demo_city.looks.palettes import COLOURS, VIVID
 from demo_city.seeds import random_for
 
 TILE = 8.0  # metres of a repetition of a ground
 METRES = 2.0  # metres of a repetition of a material
 GROUND_SIZE, MATERIAL_SIZE = 256, 128
-GROUNDS = (
-    "asphalt", "concrete", "setts", "cobbles", "slabs", "bricks", "grass", "gravel", "sand", "water", "soil", "parking",
-    "crossing", "lane_line", "centre_line", "kerb", "tram",
-)  # fmt: skip
-MATERIALS = (
-    "wood", "planks", "corrugated", "container", "crates", "metal", "fabric", "brick", "stone", "plaster", "glass",
-    "hedge", "roof_tiles", "thatch", "poster", "concrete",
-)  # fmt: skip
 _GRASS = {"spring": (100, 114, 66), "summer": (98, 108, 66), "autumn": (112, 108, 68), "winter": (110, 107, 80)}
 _ASPHALT = colours("5e5e60 7a7874 8a857c 6c6b6a 96918a")
 _PAINT = (214, 212, 204)
@@ -31,7 +24,7 @@ Field = np.ndarray  # float (n, n, 3), colours
 def ground_texture(kind: str, variant: int) -> Texture:
     """A ground that repeats after TILE metres. kind: of GROUNDS; variant: any number, 0 to 3 are enough.
 
-    Marks run along v: lines, rails and the bays of a kerb follow the road, the bars of a crossing too.
+    Along v follow the stones of a kerb and the bays of a car park.
     """
     by_season = kind in ("grass", "soil", "gravel")
     version = (lambda year, season: season) if by_season else (lambda year, season: "")
@@ -63,7 +56,7 @@ def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, s
 
 def _ground(kind: str, variant: int, season: str) -> np.ndarray:
     rng = random_for("ground", kind, variant)
-    field = _PAINTERS[kind](rng, variant, season)
+    field = _GROUNDS[kind](rng, variant, season)
     image = np.zeros((GROUND_SIZE, GROUND_SIZE, 4), np.uint8)
     image[..., :3] = field.clip(0, 255)
     return image
@@ -87,7 +80,7 @@ def _cracks(rng: np.random.Generator, field: Field, count: int, tone: Colour, pe
             for shift in ((0, 0), (-GROUND_SIZE, 0), (0, -GROUND_SIZE), (GROUND_SIZE, 0), (0, GROUND_SIZE)):
                 d.line([tuple(point) for point in (path + shift).tolist()], fill=tone, width=pen)
 
-    return _drawn(field, draw, 0.75)
+    return _drawn(field, draw, 0.4)
 
 
 def _litter(rng: np.random.Generator, field: Field, count: int, tones: tuple[Colour, ...]) -> Field:
@@ -122,45 +115,42 @@ def _concrete(rng: np.random.Generator, variant: int, season: str) -> Field:
     y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
     each = rng.normal(1, 0.05, (8, 8))
     field *= each[y // step, x // step][..., None]
-    field[(y % step < 2) | (x % step < 2)] *= 0.66
+    field[(y % step < 1) | (x % step < 1)] *= 0.62
     return _cracks(rng, field, 2 + 2 * (variant % 3), (84, 80, 74))
 
 
-def _stones(
-    rng: np.random.Generator,
-    tones: tuple[Colour, ...],
-    tall: int,
-    wide: int,
-    jitter_by: float,
-    joint: float,
-    spread: float,
-) -> Field:
-    """Rows of stones: tall x wide texels, with uneven joints of the given darkness."""
-    n = GROUND_SIZE
+# colours by variant; height and width of a stone by variant, texels; unevenness, darkness of joints, spread of tones
+_PAVING = {
+    "setts": (("9a9288 a89c90 8c8680 b0a498 a0968e", "8a8884 7c7a78 98948e 6e6c6a",
+               "a8988a 94867a b4a494 8c7c72 a48e80", "7a6e66 887a70 6c625c 94887e"),
+              ((4, 5), (4, 4), (4, 6), (4, 4)), (1.1, 0.6, 0.08)),
+    "slabs": (("a8a39a b2ada2 9e9a92", "b8b0a2 aca496 c0b8aa", "9a9894 a4a29e 8e8c8a", "b4a498 a89a90 bcaca0"),
+              ((16, 16), (8, 16), (16, 32), (16, 8)), (0, 0.76, 0.05)),
+    "bricks": (("9a6450 8c5a4a a8705a 805044", "8c8682 9a948e 7e7a78", "a0907e b09e8a 948472", "86584c 9a6a58 744a40"),
+               ((4, 8),) * 4, (0, 0.72, 0.08)),
+}  # fmt: skip
+
+
+def _paved(kind: str, rng: np.random.Generator, variant: int, season: str) -> Field:
+    """Rows of stones."""
+    n, which = GROUND_SIZE, variant % 4
+    texts, sizes, (uneven, joint, spread) = _PAVING[kind]
+    tones, (tall, wide) = np.array(colours(texts[which]), float), sizes[which]
     y, x = np.mgrid[0:n, 0:n]
-    bend = (noise(rng, (10, 10), (n, n)) * jitter_by).astype(int)
-    rows = n // tall
-    row = (y + bend) // tall % rows
-    shift = rng.integers(0, wide, rows)[row] if jitter_by else row % 2 * (wide // 2)
-    columns = n // wide
-    column = (x + shift) // wide % columns
-    stone = np.array(tones, float)[rng.integers(len(tones), size=(rows, columns))] * rng.normal(
-        1, spread, (rows, columns, 1)
-    )
-    field = stone[row, column] * _grain(rng, 0.05, 0.04, 0.05)[..., None]
-    edge = ((y + bend) % tall == 0) | ((x + shift) % wide == 0)
-    field[edge] = field[edge] * joint
-    lit = ((y + bend) % tall == 1) & ~edge
-    field[lit] *= 1.06
-    return field
-
-
-def _setts(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tones = (
-        colours("9a9288 a89c90 8c8680 b0a498 a0968e"), colours("8a8884 7c7a78 98948e 6e6c6a"),
-        colours("a8988a 94867a b4a494 8c7c72 a48e80"), colours("7a6e66 887a70 6c625c 94887e"),
-    )[variant % 4]  # fmt: skip
-    return _stones(rng, tones, 4, (5, 4, 6, 4)[variant % 4], 1.1, 0.6, 0.08)
+    y = y + (noise(rng, (10, 10), (n, n)) * uneven).astype(int)
+    rows, columns = n // tall, n // wide
+    row = y // tall % rows
+    shift = rng.integers(0, wide, rows)[row] if uneven else row % 2 * (wide // 2)
+    stones = tones[rng.integers(len(tones), size=(rows, columns))] * rng.normal(1, spread, (rows, columns, 1))
+    field = stones[row, (x + shift) // wide % columns] * _grain(rng, 0.05, 0.04, 0.05)[..., None]
+    edge = (y % tall == 0) | ((x + shift) % wide == 0)
+    field[edge] *= joint
+    field[(y % tall == 1) & ~edge] *= 1.06
+    if kind == "slabs":  # with stains
+        spots = rng.integers(0, n, (40, 2))
+        field[spots[:, 0], spots[:, 1]] *= 0.7
+        return _cracks(rng, field, 2, (96, 92, 88))
+    return field.transpose(1, 0, 2).copy() if kind == "bricks" and variant % 2 else field
 
 
 def _cobbles(rng: np.random.Generator, variant: int, season: str) -> Field:
@@ -182,24 +172,6 @@ def _cobbles(rng: np.random.Generator, variant: int, season: str) -> Field:
             first = np.where(nearer, gap, first)
     dome = (1.12 - 0.5 * first**2) * np.where(second - first < 0.16, 0.62, 1.0)
     return best * dome[..., None] * _grain(rng, 0.04, 0.03, 0.05)[..., None]
-
-
-def _slabs(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tones = (
-        colours("a8a39a b2ada2 9e9a92"), colours("b8b0a2 aca496 c0b8aa"), colours("9a9894 a4a29e 8e8c8a"), colours("b4a498 a89a90 bcaca0")
-    )[variant % 4]  # fmt: skip
-    field = _stones(rng, tones, (16, 16, 32, 12)[variant % 4], (16, 32, 32, 16)[variant % 4], 0, 0.7, 0.05)
-    spots = rng.integers(0, GROUND_SIZE, (40, 2))  # chewing gum and stains
-    field[spots[:, 0], spots[:, 1]] *= 0.7
-    return _cracks(rng, field, 2, (96, 92, 88))
-
-
-def _bricks(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tones = (
-        colours("9a6450 8c5a4a a8705a 805044"), colours("8c8682 9a948e 7e7a78"), colours("a0907e b09e8a 948472"), colours("86584c 9a6a58 744a40")
-    )[variant % 4]  # fmt: skip
-    field = _stones(rng, tones, 4, 8, 0, 0.72, 0.08)
-    return field.transpose(1, 0, 2).copy() if variant % 2 else field
 
 
 def _grass(rng: np.random.Generator, variant: int, season: str) -> Field:
@@ -238,25 +210,11 @@ def _soil(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 
 def _parking(rng: np.random.Generator, variant: int, season: str) -> Field:
-    field = (_asphalt if variant % 2 == 0 else _bricks)(rng, variant, season)
+    field = _asphalt(rng, variant, season) if variant % 2 == 0 else _paved("bricks", rng, variant, season)
     worn = rng.random(field.shape[:2]) < 0.82
     for y in (0, 171, 85):  # a bay each 2.7 m along the road
         field[y : y + 4][worn[y : y + 4]] = _PAINT
     return field
-
-
-def _marked(columns: list[tuple[int, int]], rows: tuple[int, int] | None) -> Callable:
-    """Asphalt with worn lines along v: columns of texels, in `rows` of them or all along."""
-
-    def paint(rng: np.random.Generator, variant: int, season: str) -> Field:
-        field = _asphalt(rng, variant, season)
-        worn = noise(rng, (60, 60), field.shape[:2]) + 0.5 * rng.normal(0, 1, field.shape[:2]) < 1.7
-        for left, right in columns:
-            part = np.s_[rows[0] : rows[1], left:right] if rows else np.s_[:, left:right]
-            field[part][worn[part]] = np.array(_PAINT) * rng.uniform(0.9, 1.0)
-        return field
-
-    return paint
 
 
 def _kerb(rng: np.random.Generator, variant: int, season: str) -> Field:
@@ -275,32 +233,29 @@ def _kerb(rng: np.random.Generator, variant: int, season: str) -> Field:
 
 def _tram(rng: np.random.Generator, variant: int, season: str) -> Field:
     """A track along v, with its middle at u = 0.5."""
-    field = _setts(rng, variant, season) if variant % 2 else _concrete(rng, variant, season)
-    for left in (128 - 23, 128 + 22):
+    field = _paved("setts", rng, variant, season) if variant % 2 else _concrete(rng, variant, season)
+    middle, scale = GROUND_SIZE // 2, GROUND_SIZE / 8  # texels, and texels a metre
+    for left in (middle - round(0.72 * scale), middle + round(0.72 * scale) - 2):
         field[:, left - 1 : left + 4] = (70, 68, 66)
         field[:, left : left + 2] = (150, 148, 144)
     return field
 
 
-_PAINTERS = {
-    "asphalt": _asphalt, "concrete": _concrete, "setts": _setts, "cobbles": _cobbles, "slabs": _slabs, "bricks": _bricks,
-    "grass": _grass, "gravel": _gravel, "sand": _sand, "water": _water, "soil": _soil, "parking": _parking,
-    "crossing": _marked([(k, k + 16) for k in range(8, 256, 32)], None), "lane_line": _marked([(126, 130)], (0, 96)),
-    "centre_line": _marked([(125, 127), (129, 131)], None), "kerb": _kerb, "tram": _tram,
+_GROUNDS = {kind: partial(_paved, kind) for kind in _PAVING} | {
+    "asphalt": _asphalt, "concrete": _concrete, "cobbles": _cobbles, "grass": _grass, "gravel": _gravel, "sand": _sand,
+    "water": _water, "soil": _soil, "parking": _parking, "kerb": _kerb, "tram": _tram,
 }  # fmt: skip
-
+GROUNDS = tuple(_GROUNDS)
 
 # -- materials. Their colours are pale, since most are tinted
 
 
 def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
     rng, size = random_for("material", kind, variant), (MATERIAL_SIZE, MATERIAL_SIZE)
-    walls = {"brick": "brick", "stone": "ashlar" if variant % 2 else "rubble", "plaster": "plaster", "roof_tiles": "pantiles",
-             "thatch": "thatch", "concrete": "concrete", "corrugated": "corrugated"}  # fmt: skip
-    if kind in walls:
-        tone = {"brick": pick(rng, COLOURS["brick"]), "roof_tiles": pick(rng, COLOURS["pantiles"]), "thatch": (150, 128, 92),
-                "stone": (206, 200, 188), "concrete": (200, 198, 192)}.get(kind, (234, 232, 226))  # fmt: skip
-        image = covered(rng, walls[kind], tone, (64, 64)).resize(size, Image.BILINEAR)
+    if kind in _WALLS:
+        name, tone = _WALLS[kind]
+        name, tone = "ashlar" if kind == "stone" and variant % 2 else name, tone or pick(rng, COLOURS[name])
+        image = covered(rng, name, tone, (64, 64)).resize(size, Image.BILINEAR)
         dirt = piece(dirt_tile(5), 16 * (variant % 8), 40, size)
         field = np.asarray(image, float) * np.asarray(dirt, float) / 255
     else:
@@ -318,14 +273,6 @@ def _boards(rng: np.random.Generator, pitch: int, spread: float, gap: float) -> 
     grain = 1 + 0.06 * noise(rng, (64, 6), (n, n)) + 0.03 * noise(rng, (100, 16), (n, n))
     tone = np.where(y % pitch == 0, gap, each)[:, None] * grain
     return np.array([226.0, 216, 200]) * tone[..., None]
-
-
-def _wood(rng: np.random.Generator, variant: int) -> Field:
-    return _boards(rng, 128, 0.0, 1.0)
-
-
-def _planks(rng: np.random.Generator, variant: int) -> Field:
-    return _boards(rng, 16, 0.07, 0.5)
 
 
 def _container(rng: np.random.Generator, variant: int) -> Field:
@@ -397,19 +344,13 @@ def _hedge(rng: np.random.Generator, variant: int) -> Field:
     )
 
 
-def _posters(rng: np.random.Generator, variant: int) -> Field:
-    image = Image.new("RGB", (MATERIAL_SIZE, MATERIAL_SIZE), pick(rng, GREY))
-    draw = ImageDraw.Draw(image)
-    for x in range(0, MATERIAL_SIZE, 32):
-        for y in range(0, MATERIAL_SIZE, 43):
-            tone = jitter(rng, pick(rng, VIVID + GREY), 16)
-            draw.rectangle((x, y, x + 30, y + 41), fill=tone)
-            draw.ellipse((x + 6, y + 10, x + 24, y + 28), fill=jitter(rng, pick(rng, VIVID), 30))
-            draw.rectangle((x + 3, y + 31, x + 27, y + 36), fill=mixed(tone, (240, 238, 230), 0.7))
-    return np.asarray(image, float)
-
-
+# materials of walls that are pictured here too, and their colours; None for one of materials' own
+_WALLS = {"brick": ("brick", None), "roof_tiles": ("pantiles", None), "stone": ("rubble", (206, 200, 188)),
+          "plaster": ("plaster", (234, 232, 226)), "concrete": ("concrete", (200, 198, 192)),
+          "corrugated": ("corrugated", (234, 232, 226))}  # fmt: skip
 _THINGS = {
-    "wood": _wood, "planks": _planks, "container": _container, "crates": _crates, "metal": _metal, "fabric": _fabric,
-    "glass": _glass, "hedge": _hedge, "poster": _posters,
+    "wood": lambda rng, variant: _boards(rng, 128, 0.0, 1.0),
+    "planks": lambda rng, variant: _boards(rng, 16, 0.07, 0.5),
+    "container": _container, "crates": _crates, "metal": _metal, "fabric": _fabric, "glass": _glass, "hedge": _hedge,
 }  # fmt: skip
+MATERIALS = (*_WALLS, *_THINGS)

@@ -9,16 +9,18 @@ from demo_city.engine.mesh import Mesh
 from demo_city.engine.textures import TextureTable
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
-from demo_city.world import moments, skyline
+from demo_city.world import moments, shapes, skyline
 from demo_city.world.buildings import build_building
 from demo_city.world.ground import WATER_LEVEL, GroundBuilder
 from demo_city.world.lots import Settler
 from demo_city.world.network import Network, Street, build_network
 from demo_city.world.pictures import Pictures
+from demo_city.world.placing import Placer
 from demo_city.world.plans import of_city
-from demo_city.world.streetscape import Streetscape
+from demo_city.world.streetside import StreetSide
 from demo_city.world.terrain import PAVEMENT, ROAD, GroundMap, Terrain
 from demo_city.world.vehicles import Garage
+from demo_city.world.yards import Yards
 
 EDGE = 90.0  # metres of map beyond the last street
 
@@ -51,15 +53,16 @@ class District:
         self.ground_builder = GroundBuilder(pictures, self.terrain, self.map)
         self.ground_builder.network(network)
         settler = Settler(self.key, plan, self.terrain, self.map)
-        self.scape = Streetscape(self.key, plan, pictures, self.terrain, self.map, self.ground_builder)
+        self.placer = Placer(self.key, plan, pictures, self.terrain, self.map, self.ground_builder)
         meshes = self._blocks(network, settler, pictures)
         self.buildings = settler.buildings
         self.garage = Garage(pictures)
-        meshes += self.ground_builder.meshes + self.scape.meshes
+        meshes += self.ground_builder.meshes + self.placer.meshes
         meshes += skyline.around(self.key, plan, pictures, self.terrain, network, len(self.buildings))
         self.owners = len(self.buildings) + skyline.HOUSES
-        self.fixed = Mesh.joined(meshes)
-        self.lamps = Lamps.joined([*self.scape.lamps, *self._shop_lamps()])
+        self.fixed = shapes.without_slivers(Mesh.joined(meshes))
+        self.parked_on: tuple[tuple, list[moments.Parked]] | None = None  # of the last day that was asked for
+        self.lamps = Lamps.joined([*self.placer.lamps, *self._shop_lamps()])
 
     def _blocks(self, network: Network, settler: Settler, pictures: Pictures) -> list[Mesh]:
         sea = None
@@ -73,14 +76,15 @@ class District:
         self.sea = sea
         for number, block in enumerate(network.blocks):
             settler.settle(block, number)
+        sides, yards = StreetSide(self.placer), Yards(self.placer)
+        sides.crossings(network)
         for number, street in enumerate(self.streets):
-            self.scape.street(street, number)
-        self.scape.crossings(network)
+            sides.street(street, number)
         for garden in settler.gardens:
-            self.scape.garden(settler, garden)
+            yards.garden(settler.buildings[garden.building], garden)
         for number, block in enumerate(network.blocks):
-            self.scape.block(block, number)
-        self.scape.quay(network, sea)
+            yards.block(block, number)
+        yards.quay(network, sea)
         kind = "grass" if self.plan.name in ("suburb", "terraces") else "concrete"
         self.ground_builder.beyond(self.low, self.high, kind, sea)
         return [mesh for building in settler.buildings for mesh in build_building(pictures, self.terrain, building)]
@@ -112,12 +116,22 @@ class District:
         """Height of the ground in metres at points (n, 2) or (2,), as of a carriageway there."""
         return self.terrain.height(xy)
 
-    def free(self, xy: np.ndarray) -> np.ndarray:
-        """Whether one can stand at points (n, 2) or (2,): on a carriageway or pavement where nothing is."""
-        return np.isin(self.map.at(xy), (ROAD, PAVEMENT))
+    def free(self, xy: np.ndarray, capture: Capture | None = None) -> np.ndarray:
+        """Whether one can stand at points (n, 2) or (2,): on a carriageway or pavement where nothing is.
+
+        capture: then neither within what is parked there on that day or night
+        """
+        free = np.isin(self.map.at(xy), (ROAD, PAVEMENT))
+        if capture is not None:
+            cars = moments.parked(self, capture)
+            places = np.array([car.place[:2] for car in cars]).reshape(-1, 2)
+            reach = np.array([car.room for car in cars])
+            away = np.asarray(xy, float)[..., None, :] - places
+            free &= ~(np.hypot(away[..., 0], away[..., 1]) < reach).any(-1)
+        return free
 
     def of_day(self, capture: Capture) -> Mesh:
-        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, heaps of snow, scaffolds."""
+        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow, scaffolds."""
         return moments.of_day(self, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:

@@ -85,7 +85,7 @@ class GroundBuilder:
         run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(kerb, axis=0).T))])
         wide = np.maximum(np.hypot(*(plot - kerb).T), 0.05)[:, None]
         edges = [0.0, KERB, max(look["verge"], KERB), street.pavement]
-        stone = self.pictures.ground("kerb", look["variant"])
+        stone = self.pictures.ground("kerb", look["stone"])
         low, high = self.terrain.on(kerb, -0.05), self.terrain.on(kerb, up)
         uv = np.stack([np.zeros_like(run), run], 1) / TILE
         self.meshes.append(shapes.strip(high, low, uv, uv + (up / TILE, 0), stone, (225, 225, 225), GROUND))
@@ -96,7 +96,7 @@ class GroundBuilder:
             inner = kerb + (plot - kerb) / wide * np.minimum(a, wide)
             outer = kerb + (plot - kerb) / wide * np.minimum(b, wide) if b < street.pavement else plot
             uv_a, uv_b = (np.stack([np.full_like(run, x), -run], 1) / TILE for x in (a, b))
-            texture = self.pictures.ground(kind, look["variant"])
+            texture = stone if kind == "kerb" else self.pictures.ground(kind, look["variant"])
             self.meshes.append(
                 shapes.strip(
                     self.terrain.on(outer, up), self.terrain.on(inner, up), uv_b, uv_a, texture, (255,) * 3, GROUND
@@ -113,6 +113,7 @@ class GroundBuilder:
         texture: int,
         tint: tuple,
         above: float = PAINT,
+        shift: float = 0.0,
     ) -> None:
         """A band on a carriageway.
 
@@ -121,9 +122,10 @@ class GroundBuilder:
         left, right: metres to the right of the centre line
         texture, tint: of the band
         above: metres above the carriageway
+        shift: of the texture to the left, metres
         """
         s = np.linspace(start, end, max(int((end - start) / 6), 1) + 1)
-        uv = [np.stack([np.full_like(s, x), -s], 1) / TILE for x in (left, right)]
+        uv = [np.stack([np.full_like(s, x + shift), -s], 1) / TILE for x in (left, right)]
         a, b = (self.terrain.on(street.beside(s, x), above) for x in (left, right))
         self.meshes.append(shapes.strip(a, b, *uv, texture, tint, GROUND | DETAIL))
 
@@ -173,13 +175,10 @@ class GroundBuilder:
             texture = self.pictures.ground("asphalt", int(s * 4))
             self.ribbon(street, begin, begin + length, low, high, texture, (255 * dark,) * 3, PAINT / 2)
         if look["tram"]:
-            plate = self.pictures.ground(look["tram"], look["variant"])
-            for centre in (-1.55, 1.55) if half > 4.5 else (0.0,):
-                self.ribbon(street, 0.0, street.length, centre - 1.1, centre + 1.1, plate, (235,) * 3, PAINT / 2)
-                for right in (centre - 0.72, centre + 0.72):
-                    self.ribbon(
-                        street, 0.0, street.length, right - 0.05, right + 0.05, self.pictures.plain, (96, 94, 92)
-                    )
+            rails = self.pictures.ground("tram", look["variant"])
+            for centre in (-1.55, 1.55) if half > 4.2 else (0.0,):
+                reach = centre - 1.15, centre + 1.15
+                self.ribbon(street, 0.0, street.length, *reach, rails, (235,) * 3, PAINT / 2, TILE / 2 - centre)
 
     def yard(self, block: Block, kind: str, variant: int, above: float, tint: tuple = (255, 255, 255)) -> None:
         """The ground of a block behind its pavements."""

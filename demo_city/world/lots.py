@@ -9,7 +9,7 @@ from demo_city.seeds import random_for
 from demo_city.world.buildings import Building
 from demo_city.world.ground import yard_height
 from demo_city.world.network import Block
-from demo_city.world.plans import Plan, choose
+from demo_city.world.planning import Plan, choose
 from demo_city.world.roofs import widened
 from demo_city.world.terrain import BUILDING, GroundMap, Terrain
 
@@ -78,8 +78,9 @@ class Settler:
         }
         for k in range(4):
             if real[k]:
-                kerb = yard_height(block.sides[k][0].street.look["kerb"])
-                self._row(rng, _Frontage(borders, real, setbacks, k), style, kerb, not block.ring)
+                street = block.sides[k][0].street
+                front = _Frontage(borders, real, setbacks, k)
+                self._row(rng, front, style, yard_height(street.look["kerb"]), street.walkable)
         if rng.random() < 0.6 and not style["gap"]:
             self._backyard(rng, block, style)
 
@@ -213,10 +214,13 @@ class Settler:
         plan = self.plan
         a, b, _, d = block.corners
         size = np.hypot(*(b - a)), np.hypot(*(d - a))
+        near = any(side.street.walkable for line in block.sides for side in line)
         base = rng.uniform(*plan.storeys)
         wanted = rng.uniform(*plan.widths) * 1.1, rng.uniform(*plan.depth) * 1.3
         spaces = [max(rng.uniform(*plan.setback), 2.0) + rng.uniform(2.0, 9.0) for _ in range(2)]
-        counts = [max(1, int(length / (want + space))) for length, want, space in zip(size, wanted, spaces, strict=True)]
+        counts = [
+            max(1, int(length / (want + space))) for length, want, space in zip(size, wanted, spaces, strict=True)
+        ]
         for i in range(counts[0]):
             for j in range(counts[1]):
                 inside = 0 < i < counts[0] - 1 and 0 < j < counts[1] - 1
@@ -232,7 +236,7 @@ class Settler:
                 # the front looks to the nearest street
                 turn = 0 if j == 0 else 2 if j == counts[1] - 1 else 3 if i == 0 else 1
                 quad = np.roll(quad, -turn, 0)
-                self._add(rng, quad, make, ("front", "side", "side", "side"), 0.1, not block.ring, False)
+                self._add(rng, quad, make, ("front", "side", "side", "side"), 0.1, near, False)
 
     def _landmark(self, rng: np.random.Generator, block: Block) -> None:
         """A church or a hall in the middle of a square."""

@@ -1,5 +1,6 @@
 """What changes: from day to day, and from moment to moment."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from demo_city.weather import Capture
 from demo_city.world import shapes
 from demo_city.world.buildings import Building
 from demo_city.world.ground import yard_height
-from demo_city.world.plans import choose
+from demo_city.world.planning import choose
 
 if TYPE_CHECKING:
     from demo_city.world.district import District
@@ -22,17 +23,14 @@ SNOW = (244, 246, 250)
 
 def of_day(district: "District", capture: Capture) -> Mesh:
     """What is there on one day or night only; see District.of_day."""
-    meshes = []
-    for index, street in enumerate(district.streets):
-        meshes += _parked(district, index, capture)
-        if capture.snow > 0.35 and street.walkable:
+    meshes = [
+        _on_slope(district, car.mesh, car.place[:2], car.along, car.place[2]) for car in parked(district, capture)
+    ]
+    if capture.snow > 0.35:
+        for index in (k for k, street in enumerate(district.streets) if street.walkable):
             meshes += _heaps(district, index, capture)
     rng = random_for(district.key, "day", *capture.key)
-    for place, along in district.scape.places:
-        if rng.random() < 0.55:
-            car, _ = district.garage.any(rng, choose(rng, district.plan.vehicles))
-            meshes.append(shapes.moved(car, place, along))
-    for each in district.scape.daily:
+    for each in district.placer.daily:
         closed = capture.night and each.kind in ("stall", "menu", "parasol")
         cold = capture.season == "winter" and each.kind in ("terrace", "parasol")
         if rng.random() < (0.25 if closed or cold else 0.75):
@@ -45,9 +43,31 @@ def of_day(district: "District", capture: Capture) -> Mesh:
     return Mesh.joined(meshes)
 
 
-def _parked(district: "District", index: int, capture: Capture) -> list[Mesh]:
-    """Cars at the kerbs of one street."""
-    street, meshes = district.streets[index], []
+@dataclass(frozen=True)
+class Parked:
+    """A parked vehicle: its mesh in its own coordinates, place (3,), direction (2,), and half its length in metres."""
+
+    mesh: Mesh
+    place: np.ndarray
+    along: np.ndarray
+    room: float
+
+
+def parked(district: "District", capture: Capture) -> list[Parked]:
+    """All parked vehicles of a day or night."""
+    if district.parked_on is None or district.parked_on[0] != capture.key:
+        cars = [car for index in range(len(district.streets)) for car in _at_kerbs(district, index, capture)]
+        rng = random_for(district.key, "places", *capture.key)
+        for place, along in district.placer.places:
+            if rng.random() < 0.55:
+                mesh, model = district.garage.any(rng, choose(rng, district.plan.vehicles))
+                cars.append(Parked(mesh, place, along, model.length / 2))
+        district.parked_on = (capture.key, cars)
+    return district.parked_on[1]
+
+
+def _at_kerbs(district: "District", index: int, capture: Capture) -> list[Parked]:
+    street, cars = district.streets[index], []
     rng = random_for(district.key, "parked", index, *capture.key)
     if street.roadway < 2.6:
         return []
@@ -59,30 +79,28 @@ def _parked(district: "District", index: int, capture: Capture) -> list[Mesh]:
         s = start + rng.uniform(0, 3)
         while s < end:
             if rng.random() < share:
-                kind = choose(rng, district.plan.vehicles)
-                car, model = district.garage.any(rng, kind)
-                right = side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35))
-                if district.free(street.beside(s, right)):
+                mesh, model = district.garage.any(rng, choose(rng, district.plan.vehicles))
+                xy = street.beside(s, side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35)))
+                if district.free(xy):
                     along = street.along(s) * (side if rng.random() < 0.85 else -side)
-                    meshes.append(_on_slope(district, car, street.beside(s, right), along))
+                    cars.append(Parked(mesh, district.terrain.on(xy), along, model.length / 2))
                 s += model.length - 4.5
             s += rng.uniform(5.2, 6.6)
-    return meshes
+    return cars
 
 
-def _on_slope(district: "District", mesh: Mesh, xy: np.ndarray, along: np.ndarray) -> Mesh:
-    """Puts a vehicle on the ground, tilted as it is."""
+def _on_slope(district: "District", mesh: Mesh, xy: np.ndarray, along: np.ndarray, height: float | None = None) -> Mesh:
+    """Puts a vehicle on the ground, tilted as it is; height: of the ground there, if it is not the carriageway's."""
     ends = district.ground(np.stack([xy - along * 1.5, xy + along * 1.5]))
-    slope = float(ends[1] - ends[0]) / 3.0
     tilted = shapes.moved(mesh, (0.0, 0.0, 0.0))
-    tilted.points[:, 2] += tilted.points[:, 0] * slope
-    return shapes.moved(tilted, (*xy, float(ends.mean())), along)
+    tilted.points[:, 2] += tilted.points[:, 0] * (ends[1] - ends[0]) / 3.0
+    return shapes.moved(tilted, (*xy, float(ends.mean()) if height is None else height), along)
 
 
 def _heaps(district: "District", index: int, capture: Capture) -> list[Mesh]:
     street, meshes = district.streets[index], []
     rng = random_for(district.key, "snow", index, *capture.key)
-    plain = district.scape.pictures.plain
+    plain = district.placer.pictures.plain
     for side in (-1, 1):
         for s in np.arange(street.trims[0], street.length - street.trims[1], 2.6):
             if rng.random() < 0.55:
@@ -94,8 +112,9 @@ def _heaps(district: "District", index: int, capture: Capture) -> list[Mesh]:
 
 def _fallen(district: "District", rng: np.random.Generator) -> list[Mesh]:
     """Leaves below the trees."""
-    pictures, meshes = district.scape.pictures, []
-    for foot, height, kind in district.scape.trees:
+    pictures, meshes = district.placer.pictures, []
+    for tree in district.placer.trees:
+        foot, height, kind = tree.foot, tree.height, tree.kind
         if kind in ("conifer", "palm"):
             continue
         for _ in range(2):
@@ -112,7 +131,7 @@ def _fallen(district: "District", rng: np.random.Generator) -> list[Mesh]:
 def _scaffold(district: "District", building: Building) -> list[Mesh]:
     """Poles and planks before a front."""
     a, b = building.quad[:2]
-    length, pictures = float(np.hypot(*(b - a))), district.scape.pictures
+    length, pictures = float(np.hypot(*(b - a))), district.placer.pictures
     high, steel = building.house.height + 1.0, (150, 152, 156)
     parts = []
     for x in np.linspace(0, length, max(int(length / 2.2), 2)):
@@ -177,7 +196,7 @@ def _person(district: "District", rng: np.random.Generator, xy: np.ndarray, eye:
     away = away / max(np.hypot(*away), 1e-6)
     corners = ((-wide / 2, 0, 0), (wide / 2, 0, 0), (wide / 2, 0, high), (-wide / 2, 0, high))
     uv = ((0, 1), (1, 1), (1, 0), (0, 0)) if rng.random() < 0.5 else ((1, 1), (0, 1), (0, 0), (1, 0))
-    texture = district.scape.pictures.person(int(rng.integers(1 << 20)))
+    texture = district.placer.pictures.person(int(rng.integers(1 << 20)))
     figure = shapes.quad(corners, texture, flags=CUTOUT | TWO_SIDED, uv=uv)
     return shapes.moved(figure, district.terrain.on(xy, up), (away[1], -away[0]))
 

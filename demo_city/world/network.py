@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from demo_city.world.plans import Plan, choose
+from demo_city.world.planning import Plan, choose
 
 STEP = 6.0  # metres between the points of a centre line
 MARGIN = 60.0  # metres from the last street to the edge of the last blocks
@@ -71,8 +71,8 @@ class Street:
 class Side:
     """A street as a block sees it, which lies on its left when one goes from start to end.
 
-    kerb, plot: (n, 2) each, the edge of the carriageway and that of the block behind the pavement, round the corner up to
-        the next side
+    kerb, plot: (n, 2) each, the edge of the carriageway and that of the block behind the pavement, with the corner up
+        to the next side
     own: (n, 2), the part of `plot` before the corner
     """
 
@@ -215,6 +215,7 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
         "road": choose(rng, plan.road),
         "paving": choose(rng, plan.paving),
         "variant": int(rng.integers(4)),
+        "stone": 3 if rng.random() < 0.1 else int(rng.integers(3)),  # of the kerb; the last one is painted
         "shade": rng.uniform(0.8, 1.08),
         "marked": rng.random() < rng.uniform(*plan.marked),
         "tree": choose(rng, plan.trees) if rng.random() < rng.uniform(*plan.tree_share) else "",
@@ -247,7 +248,7 @@ def _surface_look(rng: np.random.Generator, plan: Plan) -> dict:
         "line_tint": yellow if rng.random() < (0.7 if plan.name == "grid" else 0.12) else (226, 226, 216),
         "edge_tint": yellow if rng.random() < 0.3 else (226, 226, 216),
         "patches": patches,
-        "tram": "setts" if rng.random() < plan.tram * 0.5 else "",
+        "tram": rng.random() < plan.tram * 0.6,
     }
 
 
@@ -308,7 +309,7 @@ def _outwards(street: Street, end: int) -> np.ndarray:
 
 
 def _meeting(node: np.ndarray, first: tuple, second: tuple, width: str) -> np.ndarray:
-    """Where two borders meet: that on the left of the first street, seen from the node, and on the right of the next."""
+    """Where the border on the left of one street, seen from their node, meets that on the right of the next."""
     (a, a_end), (b, b_end) = first, second
     widths = [s.roadway + (s.pavement if width == "plot" else 0) for s in (a, b)]
     da, db = _outwards(a, a_end), _outwards(b, b_end)

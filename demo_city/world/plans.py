@@ -1,124 +1,15 @@
-"""How the ten styles of cities are laid out, and how the cities of one style differ."""
-
-from dataclasses import dataclass, field, fields, replace
-
-import numpy as np
+"""The ten styles of cities."""
 
 from demo_city.seeds import random_for
-
-Range = tuple[float, float]
-Weights = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A style of cities, or one city of it. Pairs are ranges, in metres unless said otherwise; dicts are weights.
-
-    A city keeps a narrow part of each range, and prefers some of the choices: see `of_city`.
-    """
-
-    name: str
-    # streets
-    spacing: tuple[Range, Range]  # between parallel streets, in the two directions
-    bends: Range  # how far streets swing out
-    swing: Range  # over which length they do
-    arc: Range  # curvature of the whole, 1/m: rings and crescents
-    shear: Range  # by which crossings differ from right angles, tangent
-    merged: Range  # share of the blocks that take the next one in
-    roadway: Range  # half width of the carriageway
-    pavement: Range
-    kerb: Range  # height
-    verge: Range  # of grass between kerb and pavement; below 0.5: none
-    slope: Range  # steepest, share
-    road: Weights  # kinds of ground
-    paving: Weights
-    yard: Weights
-    marked: Range  # share of the streets with lines on them
-    # what is built
-    blocks: Weights  # rows estate park square parking wood basin
-    widths: Range  # of a building
-    depth: Range
-    gap: Range
-    setback: Range
-    storeys: Range  # count
-    ground_height: Range
-    storey_height: Range
-    uses: Weights
-    roofs: Weights
-    front: Weights  # between pavement and building: "" hedge fence wall rail planters
-    arcade: Range  # share of the blocks with an arcade
-    rows: Range  # buildings in a row that are of one make
-    # what stands about
-    trees: Weights  # kinds along the streets
-    tree_step: Range
-    tree_share: Range  # of the streets with trees
-    tree_height: Range
-    green: Range  # trees and bushes in a yard of 100 m2
-    lamps: Weights
-    lamp_step: Range
-    things: Weights = field(default_factory=dict)  # kind: how many on 100 m of street
-    parked: Range = (0.1, 0.6)  # share of the places at the kerb that are taken
-    vehicles: Weights = field(default_factory=lambda: {"saloon": 3, "hatch": 4, "suv": 3, "van": 1})
-    wires: float = 0.0  # share of the streets
-    tram: float = 0.0  # share of the cities
-    traffic: Range = (0.5, 2.5)  # vehicles on 100 m
-    people: Range = (1.0, 6.0)  # on 100 m
-    skyline: Range = (3, 7)  # storeys of what rises behind
-    water: bool = False  # along one side
-
-
-# how far the cities of a style differ in their preferences
-_SPREADS = {"blocks": 0.4, "things": 0.9, "uses": 0.6, "vehicles": 0.5}
-
-
-def of_city(seed: int, style: str) -> Plan:
-    """The plan of one city: narrower ranges than its style's, and choices weighted anew."""
-    plan, rng = PLANS[style], random_for(seed, style, "city")
-    changes = {}
-    for each in fields(plan):
-        value = getattr(plan, each.name)
-        if isinstance(value, dict):
-            changes[each.name] = _preferring(rng, value, _SPREADS.get(each.name, 1.3))
-        elif each.name == "spacing":
-            changes[each.name] = tuple(_narrowed(rng, pair) for pair in value)
-        elif isinstance(value, tuple):
-            changes[each.name] = _narrowed(rng, value)
-    return replace(plan, **changes)
-
-
-def choose(rng: np.random.Generator, weights: Weights) -> str:
-    """One of the keys, by their weights."""
-    total = rng.random() * sum(weights.values())
-    for key, weight in weights.items():
-        total -= weight
-        if total < 0:
-            return key
-    return next(reversed(weights))
-
-
-def _narrowed(rng: np.random.Generator, pair: Range) -> Range:
-    low, high = pair
-    width = (high - low) * rng.uniform(0.3, 0.6)
-    start = low + (high - low - width) * rng.random()
-    return (start, start + width)
-
-
-def _preferring(rng: np.random.Generator, weights: Weights, spread: float) -> Weights:
-    return {key: float(weight * np.exp(rng.normal(0, spread))) for key, weight in weights.items()}
-
+from demo_city.world.planning import Plan, varied
 
 PERIMETER = Plan(
     name="perimeter",
     spacing=((60, 105), (70, 120)),
-    bends=(0, 5),
     swing=(70, 160),
-    arc=(-0.003, 0.003),
     shear=(-0.22, 0.22),
-    merged=(0.0, 0.35),
-    roadway=(3.2, 7.0),
+    roadway=(2.8, 5.8),
     pavement=(2.2, 5.0),
-    kerb=(0.08, 0.16),
-    verge=(0.0, 0.0),
     slope=(0.0, 0.06),
     road={"asphalt": 4, "setts": 2, "cobbles": 0.7},
     paving={"slabs": 4, "setts": 1, "asphalt": 1, "concrete": 0.5},
@@ -127,23 +18,19 @@ PERIMETER = Plan(
     blocks={"rows": 12, "square": 1, "park": 1.2},
     widths=(9, 26),
     depth=(10, 14),
-    gap=(0.0, 0.0),
     setback=(0.0, 0.0),
     storeys=(3, 7),
     ground_height=(3.4, 4.8),
     storey_height=(2.9, 3.8),
     uses={"flats": 5, "shop": 5, "office": 1.2},
     roofs={"gable": 4, "mansard": 3, "flat": 2, "hip": 1},
-    front={"": 1},
     arcade=(0.0, 0.15),
-    rows=(1, 2),
     trees={"round": 3, "tall": 2, "broad": 3},
     tree_step=(7, 14),
     tree_share=(0.1, 0.9),
-    tree_height=(6, 15),
+    tree_height=(7, 17),
     green=(0.2, 0.9),
     lamps={"post": 3, "lantern": 2, "arm": 2, "hung": 1},
-    lamp_step=(20, 34),
     things={
         "bin": 2, "bench": 1.2, "bollard": 6, "bikes": 2.5, "sign": 3, "box": 1.5, "column": 0.6, "planter": 1.5,
         "terrace": 2.0, "scooter": 1, "stop": 0.5, "kiosk": 0.3, "pillar": 0.6, "phone": 0.2, "fountain": 0.1,
@@ -156,24 +43,15 @@ PERIMETER = Plan(
 TERRACES = Plan(
     name="terraces",
     spacing=((50, 80), (90, 170)),
-    bends=(0, 5),
-    swing=(90, 200),
-    arc=(-0.004, 0.004),
-    shear=(-0.15, 0.15),
-    merged=(0.0, 0.3),
-    roadway=(2.8, 4.4),
+    roadway=(2.6, 3.9),
     pavement=(1.5, 2.6),
-    kerb=(0.08, 0.14),
-    verge=(0.0, 0.0),
     slope=(0.01, 0.11),
     road={"asphalt": 6, "setts": 0.6},
     paving={"slabs": 3, "asphalt": 2, "bricks": 0.5},
     yard={"grass": 3, "concrete": 1},
-    marked=(0.1, 0.6),
     blocks={"rows": 14, "park": 1, "estate": 0.8},
     widths=(4.6, 7.5),
     depth=(8, 11),
-    gap=(0.0, 0.0),
     setback=(0.0, 4.0),
     storeys=(2, 4),
     ground_height=(2.9, 3.6),
@@ -181,15 +59,12 @@ TERRACES = Plan(
     uses={"home": 9, "shop": 1.2, "flats": 0.6},
     roofs={"gable": 8, "hip": 0.6, "flat": 0.5, "mansard": 0.6},
     front={"": 1, "wall": 3, "hedge": 2, "rail": 1.5, "fence": 0.6},
-    arcade=(0.0, 0.0),
     rows=(4, 14),
     trees={"round": 3, "tall": 1, "broad": 1},
-    tree_step=(9, 18),
     tree_share=(0.0, 0.5),
-    tree_height=(4, 10),
+    tree_height=(4, 11),
     green=(0.4, 1.6),
     lamps={"post": 3, "arm": 3, "lantern": 0.7},
-    lamp_step=(24, 36),
     things={"bin": 1, "wheelie": 5, "sign": 2.5, "box": 1.2, "pillar": 0.7, "bollard": 1.5, "phone": 0.2, "stop": 0.5},
     parked=(0.4, 0.95),
     wires=0.25,
@@ -201,13 +76,11 @@ GRID = Plan(
     name="grid",
     spacing=((60, 95), (90, 150)),
     bends=(0, 0),
-    swing=(100, 200),
     arc=(0, 0),
     shear=(-0.04, 0.04),
     merged=(0.0, 0.15),
-    roadway=(4.2, 8.5),
+    roadway=(3.6, 7.2),
     pavement=(2.6, 4.6),
-    kerb=(0.12, 0.18),
     verge=(0.0, 1.2),
     slope=(0.0, 0.14),
     road={"asphalt": 6, "concrete": 1},
@@ -225,15 +98,12 @@ GRID = Plan(
     uses={"shop": 5, "flats": 4, "office": 2, "home": 1.5, "warehouse": 0.6},
     roofs={"flat": 8, "gable": 1.2, "hip": 0.5, "mansard": 0.3},
     front={"": 6, "planters": 1, "rail": 0.5},
-    arcade=(0.0, 0.0),
     rows=(1, 3),
     trees={"round": 3, "tall": 1.5, "broad": 2, "palm": 1.2},
-    tree_step=(8, 18),
     tree_share=(0.2, 0.9),
-    tree_height=(4, 11),
+    tree_height=(5, 13),
     green=(0.1, 0.5),
     lamps={"arm": 5, "post": 1, "lantern": 0.8},
-    lamp_step=(26, 40),
     things={
         "hydrant": 1.6, "bin": 2, "meter": 6, "sign": 4, "box": 2, "pole": 2.2, "newsbox": 1.5, "bench": 0.6,
         "bikes": 0.8, "stop": 0.6, "planter": 1, "bollard": 1, "scooter": 1,
@@ -250,11 +120,8 @@ TOWERS = Plan(
     bends=(0, 6),
     swing=(150, 260),
     arc=(-0.002, 0.002),
-    shear=(-0.15, 0.15),
-    merged=(0.0, 0.2),
-    roadway=(5.0, 10.5),
+    roadway=(4.2, 8.5),
     pavement=(3.5, 7.0),
-    kerb=(0.12, 0.17),
     verge=(0.0, 2.0),
     slope=(0.0, 0.04),
     road={"asphalt": 5, "concrete": 1},
@@ -277,10 +144,9 @@ TOWERS = Plan(
     trees={"round": 3, "tall": 2, "palm": 1, "broad": 1},
     tree_step=(7, 13),
     tree_share=(0.4, 1.0),
-    tree_height=(5, 11),
-    green=(0.3, 1.0),
+    tree_height=(6, 13),
+    green=(0.4, 1.4),
     lamps={"arm": 4, "post": 2, "globe": 1},
-    lamp_step=(24, 38),
     things={
         "bin": 2, "bench": 2, "bollard": 6, "planter": 4, "sign": 3, "box": 1, "hydrant": 0.7, "bikes": 2, "stop": 0.8,
         "kiosk": 0.4, "billboard": 0.5, "flags": 0.6, "statue": 0.2, "scooter": 1.5,
@@ -295,20 +161,18 @@ SUBURB = Plan(
     name="suburb",
     spacing=((60, 90), (80, 140)),
     bends=(2, 11),
-    swing=(90, 190),
     arc=(-0.005, 0.005),
     shear=(-0.2, 0.2),
     merged=(0.1, 0.45),
-    roadway=(2.8, 4.6),
+    roadway=(2.6, 4.0),
     pavement=(1.2, 2.0),
-    kerb=(0.06, 0.14),
     verge=(0.0, 2.4),
     slope=(0.0, 0.1),
     road={"asphalt": 6, "concrete": 0.6, "gravel": 0.4},
     paving={"concrete": 3, "asphalt": 1.5, "slabs": 1, "gravel": 0.4},
     yard={"grass": 1},
     marked=(0.0, 0.35),
-    blocks={"rows": 12, "park": 1.2, "wood": 1.8},
+    blocks={"rows": 11, "park": 1.2, "wood": 3, "estate": 1},
     widths=(9, 18),
     depth=(8, 13),
     gap=(3.0, 10.0),
@@ -319,12 +183,11 @@ SUBURB = Plan(
     uses={"home": 1},
     roofs={"gable": 5, "hip": 4, "flat": 0.6, "shed": 0.4, "mansard": 0.4},
     front={"": 4, "hedge": 4, "fence": 3, "wall": 1.5, "rail": 0.4},
-    arcade=(0.0, 0.0),
     rows=(1, 3),
     trees={"broad": 3, "round": 3, "tall": 1, "conifer": 1.5, "palm": 0.8},
-    tree_step=(9, 20),
-    tree_share=(0.2, 0.9),
-    tree_height=(5, 15),
+    tree_step=(6, 16),
+    tree_share=(0.2, 1.0),
+    tree_height=(6, 18),
     green=(0.5, 2.2),
     lamps={"post": 3, "arm": 3, "pole": 2},
     lamp_step=(28, 46),
@@ -344,10 +207,9 @@ OLD_TOWN = Plan(
     arc=(-0.005, 0.005),
     shear=(-0.3, 0.3),
     merged=(0.1, 0.45),
-    roadway=(1.7, 4.2),
+    roadway=(1.5, 3.4),
     pavement=(0.5, 1.8),
     kerb=(0.0, 0.1),
-    verge=(0.0, 0.0),
     slope=(0.0, 0.09),
     road={"cobbles": 4, "setts": 4, "slabs": 1, "bricks": 0.6, "asphalt": 0.6},
     paving={"slabs": 3, "cobbles": 2, "setts": 2},
@@ -357,7 +219,6 @@ OLD_TOWN = Plan(
     widths=(4.5, 14),
     depth=(7, 11),
     gap=(0.0, 0.5),
-    setback=(0.0, 0.4),
     storeys=(1, 4.4),
     ground_height=(2.5, 3.6),
     storey_height=(2.3, 3.1),
@@ -386,21 +247,14 @@ OLD_TOWN = Plan(
 INDUSTRIAL = Plan(
     name="industrial",
     spacing=((80, 140), (90, 160)),
-    bends=(0, 4),
-    swing=(120, 240),
-    arc=(-0.003, 0.003),
-    shear=(-0.2, 0.2),
-    merged=(0.0, 0.3),
-    roadway=(3.5, 6.5),
+    roadway=(3.2, 5.4),
     pavement=(1.2, 3.0),
-    kerb=(0.06, 0.15),
     verge=(0.0, 2.5),
     slope=(0.0, 0.04),
     road={"asphalt": 5, "concrete": 2, "setts": 0.8},
     paving={"asphalt": 3, "concrete": 3, "gravel": 1, "slabs": 0.5},
     yard={"asphalt": 2, "concrete": 3, "gravel": 2, "grass": 0.6},
-    marked=(0.1, 0.6),
-    blocks={"estate": 9, "rows": 4, "parking": 1.5, "wood": 1},
+    blocks={"rows": 4, "estate": 9, "parking": 1.2, "wood": 2},
     widths=(14, 42),
     depth=(14, 26),
     gap=(0.0, 9.0),
@@ -411,13 +265,11 @@ INDUSTRIAL = Plan(
     uses={"warehouse": 5, "hall": 5, "office": 1},
     roofs={"flat": 3, "gable": 3, "sawtooth": 2, "barrel": 1.2, "shed": 1},
     front={"": 2, "mesh": 4, "wall": 2, "rail": 0.5, "hedge": 0.5},
-    arcade=(0.0, 0.0),
     rows=(1, 3),
     trees={"tall": 2, "broad": 2, "round": 1},
-    tree_step=(12, 26),
-    tree_share=(0.0, 0.4),
-    tree_height=(5, 12),
-    green=(0.05, 0.5),
+    tree_share=(0.0, 0.6),
+    tree_height=(6, 15),
+    green=(0.1, 1.2),
     lamps={"arm": 5, "pole": 2, "wall": 1},
     lamp_step=(30, 48),
     things={
@@ -435,20 +287,14 @@ INDUSTRIAL = Plan(
 WATERFRONT = Plan(
     name="waterfront",
     spacing=((60, 100), (60, 110)),
-    bends=(0, 5),
-    swing=(100, 200),
     arc=(-0.002, 0.002),
-    shear=(-0.15, 0.15),
-    merged=(0.0, 0.3),
-    roadway=(3.0, 6.0),
+    roadway=(2.6, 5.0),
     pavement=(2.4, 6.5),
     kerb=(0.03, 0.14),
-    verge=(0.0, 0.0),
     slope=(0.0, 0.015),
     road={"setts": 2, "asphalt": 3, "slabs": 1, "bricks": 1},
     paving={"slabs": 3, "setts": 1, "bricks": 1},
     yard={"concrete": 1, "slabs": 1.5, "grass": 1},
-    marked=(0.1, 0.6),
     blocks={"rows": 6, "estate": 3, "square": 1, "park": 0.7, "basin": 2.2},
     widths=(8, 24),
     depth=(11, 17),
@@ -463,7 +309,6 @@ WATERFRONT = Plan(
     arcade=(0.0, 0.2),
     rows=(1, 4),
     trees={"round": 2, "tall": 2, "palm": 1, "broad": 1},
-    tree_step=(8, 16),
     tree_share=(0.1, 0.7),
     tree_height=(4, 10),
     green=(0.1, 0.7),
@@ -483,40 +328,31 @@ WATERFRONT = Plan(
 MARKET = Plan(
     name="market",
     spacing=((45, 80), (50, 95)),
-    bends=(0, 5),
     swing=(60, 140),
-    arc=(-0.003, 0.003),
-    shear=(-0.2, 0.2),
-    merged=(0.0, 0.3),
-    roadway=(2.8, 6.0),
+    roadway=(2.2, 4.6),
     pavement=(1.5, 3.6),
     kerb=(0.0, 0.2),
-    verge=(0.0, 0.0),
-    slope=(0.0, 0.05),
     road={"asphalt": 3, "setts": 1.5, "concrete": 1.5, "slabs": 1, "soil": 0.7},
     paving={"slabs": 3, "concrete": 2, "bricks": 1, "soil": 0.6},
     yard={"concrete": 2, "soil": 1, "gravel": 0.6},
     marked=(0.0, 0.4),
-    blocks={"rows": 10, "square": 2.5, "park": 0.6, "wood": 0.7},
+    blocks={"rows": 10, "square": 2.5, "park": 0.6, "wood": 1.2},
     widths=(4, 13),
     depth=(8, 13),
     gap=(0.0, 0.6),
-    setback=(0.0, 0.6),
     storeys=(1, 3.6),
     ground_height=(3.0, 4.4),
     storey_height=(2.7, 3.4),
     uses={"shop": 8, "home": 1, "flats": 1, "hall": 0.4},
     roofs={"flat": 4, "gable": 2.5, "hip": 1.5, "shed": 1},
-    front={"": 1},
     arcade=(0.2, 0.9),
     rows=(1, 6),
     trees={"broad": 2, "round": 2, "palm": 2},
     tree_step=(10, 22),
     tree_share=(0.0, 0.6),
-    tree_height=(4, 12),
+    tree_height=(5, 15),
     green=(0.2, 1.4),
     lamps={"post": 2, "arm": 2, "hung": 1.5, "pole": 1.5},
-    lamp_step=(20, 36),
     things={
         "stall": 5, "crates": 4, "parasol": 2, "bench": 0.8, "bin": 1.5, "sign": 1.5, "pole": 1.5, "barrel": 1,
         "motorbike": 4, "planter": 1.5, "kiosk": 0.7, "box": 0.8, "menu": 1.5, "bikes": 1, "statue": 0.1,
@@ -535,13 +371,9 @@ HIGH_STREET = Plan(
     bends=(0, 3),
     swing=(60, 140),
     arc=(-0.002, 0.002),
-    shear=(-0.15, 0.15),
-    merged=(0.0, 0.25),
-    roadway=(2.0, 6.0),
+    roadway=(1.8, 4.4),
     pavement=(0.9, 3.4),
     kerb=(0.02, 0.16),
-    verge=(0.0, 0.0),
-    slope=(0.0, 0.05),
     road={"asphalt": 6, "concrete": 0.6, "bricks": 0.5},
     paving={"slabs": 3, "asphalt": 2, "bricks": 2, "concrete": 1},
     yard={"concrete": 3, "asphalt": 1},
@@ -550,17 +382,14 @@ HIGH_STREET = Plan(
     widths=(3.8, 11),
     depth=(9, 14),
     gap=(0.0, 0.5),
-    setback=(0.0, 0.3),
     storeys=(2, 9),
     ground_height=(2.9, 3.9),
     storey_height=(2.7, 3.3),
     uses={"shop": 8, "office": 1, "flats": 2},
     roofs={"flat": 8, "shed": 0.6, "gable": 0.7},
-    front={"": 1},
     arcade=(0.0, 0.5),
     rows=(1, 1),
     trees={"round": 3, "tall": 1, "palm": 0.5},
-    tree_step=(8, 18),
     tree_share=(0.0, 0.5),
     tree_height=(3.5, 8),
     green=(0.0, 0.4),
@@ -584,3 +413,8 @@ PLANS = {
         PERIMETER, TERRACES, GRID, TOWERS, SUBURB, OLD_TOWN, INDUSTRIAL, WATERFRONT, MARKET, HIGH_STREET,
     )
 }  # fmt: skip
+
+
+def of_city(seed: int, style: str) -> Plan:
+    """The plan of one city of a style."""
+    return varied(PLANS[style], random_for(seed, style, "city"))

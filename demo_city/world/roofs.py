@@ -50,16 +50,17 @@ def build_roof(
 
 def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
     """A convex counter-clockwise polygon (k, 2) whose sides are moved outwards by some metres each."""
-    d = np.roll(quad, -1, 0) - quad
-    d /= np.hypot(*d.T)[:, None]
-    normal = np.stack([d[:, 1], -d[:, 0]], 1)
+    sides = np.roll(quad, -1, 0) - quad
+    sides = sides / np.hypot(*sides.T)[:, None]
     corners = []
-    for k in range(len(quad)):
-        before = np.stack([normal[k - 1], normal[k]])
-        if abs(np.linalg.det(before)) < 0.05:
-            corners.append(quad[k] + normal[k] * by[k])
+    for k, (x, y) in enumerate(quad.tolist()):
+        last, this = by[k - 1], by[k]
+        (ax, ay), (cx, cy) = sides[k - 1].tolist(), sides[k].tolist()
+        turn = ax * cy - ay * cx  # from one side to the next; their outward normals are (y, -x)
+        if abs(turn) < 0.05:
+            corners.append((x + cy * this, y - cx * this))
         else:
-            corners.append(quad[k] + np.linalg.solve(before, [by[k - 1], by[k]]))
+            corners.append((x + (ax * this - cx * last) / turn, y + (ay * this - cy * last) / turn))
     return np.array(corners)
 
 

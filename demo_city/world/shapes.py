@@ -1,6 +1,6 @@
 """Meshes of simple bodies, of which everything in the world is built.
 
-A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up) and
+A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up),
 then moved to its place with `moved`.
 """
 
@@ -235,3 +235,11 @@ def recoloured(mesh: Mesh, marked: np.ndarray, tint: Sequence[int]) -> Mesh:
     colours = mesh.tint.copy()
     colours[marked] = np.clip(tint, 0, 255)
     return Mesh(mesh.points, mesh.uv, mesh.faces, mesh.texture, colours, mesh.flags, mesh.owner)
+
+
+def without_slivers(mesh: Mesh) -> Mesh:
+    """The mesh without its faces of no area."""
+    a, b, c = (mesh.points[mesh.faces[:, k]] for k in range(3))
+    keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-6
+    faces = (getattr(mesh, name)[keep] for name in ("faces", "texture", "tint", "flags", "owner"))
+    return Mesh(mesh.points, mesh.uv, *faces)

@@ -8,7 +8,7 @@ from demo_city.seeds import random_for
 from demo_city.world import plants, shapes
 from demo_city.world.network import Network, Street
 from demo_city.world.pictures import Pictures
-from demo_city.world.plans import Plan
+from demo_city.world.planning import Plan
 from demo_city.world.terrain import Terrain
 
 HOUSES = 8  # different ones
@@ -76,7 +76,7 @@ def _body(
     owner: int,
     width: float | None = None,
 ) -> list[Mesh]:
-    """A plain body with windows and a roof; its front's middle is at xy (2,), and along (2,) is the front's direction."""
+    """A plain body with windows and a roof; its front's middle is at xy (2,), and the front runs along `along` (2,)."""
     width, deep = width or rng.uniform(12, 26), rng.uniform(9, 16)
     front = pictures.wall(house, "front", 0, 20.0, house.height)
     low, high = (-width / 2, 0, 0), (width / 2, deep, house.height)
