@@ -131,7 +131,7 @@ def _aged(canvas: Canvas, house: House, look: Dress, kind: str, rng: np.random.G
         rows *= 1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)
         rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
     glazed = look.scheme == "curtain" and kind != "party"
-    canvas.image.paste(weathered(rng, canvas.image, (0.25 if glazed else 0.9) * look.grime, rows))
+    canvas.image.paste(weathered(rng, canvas.image, (0.25 if glazed else 0.75) * look.grime, rows))
 
 
 def _gable(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
