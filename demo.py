@@ -1,5 +1,5 @@
-"""The demo: renders the cities, trains on the first, and tests there by day and by night and in the second city. One
-table at the end.
+"""The demo: renders two cities, fine-tunes the shipped weights in the first, and tests in both, by day and by night.
+It ends with a table, and with a page of three localized photos.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 
 import commons
+import localize
 import train
 from datasets.test_dataset import TestDataset
 from datasets.train_dataset import Batch
@@ -37,11 +38,13 @@ from training.run_files import load_run_state
 from visualizations import save_predictions
 
 # seconds on 2 cores
-BUDGETS = {"render": 100, "train": 460, "evaluate": 40}
+BUDGETS = {"render": 150, "train": 240, "evaluate": 60}
 # where the recipe's epochs take longer than the budget, the demo trains the most of these that do not
 SHORTER = (15, 12, 10, 8, 6, 5, 4, 3, 2)
 _WARM_UP, _TIMED = 2, 4  # steps
 _BESIDE_STEPS = 1.25  # reading images, validation and checkpoints, as a factor on the time of the steps
+SHIPPED = "recipes/weights/demo_resnet18_256.pth"
+_LOCALIZED = (("queries_v1", 0), ("queries_v1", 1), ("queries_night", 0))  # of city 1
 _DRAWN = 40  # queries of each test set whose predictions are drawn
 TEST_SETS = (
     ("City 1, by day", "city1/test", "queries_v1"),
@@ -79,7 +82,34 @@ def main(argv: list[str] | None = None) -> int:
     start = time.monotonic()
     demo_city.main(["--folder", own.folder, *own.city_flags.split()])
     demo = Demo(own.folder, own.preds, {"render": time.monotonic() - start}, plan, problems)
-    return commons.run_experiment(demo.run, args, resumed_folder)
+    code = commons.run_experiment(demo.run, args, resumed_folder)
+    return code or show_photos(demo, args)
+
+
+def show_photos(demo: "Demo", args: argparse.Namespace) -> int:
+    """Localizes three photos with the trained network and writes a page. Returns the exit code.
+
+    demo: that has run; args: of train.py
+    """
+    city, model = os.path.join(demo.folder, "city1", "test"), os.path.join(demo.output_folder, "best_model.pth")
+    photos = [
+        os.path.join(city, queries, sorted(os.listdir(os.path.join(city, queries)))[number])
+        for queries, number in _LOCALIZED
+    ]
+    sizes = ["--resize_test_imgs", "--image_size", str(args.image_size)] if args.resize_test_imgs else []
+    page = os.path.join(demo.output_folder, "photos.html")
+    database = ["--database_folder", os.path.join(city, "database"), "--resume_model", model, *sizes]
+    quiet = ["--save_dir", os.path.join(demo.output_folder, "localize")]
+    code = localize.main([*database, *quiet, "--device", args.device, "--report", page, *photos])
+    print(
+        f"\nOpen {page} to see where three photos were taken; {demo.output_folder}/preds has predictions of the tests. "
+        f"Next:\n\n"
+        f"python eval.py --test_set_folder {city} --resume_model {model} {' '.join(sizes)} --report test.html\n"
+        f"python localize.py {' '.join(database)} PHOTO.jpg\n"
+        f"python localize.py --database_folder YOUR_PHOTOS --positions exif --resume_model {SHIPPED} {' '.join(sizes)} "
+        "YOUR_PHOTO.jpg"
+    )
+    return code
 
 
 def choose_epochs(args: argparse.Namespace, is_given: bool) -> tuple[int, str]:
@@ -134,28 +164,39 @@ class Demo:
     seconds: dict[str, float]
     plan: str  # a line that says how long is trained
     problems: Sequence[str] = ()  # with checkpoints, to be logged
+    output_folder: str = ""
 
     def run(self, args: argparse.Namespace, output_folder: str) -> None:
         """Trains, evaluates, and writes results.md. args: of train.py."""
+        self.output_folder = output_folder
         logging.info(self.plan)
         start = time.monotonic()
         train.train(args, output_folder, self.problems)
         self.seconds["train"] = time.monotonic() - start
         start = time.monotonic()
-        rows, trained_in = self.evaluate(args, output_folder)
+        table, trained_in = self.evaluate(args, output_folder)
         self.seconds["evaluate"] = time.monotonic() - start
-        self.write_table(args, rows, trained_in, os.path.join(output_folder, "results.md"))
+        self.write_table(args, table, trained_in, os.path.join(output_folder, "results.md"))
         over = [phase for phase, spent in self.seconds.items() if spent > BUDGETS[phase]]
         if over:
             logging.warning(f"Over the budget for 2 cores: {', '.join(over)}")
 
     def evaluate(self, args: argparse.Namespace, output_folder: str) -> tuple[list[str], str]:
-        """Tests the trained and an untrained network: (rows of the table, what was trained in)."""
+        """Tests the trained network, the one that it began from, and random weights.
+
+        args: of train.py; output_folder: with the trained network. Returns (the lines of a table, what was trained in).
+        """
         device = commons.select_device(args.device)
         trained = load_network(os.path.join(output_folder, "best_model.pth"))
         commons.set_seed(args.seed)
-        untrained = GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
-        networks = [network.to(device, memory_format=torch.channels_last) for network in (untrained, trained)]
+        networks = {"random weights": GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)}
+        if args.resume_model:
+            networks["shipped weights" if args.resume_model == SHIPPED else args.resume_model] = load_network(
+                args.resume_model
+            )
+        networks["fine-tuned" if args.resume_model else "trained"] = trained
+        for network in networks.values():
+            network.to(device, memory_format=torch.channels_last)
         rows = []
         for title, folder, queries in TEST_SETS:
             dataset = TestDataset(
@@ -164,13 +205,14 @@ class Demo:
                 args.positive_dist_threshold,
                 args.image_size if args.resize_test_imgs else None,
             )
-            before, after = (self.test(dataset, network, args) for network in networks)
-            rows.append(table_row(title, dataset, before, after))
+            results = [self.test(dataset, network, args) for network in networks.values()]
+            rows.append(table_row(title, dataset, results))
             if self.num_preds:
                 name = title.lower().replace(",", "").replace(" ", "_")
                 pictures = os.path.join(output_folder, "preds", name)
-                save_predictions(dataset, after.predictions, pictures, self.num_preds, limit=_DRAWN)
-        return rows, name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
+                save_predictions(dataset, results[-1].predictions, pictures, self.num_preds, limit=_DRAWN)
+        lines = [*table_head(list(networks)), *rows]
+        return lines, name_of(training_dtype(args.use_amp16, args.amp_dtype, trained, device)[0])
 
     @staticmethod
     def test(dataset: TestDataset, network: GeoLocalizationNet, args: argparse.Namespace) -> TestResult:
@@ -179,17 +221,16 @@ class Demo:
         options = dataclasses.replace(options, recall_values=RECALL_VALUES)
         return test(dataset, network, options, descriptor_cache(args))
 
-    def write_table(self, args: argparse.Namespace, rows: list[str], trained_in: str, path: str) -> None:
+    def write_table(self, args: argparse.Namespace, rows: Sequence[str], trained_in: str, path: str) -> None:
         """Writes the table and logs it.
 
         args: of train.py
-        rows: of the test sets
+        rows: of the table
         trained_in: the name of the type of numbers
         path: of the file
         """
         images = args.iterations_per_epoch * args.batch_size
         lines = [
-            *TABLE_HEAD,
             *rows,
             "",
             f"Trained for {args.epochs_num} epochs of {images} images, in {trained_in}, on {processor_name()}.",
@@ -207,18 +248,20 @@ class Demo:
         )
 
 
-TABLE_HEAD = (
-    "| test set | queries / database | chance R@1 | untrained R@1 | R@1 | R@5 | R@10 |",
-    "|---|---|---|---|---|---|---|",
-)
+def table_head(networks: Sequence[str]) -> list[str]:
+    """The head of the table; networks: their titles, the trained one last."""
+    columns = ["test set", "queries / database", "chance R@1", *(f"{name} R@1" for name in networks), "R@5", "R@10"]
+    return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
 
 
-def table_row(title: str, dataset: TestDataset, untrained: TestResult, trained: TestResult) -> str:
+def table_row(title: str, dataset: TestDataset, results: Sequence[TestResult]) -> str:
+    """The row of a test set. results: of each network, the trained one last."""
+    *others, trained = results
     cells = [
         title,
         f"{len(dataset.queries)} / {len(dataset.database)}",
         trained.chance_cell(1),
-        untrained.cell(1),
+        *(f"{result.recall(1):.1f}" for result in others),
         *(trained.cell(n) for n in (1, 5, 10)),
     ]
     return "| " + " | ".join(cells) + " |"

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from demo_city import photos
 from demo_city.build import build
@@ -11,12 +11,36 @@ from demo_city.sheet import write_sheet
 from support.errors import UserError, ending_in_one_line
 
 _LARGEST = {
+    "cities": photos.MOST_CITIES,
+    "city_metres": 50000,
     "train_metres": 50000,
     "val_metres": 50000,
     "test_metres": 50000,
+    "years": len(photos.TRAIN_YEARS),
+    "night_share": 1,
     "pixels": 2048,
     "queries": 100000,
     "target_night": 100000,
+}
+_MAY_BE_ZERO = ("seed", "cities", "night_share")
+_OF_THE_DEMO, _OF_CITIES = ("train_metres", "target_night"), ("city_metres",)
+# metres, numbers and shares of photos.Settings, in the order of --help
+_HELP = {
+    "seed": "whole number from which everything is made",
+    "cities": "training cities of all styles but one, with a validation set of further cities and a test set of the "
+    f"style that is left out ({photos.UNSEEN}); 0: the demo's two cities instead",
+    "city_metres": "metres of streets in each training city, with --cities",
+    "train_metres": "metres of streets in city1/train",
+    "val_metres": "metres of streets in the validation set",
+    "test_metres": "metres of streets in each test database",
+    "years": "training years, 1 to 4; database and queries are of others",
+    "night_share": "share of the training streets, and of validation queries, that are photographed by night",
+    "train_step": "metres between the panoramas of a training year",
+    "database_step": "metres between the database's panoramas",
+    "queries": "photographs in each folder of queries",
+    "target_night": "photographs in target_night",
+    "headings": "crops of a panorama, 360 / HEADINGS degrees apart",
+    "pixels": "width and height of the images, in pixels",
 }
 
 
@@ -27,35 +51,15 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m demo_city",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Renders two procedural cities into FOLDER in SF-XL's layout: photographs with true positions, "
-        "several years, day and night. An interrupted run goes on when the same command is run again.",
+        description="Renders procedural cities into FOLDER in SF-XL's layout: photographs with true positions, several "
+        "years, day and night. An interrupted run goes on when the same command is run again.",
     )
     parser.add_argument(
         "--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings"
     )
-    parser.add_argument("--seed", type=int, default=default.seed, help="whole number from which everything is made")
-    parser.add_argument(
-        "--train_metres", type=float, default=default.train_metres, help="metres of streets in city1/train"
-    )
-    parser.add_argument("--val_metres", type=float, default=default.val_metres, help="metres of streets in city1/val")
-    parser.add_argument(
-        "--test_metres", type=float, default=default.test_metres, help="metres of streets in each city's test database"
-    )
-    parser.add_argument(
-        "--years", type=int, default=default.years, help="training years, 1 to 4; database and queries are of others"
-    )
-    parser.add_argument(
-        "--train_step", type=float, default=default.train_step, help="metres between the panoramas of a training year"
-    )
-    parser.add_argument(
-        "--database_step", type=float, default=default.database_step, help="metres between the database's panoramas"
-    )
-    parser.add_argument("--queries", type=int, default=default.queries, help="photographs in each folder of queries")
-    parser.add_argument("--target_night", type=int, default=default.target_night, help="photographs in target_night")
-    parser.add_argument(
-        "--headings", type=int, default=default.headings, help="crops of a panorama, 360 / HEADINGS degrees apart"
-    )
-    parser.add_argument("--pixels", type=int, default=default.pixels, help="width and height of the images, in pixels")
+    for name, text in _HELP.items():
+        value = getattr(default, name)
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=text)
     parser.add_argument(
         "--processes",
         type=int,
@@ -67,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sheet", metavar="FILE", help="write only a sheet of sample views to FILE, no data set")
     parser.add_argument(
-        "--sheet_pixels", type=int, default=256, help="width and height of each view on the sheet, in pixels"
+        "--sheet_pixels", type=int, default=192, help="width and height of each view on the sheet, in pixels"
     )
     return parser
 
@@ -79,32 +83,30 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[photos.Settings, str
     """
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.tiny:
-        given = {
-            action.dest
-            for action in parser._actions
-            for option in action.option_strings
-            if any(word == option or word.startswith(option + "=") for word in (sys.argv[1:] if argv is None else argv))
-        }
-        settings = replace(
-            photos.TINY, **{f.name: getattr(args, f.name) for f in fields(photos.Settings) if f.name in given}
-        )
-    else:
-        settings = photos.Settings(**{f.name: getattr(args, f.name) for f in fields(photos.Settings)})
-    _check(settings, args)
+    words = [word.split("=")[0] for word in (sys.argv[1:] if argv is None else argv)]
+    given = {name for name in _HELP if f"--{name}" in words}
+    values = {name: getattr(args, name) for name in _HELP}
+    settings = (
+        replace(photos.TINY, **{name: values[name] for name in given}) if args.tiny else photos.Settings(**values)
+    )
+    _check(settings, args, given)
     return settings, args.folder, args.sheet, args.sheet_pixels, args.processes
 
 
-def _check(settings: photos.Settings, args: argparse.Namespace) -> None:
-    """Raises UserError if a value is out of range."""
-    for f in fields(settings):
-        value = getattr(settings, f.name)
-        if f.name != "seed" and not 0 < value <= _LARGEST.get(f.name, 1000):
-            raise UserError(f"--{f.name} is {value}; it must be above 0 and at most {_LARGEST.get(f.name, 1000)}")
+def _check(settings: photos.Settings, args: argparse.Namespace, given: set[str]) -> None:
+    """Raises UserError if a value is out of range, or given where it has no use."""
+    for name in _HELP:
+        value, largest = getattr(settings, name), _LARGEST.get(name, 1000)
+        if name == "seed":
+            continue
+        if not (0 <= value if name in _MAY_BE_ZERO else 0 < value) or not value <= largest:
+            limit = "at least 0" if name in _MAY_BE_ZERO else "above 0"
+            raise UserError(f"--{name} is {value}; it must be {limit} and at most {largest}")
     if settings.pixels < 16:
         raise UserError(f"--pixels is {settings.pixels}; it must be at least 16")
-    if settings.years > 4:
-        raise UserError(f"--years is {settings.years}; there are 4 training years")
+    for name in sorted(given.intersection(_OF_THE_DEMO if settings.cities else _OF_CITIES)):
+        wanted = "without --cities" if settings.cities else "with --cities"
+        raise UserError(f"--{name} is used {wanted} alone; leave it out")
     if args.processes < 1:
         raise UserError(f"--processes is {args.processes}; it must be at least 1")
     if not 32 <= args.sheet_pixels <= 1024:

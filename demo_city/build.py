@@ -1,5 +1,6 @@
 """Writes the folders of the demo cities. Processes share the work, and an interrupted run goes on where it stopped."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -11,10 +12,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from datasets.names import images_list_path, write_images_list
-from demo_city import photos, render
-from demo_city.scene import Pictures, Scene
+from demo_city import photos
+from demo_city.engine.develop import Optics, develop
+from demo_city.engine.memory import TextureMemory
+from demo_city.engine.mesh import Mesh
+from demo_city.engine.scene import Scene, Surroundings
 from demo_city.seeds import random_for
-from demo_city.years import Capture
+from demo_city.weather import Capture
 from support.errors import UserError
 from support.regular_files import open_regular
 from support.workers import end_with_parent
@@ -22,56 +26,76 @@ from support.workers import end_with_parent
 SETTINGS_FILE = "demo_city.json"
 MADE_BY = "python -m demo_city"
 _FORMER = "python -m datasets.demo_city"  # the command's former name, which older folders of cities mention
-FORMAT = 1  # raise it whenever the same settings give other pictures
-JPEG_QUALITY = 90
-_SCENES = 14  # scenes that a process keeps in memory
-_CHUNK = 4  # tasks, mostly of one street, that a process takes at a time
+FORMAT = 2  # raise it whenever the same settings give other pictures
+_SCENES = 4  # that a process keeps in memory
+_JOB = 8  # tasks, of neighbouring streets, that a process takes at a time
 
 
 class Renderer:
-    """The cities, wall pictures and scenes of one process. A picture does not depend on what was rendered before it."""
+    """The streets and scenes of one process. A picture does not depend on what was rendered before it."""
 
     def __init__(self, settings: photos.Settings):
-        self.settings = settings
-        self.districts = {name: photos.make_district(settings, name) for name in photos.DISTRICTS}
-        self.tasks = photos.plan_tasks(settings, self.districts)
-        self.pictures, self.shared, self.scenes = Pictures(), {}, {}
+        self.settings, self.areas, self.memory = settings, photos.areas(settings), TextureMemory()
+        self.number, self.district, self.tasks = None, None, []
+        self.scenes: dict[tuple, Scene] = {}
 
-    def scene(self, district_name: str, capture: Capture) -> Scene:
-        """The Scene of a district on one day or night; a few are kept."""
-        key = (district_name, capture.key)
-        if key not in self.scenes:
+    def enter(self, number: int) -> None:
+        """Goes to an area: plans its streets and photographs, unless it is there."""
+        if number != self.number:
+            area = self.areas[number]
+            self.scenes.clear()
+            self.number, self.district = number, photos.make_district(self.settings, area)
+            self.tasks = photos.plan_tasks(self.settings, area, self.district)
+
+    def scene(self, capture: Capture) -> Scene:
+        """The Scene of this area on one day or night; a few are kept."""
+        district = self.district
+        if capture.key not in self.scenes:
             while len(self.scenes) >= _SCENES:
                 self.scenes.pop(next(iter(self.scenes)))
-            kept = {scene.district.key for scene in self.scenes.values()}
-            for stale in [k for k in self.shared if k[0] not in kept]:
-                del self.shared[stale]
-            self.scenes[key] = Scene(self.districts[district_name], capture, self.pictures, self.shared)
-        return self.scenes[key]
+            mesh = Mesh.joined([district.fixed, district.of_day(capture)])
+            self.scenes[capture.key] = Scene(
+                district.textures, mesh, district.lamps, capture, district.key, district.owners, self.memory
+            )
+        return self.scenes[capture.key]
 
-    def photograph(self, task: photos.Task, photo: photos.Photo) -> Image.Image:
-        """Takes a photograph: an RGB image of settings.pixels a side."""
-        scene = self.scene(task.district, task.capture)
-        moving = photos.traffic(scene.district, photo, task.capture)
-        image = render.render_view(scene, photo.camera, self.settings.pixels, moving)
-        return render.develop(
-            image, self.settings.pixels, task.capture, random_for(self.settings.seed, "camera", photo.name)
-        )
+    def surroundings(self, capture: Capture, photo: photos.Photo) -> Surroundings:
+        """What is round the place of a photograph at its moment."""
+        street, along = photo.place
+        moving, lights = self.district.of_moment(random_for(*photo.moment, "moving"), street, along, capture)
+        return self.scene(capture).around(photo.camera.position, moving, lights)
 
-    def write(self, folder: str, index: int, present: set[str]) -> int:
-        """Renders the missing photographs of task `index`; returns how many.
-
-        present: names of the images that are in the task's folder.
-        """
-        task = self.tasks[index]
+    def write(self, folder: str, first: int, last: int) -> int:
+        """Renders the missing photographs of the tasks from first to before last; returns how many they were."""
         written = 0
-        for photo in task.photos:
-            if photo.name not in present:
-                path = os.path.join(folder, task.folder, photo.name)
-                self.photograph(task, photo).save(path + ".tmp", "JPEG", quality=JPEG_QUALITY)
-                os.replace(path + ".tmp", path)
-                written += 1
+        for task in self.tasks[first:last]:
+            where = os.path.join(folder, task.folder)
+            missing = [photo for photo in task.photos if not os.path.exists(os.path.join(where, photo.name))]
+            for _, crops in itertools.groupby(missing, key=lambda photo: photo.moment):
+                crops = list(crops)
+                surroundings = self.surroundings(task.capture, crops[0])
+                for photo in crops:
+                    image, quality = photograph(surroundings, task.capture, photo, self.settings.pixels)
+                    path = os.path.join(where, photo.name)
+                    image.save(path + ".tmp", "JPEG", quality=quality)
+                    os.replace(path + ".tmp", path)
+            written += len(missing)
         return written
+
+
+def photograph(
+    surroundings: Surroundings, capture: Capture, photo: photos.Photo, pixels: int
+) -> tuple[Image.Image, int]:
+    """Takes a photograph: (RGB image of `pixels` a side, the JPEG quality of its camera).
+
+    surroundings: of the photo's moment
+    capture: the day or night
+    photo: with its camera
+    pixels: side of the picture
+    """
+    optics = Optics.drawn(random_for("optics", photo.name), capture)
+    image = surroundings.view(photo.camera, pixels)
+    return develop(image, pixels, capture, optics, random_for("develop", photo.name)), optics.jpeg
 
 
 _worker = {}
@@ -83,11 +107,13 @@ def _start_worker(settings: photos.Settings, folder: str) -> None:
     _worker["renderer"], _worker["folder"] = Renderer(settings), folder
 
 
-def _work(job: tuple[int, set[str]]) -> tuple[int, str | None]:
+def _work(job: tuple[int, int, int]) -> tuple[int, str | None]:
+    renderer, folder = _worker["renderer"], _worker["folder"]
     try:
-        return _worker["renderer"].write(_worker["folder"], *job), None
+        renderer.enter(job[0])
+        return renderer.write(folder, *job[1:]), None
     except OSError as error:
-        return 0, f"{error.filename or _worker['folder']} cannot be written: {error.strerror or error}"
+        return 0, f"{error.filename or folder} cannot be written: {error.strerror or error}"
 
 
 def prepare_folder(folder: str, settings: photos.Settings) -> None:
@@ -134,33 +160,22 @@ def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, 
     Raises UserError if the folder has other settings or cannot be written.
     """
     prepare_folder(folder, settings)
-    renderer = Renderer(settings)
-    names, present = {}, {}
-    for task in renderer.tasks:
-        names.setdefault(task.folder, []).extend(photo.name for photo in task.photos)
-    try:
-        for sub in names:
-            path = os.path.join(folder, sub)
-            os.makedirs(path, exist_ok=True)
-            there = os.listdir(path)
-            for name in there:
-                if name.endswith(".tmp"):  # of an interrupted run
-                    os.unlink(os.path.join(path, name))
-            present[sub] = set(there)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or folder} cannot be written: {error.strerror}; choose another folder with --folder"
-        ) from error
-    jobs = []
-    for index, task in enumerate(renderer.tasks):
-        there = {photo.name for photo in task.photos} & present[task.folder]
-        if len(there) < len(task.photos):
-            jobs.append((index, there))
+    renderer, names, jobs, present = Renderer(settings), {}, [], {}
+    for number in range(len(renderer.areas)):
+        renderer.enter(number)
+        for first in range(0, len(renderer.tasks), _JOB):
+            tasks = renderer.tasks[first : first + _JOB]
+            for task in tasks:
+                names.setdefault(task.folder, []).extend(photo.name for photo in task.photos)
+                if task.folder not in present:
+                    present[task.folder] = _open_folder(os.path.join(folder, task.folder))
+            if any(photo.name not in present[task.folder] for task in tasks for photo in task.photos):
+                jobs.append((number, first, first + _JOB))
     total = sum(len(n) for n in names.values())
-    before = sum(len(set(n) & present[sub]) for sub, n in names.items())
+    before = sum(len(present[sub].intersection(n)) for sub, n in names.items())
     written = 0
     with tqdm(total=total, initial=before, unit="images", ncols=100, desc="rendering", disable=not jobs) as bar:
-        for count, problem in _results(renderer, settings, folder, jobs, min(processes, len(jobs))):
+        for count, problem in _results(settings, folder, jobs, min(processes, len(jobs))):
             if problem:
                 raise UserError(problem + "; make room or rights, and run the same command again to go on")
             written += count
@@ -171,14 +186,29 @@ def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, 
     return before, written, {sub: len(n) for sub, n in names.items()}
 
 
+def _open_folder(path: str) -> set[str]:
+    """The names in a folder, which is made if it is missing. What an interrupted run left half-written is removed."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        there = set(os.listdir(path))
+        for name in there:
+            if name.endswith(".tmp"):
+                os.unlink(os.path.join(path, name))
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be written: {error.strerror}; choose another folder with --folder"
+        ) from error
+    return there
+
+
 def _results(
-    renderer: Renderer, settings: photos.Settings, folder: str, jobs: list[tuple[int, set[str]]], processes: int
+    settings: photos.Settings, folder: str, jobs: list[tuple[int, int, int]], processes: int
 ) -> Iterator[tuple[int, str | None]]:
     if processes <= 1:
-        _worker["renderer"], _worker["folder"] = renderer, folder
+        _worker["renderer"], _worker["folder"] = Renderer(settings), folder
         yield from map(_work, jobs)
         _worker.clear()
         return
     # spawn: the same on every platform, and no threads of the parent are copied
     with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (settings, folder)) as pool:
-        yield from pool.imap_unordered(_work, jobs, _CHUNK)
+        yield from pool.imap_unordered(_work, jobs)

@@ -1,26 +1,30 @@
-"""The plan of all photographs: places, headings, days and file names of every folder, known before rendering."""
+"""The plan of all photographs: areas, places, headings, days and file names, known before anything is rendered."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.names import format_name, utm_to_latlon
-from demo_city import cars, things, years
-from demo_city.camera import Camera
-from demo_city.plan import STYLES, District
+from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
+from demo_city.weather import Capture, draw_day, draw_night
+from demo_city.world.district import District
+from demo_city.world.plans import PLANS
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
-DISTRICTS = {  # name: city and offset in metres from the city's origin; kilometres lie between two districts
-    "train": ("city1", (0, 0)),
-    "val": ("city1", (0, 6000)),
-    "test": ("city1", (6000, 0)),
-    "target": ("city1", (6000, 6000)),
-    "test2": ("city2", (0, 0)),
-}
+UNSEEN = "waterfront"  # the style that no training city has
+STYLES = tuple(style for style in PLANS if style != UNSEEN)
+DEMO_STYLES = ("perimeter", "suburb")  # of city1 and city2
+TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
+NIGHTS = 6
+_DAYS = {"train": 2, "database": 2, "queries": 8}  # in a year
+_EYE = (1.45, 1.85)  # metres above the ground of a camera in the hand
+_MAST = (1.9, 2.8)  # and of one on a car
+MOST_CITIES = 400
+_APART = 20_000.0  # metres between two cities; areas of one city lie a quarter of it apart
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,13 @@ class Settings:
     """What the pictures depend on; lengths in metres."""
 
     seed: int = 0
+    cities: int = 0
+    city_metres: float = 1500.0
     train_metres: float = 4000.0
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
+    night_share: float = 0.25
     train_step: float = 10.0
     database_step: float = 10.0
     queries: int = 300
@@ -39,21 +46,13 @@ class Settings:
     headings: int = 12
     pixels: int = 128
 
-    def district_metres(self, name: str) -> float:
-        """Metres of streets in a district (a key of DISTRICTS)."""
-        return {
-            "train": self.train_metres,
-            "val": self.val_metres,
-            "target": min(self.test_metres, self.target_night * 1.5),
-        }.get(name, self.test_metres)
-
 
 TINY = Settings(
     train_metres=30.0,
+    city_metres=30.0,
     val_metres=20.0,
     test_metres=30.0,
     years=2,
-    train_step=10.0,
     queries=6,
     target_night=4,
     headings=4,
@@ -61,22 +60,45 @@ TINY = Settings(
 )
 
 
+@dataclass(frozen=True)
+class Area:
+    """Streets of a city that are photographed for one purpose, kilometres away from all others.
+
+    name: of the area
+    style: a key of PLANS
+    city: its number; areas of one city have the same kinds of streets and houses
+    metres: of streets
+    place: east and north in UTM, metres
+    zone: UTM zone, number and letter
+    role: train, test (a database and queries by day and night), val (the same without nights) or target
+    folder: that its photographs go to
+    queries: photographs in each folder of queries
+    """
+
+    name: str
+    style: str
+    city: int
+    metres: float
+    place: tuple[float, float]
+    zone: tuple[int, str]
+    role: str
+    folder: str
+    queries: int
+
+
 @dataclass
 class Photo:
     """One photograph.
 
-    camera: in the district's metres
-    street: index of the street
     name: of the file
-    moment: keys of the random traffic, which all crops of a panorama share
-    query: whether it is a query, not a crop of a panorama
+    moment: keys of what moves, which all crops of a panorama share
+    place: index of the street, and metres along it
     """
 
     camera: Camera
-    street: int
     name: str
-    moment: tuple  # keys of the random traffic
-    query: bool
+    moment: tuple
+    place: tuple[int, float]
 
 
 @dataclass
@@ -84,154 +106,212 @@ class Task:
     """Photographs of one folder on one day along one street: what a process renders at a time."""
 
     folder: str
-    district: str
-    capture: years.Capture
-    photos: list
+    area: Area
+    capture: Capture
+    photos: list[Photo]
 
 
-def make_district(settings: Settings, name: str) -> District:
-    """Builds the district of that name (a key of DISTRICTS)."""
-    city, offset = DISTRICTS[name]
-    style = STYLES[city]
-    return District(settings.seed, style, name, settings.district_metres(name), np.add(style.origin, offset))
+def areas(settings: Settings) -> list[Area]:
+    """All areas, in the order in which they are rendered."""
+    return list((_world if settings.cities else _demo)(settings))
 
 
-def plan_tasks(settings: Settings, districts: dict[str, District]) -> list[Task]:
-    """Plans all tasks, in the order in which they are rendered; districts: {name: District}, all of DISTRICTS."""
-    tasks = []
-    for year in range(settings.years):
-        tasks += _survey(
-            settings, districts["train"], "city1/train", years.captures("train", year), settings.train_step
-        )
-    for name, root in (("val", "city1/val"), ("test", "city1/test"), ("test2", "city2/test")):
-        district = districts[name]
-        database = _survey(settings, district, f"{root}/database", years.captures("database"), settings.database_step)
-        tasks += database
-        folders = {"queries": "queries"} if name == "val" else {"queries_v1": "queries", "queries_night": "night"}
-        for folder, role in folders.items():
-            tasks += _queries(settings, district, f"{root}/{folder}", years.captures(role), settings.queries, database)
-    places = _survey(settings, districts["target"], "", years.captures("night"), settings.database_step)
-    tasks += _queries(
-        settings, districts["target"], "target_night", years.captures("night"), settings.target_night, places
-    )
-    # all that is photographed in one street together: a process then draws the fronts of its houses once
-    order = {name: n for n, name in enumerate(DISTRICTS)}
-    walks = {
-        name: {piece[0]: n for n, piece in enumerate(d.walk(settings.district_metres(name)))}
-        for name, d in districts.items()
-    }
-    return sorted(tasks, key=lambda task: (order[task.district], walks[task.district][task.photos[0].street]))
+def _demo(settings: Settings) -> Iterator[Area]:
+    first, second = DEMO_STYLES
+    metres, queries = settings.test_metres, settings.queries
+    yield _area(1, 0, first, "train", settings.train_metres, "city1/train")
+    yield _area(1, 1, first, "val", settings.val_metres, "city1/val", queries)
+    yield _area(1, 2, first, "test", metres, "city1/test", queries)
+    night = settings.target_night
+    yield _area(1, 3, first, "target", min(metres, night * 1.5), "target_night", night)
+    yield _area(2, 0, second, "test", metres, "city2/test", queries)
+
+
+def _world(settings: Settings) -> Iterator[Area]:
+    """Training cities of all styles but one, a validation set that has a city of each, and a test of the unseen one."""
+    for n in range(settings.cities):
+        yield _area(10 + n, 0, STYLES[n % len(STYLES)], "train", settings.city_metres, "train")
+    for n, style in enumerate(STYLES):
+        queries = settings.queries // len(STYLES) + (n < settings.queries % len(STYLES))
+        yield _area(500 + n, 0, style, "val", settings.val_metres / len(STYLES), "val", queries)
+    yield _area(520, 0, UNSEEN, "test", settings.test_metres, "test", settings.queries)
+
+
+def _area(city: int, part: int, style: str, role: str, metres: float, folder: str, queries: int = 0) -> Area:
+    # rows of 20 cities in zone 32T; no two areas see each other
+    east = 310_000 + _APART * (city % 20) + _APART / 4 * (part % 2)
+    north = 4_500_000 + _APART * (city // 20) + _APART / 4 * (part // 2)
+    return Area(f"{style}-{city}-{role}", style, city, metres, (east, north), (32, "T"), role, folder, queries)
+
+
+def make_district(settings: Settings, area: Area) -> District:
+    """Plans the streets of an area; what stands there is built when it is needed."""
+    seed = int(random_for(settings.seed, "city", area.city).integers(1 << 31))
+    return District(seed, area.style, area.role, area.metres)
+
+
+def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]:
+    """Plans the photographs of an area, street by street: a process then draws the walls of a street once."""
+    if area.role == "train":
+        tasks = []
+        for n, year in enumerate(TRAIN_YEARS[: settings.years]):
+            days = _with_nights(settings, area, _days(settings, area, "train", year, False), year)
+            tasks += _survey(settings, area, district, area.folder, f"year {n}", days)
+    else:
+        days = _days(settings, area, "database", DATABASE_YEAR, True)
+        database = _survey(settings, area, district, f"{area.folder}/database", "database", days)
+        tasks = [] if area.role == "target" else database
+        for folder, days in _query_folders(settings, area):
+            tasks += _queries(settings, area, district, folder, days, database)
+    order = {piece[0]: n for n, piece in enumerate(district.walk(area.metres))}
+    return sorted(tasks, key=lambda task: order[task.photos[0].place[0]])
+
+
+def _with_nights(settings: Settings, area: Area, days: list[Capture], year: int) -> list[Capture]:
+    return [*days, *_nights(settings, area, year)] if settings.night_share else days
+
+
+def _query_folders(settings: Settings, area: Area) -> Iterator[tuple[str, list[Capture]]]:
+    """(folder, days) of an area's queries."""
+    days, nights = _days(settings, area, "queries", QUERY_YEAR, False), _nights(settings, area, QUERY_YEAR)
+    if area.role == "target":
+        yield area.folder, nights
+    elif area.role == "val":
+        yield f"{area.folder}/queries", _with_nights(settings, area, days, QUERY_YEAR)
+    else:
+        yield f"{area.folder}/queries_v1", days
+        yield f"{area.folder}/queries_night", nights
+
+
+def _days(settings: Settings, area: Area, role: str, year: int, fair: bool) -> list[Capture]:
+    return [draw_day(random_for(settings.seed, area.name, role, year, n), year, fair) for n in range(_DAYS[role])]
+
+
+def _nights(settings: Settings, area: Area, year: int) -> list[Capture]:
+    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(NIGHTS)]
 
 
 def _survey(
-    settings: Settings, district: District, folder: str, days: Sequence[years.Capture], step: float
+    settings: Settings, area: Area, district: District, folder: str, key: str, days: list[Capture]
 ) -> list[Task]:
-    """Panoramas every `step` metres, taken from a car on the left or right of the street, and cut into crops."""
+    """Panoramas every few metres, taken from a car on the left or right of the street, and cut into crops.
+
+    settings, area, district: where
+    folder: that the photographs go to
+    key: tells this survey from others
+    days: of which each street has one
+    """
+    step = settings.train_step if area.role == "train" else settings.database_step
     tasks = []
-    for index, begin, end in district.walk(settings.district_metres(district.name)):
-        street = district.streets[index]
-        rng = random_for(district.key, "survey", folder, days[0].year, index)
-        day = days[int(rng.integers(len(days)))]
+    for index, begin, end in district.walk(area.metres):
+        street, rng = district.streets[index], random_for(settings.seed, area.name, key, index)
+        day = _one_of(rng, days, settings.night_share)
         count = max(round((end - begin) / step), 1)
         photos = []
         for k in range(count):
             s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
-            reach = street.roadway * 0.75
-            position = street.a + street.along * s + street.across * rng.uniform(-reach, reach)
-            height = rng.uniform(1.7, 2.7)
-            for heading in range(settings.headings):
-                photos.append(
-                    _photo(
-                        district, folder, day, index, k, position, height, heading * 360.0 / settings.headings, False
-                    )
-                )
-        tasks.append(Task(folder, district.name, day, photos))
+            along = street.along(s)
+            across = np.array([along[1], -along[0]])
+            position = street.at(s) + across * rng.uniform(-0.75, 0.75) * street.roadway
+            height, moment = rng.uniform(*_MAST), (settings.seed, area.name, folder, *day.key, index, k)
+            turn = float(np.floor(rng.uniform(0, 360 / settings.headings) * 100) / 100) if area.role == "train" else 0.0
+            for n in range(settings.headings):
+                heading = (turn + n * 360.0 / settings.headings) % 360
+                lens = _lens(rng, area.role == "train")
+                photos.append(_photo(area, district, (index, s), day, position, height, heading, lens, moment))
+        tasks.append(Task(folder, area, day, photos))
     return tasks
 
 
+def _one_of(rng: np.random.Generator, days: list[Capture], night_share: float) -> Capture:
+    """A day of several, or a night with the chance night_share if there are nights."""
+    nights = [day for day in days if day.night]
+    chosen = nights if nights and rng.random() < night_share else [day for day in days if not day.night] or nights
+    return chosen[int(rng.integers(len(chosen)))]
+
+
+def _lens(rng: np.random.Generator, wild: bool) -> tuple[float, float, float]:
+    """Pitch, roll and field of view in degrees: of any camera, or of a survey's."""
+    if wild:
+        return float(rng.normal(5, 5)), float(rng.normal(0, 2.5)), float(np.clip(rng.normal(72, 12), 50, 110))
+    return 6.0, float(rng.normal(0, 0.5)), 74.0
+
+
 def _queries(
-    settings: Settings, district: District, folder: str, days: Sequence[years.Capture], count: int, database: list[Task]
+    settings: Settings,
+    area: Area,
+    district: District,
+    folder: str,
+    days: list[Capture],
+    database: list[Task],
 ) -> list[Task]:
-    """Single photographs, uniform in disks of QUERY_RADIUS around the database's places, where one can stand."""
+    """Single photographs, uniform in disks of QUERY_RADIUS around the database's places, where one can stand.
+
+    settings, area, district: where
+    folder: that they go to
+    days: of which each has one
+    database: the area's
+    """
     panoramas = [task.photos[k] for task in database for k in range(0, len(task.photos), settings.headings)]
     groups = {}
-    for n in range(count):
-        rng = random_for(district.key, "query", folder, n)
+    for n in range(area.queries):
+        rng = random_for(settings.seed, area.name, folder, n)
         near = panoramas[int(rng.integers(len(panoramas)))]
-        street = district.streets[near.street]
-        position = near.camera.position
+        position = near.camera.position[:2]
         for _ in range(200):
             angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
-            candidate = near.camera.position + radius * np.array([np.cos(angle), np.sin(angle)])
-            offset = candidate - street.a
-            if (
-                0 <= offset @ street.along <= street.length
-                and abs(offset @ street.across) < street.roadway + street.pavement - 0.7
-            ):
+            candidate = near.camera.position[:2] + radius * np.array([np.cos(angle), np.sin(angle)])
+            if district.free(candidate):
                 position = candidate
                 break
-        which = int(rng.integers(len(days)))
-        heading = np.floor(rng.uniform(0, 360) * 100) / 100
-        groups.setdefault((which, near.street), []).append(
-            _photo(district, folder, days[which], near.street, n, position, rng.uniform(1.5, 1.9), heading, True)
-        )
-    return [Task(folder, district.name, days[which], photos) for (which, _), photos in sorted(groups.items())]
+        day = _one_of(rng, days, settings.night_share)
+        heading = float(np.floor(rng.uniform(0, 360) * 100) / 100)
+        moment = (settings.seed, area.name, folder, n)
+        photo = _photo(area, district, near.place, day, position, rng.uniform(*_EYE), heading, _lens(rng, True), moment)
+        groups.setdefault((days.index(day), near.place[0]), []).append(photo)
+    return [Task(folder, area, days[which], photos) for (which, _), photos in sorted(groups.items())]
 
 
 def _photo(
+    area: Area,
     district: District,
-    folder: str,
-    day: years.Capture,
-    street: int,
-    number: int,
+    place: tuple[int, float],
+    day: Capture,
     position: np.ndarray,
     height: float,
     heading: float,
-    query: bool,
+    lens: tuple[float, float, float],
+    moment: tuple,
 ) -> Photo:
-    east, north = np.round(district.origin + position, 2)
-    style = district.style
-    latitude, longitude = utm_to_latlon(east, north, style.zone_number, style.zone_letter)
-    moment = (district.key, folder, *day.key, street, number)
+    """A photograph with its name, whose numbers are those of the camera.
+
+    area, district: where
+    place: index of the street, and metres along it
+    day: the day or night
+    position: (2,), metres
+    height: above the ground, metres
+    heading: of a crop's left edge, degrees
+    lens: pitch, roll and field of view, degrees
+    moment: keys of what moves
+    """
+    east, north = np.round(np.add(area.place, position), 2)
+    latitude, longitude = utm_to_latlon(east, north, *area.zone)
     identity = base64.urlsafe_b64encode(hashlib.sha256(repr(moment).encode()).digest())[:22].decode()
-    height = round(float(height), 2)
+    pitch, roll, field_of_view = (round(value, 2) for value in lens)
+    height, position = round(float(height), 2), np.array([east, north]) - area.place
     name = format_name(
         east,
         north,
-        style.zone_number,
-        style.zone_letter,
+        *area.zone,
         latitude,
         longitude,
         identity,
         heading=heading,
+        pitch=f"{pitch:.2f}",
+        roll=f"{roll:.2f}",
         height=f"{height:.2f}",
         timestamp=f"{day.year}{day.month:02d}",
+        note=f"fov{field_of_view:.2f}",
     )
-    return Photo(Camera(np.array([east, north]) - district.origin, height, float(heading)), street, name, moment, query)
-
-
-def traffic(district: District, photo: Photo, capture: years.Capture) -> "list[cars.Car | things.Person]":
-    """Places cars and people that are in the street when a panorama or a query is taken."""
-    rng = random_for(*photo.moment, "traffic")
-    street, camera = district.streets[photo.street], photo.camera
-    moving = []
-    for _ in range(int(rng.integers(0, 4))):
-        side = rng.choice([-1.0, 1.0])
-        ahead = rng.uniform(7, 60) * rng.choice([-1, 1])
-        s = (camera.position - street.a) @ street.along + ahead
-        position = street.a + street.along * s + street.across * side * min(street.roadway * 0.3, 1.2)
-        moving.append(cars.Car(rng, position, street.along * side, lights=True))
-    for _ in range(int(rng.integers(0, 7 if not capture.night else 4))):
-        s = (camera.position - street.a) @ street.along + rng.normal(0, 18)
-        side = rng.choice([-1, 1]) * (street.roadway + rng.uniform(0.8, max(street.pavement - 0.5, 0.9)))
-        moving.append(things.Person(rng, street.a + street.along * s + street.across * side))
-    if photo.query and rng.random() < 0.5:  # a car that hides a part of the view
-        for _ in range(8):
-            depth, across = rng.uniform(4, 9), rng.uniform(-0.5, 0.5)
-            position = camera.position + depth * (camera.forward + across * camera.right)
-            if abs((position - street.a) @ street.across) < street.roadway - 0.4:
-                moving.append(
-                    cars.Car(rng, position, street.along * rng.choice([-1, 1]), lights=bool(rng.random() < 0.5))
-                )
-                break
-    return moving
+    point = np.array([*position, float(district.ground(position)) + height])
+    return Photo(Camera(point, (heading + CROP / 2) % 360, pitch, roll, field_of_view), name, moment, place)

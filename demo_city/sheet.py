@@ -1,53 +1,48 @@
-"""A contact sheet: the same places in several years and at night, in both cities."""
+"""A contact sheet: places of every style, on a fair day, on another day, and at night."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from demo_city import photos, render, years
-from demo_city.camera import FIELD_OF_VIEW, Camera
-from demo_city.plan import District
-from demo_city.scene import Pictures, Scene
+from demo_city import photos
+from demo_city.build import Renderer, photograph
+from demo_city.camera import Camera
 from demo_city.seeds import random_for
+from demo_city.weather import Capture, draw_day, draw_night
+from demo_city.world.plans import PLANS
 from support.errors import UserError
 
-COLUMNS = 6
-_NAMES = {"city1": "City 1", "city2": "City 2"}
+_PLACES = 2
+_METRES = 250.0  # of streets in each city of the sheet
 
 
 def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
-    """Draws 2 cities x 4 moments x COLUMNS places, `pixels` a side, each row with its label, and saves it.
+    """Draws a row for each style: _PLACES places on a fair day, the same on another day, and at night; and saves it.
 
-    path: .jpg or .png. Raises UserError if it cannot be written.
+    path: .jpg or .png; pixels: side of a view. Raises UserError if the file cannot be written.
     """
     label, gap = max(pixels // 11, 16), max(pixels // 64, 2)
-    moments = [
-        (years.captures("train", 0)[0], "training year"),
-        (years.captures("database")[0], "database"),
-        (years.captures("queries")[0], "queries"),
-        (years.captures("night")[0], "night queries"),
-    ]
-    height = (pixels + label + gap) * 2 * len(moments)
-    sheet = Image.new("RGB", (COLUMNS * (pixels + gap) + gap, height + gap), (250, 250, 248))
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=label * 0.72)
-    pictures, shared, y = Pictures(), {}, gap
-    for name in ("test", "test2"):
-        district = photos.make_district(settings, name)
-        cameras = _places(district, settings)
-        for capture, role in moments:
-            scene = Scene(district, capture, pictures, shared)
-            when = f"night, {capture.year}" if capture.night else f"{capture.season} {capture.year}"
-            draw.text((gap + 2, y), f"{_NAMES[district.style.name]}: {when} ({role})", fill=(40, 40, 40), font=font)
-            for column, (street, camera) in enumerate(cameras):
-                photo = photos.Photo(camera, street, "", (district.key, "sheet", column, *capture.key), False)
-                image = render.render_view(
-                    scene, camera, pixels, photos.traffic(district, photo, capture), supersample=2
-                )
-                image = render.develop(image, pixels, capture, random_for(settings.seed, "sheet", column, *capture.key))
-                sheet.paste(image, (gap + column * (pixels + gap), y + label))
-            y += pixels + label + gap
+    sheet = Image.new(
+        "RGB", (3 * _PLACES * (pixels + gap) + gap, (pixels + label + gap) * len(PLANS) + gap), (250, 250, 248)
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=label * 0.72)
+    for row, style in enumerate(PLANS):
+        y = gap + row * (pixels + label + gap)
+        renderer = Renderer(settings)
+        rng = random_for(settings.seed, "sheet", style)
+        area = photos.Area(
+            f"{style}-sheet", style, 900 + row, _METRES, (500_000.0, 5_000_000.0), (32, "T"), "sheet", "", 0
+        )
+        renderer.district = photos.make_district(settings, area)
+        places = [_place(renderer, rng, column) for column in range(_PLACES)]
+        captures = [draw_day(rng, 2019, fair=True), draw_day(rng, 2022), draw_night(rng, 2022, 1)]
+        draw.text((gap + 2, y), f"{style}: {', '.join(map(_describe, captures))}", fill=(40, 40, 40), font=font)
+        for column, (capture, place) in enumerate((capture, place) for capture in captures for place in places):
+            photo = replace(place, name=f"{style}, {column}", moment=(*place.moment, *capture.key))
+            image, _ = photograph(renderer.surroundings(capture, photo), capture, photo, pixels)
+            sheet.paste(image, (gap + column * (pixels + gap), y + label))
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         sheet.save(path, quality=88)
@@ -57,20 +52,18 @@ def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
         ) from error
 
 
-def _places(district: District, settings: photos.Settings) -> list[tuple[int, Camera]]:
-    """(street index, Camera) of COLUMNS places, along the street and aslant to its fronts."""
-    walk = district.walk(settings.test_metres)
-    rng = random_for(district.key, "sheet")
-    places = []
-    for column in range(COLUMNS):
-        index, begin, end = walk[(column * 2 + 1) % len(walk)]
-        street = district.streets[index]
-        position = (
-            street.a
-            + street.along * (begin + (end - begin) * rng.uniform(0.25, 0.6))
-            + street.across * rng.uniform(-1.5, 1.5)
-        )
-        along = np.degrees(np.arctan2(street.along[0], street.along[1]))
-        turn = (0, 38, -42, 12, 80, -25)[column % 6]
-        places.append((index, Camera(position, 2.1, float(along + turn - FIELD_OF_VIEW / 2) % 360)))
-    return places
+def _place(renderer: Renderer, rng: np.random.Generator, column: int) -> photos.Photo:
+    """A photograph along a street, or aslant to its fronts."""
+    district = renderer.district
+    walk = district.walk(_METRES)
+    index, begin, end = walk[(2 * column) % len(walk)]
+    street, s = district.streets[index], begin + (end - begin) * rng.uniform(0.2, 0.6)
+    along, position = street.along(s), street.at(s)
+    azimuth = float(np.degrees(np.arctan2(along[0], along[1]))) + (0, 40)[column % 2]
+    point = np.array([*position, float(district.ground(position)) + 1.7])
+    return photos.Photo(Camera(point, azimuth, 4.0, 0.0, 72.0), f"{column}", (district.key, column), (index, s))
+
+
+def _describe(capture: Capture) -> str:
+    weather = "snow" if capture.snow else "rain" if capture.wet > 0.5 else "overcast" if capture.cloud > 0.85 else "sun"
+    return f"{'night, ' if capture.night else ''}{capture.season}, {weather if not capture.night else capture.year}"
