@@ -50,7 +50,7 @@ class World:
         self.mesh.polygon(feet + [0, 0, z1 - z0], SQUARE, texture, owner=owner, flags=flags)
 
     def scene(self, capture=GREY, lamps=None):
-        return Scene(self.table, self.mesh.build(), lamps or Lamps(), capture, 1, 10, self.memory)
+        return Scene(self.table, [self.mesh.build()], lamps or Lamps(), capture, 1, 10, self.memory)
 
     def view(self, camera, capture=GREY, lamps=None, moving=None, lights=None):
         """The picture, float32 (PIXELS, PIXELS, 3), and the buffers."""

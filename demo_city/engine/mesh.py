@@ -20,7 +20,7 @@ SHELTERED = 128  # no snow stays on it
 NO_OWNER = -1
 
 
-@dataclass
+@dataclass(eq=False)
 class Mesh:
     """n points and m triangles.
 
