@@ -26,12 +26,16 @@ class Picture(NamedTuple):
     inverse: float64 (4, 4), from (X, Y, 1, value) to a multiple of (x, y, z, 1)
     values: float32 (size, size), of what is seen
     seen: int32 (size, size), which triangle it is; -1: none
+    tiles: float32 (n, n), the least value in each tile of TILE pixels
+    room: float64 (4, size, 4), where kernels, which ask for no memory, keep numbers for a while
     """
 
     matrix: np.ndarray
     inverse: np.ndarray
     values: np.ndarray
     seen: np.ndarray
+    tiles: np.ndarray
+    room: np.ndarray
 
 
 def photograph_of(camera: Camera, size: int) -> Picture:
@@ -60,7 +64,8 @@ def map_of(low: np.ndarray, slope: np.ndarray, cell: float, size: int) -> Pictur
 
 def _empty(matrix: np.ndarray, size: int, least: float) -> Picture:
     values, seen = np.full((size, size), least, np.float32), np.full((size, size), -1, np.int32)
-    return Picture(matrix, np.linalg.inv(matrix), values, seen)
+    tiles = np.full((-(-size // TILE), -(-size // TILE)), -1e9, np.float32)
+    return Picture(matrix, np.linalg.inv(matrix), values, seen, tiles, np.empty((4, size, 4)))
 
 
 @kernel
@@ -85,13 +90,12 @@ def draw(
     picture: drawn on
     """
     size, since = picture.seen.shape[0], 0
-    points, outline, spans, lines = np.empty((3, 3)), np.empty((4, 2)), np.empty((size, 2)), np.empty((4, 3))
-    tiles = np.full(((size + TILE - 1) // TILE, (size + TILE - 1) // TILE), np.float32(-1e9))
+    points, outline, lines, spans = picture.room[0], picture.room[1], picture.room[2], picture.room[3]
     for n in range(len(cells)):
         if since > size * size // 128:
-            _least(picture.values, tiles)
+            _least(picture.values, picture.tiles)
             since = 0
-        if _hidden(triangles.boxes[cells[n]], picture.matrix, size, tiles):
+        if _hidden(triangles.boxes[cells[n]], picture):
             continue
         if n >= detailed:
             mask |= DETAIL
@@ -221,7 +225,7 @@ def _fill_cutout(
     repeats: bool,
 ) -> None:
     """Draws a triangle where its value is greater and its texture solid; lines: value, u w, v w and w."""
-    values, seen, levels, at = picture.values, picture.seen, texels.levels[texels.slots[texture]], np.empty(4)
+    values, seen, levels, at = picture.values, picture.seen, texels.levels[texels.slots[texture]], picture.room[0, 0]
     density = 0.0  # the determinant, which the area of a pixel in the texture is at w = 1; it grows with 1 / w ** 3
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
@@ -268,9 +272,10 @@ def _least(values: np.ndarray, tiles: np.ndarray) -> None:
 
 
 @part
-def _hidden(box: np.ndarray, matrix: np.ndarray, size: int, tiles: np.ndarray) -> bool:
+def _hidden(box: np.ndarray, picture: Picture) -> bool:
     """Whether a box lies outside the picture, or behind what was drawn."""
-    left, right, top, bottom, value, outside, q = 1e9, -1e9, 1e9, -1e9, -1e9, 31, np.empty(4)
+    left, right, top, bottom, value, outside = 1e9, -1e9, 1e9, -1e9, -1e9, 31
+    matrix, size, tiles, q = picture.matrix, len(picture.seen), picture.tiles, picture.room[0, 0]
     behind = False
     for corner in range(8):
         for a in range(4):

@@ -30,7 +30,8 @@ SEEN = np.dtype(
         ("texture", np.int32),
         ("owner", np.int32),
         ("flags", np.int32),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -72,65 +73,65 @@ def shade(picture: Picture, rows: np.ndarray, texels: Texels, light: Light, maps
     maps: of shadows, openness and lamps
     out: float32 (size, size, 3), filled
     """
-    ray, place, colour = np.empty(3), np.empty(3), np.empty(3)
-    houses = 0.16 * (light.above + light.sun_colour * 0.4)  # what panes mirror at a flat angle
+    ray, place, colour, mirrored = picture.room[0], picture.room[1], picture.room[2], picture.room[3, 0]
     for y in range(len(out)):
+        # a row in several steps: the processor then waits for the memory of many pixels at once
+        pixels, seen = out[y], picture.seen[y]
         for x in range(len(out)):
-            pixel, k = out[y, x], picture.seen[y, x]
-            depth = 1 / np.float64(picture.values[y, x]) if k >= 0 else 0.0
-            distance = depth * _ray(picture.inverse, x + 0.5, y + 0.5, depth, ray, place)
-            if k < 0:
-                _sky(light.sky, ray[0], ray[1], ray[2], pixel)
-                continue
-            one = rows[k]
-            alpha = _sample(one, place, depth, texels, colour)
-            if light.snow > 0 and not one.flags & SHELTERED:
-                _snow(light.noise, light.snow, one, place, colour)
-            _skylight(one, place, maps, pixel)
-            if light.night:
-                _lamplight(one, place, light.lamps, light.moving, maps, pixel)
-            elif one.sun[1] > 0:
-                off = 0.3 if one.flags & FOLIAGE else 0.06
-                free = _free(maps.sun, place, one.normal, off, one.bias)
+            _ray(picture, x, y, ray[x], place[x])
+            if seen[x] < 0:
+                _sky(light.sky, ray[x, 0], ray[x, 1], ray[x, 2], pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                colour[x, 3] = _sample(rows[seen[x]], place[x], texels, colour[x])
+                if light.snow > 0:
+                    _snow(light.noise, light.snow, rows[seen[x]], place[x], colour[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                _skylight(rows[seen[x]], place[x], maps, pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                _shelter(rows[seen[x]], place[x], maps, pixels[x])
+                if light.night:
+                    _lamplight(rows[seen[x]], place[x], light.lamps, light.moving, maps, pixels[x])
+                elif rows[seen[x]].sun[1] > 0:
+                    _sunlight(rows[seen[x]], place[x], maps.sun, pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                one, alpha = rows[seen[x]], int(colour[x, 3])
                 for c in range(3):
-                    pixel[c] += one.sun[c] * free
-            for c in range(3):
-                pixel[c] *= colour[c]
-            if one.glass > 0 or 0 < alpha <= _PANES:
-                _mirror_sky(light.sky, one, ray, houses, pixel)
-            if one.flags & EMITS:
-                for c in range(3):
-                    pixel[c] += (1.6 if light.night else 0.5) * colour[c]
-            elif light.night and alpha > 0:
-                pattern = min(0.25 + 0.6 * (colour[0] + colour[1] + colour[2]), 1.5)
-                for c in range(3):
-                    pixel[c] += light.shine[one.owner, alpha, c] * pattern  # no owner: -1, the last row
-            _haze(light.sky, light.haze, distance, ray, colour, pixel)
+                    pixels[x, c] *= colour[x, c]
+                if one.glass > 0 or 0 < alpha <= _PANES:
+                    _mirror_sky(light, one, ray[x], mirrored, pixels[x])
+                if one.flags & EMITS or (light.night and alpha > 0):
+                    _glow(light, one, alpha, colour[x], pixels[x])
+                _haze(light.sky, light.haze, ray[x], mirrored, pixels[x])
 
 
 @part
-def _ray(inverse: np.ndarray, x: float, y: float, depth: float, ray: np.ndarray, place: np.ndarray) -> float:
-    """Finds the direction of a pixel, and what lies there at a depth; returns how far that is at a depth of 1 m."""
-    square = 0.0
+def _ray(picture: Picture, x: int, y: int, ray: np.ndarray, place: np.ndarray) -> None:
+    """Finds the direction of a pixel and the distance, ray (4,), and the place there and its depth, place (4,)."""
+    inverse, square = picture.inverse, 0.0
+    place[3] = 1 / np.float64(picture.values[y, x]) if picture.seen[y, x] >= 0 else 0.0
     for c in range(3):
-        ray[c] = inverse[c, 0] * x + inverse[c, 1] * y + inverse[c, 2]
-        place[c] = inverse[c, 3] + ray[c] * depth
+        ray[c] = inverse[c, 0] * (x + 0.5) + inverse[c, 1] * (y + 0.5) + inverse[c, 2]
+        place[c] = inverse[c, 3] + ray[c] * place[3]
         square += ray[c] * ray[c]
-    length = np.sqrt(square)
+    ray[3] = np.sqrt(square)
     for c in range(3):
-        ray[c] /= length
-    return length
+        ray[c] /= ray[3]
+    ray[3] *= place[3]
 
 
 @part
-def _sample(one: np.ndarray, place: np.ndarray, depth: float, texels: Texels, colour: np.ndarray) -> int:
+def _sample(one: np.ndarray, place: np.ndarray, texels: Texels, colour: np.ndarray) -> int:
     """Looks up the texture, smoothed between four texels; returns the alpha of the nearest one, 0 for cutouts."""
     u, v = np.float64(one.across[3]), np.float64(one.down[3])
     for c in range(3):
         u += one.across[c] * place[c]
         v += one.down[c] * place[c]
     levels, table, repeats = texels.levels[texels.slots[one.texture]], texels.texels, one.flags & REPEATS
-    area, level = one.density * depth * depth * depth, 0
+    area, level = one.density * place[3] ** 3, 0
     while area * levels[level, 3] > 1.6 and level < len(levels) - 1:
         level += 1
     first, width, height = levels[level, 0], levels[level, 1], levels[level, 2]
@@ -146,30 +147,34 @@ def _sample(one: np.ndarray, place: np.ndarray, depth: float, texels: Texels, co
     left, top = min(max(left, 0), width - 1), first + min(max(top, 0), height - 1) * width
     right, bottom = min(max(right, 0), width - 1), first + min(max(bottom, 0), height - 1) * width
     for c in range(3):
-        above = table[top + left, c] + (np.float32(table[top + right, c]) - table[top + left, c]) * s
-        below = table[bottom + left, c] + (np.float32(table[bottom + right, c]) - table[bottom + left, c]) * s
-        value = above + (below - above) * t
+        above = _mixed(np.float32(table[top + left, c]), np.float32(table[top + right, c]), s)
+        below = _mixed(np.float32(table[bottom + left, c]), np.float32(table[bottom + right, c]), s)
+        value = _mixed(above, below, t)
         colour[c] = value * value * one.tint[c]
     nearest = (top if t < 0.5 else bottom) + (left if s < 0.5 else right)
     return 0 if one.flags & CUTOUT else table[nearest, 3]
 
 
 @part
+def _mixed(one: float, two: float, share: float) -> float:
+    return one + (two - one) * share
+
+
+@part
 def _noise(table: np.ndarray, x: float, y: float) -> float:
     side = len(table) - 1
     i, j = int(np.floor(x)), int(np.floor(y))
-    s, t = x - i, y - j
+    s, t = np.float32(x - i), np.float32(y - j)
     left, right, top, bottom = i & side, (i + 1) & side, j & side, (j + 1) & side
-    above = table[top, left] * (1 - s) + table[top, right] * s
-    return above * (1 - t) + (table[bottom, left] * (1 - s) + table[bottom, right] * s) * t
+    above = _mixed(table[top, left], table[top, right], s)
+    return _mixed(above, _mixed(table[bottom, left], table[bottom, right], s), t)
 
 
 @part
 def _snow(table: np.ndarray, snow: float, one: np.ndarray, place: np.ndarray, colour: np.ndarray) -> None:
     """Whitens what snow lies on."""
-    leaves = one.flags & FOLIAGE
-    lying = snow * (0.45 if leaves else min((np.float64(one.normal[2]) - 0.25) * 3, 1.0))
-    if lying <= 0:
+    lying = snow * (0.45 if one.flags & FOLIAGE else min((np.float64(one.normal[2]) - 0.25) * 3, 1.0))
+    if lying <= 0 or one.flags & SHELTERED:
         return
     fine = _noise(table, place[0] * 9, place[1] * 9 + place[2] * 7)
     coarse = _noise(table, place[0] * 1.7, place[1] * 1.7)
@@ -183,42 +188,61 @@ def _snow(table: np.ndarray, snow: float, one: np.ndarray, place: np.ndarray, co
 
 @part
 def _skylight(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray) -> None:
-    """Light from the sky and from the ground, less between houses, and less under what covers a place."""
-    leaves, values, matrix = one.flags & FOLIAGE, maps.openness, maps.sky.matrix
-    off = 0.0 if leaves else 0.9
+    """Light from the sky and from the ground, less between houses."""
+    values, matrix, off = maps.openness, maps.sky.matrix, 0.0 if one.flags & FOLIAGE else 0.9
     x = (matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 3]) / POOL - 0.5
     y = (matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 3]) / POOL - 0.5
-    seen, i, j = 0.8, int(max(x, 0.0)), int(max(y, 0.0))
-    if x >= 0 and y >= 0 and i < values.shape[1] - 1 and j < values.shape[0] - 1:
-        s, t, height = x - i, y - j, place[2] - values[j, i, 0]
+    seen = np.float32(0.8)  # far away
+    if x >= 0 and y >= 0 and x < values.shape[1] - 1 and y < values.shape[0] - 1:
+        i, j = int(x), int(y)
+        s, t, height = np.float32(x - i), np.float32(y - j), place[2] - values[j, i, 0]
         # between the heights at which it is known: 0.5, 5 and 14 m
-        layer = 1 if height < 5 else 2
-        share = min(max((height - 0.5) / 4.5 if height < 5 else (height - 5) / 9, 0.0), 1.0)
-        seen = 0.0
-        for n in range(2):
-            above = values[j, i, layer + n] * (1 - s) + values[j, i + 1, layer + n] * s
-            below = values[j + 1, i, layer + n] * (1 - s) + values[j + 1, i + 1, layer + n] * s
-            seen += (above * (1 - t) + below * t) * (share if n else 1 - share)
-    if leaves or one.normal[2] > -0.5:
-        seen *= 0.42 + 0.58 * _free(maps.sky, place, one.normal, off / 2, 1.0 if leaves else 0.25)
+        n, share = (1, (height - 0.5) / 4.5) if height < 5 else (2, (height - 5) / 9)
+        share = np.float32(min(max(share, 0.0), 1.0))
+        above = _mixed(
+            _mixed(values[j, i, n], values[j, i, n + 1], share),
+            _mixed(values[j, i + 1, n], values[j, i + 1, n + 1], share),
+            s,
+        )
+        below = _mixed(
+            _mixed(values[j + 1, i, n], values[j + 1, i, n + 1], share),
+            _mixed(values[j + 1, i + 1, n], values[j + 1, i + 1, n + 1], share),
+            s,
+        )
+        seen = _mixed(above, below, t)
     for c in range(3):
         light[c] = seen * one.ambient[c]
 
 
 @part
-def _free(picture: Picture, place: np.ndarray, normal: np.ndarray, off: float, bias: float) -> float:
+def _shelter(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray) -> None:
+    """Takes light from what lies under something."""
+    leaves = one.flags & FOLIAGE
+    if leaves or one.normal[2] > -0.5:
+        free = _free(maps.sky, place, one, 0.0 if leaves else 0.45, 1.0 if leaves else 0.25)
+        for c in range(3):
+            light[c] *= 0.42 + 0.58 * free
+
+
+@part
+def _sunlight(one: np.ndarray, place: np.ndarray, sun: Picture, light: np.ndarray) -> None:
+    free = _free(sun, place, one, 0.3 if one.flags & FOLIAGE else 0.06, np.float64(one.bias))
+    for c in range(3):
+        light[c] += one.sun[c] * free
+
+
+@part
+def _free(picture: Picture, place: np.ndarray, one: np.ndarray, off: float, bias: float) -> float:
     """The share of light, 0 to 1, that a map lets through: four cells are compared, and smoothed between them."""
     matrix, heights = picture.matrix, picture.values
-    east, north, z = place[0] + off * normal[0], place[1] + off * normal[1], place[2] + off * normal[2]
-    x = matrix[0, 0] * east + matrix[0, 2] * z + matrix[0, 3] - 0.5
-    y = matrix[1, 1] * north + matrix[1, 2] * z + matrix[1, 3] - 0.5
-    i, j = int(max(x, 0.0)), int(max(y, 0.0))
-    if x < 0 or y < 0 or i >= len(heights) - 1 or j >= len(heights) - 1:
+    z = place[2] + off * one.normal[2]
+    x = matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 2] * z + matrix[0, 3] - 0.5
+    y = matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 2] * z + matrix[1, 3] - 0.5
+    if x < 0 or y < 0 or x >= len(heights) - 1 or y >= len(heights) - 1:
         return 1.0
-    limit, s, t = z + bias, x - i, y - j
-    above = (heights[j, i] < limit) * (1 - s) + (heights[j, i + 1] < limit) * s
-    below = (heights[j + 1, i] < limit) * (1 - s) + (heights[j + 1, i + 1] < limit) * s
-    return above * (1 - t) + below * t
+    i, j, limit = int(x), int(y), z + bias
+    above = _mixed(1.0 * (heights[j, i] < limit), 1.0 * (heights[j, i + 1] < limit), x - i)
+    return _mixed(above, _mixed(1.0 * (heights[j + 1, i] < limit), 1.0 * (heights[j + 1, i + 1] < limit), x - i), y - j)
 
 
 @part
@@ -237,11 +261,9 @@ def _lamplight(
         a, b, c = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
         square = a * a + b * b + c * c + 1e-6
         fade = 1 - square * lamp[10]
-        if fade <= 0:
-            continue
         over = 1 / np.sqrt(square)
         facing = (a * one.normal[0] + b * one.normal[1] + c * one.normal[2]) * over
-        if facing < -0.33 and not leaves:
+        if fade <= 0 or (facing < -0.33 and not leaves):
             continue
         share = fade * fade * 60 / (square + 4)
         share *= 0.35 if leaves else 0.12 + (0.88 if facing > 0 else 0.36) * facing
@@ -257,39 +279,47 @@ def _lamplight(
 @part
 def _sky(sky: np.ndarray, x: float, y: float, z: float, out: np.ndarray) -> None:
     """The light of the sky in a direction; below the horizon, of the horizon."""
-    side, z = len(sky), max(z, 0.01)
-    over = side / 2 / (abs(x) + abs(y) + z)
-    a = min(max((x + y) * over + side / 2 - 0.5, 0.0), side - 1.001)
-    b = min(max((x - y) * over + side / 2 - 0.5, 0.0), side - 1.001)
+    half, z = len(sky) / 2, max(z, 0.01)
+    over = half / (abs(x) + abs(y) + z)
+    a = min(max((x + y) * over + half - 0.5, 0.0), 2 * half - 1.001)
+    b = min(max((x - y) * over + half - 0.5, 0.0), 2 * half - 1.001)
     i, j = int(a), int(b)
-    s, t = a - i, b - j
+    s, t = np.float32(a - i), np.float32(b - j)
     for c in range(3):
-        above = sky[j, i, c] * (1 - s) + sky[j, i + 1, c] * s
-        out[c] = above * (1 - t) + (sky[j + 1, i, c] * (1 - s) + sky[j + 1, i + 1, c] * s) * t
+        above = _mixed(sky[j, i, c], sky[j, i + 1, c], s)
+        out[c] = _mixed(above, _mixed(sky[j + 1, i, c], sky[j + 1, i + 1, c], s), t)
 
 
 @part
-def _mirror_sky(sky: np.ndarray, one: np.ndarray, ray: np.ndarray, houses: np.ndarray, light: np.ndarray) -> None:
-    """What panes mirror: the sky, or at a flat angle houses across."""
-    mirrored, facing = np.empty(3), 0.0
-    for c in range(3):
-        facing += ray[c] * one.normal[c]
-    for c in range(3):
-        mirrored[c] = ray[c] - 2 * facing * one.normal[c]
-    free = min(max((mirrored[2] - 0.12) * 4, 0.0), 1.0)
-    _sky(sky, mirrored[0], mirrored[1], mirrored[2], mirrored)
-    least = max(np.float64(one.glass), 0.05)
+def _mirror_sky(weather: Light, one: np.ndarray, ray: np.ndarray, mirrored: np.ndarray, light: np.ndarray) -> None:
+    """What panes mirror: the sky, or at a flat angle houses across; mirrored: room for a colour."""
+    facing = ray[0] * one.normal[0] + ray[1] * one.normal[1] + ray[2] * one.normal[2]
+    z = ray[2] - 2 * facing * one.normal[2]
+    _sky(weather.sky, ray[0] - 2 * facing * one.normal[0], ray[1] - 2 * facing * one.normal[1], z, mirrored)
+    free, least = min(max((z - 0.12) * 4, 0.0), 1.0), max(np.float64(one.glass), 0.05)
     share = least + (0.9 - least) * (1 - min(abs(facing), 1.0)) ** 4
     for c in range(3):
-        light[c] += (houses[c] + (min(mirrored[c], 1.6) - houses[c]) * free - light[c]) * share
+        houses = 0.16 * (weather.above[c] + 0.4 * weather.sun_colour[c])
+        light[c] += (_mixed(houses, min(mirrored[c], 1.6), free) - light[c]) * share
 
 
 @part
-def _haze(sky: np.ndarray, haze: float, distance: float, ray: np.ndarray, pale: np.ndarray, light: np.ndarray) -> None:
+def _glow(weather: Light, one: np.ndarray, alpha: int, colour: np.ndarray, light: np.ndarray) -> None:
+    """Adds what shines by itself; what has no owner, -1, finds the last row, which is dark."""
+    pattern = min(0.25 + 0.6 * (colour[0] + colour[1] + colour[2]), 1.5)
+    for c in range(3):
+        if one.flags & EMITS:
+            light[c] += (1.6 if weather.night else 0.5) * colour[c]
+        else:
+            light[c] += weather.shine[one.owner, alpha, c] * pattern
+
+
+@part
+def _haze(sky: np.ndarray, haze: float, ray: np.ndarray, pale: np.ndarray, light: np.ndarray) -> None:
     """Pales what is far away; pale: room for a colour."""
-    share = 1 - np.exp(-haze * distance)
-    if distance > 230:  # what is drawn ends at 400 m, and should not be seen to end
-        share += (1 - share) * min((distance - 230) / 150, 1.0)
+    share = 1 - np.exp(-haze * ray[3])
+    if ray[3] > 230:  # what is drawn ends at 400 m, and should not be seen to end
+        share += (1 - share) * min((ray[3] - 230) / 150, 1.0)
     if share > 0.004:
         _sky(sky, ray[0], ray[1], 0.06, pale)
         for c in range(3):
@@ -299,24 +329,25 @@ def _haze(sky: np.ndarray, haze: float, distance: float, ray: np.ndarray, pale: 
 @kernel
 def mirror(picture: Picture, rows: np.ndarray, light: Light, out: np.ndarray) -> None:
     """Mirrors in wet ground what stands above it, as far as it is in the picture; arguments as for shade."""
-    ray, place, normal, colour = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    ray, place, normal, colour = picture.room[0, 0], picture.room[1, 0], picture.room[2, 0], picture.room[3, 0]
     for y in range(len(out)):
         for x in range(len(out)):
             k = picture.seen[y, x]
             if k < 0 or not rows[k].flags & GROUND or rows[k].normal[2] < 0.7:
                 continue
-            _ray(picture.inverse, x + 0.5, y + 0.5, 1 / np.float64(picture.values[y, x]), ray, place)
-            puddle = _noise(light.noise, place[0] * 11, place[1] * 11)
-            puddle = min(max((puddle - 0.8 + 0.35 * light.wet) * 8, 0.0), 1.0)
+            _ray(picture, x, y, ray, place)
+            puddle = min(
+                max((_noise(light.noise, place[0] * 11, place[1] * 11) - 0.8 + 0.35 * light.wet) * 8, 0.0), 1.0
+            )
             ripple, facing = 0.06 - 0.05 * puddle, 0.0
             for c in range(3):
                 normal[c] = rows[k].normal[c]
                 if c < 2:
                     normal[c] += ripple * (_noise(light.noise, place[c] * 31, place[1 - c] * 31) - 0.5)
                 facing += ray[c] * normal[c]
-            share = light.wet * (0.04 + 0.75 * (1 - min(abs(facing), 1.0)) ** 4) * (0.35 + 0.65 * puddle)
             for c in range(3):
                 ray[c] -= 2 * facing * normal[c]
+            share = light.wet * (0.04 + 0.75 * (1 - min(abs(facing), 1.0)) ** 4) * (0.35 + 0.65 * puddle)
             _march(picture, place, ray, out, light.sky, colour)
             for c in range(3):
                 out[y, x, c] += (min(colour[c], 2.0) - out[y, x, c]) * (share * 0.3 if light.snow > 0.3 else share)

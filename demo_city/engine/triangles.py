@@ -20,7 +20,8 @@ TRIANGLE = np.dtype(
         ("owner", np.int32),
         ("flags", np.int32),
         ("tint", np.uint8, 4),  # red, green, blue, and nothing
-    ]
+    ],
+    align=True,
 )
 _known: WeakKeyDictionary[Mesh, "Triangles"] = WeakKeyDictionary()
 
