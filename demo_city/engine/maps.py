@@ -12,9 +12,10 @@ from demo_city.engine.mesh import CUTOUT, GROUND
 from demo_city.engine.triangles import Triangles
 
 STEP = 64.0  # metres between the middles of maps
-CELLS = 1200  # a side of maps of heights
+SIDE = 288.0  # metres, of maps
 SUN_CELL, SKY_CELL = 0.24, 0.4  # metres
 POOL, LAMP_POOL = 5, 10  # cells of the sky's map a side of one of the map of openness, and of that of lamps
+LAMP_MARGIN = 24  # cells by which the map of lamps is wider on each side
 _HEIGHTS = (0.5, 5.0, 14.0)  # metres above the ground, at which openness is known
 _DISTANCES = (2.0, 4.0, 8.0, 16.0, 30.0)
 _LEAST = 0.28  # of the sky's light: what houses around give back
@@ -52,18 +53,18 @@ def maps_of(parts: Sequence[Triangles], texels: Texels, middle: np.ndarray, sun:
     sun: (3,), towards it; zeros if it does not shine
     lamps: that may reach it
     """
-    upright, low = np.zeros(2), np.array([*(middle - SKY_CELL * CELLS / 2), 0])
-    sky, floor = map_of(low, upright, SKY_CELL, CELLS), map_of(low, upright, SKY_CELL * POOL, CELLS // POOL)
+    low, upright, cells = np.append(middle - SIDE / 2, 0), np.zeros(2), round(SIDE / SKY_CELL)
+    sky, floor = map_of(low, upright, SKY_CELL, cells), map_of(low, upright, SKY_CELL * POOL, cells // POOL)
     _draw_all(parts, texels, floor, GROUND, GROUND)
-    ground, known = floor.values, floor.seen >= 0
+    ground, known, pools = floor.values, floor.seen >= 0, (cells // POOL, POOL, cells // POOL, POOL)
     ground[~known] = np.median(ground[known]) if known.any() else 0.0
     _draw_all(parts, texels, sky, GROUND | CUTOUT, 0)
-    solid = sky.values.reshape(CELLS // POOL, POOL, -1, POOL).min((1, 3))
+    solid = sky.values.reshape(pools).min((1, 3))
     _draw_all(parts, texels, sky, CUTOUT, CUTOUT)
-    tops = np.maximum(sky.values.reshape(CELLS // POOL, POOL, -1, POOL), ground[:, None, :, None]).mean((1, 3))
+    tops = np.maximum(sky.values.reshape(pools), ground[:, None, :, None]).mean((1, 3))
     openness = np.stack([ground, *(_openness(tops, ground + height) for height in _HEIGHTS)], 2)
-    corner = np.array([*(middle - SUN_CELL * CELLS / 2), ground[len(ground) // 2, len(ground) // 2]])
-    shadows = map_of(corner, sun[:2] / max(sun[2], 0.12), SUN_CELL, CELLS)
+    low[2] = ground[len(ground) // 2, len(ground) // 2]
+    shadows = map_of(low, sun[:2] / max(sun[2], 0.12), SUN_CELL, round(SIDE / SUN_CELL))
     if sun.any():
         _cast(parts, texels, shadows)
     return Maps(shadows, sky, openness.astype(np.float32), _lamps(lamps, low, ground, solid))
@@ -96,24 +97,31 @@ def _openness(tops: np.ndarray, eyes: np.ndarray) -> np.ndarray:
 
 def _lamps(lamps: Lamps, low: np.ndarray, ground: np.ndarray, solid: np.ndarray) -> np.ndarray:
     """Which lamps reach each place, and are not hidden by a house, as in Maps; ground, solid: heights, by POOL."""
-    cell, side, per = SKY_CELL * LAMP_POOL, CELLS // LAMP_POOL, LAMP_POOL // POOL
+    cell, per = SKY_CELL * LAMP_POOL, LAMP_POOL // POOL
+    side = round(SIDE / cell) + 2 * LAMP_MARGIN
     strength = np.zeros((side, side, _LAMPS_AT_ONCE), np.float32)
     chosen = np.full(strength.shape, -1, np.int32)
-    places = lamps.positions - low.astype(np.float32)
+    ground, solid = (
+        np.pad(heights, LAMP_MARGIN * per, mode) for heights, mode in ((ground, "edge"), (solid, "minimum"))
+    )
+    places = lamps.positions - np.append(low[:2] - LAMP_MARGIN * cell, 0)
     for k, (place, power, reach) in enumerate(zip(places, lamps.power, lamps.reach(), strict=True)):
-        columns, rows = (np.clip(np.array([at - reach, at + reach]) / cell, 0, side).astype(int) for at in place[:2])
-        part = (slice(*rows), slice(*columns))
-        x, y = ((np.arange(*span) + 0.5) * cell - at for span, at in zip((columns, rows), place, strict=False))
-        square = np.square(x) + np.square(y)[:, None]
+        columns, rows = (
+            np.arange(*np.clip(np.array([at - reach, at + reach]) / cell, 0, side).astype(int)) for at in place[:2]
+        )
+        x, y = (columns + 0.5) * cell - place[0], ((rows + 0.5) * cell - place[1])[:, None]
         # up to 5 m before the place: walls stand in the cells that they hide
-        share = _STEPS * np.maximum(1 - 5 / np.sqrt(square + 1), 0)
-        i, j = (((at + share * way) / (cell / per)).astype(int) for at, way in ((place[0], x), (place[1], y[:, None])))
-        rise = ground[part[0].start * per : part[0].stop * per : per, columns[0] * per : columns[1] * per : per] + 1.5
-        height = place[2] + share * (rise - place[2])
-        value = power / (square + 20) * (solid[j.clip(0, len(solid) - 1), i.clip(0, len(solid) - 1)] < height).all(0)
+        way = _STEPS * np.maximum(1 - 5 / np.hypot(np.hypot(x, y), 1), 0)
+        i, j = (
+            ((at + way * offset) / (cell / per)).astype(int).clip(0, side * per - 1)
+            for at, offset in zip(place, (x, y), strict=False)
+        )
+        part = np.ix_(rows, columns)
+        height = place[2] + way * (ground[::per, ::per][part] + 1.5 - place[2])
+        value = (solid[j, i] < height).all(0) * power / (x * x + y * y + 20)
         for n in range(_LAMPS_AT_ONCE):  # it takes the place of the first that is weaker, which goes on
-            held, which = strength[part][..., n], chosen[part][..., n]
+            held, which = strength[..., n][part], chosen[..., n][part]
             stronger = value > held
-            value, held[...] = np.where(stronger, held, value), np.where(stronger, value, held)
-            k, which[...] = np.where(stronger, which, k), np.where(stronger, k, which)
+            value, strength[..., n][part] = np.where(stronger, held, value), np.where(stronger, value, held)
+            k, chosen[..., n][part] = np.where(stronger, which, k), np.where(stronger, k, which)
     return chosen

@@ -6,7 +6,7 @@ from demo_city.engine.draw import Picture
 from demo_city.engine.jit import kernel, part
 from demo_city.engine.lamps import BEAM, DOWN
 from demo_city.engine.light import Light
-from demo_city.engine.maps import LAMP_POOL, POOL, SUN_CELL, Maps
+from demo_city.engine.maps import LAMP_MARGIN, LAMP_POOL, POOL, SUN_CELL, Maps
 from demo_city.engine.memory import Texels
 from demo_city.engine.mesh import CUTOUT, EMITS, FOLIAGE, GLASS, GROUND, SHELTERED
 from demo_city.engine.triangles import REPEATS
@@ -250,8 +250,8 @@ def _lamplight(
     one: np.ndarray, place: np.ndarray, lamps: np.ndarray, moving: int, maps: Maps, light: np.ndarray
 ) -> None:
     cells, matrix, leaves = maps.lamps, maps.sky.matrix, one.flags & FOLIAGE
-    x = int((matrix[0, 0] * place[0] + matrix[0, 3]) / LAMP_POOL)
-    y = int((matrix[1, 1] * place[1] + matrix[1, 3]) / LAMP_POOL)
+    x = int((matrix[0, 0] * place[0] + matrix[0, 3]) / LAMP_POOL + LAMP_MARGIN)
+    y = int((matrix[1, 1] * place[1] + matrix[1, 3]) / LAMP_POOL + LAMP_MARGIN)
     listed = cells.shape[2] if 0 <= x < cells.shape[1] and 0 <= y < cells.shape[0] else 0
     for n in range(listed + moving):
         k = cells[y, x, n] if n < listed else len(lamps) - 1 - (n - listed)
