@@ -261,10 +261,11 @@ def _lamplight(
         a, b, c = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
         square = a * a + b * b + c * c + 1e-6
         fade = 1 - square * lamp[10]
-        over = 1 / np.sqrt(square)
-        facing = (a * one.normal[0] + b * one.normal[1] + c * one.normal[2]) * over
-        if fade <= 0 or (facing < -0.33 and not leaves):
+        facing = a * one.normal[0] + b * one.normal[1] + c * one.normal[2]
+        if fade <= 0 or (facing < 0 and facing * facing > 0.11 * square and not leaves):
             continue
+        over = 1 / np.sqrt(square)
+        facing *= over
         share = fade * fade * 60 / (square + 4)
         share *= 0.35 if leaves else 0.12 + (0.88 if facing > 0 else 0.36) * facing
         if lamp[9] == DOWN:
