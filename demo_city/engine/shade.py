@@ -38,7 +38,7 @@ SEEN = np.dtype(
 
 def seen_of(triangles: np.ndarray, picture: Picture, light: Light) -> np.ndarray:
     """What is known of triangles that are seen: TRIANGLE (n,) -> SEEN (n,)."""
-    rows, (plane, across, down) = np.zeros(len(triangles), SEEN), np.moveaxis(triangles["planes"], 1, 0)
+    rows, (plane, across, down, _) = np.zeros(len(triangles), SEEN), np.moveaxis(triangles["planes"], 1, 0)
     facing = plane @ picture.inverse[:, 3]
     leaves = (triangles["flags"] & FOLIAGE) > 0
     normal = plane[:, :3] * np.sign(facing)[:, None]
