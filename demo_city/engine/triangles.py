@@ -27,16 +27,11 @@ _known: WeakKeyDictionary[Mesh, "Triangles"] = WeakKeyDictionary()
 
 
 class Triangles(NamedTuple):
-    """Triangles that have an area, sorted by cell.
+    """Triangles that have an area, sorted by cell."""
 
-    each: TRIANGLE (m,)
-    first: int64 (c + 1,), where each cell begins, and where the last one ends
-    boxes: float32 (c, 2, 3), lowest and highest coordinates of each cell
-    """
-
-    each: np.ndarray
-    first: np.ndarray
-    boxes: np.ndarray
+    each: np.ndarray  # TRIANGLE (m,)
+    first: np.ndarray  # int64 (c + 1,), where each cell begins, and where the last one ends
+    boxes: np.ndarray  # float32 (c, 2, 3), lowest and highest coordinates of each cell
 
     def around(self, place: np.ndarray) -> tuple[np.ndarray, int]:
         """The cells that may be seen from a place (3,), from near to far, and how many of them with their details."""
