@@ -291,10 +291,8 @@ def test_the_same_bits_again_whatever_was_in_memory():
     for azimuth in (0, 120, 240, 0):
         image = around.view(Camera(EYE, azimuth), PIXELS, 1.0)
     np.testing.assert_array_equal(np.asarray(image), first)
-    photographs = [
-        develop(image, 64, CLEAR, Optics.drawn(np.random.default_rng(7), CLEAR), np.random.default_rng(8))
-        for _ in range(2)
-    ]
+    rng, optics = np.random.default_rng, Optics.drawn(np.random.default_rng(7), CLEAR)
+    photographs = [develop(image, 64, CLEAR, optics, rng(8)) for _ in range(2)]
     assert photographs[0].size == (64, 64)
     np.testing.assert_array_equal(*photographs)
 

@@ -231,7 +231,7 @@ def _solid(lines: np.ndarray, x: int, y: int, density: float, texels: Texels, sl
     u, v = u * width - 0.5, v * height - 0.5
     if area * count > 0.4:
         u, v = np.floor(u + 0.5), np.floor(v + 0.5)
-    u, v = min(max(u, 0.0), width - 1.001), min(max(v, 0.0), height - 1.001)
+    u, v = max(min(u, width - 1.001), 0.0), max(min(v, height - 1.001), 0.0)
     i, j = int(u), int(v)
     s, t, k = u - i, v - j, first + j * width + i
     above = texels.texels[k, 3] * (1 - s) + texels.texels[k + 1, 3] * s

@@ -23,7 +23,7 @@ _NOTHING = np.zeros(0, "3f4, 2f4, 3i4, i4, 3u1, u1, i4")  # the arrays of an emp
 
 @dataclass(eq=False)
 class Mesh:
-    """n points and m triangles. Textures repeat beyond (0, 0), the upper left corner, and (1, 1), the lower right one."""
+    """n points and m triangles. Textures repeat beyond (0, 0), their upper left corner, and (1, 1)."""
 
     points: np.ndarray  # float32 (n, 3), metres
     uv: np.ndarray  # float32 (n, 2), of each point in its texture
