@@ -244,10 +244,11 @@ def _solid(lines: np.ndarray, x: int, y: int, density: float, texels: Texels, sl
         u, v = u - np.floor(u), v - np.floor(v)
     while area * levels[level, 3] > 2.0 and level < len(levels) - 1:
         level += 1
-    first, width, height, count = levels[level]
-    u, v = u * width - 0.5, v * height - 0.5
+    first, width, height, count = levels[level, 0], levels[level, 1], levels[level, 2], levels[level, 3]
     if area * count > 0.4:
-        u, v = np.floor(u + 0.5), np.floor(v + 0.5)
+        i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
+        return texels.texels[first + j * width + i, 3] > 127
+    u, v = u * width - 0.5, v * height - 0.5
     u, v = max(min(u, width - 1.001), 0.0), max(min(v, height - 1.001), 0.0)
     i, j = int(u), int(v)
     s, t, k = u - i, v - j, first + j * width + i
