@@ -55,7 +55,8 @@ def expose(light: np.ndarray, night: bool) -> np.ndarray:
     adapts, wanted = (0.5, 0.39) if night else (0.6, 0.52)
     mean = np.sqrt(np.minimum(light[::2, ::2] @ np.array([0.3, 0.6, 0.1], np.float32), 1.2)).mean()
     gain = min(max((wanted / (mean + 1e-4)) ** (2 * adapts), 0.45), 5.0)
-    return _tones()[np.minimum(np.sqrt(light * np.float32(gain * 1024**2)), 4095).astype(np.int16)]
+    roots = np.sqrt(light * np.float32(gain * 1024**2))
+    return _tones()[np.minimum(roots, 4095, out=roots).astype(np.int16)]
 
 
 @cache

@@ -10,20 +10,20 @@ except ModuleNotFoundError:  # said in one line once something is rendered
     numba = None
 
 
-def kernel(function: Callable) -> Callable:
+def kernel(function: Callable, **options: object) -> Callable:
     """Compiles a function when it is first called, and keeps the result on disk.
 
-    Kernels call parts of their own module only: numba does not notice when another module changes.
+    Kernels call parts of their own module only: numba does not notice when another module changes. options: of njit.
     """
-    return _compiled(function, cache=True)
+    return _compiled(function, cache=True, **options)
 
 
-def part(function: Callable) -> Callable:
+def part(function: Callable, **options: object) -> Callable:
     """A function that kernels alone call. It takes less time to compile."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
-def _compiled(function: Callable, **options: bool) -> Callable:
+def _compiled(function: Callable, **options: object) -> Callable:
     if numba is None:
         return _refuse
     # kernels ask for no memory (no NRT): counting references to arrays would take longer than the work

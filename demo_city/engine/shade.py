@@ -1,9 +1,11 @@
 """The light that comes from each pixel of a photograph: kernels."""
 
+from functools import partial
+
 import numpy as np
 
+from demo_city.engine import jit
 from demo_city.engine.draw import Picture
-from demo_city.engine.jit import kernel, part
 from demo_city.engine.lamps import BEAM, DOWN
 from demo_city.engine.light import Light
 from demo_city.engine.maps import LAMP_MARGIN, LAMP_POOL, POOL, SUN_CELL, Maps
@@ -12,6 +14,8 @@ from demo_city.engine.mesh import CUTOUT, EMITS, FOLIAGE, GLASS, GROUND, SHELTER
 from demo_city.engine.sky import NOISE
 from demo_city.engine.triangles import REPEATS
 
+# sums may be taken in any order: here no edge of a triangle depends on them
+kernel, part = (partial(make, fastmath={"contract", "arcp", "nsz", "reassoc"}) for make in (jit.kernel, jit.part))
 _PANES = 229  # alpha up to which an opaque texture shows glass
 
 SEEN = np.dtype(
