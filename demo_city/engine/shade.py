@@ -253,15 +253,15 @@ def _lamplight(
         if k < 0:
             break
         lamp = lamps[k]
-        a, b, c = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
-        square = a * a + b * b + c * c + 1e-6
-        fade = 1 - square * lamp[10]
+        a, b, c = lamp[0] - np.float32(place[0]), lamp[1] - np.float32(place[1]), lamp[2] - np.float32(place[2])
+        square = a * a + b * b + c * c + np.float32(1e-6)
+        fade = np.float32(1) - square * lamp[10]
         facing = a * one.normal[0] + b * one.normal[1] + c * one.normal[2]
-        if fade <= 0 or (facing < 0 and facing * facing > 0.11 * square and not leaves):
+        if fade <= 0 or (facing < 0 and facing * facing > np.float32(0.11) * square and not leaves):
             continue
-        over = 1 / np.sqrt(square)
+        over = np.float32(1) / np.sqrt(square)
         facing *= over
-        share = fade * fade * 60 / (square + 4)
+        share = fade * fade * np.float32(60) / (square + np.float32(4))
         share *= 0.35 if leaves else 0.12 + (0.88 if facing > 0 else 0.36) * facing
         if lamp[9] == DOWN:
             share *= min(max(0.12 + 1.5 * c * over, 0.04), 1.0)
