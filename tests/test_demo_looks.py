@@ -36,7 +36,7 @@ def painted(texture: Texture, year: int = 2019, season: str = "summer") -> np.nd
 def test_all_walls_of_all_uses(style):
     for number, use in enumerate(USES):
         building = house(number, style, use, 1 + number % 4)
-        for kind in WALLS:
+        for kind in ("front", *WALLS[number % 2 + 1 :: 2]):
             length, height = 5.0 + 2 * number, building.height if kind in ("front", "side", "party", "back") else 2.5
             image = painted(wall_texture(building, kind, 0, length, height))
             assert image[..., :3].std() > 1, (style, use, kind)  # not of one colour
