@@ -198,5 +198,10 @@ def test_things_have_few_triangles():
         assert len(model.mesh.faces) <= 120
         assert model.body.any()
         assert model.mesh.points[:, 2].min() > -0.01
+        if kind in SIZES:  # both flanks look outwards
+            normals, middles = _normals(model.mesh)[model.body], model.mesh.points[model.mesh.faces].mean(1)[model.body]
+            aside = np.abs(normals[:, 1]) > 0.9 * np.linalg.norm(normals, axis=1)
+            assert (normals[aside, 1] * middles[aside, 1] > 0).all()
+            assert np.abs(normals[aside, 1]).sum() > model.length
     furniture = Furniture(pictures, 1)
     assert all(len(furniture.thing(kind, n).faces) <= 500 for kind in _MAKERS for n in range(4))

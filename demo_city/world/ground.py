@@ -113,7 +113,6 @@ class GroundBuilder:
         texture: int,
         tint: tuple,
         above: float = PAINT,
-        shift: float = 0.0,
     ) -> None:
         """A band on a carriageway.
 
@@ -122,10 +121,9 @@ class GroundBuilder:
         left, right: metres to the right of the centre line
         texture, tint: of the band
         above: metres above the carriageway
-        shift: of the texture to the left, metres
         """
         s = np.linspace(start, end, max(int((end - start) / 6), 1) + 1)
-        uv = [np.stack([np.full_like(s, x + shift), -s], 1) / TILE for x in (left, right)]
+        uv = [np.stack([np.full_like(s, x), -s], 1) / TILE for x in (left, right)]
         a, b = (self.terrain.on(street.beside(s, x), above) for x in (left, right))
         self.meshes.append(shapes.strip(a, b, *uv, texture, tint, GROUND | DETAIL))
 
@@ -175,10 +173,12 @@ class GroundBuilder:
             texture = self.pictures.ground("asphalt", int(s * 4))
             self.ribbon(street, begin, begin + length, low, high, texture, (255 * dark,) * 3, PAINT / 2)
         if look["tram"]:
-            rails = self.pictures.ground("tram", look["variant"])
+            bed = self.pictures.ground(look["tram"], look["stone"])
             for centre in (-1.55, 1.55) if half > 4.2 else (0.0,):
-                reach = centre - 1.15, centre + 1.15
-                self.ribbon(street, 0.0, street.length, *reach, rails, (235,) * 3, PAINT / 2, TILE / 2 - centre)
+                self.ribbon(street, 0.0, street.length, centre - 1.15, centre + 1.15, bed, (235,) * 3, PAINT / 2)
+                for rail in (centre - 0.72, centre + 0.72):
+                    edges = rail - 0.05, rail + 0.05
+                    self.ribbon(street, 0.0, street.length, *edges, self.pictures.plain, (96, 94, 92))
 
     def yard(self, block: Block, kind: str, variant: int, above: float, tint: tuple = (255, 255, 255)) -> None:
         """The ground of a block behind its pavements."""

@@ -248,7 +248,7 @@ def _surface_look(rng: np.random.Generator, plan: Plan) -> dict:
         "line_tint": yellow if rng.random() < (0.7 if plan.name == "grid" else 0.12) else (226, 226, 216),
         "edge_tint": yellow if rng.random() < 0.3 else (226, 226, 216),
         "patches": patches,
-        "tram": rng.random() < plan.tram * 0.6,
+        "tram": choose(rng, {"setts": 1, "concrete": 1, "grass": 0.4}) if rng.random() < plan.tram * 0.6 else "",
     }
 
 

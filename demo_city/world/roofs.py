@@ -8,6 +8,7 @@ import numpy as np
 from demo_city.engine.mesh import DETAIL, Mesh
 from demo_city.looks.houses import House, fixtures
 from demo_city.world import shapes
+from demo_city.world.kit import Kit
 from demo_city.world.pictures import Pictures
 
 
@@ -314,77 +315,58 @@ def _dormers(pictures: Pictures, house: House, place: RoofPlace) -> list[Mesh]:
 
 
 def _small_roof(pictures: Pictures, low: Sequence, high: Sequence, owner: int, pointed: bool) -> Mesh:
+    """Over a dormer between two corners (3,)."""
     x0, x1, y0, y1, z = low[0] - 0.1, high[0] + 0.1, low[1] - 0.15, high[1], high[2]
     tiles, tint = pictures.material("metal"), (110, 112, 116)
     if not pointed:
         return shapes.quad(((x0, y0, z), (x1, y0, z), (x1, y1, z + 0.1), (x0, y1, z + 0.1)), tiles, tint, owner=owner)
     middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
     ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
-    return Mesh.joined(
-        [
-            shapes.quad(((x0, y1, z), (x0, y0, z), ridge, end), tiles, tint, owner=owner),
-            shapes.quad(((x1, y0, z), (x1, y1, z), end, ridge), tiles, tint, owner=owner),
-            shapes.make(((x0, y0, z), (x1, y0, z), ridge), ((0, 1), (1, 1), (0.5, 0)), ((0, 1, 2),), pictures.plain,
-                        (200, 196, 190), owner=owner),
-        ]
-    )  # fmt: skip
+    slopes = ((x0, y1, z), (x0, y0, z), ridge, end), ((x1, y0, z), (x1, y1, z), end, ridge)
+    front, uv = ((x0, y0, z), (x1, y0, z), ridge), ((0, 1), (1, 1), (0.5, 0))
+    gable = shapes.make(front, uv, ((0, 1, 2),), pictures.plain, (200, 196, 190), owner=owner)
+    return Mesh.joined([gable, *(shapes.quad(slope, tiles, tint, owner=owner) for slope in slopes)])
+
+
+def _spots(place: RoofPlace, shares: Sequence[tuple[float, float]]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Places (2,) on a roof, by shares of its front and depth; and the front's direction (2,)."""
+    a, b, c, d = place.quad
+    spots = [(1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c) for u, v in shares]
+    return spots, (b - a) / np.hypot(*(b - a))
 
 
 def _chimneys(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    a, b, c, d = place.quad
-    texture = pictures.wall(house, "chimney", 0, 2.0, 2.0)
-    meshes = []
-    for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
-        v = rng.uniform(0.35, 0.65)
-        x, y = (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)
-        wide, deep = rng.uniform(0.5, 1.3), rng.uniform(0.45, 0.6)
+    texture, meshes = pictures.wall(house, "chimney", 0, 2.0, 2.0), []
+    shares = rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False)
+    spots, along = _spots(place, [(u, rng.uniform(0.35, 0.65)) for u in shares])
+    for spot in spots:
+        kit, wide, deep = Kit(pictures, rng, owner=place.owner), rng.uniform(0.5, 1.3), rng.uniform(0.45, 0.6)
         low, high = place.eaves + place.rise * 0.3, place.eaves + place.rise + rng.uniform(0.4, 1.3)
-        along = (b - a) / np.hypot(*(b - a))
-        body = [
-            shapes.box((-wide / 2, -deep / 2, low), (wide / 2, deep / 2, high), texture, metres=2, owner=place.owner)
-        ]
-        for n in range(int(wide / 0.35)):
-            at = -wide / 2 + 0.2 + n * 0.35
-            body.append(
-                shapes.box(
-                    (at - 0.09, -0.09, high), (at + 0.09, 0.09, high + 0.35), pictures.plain, (150, 92, 66), DETAIL
-                )
-            )
-        meshes += [shapes.moved(mesh, (x, y, 0.0), along) for mesh in body]
+        ends = (-wide / 2, -deep / 2, low), (wide / 2, deep / 2, high)
+        kit.add(shapes.box(*ends, texture, metres=2, owner=place.owner))
+        for x in np.arange(0.2 - wide / 2, wide / 2 - 0.1, 0.35):
+            kit.box((x - 0.09, -0.09, high), (x + 0.09, 0.09, high + 0.35), (150, 92, 66), flags=DETAIL)
+        meshes.append(shapes.moved(kit.done(), (*spot, 0.0), along))
     return meshes
 
 
 def _plant(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    """Stair heads, tanks, coolers and aerials on a flat roof."""
-    a, b, c, d = place.quad
-    along = (b - a) / np.hypot(*(b - a))
+    """Stair heads, tanks, coolers and masts on a flat roof."""
+    (a, b, c), meshes = place.quad[:3], []
     area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
-    meshes = []
-    for _ in range(int(rng.integers(1, 3 + min(area / 150, 3)))):
-        u, v = rng.uniform(0.2, 0.8, 2)
-        x, y = (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)
-        kind = rng.choice(["room", "cooler", "tank", "mast", "cooler"])
-        grey = (rng.uniform(140, 220),) * 3
+    spots, along = _spots(place, rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)))
+    for spot in spots:
+        kit, grey, w = Kit(pictures, rng, house.key % 4), (rng.uniform(140, 220),) * 3, rng.uniform(0.5, 1.3)
+        kind = kit.pick("room", "cooler", "tank", "mast", "cooler")
         if kind == "room":
-            w, h = rng.uniform(1.2, 2.4), rng.uniform(2.2, 3.2)
-            body = shapes.box(
-                (-w, -w * 0.7, 0), (w, w * 0.7, h), pictures.material("plaster", house.key % 4), grey, metres=2
-            )
+            kit.box((-1.8 * w, -1.2 * w, 0), (1.8 * w, 1.2 * w, rng.uniform(2.2, 3.2)), grey, "plaster")
         elif kind == "tank":
-            ring = shapes.circle(rng.uniform(0.8, 1.4), 8)
-            body = Mesh.joined(
-                [
-                    shapes.prism(ring * 0.85, 0, 1.6, pictures.material("metal"), (90, 84, 80), top=False),
-                    shapes.prism(ring, 1.6, 4.0, pictures.material("planks"), (200, 180, 160), top=False),
-                    shapes.cone(ring * 1.08, 4.0, (0, 0, 5.0), pictures.plain, (96, 92, 90)),
-                ]
-            )
+            kit.drum(w, 0, 1.6, (90, 84, 80), "metal", top=False)
+            kit.drum(w * 1.2, 1.6, 4.0, (200, 180, 160), "planks", top=False)
+            kit.cone(w * 1.3, 4.0, 5.0, (96, 92, 90))
         elif kind == "mast":
-            body = shapes.rod((0, 0, 0), (0, 0, rng.uniform(2, 5)), 0.05, pictures.plain, (120, 120, 124), DETAIL, 3)
+            kit.rod((0, 0, 0), (0, 0, rng.uniform(2, 5)), 0.05, (120, 120, 124), flags=DETAIL, sides=3)
         else:
-            w = rng.uniform(0.5, 1.3)
-            body = shapes.box(
-                (-w, -0.6, 0), (w, 0.6, rng.uniform(0.8, 1.6)), pictures.material("metal"), grey, metres=2
-            )
-        meshes.append(shapes.moved(body, (x, y, place.eaves), along))
+            kit.box((-w, -0.6, 0), (w, 0.6, rng.uniform(0.8, 1.6)), grey, "metal")
+        meshes.append(shapes.moved(kit.done(), (*spot, place.eaves), along))
     return meshes

@@ -143,7 +143,7 @@ def _flank(edge: np.ndarray, belt: float, texture: int, sign: int) -> Mesh:
     knee = np.column_stack([edge[:, 0], np.full(len(edge), side), np.minimum(edge[:, 2], belt)])
     n = np.arange(1, len(edge) - 1)
     fan = np.stack([np.zeros_like(n), n, n + 1], 1)[:, ::-sign]
-    lower = shapes.make(knee, np.zeros((len(edge), 2)), fan[:, ::-1], texture, BODY)
+    lower = shapes.make(knee, np.zeros((len(edge), 2)), fan, texture, BODY)
     above = np.flatnonzero(edge[:, 2] > belt)
     span = slice(max(above[0] - 1, 0), above[-1] + 2)
     rows = np.stack([knee[span], edge[span]])
