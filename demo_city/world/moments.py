@@ -60,7 +60,7 @@ def parked(district: "District", capture: Capture) -> list[Parked]:
         rng = random_for(district.key, "places", *capture.key)
         for place, along in district.placer.places:
             if rng.random() < 0.55:
-                mesh, model = district.garage.any(rng, choose(rng, district.plan.vehicles))
+                mesh, model = district.garage.parked(rng, choose(rng, district.plan.vehicles))
                 cars.append(Parked(mesh, place, along, model.length / 2))
         district.parked_on = (capture.key, cars)
     return district.parked_on[1]
@@ -79,7 +79,7 @@ def _at_kerbs(district: "District", index: int, capture: Capture) -> list[Parked
         s = start + rng.uniform(0, 3)
         while s < end:
             if rng.random() < share:
-                mesh, model = district.garage.any(rng, choose(rng, district.plan.vehicles))
+                mesh, model = district.garage.parked(rng, choose(rng, district.plan.vehicles))
                 xy = street.beside(s, side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35)))
                 if district.free(xy):
                     along = street.along(s) * (side if rng.random() < 0.85 else -side)
@@ -210,7 +210,7 @@ def _headlights(district: "District", xy: np.ndarray, along: np.ndarray, length:
     return Lamps(
         positions,
         np.array([(1.0, 0.97, 0.9), (1.0, 0.97, 0.9), (1.0, 0.12, 0.08)]),
-        np.array([1.0, 1.0, 0.15]),
+        np.array([1.0, 1.0, 0.06]),
         np.array([BEAM, BEAM, ROUND]),
         np.array([ahead, ahead, np.zeros(3)]),
     )

@@ -139,17 +139,13 @@ def resampled(line: np.ndarray, count: int) -> np.ndarray:
 
 def build_network(rng: np.random.Generator, plan: Plan, metres: float) -> Network:
     """Streets with at least `metres` to walk, and the blocks between them."""
-    bend = _bend(rng, plan)
+    bend, counts = _bend(rng, plan), [2, 2]
     mean = [sum(pair) / 2 for pair in plan.spacing]
-    counts = [2, 2]
     while True:
-        state = np.random.Generator(np.random.PCG64(int(rng.integers(1 << 62))))
-        network = _lattice(state, plan, counts, bend)
+        network = _lattice(np.random.default_rng(int(rng.integers(1 << 62))), plan, counts, bend)
         if sum(street.length for street in network.streets if street.walkable) >= metres:
-            break
-        axis = 0 if counts[0] * mean[0] <= counts[1] * mean[1] else 1
-        counts[axis] += 1
-    return network
+            return network
+        counts[0 if counts[0] * mean[0] <= counts[1] * mean[1] else 1] += 1
 
 
 def _bend(rng: np.random.Generator, plan: Plan) -> dict:
@@ -325,19 +321,15 @@ def _crossings(nodes: dict) -> list[np.ndarray]:
     crossings = []
     for arms in nodes.values():
         arms.sort(key=lambda arm: np.arctan2(*_outwards(*arm)[::-1]))
-        street, end = arms[0]
-        node = street.points[0 if end == 0 else -1]
-        real = [arm for arm in arms if arm[0].real]
-        for k, arm in enumerate(arms):
-            other = arms[(k + 1) % len(arms)]
-            if len(arms) < 2 or arm is other:
-                continue
-            if not (arm[0].real and other[0].real):
+        node = arms[0][0].points[0 if arms[0][1] == 0 else -1]
+        for arm, other in zip(arms, arms[1:] + arms[:1], strict=True):
+            if arm is other or not (arm[0].real and other[0].real):
                 continue
             corner = _meeting(node, arm, other, "plot")
             for street, end in (arm, other):
                 reach = float((corner - node) @ _outwards(street, end)) + 0.8
                 street.trims[end] = max(street.trims[end], min(reach, street.length * 0.42))
+        real = [arm for arm in arms if arm[0].real]
         if len(real) > 1:
             crossings.append((node, real))
     return [_outline(node, real) for node, real in crossings]
@@ -350,11 +342,7 @@ def _end_point(street: Street, end: int, right: float) -> np.ndarray:
 
 
 def _outline(node: np.ndarray, arms: list[tuple]) -> np.ndarray:
-    parts = []
-    for k, arm in enumerate(arms):
-        other = arms[(k + 1) % len(arms)]
-        parts.append(corner_arc(node, arm, other, "kerb"))
-    return np.concatenate(parts)
+    return np.concatenate([corner_arc(node, *pair, "kerb") for pair in zip(arms, arms[1:] + arms[:1], strict=True)])
 
 
 def corner_arc(node: np.ndarray, first: tuple, second: tuple, width: str) -> np.ndarray:

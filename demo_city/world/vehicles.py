@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_city.engine.mesh import DETAIL, EMITS, GLASS, TWO_SIDED, Mesh
+from demo_city.engine.mesh import CUTOUT, DETAIL, EMITS, GLASS, TWO_SIDED, Mesh
 from demo_city.looks.signs import car_texture
 from demo_city.seeds import random_for
 from demo_city.world import shapes
@@ -89,6 +89,12 @@ class Garage:
             self._models[kind, variant] = maker(kit) if maker else _car(kit, kind, variant)
         return self._models[kind, variant]
 
+    def parked(self, rng: np.random.Generator, kind: str) -> tuple[Mesh, Model]:
+        """As `any`, with its lamps off."""
+        mesh, model = self.any(rng, kind)
+        mesh.flags = mesh.flags & np.uint8(255 - EMITS)
+        return mesh, model
+
     def any(self, rng: np.random.Generator, kind: str) -> tuple[Mesh, Model]:
         """One vehicle of a kind, in a colour of its own."""
         model = self.model(kind, int(rng.integers(3)) if kind in SIZES else 0)
@@ -160,7 +166,7 @@ def _wheels(k: Kit, length: float, width: float, radius: float, height: float) -
         for sign in (-1, 1):
             y = np.full(8, sign * (width / 2 + 0.015))
             ring = np.stack([at + radius * np.cos(turn), y, radius + radius * np.sin(turn)], 1)
-            k.add(shapes.make(ring, uv, faces[:, ::-sign], texture))
+            k.add(shapes.make(ring, uv, faces[:, ::-sign], texture, flags=CUTOUT))
     low, side = radius * 0.25, width / 2 - 0.06
     k.box((0.1 - length / 2, -side, low), (length / 2 - 0.1, side, height * 0.24), DARK, sides=CLOSED[:4])
 
