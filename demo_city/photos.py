@@ -19,8 +19,7 @@ UNSEEN = "waterfront"  # the style that no training city has
 STYLES = tuple(style for style in PLANS if style != UNSEEN)
 DEMO_STYLES = ("perimeter", "suburb")  # of city1 and city2
 TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
-NIGHTS = 6
-_DAYS = {"train": 2, "database": 2, "queries": 8}  # in a year
+_SURVEY_DAYS = 2  # of a training year, and of the database's
 _EYE = (1.45, 1.85)  # metres above the ground of a camera in the hand
 _MAST = (1.9, 2.8)  # and of one on a car
 MOST_CITIES = 400
@@ -41,7 +40,8 @@ class Settings:
     night_share: float = 0.25
     train_step: float = 10.0
     database_step: float = 10.0
-    queries: int = 300
+    queries: int = 600
+    query_days: int = 8
     target_night: int = 300
     headings: int = 12
     pixels: int = 128
@@ -54,6 +54,7 @@ TINY = Settings(
     test_metres=30.0,
     years=2,
     queries=6,
+    query_days=1,
     target_night=4,
     headings=4,
     pixels=48,
@@ -155,10 +156,12 @@ def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]
     if area.role == "train":
         tasks = []
         for n, year in enumerate(TRAIN_YEARS[: settings.years]):
-            days = _with_nights(settings, area, _days(settings, area, "train", year, False), year)
+            days = _days(settings, area, year, _SURVEY_DAYS)
+            if settings.night_share:
+                days += _nights(settings, area, year, _SURVEY_DAYS)
             tasks += _survey(settings, area, district, area.folder, f"year {n}", days)
     else:
-        days = _days(settings, area, "database", DATABASE_YEAR, True)
+        days = _days(settings, area, DATABASE_YEAR, _SURVEY_DAYS, fair=True)
         database = _survey(settings, area, district, f"{area.folder}/database", "database", days)
         tasks = [] if area.role == "target" else database
         for folder, days in _query_folders(settings, area):
@@ -167,28 +170,24 @@ def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]
     return sorted(tasks, key=lambda task: order[task.photos[0].place[0]])
 
 
-def _with_nights(settings: Settings, area: Area, days: list[Capture], year: int) -> list[Capture]:
-    return [*days, *_nights(settings, area, year)] if settings.night_share else days
-
-
 def _query_folders(settings: Settings, area: Area) -> Iterator[tuple[str, list[Capture]]]:
     """(folder, days) of an area's queries."""
-    days, nights = _days(settings, area, "queries", QUERY_YEAR, False), _nights(settings, area, QUERY_YEAR)
+    days, nights = (draw(settings, area, QUERY_YEAR, settings.query_days) for draw in (_days, _nights))
     if area.role == "target":
         yield area.folder, nights
     elif area.role == "val":
-        yield f"{area.folder}/queries", _with_nights(settings, area, days, QUERY_YEAR)
+        yield f"{area.folder}/queries", [*days, *nights] if settings.night_share else days
     else:
         yield f"{area.folder}/queries_v1", days
         yield f"{area.folder}/queries_night", nights
 
 
-def _days(settings: Settings, area: Area, role: str, year: int, fair: bool) -> list[Capture]:
-    return [draw_day(random_for(settings.seed, area.name, role, year, n), year, fair) for n in range(_DAYS[role])]
+def _days(settings: Settings, area: Area, year: int, count: int, fair: bool = False) -> list[Capture]:
+    return [draw_day(random_for(settings.seed, area.name, "day", year, n), year, fair) for n in range(count)]
 
 
-def _nights(settings: Settings, area: Area, year: int) -> list[Capture]:
-    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(NIGHTS)]
+def _nights(settings: Settings, area: Area, year: int, count: int) -> list[Capture]:
+    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(count)]
 
 
 def _survey(
