@@ -107,52 +107,75 @@ def draw(
     target: drawn on
     Returns the number of textures that were wanted, without which their triangles could not be drawn.
     """
-    size, position, nearness = view.size, view.position, target.nearness
     points, outline = np.empty((3, 3)), np.empty((4, 2))
-    left, right = np.empty(size), np.empty(size)
-    tiles = np.zeros(((size + TILE - 1) // TILE, (size + TILE - 1) // TILE), np.float32)
+    left, right = np.empty(view.size), np.empty(view.size)
+    tiles = np.zeros(((view.size + TILE - 1) // TILE, (view.size + TILE - 1) // TILE), np.float32)
     wanted, since = 0, 0
     for n in range(len(cells)):
         cell = cells[n]
         if n >= 6:  # the nearest ones are hardly hidden
             if since > 300 or n == 6:
-                _farthest(nearness, tiles)
+                _farthest(target.nearness, tiles)
                 since = 0
             if _hidden(triangles.low[cell], triangles.high[cell], view, tiles):
                 continue
         kind = 2 if cutouts else 0
         begin, end = triangles.first[cell, kind], triangles.first[cell, kind + (2 if detailed[n] else 1)]
         since += end - begin
-        for k in range(begin, end):
-            facing = -np.float64(triangles.normal[k, 3])
-            for c in range(3):
-                facing += triangles.normal[k, c] * position[c]
-            if abs(facing) < 1e-5 or (facing < 0 and not triangles.flags[k] & _TWO_SIDED):
-                continue
-            corners = _project(triangles.corners, k, view, points, outline)
-            if corners < 3:
-                continue
-            top, bottom = _spans(outline, corners, size, left, right)
-            row = target.count[0]
-            if bottom < top or row >= CAPACITY:
-                continue
-            _plane(triangles.normal, k, view, target.slope, row)
-            for c in range(3):
-                target.slope[row, c] /= -facing
-            if not cutouts:
-                if _fill(target.slope, row, top, bottom, left, right, nearness, target.drawn):
-                    _note(triangles, k, facing, view, moves, target)
-                continue
-            slot = slots[triangles.texture[k]]
-            if slot == -2 or not _seen(target.slope, row, top, bottom, left, right, nearness):
-                continue
-            if slot == -1:
-                slots[triangles.texture[k]] = -2
-                wanted += 1
-                continue
-            _note(triangles, k, facing, view, moves, target)
-            if not _fill_cutout(target, row, top, bottom, left, right, texels, slot):
-                target.count[0] -= 1
+        wanted += _draw_some(
+            triangles, begin, end, moves, cutouts, view, texels, slots, target, points, outline, left, right
+        )
+    return wanted
+
+
+@part
+def _draw_some(
+    triangles: Triangles,
+    begin: int,
+    end: int,
+    moves: int,
+    cutouts: bool,
+    view: View,
+    texels: Texels,
+    slots: np.ndarray,
+    target: Target,
+    points: np.ndarray,
+    outline: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+) -> int:
+    """Draws triangles from begin to end; points, outline, left, right: room for numbers."""
+    position, nearness, wanted = view.position, target.nearness, 0
+    for k in range(begin, end):
+        facing = -np.float64(triangles.normal[k, 3])
+        for c in range(3):
+            facing += triangles.normal[k, c] * position[c]
+        if abs(facing) < 1e-5 or (facing < 0 and not triangles.flags[k] & _TWO_SIDED):
+            continue
+        corners = _project(triangles.corners, k, view, points, outline)
+        if corners < 3:
+            continue
+        top, bottom = _spans(outline, corners, view.size, left, right)
+        row = target.count[0]
+        if bottom < top or row >= CAPACITY:
+            continue
+        _plane(triangles.normal, k, view, target.slope, row)
+        for c in range(3):
+            target.slope[row, c] /= -facing
+        if not cutouts:
+            if _fill(target.slope, row, top, bottom, left, right, nearness, target.drawn):
+                _note(triangles, k, facing, view, moves, target)
+            continue
+        slot = slots[triangles.texture[k]]
+        if slot == -2 or not _seen(target.slope, row, top, bottom, left, right, nearness):
+            continue
+        if slot == -1:
+            slots[triangles.texture[k]] = -2
+            wanted += 1
+            continue
+        _note(triangles, k, facing, view, moves, target)
+        if not _fill_cutout(target, row, top, bottom, left, right, texels, slot):
+            target.count[0] -= 1
     return wanted
 
 

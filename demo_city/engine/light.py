@@ -15,7 +15,8 @@ class Light(NamedTuple):
     night: whether what shines shines
     sky: float32 (side, side, 3), light of the sky, of all directions up
     noise: float32 (side, side), 0 to 1, repeats
-    shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row is of no owner
+    shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row, of no owner,
+        is dark
     lamps: float32 (k, 11), positions, colours times power, directions, kind, 1 / reach ** 2
     lights: how many of them, the last ones, are there for a moment and in no cell
     lamp_cells: int32 (rows, columns, n), which lamps reach a cell; -1: no further one

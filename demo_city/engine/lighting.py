@@ -35,7 +35,7 @@ def light_of(capture: Capture, lamps: Lamps, key: int, owners: int) -> Light:
     above = (blue + (grey - blue) * min(capture.cloud, 1.0) ** 1.3) * warm
     sky = sky_map(capture, sun if sun.any() else np.array([1.0, 0.95, 0.9]), key)
     if capture.night:
-        above = 0.5 * sky.mean((0, 1)) + np.array([0.012, 0.013, 0.017])
+        above = 0.5 * sky.mean((0, 1)) + np.array([0.018, 0.019, 0.024])
     ground = 0.18 + 0.5 * capture.snow
     below = ground * (above + sun * max(capture.sun_direction[2], 0) * 0.5)
     return Light(
@@ -75,6 +75,7 @@ def _shine(capture: Capture, key: int, owners: int) -> np.ndarray:
     colour = 0.55 + 0.45 * rng.random((owners + 1, 26, 3))
     table[:, 230:] = colour * (signs * rng.uniform(0.7, 2.0, signs.shape))[..., None]
     table[:, 0] = 0
+    table[-1] = 0  # what belongs to no building shines by its flag alone
     return table
 
 

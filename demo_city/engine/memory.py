@@ -66,6 +66,7 @@ class TextureMemory:
     def _add(self, key: tuple, keep: set) -> None:
         table, index, version, cutout = key
         texture = table.textures[index]
+        picture = np.ascontiguousarray(texture.paint(version), np.uint8).reshape(-1, 4)
         sizes = [(-(-texture.width // (1 << level)), -(-texture.height // (1 << level))) for level in range(LEVELS)]
         counts = [w * h for w, h in sizes]
         if self._used + sum(counts) > len(self._texels) or not self._vacant:
@@ -73,7 +74,6 @@ class TextureMemory:
         slot = self._vacant.pop()
         self._first[slot] = self._used + np.cumsum([0, *counts[:-1]])
         self._size[slot] = sizes[0]
-        picture = np.ascontiguousarray(texture.paint(version), np.uint8).reshape(-1, 4)
         self._texels[self._used : self._used + counts[0]] = picture
         _halve(self._texels, self._first[slot], texture.width, texture.height, cutout)
         self._used += sum(counts)

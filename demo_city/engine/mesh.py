@@ -25,8 +25,8 @@ class Mesh:
     """n points and m triangles.
 
     points: float32 (n, 3), metres
-    uv: float32 (n, 2), of each point in its texture: (0, 0) is the upper left corner, (1, 1) the lower right one; beyond
-        them the texture repeats
+    uv: float32 (n, 2), of each point in its texture: (0, 0) is the upper left corner, (1, 1) the lower right one;
+        beyond them the texture repeats
     faces: int32 (m, 3), indices of points, counter-clockwise as seen from outside
     texture: int32 (m,), index of the texture
     tint: uint8 (m, 3), by which the texture's colours are multiplied; 255 leaves them as they are

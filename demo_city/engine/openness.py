@@ -42,8 +42,10 @@ def openness_of(triangles: Triangles, texels: Texels, slots: np.ndarray) -> Open
     floor.heights[~known] = np.median(floor.heights[known]) if known.any() else 0.0
     padded = np.full((rows * POOL, columns * POOL), NOTHING, np.float32)
     padded[: cover.heights.shape[0], : cover.heights.shape[1]] = cover.heights
-    above = np.maximum(padded.reshape(rows, POOL, columns, POOL) - floor.heights[:, None, :, None], 0).mean((1, 3))
-    tops = floor.heights + above
+    tops = np.zeros_like(floor.heights)
+    for y in range(POOL):
+        for x in range(POOL):
+            tops += np.maximum(padded[y::POOL, x::POOL], floor.heights) * np.float32(1 / POOL**2)
     values = np.empty((rows, columns, 4), np.float32)
     values[..., 0] = floor.heights
     for n, height in enumerate(HEIGHTS):

@@ -12,8 +12,9 @@ from demo_city.engine.lamps import Lamps
 from demo_city.engine.light import new_row
 from demo_city.engine.memory import TextureMemory
 from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
+from demo_city.engine.mirror import mirror
 from demo_city.engine.openness import Openness, openness_of
-from demo_city.engine.shade import mirror, shade
+from demo_city.engine.shade import shade
 from demo_city.engine.shadow import Shadows, cast, shadows_of, window
 from demo_city.engine.textures import TextureTable
 from demo_city.engine.tone import tone
@@ -65,10 +66,12 @@ class Scene:
 
     def load(self, indices: Iterable[int]) -> np.ndarray:
         """Makes sure that some textures are in memory together; returns the slots of all textures."""
-        capture, wanted = self.capture, [int(index) for index in indices]
+        capture, wanted = self.capture, np.fromiter(indices, np.int64)
+        if self._epoch == self.memory.epoch and (self._slots[wanted] >= 0).all():
+            return self._slots
         asked = [
             (index, self.textures.textures[index].version(capture.year, capture.season), bool(self._cutout[index]))
-            for index in wanted
+            for index in wanted.tolist()
         ]
         found = self.memory.slots(self.textures, asked)
         if self._epoch != self.memory.epoch:
@@ -121,20 +124,7 @@ class Surroundings:
         """
         scene, size = self._scene, round(pixels * supersample)
         view = View(np.asarray(camera.position, np.float64), camera.axes, float(camera.focal_length(size)), size)
-        target = new_target(size)
-        spread = float(np.tan(np.radians(camera.field_of_view / 2)))
-        parts = [
-            (triangles, moves, *cells.in_sight(view.position, view.axes, spread))
-            for triangles, moves, cells in self._parts
-        ]
-        slots = scene.load(())
-        for part in parts:
-            draw(*part, False, view, scene.memory.arrays, slots, target)
-        wanted: set[int] = set()
-        for part in parts:
-            while draw(*part, True, view, scene.memory.arrays, slots, target):
-                wanted.update(np.flatnonzero(slots == _WANTED).tolist())
-                slots = scene.load(sorted(wanted.union(self._drawn_textures(target).tolist())))
+        target = self._draw(view, float(np.tan(np.radians(camera.field_of_view / 2))))
         slots = scene.load(self._drawn_textures(target))
         light = np.empty((size, size, 3), np.float32)
         shade(
@@ -144,10 +134,26 @@ class Surroundings:
             mirror(view, target, self._light, light)
         picture = np.empty((size, size, 3), np.uint8)
         night = bool(scene.capture.night)
-        tone(light, 0.5 if night else 0.6, 0.36 if night else 0.52, picture)
+        tone(light, 0.5 if night else 0.6, 0.39 if night else 0.52, picture)
         if buffers is not None:
             self._tell(target, buffers)
         return Image.fromarray(picture)
+
+    def _draw(self, view: View, spread: float) -> Target:
+        """Finds out what is seen; once more if cutouts came into sight whose textures were not in memory."""
+        scene, wanted = self._scene, set()
+        parts = [
+            (triangles, moves, *cells.in_sight(view.position, view.axes, spread))
+            for triangles, moves, cells in self._parts
+        ]
+        while True:
+            target, slots, missing = new_target(view.size), scene.load(sorted(wanted)), 0
+            for cutouts in (False, True):
+                for part in parts:
+                    missing += draw(*part, cutouts, view, scene.memory.arrays, slots, target)
+            if not missing:
+                return target
+            wanted.update(np.flatnonzero(slots == _WANTED).tolist())
 
     @staticmethod
     def _drawn_textures(target: Target) -> np.ndarray:

@@ -16,8 +16,8 @@ class Texture:
 
     width, height: texels, at most 1024
     paint: draws it: version -> uint8 (height, width, 4), red, green, blue, alpha; row 0 is at the top
-    version: (year, season) -> what distinguishes the picture then; equal versions are one picture. Seasons are "spring",
-        "summer", "autumn" and "winter"
+    version: (year, season) -> what distinguishes the picture then; equal versions are one picture. Seasons are
+        "spring", "summer", "autumn" and "winter"
     """
 
     width: int

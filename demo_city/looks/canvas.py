@@ -19,6 +19,7 @@ class Canvas:
     def __init__(self, image: Image.Image, index: Image.Image, ppm: float):
         self.image, self.index, self.ppm = image, index, ppm
         self.width, self.height = image.size
+        self.length, self.rise = self.width / ppm, self.height / ppm  # metres
         self.draw, self.glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
 
     @classmethod

@@ -145,7 +145,7 @@ def dress(house: House, painted: int) -> Dress:
         material=material,
         wall=wall,
         base=next((colour for name, colour in bases.items() if name in extras), None),
-        trim=_trim(rng, wall, material),
+        trim=_trim(random_for(house.key, "trim"), wall, material),
         frame=pick(paint, FRAMES[-2:] if style == "high_street" else FRAMES if rng.random() < 0.6 else FRAMES[:4]),
         door=jitter(paint, pick(paint, VIVID if rng.random() < 0.2 else DOORS), 8),
         roof=roof,

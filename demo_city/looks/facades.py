@@ -1,20 +1,19 @@
 """Composes walls: bare material, ornaments, windows, the ground floor, and what years have left on them."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from demo_city.looks.canvas import Canvas
 from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import Dress, House
-from demo_city.looks.layout import DOOR_HEIGHT, Layout, layout
+from demo_city.looks.layout import DOOR_HEIGHT, Layout
+from demo_city.looks.letters import writing
 from demo_city.looks.materials import covered, noise
 from demo_city.looks.palettes import COLOURS, GLASS, OCHRE, VIVID, WHITE
 from demo_city.looks.shops import ShopFront, tenant
 from demo_city.looks.signs import sprayed
 from demo_city.looks.windows import Windows, mirrored_city, pane
 from demo_city.seeds import random_for
-
-_IRON = (44, 44, 48)
 
 
 class Facade:
@@ -23,7 +22,7 @@ class Facade:
     canvas: covered with its material already
     house, look: the building
     kind: "front", "side", "party" or "back"
-    length, height: of the wall, metres
+    plan: of the wall
     rng: decides what is random, and lasts
     tenants: numbers of the tenants of its shops
     sprays: how often its graffiti have changed
@@ -35,18 +34,16 @@ class Facade:
         house: House,
         look: Dress,
         kind: str,
-        length: float,
-        height: float,
+        plan: Layout,
         rng: np.random.Generator,
         tenants: tuple[int, ...],
         sprays: int,
     ):
         self.canvas, self.house, self.look, self.kind = canvas, house, look, kind
-        self.length, self.height, self.rng = length, height, rng
-        self.tenants, self.sprays = tenants, sprays
-        self.plan: Layout = layout(house, kind, length)
+        self.length, self.height, self.rng = canvas.length, canvas.rise, rng
+        self.tenants, self.sprays, self.plan = tenants, sprays, plan
         self.windows = Windows(canvas, look, rng)
-        self.top = min(house.height, height)
+        self.top = min(house.height, canvas.rise)
 
     def draw(self) -> None:
         """Draws all of it, from what is behind to what is in front."""
@@ -95,15 +92,9 @@ class Facade:
                 c.tint(x + 0.25, 0, x + 0.36, self.top, (10, 10, 12), 0.35)
         elif scheme == "loggia":
             for left, right, z in self.plan.balconies:
-                c.box(left, z, right, z + self.house.storey_height - 0.25, mixed(look.wall, (56, 56, 58), 0.72))
-                c.tint(
-                    left,
-                    z + self.house.storey_height - 0.9,
-                    right,
-                    z + self.house.storey_height - 0.25,
-                    (14, 14, 16),
-                    0.4,
-                )
+                high = z + self.house.storey_height - 0.25
+                c.box(left, z, right, high, mixed(look.wall, (56, 56, 58), 0.72))
+                c.tint(left, high - 0.65, right, high, (14, 14, 16), 0.4)
 
     def curtain(self) -> None:
         """Draws a wall of glass: panels that mirror the city, each a little askew, spandrels and bars."""
@@ -114,32 +105,19 @@ class Facade:
         size = c.image.size
         city = mirrored_city(int(self.rng.integers(12))).resize(size, Image.BILINEAR)
         body = Image.blend(Image.new("RGB", size, mixed(glass, (60, 66, 72), 0.5)), city, rng.uniform(0.35, 0.75))
-        storeys = self.house.storeys
-        tones = self.rng.normal(1, 0.10, (storeys, columns)) * np.where(
-            self.rng.random((storeys, columns)) < 0.1, 1.25, 1.0
-        )
-        tones = Image.fromarray((tones * 190).clip(60, 255).astype(np.uint8))
-        numbers = Image.fromarray(self.rng.integers(1, 200, (storeys, columns)).astype(np.uint8))
-        body = Image.fromarray(
-            (np.asarray(body) * (np.asarray(tones.resize(size, Image.NEAREST), np.float32) / 190)[..., None])
-            .clip(0, 255)
-            .astype(np.uint8)
-        )
+        storeys, storey_height = self.house.storeys, self.house.storey_height
+        panels = storeys, columns
+        tones = self.rng.normal(255 / 1.3, 20, panels) * np.where(self.rng.random(panels) < 0.1, 1.25, 1.0)
+        tones = Image.fromarray(tones.clip(60, 255).astype(np.uint8)).resize(size, Image.NEAREST)
+        numbers = Image.fromarray(self.rng.integers(1, 200, panels).astype(np.uint8))
+        body = ImageChops.multiply(body.point([min(int(v * 1.3), 255) for v in range(256)] * 3), tones.convert("RGB"))
         c.image.paste(Image.blend(body, Image.new("RGB", size, glass), 0.25), (0, 0))
         c.index.paste(numbers.resize(size, Image.NEAREST), (0, 0))
-        for storey in range(storeys):
-            z = self.house.floor(storey)
-            band = mixed(glass, look.wall if opaque else (40, 44, 48), 0.65)
-            c.box(
-                0,
-                z - self.house.storey_height * spandrel / 2,
-                self.length,
-                z + self.house.storey_height * spandrel / 2,
-                shade(band, 0.9),
-                0,
-            )
+        band = shade(mixed(glass, look.wall if opaque else (40, 44, 48), 0.65), 0.9)
+        for z in map(self.house.floor, range(storeys)):
+            c.box(0, z - storey_height * spandrel / 2, self.length, z + storey_height * spandrel / 2, band, 0)
             if rng.random() < 0.25:
-                c.box(0, z + self.house.storey_height * 0.5, self.length, z + self.house.storey_height * 0.52, bar, 0)
+                c.box(0, z + storey_height * 0.5, self.length, z + storey_height * 0.52, bar, 0)
             c.box(0, z - 0.06, self.length, z + 0.06, bar, 0)
         fins = rng.random() < 0.35
         for n in range(columns + 1):
@@ -164,8 +142,6 @@ class Facade:
             painted = random_for(self.house.key, "mural", self.sprays // 2)
             left, right = self.length * painted.uniform(0.05, 0.25), self.length * painted.uniform(0.7, 0.97)
             low, high = self.top * painted.uniform(0.3, 0.5), self.top * painted.uniform(0.75, 0.95)
-            from demo_city.looks.letters import writing
-
             ground, share = pick(painted, VIVID + OCHRE), painted.uniform(0.35, 0.85)  # faded more or less
             c.tint(left, low, right, high, ground, share)
             size = int((right - left) * 0.8 * c.ppm), int((high - low) * painted.uniform(0.25, 0.5) * c.ppm)
@@ -283,7 +259,7 @@ class Facade:
             for n in range(int(top / 0.45)):
                 long = 0.55 if n % 2 else 0.35
                 for left, right in ((0, long), (length - long, length)):
-                    c.box(left, n * 0.45, right, n * 0.45 + 0.41, look.trim, None)
+                    c.box(left, n * 0.45, right, n * 0.45 + 0.41, look.trim)
         if "pilasters" in look.extras and self.kind == "front":
             for bay in range(self.plan.bays + 1):
                 x = min(max(bay * self.plan.pitch, 0.25), length - 0.25)
@@ -293,16 +269,16 @@ class Facade:
         for storey in range(1, self.house.storeys):
             if "bands" in look.extras or storey == 1 and self.house.key % 2:
                 z = self.house.floor(storey)
-                c.box(0, z - 0.14, length, z + 0.08, look.trim, None)
+                c.box(0, z - 0.14, length, z + 0.08, look.trim)
                 c.tint(0, z - 0.22, length, z - 0.14, (18, 16, 14), 0.45)
         if "cornice" in look.extras:
             deep = 0.3 + self.house.key % 5 * 0.08
-            c.box(0, top - deep, length, top, look.trim, None)
-            c.box(0, top - deep * 0.35, length, top, shade(look.trim, 1.06), None)
+            c.box(0, top - deep, length, top, look.trim)
+            c.box(0, top - deep * 0.35, length, top, shade(look.trim, 1.06))
             c.tint(0, top - deep - 0.2, length, top - deep, (14, 14, 14), 0.5)
             if self.house.key % 3 == 0:
                 for x in np.arange(0.1, length, 0.5):
-                    c.box(x, top - deep * 0.85, x + 0.2, top - deep * 0.4, shade(look.trim, 0.8), None)
+                    c.box(x, top - deep * 0.85, x + 0.2, top - deep * 0.4, shade(look.trim, 0.8))
 
     def repairs(self) -> None:
         """Draws patches where the render has fallen or was mended."""
@@ -321,53 +297,37 @@ class Facade:
 
     def additions(self) -> None:
         """Draws cables, the shade of pipes, posters, ivy and graffiti."""
-        c, look, rng, extras = self.canvas, self.look, self.rng, self.look.extras
+        c, look, extras = self.canvas, self.look, self.look.extras
         if "pipe" in extras and self.kind != "party":
             c.tint(self.length - 0.34, 0, self.length - 0.1, self.top, (16, 16, 16), 0.35)
-            c.box(
-                self.length - 0.3,
-                0,
-                self.length - 0.17,
-                self.top - 0.2,
-                shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8),
-            )
+            iron = shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8)
+            c.box(self.length - 0.3, 0, self.length - 0.17, self.top - 0.2, iron)
         if "cables" in extras:
-            for _ in range(int(rng.integers(2, 6))):
-                z = self.house.ground_height + rng.uniform(-0.2, 0.8) + (rng.random() < 0.2) * self.house.storey_height
-                sag, ends = rng.uniform(0.0, 0.25), rng.uniform(-0.25, 0.25, 2)
-                t = np.linspace(0, 1, 9)
-                points = np.stack([t * self.length, z + ends[0] * t + ends[1] - sag * 4 * t * (1 - t)], 1)
-                c.line(
-                    [tuple(point) for point in points.tolist()], shade(mixed(look.wall, (40, 40, 42), 0.75), 1.0), 0.03
-                )
-            for _ in range(int(rng.integers(1, 4))):  # boxes and meters
-                x, z = rng.uniform(0.2, max(self.length - 0.6, 0.3)), self.house.ground_height - rng.uniform(0.0, 0.6)
-                c.box(
-                    x,
-                    z,
-                    x + rng.uniform(0.2, 0.5),
-                    z + rng.uniform(0.3, 0.6),
-                    pick(rng, colours("8a8c8a b4b2a8 5c5e60 c0beb6")),
-                )
-                c.line([(x + 0.1, z), (x + 0.1, z - rng.uniform(0.5, 2.5))], (40, 40, 42), 0.04)
+            self.cables()
         lasting = random_for(self.house.key, "sprays", self.kind, self.sprays)
-        free = not self.plan.shops
-        if "posters" in extras and free or self.kind == "party" and lasting.random() < 0.2:
+        free, hidden = not self.plan.shops, self.kind in ("party", "back")
+        if "posters" in extras and free or hidden and lasting.random() < 0.2:
             self.posters(lasting)
-        if (
-            "graffiti" in extras
-            and (free or self.kind != "front")
-            or self.kind in ("party", "back")
-            and lasting.random() < 0.2
-        ):
+        if "graffiti" in extras and (free or self.kind != "front") or hidden and lasting.random() < 0.2:
             for _ in range(int(lasting.integers(1, 4))):
-                wide, tall = lasting.uniform(0.6, 4.0), lasting.uniform(0.4, 1.8)
-                size = max(int(min(wide, self.length) * c.ppm), 6), max(int(tall * c.ppm), 5)
-                c.picture(
-                    lasting.uniform(0, max(self.length - wide, 0.1)),
-                    lasting.uniform(0.1, 0.6) + tall,
-                    *sprayed(lasting, size),
-                )
+                wide, tall = min(lasting.uniform(0.6, 4.0), self.length), lasting.uniform(0.4, 1.8)
+                size = max(int(wide * c.ppm), 6), max(int(tall * c.ppm), 5)
+                x, high = lasting.uniform(0, self.length - wide + 0.1), lasting.uniform(0.1, 0.6) + tall
+                c.picture(x, high, *sprayed(lasting, size))
+
+    def cables(self) -> None:
+        """Draws cables along the first storey, and boxes and meters where they end."""
+        c, rng, house = self.canvas, self.rng, self.house
+        for _ in range(int(rng.integers(2, 6))):
+            z = house.ground_height + rng.uniform(-0.2, 0.8) + (rng.random() < 0.2) * house.storey_height
+            sag, slope, t = rng.uniform(0.0, 0.25), rng.uniform(-0.25, 0.25), np.linspace(0, 1, 9)
+            points = np.stack([t * self.length, z + slope * (t - 0.5) - sag * 4 * t * (1 - t)], 1)
+            c.line([tuple(point) for point in points.tolist()], mixed(self.look.wall, (40, 40, 42), 0.75), 0.03)
+        for _ in range(int(rng.integers(1, 4))):
+            x, z = rng.uniform(0.2, max(self.length - 0.6, 0.3)), house.ground_height - rng.uniform(0.0, 0.6)
+            wide, tall, tone = rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.6), pick(rng, COLOURS["panels"])
+            c.box(x, z, x + wide, z + tall, tone)
+            c.line([(x + 0.1, z), (x + 0.1, z - rng.uniform(0.5, 2.5))], (40, 40, 42), 0.04)
 
     def posters(self, rng: np.random.Generator) -> None:
         """Pastes a row of posters; rng: decides them."""
@@ -375,9 +335,9 @@ class Facade:
         tones = [pick(rng, VIVID + WHITE + OCHRE) for _ in range(2)]
         for _ in range(int(rng.integers(2, 9))):
             tone, z = jitter(rng, tones[int(rng.integers(2))], 12), rng.uniform(0.8, 1.1)
-            c.box(x, z, x + 0.56, z + 0.82, tone, None)
-            c.box(x + 0.06, z + 0.5, x + 0.5, z + 0.7, mixed(tone, (240, 238, 230), 0.6), None)
-            c.box(x + 0.15, z + 0.12, x + 0.4, z + 0.42, shade(tone, 0.6), None)
+            c.box(x, z, x + 0.56, z + 0.82, tone)
+            c.box(x + 0.06, z + 0.5, x + 0.5, z + 0.7, mixed(tone, (240, 238, 230), 0.6))
+            c.box(x + 0.15, z + 0.12, x + 0.4, z + 0.42, shade(tone, 0.6))
             x += 0.6 if rng.random() < 0.85 else 1.4
 
 

@@ -231,9 +231,19 @@ def _kerb(rng: np.random.Generator, variant: int, season: str) -> Field:
     return field
 
 
+def _tram(rng: np.random.Generator, variant: int, season: str) -> Field:
+    """A track along v, with its middle at u = 0.5."""
+    field = _paved("setts", rng, variant, season) if variant % 2 else _concrete(rng, variant, season)
+    middle, scale = GROUND_SIZE // 2, GROUND_SIZE / 8  # texels, and texels a metre
+    for left in (middle - round(0.72 * scale), middle + round(0.72 * scale) - 2):
+        field[:, left - 1 : left + 4] = (70, 68, 66)
+        field[:, left : left + 2] = (150, 148, 144)
+    return field
+
+
 _GROUNDS = {kind: partial(_paved, kind) for kind in _PAVING} | {
     "asphalt": _asphalt, "concrete": _concrete, "cobbles": _cobbles, "grass": _grass, "gravel": _gravel, "sand": _sand,
-    "water": _water, "soil": _soil, "parking": _parking, "kerb": _kerb,
+    "water": _water, "soil": _soil, "parking": _parking, "kerb": _kerb, "tram": _tram,
 }  # fmt: skip
 GROUNDS = tuple(_GROUNDS)
 

@@ -72,7 +72,7 @@ class Windows:
         """Draws a window.
 
         left, low, right, high: its edges, metres
-        kind: see draw_frame; None for the kind of the house
+        kind: see _Window.frame; None for the kind of the house
         """
         c = self.canvas
         wide, tall = round((right - left) * c.ppm), round((high - low) * c.ppm)
@@ -108,7 +108,7 @@ class _Window:
     dress: of the house
     rng: decides what is random
     box: left, low, right, high, metres
-    kind: see draw_frame
+    kind: see frame
     """
 
     def __init__(
@@ -137,14 +137,8 @@ class _Window:
         d, rng, arch = self.dress, self.rng, self.kind == "arched"
         if rng.random() < 0.35 + 0.5 * d.grime:  # what runs from the ends of the sill
             for x in (self.left - 0.12, self.right + 0.05):
-                self.part(
-                    x,
-                    self.low - rng.uniform(0.3, BELOW),
-                    x + 0.07,
-                    self.low,
-                    shade(d.wall, 0.5),
-                    int(20 + 60 * d.grime),
-                )
+                low, strength = self.low - rng.uniform(0.3, BELOW), int(20 + 60 * d.grime)
+                self.part(x, low, x + 0.07, self.low, shade(d.wall, 0.5), strength)
         self.surround()
         self.part(self.left, self.low, self.right, self.high, shade(d.wall, 0.42))  # the reveal
         if arch:
@@ -243,10 +237,8 @@ class _Window:
                     patch.box(left, z, right, z + 0.05, shade(cloth, 0.8))
         elif form < 0.93:  # things on the sill inside
             for _ in range(4):
-                x = rng.uniform(left, right - 0.1)
-                patch.box(
-                    x, low, x + rng.uniform(0.08, 0.25), low + rng.uniform(0.1, 0.5), shade(pick(rng, _CLOTH), 0.6)
-                )
+                x, wide, tall = rng.uniform(left, right - 0.1), rng.uniform(0.08, 0.25), rng.uniform(0.1, 0.5)
+                patch.box(x, low, x + wide, low + tall, shade(pick(rng, _CLOTH), 0.6))
         if self.dress.deep:
             patch.tint(left, high - 0.22, right, high, (12, 12, 16), 0.5)
             patch.tint(left, low, left + 0.1, high, (12, 12, 16), 0.3)
@@ -266,13 +258,10 @@ class _Window:
         """
         left, low, right, high = inner
         kind, t, w = self.kind, 0.06, right - left
-        for edge in (
-            (left, low, right, low + t),
-            (left, high - t, right, high),
-            (left, low, left + t, high),
-            (right - t, low, right, high),
-        ):
-            self.bar(*edge)
+        for x in (left, right - t):
+            self.bar(x, low, x + t, high)
+        for z in (low, high - t):
+            self.bar(left, z, right, z + t)
         columns = {"single": 1, "sash": 1, "wide": 3, "georgian": 3, "louvre": 1, "loft": max(round(w / 0.55), 2),
                    "ribbon": max(round(w / 1.2), 1)}.get(kind, 2)  # fmt: skip
         rows = {"georgian": 4, "loft": max(round((high - low) / 0.6), 2), "sash": 2}.get(kind, 1)
@@ -303,7 +292,7 @@ class _Window:
                 self.patch.tint(left, z, right, z + 0.08, (16, 18, 20), 0.6)
 
     def things(self, inner: tuple[float, float, float, float]) -> None:
-        """Draws flowers on the sill, letters on the glass, or washing, now and then."""
+        """Draws flowers on the sill, or washing, now and then."""
         rng, d = self.rng, self.dress
         left, low, right, high = inner
         if rng.random() < d.flowers and self.wide < 2:
@@ -315,12 +304,6 @@ class _Window:
         elif rng.random() < d.washing:
             x = left
             while x < right - 0.2:
-                step = rng.uniform(0.2, 0.5)
-                self.part(
-                    x,
-                    self.low - rng.uniform(0.2, 0.6),
-                    x + step - 0.05,
-                    self.low + 0.15,
-                    jitter(rng, pick(rng, _CLOTH), 25),
-                )
+                step, bottom = rng.uniform(0.2, 0.5), self.low - rng.uniform(0.2, 0.6)
+                self.part(x, bottom, x + step - 0.05, self.low + 0.15, jitter(rng, pick(rng, _CLOTH), 25))
                 x += step
