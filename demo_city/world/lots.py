@@ -125,9 +125,13 @@ class Settler:
         """The corners (4, 2) of a building, set back as far as a bend of the street asks for."""
         for more in (0.0, 0.4, 0.9, 1.6, 2.6):
             quad = front.quad(*reach, forward + more, depth + more, corner)
-            if self.map.share_taken(widened(quad, [-0.35] * 4)) <= TAKEN:
+            if self._has_room(quad):
                 break
         return quad
+
+    def _has_room(self, quad: np.ndarray) -> bool:
+        """Whether a building (4, 2) would stand on no road, and hardly on anything else."""
+        return not self.map.built_on(quad)[1] and self.map.built_on(widened(quad, [-0.35] * 4))[0] <= TAKEN
 
     def _make(self, rng: np.random.Generator, storeys: float) -> dict:
         """What buildings of one make share."""
@@ -169,8 +173,7 @@ class Settler:
         near: whether it can be seen from the walk
         corner: whether two streets meet at it
         """
-        inner = widened(quad, [-0.35] * 4)
-        if self.map.share_taken(inner) > TAKEN:
+        if not self._has_room(quad):
             return None
         roof, use, storeys = make["roof"], make["use"], make["storeys"]
         if corner and roof in ("gable", "shed", "barrel", "sawtooth"):

@@ -90,25 +90,19 @@ class Block:
     sides: four lists of Side, counter-clockwise
     corners: (4, 2), of the plot
     use: see Plan.blocks
-    ring: whether it is of the last ring
     """
 
     sides: list[list[Side]]
     use: str
-    ring: bool
     corners: np.ndarray | None = None
 
     def border(self, k: int) -> np.ndarray:
         """The plot's side k: (n, 2), from corner k to the next."""
-        parts = [self.corners[k : k + 1]]
-        for side in self.sides[k]:
-            if side.own is not None:
-                parts.append(side.own)
-        parts.append(self.corners[(k + 1) % 4][None])
-        line = np.concatenate(parts)
-        keep = np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 0.05])
-        keep[-1] = True
-        return line[keep]
+        start, end = self.corners[k], self.corners[(k + 1) % 4]
+        between = np.concatenate([np.zeros((0, 2)), *(side.own for side in self.sides[k] if side.own is not None)])
+        # points close to a corner would say nothing about the direction of the line
+        away = np.minimum(np.hypot(*(between - start).T), np.hypot(*(between - end).T)) > 1.5
+        return np.concatenate([start[None], between[away], end[None]])
 
     def inner(self, count: int) -> np.ndarray:
         """Points (count, count, 2) spread over the plot; from the first side's start, along it, and inwards."""
@@ -186,8 +180,7 @@ def _lattice(rng: np.random.Generator, plan: Plan, counts: list[int], bend: dict
         looks.append([_line_look(rng, plan) for _ in offset])
     extent = max(abs(offsets[1]).max(), 1)
     bend = {**bend, "arc": float(np.clip(bend["arc"], -0.6 / extent, 0.6 / extent))}
-    if plan.water:  # the quay is straight enough for ships
-        bend["arc"] *= 0.3
+    bend["arc"] *= 0.3 if plan.water else 1.0  # a quay is straight enough for ships
     removed, cells = _merged(rng, plan, counts)
     edges = _edges(rng, offsets, looks, bend, removed, plan.water)
     nodes = {}
@@ -202,16 +195,16 @@ def _lattice(rng: np.random.Generator, plan: Plan, counts: list[int], bend: dict
 def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
     """What the streets of one line have in common."""
     verge = rng.uniform(*plan.verge)
-    pavement = rng.uniform(*plan.pavement)
+    verge = verge if verge > 0.5 else 0.0
     return {
         "roadway": rng.uniform(*plan.roadway),
-        "pavement": pavement + (verge if verge > 0.5 else 0),
-        "verge": verge if verge > 0.5 else 0.0,
+        "pavement": rng.uniform(*plan.pavement) + verge,
+        "verge": verge,
         "kerb": rng.uniform(*plan.kerb),
         "road": choose(rng, plan.road),
         "paving": choose(rng, plan.paving),
         "variant": int(rng.integers(4)),
-        "stone": 3 if rng.random() < 0.1 else int(rng.integers(3)),  # of the kerb; the last one is painted
+        "stone": 3 if rng.random() < plan.painted else int(rng.integers(3)),  # of the kerb; the last one is painted
         "shade": rng.uniform(0.8, 1.08),
         "marked": rng.random() < rng.uniform(*plan.marked),
         "tree": choose(rng, plan.trees) if rng.random() < rng.uniform(*plan.tree_share) else "",
@@ -377,7 +370,7 @@ def _block(rng: np.random.Generator, plan: Plan, edges: dict, cell: tuple, count
         use = "water"
     if use == "basin" and not plan.water:
         use = "square"
-    block = Block(sides, use, ring)
+    block = Block(sides, use)
     flat = [side for line in sides for side in line]
     corners = {}
     for k, side in enumerate(flat):

@@ -26,6 +26,7 @@ class Plan:
     roadway: Range  # half width of the carriageway
     pavement: Range
     kerb: Range = (0.08, 0.16)  # height
+    painted: float = 0.0  # share of the kerbs that are painted black and white
     verge: Range = (0.0, 0.0)  # of grass between kerb and pavement; below 0.5: none
     slope: Range = (0.0, 0.05)  # steepest, share
     road: Weights  # kinds of ground

@@ -54,7 +54,7 @@ GRID = Plan(
 )
 
 TOWERS = Plan(
-    name="towers", spacing=((70, 115), (70, 125)), bends=(0, 6), swing=(150, 260), arc=(-0.002, 0.002),
+    name="towers", painted=0.1, spacing=((70, 115), (70, 125)), bends=(0, 6), swing=(150, 260), arc=(-0.002, 0.002),
     roadway=(4.2, 8.5), pavement=(3.5, 7), verge=(0, 2), slope=(0, 0.04), road={"asphalt": 5, "concrete": 1},
     paving={"slabs": 4, "concrete": 2, "bricks": 1}, yard={"slabs": 3, "concrete": 2, "grass": 1.5}, marked=(0.8, 1),
     blocks={"estate": 9, "rows": 2.5, "park": 1, "square": 1.4}, widths=(20, 40), depth=(16, 26), gap=(0, 8),
@@ -70,7 +70,7 @@ TOWERS = Plan(
 )
 
 SUBURB = Plan(
-    name="suburb", spacing=((60, 90), (80, 140)), bends=(2, 11), arc=(-0.005, 0.005), shear=(-0.2, 0.2),
+    name="suburb", painted=0.12, spacing=((60, 90), (80, 140)), bends=(2, 11), arc=(-0.005, 0.005), shear=(-0.2, 0.2),
     merged=(0.1, 0.45), roadway=(2.6, 4), pavement=(1.2, 2), verge=(0, 2.4), slope=(0, 0.1),
     road={"asphalt": 6, "concrete": 0.6, "gravel": 0.4},
     paving={"concrete": 3, "asphalt": 1.5, "slabs": 1, "gravel": 0.4}, yard={"grass": 1}, marked=(0, 0.35),
@@ -104,8 +104,8 @@ OLD_TOWN = Plan(
 )
 
 INDUSTRIAL = Plan(
-    name="industrial", spacing=((80, 140), (90, 160)), roadway=(3.2, 5.4), pavement=(1.2, 3), verge=(0, 2.5),
-    slope=(0, 0.04), road={"asphalt": 5, "concrete": 2, "setts": 0.8},
+    name="industrial", painted=0.3, spacing=((80, 140), (90, 160)), roadway=(3.2, 5.4), pavement=(1.2, 3), verge=(0,
+    2.5), slope=(0, 0.04), road={"asphalt": 5, "concrete": 2, "setts": 0.8},
     paving={"asphalt": 3, "concrete": 3, "gravel": 1, "slabs": 0.5},
     yard={"asphalt": 2, "concrete": 3, "gravel": 2, "grass": 0.6},
     blocks={"rows": 4, "estate": 9, "parking": 1.2, "wood": 2}, widths=(14, 42), depth=(14, 26), gap=(0, 9),
@@ -141,7 +141,7 @@ WATERFRONT = Plan(
 )
 
 MARKET = Plan(
-    name="market", spacing=((45, 80), (50, 95)), swing=(60, 140), roadway=(2.2, 4.6), pavement=(1.5, 3.6),
+    name="market", painted=0.35, spacing=((45, 80), (50, 95)), swing=(60, 140), roadway=(2.2, 4.6), pavement=(1.5, 3.6),
     kerb=(0, 0.2), road={"asphalt": 3, "setts": 1.5, "concrete": 1.5, "slabs": 1, "soil": 0.7},
     paving={"slabs": 3, "concrete": 2, "bricks": 1, "soil": 0.6}, yard={"concrete": 2, "soil": 1, "gravel": 0.6},
     marked=(0, 0.4), blocks={"rows": 10, "square": 2.5, "park": 0.6, "wood": 1.2}, widths=(4, 13), depth=(8, 13),
@@ -158,7 +158,7 @@ MARKET = Plan(
 )
 
 HIGH_STREET = Plan(
-    name="high_street", spacing=((40, 75), (48, 95)), bends=(0, 3), swing=(60, 140), arc=(-0.002, 0.002),
+    name="high_street", painted=0.12, spacing=((40, 75), (48, 95)), bends=(0, 3), swing=(60, 140), arc=(-0.002, 0.002),
     roadway=(1.8, 4.4), pavement=(0.9, 3.4), kerb=(0.02, 0.16), road={"asphalt": 6, "concrete": 0.6, "bricks": 0.5},
     paving={"slabs": 3, "asphalt": 2, "bricks": 2, "concrete": 1}, yard={"concrete": 3, "asphalt": 1},
     marked=(0.4, 1), blocks={"rows": 15, "parking": 0.6, "park": 0.4}, widths=(3.8, 11), depth=(9, 14), gap=(0, 0.5),

@@ -48,18 +48,17 @@ class GroundMap:
         (x, y), r = (np.asarray(middle) - self.low) / CELL, radius / CELL
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=what)
 
-    def share_taken(self, outline: np.ndarray) -> float:
-        """Share of a polygon (k, 2) in which something is."""
+    def built_on(self, outline: np.ndarray) -> tuple[float, bool]:
+        """What is on a polygon (k, 2): the share of it on which something is, and whether a road is."""
         cells = (np.asarray(outline) - self.low) / CELL
         left, upper = np.floor(cells.min(0)).astype(int)
         right, lower = np.ceil(cells.max(0)).astype(int) + 1
         if left < 0 or upper < 0 or right > self._image.width or lower > self._image.height:
-            return 1.0
+            return 1.0, True
         mask = Image.new("L", (right - left, lower - upper))
         ImageDraw.Draw(mask).polygon([(x - left, y - upper) for x, y in cells.tolist()], fill=1)
-        inside = np.asarray(mask, bool)
-        taken = np.asarray(self._image.crop((left, upper, right, lower))) != NOTHING
-        return float((taken & inside).sum() / max(inside.sum(), 1))
+        found = np.asarray(self._image.crop((left, upper, right, lower)))[np.asarray(mask, bool)]
+        return float((found != NOTHING).mean()), bool((found == ROAD).any())
 
     def at(self, xy: np.ndarray) -> np.ndarray:
         """What is at points (..., 2): uint8 (...); WATER outside the map."""
