@@ -1,51 +1,33 @@
 """Roofs over four-cornered buildings, and what stands on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from demo_city.engine.mesh import DETAIL, Mesh
-from demo_city.looks.houses import House, fixtures
-from demo_city.world import shapes
-from demo_city.world.kit import Kit
+from demo_city.looks.houses import fixtures
+from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
+from demo_city.world.shapes import WHOLE, Kit, box, circle, cone, level, polygon, prism, rod, sheet
+from demo_city.world.site import Building
+
+UNDERSIDE = (150, 140, 128)
+KNEE = 0.82  # share of a mansard roof's height at which it bends
+TRIANGLE = ((0, 1), (1, 1), (0.5, 0))
+LEFT, RIGHT = ((0, 1), (1, 1), (0, 0)), ((0, 1), (1, 1), (1, 0))  # uv of gables that rise to one side
 
 
-@dataclass
-class RoofPlace:
-    """Where a roof goes.
-
-    quad: (4, 2), the walls' corners, counter-clockwise, the front's left one first
-    eaves: height of the walls' upper edge, metres
-    rise: of the ridge above the eaves, metres
-    across: whether the ridge runs from front to back
-    open_sides: of the four walls, which have no neighbour
-    overhang: metres
-    owner: the building
-    """
-
-    quad: np.ndarray
-    eaves: float
-    rise: float
-    across: bool
-    open_sides: tuple[bool, bool, bool, bool]
-    overhang: float
-    owner: int
-
-
-def build_roof(
-    pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator, detail: bool
-) -> list[Mesh]:
+def build_roof(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
     """The roof of a building: its planes, gables, parapets, dormers, chimneys and plant."""
-    forms = {"gable": _gable, "hip": _hip, "mansard": _mansard, "shed": _shed, "sawtooth": _sawtooth, "barrel": _barrel}
-    meshes = forms.get(house.roof, _flat)(pictures, house, place, rng)
-    if house.roof in ("gable", "mansard") and not place.across and detail:
-        meshes += _dormers(pictures, house, place)
+    house, roof = building.house, _Roof(pictures, building, rng)
+    getattr(roof, house.roof)()
+    meshes = [roof.done()]
+    if house.roof in ("gable", "mansard") and not building.across and building.near:
+        meshes.append(_dormers(pictures, building))
     if house.roof in ("gable", "hip", "mansard") and house.use != "church" and rng.random() < 0.75:
-        meshes += _chimneys(pictures, house, place, rng)
-    if house.roof == "flat" and detail:
-        meshes += _plant(pictures, house, place, rng)
+        meshes += _chimneys(pictures, building, rng)
+    if house.roof == "flat" and building.near:
+        meshes += _plant(pictures, building, rng)
     return meshes
 
 
@@ -65,308 +47,195 @@ def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
     return np.array(corners)
 
 
-def _plane(
-    pictures: Pictures,
-    house: House,
-    piece: int,
-    corners: Sequence,
-    owner: int,
-    uv: Sequence | None = None,
-    kind: str = "roof",
-    flags: int = 0,
-) -> Mesh:
-    """A part of a roof (3 or 4 corners, (k, 3)), the first two along its lower edge."""
-    corners = np.asarray(corners, float)
-    length = float(np.linalg.norm(corners[1] - corners[0]))
-    height = float(np.linalg.norm((corners[2:] - corners[:2].mean(0)).mean(0)))
-    texture = pictures.wall(house, kind, piece, max(length, 0.5), max(height, 0.5))
-    if len(corners) == 4:
-        return shapes.quad(corners, texture, owner=owner, uv=uv, flags=flags)
-    uv = ((0, 1), (1, 1), (0.5, 0)) if uv is None else uv
-    return shapes.make(corners, uv, ((0, 1, 2),), texture, owner=owner, flags=flags)
+class _Roof(Kit):
+    """The planes of one roof: a method for each kind of House.roof."""
+
+    def __init__(self, pictures: Pictures, building: Building, rng: np.random.Generator):
+        super().__init__(pictures, 0, building.index)
+        self.building, self.house, self.rng = building, building.house, rng
+        self.eaves, self.top = building.eaves, building.eaves + building.rise
+        self.up = np.array([0, 0, building.rise])
+        self.open = [kind != "party" for kind in building.walls]
+
+    def plane(self, piece: int, corners: Sequence, uv: Sequence | None = None, kind: str = "roof") -> None:
+        """A part (3 or 4 corners, (k, 3)), the first two along its lower edge; kind: "roof" or "gable"."""
+        corners = np.asarray(corners, float)
+        length = float(np.linalg.norm(corners[1] - corners[0]))
+        height = float(np.linalg.norm((corners[2:] - corners[:2].mean(0)).mean(0)))
+        texture = self.pictures.wall(self.house, kind, piece, max(length, 0.5), max(height, 0.5))
+        self.add(polygon, corners, uv or (WHOLE if len(corners) == 4 else TRIANGLE), material=texture)
+
+    def brim(self, quad: np.ndarray, open_sides: Sequence[bool]) -> np.ndarray:
+        """The walls' corners (4, 2), moved out by the overhang: always before and behind, else at open sides."""
+        return widened(quad, [self.building.overhang * (k % 2 == 0 or open_sides[k]) for k in range(4)])
+
+    def gable(self) -> None:
+        """Two slopes; the ridge may end at a gable that faces the street."""
+        shift, overhang = int(self.building.across), self.building.overhang
+        quad = np.roll(self.building.quad, -shift, 0)
+        outer = self.brim(quad, np.roll(self.open, -shift))
+        drop = overhang * self.building.rise / max(np.hypot(*(quad[2] - quad[1])) / 2, 0.5)  # of the eaves
+        a, b, c, d = low = level(outer, self.eaves - drop)
+        left, right = level((outer[[0, 1]] + outer[[3, 2]]) / 2, self.top)
+        self.plane(0, (a, b, right, left))
+        self.plane(1, (c, d, left, right))
+        for piece, ends in enumerate(([1, 2], [3, 0])):
+            wall = level(quad[ends], self.eaves)
+            self.plane(piece, (*wall, (*wall.mean(0)[:2], self.top)), kind="gable")
+        if overhang:
+            under = level(quad, self.eaves - 0.02)
+            for k in (0, 2):
+                self.add(polygon, (low[k + 1], low[k], under[k], under[k + 1]), tint=UNDERSIDE)
+        elif shift:
+            self.steps()
+
+    def steps(self) -> None:
+        """A gable wall in steps that stands above the roof's edge."""
+        a, along, width = self.building.wall(0)
+        kit, count, rise = Kit(self.pictures, 0, self.owner), int(self.rng.integers(3, 6)), self.building.rise
+        texture = self.pictures.wall(self.house, "chimney", 0, 2.0, 2.0)
+        for n in range(count):
+            low, high = self.eaves + rise * n / count, self.eaves + rise * (n + 1) / count + 0.35
+            for left in (n, 2 * count - n - 1):
+                ends = (width * left / 2 / count, 0.0, low), (width * (left + 1) / 2 / count, 0.35, high)
+                kit.add(box, *ends, material=texture)
+        self.parts.append(kit.done((*a, 0.0), along))
+
+    def hip(self) -> None:
+        """Four slopes."""
+        outer = self.brim(self.building.quad, self.open)
+        if np.hypot(*(outer[1] - outer[0])) < np.hypot(*(outer[2] - outer[1])):
+            outer = np.roll(outer, -1, 0)
+        a, b, c, d = level(outer, self.eaves - 0.1)
+        share = min(np.linalg.norm(c - b) / 2 / np.linalg.norm(b - a), 0.5)
+        middles = (outer[[0, 1]] + outer[[3, 2]]) / 2
+        left, right = level(middles + (middles[::-1] - middles) * share, self.top)
+        uv = ((0, 1), (1, 1), (1 - share, 0), (share, 0))
+        self.plane(0, (a, b, right, left), uv)
+        self.plane(1, (b, c, right))
+        self.plane(2, (c, d, left, right), uv)
+        self.plane(3, (d, a, left))
+        if self.building.overhang:
+            self.add(polygon, (d, c, b, a), tint=UNDERSIDE)
+
+    def mansard(self) -> None:
+        """Steep slopes, then flat ones."""
+        steep, quad, low = self.rng.uniform(0.5, 1.1), self.building.quad, self.eaves
+        for inset, high in ((steep, self.eaves + KNEE * self.building.rise), (1.6, self.top)):
+            insets = [inset * (k % 2 == 0 or self.open[k]) for k in range(4)]
+            upper = widened(quad, [-each for each in insets])
+            a, b = level(quad, low), level(upper, high)
+            for k in range(4):
+                j = (k + 1) % 4
+                wide = max(np.hypot(*(quad[j] - quad[k])), 1.0)
+                uv = ((0, 1), (1, 1), (1 - insets[j] / wide, 0), (insets[k - 1] / wide, 0))
+                self.plane(k, (a[k], a[j], b[j], b[k]), uv, "roof" if insets[k] else "gable")
+            quad, low = upper, high
+        self.plane(5, level(quad, self.top))
+
+    def shed(self) -> None:
+        """One slope."""
+        a, b, c, d = level(np.roll(self.building.quad, 2 * self.building.across, 0), self.eaves)
+        self.plane(0, (a, b, c + self.up, d + self.up))
+        self.plane(0, (b, c, c + self.up), RIGHT, "gable")
+        self.plane(1, (d, a, d + self.up), LEFT, "gable")
+        self.plane(2, (c, d, d + self.up, c + self.up), kind="gable")
+
+    def sawtooth(self) -> None:
+        """Sheds in a row, with glass on their high sides."""
+        a, b, c, d = level(self.building.quad, self.eaves)
+        count, up, glass = max(int(np.linalg.norm(b - a) / 6), 2), self.up, self.pictures.material("glass")
+        for n in range(count):
+            s, t = n / count, (n + 1) / count
+            p, q, r, o = a + (b - a) * s, a + (b - a) * t, d + (c - d) * t, d + (c - d) * s
+            self.add(polygon, (q, r, r + up, q + up), ((0, 2), (6, 2), (6, 0), (0, 0)), material=glass)
+            self.plane(0, (o, p, q + up, r + up))
+            self.plane(0, (p, q, q + up), RIGHT, "gable")
+            self.plane(1, (r, o, r + up), LEFT, "gable")
+
+    def barrel(self) -> None:
+        """A round roof."""
+        a, b, c, d = level(np.roll(self.building.quad, -int(self.building.across), 0), self.eaves)
+        turn = np.linspace(0, np.pi, 8)[:, None]
+        share, up = (1 - np.cos(turn)) / 2, np.sin(turn) * self.up
+        right, left = b + (c - b) * share + up, a + (d - a) * share + up  # from the front eaves over the top
+        length, deep = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
+        texture = self.pictures.wall(self.house, "roof", 0, length, self.building.rise * 3)
+        uv = np.stack(np.broadcast_arrays([[0.0], [1.0]], 1 - turn[:, 0] / np.pi), -1)
+        self.add(sheet, np.stack([left, right]), uv, material=texture)
+        gable = self.pictures.wall(self.house, "gable", 0, deep, self.building.rise)
+        uv = np.concatenate([share, 1 - np.sin(turn)], 1)
+        self.add(polygon, right[::-1], uv[::-1], material=gable)
+        self.add(polygon, left, uv, material=gable)
+
+    def flat(self) -> None:
+        """A deck behind a parapet."""
+        height, texture = max(self.building.rise, 0.05), self.pictures.wall(self.house, "chimney", 1, 2.0, 2.0)
+        inner = widened(self.building.quad, [-0.3] * 4)
+        rings = ((self.building.quad, 0.0), (self.building.quad, height), (inner, height), (inner, 0.0))
+        corners = [level(np.concatenate([quad, quad[:1]]), self.eaves + z) for quad, z in rings]
+        run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners[0], axis=0), axis=1))]) / 2
+        across = np.cumsum([0.0, height, 0.3, height])[::-1] / 2
+        uv = np.stack(np.broadcast_arrays(run, across[:, None]), -1)
+        self.add(sheet, np.array(corners)[::-1], uv[::-1], material=texture)
+        self.plane(0, level(inner, self.eaves + 0.02))
 
 
-def _lift(points: np.ndarray, z: float) -> np.ndarray:
-    return np.column_stack([points, np.full(len(points), z)])
-
-
-def _ridged(place: RoofPlace) -> tuple[np.ndarray, tuple[bool, ...]]:
-    """The corners and open sides, turned so that the ridge runs along the first side."""
-    shift = 1 if place.across else 0
-    return np.roll(place.quad, -shift, 0), tuple(np.roll(place.open_sides, -shift))
-
-
-def _gable(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    quad, open_sides = _ridged(place)
-    over = [place.overhang if is_open else 0.0 for is_open in open_sides]
-    over[0] = over[2] = place.overhang
-    outer = widened(quad, over)
-    top = place.eaves + place.rise
-    depth = max(np.hypot(*(quad[2] - quad[1])), 1.0)
-    drop = place.overhang * place.rise / (depth / 2)  # the eaves hang lower than the walls' edge
-    (a, b, c, d), low = _lift(outer, place.eaves - drop), place.eaves
-    left, right = (a + d) / 2, (b + c) / 2
-    left[2] = right[2] = top
-    meshes = [
-        _plane(pictures, house, 0, (a, b, right, left), place.owner),
-        _plane(pictures, house, 1, (c, d, left, right), place.owner),
-    ]
-    for piece, (p, q) in enumerate(((1, 2), (3, 0))):
-        wall = _lift(quad[[p, q]], low)
-        tip = wall.mean(0)
-        tip[2] = top
-        meshes.append(_plane(pictures, house, piece, (*wall, tip), place.owner, kind="gable"))
-    if place.across and not place.overhang:
-        meshes += _steps(pictures, house, place, rng)
-    elif place.overhang:
-        meshes += _undersides(pictures, outer, place.eaves - drop, quad, place)
-    return meshes
-
-
-def _undersides(pictures: Pictures, outer: np.ndarray, low: float, quad: np.ndarray, place: RoofPlace) -> list[Mesh]:
-    """Boards below the eaves, seen from the street."""
-    meshes = []
-    for k in (0, 2):
-        a, b = _lift(outer[[k, (k + 1) % 4]], low)
-        c, d = _lift(quad[[(k + 1) % 4, k]], place.eaves - 0.02)
-        meshes.append(shapes.quad((b, a, d, c), pictures.plain, (150, 140, 128), owner=place.owner))
-    return meshes
-
-
-def _steps(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    """A stepped or straight gable wall that stands above the roof's edge."""
-    a, b = place.quad[0], place.quad[1]
-    width = float(np.hypot(*(b - a)))
-    count = int(rng.integers(3, 6))
-    texture = pictures.wall(house, "chimney", 0, 2.0, 2.0)
-    meshes = []
-    for n in range(count):
-        low, high = place.eaves + place.rise * n / count, place.eaves + place.rise * (n + 1) / count + 0.35
-        for left, right in ((n, n + 1), (2 * count - n - 1, 2 * count - n)):
-            meshes.append(
-                shapes.box(
-                    (width * left / 2 / count, 0.0, low), (width * right / 2 / count, 0.35, high), texture, metres=2.0,
-                    owner=place.owner,
-                )
-            )  # fmt: skip
-    return [shapes.moved(mesh, (*a, 0.0), (b - a) / width) for mesh in meshes]
-
-
-def _hip(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    over = [place.overhang if is_open else 0.0 for is_open in place.open_sides]
-    over[0] = over[2] = place.overhang
-    outer = widened(place.quad, over)
-    if np.hypot(*(outer[1] - outer[0])) < np.hypot(*(outer[2] - outer[1])):
-        outer = np.roll(outer, -1, 0)
-    a, b, c, d = _lift(outer, place.eaves - 0.1)
-    width, depth = np.linalg.norm(b - a), np.linalg.norm(c - b)
-    share = min(depth / 2 / width, 0.5)
-    left, right = (a + d) / 2, (b + c) / 2
-    left, right = left + (right - left) * share, right + (left - right) * share
-    left[2] = right[2] = place.eaves + place.rise
-    ends = ((share, 0), (1 - share, 0))
-    meshes = [
-        _plane(pictures, house, 0, (a, b, right, left), place.owner, ((0, 1), (1, 1), ends[1], ends[0])),
-        _plane(pictures, house, 1, (b, c, right), place.owner),
-        _plane(pictures, house, 2, (c, d, left, right), place.owner, ((0, 1), (1, 1), ends[1], ends[0])),
-        _plane(pictures, house, 3, (d, a, left), place.owner),
-    ]
-    if place.overhang:
-        meshes.append(shapes.quad((d, c, b, a), pictures.plain, (150, 140, 128), owner=place.owner))
-    return meshes
-
-
-def _frustum(
-    pictures: Pictures, house: House, quad: np.ndarray, insets: Sequence[float], low: float, high: float, owner: int
-) -> tuple[list[Mesh], np.ndarray]:
-    """Slopes from a quad up to a smaller one; sides without inset are upright walls. Returns the upper quad too."""
-    upper = widened(quad, [-inset for inset in insets])
-    a, b = _lift(quad, low), _lift(upper, high)
-    meshes = []
-    for k in range(4):
-        j = (k + 1) % 4
-        if insets[k] > 0:
-            left = insets[k - 1] / max(np.hypot(*(quad[j] - quad[k])), 1.0)
-            right = insets[j] / max(np.hypot(*(quad[j] - quad[k])), 1.0)
-            uv = ((0, 1), (1, 1), (1 - right, 0), (left, 0))
-            meshes.append(_plane(pictures, house, k, (a[k], a[j], b[j], b[k]), owner, uv))
-        else:
-            texture = pictures.wall(house, "gable", k, 6.0, 3.0)
-            meshes.append(shapes.quad((a[k], a[j], b[j], b[k]), texture, owner=owner))
-    return meshes, upper
-
-
-def _mansard(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    steep = rng.uniform(0.5, 1.1)
-    insets = [steep if is_open else 0.0 for is_open in place.open_sides]
-    insets[0] = insets[2] = steep
-    knee = place.eaves + place.rise * 0.82
-    meshes, upper = _frustum(pictures, house, place.quad, insets, place.eaves, knee, place.owner)
-    flatter = [1.6 if inset else 0.0 for inset in insets]
-    more, lid = _frustum(pictures, house, upper, flatter, knee, place.eaves + place.rise, place.owner)
-    top = _plane(pictures, house, 5, _lift(lid, place.eaves + place.rise), place.owner)
-    return [*meshes, *more, top]
-
-
-def _shed(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    quad = np.roll(place.quad, 2, 0) if place.across else place.quad
-    a, b, c, d = _lift(quad, place.eaves)
-    up = np.array([0, 0, place.rise])
-    return [
-        _plane(pictures, house, 0, (a, b, c + up, d + up), place.owner),
-        _plane(pictures, house, 0, (b, c, c + up), place.owner, ((0, 1), (1, 1), (1, 0)), "gable"),
-        _plane(pictures, house, 1, (d, a, d + up), place.owner, ((0, 1), (1, 1), (0, 0)), "gable"),
-        _plane(pictures, house, 2, (c, d, d + up, c + up), place.owner, kind="gable"),
-    ]
-
-
-def _sawtooth(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    a, b, c, d = _lift(place.quad, place.eaves)
-    count = max(int(np.linalg.norm(b - a) / 6), 2)
-    up = np.array([0, 0, place.rise])
-    glass = pictures.material("glass")
-    meshes = []
-    for n in range(count):
-        s, t = n / count, (n + 1) / count
-        p, q, r, o = a + (b - a) * s, a + (b - a) * t, d + (c - d) * t, d + (c - d) * s
-        meshes += [
-            shapes.quad((q, r, r + up, q + up), glass, owner=place.owner, uv=((0, 2), (6, 2), (6, 0), (0, 0))),
-            _plane(pictures, house, 0, (o, p, q + up, r + up), place.owner),
-            _plane(pictures, house, 0, (p, q, q + up), place.owner, ((0, 1), (1, 1), (1, 0)), "gable"),
-            _plane(pictures, house, 1, (r, o, r + up), place.owner, ((0, 1), (1, 1), (0, 0)), "gable"),
-        ]
-    return meshes
-
-
-def _barrel(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    quad, _ = _ridged(place)
-    a, b, c, d = _lift(quad, place.eaves)
-    turn = np.linspace(0, np.pi, 8)
-    share, up = (1 - np.cos(turn)) / 2, np.sin(turn) * place.rise
-    rows = []
-    for s, z in zip(share, up, strict=True):
-        row = np.stack([b + (c - b) * s, a + (d - a) * s])
-        row[:, 2] += z
-        rows.append(row)
-    points = np.array(rows)  # (8, 2, 3), from the front eaves over the top to the back
-    length = float(np.linalg.norm(b - a))
-    texture = pictures.wall(house, "roof", 0, length, place.rise * 3)
-    uv = np.stack(np.broadcast_arrays(np.array([1.0, 0.0]), (1 - turn / np.pi)[:, None]), -1)
-    meshes = [
-        shapes.sheet(points[:, ::-1].transpose(1, 0, 2), uv[:, ::-1].transpose(1, 0, 2), texture, owner=place.owner)
-    ]
-    gable = pictures.wall(house, "gable", 0, float(np.linalg.norm(c - b)), place.rise)
-    for column, order in ((0, 1), (1, -1)):
-        ring = points[:, column]
-        flat = np.stack([share, 1 - up / place.rise], 1)
-        k = np.arange(1, len(ring) - 1)
-        faces = np.stack([np.zeros_like(k), k, k + 1], 1)[:, ::order]
-        # from b over the top to c is clockwise as seen from outside
-        meshes.append(shapes.make(ring, flat, faces[:, ::-1], gable, owner=place.owner))
-    return meshes
-
-
-def _flat(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    height = max(place.rise, 0.05)
-    thick = 0.3
-    inner = widened(place.quad, [-thick] * 4)
-    top, deck = place.eaves + height, place.eaves + 0.02
-    texture = pictures.wall(house, "chimney", 1, 2.0, 2.0)
-    meshes = []
-    outer, inside = _lift(place.quad, top), _lift(inner, top)
-    for k in range(4):
-        j = (k + 1) % 4
-        length = np.linalg.norm(outer[j] - outer[k])
-        uv = ((0, height / 2), (length / 2, height / 2), (length / 2, 0), (0, 0))
-        low = np.array([0, 0, height])
-        meshes.append(
-            shapes.quad((outer[k] - low, outer[j] - low, outer[j], outer[k]), texture, owner=place.owner, uv=uv)
-        )
-        meshes.append(
-            shapes.quad((inside[j] - low, inside[k] - low, inside[k], inside[j]), texture, owner=place.owner, uv=uv)
-        )
-        uv = ((0, 0.15), (length / 2, 0.15), (length / 2, 0), (0, 0))
-        meshes.append(shapes.quad((outer[k], outer[j], inside[j], inside[k]), texture, owner=place.owner, uv=uv))
-    meshes.append(_plane(pictures, house, 0, _lift(inner, deck), place.owner))
-    return meshes
-
-
-def _dormers(pictures: Pictures, house: House, place: RoofPlace) -> list[Mesh]:
-    a, b, c = place.quad[:3]
-    length = float(np.hypot(*(b - a)))
-    run = 0.8 if house.roof == "mansard" else float(np.hypot(*(c - b))) / 2
-    rise = place.rise * (0.82 if house.roof == "mansard" else 1.0)
-    slope = float(np.hypot(run, rise))
-    meshes = []
-    for each in fixtures(house, "roof", length):
+def _dormers(pictures: Pictures, building: Building) -> Mesh:
+    (a, along, length), mansard, kit = building.wall(0), building.house.roof == "mansard", Kit(pictures)
+    kit.owner = building.index
+    run = 0.8 if mansard else float(np.hypot(*(building.quad[2] - building.quad[1]))) / 2
+    rise = building.rise * (KNEE if mansard else 1.0)
+    slope, tin = float(np.hypot(run, rise)), {"material": "metal", "tint": (110, 112, 116)}
+    for each in fixtures(building.house, "roof", length):
         if each.kind != "dormer" or each.high * 0.8 > slope:
             continue
-        texture = pictures.table.index(each.texture_key, lambda each=each: each.texture)
         y, z = each.low * run / slope, each.low * rise / slope
         tall = min(each.high - each.low, rise - z)
-        back = y + tall * run / rise + 0.1
-        low, high = (each.left, y, z), (each.right, back, z + tall)
-        meshes.append(shapes.box(low, high, texture, each.tint, sides=("front",), metres=0, owner=place.owner))
-        meshes.append(
-            shapes.box(low, high, pictures.plain, (128, 128, 130), sides=("left", "right"), owner=place.owner)
-        )
-        meshes.append(_small_roof(pictures, low, high, place.owner, pointed=house.key % 2 == 0))
-    return [shapes.moved(mesh, (*a, place.eaves), (b - a) / length) for mesh in meshes]
+        low, high = (each.left, y, z), (each.right, y + tall * run / rise + 0.1, z + tall)
+        kit.add(box, low, high, ("front",), 0, material=pictures.fixture(each), tint=each.tint)
+        kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
+        x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
+        if building.house.key % 2:
+            kit.add(polygon, ((x0, y0, z), (x1, y0, z), (x1, y1, z + 0.1), (x0, y1, z + 0.1)), **tin)
+            continue
+        middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
+        ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
+        kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
+        kit.add(polygon, ((x1, y0, z), (x1, y1, z), end, ridge), **tin)
+        kit.add(polygon, ((x0, y0, z), (x1, y0, z), ridge), TRIANGLE, tint=(200, 196, 190))
+    return kit.done((*a, building.eaves), along)
 
 
-def _small_roof(pictures: Pictures, low: Sequence, high: Sequence, owner: int, pointed: bool) -> Mesh:
-    """Over a dormer between two corners (3,)."""
-    x0, x1, y0, y1, z = low[0] - 0.1, high[0] + 0.1, low[1] - 0.15, high[1], high[2]
-    tiles, tint = pictures.material("metal"), (110, 112, 116)
-    if not pointed:
-        return shapes.quad(((x0, y0, z), (x1, y0, z), (x1, y1, z + 0.1), (x0, y1, z + 0.1)), tiles, tint, owner=owner)
-    middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
-    ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
-    slopes = ((x0, y1, z), (x0, y0, z), ridge, end), ((x1, y0, z), (x1, y1, z), end, ridge)
-    front, uv = ((x0, y0, z), (x1, y0, z), ridge), ((0, 1), (1, 1), (0.5, 0))
-    gable = shapes.make(front, uv, ((0, 1, 2),), pictures.plain, (200, 196, 190), owner=owner)
-    return Mesh.joined([gable, *(shapes.quad(slope, tiles, tint, owner=owner) for slope in slopes)])
-
-
-def _spots(place: RoofPlace, shares: Sequence[tuple[float, float]]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Places (2,) on a roof, by shares of its front and depth; and the front's direction (2,)."""
-    a, b, c, d = place.quad
-    spots = [(1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c) for u, v in shares]
-    return spots, (b - a) / np.hypot(*(b - a))
-
-
-def _chimneys(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
-    texture, meshes = pictures.wall(house, "chimney", 0, 2.0, 2.0), []
-    shares = rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False)
-    spots, along = _spots(place, [(u, rng.uniform(0.35, 0.65)) for u in shares])
-    for spot in spots:
-        kit, wide, deep = Kit(pictures, rng, owner=place.owner), rng.uniform(0.5, 1.3), rng.uniform(0.45, 0.6)
-        low, high = place.eaves + place.rise * 0.3, place.eaves + place.rise + rng.uniform(0.4, 1.3)
-        ends = (-wide / 2, -deep / 2, low), (wide / 2, deep / 2, high)
-        kit.add(shapes.box(*ends, texture, metres=2, owner=place.owner))
-        for x in np.arange(0.2 - wide / 2, wide / 2 - 0.1, 0.35):
-            kit.box((x - 0.09, -0.09, high), (x + 0.09, 0.09, high + 0.35), (150, 92, 66), flags=DETAIL)
-        meshes.append(shapes.moved(kit.done(), (*spot, 0.0), along))
+def _chimneys(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    texture, meshes, (_, along, _) = pictures.wall(building.house, "chimney", 0, 2.0, 2.0), [], building.wall(0)
+    for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
+        kit, x, y = Kit(pictures, 0, building.index), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.3)
+        low, high = building.rise * 0.3, building.rise + rng.uniform(0.4, 1.3)
+        kit.add(box, (-x, -y, low), (x, y, high), material=texture)
+        kit.add(box, (-0.09, -0.09, high), (0.09, 0.09, high + 0.35), tint=(150, 92, 66), flags=DETAIL)
+        kit.repeat([(at, 0, 0) for at in np.arange(0.2 - x, x - 0.1, 0.35)])
+        spot = between(building.quad, u, rng.uniform(0.35, 0.65))
+        meshes.append(kit.done((*spot, building.eaves), along))
     return meshes
 
 
-def _plant(pictures: Pictures, house: House, place: RoofPlace, rng: np.random.Generator) -> list[Mesh]:
+def _plant(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
     """Stair heads, tanks, coolers and masts on a flat roof."""
-    (a, b, c), meshes = place.quad[:3], []
+    (a, b, c), meshes, (_, along, _) = building.quad[:3], [], building.wall(0)
     area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
-    spots, along = _spots(place, rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)))
-    for spot in spots:
-        kit, grey, w = Kit(pictures, rng, house.key % 4), (rng.uniform(140, 220),) * 3, rng.uniform(0.5, 1.3)
-        kind = kit.pick("room", "cooler", "tank", "mast", "cooler")
+    for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
+        kit, grey, w = Kit(pictures, building.house.key % 4), (rng.uniform(140, 220),) * 3, rng.uniform(0.5, 1.3)
+        kind = str(rng.choice(["room", "cooler", "tank", "mast", "cooler"]))
         if kind == "room":
-            kit.box((-1.8 * w, -1.2 * w, 0), (1.8 * w, 1.2 * w, rng.uniform(2.2, 3.2)), grey, "plaster")
+            kit.add(box, (-1.8 * w, -1.2 * w, 0), (1.8 * w, 1.2 * w, 2.7), material="plaster", tint=grey)
         elif kind == "tank":
-            kit.drum(w, 0, 1.6, (90, 84, 80), "metal", top=False)
-            kit.drum(w * 1.2, 1.6, 4.0, (200, 180, 160), "planks", top=False)
-            kit.cone(w * 1.3, 4.0, 5.0, (96, 92, 90))
+            kit.add(prism, circle(w, 8), 0, 1.6, False, material="metal", tint=(90, 84, 80))
+            kit.add(prism, circle(w * 1.2, 8), 1.6, 4.0, False, material="planks", tint=(200, 180, 160))
+            kit.add(cone, circle(w * 1.3, 8), 4.0, (0, 0, 5.0), tint=(96, 92, 90))
         elif kind == "mast":
-            kit.rod((0, 0, 0), (0, 0, rng.uniform(2, 5)), 0.05, (120, 120, 124), flags=DETAIL, sides=3)
+            kit.add(rod, (0, 0, 0), (0, 0, 3.5 * w), 0.05, 3, tint=(120, 120, 124), flags=DETAIL)
         else:
-            kit.box((-w, -0.6, 0), (w, 0.6, rng.uniform(0.8, 1.6)), grey, "metal")
-        meshes.append(shapes.moved(kit.done(), (*spot, place.eaves), along))
+            kit.add(box, (-w, -0.6, 0), (w, 0.6, w + 0.2), material="metal", tint=grey)
+        meshes.append(kit.done((*between(building.quad, u, v), building.eaves), along))
     return meshes

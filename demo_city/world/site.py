@@ -1,0 +1,212 @@
+"""A district while it is built: what its makers share, and how they put things into it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from demo_city.engine.lamps import Lamps
+from demo_city.engine.mesh import DETAIL, GROUND, Mesh
+from demo_city.looks.houses import House
+from demo_city.looks.surfaces import TILE
+from demo_city.seeds import random_for
+from demo_city.world import plants, shapes, things
+from demo_city.world.network import Network, between
+from demo_city.world.pictures import Pictures
+from demo_city.world.plan import Plan, choose
+from demo_city.world.shapes import STEEL, WHITE, Kit
+from demo_city.world.terrain import NOTHING, PAVEMENT, THING, GroundMap, Terrain
+
+EDGE = 90.0  # metres of map beyond the last street
+# colours of lamps
+SODIUM, WARM, COLD = (1.0, 0.72, 0.4), (1.0, 0.86, 0.66), (0.9, 0.96, 1.0)
+BOARDS = ((240, 240, 236), (150, 120, 92), (110, 84, 64), (120, 130, 124), (70, 84, 74))
+
+
+@dataclass
+class Building:
+    """One building.
+
+    quad: (4, 2), corners, counter-clockwise; the first two are the front's left and right end
+    house: what its pictures are made from
+    floor: height of the ground floor, metres
+    walls: kinds of the four walls, see looks.houses.wall_texture
+    rise: of the ridge above the eaves, metres; across: whether the ridge runs from front to back
+    overhang: of the roof, metres
+    arcade: whether the ground floor stands back behind columns
+    near: whether it can be seen from where pictures are taken; others have fewer parts
+    index: what owner means in its faces
+    """
+
+    quad: np.ndarray
+    house: House
+    floor: float
+    walls: tuple[str, str, str, str]
+    rise: float
+    across: bool
+    overhang: float
+    arcade: bool
+    near: bool
+    index: int
+
+    @property
+    def eaves(self) -> float:
+        """Height of the walls' upper edge, metres."""
+        return self.floor + self.house.height
+
+    def wall(self, k: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """The left end (2,), direction (2,) and length of wall k as seen from outside, metres."""
+        a, b = self.quad[k], self.quad[(k + 1) % 4]
+        length = float(np.hypot(*(b - a)))
+        return a, (b - a) / length, length
+
+
+@dataclass
+class Placed:
+    """Something at a place (3,), turned into a direction (2,): a thing that is there on some days, or a car's place."""
+
+    mesh: Mesh | None
+    place: np.ndarray
+    along: np.ndarray
+    kind: str = ""
+
+
+class Site:
+    """What is built so far.
+
+    meshes; lamps; buildings
+    gardens: (outline (4, 2), building, height of its kerb, what closes it off)
+    daily: things that are there on most days; places: of cars behind the pavements
+    trees: (foot (3,), height in metres) of those that lose their leaves
+    """
+
+    def __init__(self, key: int, plan: Plan, terrain: Terrain, network: Network):
+        self.key, self.plan, self.terrain, self.network = key, plan, terrain, network
+        self.pictures, self.map = Pictures(), GroundMap(network.low - EDGE, network.high + EDGE)
+        self.meshes: list[Mesh] = []
+        self.lamps: list[Lamps] = []
+        self.buildings: list[Building] = []
+        self.gardens: list[tuple[np.ndarray, Building, float, str]] = []
+        self.daily: list[Placed] = []
+        self.places: list[Placed] = []
+        self.trees: list[tuple[np.ndarray, float]] = []
+        self.light = (SODIUM, WARM, COLD)[random_for(key, "light").integers(3)]
+        self._made: dict[tuple, Mesh] = {}
+
+    def made(self, maker: object, kind: str, variant: int) -> Mesh:
+        """What a maker of plants or things makes, which is done once."""
+        if (kind, variant) not in self._made:
+            more = (self.key,) if maker is things.thing else ()
+            order = (variant, kind) if maker is plants.bush else (kind, variant)
+            self._made[kind, variant] = maker(self.pictures, *more, *order)
+        return self._made[kind, variant]
+
+    def surface(
+        self,
+        xy: np.ndarray,
+        above: float,
+        texture: int,
+        tint: tuple = WHITE,
+        uv: np.ndarray | None = None,
+        flags: int = GROUND,
+    ) -> None:
+        """Ground over a grid of points (a, b, 2), as in shapes.sheet.
+
+        above: metres above the carriageway's ground
+        texture, tint: of it
+        uv: (a, b, 2), or None for those of the place
+        """
+        points, uv = self.terrain.on(xy, above), xy / TILE if uv is None else uv
+        self.meshes.append(shapes.sheet(points, uv, texture=texture, tint=tint, flags=flags))
+
+    def patch(self, outline: np.ndarray, kind: str, variant: int, above: float, tint: tuple = WHITE) -> None:
+        """A quadrangle (4, 2) of ground of another kind, `above` metres above the terrain."""
+        size = max(np.hypot(*(outline[1] - outline[0])), np.hypot(*(outline[3] - outline[0])))
+        t = np.linspace(0, 1, max(int(size / 8), 1) + 1)[:, None]
+        self.surface(between(outline, t[:, None], t[None]), above, self.pictures.ground(kind, variant), tint)
+
+    def put(self, mesh: Mesh, xy: np.ndarray, along: np.ndarray, above: float, room: float = 0.0) -> None:
+        """Puts a mesh on the ground.
+
+        mesh: in its own coordinates
+        xy, along: (2,), where its origin goes, and the unit vector of its x axis
+        above: metres above the carriageway's ground
+        room: radius in which nobody can stand, metres
+        """
+        self.meshes.append(shapes.moved(mesh, self.terrain.on(xy, above), along))
+        if room:
+            self.map.mark_disc(xy, room, THING)
+
+    def tree(self, rng: np.random.Generator, xy: np.ndarray, kind: str, height: float, above: float) -> None:
+        """Plants a tree at a place (2,); height: metres; above: metres above the carriageway's ground."""
+        mesh = self.made(plants.tree, kind, int(rng.integers(plants.VARIANTS)))
+        foot, wide = self.terrain.on(xy, above), height * rng.uniform(0.9, 1.15)
+        self.meshes.append(mesh.placed(foot, rng.uniform(0, 360), (wide, wide, height)))
+        if kind in plants.LEAFY:
+            self.trees.append((foot, height))
+        self.map.mark_disc(xy, 0.45, THING)
+
+    def bush(self, rng: np.random.Generator, xy: np.ndarray, size: float, above: float, kinds: str = "bush") -> None:
+        """Plants a bush of a size in metres, and of one of some kinds; the rest as for a tree."""
+        mesh = self.made(plants.bush, str(rng.choice(kinds.split())), int(rng.integers(3)))
+        scale = (size * rng.uniform(0.9, 1.4), size * rng.uniform(0.9, 1.4), size)
+        self.meshes.append(mesh.placed(self.terrain.on(xy, above), rng.uniform(0, 360), scale))
+
+    def thing(self, rng: np.random.Generator, kind: str, xy: np.ndarray, along: np.ndarray, above: float) -> None:
+        """Puts a thing (see things.toml) at a place (2,), unless something else is there; the rest as in `put`."""
+        room = things.of(kind, "room")
+        if not self.map.within([xy, *shapes.circle(room, 6, xy)], (PAVEMENT, NOTHING)):
+            return
+        mesh = self.made(things.thing, kind, int(rng.integers(things.VARIANTS)))
+        if things.of(kind, "daily"):
+            self.daily.append(Placed(mesh, self.terrain.on(xy, above), along, kind))
+            self.map.mark_disc(xy, room, THING)
+        else:
+            self.put(mesh, xy, along, above, room)
+
+    def lamp(self, at: np.ndarray, kind: int, power: float, colour: tuple | None = None) -> None:
+        """Light at a place (3,), metres; kind: of engine.lamps; power: 1 is a street lamp's."""
+        self.lamps.append(Lamps(at[None], np.array([colour or self.light]), [power], [kind]))
+
+    def barrier(self, rng: np.random.Generator, kind: str, a: np.ndarray, b: np.ndarray, above: float) -> None:
+        """Puts up a fence, wall, rail or hedge.
+
+        rng: chooses which of three
+        kind: "fence", "wall", "rail", "mesh" or "hedge"
+        a, b: (2,), its ends; the street is on the right of the way from a to b
+        above: metres above the carriageway's ground
+        """
+        length, variant = float(np.hypot(*(b - a))), int(rng.integers(3))
+        kit, along = Kit(self.pictures, variant), (b - a) / length
+        _barrier(kit, random_for(self.key, kind, variant), kind, length)
+        mesh = kit.done((*a, above), along)
+        share = np.clip((mesh.points[:, :2] - a) @ along / length, 0, 1)
+        ends = self.terrain.height(np.stack([a, b]))
+        mesh.points[:, 2] += (ends[0] * (1 - share) + ends[1] * share).astype(np.float32)  # follows the slope
+        self.meshes.append(mesh)
+        side = np.array([-along[1], along[0]]) * 0.3
+        self.map.mark(np.array([a, b, b + side, a + side]), THING)
+
+
+def _barrier(k: Kit, rng: np.random.Generator, kind: str, length: float) -> None:
+    """What runs along x for some metres."""
+    high, tint = rng.uniform(0.8, 1.9), BOARDS[int(rng.integers(len(BOARDS)))]
+    if kind == "hedge":
+        k.parts.append(plants.hedge(k.pictures, k.variant, length, high))
+    elif kind == "wall":
+        material = choose(rng, "brick 1 stone 1 plaster 1 concrete 1")
+        k.add(shapes.box, (0, 0, -0.4), (length, 0.22, high), material=material)
+        k.add(shapes.box, (-0.03, -0.04, high), (length + 0.03, 0.26, high + 0.07), tint=(170, 166, 158))
+    elif kind == "fence" and rng.random() < 0.5:
+        k.add(shapes.box, (0, 0, 0.05), (length, 0.05, high * 0.85), tint=tint, material="planks")
+    else:
+        # posts: their distance and thickness; height; bars: their thickness and colour
+        step, post, top, bar, tint = {
+            "fence": (0.24, 0.05, high * 0.85, 0.04, tint),
+            "rail": (0.28, 0.014, 1.05, 0.025, (40, 42, 44)),
+            "mesh": (2.5, 0.03, high + 0.6, 0.012, STEEL),
+        }[kind]
+        bars = np.arange(0.1, top, 0.3) if kind == "mesh" else np.array([0.2, top - 0.15])
+        k.add(shapes.rod, (0, 0, 0), (0, 0, top), post, 3, tint=tint, flags=DETAIL if kind == "rail" else 0)
+        k.repeat([(x, 0, 0) for x in np.arange(0, max(length - 0.1, 0.2), step)])
+        k.add(shapes.rod, (0, 0, 0), (length, 0, 0), bar, 3, tint=tint, flags=DETAIL if kind == "mesh" else 0)
+        k.repeat([(0, 0, z) for z in bars])
