@@ -14,7 +14,7 @@ from demo_city.world import ground, lots, moments, shapes, skyline, streetside, 
 from demo_city.world.buildings import build_building
 from demo_city.world.network import Network
 from demo_city.world.plan import of_city
-from demo_city.world.site import WARM, Site
+from demo_city.world.site import LIGHTS, Site
 from demo_city.world.terrain import Terrain
 from demo_city.world.vehicles import Garage
 
@@ -59,7 +59,7 @@ class District:
             if building.near and building.house.use == "shop" and building.house.key % 3:
                 a, along, length = building.wall(0)  # its windows light the pavement
                 spot = a + along * length / 2 + np.array([along[1], -along[0]]) * 0.8
-                site.lamp(np.array([*spot, building.floor + 2.2]), ROUND, 0.35, WARM)
+                site.lamp(np.array([*spot, building.floor + 2.2]), ROUND, 0.35, LIGHTS[1])
         skyline.build_skyline(site)
         return site
 
@@ -127,7 +127,7 @@ class District:
         return (near & (inside[0] | inside[1])).any(-1)
 
     def of_day(self, capture: Capture) -> Mesh:
-        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow, scaffolds."""
+        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow."""
         return moments.of_day(self.site, self._garage, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:

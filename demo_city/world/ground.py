@@ -7,7 +7,7 @@ from demo_city.looks.surfaces import TILE
 from demo_city.seeds import random_for
 from demo_city.world import shapes
 from demo_city.world.network import WHITE_PAINT, Block, Side, Street
-from demo_city.world.shapes import WHITE, level, runs
+from demo_city.world.shapes import level, runs
 from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT, ROAD, WATER
 
@@ -27,7 +27,7 @@ def build_streets(site: Site) -> None:
         rng = random_for(site.key, "surface", number)
         half, tint = street.roadway, (255 * street.look["shade"],) * 3
         s, texture = street.stations(), site.pictures.ground(street.look["road"], street.look["variant"])
-        outline = _band(site, street, s, (-half, 0.0, half), texture, tint, 0.0, GROUND)
+        outline = _band(site, street, s, (-half, 0.0, half), texture, 0.0, tint=tint, flags=GROUND)
         site.map.mark(np.concatenate([outline[0], outline[2, ::-1]]), ROAD)
         _mended(site, rng, street)
         if street.look["lines"] and s[-1] - s[0] > 12:
@@ -44,7 +44,7 @@ def _crossing(site: Site, rng: np.random.Generator, outline: np.ndarray, street:
     ring = np.concatenate([outline, outline[:1]])
     texture = site.pictures.ground(street.look["road"], street.look["variant"])
     xy = np.stack([ring, (ring + middle) / 2, np.broadcast_to(middle, ring.shape)]).transpose(1, 0, 2)
-    site.surface(xy, 0.0, texture, (255 * street.look["shade"],) * 3)
+    site.surface(xy, 0.0, texture, tint=(255 * street.look["shade"],) * 3)
     for _ in range(rng.poisson(2)):
         along, size = street.along(0.0), rng.uniform((0.4, 0.5), (1.2, 5))
         at = middle + rng.normal(0, street.roadway * 0.45, 2)
@@ -77,20 +77,17 @@ def _band(
     s: np.ndarray,
     across: tuple[float, ...],
     texture: int,
-    tint: tuple = WHITE,
     above: float = PAINT,
-    flags: int = GROUND | DETAIL,
+    **look: object,
 ) -> np.ndarray:
-    """A band on a carriageway; returns its points (len(across), n, 2).
+    """A band on a carriageway, s (n,) metres along it; returns its points (len(across), n, 2).
 
-    street, s: where, (n,) metres along it
     across: where its edges are, metres to the right of the centre line, from the left
-    texture, tint, flags: of the band
     above: metres above the carriageway
     """
-    xy = street.beside(s, np.array(across)[:, None])
-    uv = np.stack(np.broadcast_arrays(np.array(across)[:, None], -s), -1) / TILE
-    site.surface(xy, above, texture, tint, uv, flags)
+    across = np.array(across)[:, None]
+    xy, uv = street.beside(s, across), np.stack(np.broadcast_arrays(across, -s), -1) / TILE
+    site.surface(xy, above, texture, uv, **{"flags": GROUND | DETAIL, **look})
     return xy
 
 
@@ -102,14 +99,14 @@ def _mended(site: Site, rng: np.random.Generator, street: Street) -> None:
         across = tuple(np.clip((middle - wide / 2, middle + wide / 2), 0.2 - half, half - 0.2))
         begin = start + rng.random() * max(end - start - long, 0)
         texture, tint = site.pictures.ground("asphalt", int(rng.integers(4))), (255 * rng.uniform(0.6, 1.0),) * 3
-        _band(site, street, np.linspace(begin, begin + long, 3), across, texture, tint, PAINT / 2)
+        _band(site, street, np.linspace(begin, begin + long, 3), across, texture, PAINT / 2, tint=tint)
     if look["tram"]:
         bed = site.pictures.ground(look["tram"], look["stone"])
         s = np.linspace(0, street.length, len(street.points))
         for centre in (-1.55, 1.55) if half > 4.2 else (0.0,):
-            _band(site, street, s, (centre - 1.15, centre + 1.15), bed, (235,) * 3, PAINT / 2)
+            _band(site, street, s, (centre - 1.15, centre + 1.15), bed, PAINT / 2, tint=(235,) * 3)
             for rail in (centre - 0.72, centre + 0.72):
-                _band(site, street, s, (rail - 0.05, rail + 0.05), site.pictures.plain, (96, 94, 92))
+                _band(site, street, s, (rail - 0.05, rail + 0.05), site.pictures.plain, tint=(96, 94, 92))
 
 
 def _markings(site: Site, rng: np.random.Generator, street: Street, start: float, end: float) -> None:
@@ -121,7 +118,7 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
         if fading < 0.44:
             texture = worn if fading > 0.12 else site.pictures.plain
             s = np.linspace(begin, until, max(int((until - begin) / 6), 1) + 1)
-            _band(site, street, s, (left, right), texture, tuple(v * (1 - 0.6 * fading) for v in tint))
+            _band(site, street, s, (left, right), texture, tint=np.array(tint) * (1 - 0.6 * fading))
 
     if style["centre"] and half > 2.4:
         for s in np.arange(start + 5, end - 5, style["dash"]):
@@ -134,7 +131,7 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
             paint(s, s + 3, right - 0.06, right + 0.06)
     for low in (-half + 0.1, half - 1.5) if style["cycle"] and half > 4 else ():
         texture = site.pictures.ground("asphalt", 1)
-        _band(site, street, street.stations(), (low, low + 1.4), texture, style["cycle"])
+        _band(site, street, street.stations(), (low, low + 1.4), texture, tint=style["cycle"])
     for s in (start + 0.6, end - 3.6):
         if style["zebra"] == "bars":
             for right in np.arange(-half + 0.4, half - 0.7, 1.05):
@@ -151,7 +148,7 @@ def yard(site: Site, block: Block, kind: str, variant: int, above: float, tint: 
     """The ground of a block behind its pavements, under whose edges it reaches."""
     points = block.inner(GRID)
     middle = points.mean((0, 1))
-    site.surface(middle + (points - middle) * 1.012, above - 0.03, site.pictures.ground(kind, variant), tint)
+    site.surface(middle + (points - middle) * 1.012, above - 0.03, site.pictures.ground(kind, variant), tint=tint)
 
 
 def build_water(site: Site) -> float | None:

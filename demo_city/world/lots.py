@@ -31,22 +31,21 @@ def settle(site: Site, block: Block, number: int) -> None:
 
 def _rows(site: Site, rng: np.random.Generator, block: Block) -> None:
     """Rows of buildings along the streets."""
-    plan, real = site.plan, [block.real(k) for k in range(4)]
+    plan, real, (_, width, depth) = site.plan, [block.real(k) for k in range(4)], block.frame()
     setbacks = [rng.uniform(*plan.setback) if is_real else 0.5 for is_real in real]
-    borders = [block.border(k) for k in range(4)]
-    lengths = [runs(border)[-1] for border in borders]
-    across = min((lengths[0] + lengths[2]) / 2, (lengths[1] + lengths[3]) / 2)
+    inner = widened(block.corners, [-setback for setback in setbacks])
+    depth = min(rng.uniform(*plan.depth), 0.42 * min(width, depth) - max(setbacks))
     style = {
         "storeys": rng.uniform(*plan.storeys),
         "arcade": rng.random() < rng.uniform(*plan.arcade),
-        "depth": max(min(rng.uniform(*plan.depth), 0.42 * across - max(setbacks)), 4.0),
+        "depth": max(depth, 4.0),
         "gap": plan.gap[1] > 1 and rng.random() < 0.9,
         "front": choose(rng, plan.front),
     }
     for k in range(4):
         if real[k]:
             street = block.sides[k][0].street
-            _row(site, rng, _Frontage(borders, real, setbacks, k), style, street.up, street.walkable)
+            _row(site, rng, _Frontage(block, inner, setbacks[k], k), style, street.up, street.walkable)
     if rng.random() < 0.6 and not style["gap"]:  # lower ones in the middle, over which one sees now and then
         u, v = rng.uniform(0.3, 0.38), rng.uniform(0.32, 0.4)
         make = {**_make(site, rng, style["storeys"] * 0.7), "arcade": False}
@@ -146,7 +145,7 @@ def _add(
     if not _has_room(site, quad):
         return None
     roof, storeys, pitch = make["roof"], make["storeys"], make["pitch"]
-    if corner and roof in ("gable", "shed", "barrel", "sawtooth"):
+    if corner and roof in ("gable", "shed", "sawtooth"):
         roof = "hip" if rng.random() < 0.6 else "gable"
     roof = "flat" if storeys > 8 else roof
     house = House(
@@ -162,7 +161,6 @@ def _add(
         "mansard": 2.4 + pitch * 1.6,
         "shed": min(deep * 0.14, 2.5),
         "sawtooth": 2.2,
-        "barrel": min(span * 0.2, 4.0),
     }[roof]
     floor, arcade = float(site.terrain.height(quad[:2]).mean()) + kerb, make["arcade"] and width > 3.5
     number = len(site.buildings)
@@ -205,15 +203,17 @@ def _landmark(site: Site, rng: np.random.Generator, block: Block) -> None:
 
 
 class _Frontage:
-    """The line along one side of a block on which buildings stand."""
+    """The line along side k of a block on which buildings stand."""
 
-    def __init__(self, borders: list[np.ndarray], real: list[bool], setbacks: list[float], k: int):
-        self.setback = setbacks[k]
-        before, self.line, after = (_inset(borders[n % 4], setbacks[n % 4]) for n in (k - 1, k, k + 1))
-        self.line[0], self.line[-1] = _cross(before[-2:], self.line[:2]), _cross(self.line[-2:], after[:2])
+    def __init__(self, block: Block, inner: np.ndarray, setback: float, k: int):
+        border, self.setback = block.border(k), setback
+        d = np.gradient(border, axis=0)
+        self.line = border + np.stack([-d[:, 1], d[:, 0]], 1) * (setback / np.hypot(*d.T))[:, None]
+        self.line[0], self.line[-1] = inner[k], inner[(k + 1) % 4]
         self.distances = runs(self.line)
         self.length = float(self.distances[-1])
-        self.corner_before, self.corner_after = real[k - 1], real[(k + 1) % 4]
+        self.corner_before, self.corner_after = block.real(k - 1), block.real((k + 1) % 4)
+        before = block.border(k - 1)
         self.back = (before[-2] - before[-1]) / np.hypot(*(before[-2] - before[-1]))
 
     def quad(self, start: float, end: float, forward: float, depth: float, corner: bool) -> np.ndarray:
@@ -231,22 +231,6 @@ def _before(building: Building, setback: float, spare: float) -> np.ndarray:
     out = np.array([along[1], -along[0]]) * setback
     a, b = a - along * spare, a + along * (length + spare)
     return np.array([a + out, b + out, b, a])
-
-
-def _inset(line: np.ndarray, by: float) -> np.ndarray:
-    d = np.gradient(line, axis=0)
-    d /= np.maximum(np.hypot(*d.T), 1e-6)[:, None]
-    return line + np.stack([-d[:, 1], d[:, 0]], 1) * by
-
-
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Where two lines (2, 2) meet, or between them if they hardly do."""
-    d, e = first[1] - first[0], second[1] - second[0]
-    area = d[0] * e[1] - d[1] * e[0]
-    if abs(area) < 0.2 * np.hypot(*d) * np.hypot(*e):
-        return (first[1] + second[0]) / 2
-    gap = second[0] - first[0]
-    return first[0] + d * (gap[0] * e[1] - gap[1] * e[0]) / area
 
 
 def _part(block: Block, u0: float, u1: float, v0: float, v1: float) -> np.ndarray:

@@ -9,13 +9,13 @@ from demo_city.weather import Capture
 from demo_city.world import shapes
 from demo_city.world.network import Street
 from demo_city.world.plan import choose
-from demo_city.world.site import Building, Site
+from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT, ROAD
 from demo_city.world.vehicles import Garage
 
 SIGHT = 70.0  # metres within which something moves
 CLEAR = 7.0  # metres before and behind the camera where no vehicle is
-SNOW, STEEL = (244, 246, 250), (150, 152, 156)
+SNOW = (244, 246, 250)
 HEADLIGHT, TAILLIGHT = (1.0, 0.97, 0.9), (1.0, 0.12, 0.08)
 
 
@@ -27,22 +27,19 @@ def of_day(site: Site, garage: Garage, capture: Capture) -> Mesh:
         for number, street in enumerate(site.network.streets)
         for mesh in _at_kerbs(site, garage, street, random_for(site.key, "parked", number, *capture.key))
     ]
-    for spot in site.places:
+    for place, along in site.places:
         if rng.random() < 0.55:
             car = garage.any(rng, choose(rng, site.plan.vehicles)).painted(rng, lit=False)
-            meshes.append(_on_slope(site, car, spot.place[:2], spot.along, float(spot.place[2])))
-    for each in site.daily:
-        closed = capture.night and each.kind in ("stall", "menu", "parasol")
-        cold = capture.season == "winter" and each.kind in ("terrace", "parasol")
+            meshes.append(_on_slope(site, car, place[:2], along, float(place[2])))
+    for kind, mesh, place, along in site.daily:
+        closed = capture.night and kind in ("stall", "menu", "parasol")
+        cold = capture.season == "winter" and kind in ("terrace", "parasol")
         if rng.random() < (0.25 if closed or cold else 0.75):
-            meshes.append(shapes.moved(each.mesh, each.place, each.along))
+            meshes.append(shapes.moved(mesh, place, along))
     if capture.snow > 0.35:
         meshes += [_heaps(site, street, rng) for street in site.network.streets if street.walkable]
     if capture.season == "autumn" and site.trees:
         meshes.append(_fallen(site, rng))
-    for building in site.buildings:
-        if building.near and random_for(building.house.key, "scaffold", capture.year).random() < 0.015:
-            meshes.append(_scaffold(site, building))
     return Mesh.joined(meshes)
 
 
@@ -78,8 +75,8 @@ def _heaps(site: Site, street: Street, rng: np.random.Generator) -> Mesh:
         for side in (-1, 1):
             if rng.random() < 0.55:
                 size, xy = rng.uniform(0.5, 1.3), street.beside(s, side * (street.roadway - 0.1))
-                ring, tip = shapes.circle(size, 6, xy), site.terrain.on(xy, size * 0.5)
-                meshes.append(shapes.cone(ring, tip[2] - size * 0.6, tip, texture=site.pictures.plain, tint=SNOW))
+                ring, tip = shapes.circle(size, 6, xy), site.terrain.on(xy, size * 0.35)
+                meshes.append(shapes.cone(ring, tip[2] - size * 0.5, tip, texture=site.pictures.plain, tint=SNOW))
     return Mesh.joined(meshes)
 
 
@@ -98,26 +95,8 @@ def _fallen(site: Site, rng: np.random.Generator) -> Mesh:
     return Mesh.joined([shapes.polygon(each, texture=texture, **look) for each in points])
 
 
-def _scaffold(site: Site, building: Building) -> Mesh:
-    """Poles and planks before a front."""
-    (a, along, length), kit, high = building.wall(0), shapes.Kit(site.pictures), building.house.height + 1.0
-    kit.add(shapes.rod, (0, 0, -0.3), (0, 0, high), 0.035, 3, tint=STEEL)
-    kit.repeat([(x, y, 0) for x in np.linspace(0, length, max(int(length / 2.2), 2)) for y in (-0.3, -1.2)])
-    levels = [(0, 0, z) for z in np.arange(2.2, high, 2.0)]
-    kit.add(shapes.box, (0, -1.2, 0), (length, -0.3, 0.07), shapes.CLOSED, material="planks", tint=(210, 190, 160))
-    kit.repeat(levels)
-    kit.add(shapes.rod, (0, -1.2, 1), (length, -1.2, 1), 0.03, 3, tint=STEEL)
-    kit.repeat(levels)
-    return kit.done((*a, building.floor), along)
-
-
 def of_moment(
-    site: Site,
-    garage: Garage,
-    rng: np.random.Generator,
-    street: Street,
-    s: float,
-    capture: Capture,
+    site: Site, garage: Garage, rng: np.random.Generator, street: Street, s: float, capture: Capture
 ) -> tuple[Mesh, Lamps]:
     """What moves near a place; see District.of_moment."""
     meshes, lamps, plan, eye = [], [], site.plan, street.at(s)

@@ -26,10 +26,8 @@ class Street:
 
     points: (n, 2), centre line, metres
     roadway: half width of the carriageway; pavement: width of each pavement, metres
-    line: index of the lattice line; of streets in one line, widths and trees are alike
-    real: whether it is a street, or just the edge of the outermost blocks
-    walkable: whether pictures are taken there
-    look: see _line_look
+    line: index of the lattice line, whose streets have one look, see _line_look
+    real: whether it is a street, or just the edge of the outermost blocks; walkable: whether pictures are taken there
     trims: metres at the start and at the end that belong to the crossings; known once there are blocks
     """
 
@@ -89,20 +87,18 @@ class Street:
         return self.roadway + NEAR_KERB, self.roadway + self.pavement - NEAR_WALL
 
 
-@dataclass
 class Side:
     """A street as a block sees it, which lies on its left when one goes from start to end.
 
+    node: (2,), where it ends
     kerb, plot: (n, 2) each, the edge of the carriageway and that of the block behind the pavement, with the corner up
-        to the next side
-    own: (n, 2), the part of `plot` before the corner; without points if there is no street
+        to the next side; own: the part of `plot` before the corner; without points if there is no street
     """
 
-    street: Street
-    forward: bool
-    kerb: np.ndarray | None = None
-    plot: np.ndarray | None = None
-    own: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    def __init__(self, street: Street, forward: bool):
+        self.street, self.forward = street, forward
+        self.node = street.points[-1 if forward else 0]
+        self.kerb = self.plot = self.own = np.zeros((0, 2))
 
     def width(self, wide: bool) -> float:
         """From the centre line to the kerb, or to the plot if `wide`."""
@@ -162,35 +158,25 @@ class Block:
         """Cuts its streets off where they meet."""
         for side, after in self.turns:
             if side.street.real and after.street.real:
-                corner = _meeting(side, after, True) - side.street.points[-1 if side.forward else 0]
+                corner = _meeting(side, after, True) - side.node
                 for each, end, out in ((side, 1, -side.heading(1)), (after, 0, after.heading(0))):
                     street, end = each.street, end if each.forward else 1 - end
                     street.trims[end] = max(street.trims[end], min(float(corner @ out) + 0.8, street.length * 0.42))
 
     def draw(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Sets the lines of its sides. Returns its corners at the carriageway: (the node (2,), an arc (n, 2))."""
-        lines, arcs = {True: [], False: []}, []
-        for wide, found in lines.items():
-            found += [side.line(wide) if side.street.real else np.zeros((0, 2)) for side in self.flat]
-        for k, (side, after) in enumerate(self.turns):
-            both, j = side.street.real and after.street.real, (k + 1) % len(self.flat)
-            turn = {}
-            for wide, found in lines.items():
-                corner, ends = _meeting(side, after, wide)[None], (found[k][-1:], found[j][:1])
-                turn[wide] = np.concatenate([ends[0], corner, ends[1]])
-                if both:
-                    turn[wide] = _arc(*ends, corner, rounded=not wide)
-            arcs.append((side.street.points[-1 if side.forward else 0], turn[False], turn))
-        for k, side in enumerate(self.flat):
-            if side.street.real:
-                before, turn = arcs[k - 1][2], arcs[k][2]
-                start = {wide: before[wide][:1] if not self.flat[k - 1].street.real else [] for wide in lines}
-                side.kerb, side.plot = (
-                    np.concatenate([np.reshape(start[wide], (-1, 2)), lines[wide][k], turn[wide][1:]])
-                    for wide in (False, True)
-                )
-                side.own = lines[True][k]
-        return [(node, arc) for node, arc, _ in arcs]
+        for name in ("plot", "kerb"):
+            wide, arcs, none = name == "plot", [], np.zeros((0, 2))
+            owns = [side.line(wide) if side.street.real else none for side in self.flat]
+            for (side, after), own, following in zip(self.turns, owns, owns[1:] + owns[:1], strict=True):
+                start, corner, end = own[-1:], _meeting(side, after, wide)[None], following[:1]
+                both = side.street.real and after.street.real
+                arcs.append(_arc(start, corner, end, not wide) if both else np.concatenate([start, corner, end]))
+            for k, side in enumerate(self.flat):
+                start = none if self.flat[k - 1].street.real else arcs[k - 1][:1]
+                setattr(side, name, np.concatenate([start, owns[k], arcs[k][1:]]))
+                side.own = owns[k] if wide else side.own
+        return [(side.node, arc) for side, arc in zip(self.flat, arcs, strict=True)]
 
 
 def between(corners: np.ndarray, u: float | np.ndarray, v: float | np.ndarray) -> np.ndarray:
@@ -208,16 +194,15 @@ def _resampled(line: np.ndarray, count: int) -> np.ndarray:
 
 def _meeting(side: Side, after: Side, wide: bool) -> np.ndarray:
     """Where the borders of two successive sides meet, (2,)."""
-    node = side.street.points[-1 if side.forward else 0]
     (ax, ay), (bx, by) = side.heading(1).tolist(), after.heading(0).tolist()
     a, b, turn = side.width(wide), after.width(wide), ax * by - ay * bx
     if abs(turn) < 0.25:
         normal = np.array([-ay - by, ax + bx])
-        return node + normal / np.hypot(*normal) * (a + b) / 2
-    return node + np.array([a * bx - b * ax, a * by - b * ay]) / turn
+        return side.node + normal / np.hypot(*normal) * (a + b) / 2
+    return side.node + np.array([a * bx - b * ax, a * by - b * ay]) / turn
 
 
-def _arc(start: np.ndarray, end: np.ndarray, corner: np.ndarray, rounded: bool) -> np.ndarray:
+def _arc(start: np.ndarray, corner: np.ndarray, end: np.ndarray, rounded: bool) -> np.ndarray:
     """ARC_POINTS points from `start` to `end`, (1, 2) each, round a corner or through it."""
     t = np.linspace(0, 1, ARC_POINTS)[:, None]
     if rounded:
@@ -237,15 +222,12 @@ class Network:
     def __init__(self, key: int, plan: Plan, metres: float):
         self.key, self.plan = key, plan
         rng = random_for(key, "network")
-        self._bend = {
-            "arc": rng.uniform(*plan.arc) * (0.3 if plan.water else 1.0),  # a quay is straight enough for ships
-            "shear": rng.uniform(*plan.shear),
-            "turn": rng.uniform(0, 2 * np.pi),
-            "size": rng.uniform(*plan.bends, 4) * (1, 0.4, 1, 0.4),
-            "wave": 2 * np.pi / rng.uniform(*plan.swing, 4),
-            "phase": rng.uniform(0, 2 * np.pi, 4),
-            "tilt": rng.uniform(-0.3, 0.3, 4),
-        }
+        self._arc = rng.uniform(*plan.arc) * (0.3 if plan.water else 1.0)  # a quay is straight enough for ships
+        self._shear, self._turn = rng.uniform(*plan.shear), rng.uniform(0, 2 * np.pi)
+        # two waves in each direction: how far they swing, per metre of way, tilt and phase
+        self._swings = rng.uniform(*plan.bends, (2, 2)) * (1, 0.4)
+        self._waves = 2 * np.pi / rng.uniform(*plan.swing, (2, 2)) * (1, 1.4)
+        self._tilts, self._phases = rng.uniform(-0.3, 0.3, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
         (width, depth), counts = (sum(pair) / 2 for pair in plan.spacing), [2, 2]
         while True:
             straight = (counts[0] + 1) * counts[1] * depth + (counts[1] + 1) * counts[0] * width
@@ -286,15 +268,17 @@ class Network:
 
     def _bent(self, uv: np.ndarray, extent: float) -> np.ndarray:
         """Where lattice positions (..., 2) come to lie, metres; extent: of the lattice, across its arc."""
-        bend, (u, v) = self._bend, uv.T
-        arc = float(np.clip(bend["arc"], -0.6 / extent, 0.6 / extent))
+        arc, (u, v) = float(np.clip(self._arc, -0.6 / extent, 0.6 / extent)), uv.T
         if abs(arc) > 1e-4:
             u, v = np.sin(u * arc) * (1 / arc - v), 1 / arc - np.cos(u * arc) * (1 / arc - v)
-        u = u + bend["shear"] * v
-        (a, b, c, d), w, p, t = bend["size"], bend["wave"], bend["phase"], bend["tilt"]
-        x = u + a * np.sin(v * w[0] + u * w[0] * t[0] + p[0]) + b * np.sin(v * w[1] * 1.4 + u * w[1] * t[1] + p[1])
-        y = v + c * np.sin(u * w[2] + v * w[2] * t[2] + p[2]) + d * np.sin(u * w[3] * 1.4 + v * w[3] * t[3] + p[3])
-        cos, sin = np.cos(bend["turn"]), np.sin(bend["turn"])
+        u = u + self._shear * v
+        x, y = (
+            along
+            + np.sin((across[:, None] + along[:, None] * self._tilts[k]) * self._waves[k] + self._phases[k])
+            @ self._swings[k]
+            for k, (along, across) in enumerate(((u, v), (v, u)))
+        )
+        cos, sin = np.cos(self._turn), np.sin(self._turn)
         return np.stack([x * cos - y * sin, x * sin + y * cos], -1)
 
     @cached_property
@@ -347,20 +331,16 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
         "wear": rng.uniform(0.0, 0.5),
     }
     return {
-        "roadway": rng.uniform(*plan.roadway),
+        **{name: rng.uniform(*getattr(plan, name)) for name in ("roadway", "kerb", "tree_step", "tree_height")},
+        **{name: choose(rng, getattr(plan, name)) for name in ("road", "paving")},
         "pavement": rng.uniform(*plan.pavement) + verge,
         "verge": verge,
-        "kerb": rng.uniform(*plan.kerb),
-        "road": choose(rng, plan.road),
-        "paving": choose(rng, plan.paving),
         "variant": int(rng.integers(4)),
         "stone": 3 if rng.random() < plan.painted else int(rng.integers(3)),  # of the kerb; the last one is painted
         "shade": min(rng.uniform(0.8, 1.08), 1.0),
         "lines": lines if rng.random() < rng.uniform(*plan.marked) else None,
         "tram": choose(rng, "setts 1 concrete 1 grass 0.4") if rng.random() < plan.tram * 0.6 else "",
         "tree": choose(rng, plan.trees) if rng.random() < rng.uniform(*plan.tree_share) else "",
-        "tree_step": rng.uniform(*plan.tree_step),
-        "tree_height": rng.uniform(*plan.tree_height),
         "parked": rng.uniform(*plan.parked, 2),
         "wires": rng.random() < plan.wires,
     }
@@ -368,20 +348,13 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
 
 def _merged(rng: np.random.Generator, plan: Plan, counts: list[int]) -> tuple[set, list[tuple]]:
     """Joins some cells: the edges (axis, line, place) that fall away, and the cells (i0, i1, j0, j1), ends excluded."""
-    nx, ny = counts[0] + 2, counts[1] + 2
-    share, taken, removed, cells = rng.uniform(*plan.merged), set(), set(), []
-    for i, j in np.ndindex(nx, ny):
-        if (i, j) in taken:
-            continue
-        wide, tall = 1, 1
-        if 0 < i < nx - 1 and 0 < j < ny - 1 and rng.random() < share:
-            if rng.random() < 0.5 and i + 1 < nx - 1 and (i + 1, j) not in taken:
-                wide, other = 2, (i + 1, j)
+    share, removed, cells = rng.uniform(*plan.merged), set(), []
+    for j in range(counts[1] + 2):
+        i = 0
+        while i < counts[0] + 2:
+            wide = 2 if 0 < i < counts[0] and 0 < j <= counts[1] and rng.random() < 1.5 * share else 1
+            if wide == 2:
                 removed.add((0, i + 1, j))
-            elif j + 1 < ny - 1 and (i, j + 1) not in taken:
-                tall, other = 2, (i, j + 1)
-                removed.add((1, j + 1, i))
-            if wide + tall > 2:
-                taken.add(other)
-        cells.append((i, i + wide, j, j + tall))
+            cells.append((i, i + wide, j, j + 1))
+            i += wide
     return removed, cells

@@ -12,10 +12,10 @@ SIGNS = 24  # different signs of a kind in a district, and different people: eac
 
 
 class Pictures:
-    """Declares textures in a table, each once; all methods return its index."""
+    """Declares the textures of a district in a table, each once; all methods return its index. key: of the district."""
 
-    def __init__(self) -> None:
-        self.table = TextureTable()
+    def __init__(self, key: int):
+        self.key, self.table = key, TextureTable()
         self.plain = self.table.index("plain", plain_texture)  # white, to be tinted
         self.wheel = self.table.index("wheel", partial(car_texture, "wheel", 0))
 
@@ -37,11 +37,11 @@ class Pictures:
 
     def sign(self, kind: str, key: int) -> int:
         """A sign, poster or screen."""
-        return self.table.index(("sign", kind, key % SIGNS), partial(sign_texture, kind, key % SIGNS))
+        return self.table.index(("sign", kind, key % SIGNS), partial(sign_texture, kind, self.key + key % SIGNS))
 
     def person(self, key: int) -> int:
         """A figure, a cutout."""
-        return self.table.index(("person", key % SIGNS), partial(person_texture, key % SIGNS))
+        return self.table.index(("person", key % SIGNS), partial(person_texture, self.key + key % SIGNS))
 
     def wall(self, house: House, kind: str, piece: int, length: float, height: float) -> int:
         """One wall of a building; length and height in metres."""

@@ -1,4 +1,4 @@
-"""Trees, bushes, hedges and climbers: trunks and boughs with clumps of leaves."""
+"""Trees, bushes and hedges: trunks and boughs with clumps of leaves."""
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def _clumps(
 
 def tree(pictures: Pictures, kind: str, variant: int) -> Mesh:
     """A tree of 1 m, to be scaled. kind: of LEAFY, "conifer" or "palm"; variant: which of the trees of that kind."""
-    rng = random_for("tree", kind, variant)
+    rng = random_for(pictures.key, "tree", kind, variant)
     maker = {"conifer": _conifer, "palm": _palm}.get(kind, _leafy)
     return Mesh.joined(maker(pictures, kind, variant, rng))
 
@@ -109,21 +109,11 @@ def _palm(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator)
     return [lower, shapes.rod(knee, top, (0.022, 0.018), 5, texture=bark), *fronds]
 
 
-def bush(pictures: Pictures, variant: int, kind: str = "bush") -> Mesh:
+def bush(pictures: Pictures, kind: str, variant: int) -> Mesh:
     """A bush of 1 m, to be scaled. kind: "bush", "flowers" or "grass"."""
-    rng = random_for("bush", kind, variant)
+    rng = random_for(pictures.key, "bush", kind, variant)
     middles = np.column_stack([rng.uniform(-0.32, 0.32, (5, 2)), [0.6, 0.36, 0.36, 0.36, 0.36]])
     return _clumps(pictures, kind, variant, rng, middles, rng.uniform(0.75, 1.0, 5))
-
-
-def climber(pictures: Pictures, variant: int, width: float, height: float) -> Mesh:
-    """Leaves on a wall, and some that stand out from it; x along the wall, y inwards."""
-    rng = random_for("climber", variant)
-    x, z = (v.reshape(-1) for v in np.meshgrid(np.arange(0, width, 1.4), np.arange(0, height, 1.4)))
-    w, y = rng.uniform(1.5, 2.1, len(x)), -rng.uniform(0.06, 0.22, len(x))
-    corners = [(x - 0.2, y, z - 0.1), (x + w, y * 1.5, z - 0.1), (x + w, y, z + w), (x - 0.2, y * 1.5, z + w)]
-    tints = rng.uniform(190, 255, (len(x), 1))
-    return _cards(pictures, "ivy", variant, np.array(corners).transpose(2, 0, 1), tints, shapes.WHOLE)
 
 
 def hedge(pictures: Pictures, variant: int, length: float, height: float) -> Mesh:

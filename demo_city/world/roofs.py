@@ -86,20 +86,6 @@ class _Roof(Kit):
             under = level(quad, self.eaves - 0.02)
             for k in (0, 2):
                 self.add(polygon, (low[k + 1], low[k], under[k], under[k + 1]), tint=UNDERSIDE)
-        elif shift:
-            self.steps()
-
-    def steps(self) -> None:
-        """A gable wall in steps that stands above the roof's edge."""
-        a, along, width = self.building.wall(0)
-        kit, count, rise = Kit(self.pictures, 0, self.owner), int(self.rng.integers(3, 6)), self.building.rise
-        texture = self.pictures.wall(self.house, "chimney", 0, 2.0, 2.0)
-        for n in range(count):
-            low, high = self.eaves + rise * n / count, self.eaves + rise * (n + 1) / count + 0.35
-            for left in (n, 2 * count - n - 1):
-                ends = (width * left / 2 / count, 0.0, low), (width * (left + 1) / 2 / count, 0.35, high)
-                kit.add(box, *ends, material=texture)
-        self.parts.append(kit.done((*a, 0.0), along))
 
     def hip(self) -> None:
         """Four slopes."""
@@ -152,21 +138,6 @@ class _Roof(Kit):
             self.plane(0, (o, p, q + up, r + up))
             self.plane(0, (p, q, q + up), RIGHT, "gable")
             self.plane(1, (r, o, r + up), LEFT, "gable")
-
-    def barrel(self) -> None:
-        """A round roof."""
-        a, b, c, d = level(np.roll(self.building.quad, -int(self.building.across), 0), self.eaves)
-        turn = np.linspace(0, np.pi, 8)[:, None]
-        share, up = (1 - np.cos(turn)) / 2, np.sin(turn) * self.up
-        right, left = b + (c - b) * share + up, a + (d - a) * share + up  # from the front eaves over the top
-        length, deep = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
-        texture = self.pictures.wall(self.house, "roof", 0, length, self.building.rise * 3)
-        uv = np.stack(np.broadcast_arrays([[0.0], [1.0]], 1 - turn[:, 0] / np.pi), -1)
-        self.add(sheet, np.stack([left, right]), uv, material=texture)
-        gable = self.pictures.wall(self.house, "gable", 0, deep, self.building.rise)
-        uv = np.concatenate([share, 1 - np.sin(turn)], 1)
-        self.add(polygon, right[::-1], uv[::-1], material=gable)
-        self.add(polygon, left, uv, material=gable)
 
     def flat(self) -> None:
         """A deck behind a parapet."""

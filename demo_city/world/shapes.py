@@ -140,12 +140,6 @@ def repeated(mesh: Mesh, offsets: Sequence) -> Mesh:
     return Mesh(points, np.tile(mesh.uv, (count, 1)), faces.reshape(-1, 3), *rest)
 
 
-def recoloured(mesh: Mesh, marked: np.ndarray, tint: Sequence[int]) -> Mesh:
-    """A copy whose marked faces (m,) have another tint."""
-    tints = np.where(marked[:, None], np.array(tint, np.uint8), mesh.tint)
-    return Mesh(mesh.points, mesh.uv, mesh.faces, mesh.texture, tints, mesh.flags, mesh.owner)
-
-
 def without_slivers(mesh: Mesh) -> Mesh:
     """The mesh without its faces of no area."""
     a, b, c = (mesh.points[mesh.faces[:, k]] for k in range(3))

@@ -1,5 +1,6 @@
 """A district while it is built: what its makers share, and how they put things into it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,36 +18,24 @@ from demo_city.world.shapes import STEEL, WHITE, Kit
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING, GroundMap, Terrain
 
 EDGE = 90.0  # metres of map beyond the last street
-# colours of lamps
-SODIUM, WARM, COLD = (1.0, 0.72, 0.4), (1.0, 0.86, 0.66), (0.9, 0.96, 1.0)
+LIGHTS = ((1.0, 0.72, 0.4), (1.0, 0.86, 0.66), (0.9, 0.96, 1.0))  # of lamps: sodium, warm, cold
 BOARDS = ((240, 240, 236), (150, 120, 92), (110, 84, 64), (120, 130, 124), (70, 84, 74))
 
 
 @dataclass
 class Building:
-    """One building.
+    """One building; lengths in metres."""
 
-    quad: (4, 2), corners, counter-clockwise; the first two are the front's left and right end
-    house: what its pictures are made from
-    floor: height of the ground floor, metres
-    walls: kinds of the four walls, see looks.houses.wall_texture
-    rise: of the ridge above the eaves, metres; across: whether the ridge runs from front to back
-    overhang: of the roof, metres
-    arcade: whether the ground floor stands back behind columns
-    near: whether it can be seen from where pictures are taken; others have fewer parts
-    index: what owner means in its faces
-    """
-
-    quad: np.ndarray
-    house: House
-    floor: float
-    walls: tuple[str, str, str, str]
-    rise: float
-    across: bool
-    overhang: float
-    arcade: bool
-    near: bool
-    index: int
+    quad: np.ndarray  # (4, 2), corners, counter-clockwise; the first two are the front's left and right end
+    house: House  # what its pictures are made from
+    floor: float  # height of the ground floor
+    walls: tuple[str, str, str, str]  # their kinds, see looks.houses.wall_texture
+    rise: float  # of the ridge above the eaves
+    across: bool  # whether the ridge runs from front to back
+    overhang: float  # of the roof
+    arcade: bool  # whether the ground floor stands back behind columns
+    near: bool  # whether it can be seen from where pictures are taken; others have fewer parts
+    index: int  # what owner means in its faces
 
     @property
     def eaves(self) -> float:
@@ -60,78 +49,45 @@ class Building:
         return a, (b - a) / length, length
 
 
-@dataclass
-class Placed:
-    """Something at a place (3,), turned into a direction (2,): a thing that is there on some days, or a car's place."""
-
-    mesh: Mesh | None
-    place: np.ndarray
-    along: np.ndarray
-    kind: str = ""
-
-
 class Site:
     """What is built so far.
 
     meshes; lamps; buildings
     gardens: (outline (4, 2), building, height of its kerb, what closes it off)
-    daily: things that are there on most days; places: of cars behind the pavements
+    daily: (kind, mesh, place (3,), direction (2,)) of things that are there on most days
+    places: (place (3,), direction (2,)) for cars behind the pavements
     trees: (foot (3,), height in metres) of those that lose their leaves
     """
 
     def __init__(self, key: int, plan: Plan, terrain: Terrain, network: Network):
         self.key, self.plan, self.terrain, self.network = key, plan, terrain, network
-        self.pictures, self.map = Pictures(), GroundMap(network.low - EDGE, network.high + EDGE)
+        self.pictures, self.map = Pictures(key), GroundMap(network.low - EDGE, network.high + EDGE)
         self.meshes: list[Mesh] = []
         self.lamps: list[Lamps] = []
         self.buildings: list[Building] = []
-        self.gardens: list[tuple[np.ndarray, Building, float, str]] = []
-        self.daily: list[Placed] = []
-        self.places: list[Placed] = []
-        self.trees: list[tuple[np.ndarray, float]] = []
-        self.light = (SODIUM, WARM, COLD)[random_for(key, "light").integers(3)]
-        self._made: dict[tuple, Mesh] = {}
+        self.gardens, self.daily, self.places, self.trees = [], [], [], []
+        self.light = LIGHTS[random_for(key, "light").integers(len(LIGHTS))]
+        self._made: dict[tuple[str, int], Mesh] = {}
 
-    def made(self, maker: object, kind: str, variant: int) -> Mesh:
+    def made(self, maker: Callable[[Pictures, str, int], Mesh], kind: str, variant: int) -> Mesh:
         """What a maker of plants or things makes, which is done once."""
         if (kind, variant) not in self._made:
-            more = (self.key,) if maker is things.thing else ()
-            order = (variant, kind) if maker is plants.bush else (kind, variant)
-            self._made[kind, variant] = maker(self.pictures, *more, *order)
+            self._made[kind, variant] = maker(self.pictures, kind, variant)
         return self._made[kind, variant]
 
-    def surface(
-        self,
-        xy: np.ndarray,
-        above: float,
-        texture: int,
-        tint: tuple = WHITE,
-        uv: np.ndarray | None = None,
-        flags: int = GROUND,
-    ) -> None:
-        """Ground over a grid of points (a, b, 2), as in shapes.sheet.
-
-        above: metres above the carriageway's ground
-        texture, tint: of it
-        uv: (a, b, 2), or None for those of the place
-        """
+    def surface(self, xy: np.ndarray, above: float, texture: int, uv: np.ndarray | None = None, **look: object) -> None:
+        """Ground over a grid (a, b, 2), `above` metres above the terrain; uv: (a, b, 2), or None for those there."""
         points, uv = self.terrain.on(xy, above), xy / TILE if uv is None else uv
-        self.meshes.append(shapes.sheet(points, uv, texture=texture, tint=tint, flags=flags))
+        self.meshes.append(shapes.sheet(points, uv, texture=texture, **{"flags": GROUND, **look}))
 
     def patch(self, outline: np.ndarray, kind: str, variant: int, above: float, tint: tuple = WHITE) -> None:
         """A quadrangle (4, 2) of ground of another kind, `above` metres above the terrain."""
         size = max(np.hypot(*(outline[1] - outline[0])), np.hypot(*(outline[3] - outline[0])))
         t = np.linspace(0, 1, max(int(size / 8), 1) + 1)[:, None]
-        self.surface(between(outline, t[:, None], t[None]), above, self.pictures.ground(kind, variant), tint)
+        self.surface(between(outline, t[:, None], t[None]), above, self.pictures.ground(kind, variant), tint=tint)
 
     def put(self, mesh: Mesh, xy: np.ndarray, along: np.ndarray, above: float, room: float = 0.0) -> None:
-        """Puts a mesh on the ground.
-
-        mesh: in its own coordinates
-        xy, along: (2,), where its origin goes, and the unit vector of its x axis
-        above: metres above the carriageway's ground
-        room: radius in which nobody can stand, metres
-        """
+        """Puts a mesh at a place (2,), its x axis along a unit vector (2,); room: metres where nothing else stands."""
         self.meshes.append(shapes.moved(mesh, self.terrain.on(xy, above), along))
         if room:
             self.map.mark_disc(xy, room, THING)
@@ -158,7 +114,7 @@ class Site:
             return
         mesh = self.made(things.thing, kind, int(rng.integers(things.VARIANTS)))
         if things.of(kind, "daily"):
-            self.daily.append(Placed(mesh, self.terrain.on(xy, above), along, kind))
+            self.daily.append((kind, mesh, self.terrain.on(xy, above), along))
             self.map.mark_disc(xy, room, THING)
         else:
             self.put(mesh, xy, along, above, room)
@@ -168,13 +124,7 @@ class Site:
         self.lamps.append(Lamps(at[None], np.array([colour or self.light]), [power], [kind]))
 
     def barrier(self, rng: np.random.Generator, kind: str, a: np.ndarray, b: np.ndarray, above: float) -> None:
-        """Puts up a fence, wall, rail or hedge.
-
-        rng: chooses which of three
-        kind: "fence", "wall", "rail", "mesh" or "hedge"
-        a, b: (2,), its ends; the street is on the right of the way from a to b
-        above: metres above the carriageway's ground
-        """
+        """Puts up a "fence", "wall", "rail", "mesh" or "hedge" from a to b, (2,); the street is on its right."""
         length, variant = float(np.hypot(*(b - a))), int(rng.integers(3))
         kit, along = Kit(self.pictures, variant), (b - a) / length
         _barrier(kit, random_for(self.key, kind, variant), kind, length)

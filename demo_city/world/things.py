@@ -24,14 +24,9 @@ def of(kind: str, name: str, otherwise: float = 0.0) -> float:
     return THINGS[kind].get(name, 0.3 if name == "room" else otherwise)
 
 
-def thing(pictures: Pictures, key: int, kind: str, variant: int) -> Mesh:
-    """A thing of a district.
-
-    key: of the district
-    kind: of THINGS
-    variant: 0 to 3
-    """
-    size = random_for(key, "thing", kind, variant).uniform(-1, 1, 3) * of(kind, "vary", 0.1) + 1
+def thing(pictures: Pictures, kind: str, variant: int) -> Mesh:
+    """A thing of a district; kind: of THINGS; variant: 0 to 3."""
+    size = random_for(pictures.key, "thing", kind, variant).uniform(-1, 1, 3) * of(kind, "vary", 0.1) + 1
     return shapes.moved(Mesh.joined(_parts(pictures, kind, variant, PAINT)), (0, 0, 0), scale=size)
 
 
@@ -82,7 +77,7 @@ def _add(kit: Kit, n: int, shape: str, a: list[float], words: list[str], paint: 
         kit.parts.append(shapes.moved(Mesh.joined(parts), a[:3], (np.cos(turn), np.sin(turn))))
         return
     if shape == "bush":
-        kit.parts.append(shapes.moved(plants.bush(kit.pictures, n, words[0]), a[:3], scale=(a[3], a[3], a[4])))
+        kit.parts.append(shapes.moved(plants.bush(kit.pictures, words[0], n), a[:3], scale=(a[3], a[3], a[4])))
         return
     kit.add(*_body(shape, a, sides, words), **{"tint": DARK, **how} if shape == "ring" else how)
     kit.repeat([(k * repeats[1], 0, 0) for k in range(repeats[0])])

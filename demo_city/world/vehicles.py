@@ -1,7 +1,7 @@
 """Vehicles; 1 unit is 1 m, and they look along x. vehicles.toml says what kinds there are."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from demo_city.engine.mesh import CUTOUT, DETAIL, EMITS, GLASS, Mesh
 from demo_city.seeds import random_for
 from demo_city.world import things
 from demo_city.world.pictures import Pictures
-from demo_city.world.shapes import CLOSED, DARK, Kit, box, make, polygon, recoloured, sheet
+from demo_city.world.shapes import CLOSED, DARK, Kit, box, make, polygon, sheet
 from demo_city.world.things import PAINT
 
 KINDS = tomllib.loads(Path(__file__).with_name("vehicles.toml").read_text(encoding="utf-8"))
@@ -33,10 +33,9 @@ class Model:
 
     def painted(self, rng: np.random.Generator, lit: bool) -> Mesh:
         """One vehicle in a colour of its own; lit: whether its lamps are on."""
-        marked = (self.mesh.tint == np.array(PAINT, np.uint8)).all(1)
-        mesh = recoloured(self.mesh, marked, COLOURS[rng.integers(len(COLOURS))])
-        mesh.flags = mesh.flags if lit else mesh.flags & np.uint8(255 - EMITS)
-        return mesh
+        mesh, colour = self.mesh, np.array(COLOURS[rng.integers(len(COLOURS))], np.uint8)
+        tint = np.where((mesh.tint == np.array(PAINT, np.uint8)).all(1, keepdims=True), colour, mesh.tint)
+        return replace(mesh, tint=tint, flags=mesh.flags if lit else mesh.flags & np.uint8(255 - EMITS))
 
 
 class Garage:
@@ -59,7 +58,7 @@ class Garage:
 
 
 def _two_wheeled(pictures: Pictures, kind: str, variant: int) -> Model:
-    return Model(things.thing(pictures, 0, kind, variant), *TWO_WHEELED[kind])
+    return Model(things.thing(pictures, kind, variant), *TWO_WHEELED[kind])
 
 
 def _car(pictures: Pictures, kind: str, variant: int) -> Model:

@@ -4,11 +4,11 @@ import numpy as np
 
 from demo_city.engine.mesh import DETAIL, GROUND
 from demo_city.seeds import random_for
-from demo_city.world import ground, plants, shapes, things
+from demo_city.world import ground, shapes, things
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
 from demo_city.world.shapes import runs
-from demo_city.world.site import Building, Placed, Site
+from demo_city.world.site import Building, Site
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING
 
 GROUNDS = {
@@ -71,7 +71,7 @@ def _scatter(site: Site, rng: np.random.Generator, block: Block, density: float,
 def _park(site: Site, rng: np.random.Generator, block: Block, up: float) -> None:
     """Paths across the grass, benches, and something in the middle."""
     grid, texture = block.inner(9), site.pictures.ground(choose(rng, PATHS))
-    for line in (grid[4], grid[:, 4]) if rng.random() < 0.7 else (np.einsum("iij->ij", grid),):
+    for line in (grid[4], grid[:, 4]):
         d = np.gradient(line, axis=0)
         d /= np.hypot(*d.T)[:, None]
         across = np.stack([-d[:, 1], d[:, 0]], 1)
@@ -109,8 +109,10 @@ def _parking(site: Site, rng: np.random.Generator, block: Block, up: float, rows
             bay = _rectangle(xy, along, (-1.3, 1.3), (-2.5, 2.5))
             if site.map.within(bay):
                 line = _rectangle(xy, along, (-1.35, -1.25), (-2.4, 2.4))[[0, 1, 3, 2]].reshape(2, 2, 2)
-                site.surface(line.transpose(1, 0, 2), up, site.pictures.plain, (220, 220, 214), flags=DETAIL | GROUND)
-                site.places.append(Placed(None, site.terrain.on(xy, up), inward * (1 if row % 2 else -1)))
+                site.surface(
+                    line.transpose(1, 0, 2), up, site.pictures.plain, tint=(220, 220, 214), flags=DETAIL | GROUND
+                )
+                site.places.append((site.terrain.on(xy, up), inward * (1 if row % 2 else -1)))
                 site.map.mark(bay, THING)
 
 
@@ -153,7 +155,7 @@ def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: floa
         site.patch(drive, choose(rng, DRIVES), 1, up + 0.02)
         openings.append((x - 1.5, x + 1.5))
         if deep > 5.2:
-            site.places.append(Placed(None, site.terrain.on(a + along * x + inward * (deep - 2.6), up), inward))
+            site.places.append((site.terrain.on(a + along * x + inward * (deep - 2.6), up), inward))
     start = 0.0
     for low, high in [*sorted(openings), (wide, wide)] if kind not in OPEN else ():
         if low - start > 0.6:
@@ -171,14 +173,11 @@ def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: floa
 
 
 def _by_the_wall(site: Site, rng: np.random.Generator, building: Building, up: float) -> None:
-    """Pots, flowers and climbers at the foot of a front."""
+    """Bushes and flowers at the foot of a front."""
     a, along, wide = building.wall(0)
     outward = np.array([along[1], -along[0]])
     for x in rng.uniform(0.4, max(wide - 0.4, 0.5), rng.integers(1, 4)):
         site.bush(rng, a + along * x + outward * 0.35, rng.uniform(0.6, 1.9), up, "bush bush flowers")
-    if rng.random() < 0.3 and wide > 3.5:
-        mesh = plants.climber(site.pictures, int(rng.integers(3)), rng.uniform(1, 3), rng.uniform(2, 5))
-        site.put(mesh, a + along * rng.uniform(0.2, wide - 3), along, up)
 
 
 def furnish_quays(site: Site, sea: float) -> None:
