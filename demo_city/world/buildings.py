@@ -6,13 +6,12 @@ from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
 from demo_city.looks.houses import Fixture, fixtures
 from demo_city.seeds import random_for
 from demo_city.world.roofs import build_roof
-from demo_city.world.shapes import CLOSED, ENDS, Kit, box, circle, cone, polygon, prism, rod
+from demo_city.world.shapes import CLOSED, ENDS, Kit, box, cone, polygon, rod
 from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
 THIN = CUTOUT | TWO_SIDED
 BOXED = (*ENDS, "top", "bottom")
-FAR_KINDS = ("cornice", "bay", "balcony")  # what far buildings have too
 PALE = (190, 188, 184)
 
 
@@ -29,7 +28,7 @@ def build_building(site: Site, building: Building) -> list[Mesh]:
         if k == 0 and house.use == "church":
             _steeple(kit, building, length, rng)
         meshes.append(kit.done((*origin, building.floor), along))
-    return meshes + build_roof(site.pictures, building, rng)
+    return meshes + build_roof(site, building, rng)
 
 
 def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> None:
@@ -49,9 +48,8 @@ def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> N
     if kind != "party" and foot < -0.05:
         stone = ("stone", "plaster", "concrete", "brick")[house.key % 4]
         kit.add(box, (0, -0.03, foot), (length, 0, 0.02), ("front",), material=stone, tint=PALE)
-    for each in fixtures(house, kind, length) if building.near or kind == "front" else ():
-        if building.near or each.kind in FAR_KINDS:
-            _fixture(kit, each)
+    for each in fixtures(house, kind, length) if building.near else ():
+        _fixture(kit, each)
 
 
 def _arcade(kit: Kit, building: Building, length: float, rng: np.random.Generator) -> None:
@@ -62,12 +60,8 @@ def _arcade(kit: Kit, building: Building, length: float, rng: np.random.Generato
     paved, uv = kit.pictures.ground("slabs", building.house.key % 4), np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     floor = ((0, 0, 0.02), (length, 0, 0.02), (length, deep, 0.02), (0, deep, 0.02))
     kit.add(polygon, floor, uv * (length / 8, 0.3), material=paved)
-    count, low = max(int(length / rng.uniform(2.6, 4.2)), 1), -0.6
-    if rng.random() < 0.35:
-        kit.add(prism, circle(0.2, 7, (0.25, 0.25)), low, high, top=False, **look)
-        kit.repeat([(x, 0, 0) for x in np.linspace(0, length - 0.5, count + 1)])
-        low = high - 0.3
-    kit.add(box, (0, 0, low), (0.48, 0.48, high), **look)
+    count = max(int(length / rng.uniform(2.6, 4.2)), 1)
+    kit.add(box, (0, 0, -0.6), (0.48, 0.48, high), **look)
     kit.repeat([(x, 0, 0) for x in np.linspace(0, length - 0.48, count + 1)])
     if rng.random() < 0.5:  # lintels
         kit.add(box, (0, 0.02, high - 0.45), (length, 0.4, high), CLOSED, **look)

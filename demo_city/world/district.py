@@ -16,7 +16,6 @@ from demo_city.world.network import Network
 from demo_city.world.plan import of_city
 from demo_city.world.site import LIGHTS, Site
 from demo_city.world.terrain import Terrain
-from demo_city.world.vehicles import Garage
 
 
 class District:
@@ -54,13 +53,13 @@ class District:
         if sea is not None:
             yards.furnish_quays(site, sea)
         ground.build_beyond(site, sea)
+        skyline.build_skyline(site)
         for building in site.buildings:
             site.meshes += build_building(site, building)
             if building.near and building.house.use == "shop" and building.house.key % 3:
                 a, along, length = building.wall(0)  # its windows light the pavement
                 spot = a + along * length / 2 + np.array([along[1], -along[0]]) * 0.8
                 site.lamp(np.array([*spot, building.floor + 2.2]), ROUND, 0.35, LIGHTS[1])
-        skyline.build_skyline(site)
         return site
 
     @cached_property
@@ -80,12 +79,8 @@ class District:
 
     @property
     def owners(self) -> int:
-        """How many buildings there are, with those beyond."""
-        return len(self.site.buildings) + skyline.HOUSES
-
-    @cached_property
-    def _garage(self) -> Garage:
-        return Garage(self.site.pictures)
+        """How many buildings there are."""
+        return len(self.site.buildings)
 
     @cached_property
     def _lanes(self) -> tuple[np.ndarray, ...]:
@@ -128,7 +123,7 @@ class District:
 
     def of_day(self, capture: Capture) -> Mesh:
         """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow."""
-        return moments.of_day(self.site, self._garage, capture)
+        return moments.of_day(self.site, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:
         """What moves near a place, and its lamps at night.
@@ -137,4 +132,4 @@ class District:
         street, s: the place, metres along a street
         capture: the day or night
         """
-        return moments.of_moment(self.site, self._garage, rng, self.streets[street], s, capture)
+        return moments.of_moment(self.site, rng, self.streets[street], s, capture)

@@ -6,7 +6,7 @@ from demo_city.engine.mesh import DETAIL, GROUND
 from demo_city.looks.surfaces import TILE
 from demo_city.seeds import random_for
 from demo_city.world import shapes
-from demo_city.world.network import WHITE_PAINT, Block, Side, Street
+from demo_city.world.network import WHITE_PAINT, Side, Street
 from demo_city.world.shapes import level, runs
 from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT, ROAD, WATER
@@ -120,15 +120,15 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
             s = np.linspace(begin, until, max(int((until - begin) / 6), 1) + 1)
             _band(site, street, s, (left, right), texture, tint=np.array(tint) * (1 - 0.6 * fading))
 
-    if style["centre"] and half > 2.4:
-        for s in np.arange(start + 5, end - 5, style["dash"]):
-            paint(s, min(s + style["dash"] * style["duty"], end - 5), -0.07, 0.07, style["tint"])
-    for right in (0.3 - half, half - 0.3) if style["edges"] else ():
-        for s in np.arange(start + 4, end - 5, 9.0):
-            paint(s, min(s + 9, end - 4), right - 0.06, right + 0.06, style["edge_tint"])
-    for right in (-half / 2, half / 2) if style["lanes"] and half > 5.5 else ():
-        for s in np.arange(start + 6, end - 6, 9.0):
-            paint(s, s + 3, right - 0.06, right + 0.06)
+    lanes = (-half / 2, half / 2)
+    for wanted, where, step, long, tint in (
+        (style["centre"] and half > 2.4, (0.0,), style["dash"], style["dash"] * style["duty"], style["tint"]),
+        (style["edges"], (0.3 - half, half - 0.3), 9.0, 9.0, style["edge_tint"]),
+        (style["lanes"] and half > 5.5, lanes, 9.0, 3.0, WHITE_PAINT),
+    ):
+        for right in where if wanted else ():
+            for s in np.arange(start + 5, end - 5, step):
+                paint(s, min(s + long, end - 4), right - 0.065, right + 0.065, tint)
     for low in (-half + 0.1, half - 1.5) if style["cycle"] and half > 4 else ():
         texture = site.pictures.ground("asphalt", 1)
         _band(site, street, street.stations(), (low, low + 1.4), texture, tint=style["cycle"])
@@ -142,13 +142,6 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
         else:  # where one stops
             low, high = (-half, 0.0) if s < start + 1 else (0.0, half)
             paint(s + 1.5, s + 1.9, low + 0.2, high - 0.2)
-
-
-def yard(site: Site, block: Block, kind: str, variant: int, above: float, tint: tuple) -> None:
-    """The ground of a block behind its pavements, under whose edges it reaches."""
-    points = block.inner(GRID)
-    middle = points.mean((0, 1))
-    site.surface(middle + (points - middle) * 1.012, above - 0.03, site.pictures.ground(kind, variant), tint=tint)
 
 
 def build_water(site: Site) -> float | None:

@@ -11,7 +11,6 @@ from demo_city.world.network import Street
 from demo_city.world.plan import choose
 from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT, ROAD
-from demo_city.world.vehicles import Garage
 
 SIGHT = 70.0  # metres within which something moves
 CLEAR = 7.0  # metres before and behind the camera where no vehicle is
@@ -19,17 +18,17 @@ SNOW = (244, 246, 250)
 HEADLIGHT, TAILLIGHT = (1.0, 0.97, 0.9), (1.0, 0.12, 0.08)
 
 
-def of_day(site: Site, garage: Garage, capture: Capture) -> Mesh:
+def of_day(site: Site, capture: Capture) -> Mesh:
     """What is there on one day or night only; see District.of_day."""
     rng = random_for(site.key, "day", *capture.key)
     meshes = [
         mesh
         for number, street in enumerate(site.network.streets)
-        for mesh in _at_kerbs(site, garage, street, random_for(site.key, "parked", number, *capture.key))
+        for mesh in _at_kerbs(site, street, random_for(site.key, "parked", number, *capture.key))
     ]
     for place, along in site.places:
         if rng.random() < 0.55:
-            car = garage.any(rng, choose(rng, site.plan.vehicles)).painted(rng, lit=False)
+            car = site.vehicle(rng).painted(rng, lit=False)
             meshes.append(_on_slope(site, car, place[:2], along, float(place[2])))
     for kind, mesh, place, along in site.daily:
         closed = capture.night and kind in ("stall", "menu", "parasol")
@@ -43,14 +42,14 @@ def of_day(site: Site, garage: Garage, capture: Capture) -> Mesh:
     return Mesh.joined(meshes)
 
 
-def _at_kerbs(site: Site, garage: Garage, street: Street, rng: np.random.Generator) -> list[Mesh]:
+def _at_kerbs(site: Site, street: Street, rng: np.random.Generator) -> list[Mesh]:
     """The cars that are parked in a street."""
     meshes, (start, end) = [], street.stations()[[0, -1]] + (5, -5)
     for side, usual in zip((-1, 1), street.look["parked"], strict=True):
         share, s = np.clip(usual * rng.uniform(0.6, 1.4), 0, 0.97), start + rng.uniform(0, 3)
         while s < end and side in street.parking:
             if rng.random() < share:
-                model = garage.any(rng, choose(rng, site.plan.vehicles))
+                model = site.vehicle(rng)
                 xy = street.beside(s, side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35)))
                 if site.map.at(xy) == ROAD:
                     along = street.along(s) * (side if rng.random() < 0.85 else -side)
@@ -95,14 +94,12 @@ def _fallen(site: Site, rng: np.random.Generator) -> Mesh:
     return Mesh.joined([shapes.polygon(each, texture=texture, **look) for each in points])
 
 
-def of_moment(
-    site: Site, garage: Garage, rng: np.random.Generator, street: Street, s: float, capture: Capture
-) -> tuple[Mesh, Lamps]:
+def of_moment(site: Site, rng: np.random.Generator, street: Street, s: float, capture: Capture) -> tuple[Mesh, Lamps]:
     """What moves near a place; see District.of_moment."""
     meshes, lamps, plan, eye = [], [], site.plan, street.at(s)
     for _ in range(rng.poisson(rng.uniform(*plan.traffic) * SIGHT / 50) if street.roadway > 1.8 else 0):
         side, kind = int(rng.choice([-1, 1])), choose(rng, {**plan.vehicles, "bicycle": 0.8, "moped": 0.5, "bus": 0.3})
-        model = garage.any(rng, kind)
+        model = site.vehicle(rng, kind)
         at = s + (CLEAR + model.length / 2 + rng.uniform(0, SIGHT)) * rng.choice([-1, 1])
         if not 0 < at < street.length:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from demo_city.seeds import random_for
 from demo_city.world.plan import Plan, choose
-from demo_city.world.shapes import runs
+from demo_city.world.shapes import along_line, runs
 
 STEP = 6.0  # metres between the points of a centre line
 MARGIN = 60.0  # metres from the last street to the edge of the last blocks
@@ -48,7 +48,7 @@ class Street:
 
     def at(self, s: float | np.ndarray) -> np.ndarray:
         """Points (..., 2) of the centre line, s metres from its start."""
-        return np.stack([np.interp(s, self.distances, self.points[:, k]) for k in (0, 1)], -1)
+        return along_line(self.points, s, self.distances)
 
     def along(self, s: float | np.ndarray) -> np.ndarray:
         """Unit vectors (..., 2) in the direction of the street."""
@@ -135,16 +135,16 @@ class Block:
     def border(self, k: int) -> np.ndarray:
         """The plot's side k: (n, 2), from corner k to the next."""
         start, end = self.corners[k], self.corners[(k + 1) % 4]
-        between = np.concatenate([side.own for side in self.sides[k]])
+        inside = np.concatenate([side.own for side in self.sides[k]])
         # points close to a corner would say nothing about the direction of the line
-        away = np.minimum(np.hypot(*(between - start).T), np.hypot(*(between - end).T)) > 1.5
-        return np.concatenate([start[None], between[away], end[None]])
+        away = np.minimum(np.hypot(*(inside - start).T), np.hypot(*(inside - end).T)) > 1.5
+        return np.concatenate([start[None], inside[away], end[None]])
 
     def inner(self, count: int) -> np.ndarray:
         """Points (count, count, 2) spread over the plot; from the first side's start, along it, and inwards."""
-        south, east, north, west = (_resampled(self.border(k), count) for k in range(4))
-        north, west = north[::-1], west[::-1]
-        u, v = np.linspace(0, 1, count)[:, None, None], np.linspace(0, 1, count)[None, :, None]
+        t, lines = np.linspace(0, 1, count)[:, None, None], [self.border(k) for k in range(4)]
+        south, east, north, west = (along_line(line, t[:, 0, 0] * runs(line)[-1]) for line in lines)
+        u, v, north, west = t, t.transpose(1, 0, 2), north[::-1], west[::-1]
         ruled = (1 - v) * south[:, None] + v * north[:, None] + (1 - u) * west[None] + u * east[None]
         return ruled - between(self.corners, u, v)
 
@@ -183,13 +183,6 @@ def between(corners: np.ndarray, u: float | np.ndarray, v: float | np.ndarray) -
     """Points of a quadrangle (4, ...): u shares of the way along its first side, v of the way inwards."""
     a, b, c, d = corners
     return (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)
-
-
-def _resampled(line: np.ndarray, count: int) -> np.ndarray:
-    """`count` points at equal distances on a line (n, 2)."""
-    distances = runs(line)
-    s = np.linspace(0, distances[-1], count)
-    return np.stack([np.interp(s, distances, line[:, k]) for k in (0, 1)], 1)
 
 
 def _meeting(side: Side, after: Side, wide: bool) -> np.ndarray:
@@ -324,7 +317,7 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
         "duty": float(rng.choice([0.34, 0.5, 1.0])),
         "edges": rng.random() < 0.35,
         "lanes": rng.random() < 0.8,
-        "cycle": ((190, 104, 88), (120, 160, 120), (255, 255, 255))[rng.integers(3)] if rng.random() < 0.2 else None,
+        "cycle": ((190, 104, 88), (120, 160, 120))[rng.integers(2)] if rng.random() < 0.2 else None,
         "zebra": choose(rng, "bars 5 lines 2 none 2"),
         "tint": YELLOW if rng.random() < plan.yellow else WHITE_PAINT,
         "edge_tint": YELLOW if rng.random() < 0.3 else WHITE_PAINT,

@@ -6,20 +6,22 @@ import numpy as np
 
 from demo_city.engine.mesh import DETAIL, Mesh
 from demo_city.looks.houses import fixtures
+from demo_city.world import things
 from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
-from demo_city.world.shapes import WHOLE, Kit, box, circle, cone, level, polygon, prism, rod, sheet
-from demo_city.world.site import Building
+from demo_city.world.plan import choose
+from demo_city.world.shapes import WHOLE, Kit, box, level, moved, polygon, sheet
+from demo_city.world.site import Building, Site
 
 UNDERSIDE = (150, 140, 128)
 KNEE = 0.82  # share of a mansard roof's height at which it bends
 TRIANGLE = ((0, 1), (1, 1), (0.5, 0))
-LEFT, RIGHT = ((0, 1), (1, 1), (0, 0)), ((0, 1), (1, 1), (1, 0))  # uv of gables that rise to one side
 
 
-def build_roof(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+def build_roof(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
     """The roof of a building: its planes, gables, parapets, dormers, chimneys and plant."""
-    house, roof = building.house, _Roof(pictures, building, rng)
+    pictures, house = site.pictures, building.house
+    roof = _Roof(pictures, building, rng)
     getattr(roof, house.roof)()
     meshes = [roof.done()]
     if house.roof in ("gable", "mansard") and not building.across and building.near:
@@ -27,7 +29,7 @@ def build_roof(pictures: Pictures, building: Building, rng: np.random.Generator)
     if house.roof in ("gable", "hip", "mansard") and house.use != "church" and rng.random() < 0.75:
         meshes += _chimneys(pictures, building, rng)
     if house.roof == "flat" and building.near:
-        meshes += _plant(pictures, building, rng)
+        meshes += _plant(site, building, rng)
     return meshes
 
 
@@ -47,6 +49,12 @@ def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
     return np.array(corners)
 
 
+def _ridge(quad: np.ndarray, share: float) -> np.ndarray:
+    """A quadrangle (4, 2) narrowed to a ridge along its first side, which ends some share of its length inside."""
+    ends = (quad[[0, 1]] + quad[[3, 2]]) / 2
+    return (ends + (ends[::-1] - ends) * share)[[0, 1, 1, 0]]
+
+
 class _Roof(Kit):
     """The planes of one roof: a method for each kind of House.roof."""
 
@@ -54,16 +62,26 @@ class _Roof(Kit):
         super().__init__(pictures, 0, building.index)
         self.building, self.house, self.rng = building, building.house, rng
         self.eaves, self.top = building.eaves, building.eaves + building.rise
-        self.up = np.array([0, 0, building.rise])
         self.open = [kind != "party" for kind in building.walls]
 
-    def plane(self, piece: int, corners: Sequence, uv: Sequence | None = None, kind: str = "roof") -> None:
-        """A part (3 or 4 corners, (k, 3)), the first two along its lower edge; kind: "roof" or "gable"."""
+    def plane(self, piece: int, corners: Sequence, uv: Sequence = WHOLE, kind: str = "roof") -> None:
+        """A part (4, 3), the first two corners along its lower edge; kind: "roof" or "gable"."""
         corners = np.asarray(corners, float)
         length = float(np.linalg.norm(corners[1] - corners[0]))
         height = float(np.linalg.norm((corners[2:] - corners[:2].mean(0)).mean(0)))
         texture = self.pictures.wall(self.house, kind, piece, max(length, 0.5), max(height, 0.5))
-        self.add(polygon, corners, uv or (WHOLE if len(corners) == 4 else TRIANGLE), material=texture)
+        self.add(polygon, corners, uv, material=texture)
+
+    def shell(
+        self, kind: str, sides: Sequence[int], lower: np.ndarray, upper: np.ndarray, low: float, high: float
+    ) -> None:
+        """Some sides of a body between two quadrangles (4, 2), which may be narrowed to a ridge, and heights."""
+        a, b = level(lower, low), level(upper, high)
+        for k in sides:
+            j = (k + 1) % 4
+            edge = lower[j] - lower[k]
+            left, right = ((upper[n] - lower[k]) @ edge / (edge @ edge) for n in (k, j))
+            self.plane(k, (a[k], a[j], b[j], b[k]), ((0, 1), (1, 1), (right, 0), (left, 0)), kind)
 
     def brim(self, quad: np.ndarray, open_sides: Sequence[bool]) -> np.ndarray:
         """The walls' corners (4, 2), moved out by the overhang: always before and behind, else at open sides."""
@@ -74,70 +92,50 @@ class _Roof(Kit):
         shift, overhang = int(self.building.across), self.building.overhang
         quad = np.roll(self.building.quad, -shift, 0)
         outer = self.brim(quad, np.roll(self.open, -shift))
-        drop = overhang * self.building.rise / max(np.hypot(*(quad[2] - quad[1])) / 2, 0.5)  # of the eaves
-        a, b, c, d = low = level(outer, self.eaves - drop)
-        left, right = level((outer[[0, 1]] + outer[[3, 2]]) / 2, self.top)
-        self.plane(0, (a, b, right, left))
-        self.plane(1, (c, d, left, right))
-        for piece, ends in enumerate(([1, 2], [3, 0])):
-            wall = level(quad[ends], self.eaves)
-            self.plane(piece, (*wall, (*wall.mean(0)[:2], self.top)), kind="gable")
-        if overhang:
-            under = level(quad, self.eaves - 0.02)
-            for k in (0, 2):
-                self.add(polygon, (low[k + 1], low[k], under[k], under[k + 1]), tint=UNDERSIDE)
+        low = self.eaves - overhang * self.building.rise / max(np.hypot(*(quad[2] - quad[1])) / 2, 0.5)
+        self.shell("roof", (0, 2), outer, _ridge(outer, 0.0), low, self.top)
+        self.shell("gable", (1, 3), quad, _ridge(quad, 0.0), self.eaves, self.top)
+        edge, under = level(outer, low), level(quad, self.eaves - 0.02)
+        for k in (0, 2) if overhang else ():
+            self.add(polygon, (edge[k + 1], edge[k], under[k], under[k + 1]), tint=UNDERSIDE)
 
     def hip(self) -> None:
         """Four slopes."""
-        outer = self.brim(self.building.quad, self.open)
+        outer, low = self.brim(self.building.quad, self.open), self.eaves - 0.1
         if np.hypot(*(outer[1] - outer[0])) < np.hypot(*(outer[2] - outer[1])):
             outer = np.roll(outer, -1, 0)
-        a, b, c, d = level(outer, self.eaves - 0.1)
-        share = min(np.linalg.norm(c - b) / 2 / np.linalg.norm(b - a), 0.5)
-        middles = (outer[[0, 1]] + outer[[3, 2]]) / 2
-        left, right = level(middles + (middles[::-1] - middles) * share, self.top)
-        uv = ((0, 1), (1, 1), (1 - share, 0), (share, 0))
-        self.plane(0, (a, b, right, left), uv)
-        self.plane(1, (b, c, right))
-        self.plane(2, (c, d, left, right), uv)
-        self.plane(3, (d, a, left))
+        share = min(np.hypot(*(outer[2] - outer[1])) / 2 / np.hypot(*(outer[1] - outer[0])), 0.5)
+        self.shell("roof", range(4), outer, _ridge(outer, share), low, self.top)
         if self.building.overhang:
-            self.add(polygon, (d, c, b, a), tint=UNDERSIDE)
+            self.add(polygon, level(outer[::-1], low), tint=UNDERSIDE)
 
     def mansard(self) -> None:
         """Steep slopes, then flat ones."""
         steep, quad, low = self.rng.uniform(0.5, 1.1), self.building.quad, self.eaves
+        sloped = [k for k in range(4) if k % 2 == 0 or self.open[k]]
         for inset, high in ((steep, self.eaves + KNEE * self.building.rise), (1.6, self.top)):
-            insets = [inset * (k % 2 == 0 or self.open[k]) for k in range(4)]
-            upper = widened(quad, [-each for each in insets])
-            a, b = level(quad, low), level(upper, high)
-            for k in range(4):
-                j = (k + 1) % 4
-                wide = max(np.hypot(*(quad[j] - quad[k])), 1.0)
-                uv = ((0, 1), (1, 1), (1 - insets[j] / wide, 0), (insets[k - 1] / wide, 0))
-                self.plane(k, (a[k], a[j], b[j], b[k]), uv, "roof" if insets[k] else "gable")
+            upper = widened(quad, [-inset * (k in sloped) for k in range(4)])
+            self.shell("roof", sloped, quad, upper, low, high)
+            self.shell("gable", [k for k in range(4) if k not in sloped], quad, upper, low, high)
             quad, low = upper, high
         self.plane(5, level(quad, self.top))
 
-    def shed(self) -> None:
-        """One slope."""
-        a, b, c, d = level(np.roll(self.building.quad, 2 * self.building.across, 0), self.eaves)
-        self.plane(0, (a, b, c + self.up, d + self.up))
-        self.plane(0, (b, c, c + self.up), RIGHT, "gable")
-        self.plane(1, (d, a, d + self.up), LEFT, "gable")
-        self.plane(2, (c, d, d + self.up, c + self.up), kind="gable")
+    def shed(self, quad: np.ndarray | None = None, walls: Sequence[int] = (1, 2, 3)) -> None:
+        """One slope, over the walls or over a part of them (4, 2)."""
+        if quad is None:
+            quad = np.roll(self.building.quad, 2 * self.building.across, 0)
+        self.shell("roof", (0,), quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
+        self.shell("gable", walls, quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
 
     def sawtooth(self) -> None:
         """Sheds in a row, with glass on their high sides."""
-        a, b, c, d = level(self.building.quad, self.eaves)
-        count, up, glass = max(int(np.linalg.norm(b - a) / 6), 2), self.up, self.pictures.material("glass")
-        for n in range(count):
-            s, t = n / count, (n + 1) / count
-            p, q, r, o = a + (b - a) * s, a + (b - a) * t, d + (c - d) * t, d + (c - d) * s
-            self.add(polygon, (q, r, r + up, q + up), ((0, 2), (6, 2), (6, 0), (0, 0)), material=glass)
-            self.plane(0, (o, p, q + up, r + up))
-            self.plane(0, (p, q, q + up), RIGHT, "gable")
-            self.plane(1, (r, o, r + up), LEFT, "gable")
+        a, b, c, d = self.building.quad
+        count, glass = max(int(np.hypot(*(b - a)) / 6), 2), self.pictures.material("glass")
+        for s, t in zip(np.arange(count) / count, np.arange(1, count + 1) / count, strict=True):
+            quad = np.array([d + (c - d) * s, a + (b - a) * s, a + (b - a) * t, d + (c - d) * t])
+            self.shed(quad, (1, 3))
+            wall = np.concatenate([level(quad[2:], self.eaves), level(quad[:1:-1], self.top)])
+            self.add(polygon, wall, ((0, 2), (6, 2), (6, 0), (0, 0)), material=glass)
 
     def flat(self) -> None:
         """A deck behind a parapet."""
@@ -167,9 +165,6 @@ def _dormers(pictures: Pictures, building: Building) -> Mesh:
         kit.add(box, low, high, ("front",), 0, material=pictures.fixture(each), tint=each.tint)
         kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
         x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
-        if building.house.key % 2:
-            kit.add(polygon, ((x0, y0, z), (x1, y0, z), (x1, y1, z + 0.1), (x0, y1, z + 0.1)), **tin)
-            continue
         middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
         ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
         kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
@@ -191,22 +186,11 @@ def _chimneys(pictures: Pictures, building: Building, rng: np.random.Generator) 
     return meshes
 
 
-def _plant(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+def _plant(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
     """Stair heads, tanks, coolers and masts on a flat roof."""
-    (a, b, c), meshes, (_, along, _) = building.quad[:3], [], building.wall(0)
+    (a, b, c), (_, along, _), meshes = building.quad[:3], building.wall(0), []
     area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
     for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
-        kit, grey, w = Kit(pictures, building.house.key % 4), (rng.uniform(140, 220),) * 3, rng.uniform(0.5, 1.3)
-        kind = str(rng.choice(["room", "cooler", "tank", "mast", "cooler"]))
-        if kind == "room":
-            kit.add(box, (-1.8 * w, -1.2 * w, 0), (1.8 * w, 1.2 * w, 2.7), material="plaster", tint=grey)
-        elif kind == "tank":
-            kit.add(prism, circle(w, 8), 0, 1.6, False, material="metal", tint=(90, 84, 80))
-            kit.add(prism, circle(w * 1.2, 8), 1.6, 4.0, False, material="planks", tint=(200, 180, 160))
-            kit.add(cone, circle(w * 1.3, 8), 4.0, (0, 0, 5.0), tint=(96, 92, 90))
-        elif kind == "mast":
-            kit.add(rod, (0, 0, 0), (0, 0, 3.5 * w), 0.05, 3, tint=(120, 120, 124), flags=DETAIL)
-        else:
-            kit.add(box, (-w, -0.6, 0), (w, 0.6, w + 0.2), material="metal", tint=grey)
-        meshes.append(kit.done((*between(building.quad, u, v), building.eaves), along))
+        mesh = site.made(things.thing, choose(rng, "room 1 cooler 2 cistern 1 mast 1"), int(rng.integers(4)))
+        meshes.append(moved(mesh, (*between(building.quad, u, v), building.eaves), along))
     return meshes

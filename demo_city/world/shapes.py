@@ -32,7 +32,7 @@ def make(
     """A mesh whose faces share their texture, tint (3,), flags and owner; points (n, 3), uv (n, 2), faces (m, 3)."""
     count = len(faces)
     tints = np.empty((count, 3), np.uint8)
-    tints[:] = np.clip(tint, 0, 255)
+    tints[:] = tint
     whole = (np.full(count, texture, np.int32), tints, np.full(count, flags, np.uint8), np.full(count, owner, np.int32))
     return Mesh(np.asarray(points, np.float32), np.asarray(uv, np.float32), np.asarray(faces, np.int32), *whole)
 
@@ -116,6 +116,12 @@ def circle(radius: float, sides: int, middle: Point = (0.0, 0.0)) -> np.ndarray:
 def runs(line: np.ndarray) -> np.ndarray:
     """Metres (n,) along a line (n, 2) from its start."""
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+
+
+def along_line(line: np.ndarray, s: float | np.ndarray, distances: np.ndarray | None = None) -> np.ndarray:
+    """Points (..., 2), s metres from the start of a line (n, 2); distances: its `runs`, if they are known."""
+    distances = runs(line) if distances is None else distances
+    return np.stack([np.interp(s, distances, line[:, k]) for k in (0, 1)], -1)
 
 
 def level(xy: np.ndarray, z: float | np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from demo_city.world.pictures import Pictures
 from demo_city.world.plan import Plan, choose
 from demo_city.world.shapes import STEEL, WHITE, Kit
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING, GroundMap, Terrain
+from demo_city.world.vehicles import VARIANTS, Model, vehicle
 
 EDGE = 90.0  # metres of map beyond the last street
 LIGHTS = ((1.0, 0.72, 0.4), (1.0, 0.86, 0.66), (0.9, 0.96, 1.0))  # of lamps: sodium, warm, cold
@@ -67,13 +68,17 @@ class Site:
         self.buildings: list[Building] = []
         self.gardens, self.daily, self.places, self.trees = [], [], [], []
         self.light = LIGHTS[random_for(key, "light").integers(len(LIGHTS))]
-        self._made: dict[tuple[str, int], Mesh] = {}
+        self._made: dict[tuple, Mesh | Model] = {}
 
-    def made(self, maker: Callable[[Pictures, str, int], Mesh], kind: str, variant: int) -> Mesh:
-        """What a maker of plants or things makes, which is done once."""
-        if (kind, variant) not in self._made:
-            self._made[kind, variant] = maker(self.pictures, kind, variant)
-        return self._made[kind, variant]
+    def made(self, maker: Callable[[Pictures, str, int], object], kind: str, variant: int) -> Mesh | Model:
+        """What a maker of plants, things or vehicles makes, which is done once."""
+        if (maker, kind, variant) not in self._made:
+            self._made[maker, kind, variant] = maker(self.pictures, kind, variant)
+        return self._made[maker, kind, variant]
+
+    def vehicle(self, rng: np.random.Generator, kind: str = "") -> Model:
+        """One of the vehicles of a kind, or of the city's."""
+        return self.made(vehicle, kind or choose(rng, self.plan.vehicles), int(rng.integers(VARIANTS)))
 
     def surface(self, xy: np.ndarray, above: float, texture: int, uv: np.ndarray | None = None, **look: object) -> None:
         """Ground over a grid (a, b, 2), `above` metres above the terrain; uv: (a, b, 2), or None for those there."""

@@ -16,7 +16,6 @@ THINGS = tomllib.loads(Path(__file__).with_name("things.toml").read_text(encodin
 VARIANTS = 4
 PAINT = (1, 2, 3)  # stands for a colour of its own, until it gets one
 _FLAGS = {"detail": DETAIL, "glass": GLASS, "emits": EMITS, "thin": TWO_SIDED, "cutout": CUTOUT}
-_UV = np.array(shapes.WHOLE)
 
 
 def of(kind: str, name: str, otherwise: float = 0.0) -> float:
@@ -54,7 +53,7 @@ def _read(kind: str) -> list[tuple[str, str, list[float], list[list[str]]]]:
 
 def _add(kit: Kit, n: int, shape: str, a: list[float], words: list[str], paint: tuple[int, ...]) -> None:
     """Adds one part; a: its numbers."""
-    how, sides, repeats = {"flags": 0}, 8 if shape in ("drum", "cone") else 4, (1, 0.0)
+    how, sides, repeats, metres = {"flags": 0}, 8 if shape in ("drum", "cone") else 4, (1, 0.0), 2.0
     for word in words:
         if word[0] == "#":
             colour = word.lstrip("#")
@@ -65,11 +64,12 @@ def _add(kit: Kit, n: int, shape: str, a: list[float], words: list[str], paint: 
             how["flags"] |= _FLAGS[word]
         elif word.startswith("sign:"):
             how["material"] = kit.pictures.sign(word[5:], n)
+            metres = 0.0
         elif word[0] == "s" and word[1:].isdigit():
             sides = int(word[1:])
         elif word[0] == "x" and word[1].isdigit():
             repeats = (int(word[1]), float(word[3:]))
-        elif word not in ("open", "closed"):
+        elif word not in ("open", "closed", *CLOSED):
             how["material"] = word
     if shape == "use":
         parts = _parts(kit.pictures, words[0], n, how.get("tint", paint))
@@ -79,14 +79,15 @@ def _add(kit: Kit, n: int, shape: str, a: list[float], words: list[str], paint: 
     if shape == "bush":
         kit.parts.append(shapes.moved(plants.bush(kit.pictures, words[0], n), a[:3], scale=(a[3], a[3], a[4])))
         return
-    kit.add(*_body(shape, a, sides, words), **{"tint": DARK, **how} if shape == "ring" else how)
+    kit.add(*_body(shape, a, sides, words, metres), **{"tint": DARK, **how} if shape == "ring" else how)
     kit.repeat([(k * repeats[1], 0, 0) for k in range(repeats[0])])
 
 
-def _body(shape: str, a: list[float], sides: int, words: list[str]) -> tuple:
+def _body(shape: str, a: list[float], sides: int, words: list[str], metres: float) -> tuple:
     """A function of `shapes`, and its arguments."""
     if shape == "box":
-        return partial(shapes.box, sides=CLOSED if "closed" in words else AROUND), a[:3], a[3:]
+        those = [word for word in words if word in CLOSED] or (CLOSED if "closed" in words else AROUND)
+        return partial(shapes.box, sides=those, metres=metres), a[:3], a[3:]
     if shape == "rod":
         return partial(shapes.rod, sides=sides), a[:3], a[3:6], a[6:]
     if shape in ("drum", "cone"):
@@ -100,10 +101,4 @@ def _body(shape: str, a: list[float], sides: int, words: list[str]) -> tuple:
         round_ = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], 1)
         rows = np.stack([round_ * a[2], round_ * (a[2] - 0.06)]) + (a[0], 0, a[1])
         return shapes.sheet, rows, np.zeros((2, 9, 2))
-    if shape == "card":
-        left, right, y, low, high = a
-        a = (left, y, low, right, y, low, right, y, high, left, y, high)
-    elif shape == "board":
-        x, left, right, low, high = a
-        a = (x, left, low, x, right, low, x, right, high, x, left, high)
     return shapes.polygon, np.reshape(a, (4, 3))

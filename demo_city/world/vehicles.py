@@ -38,27 +38,11 @@ class Model:
         return replace(mesh, tint=tint, flags=mesh.flags if lit else mesh.flags & np.uint8(255 - EMITS))
 
 
-class Garage:
-    """Makes each kind of vehicle of a district once."""
-
-    def __init__(self, pictures: Pictures):
-        self.pictures = pictures
-        self._models: dict[tuple[str, int], Model] = {}
-
-    def model(self, kind: str, variant: int) -> Model:
-        """A vehicle; kind: of KINDS or TWO_WHEELED."""
-        if (kind, variant) not in self._models:
-            make_it = _two_wheeled if kind in TWO_WHEELED else _car
-            self._models[kind, variant] = make_it(self.pictures, kind, variant)
-        return self._models[kind, variant]
-
-    def any(self, rng: np.random.Generator, kind: str) -> Model:
-        """One of the vehicles of a kind."""
-        return self.model(kind, int(rng.integers(VARIANTS)))
-
-
-def _two_wheeled(pictures: Pictures, kind: str, variant: int) -> Model:
-    return Model(things.thing(pictures, kind, variant), *TWO_WHEELED[kind])
+def vehicle(pictures: Pictures, kind: str, variant: int) -> Model:
+    """A vehicle; kind: of KINDS or TWO_WHEELED; variant: below VARIANTS."""
+    if kind in TWO_WHEELED:
+        return Model(things.thing(pictures, kind, variant), *TWO_WHEELED[kind])
+    return _car(pictures, kind, variant)
 
 
 def _car(pictures: Pictures, kind: str, variant: int) -> Model:

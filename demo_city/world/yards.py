@@ -4,10 +4,11 @@ import numpy as np
 
 from demo_city.engine.mesh import DETAIL, GROUND
 from demo_city.seeds import random_for
-from demo_city.world import ground, shapes, things
+from demo_city.world import shapes, things
+from demo_city.world.ground import GRID
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
-from demo_city.world.shapes import runs
+from demo_city.world.shapes import along_line, runs
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING
 
@@ -27,7 +28,9 @@ def furnish_block(site: Site, block: Block, number: int) -> None:
     ups = [side.street.up for side in block.flat if side.street.real]
     up = float(np.mean(ups)) if ups else 0.1
     kind = choose(rng, GROUNDS.get(use, plan.yard))
-    ground.yard(site, block, kind, int(rng.integers(4)), up, (int(rng.uniform(205, 255)),) * 3)
+    points, texture = block.inner(GRID), site.pictures.ground(kind, int(rng.integers(4)))
+    middle = points.mean((0, 1))  # the yard reaches under the pavements' edges
+    site.surface(middle + (points - middle) * 1.012, up - 0.03, texture, tint=(rng.uniform(205, 255),) * 3)
     if use == "park":
         _park(site, rng, block, up)
     elif use == "square":
@@ -190,7 +193,7 @@ def furnish_quays(site: Site, sea: float) -> None:
             site.barrier(rng, "rail", a, b, 0.08)
         run, s = runs(line), rng.uniform(2, 8)
         while s < run[-1] - 4:
-            xy, ahead = (np.array([np.interp(s + d, run, line[:, j]) for j in (0, 1)]) for d in (0, 0.5))
+            xy, ahead = along_line(line, (s, s + 0.5), run)
             along = (ahead - xy) / np.hypot(*(ahead - xy))
             inward = np.array([-along[1], along[0]])
             if kind == "mooring":
