@@ -1,5 +1,7 @@
 """The ground: carriageways, kerbs, pavements, what is painted on them, yards, water, and what lies beyond."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from demo_city.engine.mesh import DETAIL, GROUND
@@ -75,7 +77,7 @@ def _band(
     site: Site,
     street: Street,
     s: np.ndarray,
-    across: tuple[float, ...],
+    across: Sequence[float],
     texture: int,
     above: float = PAINT,
     **look: object,
@@ -92,21 +94,14 @@ def _band(
 
 
 def _mended(site: Site, rng: np.random.Generator, street: Street) -> None:
-    """Mended places, and rails."""
-    look, half, (start, end) = street.look, street.roadway, street.stations()[[0, -1]]
+    """Mended places."""
+    half, (start, end) = street.roadway, street.stations()[[0, -1]]
     for _ in range(rng.integers(0, 7)):
         middle, wide, long = rng.uniform(-3, 3), rng.uniform(0.5, 2.4), rng.uniform(0.8, 14)
         across = tuple(np.clip((middle - wide / 2, middle + wide / 2), 0.2 - half, half - 0.2))
         begin = start + rng.random() * max(end - start - long, 0)
         texture, tint = site.pictures.ground("asphalt", int(rng.integers(4))), (255 * rng.uniform(0.6, 1.0),) * 3
         _band(site, street, np.linspace(begin, begin + long, 3), across, texture, PAINT / 2, tint=tint)
-    if look["tram"]:
-        bed = site.pictures.ground(look["tram"], look["stone"])
-        s = np.linspace(0, street.length, len(street.points))
-        for centre in (-1.55, 1.55) if half > 4.2 else (0.0,):
-            _band(site, street, s, (centre - 1.15, centre + 1.15), bed, PAINT / 2, tint=(235,) * 3)
-            for rail in (centre - 0.72, centre + 0.72):
-                _band(site, street, s, (rail - 0.05, rail + 0.05), site.pictures.plain, tint=(96, 94, 92))
 
 
 def _markings(site: Site, rng: np.random.Generator, street: Street, start: float, end: float) -> None:
@@ -150,11 +145,8 @@ def build_water(site: Site) -> float | None:
     if not wet:
         return None
     borders = [block.border(k) for block in wet for k in range(4)]
-    sea, stone = (
-        float(site.terrain.height(np.concatenate(borders)).min()) + WATER_LEVEL,
-        site.pictures.material("stone"),
-    )
-    water = site.pictures.ground("water")
+    sea = float(site.terrain.height(np.concatenate(borders)).min()) + WATER_LEVEL
+    stone, water = site.pictures.material("stone"), site.pictures.ground("water")
     for n, block in enumerate(wet):
         points, lines = block.inner(GRID), borders[4 * n : 4 * n + 4]
         site.meshes.append(shapes.sheet(level(points, sea), points / TILE / 2, texture=water, flags=GROUND))

@@ -21,11 +21,7 @@ HEADLIGHT, TAILLIGHT = (1.0, 0.97, 0.9), (1.0, 0.12, 0.08)
 def of_day(site: Site, capture: Capture) -> Mesh:
     """What is there on one day or night only; see District.of_day."""
     rng = random_for(site.key, "day", *capture.key)
-    meshes = [
-        mesh
-        for number, street in enumerate(site.network.streets)
-        for mesh in _at_kerbs(site, street, random_for(site.key, "parked", number, *capture.key))
-    ]
+    meshes = [mesh for street in site.network.streets for mesh in _at_kerbs(site, street, rng)]
     for place, along in site.places:
         if rng.random() < 0.55:
             car = site.vehicle(rng).painted(rng, lit=False)
@@ -117,12 +113,11 @@ def of_moment(site: Site, rng: np.random.Generator, street: Street, s: float, ca
         right = (street.roadway + rng.uniform(0.2, 0.95) * street.pavement) * rng.choice([-1, 1])
         if rng.random() < 0.12 or street.pavement < 0.8:
             right = rng.uniform(-1, 1) * street.roadway
-        spot = street.beside(at, right)
+        spot, up = street.beside(at, right), street.up if abs(right) > street.roadway else 0.0
         if site.map.at(spot) in (ROAD, PAVEMENT):
-            up = street.up if abs(right) > street.roadway else 0.0
-            meshes.append(_person(site, rng, spot, eye, up))
-            if rng.random() < 0.3:  # two who walk together
-                meshes.append(_person(site, rng, spot + rng.uniform(-0.6, 0.6, 2), eye, up))
+            for _ in range(1 + (rng.random() < 0.3)):  # some walk together
+                meshes.append(_person(site, rng, spot, eye, up))
+                spot = spot + rng.uniform(-0.6, 0.6, 2)
     return Mesh.joined(meshes), Lamps.joined(lamps)
 
 

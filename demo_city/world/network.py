@@ -332,7 +332,6 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
         "stone": 3 if rng.random() < plan.painted else int(rng.integers(3)),  # of the kerb; the last one is painted
         "shade": min(rng.uniform(0.8, 1.08), 1.0),
         "lines": lines if rng.random() < rng.uniform(*plan.marked) else None,
-        "tram": choose(rng, "setts 1 concrete 1 grass 0.4") if rng.random() < plan.tram * 0.6 else "",
         "tree": choose(rng, plan.trees) if rng.random() < rng.uniform(*plan.tree_share) else "",
         "parked": rng.uniform(*plan.parked, 2),
         "wires": rng.random() < plan.wires,

@@ -68,7 +68,6 @@ class Plan:
     parked: Range = (0.1, 0.6)  # share of the places at the kerb that are taken
     vehicles: Weights = "saloon 3 hatch 4 suv 3 van 1"
     wires: float = 0.0  # share of the streets
-    tram: float = 0.0  # share of the cities
     traffic: Range = (0.5, 2.5)  # vehicles on 100 m
     people: Range = (1.0, 6.0)  # on 100 m
     skyline: Range = (3, 7)  # storeys of what rises behind

@@ -56,11 +56,8 @@ def _furnish(site: Site, rng: np.random.Generator, street: Street, kind: str, s:
     room, wall = things.of(kind, "room"), things.of(kind, "wall")
     if (things.of(kind, "wide") and street.pavement < 2.6) or street.pavement < room * 1.2:
         return
-    if side > 0 and (wall or room > 0.3):
-        return
-    right = side * (street.roadway + 0.55 + max(room - 0.3, 0))
-    if wall:
-        right = side * (street.roadway + street.pavement - room - 0.05)
+    side = -1 if wall or room > 0.3 else side
+    right = side * (street.roadway + (street.pavement - room - 0.05 if wall else 0.25 + max(room, 0.3)))
     along = street.along(s) * -side  # so that y points away from the carriageway
     for k in range(int(rng.integers(2, 6)) if kind == "bollard" else 1):
         site.thing(rng, kind, street.beside(s + k * 1.6, right), along, street.up)
@@ -135,14 +132,8 @@ def _corners(site: Site) -> None:
         if not (street.real and other.real and street.look["axis"] != other.look["axis"]):
             continue
         corner, inward = side.kerb[last], side.plot[last] - side.kerb[last]
-        reach = np.hypot(*inward)
-        if reach < 0.5:
-            continue
-        along, kind = side.heading(1) * -1, None
-        if lights and street.roadway + other.roadway > 7.4 and rng.random() < 0.85:
-            kind = plan.signal if street.roadway > 5 else "signal"
-        elif rng.random() < 0.35:
-            kind = "names"
-        if kind:
+        lit = lights and street.roadway + other.roadway > 7.4 and rng.random() < 0.85
+        if np.hypot(*inward) > 0.5 and (lit or rng.random() < 0.35):
+            kind = "names" if not lit else plan.signal if street.roadway > 5 else "signal"
             mesh = site.made(things.thing, kind, int(rng.integers(4)) if kind == "names" else 0)
-            site.put(mesh, corner + inward / reach * 0.5, along, street.up, 0.25)
+            site.put(mesh, corner + inward / np.hypot(*inward) * 0.5, -side.heading(1), street.up, 0.25)

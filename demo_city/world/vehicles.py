@@ -15,11 +15,7 @@ from demo_city.world.things import PAINT
 
 KINDS = tomllib.loads(Path(__file__).with_name("vehicles.toml").read_text(encoding="utf-8"))
 TWO_WHEELED = {"moped": (1.9, 0.7), "bicycle": (1.75, 0.55)}  # length and width; see things.toml
-COLOURS = (
-    (232, 232, 230), (232, 232, 230), (196, 198, 202), (150, 153, 158), (92, 95, 100), (46, 48, 52), (28, 29, 32),
-    (28, 29, 32), (150, 28, 30), (170, 52, 44), (40, 62, 112), (62, 92, 146), (104, 130, 160), (40, 70, 56),
-    (188, 176, 150), (120, 96, 74), (200, 166, 66), (176, 104, 60), (84, 40, 48), (120, 150, 140),
-)  # fmt: skip
+COLOURS = [tuple(bytes.fromhex(colour)) for colour in KINDS.pop("colours").split()]
 VARIANTS = 3
 
 
@@ -96,15 +92,14 @@ def _wheels(k: Kit, length: float, width: float, radius: float, height: float) -
 
 
 def _lights(k: Kit, length: float, width: float, z: float) -> None:
-    front, lamp, plate = length / 2 + 0.012, width * 0.36, {"material": k.pictures.sign("plate", 0)}
-    for x, y, wide, low, high, look in (
-        (1, -lamp, 0.17, -0.07, 0.08, {"tint": (240, 242, 244), "flags": EMITS | DETAIL}),
-        (1, lamp, 0.17, -0.07, 0.08, {"tint": (240, 242, 244), "flags": EMITS | DETAIL}),
-        (-1, -lamp, 0.15, 0, 0.17, {"tint": (158, 22, 24), "flags": EMITS | DETAIL}),
-        (-1, lamp, 0.15, 0, 0.17, {"tint": (158, 22, 24), "flags": EMITS | DETAIL}),
-        (1, 0, 0.26, -0.2, -0.08, {"flags": DETAIL, **plate}),
-        (-1, 0, 0.26, -0.2, -0.08, {"flags": DETAIL, **plate}),
-        (1, 0, width * 0.2, -0.06, 0.06, {"tint": DARK, "flags": DETAIL}),
-    ):
-        square = ((-1, low), (1, low), (1, high), (-1, high))
-        k.add(polygon, [(x * front, y + x * side * wide, z + up) for side, up in square], **look)
+    def board(end: int, y: float, half: float, low: float, high: float, **look: object) -> None:
+        x = end * (length / 2 + 0.012)
+        corners = (x, y - half, z + low), (x, y + half, z + high)
+        k.add(box, *corners, ("right" if end > 0 else "left",), 0, **{"flags": DETAIL, **look})
+
+    for y in (-width * 0.36, width * 0.36):
+        board(1, y, 0.17, -0.07, 0.08, tint=(240, 242, 244), flags=DETAIL | EMITS)
+        board(-1, y, 0.15, 0.0, 0.17, tint=(158, 22, 24), flags=DETAIL | EMITS)
+    for end in (-1, 1):
+        board(end, 0.0, 0.26, -0.2, -0.08, material=k.pictures.sign("plate", 0))
+    board(1, 0.0, width * 0.2, -0.06, 0.06, tint=DARK)
