@@ -58,7 +58,7 @@ def _place(renderer: Renderer, rng: np.random.Generator, column: int) -> photos.
     walk = district.walk(_METRES)
     index, begin, end = walk[(2 * column) % len(walk)]
     street, s = district.streets[index], begin + (end - begin) * rng.uniform(0.2, 0.6)
-    along, position = street.along(s), street.at(s)
+    along, position = street.along(s), street.beside(s, sum(street.driven()) / 2)
     azimuth = float(np.degrees(np.arctan2(along[0], along[1]))) + (0, 40)[column % 2]
     point = np.array([*position, float(district.ground(position)) + 1.7])
     return photos.Photo(Camera(point, azimuth, 4.0, 0.0, 72.0), f"{column}", (district.key, column), (index, s))

@@ -87,7 +87,7 @@ class District:
         """Points (n, 2) along all centre lines, directions (n, 2) there, and where one can stand, metres to the right:
         on the carriageway (n, 2), and on the right pavement (n, 2)."""
         points, alongs, reaches, _ = [], [], [], self.network.blocks  # which cut the streets' ends off
-        for street in self.streets:
+        for street in (street for street in self.streets if street.walkable):
             s = np.arange(0.0, street.length + 0.5, 1.0)
             points.append(street.at(s))
             alongs.append(street.along(s))

@@ -9,7 +9,7 @@ from demo_city.looks.surfaces import TILE
 from demo_city.seeds import random_for
 from demo_city.world import shapes
 from demo_city.world.network import WHITE_PAINT, Side, Street
-from demo_city.world.shapes import level, runs
+from demo_city.world.shapes import grid, level, runs
 from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT, ROAD, WATER
 
@@ -63,33 +63,28 @@ def _pavement(site: Site, side: Side) -> None:
     wide = np.maximum(np.hypot(*(plot - kerb).T), 0.05)[:, None]
     edges = [0.0, KERB, max(look["verge"], KERB), street.pavement]
     rows = np.stack([site.terrain.on(kerb, up), site.terrain.on(kerb, -0.05)])
-    uv = np.stack(np.broadcast_arrays([[0.0], [up / TILE]], run / TILE), -1)
+    uv = grid([[0.0], [up / TILE]], run / TILE)
     site.meshes.append(shapes.sheet(rows, uv, texture=stone, tint=(225,) * 3, flags=GROUND))
     for a, b, kind in zip(edges[:-1], edges[1:], ("kerb", "grass", look["paving"]), strict=True):
         if b - a > 0.02:
             inner, outer = (kerb + (plot - kerb) / wide * np.minimum(x, wide) for x in (a, b))
             xy = np.stack([outer if b < street.pavement else plot, inner])
-            uv = np.stack(np.broadcast_arrays([[b], [a]], -run), -1) / TILE
+            uv = grid([[b], [a]], -run) / TILE
             site.surface(xy, up, stone if kind == "kerb" else site.pictures.ground(kind, look["variant"]), uv=uv)
 
 
 def _band(
-    site: Site,
-    street: Street,
-    s: np.ndarray,
-    across: Sequence[float],
-    texture: int,
-    above: float = PAINT,
-    **look: object,
+    site: Site, street: Street, s: np.ndarray, right: Sequence[float], texture: int, up: float = PAINT, **look: object
 ) -> np.ndarray:
-    """A band on a carriageway, s (n,) metres along it; returns its points (len(across), n, 2).
+    """A band on a carriageway; returns its points (len(right), n, 2).
 
-    across: where its edges are, metres to the right of the centre line, from the left
-    above: metres above the carriageway
+    s: (n,), metres along the street
+    right: of its edges, metres to the right of the centre line, from the left
+    up: metres above the carriageway
     """
-    across = np.array(across)[:, None]
-    xy, uv = street.beside(s, across), np.stack(np.broadcast_arrays(across, -s), -1) / TILE
-    site.surface(xy, above, texture, uv, **{"flags": GROUND | DETAIL, **look})
+    across = np.array(right)[:, None]
+    xy, uv = street.beside(s, across), grid(across, -s) / TILE
+    site.surface(xy, up, texture, uv, **{"flags": GROUND | DETAIL, **look})
     return xy
 
 
@@ -153,7 +148,7 @@ def build_water(site: Site) -> float | None:
         site.map.mark(np.concatenate([line[:-1] for line in lines]), WATER)
         for line in (line for k, line in enumerate(lines) if block.real(k)):
             rows = np.stack([level(line, sea - 0.5), site.terrain.on(line, 0.05)])
-            uv = np.stack(np.broadcast_arrays(runs(line) / 2, [[1.0], [0.0]]), -1)
+            uv = grid(runs(line) / 2, [[1.0], [0.0]])
             site.meshes.append(shapes.sheet(rows, uv, texture=stone, tint=(200, 200, 196)))
     return sea
 

@@ -7,7 +7,7 @@ from demo_city.seeds import random_for
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
 from demo_city.world.roofs import widened
-from demo_city.world.shapes import along_line, runs
+from demo_city.world.shapes import along_line, ray, runs
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import BUILDING
 
@@ -31,7 +31,7 @@ def settle(site: Site, block: Block, number: int) -> None:
 
 def _rows(site: Site, rng: np.random.Generator, block: Block) -> None:
     """Rows of buildings along the streets."""
-    plan, real, (_, width, depth) = site.plan, [block.real(k) for k in range(4)], block.frame()
+    plan, real, (*_, width, depth) = site.plan, [block.real(k) for k in range(4)], block.frame()
     setbacks = [rng.uniform(*plan.setback) if is_real else 0.5 for is_real in real]
     inner = widened(block.corners, [-setback for setback in setbacks])
     depth = min(rng.uniform(*plan.depth), 0.42 * min(width, depth) - max(setbacks))
@@ -49,7 +49,7 @@ def _rows(site: Site, rng: np.random.Generator, block: Block) -> None:
     if rng.random() < 0.6 and not style["gap"]:  # lower ones in the middle, over which one sees now and then
         u, v = rng.uniform(0.3, 0.38), rng.uniform(0.32, 0.4)
         make = make_of(site, rng, style["storeys"] * 0.7)
-        _free_standing(site, rng, _part(block, u, u + 0.24, v, v + 0.2), make, False)
+        add(site, rng, _part(block, u, u + 0.24, v, v + 0.2), make)
 
 
 def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, kerb: float, near: bool) -> None:
@@ -75,8 +75,8 @@ def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, 
         last = end - position - width <= 1
         right, left_wall = ("party" if touching and not free else "side" for free in (last, first))
         make["arcade"] = style["arcade"] and not corner
-        if _has_room(site, quad):
-            building = add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
+        building = add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
+        if building:
             kind = style["front"] if rng.random() < 0.7 else choose(rng, plan.front)
             outline = _before(building, front.setback, gap * 0.5 * style["gap"])
             site.gardens.append((outline, building, kerb, kind))
@@ -116,8 +116,8 @@ def add(
     kerb: float = 0.1,
     near: bool = False,
     corner: bool = False,
-) -> Building:
-    """Adds a building.
+) -> Building | None:
+    """Adds a building where there is room.
 
     quad: (4, 2), its corners
     make: see make_of; its "key" makes buildings look alike
@@ -126,6 +126,8 @@ def add(
     near: whether it can be seen from the walk
     corner: whether two streets meet at it
     """
+    if not _has_room(site, quad):
+        return None
     roof, storeys, pitch = make["roof"], make["storeys"], make["pitch"]
     if corner and roof in ("gable", "shed", "sawtooth"):
         roof = "hip" if rng.random() < 0.6 else "gable"
@@ -149,15 +151,9 @@ def add(
     return building
 
 
-def _free_standing(site: Site, rng: np.random.Generator, quad: np.ndarray, make: dict, near: bool) -> None:
-    """Adds a building that stands alone, if there is room."""
-    if _has_room(site, quad):
-        add(site, rng, quad, make, near=near)
-
-
 def _estate(site: Site, rng: np.random.Generator, block: Block, share: float = 1.0) -> None:
     """Buildings that stand free; share: of the places that are built on."""
-    plan, size = site.plan, np.array(block.frame()[1:])
+    plan, size = site.plan, np.array(block.frame()[2:])
     near, base = any(side.street.walkable for side in block.flat), rng.uniform(*plan.storeys)
     wanted = np.array([rng.uniform(*plan.widths) * 1.1, rng.uniform(*plan.depth) * 1.3])
     spaces = np.maximum(rng.uniform(*plan.setback, 2), 2.0) + rng.uniform(2.0, 9.0, 2)
@@ -171,7 +167,7 @@ def _estate(site: Site, rng: np.random.Generator, block: Block, share: float = 1
         quad = _part(block, u, u + part[0] / counts[0], v, v + part[1] / counts[1])
         # the front looks to the nearest street
         turn = 0 if j == 0 else 2 if j == counts[1] - 1 else 3 if i == 0 else 1
-        _free_standing(site, rng, np.roll(quad, -turn, 0), make_of(site, rng, base), near)
+        add(site, rng, np.roll(quad, -turn, 0), make_of(site, rng, base), near=near)
 
 
 def _landmark(site: Site, rng: np.random.Generator, block: Block) -> None:
@@ -179,7 +175,7 @@ def _landmark(site: Site, rng: np.random.Generator, block: Block) -> None:
     make, quad = make_of(site, rng, 2), np.roll(_part(block, 0.36, 0.64, 0.22, 0.8), -int(rng.integers(4)), 0)
     make.update(use=site.plan.landmark, storeys=1, ground=rng.uniform(6, 9), across=True, overhang=0.0)
     make.update(roof="gable" if rng.random() < 0.8 else "hip", pitch=rng.uniform(0.45, 0.7))
-    _free_standing(site, rng, quad, make, True)
+    add(site, rng, quad, make, near=True)
 
 
 class _Frontage:
@@ -192,14 +188,12 @@ class _Frontage:
         self.line[0], self.line[-1] = inner[k], inner[(k + 1) % 4]
         self.length = float(runs(self.line)[-1])
         self.corner_before, self.corner_after = block.real(k - 1), block.real((k + 1) % 4)
-        before = block.border(k - 1)
-        self.back = (before[-2] - before[-1]) / np.hypot(*(before[-2] - before[-1]))
+        self.back, _, _ = ray(*block.border(k - 1)[:-3:-1])
 
     def quad(self, start: float, end: float, forward: float, depth: float, corner: bool) -> np.ndarray:
         """The corners (4, 2) of a building; forward: how far its front stands back; corner: of the block."""
         a, b = along_line(self.line, (start, end))
-        along = (b - a) / np.hypot(*(b - a))
-        inward = np.array([-along[1], along[0]])
+        _, inward, _ = ray(a, b)
         back = self.back / (self.back @ inward) if corner and 0.3 < self.back @ inward else inward
         return np.array([a + inward * forward, b + inward * forward, b + inward * depth, a + back * depth])
 

@@ -47,7 +47,8 @@ def _at_kerbs(site: Site, street: Street, rng: np.random.Generator) -> list[Mesh
             if rng.random() < share:
                 model = site.vehicle(rng)
                 xy = street.beside(s, side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35)))
-                if site.map.at(xy) == ROAD:
+                tall = model.mesh.points[:, 2].max() > 2  # would hide a narrow street
+                if site.map.at(xy) == ROAD and not (tall and street.roadway < 4.4):
                     along = street.along(s) * (side if rng.random() < 0.85 else -side)
                     meshes.append(_on_slope(site, model.painted(rng, lit=False), xy, along))
                 s += model.length - 4.5

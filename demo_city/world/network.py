@@ -10,13 +10,13 @@ import numpy as np
 
 from demo_city.seeds import random_for
 from demo_city.world.plan import Plan, choose
-from demo_city.world.shapes import along_line, runs
+from demo_city.world.shapes import along_line, ray, runs
 
 STEP = 6.0  # metres between the points of a centre line
 MARGIN = 60.0  # metres from the last street to the edge of the last blocks
 SEA = 160.0  # and to that of the water, in a city that lies on it
 ARC_POINTS = 7  # of the kerb at a corner; odd, so that one is on the corner
-NEAR_KERB, NEAR_WALL = 1.1, 0.5  # metres of a pavement where things stand
+NEAR_KERB, NEAR_WALL = 1.3, 0.5  # metres of a pavement where things stand
 YELLOW, WHITE_PAINT = (222, 178, 74), (226, 226, 216)
 
 
@@ -88,9 +88,8 @@ class Street:
 
 
 class Side:
-    """A street as a block sees it, which lies on its left when one goes from start to end.
+    """A street as a block sees it, which lies on its left when one goes from start to end, its `node`.
 
-    node: (2,), where it ends
     kerb, plot: (n, 2) each, the edge of the carriageway and that of the block behind the pavement, with the corner up
         to the next side; own: the part of `plot` before the corner; without points if there is no street
     """
@@ -148,11 +147,10 @@ class Block:
         ruled = (1 - v) * south[:, None] + v * north[:, None] + (1 - u) * west[None] + u * east[None]
         return ruled - between(self.corners, u, v)
 
-    def frame(self) -> tuple[np.ndarray, float, float]:
-        """The direction (2,) of its first side, and its size along that and across, metres."""
+    def frame(self) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """The direction (2,) of its first side, the one inwards, and its size along them, metres."""
         a, b, _, d = self.corners
-        width = float(np.hypot(*(b - a)))
-        return (b - a) / width, width, float(np.hypot(*(d - a)))
+        return *ray(a, b), float(np.hypot(*(d - a)))
 
     def trim(self) -> None:
         """Cuts its streets off where they meet."""
@@ -221,7 +219,7 @@ class Network:
         self._swings = rng.uniform(*plan.bends, (2, 2)) * (1, 0.4)
         self._waves = 2 * np.pi / rng.uniform(*plan.swing, (2, 2)) * (1, 1.4)
         self._tilts, self._phases = rng.uniform(-0.3, 0.3, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
-        (width, depth), counts = (sum(pair) / 2 for pair in plan.spacing), [2, 2]
+        (width, depth), counts = (sum(pair) / 2 for pair in plan.spacing), [1, 1]
         while True:
             straight = (counts[0] + 1) * counts[1] * depth + (counts[1] + 1) * counts[0] * width
             if straight > metres:

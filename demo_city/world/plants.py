@@ -65,8 +65,8 @@ def _leafy(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator
     top = np.array([*rng.normal(0, 0.03, 2), fork])
     for _ in range(stems):
         foot = (*(rng.normal(0, 0.025, 2) if stems > 1 else (0, 0)), -0.03)
-        head = top + (*rng.normal(0, 0.09 if stems > 1 else 0, 2), rng.uniform(-0.03, 0.06))
-        thick = 0.032 * rng.uniform(0.75, 1.2)
+        head = top + (*rng.normal(0, 0.06 if stems > 1 else 0, 2), rng.uniform(-0.03, 0.06))
+        thick = (0.02 if stems > 1 else 0.03) * rng.uniform(0.75, 1.2)
         meshes.append(shapes.rod(foot, head, (thick, thick * 0.65), 5, texture=bark))
     n = np.arange(count)
     turn, high = n * 2.4 + rng.uniform(-0.5, 0.5, count), np.where(n, rng.uniform(-1, 1, count), 1.0)

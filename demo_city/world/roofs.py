@@ -10,7 +10,7 @@ from demo_city.world import things
 from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
 from demo_city.world.plan import choose
-from demo_city.world.shapes import WHOLE, Kit, box, level, moved, polygon, sheet
+from demo_city.world.shapes import WHOLE, Kit, box, grid, level, moved, polygon, sheet
 from demo_city.world.site import Building, Site
 
 UNDERSIDE = (150, 140, 128)
@@ -145,7 +145,7 @@ class _Roof(Kit):
         corners = [level(np.concatenate([quad, quad[:1]]), self.eaves + z) for quad, z in rings]
         run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners[0], axis=0), axis=1))]) / 2
         across = np.cumsum([0.0, height, 0.3, height])[::-1] / 2
-        uv = np.stack(np.broadcast_arrays(run, across[:, None]), -1)
+        uv = grid(run, across[:, None])
         self.add(sheet, np.array(corners)[::-1], uv[::-1], material=texture)
         self.plane(0, level(inner, self.eaves + 0.02))
 

@@ -83,7 +83,7 @@ def rod(start: Point, end: Point, radius: float | Sequence[float], sides: int = 
     other = np.array([y * side[2] - z * side[1], z * side[0] - x * side[2], x * side[1] - y * side[0]])
     turn = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
     ring, radii = np.cos(turn) * side + np.sin(turn) * other, np.broadcast_to(radius, 2)
-    uv = np.stack(np.broadcast_arrays(np.linspace(0, 1, sides + 1), [[0.0], [length]]), -1)
+    uv = grid(np.linspace(0, 1, sides + 1), [[0.0], [length]])
     return sheet(np.stack([b + ring * radii[1], a + ring * radii[0]]), uv, **face)
 
 
@@ -92,7 +92,7 @@ def prism(outline: np.ndarray, low: float, high: float, top: bool = True, **face
     ring = np.concatenate([outline, outline[:1]])
     rows = np.stack([np.column_stack([ring, np.full(len(ring), z)]) for z in (high, low)])
     run = runs(ring) / 2
-    body = sheet(rows, np.stack(np.broadcast_arrays(run, [[0.0], [(high - low) / 2]]), -1), **face)
+    body = sheet(rows, grid(run, [[0.0], [(high - low) / 2]]), **face)
     return Mesh.joined([body, polygon(rows[0, :-1], outline / 2, **face)]) if top else body
 
 
@@ -122,6 +122,17 @@ def along_line(line: np.ndarray, s: float | np.ndarray, distances: np.ndarray | 
     """Points (..., 2), s metres from the start of a line (n, 2); distances: its `runs`, if they are known."""
     distances = runs(line) if distances is None else distances
     return np.stack([np.interp(s, distances, line[:, k]) for k in (0, 1)], -1)
+
+
+def ray(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The direction (2,) from a to b, the one to its left, and the distance."""
+    (x, y), length = (b - a).tolist(), float(np.hypot(*(b - a)))
+    return np.array([x, y]) / length, np.array([-y, x]) / length, length
+
+
+def grid(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Texture coordinates (a, b, 2) of a sheet; u and v: of all its points, or of a row or a column (a, 1)."""
+    return np.stack(np.broadcast_arrays(u, v), -1)
 
 
 def level(xy: np.ndarray, z: float | np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from demo_city.world import plants, shapes, things
 from demo_city.world.network import Network, between
 from demo_city.world.pictures import Pictures
 from demo_city.world.plan import Plan, choose
-from demo_city.world.shapes import STEEL, WHITE, Kit
+from demo_city.world.shapes import STEEL, WHITE, Kit, ray
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING, GroundMap, Terrain
 from demo_city.world.vehicles import VARIANTS, Model, vehicle
 
@@ -45,9 +45,8 @@ class Building:
 
     def wall(self, k: int) -> tuple[np.ndarray, np.ndarray, float]:
         """The left end (2,), direction (2,) and length of wall k as seen from outside, metres."""
-        a, b = self.quad[k], self.quad[(k + 1) % 4]
-        length = float(np.hypot(*(b - a)))
-        return a, (b - a) / length, length
+        along, _, length = ray(self.quad[k], self.quad[(k + 1) % 4])
+        return self.quad[k], along, length
 
 
 class Site:
@@ -130,16 +129,15 @@ class Site:
 
     def barrier(self, rng: np.random.Generator, kind: str, a: np.ndarray, b: np.ndarray, above: float) -> None:
         """Puts up a "fence", "wall", "rail", "mesh" or "hedge" from a to b, (2,); the street is on its right."""
-        length, variant = float(np.hypot(*(b - a))), int(rng.integers(3))
-        kit, along = Kit(self.pictures, variant), (b - a) / length
+        (along, left, length), variant = ray(a, b), int(rng.integers(3))
+        kit = Kit(self.pictures, variant)
         _barrier(kit, random_for(self.key, kind, variant), kind, length)
         mesh = kit.done((*a, above), along)
         share = np.clip((mesh.points[:, :2] - a) @ along / length, 0, 1)
         ends = self.terrain.height(np.stack([a, b]))
         mesh.points[:, 2] += (ends[0] * (1 - share) + ends[1] * share).astype(np.float32)  # follows the slope
         self.meshes.append(mesh)
-        side = np.array([-along[1], along[0]]) * 0.3
-        self.map.mark(np.array([a, b, b + side, a + side]), THING)
+        self.map.mark(np.array([a, b, b + left * 0.3, a + left * 0.3]), THING)
 
 
 def _barrier(k: Kit, rng: np.random.Generator, kind: str, length: float) -> None:

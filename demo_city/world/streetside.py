@@ -5,10 +5,10 @@ import numpy as np
 from demo_city.engine.lamps import DOWN, ROUND
 from demo_city.engine.mesh import DETAIL
 from demo_city.seeds import random_for
-from demo_city.world import things
+from demo_city.world import shapes, things
 from demo_city.world.network import ARC_POINTS, NEAR_KERB, Street
 from demo_city.world.plan import choose
-from demo_city.world.shapes import IRON, Kit, rod
+from demo_city.world.shapes import Kit, rod
 from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT
 
@@ -39,7 +39,7 @@ def build_streetsides(site: Site) -> None:
 def _trees(site: Site, rng: np.random.Generator, street: Street, side: int, start: float, end: float) -> None:
     """Trees on one side; where there is no verge, in bare soil."""
     look, up, square = street.look, street.up, np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.6
-    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.25))
+    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.45))
     s = start + rng.uniform(0, look["tree_step"] * 0.7)
     while s < end - 0.5:
         xy, along = street.beside(s, right), street.along(s)
@@ -86,15 +86,13 @@ def _lamps(site: Site, rng: np.random.Generator, street: Street, start: float, e
 
 def _hung(site: Site, rng: np.random.Generator, street: Street, stations: np.ndarray) -> None:
     """Lamps on wires across the street."""
-    reach, kit, lamp = street.roadway + street.pavement, Kit(site.pictures), site.made(things.thing, "hung", 0)
-    for s in stations:
+    wire, lamp = (site.made(things.thing, kind, 0) for kind in ("hung_wire", "hung"))
+    wire = shapes.moved(wire, (0, 0, 0), scale=(street.roadway + street.pavement, 1, 1))
+    for at, along in zip(street.at(stations), street.along(stations), strict=True):
         high = rng.uniform(5.0, 6.2)
-        hook = site.terrain.on(street.at(s), high)
-        for right in (-reach, reach):
-            kit.add(rod, hook + (0, 0, 0.35), site.terrain.on(street.beside(s, right), high + 0.6), 0.02, 3, tint=IRON)
-        site.put(lamp, hook[:2], street.along(s), high)
-        site.lamp(hook, DOWN, 0.9)
-    site.meshes += kit.parts
+        site.put(wire, at, np.array([along[1], -along[0]]), high)
+        site.put(lamp, at, along, high)
+        site.lamp(site.terrain.on(at, high), DOWN, 0.9)
 
 
 def _wires(site: Site, rng: np.random.Generator, street: Street) -> None:

@@ -51,8 +51,6 @@ class GroundMap:
         """What is on a polygon (k, 2): the share of it on which something is, and whether a road is."""
         cells = (np.asarray(outline) - self.low) / CELL
         (left, upper), (right, lower) = np.floor(cells.min(0)).astype(int), np.ceil(cells.max(0)).astype(int) + 1
-        if left < 0 or upper < 0 or right > self._size[0] or lower > self._size[1]:
-            return 1.0, True
         mask = Image.new("L", (right - left, lower - upper))
         ImageDraw.Draw(mask).polygon([(x - left, y - upper) for x, y in cells.tolist()], fill=1)
         found = np.asarray(self._image.crop((left, upper, right, lower)))[np.asarray(mask, bool)]

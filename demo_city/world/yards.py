@@ -60,7 +60,7 @@ def _greenery(site: Site, rng: np.random.Generator, block: Block, up: float) -> 
 
 def _scatter(site: Site, rng: np.random.Generator, block: Block, density: float, room: float) -> list[np.ndarray]:
     """Free places (2,) of a block; density: how many are tried on 1 m2; room: metres round each that must be free."""
-    _, width, depth = block.frame()
+    *_, width, depth = block.frame()
     grid, places = block.inner(13), []
     for u, v in rng.uniform(0, 11.999, (int(width * depth * density), 2)):
         i, j = int(u), int(v)
@@ -79,7 +79,7 @@ def _park(site: Site, rng: np.random.Generator, block: Block, up: float) -> None
         d /= np.hypot(*d.T)[:, None]
         across = np.stack([-d[:, 1], d[:, 0]], 1)
         edges = np.stack([line + across * 1.4, line - across * 1.4])
-        uv = np.stack(np.broadcast_arrays(np.arange(9.0), [[0.0], [0.35]]), -1)
+        uv = shapes.grid(np.arange(9.0), [[0.0], [0.35]])
         site.surface(edges, up + 0.03, texture, uv=uv)
         for k in (2, 3, 5, 6):
             if rng.random() < 0.6:
@@ -90,7 +90,7 @@ def _park(site: Site, rng: np.random.Generator, block: Block, up: float) -> None
 
 def _square(site: Site, rng: np.random.Generator, block: Block, up: float) -> None:
     """Monuments, stalls and terraces, and perhaps trees in a row."""
-    (along, _, _), grid, kind = block.frame(), block.inner(11), choose(rng, site.plan.trees)
+    (along, *_), grid, kind = block.frame(), block.inner(11), choose(rng, site.plan.trees)
     if rng.random() < 0.6:
         tall = rng.uniform(*site.plan.tree_height) * 0.8
         for xy in (*grid[1:10, 1], *(grid[1:10, 9] if rng.random() < 0.5 else ())):
@@ -103,8 +103,7 @@ def _square(site: Site, rng: np.random.Generator, block: Block, up: float) -> No
 
 def _parking(site: Site, rng: np.random.Generator, block: Block, up: float, rows: int) -> None:
     """Bays with white lines, in rows."""
-    along, width, depth = block.frame()
-    inward = np.array([-along[1], along[0]])
+    along, inward, width, depth = block.frame()
     for row in range(rows):
         y = depth * (row + 0.6) / (rows + 0.2)
         for x in np.arange(6, width - 6, 2.6):
@@ -139,14 +138,14 @@ def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: floa
     up: height above the carriageway's ground
     kind: of what closes it off, see Plan.front
     """
-    rng, (a, b, _, d), plan = random_for(building.house.key, "garden"), outline, site.plan
-    deep, wide = float(np.hypot(*(d - a))), float(np.hypot(*(b - a)))
+    rng, (a, b, _, d), plan = random_for(building.index, "garden", site.key), outline, site.plan
+    (along, inward, wide), deep = shapes.ray(a, b), float(np.hypot(*(d - a)))
     if deep < 0.7 or wide < 2.2:
-        if kind in ("plants", "planters"):
-            _by_the_wall(site, rng, building, up)
+        count = rng.integers(1, 4) if kind in ("plants", "planters") else 0
+        for u in rng.uniform(0.05, 0.95, count):  # at the foot of the wall
+            xy = building.quad[0] * (1 - u) + building.quad[1] * u - inward * 0.35
+            site.bush(rng, xy, rng.uniform(0.6, 1.9), up, "bush bush flowers")
         return
-    along = (b - a) / wide
-    inward = np.array([-along[1], along[0]])
     middle = float((building.quad[:2].mean(0) - a) @ along)
     door = float(np.clip(middle + rng.uniform(-0.2, 0.2) * wide, 1.0, wide - 1.0))
     path = _rectangle(a, along, (door - 0.6, door + 0.6), (-0.05, deep))
@@ -175,14 +174,6 @@ def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: floa
             site.bush(rng, xy, rng.uniform(0.5, 1.5), up, "bush flowers grass")
 
 
-def _by_the_wall(site: Site, rng: np.random.Generator, building: Building, up: float) -> None:
-    """Bushes and flowers at the foot of a front."""
-    a, along, wide = building.wall(0)
-    outward = np.array([along[1], -along[0]])
-    for x in rng.uniform(0.4, max(wide - 0.4, 0.5), rng.integers(1, 4)):
-        site.bush(rng, a + along * x + outward * 0.35, rng.uniform(0.6, 1.9), up, "bush bush flowers")
-
-
 def furnish_quays(site: Site, sea: float) -> None:
     """Railings, bollards and boats along the water; sea: its height, metres."""
     rng = random_for(site.key, "quay")
@@ -194,8 +185,7 @@ def furnish_quays(site: Site, sea: float) -> None:
         run, s = runs(line), rng.uniform(2, 8)
         while s < run[-1] - 4:
             xy, ahead = along_line(line, (s, s + 0.5), run)
-            along = (ahead - xy) / np.hypot(*(ahead - xy))
-            inward = np.array([-along[1], along[0]])
+            along, inward, _ = shapes.ray(xy, ahead)
             if kind == "mooring":
                 site.put(site.made(things.thing, "mooring", 0), xy - inward * 0.4, along, 0.1)
             if rng.random() < 0.35:
