@@ -18,8 +18,7 @@ from demo_city.world.pictures import Pictures
 from demo_city.world.plan import of_city
 from demo_city.world.plants import VARIANTS, tree
 from demo_city.world.terrain import PAVEMENT, ROAD
-from demo_city.world.things import PAINT, THINGS, thing
-from demo_city.world.vehicles import KINDS, TWO_WHEELED, vehicle
+from demo_city.world.things import KINDS, PAINT, THINGS, TWO_WHEELED, thing, vehicle
 
 DAY = Capture(2019, 9, "autumn", 185, 44, 0.2, 0.08, 0.2, snow=0.5)
 NIGHT = Capture(2022, 11, "winter", 200, 30, 0.5, 0.1, 0.0, night=1)

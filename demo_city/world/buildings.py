@@ -1,18 +1,41 @@
-"""Buildings: their walls, arcades and what sticks out of them. Their roofs are in `roofs`."""
+"""Buildings: their walls, arcades and what sticks out of them, their roofs and what stands on those."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
 from demo_city.looks.houses import Fixture, fixtures
 from demo_city.seeds import random_for
-from demo_city.world.roofs import build_roof
-from demo_city.world.shapes import CLOSED, ENDS, Kit, box, cone, polygon, rod
+from demo_city.world import things
+from demo_city.world.network import between
+from demo_city.world.pictures import Pictures
+from demo_city.world.plan import choose
+from demo_city.world.shapes import (
+    CLOSED,
+    ENDS,
+    WHOLE,
+    Kit,
+    box,
+    cone,
+    grid,
+    level,
+    moved,
+    polygon,
+    rod,
+    runs,
+    sheet,
+    widened,
+)
 from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
 THIN = CUTOUT | TWO_SIDED
 BOXED = (*ENDS, "top", "bottom")
 PALE = (190, 188, 184)
+UNDERSIDE = (150, 140, 128)
+KNEE = 0.82  # share of a mansard roof's height at which it bends
+TRIANGLE = ((0, 1), (1, 1), (0.5, 0))
 
 
 def build_building(site: Site, building: Building) -> list[Mesh]:
@@ -28,7 +51,7 @@ def build_building(site: Site, building: Building) -> list[Mesh]:
         if k == 0 and house.use == "church":
             _steeple(kit, building, length, rng)
         meshes.append(kit.done((*origin, building.floor), along))
-    return meshes + build_roof(site, building, rng)
+    return meshes + _roof(site, building, rng)
 
 
 def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> None:
@@ -131,3 +154,163 @@ def _steeple(kit: Kit, building: Building, length: float, rng: np.random.Generat
     clock = (x - 0.9, front - 0.05, high - 2.6), (x + 0.9, front, high - 0.8)
     kit.add(box, *clock, ("front",), 0, material=kit.pictures.sign("clock", house.key), flags=CUTOUT)
     kit.add(rod, (*tip[:2], tip[2] - 0.2), (*tip[:2], tip[2] + 1.6), 0.06, 3, tint=(200, 170, 80))
+
+
+def _roof(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    """The roof of a building: its planes, gables, parapets, dormers, chimneys and plant."""
+    pictures, house, roof = site.pictures, building.house, _Roof(site.pictures, building, rng)
+    getattr(roof, house.roof)()
+    meshes = [roof.done()]
+    if house.roof in ("gable", "mansard") and not building.across and building.near:
+        meshes.append(_dormers(pictures, building))
+    if house.roof in ("gable", "hip", "mansard") and house.use != "church" and rng.random() < 0.75:
+        meshes += _chimneys(pictures, building, rng)
+    if house.roof == "flat" and building.near:
+        meshes += _plant(site, building, rng)
+    return meshes
+
+
+def _ridge(quad: np.ndarray, share: float) -> np.ndarray:
+    """A quadrangle (4, 2) narrowed to a ridge along its first side, which ends some share of its length inside."""
+    ends = (quad[[0, 1]] + quad[[3, 2]]) / 2
+    return (ends + (ends[::-1] - ends) * share)[[0, 1, 1, 0]]
+
+
+class _Roof(Kit):
+    """The planes of one roof: a method for each kind of House.roof."""
+
+    def __init__(self, pictures: Pictures, building: Building, rng: np.random.Generator):
+        super().__init__(pictures, 0, building.index)
+        self.building, self.house, self.rng = building, building.house, rng
+        self.eaves, self.top = building.eaves, building.eaves + building.rise
+        self.open = [kind != "party" for kind in building.walls]
+
+    def plane(self, piece: int, corners: Sequence, uv: Sequence = WHOLE, kind: str = "roof") -> None:
+        """A part (4, 3), the first two corners along its lower edge; kind: "roof" or "gable"."""
+        corners = np.asarray(corners, float)
+        length = float(np.linalg.norm(corners[1] - corners[0]))
+        height = float(np.linalg.norm((corners[2:] - corners[:2].mean(0)).mean(0)))
+        texture = self.pictures.wall(self.house, kind, piece, max(length, 0.5), max(height, 0.5))
+        self.add(polygon, corners, uv, material=texture)
+
+    def shell(
+        self, kind: str, sides: Sequence[int], lower: np.ndarray, upper: np.ndarray, low: float, high: float
+    ) -> None:
+        """Some sides of a body between two quadrangles (4, 2), which may be narrowed to a ridge, and heights."""
+        a, b = level(lower, low), level(upper, high)
+        for k in sides:
+            j = (k + 1) % 4
+            edge = lower[j] - lower[k]
+            left, right = ((upper[n] - lower[k]) @ edge / (edge @ edge) for n in (k, j))
+            self.plane(k, (a[k], a[j], b[j], b[k]), ((0, 1), (1, 1), (right, 0), (left, 0)), kind)
+
+    def brim(self, quad: np.ndarray, open_sides: Sequence[bool]) -> np.ndarray:
+        """The walls' corners (4, 2), moved out by the overhang: always before and behind, else at open sides."""
+        return widened(quad, [self.building.overhang * (k % 2 == 0 or open_sides[k]) for k in range(4)])
+
+    def gable(self) -> None:
+        """Two slopes; the ridge may end at a gable that faces the street."""
+        shift, overhang = int(self.building.across), self.building.overhang
+        quad = np.roll(self.building.quad, -shift, 0)
+        outer = self.brim(quad, np.roll(self.open, -shift))
+        low = self.eaves - overhang * self.building.rise / max(np.hypot(*(quad[2] - quad[1])) / 2, 0.5)
+        self.shell("roof", (0, 2), outer, _ridge(outer, 0.0), low, self.top)
+        self.shell("gable", (1, 3), quad, _ridge(quad, 0.0), self.eaves, self.top)
+        edge, under = level(outer, low), level(quad, self.eaves - 0.02)
+        for k in (0, 2) if overhang else ():
+            self.add(polygon, (edge[k + 1], edge[k], under[k], under[k + 1]), tint=UNDERSIDE)
+
+    def hip(self) -> None:
+        """Four slopes."""
+        outer, low = self.brim(self.building.quad, self.open), self.eaves - 0.1
+        if np.hypot(*(outer[1] - outer[0])) < np.hypot(*(outer[2] - outer[1])):
+            outer = np.roll(outer, -1, 0)
+        share = min(np.hypot(*(outer[2] - outer[1])) / 2 / np.hypot(*(outer[1] - outer[0])), 0.5)
+        self.shell("roof", range(4), outer, _ridge(outer, share), low, self.top)
+        if self.building.overhang:
+            self.add(polygon, level(outer[::-1], low), tint=UNDERSIDE)
+
+    def mansard(self) -> None:
+        """Steep slopes, then flat ones."""
+        steep, quad, low = self.rng.uniform(0.5, 1.1), self.building.quad, self.eaves
+        sloped = [k for k in range(4) if k % 2 == 0 or self.open[k]]
+        for inset, high in ((steep, self.eaves + KNEE * self.building.rise), (1.6, self.top)):
+            upper = widened(quad, [-inset * (k in sloped) for k in range(4)])
+            self.shell("roof", sloped, quad, upper, low, high)
+            self.shell("gable", [k for k in range(4) if k not in sloped], quad, upper, low, high)
+            quad, low = upper, high
+        self.plane(5, level(quad, self.top))
+
+    def shed(self, quad: np.ndarray | None = None, walls: Sequence[int] = (1, 2, 3)) -> None:
+        """One slope, over the walls or over a part of them (4, 2)."""
+        if quad is None:
+            quad = np.roll(self.building.quad, 2 * self.building.across, 0)
+        self.shell("roof", (0,), quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
+        self.shell("gable", walls, quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
+
+    def sawtooth(self) -> None:
+        """Sheds in a row, with glass on their high sides."""
+        a, b, c, d = self.building.quad
+        count, glass = max(int(np.hypot(*(b - a)) / 6), 2), self.pictures.material("glass")
+        for s, t in zip(np.arange(count) / count, np.arange(1, count + 1) / count, strict=True):
+            quad = np.array([d + (c - d) * s, a + (b - a) * s, a + (b - a) * t, d + (c - d) * t])
+            self.shed(quad, (1, 3))
+            wall = np.concatenate([level(quad[2:], self.eaves), level(quad[:1:-1], self.top)])
+            self.add(polygon, wall, ((0, 2), (6, 2), (6, 0), (0, 0)), material=glass)
+
+    def flat(self) -> None:
+        """A deck behind a parapet."""
+        height, texture = max(self.building.rise, 0.05), self.pictures.wall(self.house, "chimney", 1, 2.0, 2.0)
+        inner = widened(self.building.quad, [-0.3] * 4)
+        rings = ((self.building.quad, 0.0), (self.building.quad, height), (inner, height), (inner, 0.0))
+        corners = [level(np.concatenate([quad, quad[:1]]), self.eaves + z) for quad, z in rings]
+        across = np.cumsum([0.0, height, 0.3, height])[::-1, None] / 2
+        uv = grid(runs(corners[0][:, :2]) / 2, across)
+        self.add(sheet, np.array(corners)[::-1], uv[::-1], material=texture)
+        self.plane(0, level(inner, self.eaves + 0.02))
+
+
+def _dormers(pictures: Pictures, building: Building) -> Mesh:
+    (a, along, length), mansard = building.wall(0), building.house.roof == "mansard"
+    kit = Kit(pictures, 0, building.index)
+    run = 0.8 if mansard else float(np.hypot(*(building.quad[2] - building.quad[1]))) / 2
+    rise = building.rise * (KNEE if mansard else 1.0)
+    slope, tin = float(np.hypot(run, rise)), {"material": "metal", "tint": (110, 112, 116)}
+    for each in fixtures(building.house, "roof", length):
+        if each.kind != "dormer" or each.high * 0.8 > slope:
+            continue
+        y, z = each.low * run / slope, each.low * rise / slope
+        tall = min(each.high - each.low, rise - z)
+        low, high = (each.left, y, z), (each.right, y + tall * run / rise + 0.1, z + tall)
+        kit.add(box, low, high, ("front",), 0, material=pictures.fixture(each), tint=each.tint)
+        kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
+        x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
+        middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
+        ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
+        kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
+        kit.add(polygon, ((x1, y0, z), (x1, y1, z), end, ridge), **tin)
+        kit.add(polygon, ((x0, y0, z), (x1, y0, z), ridge), TRIANGLE, tint=(200, 196, 190))
+    return kit.done((*a, building.eaves), along)
+
+
+def _chimneys(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    texture, meshes, (_, along, _) = pictures.wall(building.house, "chimney", 0, 2.0, 2.0), [], building.wall(0)
+    for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
+        kit, x, y = Kit(pictures, 0, building.index), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.3)
+        low, high = building.rise * 0.3, building.rise + rng.uniform(0.4, 1.3)
+        kit.add(box, (-x, -y, low), (x, y, high), material=texture)
+        kit.add(box, (-0.09, -0.09, high), (0.09, 0.09, high + 0.35), tint=(150, 92, 66), flags=DETAIL)
+        kit.repeat([(at, 0, 0) for at in np.arange(0.2 - x, x - 0.1, 0.35)])
+        spot = between(building.quad, u, rng.uniform(0.35, 0.65))
+        meshes.append(kit.done((*spot, building.eaves), along))
+    return meshes
+
+
+def _plant(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    """Stair heads, tanks, coolers and masts on a flat roof."""
+    (a, b, c), (_, along, _), meshes = building.quad[:3], building.wall(0), []
+    area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
+    for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
+        mesh = site.made(things.thing, choose(rng, "room 1 cooler 2 cistern 1 mast 1"), int(rng.integers(4)))
+        meshes.append(moved(mesh, (*between(building.quad, u, v), building.eaves), along))
+    return meshes

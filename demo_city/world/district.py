@@ -10,7 +10,7 @@ from demo_city.engine.mesh import Mesh
 from demo_city.engine.textures import TextureTable
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
-from demo_city.world import ground, lots, moments, shapes, skyline, streetside, yards
+from demo_city.world import ground, lots, moments, shapes, streetside, yards
 from demo_city.world.buildings import build_building
 from demo_city.world.network import Network
 from demo_city.world.plan import of_city
@@ -53,7 +53,7 @@ class District:
         if sea is not None:
             yards.furnish_quays(site, sea)
         ground.build_beyond(site, sea)
-        skyline.build_skyline(site)
+        lots.build_skyline(site)
         for building in site.buildings:
             site.meshes += build_building(site, building)
             if building.near and building.house.use == "shop" and building.house.key % 3:

@@ -1,17 +1,18 @@
-"""Blocks become buildings, with gardens before them."""
+"""Blocks become buildings, with gardens before them; and what one sees beyond the last streets."""
 
 import numpy as np
 
 from demo_city.looks.houses import House
 from demo_city.seeds import random_for
+from demo_city.world import plants
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
-from demo_city.world.roofs import widened
-from demo_city.world.shapes import along_line, ray, runs
+from demo_city.world.shapes import along_line, ray, runs, widened
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import BUILDING
 
 TAKEN = 0.015  # share of a building's ground on which something may stand
+MAKES = 8  # different houses beyond the last streets
 SMALL = 2.6  # metres: no building is narrower
 FREE = ("front", "side", "side", "side")  # walls of a building that stands alone
 
@@ -48,8 +49,8 @@ def _rows(site: Site, rng: np.random.Generator, block: Block) -> None:
             _row(site, rng, _Frontage(block, inner, setbacks[k], k), style, street.up, street.walkable)
     if rng.random() < 0.6 and not style["gap"]:  # lower ones in the middle, over which one sees now and then
         u, v = rng.uniform(0.3, 0.38), rng.uniform(0.32, 0.4)
-        make = make_of(site, rng, style["storeys"] * 0.7)
-        add(site, rng, _part(block, u, u + 0.24, v, v + 0.2), make)
+        make = _make(site, rng, style["storeys"] * 0.7)
+        _add(site, rng, _part(block, u, u + 0.24, v, v + 0.2), make)
 
 
 def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, kerb: float, near: bool) -> None:
@@ -61,7 +62,7 @@ def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, 
     first, left, make = True, 0, None
     while end - position > max(least, SMALL):
         if left <= 0:
-            left, make = int(round(rng.uniform(*plan.rows))), make_of(site, rng, style["storeys"])
+            left, make = int(round(rng.uniform(*plan.rows))), _make(site, rng, style["storeys"])
         left -= 1
         width = min(make["width"] * rng.uniform(0.97, 1.03), end - position)
         width = end - position if end - position - width < least else width
@@ -75,7 +76,7 @@ def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, 
         last = end - position - width <= 1
         right, left_wall = ("party" if touching and not free else "side" for free in (last, first))
         make["arcade"] = style["arcade"] and not corner
-        building = add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
+        building = _add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
         if building:
             kind = style["front"] if rng.random() < 0.7 else choose(rng, plan.front)
             outline = _before(building, front.setback, gap * 0.5 * style["gap"])
@@ -89,7 +90,7 @@ def _has_room(site: Site, quad: np.ndarray) -> bool:
     return not site.map.built_on(quad)[1] and site.map.built_on(widened(quad, [-0.35] * 4))[0] <= TAKEN
 
 
-def make_of(site: Site, rng: np.random.Generator, storeys: float) -> dict:
+def _make(site: Site, rng: np.random.Generator, storeys: float) -> dict:
     """What buildings of one make share; storeys: about how many, of the plan's."""
     plan, use, (low, high) = site.plan, choose(rng, site.plan.uses), site.plan.storeys
     count = int(np.clip(round(storeys + rng.normal(0, (high - low) / 3.5)), max(round(low), 1), round(high)))
@@ -107,7 +108,7 @@ def make_of(site: Site, rng: np.random.Generator, storeys: float) -> dict:
     }
 
 
-def add(
+def _add(
     site: Site,
     rng: np.random.Generator,
     quad: np.ndarray,
@@ -120,7 +121,7 @@ def add(
     """Adds a building where there is room.
 
     quad: (4, 2), its corners
-    make: see make_of; its "key" makes buildings look alike
+    make: see _make; its "key" makes buildings look alike
     walls: their kinds
     kerb: height of the yard above the terrain
     near: whether it can be seen from the walk
@@ -167,15 +168,51 @@ def _estate(site: Site, rng: np.random.Generator, block: Block, share: float = 1
         quad = _part(block, u, u + part[0] / counts[0], v, v + part[1] / counts[1])
         # the front looks to the nearest street
         turn = 0 if j == 0 else 2 if j == counts[1] - 1 else 3 if i == 0 else 1
-        add(site, rng, np.roll(quad, -turn, 0), make_of(site, rng, base), near=near)
+        _add(site, rng, np.roll(quad, -turn, 0), _make(site, rng, base), near=near)
 
 
 def _landmark(site: Site, rng: np.random.Generator, block: Block) -> None:
     """A church or a hall in the middle of a square."""
-    make, quad = make_of(site, rng, 2), np.roll(_part(block, 0.36, 0.64, 0.22, 0.8), -int(rng.integers(4)), 0)
+    make, quad = _make(site, rng, 2), np.roll(_part(block, 0.36, 0.64, 0.22, 0.8), -int(rng.integers(4)), 0)
     make.update(use=site.plan.landmark, storeys=1, ground=rng.uniform(6, 9), across=True, overhang=0.0)
     make.update(roof="gable" if rng.random() < 0.8 else "hip", pitch=rng.uniform(0.45, 0.7))
-    add(site, rng, quad, make, near=True)
+    _add(site, rng, quad, make, near=True)
+
+
+def build_skyline(site: Site) -> None:
+    """Houses and trees beyond the outermost blocks, and across the ends of the streets that lead out."""
+    rng, network, plan = random_for(site.key, "skyline"), site.network, site.plan
+    makes = [_make(site, rng, 0) for _ in range(MAKES)]
+    for make in makes:
+        storeys = int(np.clip(round(rng.uniform(*plan.skyline)), 1, 40))
+        make.update(storeys=storeys, width=rng.uniform(14, 26), deep=rng.uniform(9, 16), key=int(rng.integers(1 << 31)))
+    points = np.concatenate([street.points for street in network.edges.values()])
+    middle = (points.min(0) + points.max(0)) / 2
+    for street in (street for street in network.streets if not street.walkable):
+        far = int(np.argmax(np.hypot(*(street.points[[0, -1]] - middle).T)))
+        out = street.ends[far] * (1 if far else -1)
+        width = 2 * (street.roadway + street.pavement) + 20
+        _house(site, rng, {**makes[rng.integers(MAKES)], "width": width}, street.points[-far] + out * 3, out)
+    wet = [block.corners.mean(0) - middle for block in network.blocks if block.use == "water"]
+    for turn in np.arange(60) * np.pi / 30:
+        out = np.array([np.cos(turn), np.sin(turn)])
+        if wet and out @ wet[0] / np.hypot(*wet[0]) > 0.55:
+            continue
+        reach = ((points - middle) @ out).max() + rng.uniform(12, 50)
+        for _ in range(2):
+            xy = middle + out * reach
+            if rng.random() < 0.35:
+                tree = site.made(plants.tree, str(rng.choice(["broad", "round"])), int(rng.integers(plants.VARIANTS)))
+                site.meshes.append(tree.placed(site.terrain.on(xy, -0.5), rng.uniform(0, 360), rng.uniform(9, 16)))
+            else:
+                _house(site, rng, makes[rng.integers(MAKES)], xy, out)
+            reach += rng.uniform(25, 90)
+
+
+def _house(site: Site, rng: np.random.Generator, make: dict, xy: np.ndarray, out: np.ndarray) -> None:
+    """A house, the middle of whose front is at xy (2,); out: (2,), the way from the town to it."""
+    half, deep = np.array([out[1], -out[0]]) * make["width"] / 2, out * make["deep"]
+    _add(site, rng, np.array([xy - half, xy + half, xy + half + deep, xy - half + deep]), make, kerb=-0.4)
 
 
 class _Frontage:

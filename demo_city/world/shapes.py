@@ -113,6 +113,22 @@ def circle(radius: float, sides: int, middle: Point = (0.0, 0.0)) -> np.ndarray:
     return np.stack([middle[0] + radius * np.cos(turn), middle[1] + radius * np.sin(turn)], 1)
 
 
+def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
+    """A convex counter-clockwise polygon (k, 2) whose sides are moved outwards by some metres each."""
+    sides = np.roll(quad, -1, 0) - quad
+    sides = sides / np.hypot(*sides.T)[:, None]
+    corners = []
+    for k, (x, y) in enumerate(quad.tolist()):
+        last, this = by[k - 1], by[k]
+        (ax, ay), (cx, cy) = sides[k - 1].tolist(), sides[k].tolist()
+        turn = ax * cy - ay * cx  # from one side to the next; their outward normals are (y, -x)
+        if abs(turn) < 0.05:
+            corners.append((x + cy * this, y - cx * this))
+        else:
+            corners.append((x + (ax * this - cx * last) / turn, y + (ay * this - cy * last) / turn))
+    return np.array(corners)
+
+
 def runs(line: np.ndarray) -> np.ndarray:
     """Metres (n,) along a line (n, 2) from its start."""
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])

@@ -16,7 +16,7 @@ from demo_city.world.pictures import Pictures
 from demo_city.world.plan import Plan, choose
 from demo_city.world.shapes import STEEL, WHITE, Kit, ray
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING, GroundMap, Terrain
-from demo_city.world.vehicles import VARIANTS, Model, vehicle
+from demo_city.world.things import MODELS, Model, vehicle
 
 EDGE = 90.0  # metres of map beyond the last street
 LIGHTS = ((1.0, 0.72, 0.4), (1.0, 0.86, 0.66), (0.9, 0.96, 1.0))  # of lamps: sodium, warm, cold
@@ -77,7 +77,7 @@ class Site:
 
     def vehicle(self, rng: np.random.Generator, kind: str = "") -> Model:
         """One of the vehicles of a kind, or of the city's."""
-        return self.made(vehicle, kind or choose(rng, self.plan.vehicles), int(rng.integers(VARIANTS)))
+        return self.made(vehicle, kind or choose(rng, self.plan.vehicles), int(rng.integers(MODELS)))
 
     def surface(self, xy: np.ndarray, above: float, texture: int, uv: np.ndarray | None = None, **look: object) -> None:
         """Ground over a grid (a, b, 2), `above` metres above the terrain; uv: (a, b, 2), or None for those there."""
