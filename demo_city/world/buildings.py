@@ -7,26 +7,11 @@ import numpy as np
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
 from demo_city.looks.houses import Fixture, fixtures
 from demo_city.seeds import random_for
-from demo_city.world import things
+from demo_city.world import shapes, things
 from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
 from demo_city.world.plan import choose
-from demo_city.world.shapes import (
-    CLOSED,
-    ENDS,
-    WHOLE,
-    Kit,
-    box,
-    cone,
-    grid,
-    level,
-    moved,
-    polygon,
-    rod,
-    runs,
-    sheet,
-    widened,
-)
+from demo_city.world.shapes import CLOSED, ENDS, WHOLE, Kit, box, grid, level, polygon, rod
 from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
@@ -147,10 +132,10 @@ def _steeple(kit: Kit, building: Building, length: float, rng: np.random.Generat
     front, back = -half * 0.8, half * 1.2
     texture, kind = kit.pictures.wall(house, "side", 4, 2 * half, high), int(rng.integers(3))
     kit.add(box, (x - half, front, -0.6), (x + half, back, high), CLOSED[:4], 0, material=texture)
-    corners = np.array([(x - half, front), (x + half, front), (x + half, back), (x - half, back)])
+    corners = shapes.rectangle((x, 0), (1, 0), (-half, half), (front, back))
     tip = (x, (front + back) / 2, high + half * rng.uniform(1.5, 6))
     tint = ((110, 150, 130), (120, 118, 120), (210, 160, 140))[kind]
-    kit.add(cone, corners, high, tip, material=("metal", "metal", "roof_tiles")[kind], tint=tint)
+    kit.add(shapes.cone, corners, high, tip, material=("metal", "metal", "roof_tiles")[kind], tint=tint)
     clock = (x - 0.9, front - 0.05, high - 2.6), (x + 0.9, front, high - 0.8)
     kit.add(box, *clock, ("front",), 0, material=kit.pictures.sign("clock", house.key), flags=CUTOUT)
     kit.add(rod, (*tip[:2], tip[2] - 0.2), (*tip[:2], tip[2] + 1.6), 0.06, 3, tint=(200, 170, 80))
@@ -206,7 +191,7 @@ class _Roof(Kit):
 
     def brim(self, quad: np.ndarray, open_sides: Sequence[bool]) -> np.ndarray:
         """The walls' corners (4, 2), moved out by the overhang: always before and behind, else at open sides."""
-        return widened(quad, [self.building.overhang * (k % 2 == 0 or open_sides[k]) for k in range(4)])
+        return shapes.widened(quad, [self.building.overhang * (k % 2 == 0 or open_sides[k]) for k in range(4)])
 
     def gable(self) -> None:
         """Two slopes; the ridge may end at a gable that faces the street."""
@@ -235,7 +220,7 @@ class _Roof(Kit):
         steep, quad, low = self.rng.uniform(0.5, 1.1), self.building.quad, self.eaves
         sloped = [k for k in range(4) if k % 2 == 0 or self.open[k]]
         for inset, high in ((steep, self.eaves + KNEE * self.building.rise), (1.6, self.top)):
-            upper = widened(quad, [-inset * (k in sloped) for k in range(4)])
+            upper = shapes.widened(quad, [-inset * (k in sloped) for k in range(4)])
             self.shell("roof", sloped, quad, upper, low, high)
             self.shell("gable", [k for k in range(4) if k not in sloped], quad, upper, low, high)
             quad, low = upper, high
@@ -261,12 +246,12 @@ class _Roof(Kit):
     def flat(self) -> None:
         """A deck behind a parapet."""
         height, texture = max(self.building.rise, 0.05), self.pictures.wall(self.house, "chimney", 1, 2.0, 2.0)
-        inner = widened(self.building.quad, [-0.3] * 4)
+        inner = shapes.widened(self.building.quad, [-0.3] * 4)
         rings = ((self.building.quad, 0.0), (self.building.quad, height), (inner, height), (inner, 0.0))
         corners = [level(np.concatenate([quad, quad[:1]]), self.eaves + z) for quad, z in rings]
         across = np.cumsum([0.0, height, 0.3, height])[::-1, None] / 2
-        uv = grid(runs(corners[0][:, :2]) / 2, across)
-        self.add(sheet, np.array(corners)[::-1], uv[::-1], material=texture)
+        uv = grid(shapes.runs(corners[0][:, :2]) / 2, across)
+        self.add(shapes.sheet, np.array(corners)[::-1], uv[::-1], material=texture)
         self.plane(0, level(inner, self.eaves + 0.02))
 
 
@@ -312,5 +297,5 @@ def _plant(site: Site, building: Building, rng: np.random.Generator) -> list[Mes
     area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
     for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
         mesh = site.made(things.thing, choose(rng, "room 1 cooler 2 cistern 1 mast 1"), int(rng.integers(4)))
-        meshes.append(moved(mesh, (*between(building.quad, u, v), building.eaves), along))
+        meshes.append(shapes.moved(mesh, (*between(building.quad, u, v), building.eaves), along))
     return meshes

@@ -122,7 +122,7 @@ class District:
         return (near & (inside[0] | inside[1])).any(-1)
 
     def of_day(self, capture: Capture) -> Mesh:
-        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow."""
+        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves."""
         return moments.of_day(self.site, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:

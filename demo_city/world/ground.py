@@ -48,10 +48,8 @@ def _crossing(site: Site, rng: np.random.Generator, outline: np.ndarray, street:
     xy = np.stack([ring, (ring + middle) / 2, np.broadcast_to(middle, ring.shape)]).transpose(1, 0, 2)
     site.surface(xy, 0.0, texture, tint=(255 * street.look["shade"],) * 3)
     for _ in range(rng.poisson(2)):
-        along, size = street.along(0.0), rng.uniform((0.4, 0.5), (1.2, 5))
-        at = middle + rng.normal(0, street.roadway * 0.45, 2)
-        square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size / 2
-        patch = at + square @ np.array([(along[1], -along[0]), along])
+        at, (long, wide) = middle + rng.normal(0, street.roadway * 0.45, 2), rng.uniform((0.5, 0.4), (5, 1.2))
+        patch = shapes.rectangle(at, street.ends[0], (0, long), (0, wide))
         site.patch(patch, "asphalt", int(rng.integers(4)), PAINT / 2, (255 * rng.uniform(0.6, 1.0),) * 3)
 
 
@@ -119,9 +117,6 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
         for right in where if wanted else ():
             for s in np.arange(start + 5, end - 5, step):
                 paint(s, min(s + long, end - 4), right - 0.065, right + 0.065, tint)
-    for low in (-half + 0.1, half - 1.5) if style["cycle"] and half > 4 else ():
-        texture = site.pictures.ground("asphalt", 1)
-        _band(site, street, street.stations(), (low, low + 1.4), texture, tint=style["cycle"])
     for s in (start + 0.6, end - 3.6):
         if style["zebra"] == "bars":
             for right in np.arange(-half + 0.4, half - 0.7, 1.05):

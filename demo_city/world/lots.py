@@ -7,7 +7,7 @@ from demo_city.seeds import random_for
 from demo_city.world import plants
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
-from demo_city.world.shapes import along_line, ray, runs, widened
+from demo_city.world.shapes import along_line, ray, rectangle, runs, widened
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import BUILDING
 
@@ -118,15 +118,7 @@ def _add(
     near: bool = False,
     corner: bool = False,
 ) -> Building | None:
-    """Adds a building where there is room.
-
-    quad: (4, 2), its corners
-    make: see _make; its "key" makes buildings look alike
-    walls: their kinds
-    kerb: height of the yard above the terrain
-    near: whether it can be seen from the walk
-    corner: whether two streets meet at it
-    """
+    """Adds a building where there is room; kerb: height of its yard; corner: whether two streets meet there."""
     if not _has_room(site, quad):
         return None
     roof, storeys, pitch = make["roof"], make["storeys"], make["pitch"]
@@ -211,8 +203,9 @@ def build_skyline(site: Site) -> None:
 
 def _house(site: Site, rng: np.random.Generator, make: dict, xy: np.ndarray, out: np.ndarray) -> None:
     """A house, the middle of whose front is at xy (2,); out: (2,), the way from the town to it."""
-    half, deep = np.array([out[1], -out[0]]) * make["width"] / 2, out * make["deep"]
-    _add(site, rng, np.array([xy - half, xy + half, xy + half + deep, xy - half + deep]), make, kerb=-0.4)
+    half = make["width"] / 2
+    quad = rectangle(xy, (out[1], -out[0]), (-half, half), (0, make["deep"]))
+    _add(site, rng, quad, make, kerb=-0.4)
 
 
 class _Frontage:

@@ -14,7 +14,6 @@ from demo_city.world.terrain import PAVEMENT, ROAD
 
 SIGHT = 70.0  # metres within which something moves
 CLEAR = 7.0  # metres before and behind the camera where no vehicle is
-SNOW = (244, 246, 250)
 HEADLIGHT, TAILLIGHT = (1.0, 0.97, 0.9), (1.0, 0.12, 0.08)
 
 
@@ -31,8 +30,6 @@ def of_day(site: Site, capture: Capture) -> Mesh:
         cold = capture.season == "winter" and kind in ("terrace", "parasol")
         if rng.random() < (0.25 if closed or cold else 0.75):
             meshes.append(shapes.moved(mesh, place, along))
-    if capture.snow > 0.35:
-        meshes += [_heaps(site, street, rng) for street in site.network.streets if street.walkable]
     if capture.season == "autumn" and site.trees:
         meshes.append(_fallen(site, rng))
     return Mesh.joined(meshes)
@@ -62,18 +59,6 @@ def _on_slope(site: Site, mesh: Mesh, xy: np.ndarray, along: np.ndarray, height:
     mesh = shapes.moved(mesh, (*xy, (low + high) / 2 if height is None else height), along)
     mesh.points[:, 2] += (mesh.points[:, :2] - xy.astype(np.float32)) @ (along * (high - low) / 3.0).astype(np.float32)
     return mesh
-
-
-def _heaps(site: Site, street: Street, rng: np.random.Generator) -> Mesh:
-    """Snow along the kerbs."""
-    meshes, (start, end) = [], street.stations()[[0, -1]]
-    for s in np.arange(start, end, 2.6):
-        for side in (-1, 1):
-            if rng.random() < 0.55:
-                size, xy = rng.uniform(0.5, 1.3), street.beside(s, side * (street.roadway - 0.1))
-                ring, tip = shapes.circle(size, 6, xy), site.terrain.on(xy, size * 0.35)
-                meshes.append(shapes.cone(ring, tip[2] - size * 0.5, tip, texture=site.pictures.plain, tint=SNOW))
-    return Mesh.joined(meshes)
 
 
 def _fallen(site: Site, rng: np.random.Generator) -> Mesh:

@@ -16,7 +16,7 @@ STEP = 6.0  # metres between the points of a centre line
 MARGIN = 60.0  # metres from the last street to the edge of the last blocks
 SEA = 160.0  # and to that of the water, in a city that lies on it
 ARC_POINTS = 7  # of the kerb at a corner; odd, so that one is on the corner
-NEAR_KERB, NEAR_WALL = 1.3, 0.5  # metres of a pavement where things stand
+NEAR_KERB, NEAR_WALL = 1.4, 0.5  # metres of a pavement where things stand
 YELLOW, WHITE_PAINT = (222, 178, 74), (226, 226, 216)
 
 
@@ -315,7 +315,6 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
         "duty": float(rng.choice([0.34, 0.5, 1.0])),
         "edges": rng.random() < 0.35,
         "lanes": rng.random() < 0.8,
-        "cycle": ((190, 104, 88), (120, 160, 120))[rng.integers(2)] if rng.random() < 0.2 else None,
         "zebra": choose(rng, "bars 5 lines 2 none 2"),
         "tint": YELLOW if rng.random() < plan.yellow else WHITE_PAINT,
         "edge_tint": YELLOW if rng.random() < 0.3 else WHITE_PAINT,

@@ -28,13 +28,7 @@ def _cards(pictures: Pictures, kind: str, variant: int, corners: np.ndarray, tin
 def _clumps(
     pictures: Pictures, kind: str, variant: int, rng: np.random.Generator, middles: np.ndarray, sizes: np.ndarray
 ) -> Mesh:
-    """Two crossed pictures of leaves at each of some places.
-
-    kind, variant: of looks.plants.leaves_texture
-    rng: turns them
-    middles: (n, 3), metres
-    sizes: (n,), width and height, metres
-    """
+    """Two crossed pictures of leaves at each of some places (n, 3), of some sizes (n,), metres."""
     count = len(middles)
     turn = (rng.uniform(0, np.pi, count)[:, None] + (0, np.pi / 2)).reshape(-1)
     tip, half = np.repeat(rng.uniform(-0.5, 0.5, count), 2), np.repeat(sizes / 2, 2)

@@ -113,6 +113,12 @@ def circle(radius: float, sides: int, middle: Point = (0.0, 0.0)) -> np.ndarray:
     return np.stack([middle[0] + radius * np.cos(turn), middle[1] + radius * np.sin(turn)], 1)
 
 
+def rectangle(origin: Sequence, along: Sequence, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
+    """Corners (4, 2), counter-clockwise; x: metres along a unit vector (2,), y: to the left of it."""
+    corners = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])
+    return origin + corners @ np.array([along, (-along[1], along[0])])
+
+
 def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
     """A convex counter-clockwise polygon (k, 2) whose sides are moved outwards by some metres each."""
     sides = np.roll(quad, -1, 0) - quad

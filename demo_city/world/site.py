@@ -53,7 +53,8 @@ class Site:
     """What is built so far.
 
     meshes; lamps; buildings
-    gardens: (outline (4, 2), building, height of its kerb, what closes it off)
+    gardens: (outline (4, 2), first the left and right corner at the pavement; building; height above the
+        carriageway's ground; what closes it off, see Plan.front)
     daily: (kind, mesh, place (3,), direction (2,)) of things that are there on most days
     places: (place (3,), direction (2,)) for cars behind the pavements
     trees: (foot (3,), height in metres) of those that lose their leaves

@@ -38,15 +38,14 @@ def build_streetsides(site: Site) -> None:
 
 def _trees(site: Site, rng: np.random.Generator, street: Street, side: int, start: float, end: float) -> None:
     """Trees on one side; where there is no verge, in bare soil."""
-    look, up, square = street.look, street.up, np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.6
-    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.45))
+    look, up = street.look, street.up
+    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.55))
     s = start + rng.uniform(0, look["tree_step"] * 0.7)
     while s < end - 0.5:
         xy, along = street.beside(s, right), street.along(s)
         if rng.random() < 0.88 and site.map.at(xy) == PAVEMENT:
             if not look["verge"]:
-                outline = xy + square @ np.array([along, (-along[1], along[0])])
-                site.patch(outline, "soil", 0, up + 0.015)
+                site.patch(shapes.rectangle(xy, along, (-0.6, 0.6), (-0.6, 0.6)), "soil", 0, up + 0.015)
             site.tree(rng, xy, look["tree"], look["tree_height"] * rng.uniform(0.75, 1.2), up)
         s += look["tree_step"] * rng.uniform(0.85, 1.15)
 

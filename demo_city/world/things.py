@@ -1,7 +1,4 @@
-"""The things that stand in streets, made of the parts that things.toml lists in a small language of its own, and vehicles.
-
-Vehicles look along x; vehicles.toml says what kinds there are.
-"""
+"""The things that stand in streets, of the parts that things.toml lists in a language of its own, and vehicles."""
 
 import tomllib
 from dataclasses import dataclass, replace

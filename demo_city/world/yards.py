@@ -8,7 +8,7 @@ from demo_city.world import shapes, things
 from demo_city.world.ground import GRID
 from demo_city.world.network import Block, between
 from demo_city.world.plan import choose
-from demo_city.world.shapes import along_line, runs
+from demo_city.world.shapes import along_line, rectangle, runs
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING
 
@@ -108,9 +108,9 @@ def _parking(site: Site, rng: np.random.Generator, block: Block, up: float, rows
         y = depth * (row + 0.6) / (rows + 0.2)
         for x in np.arange(6, width - 6, 2.6):
             xy = block.corners[0] + along * x + inward * y
-            bay = _rectangle(xy, along, (-1.3, 1.3), (-2.5, 2.5))
+            bay = rectangle(xy, along, (-1.3, 1.3), (-2.5, 2.5))
             if site.map.within(bay):
-                line = _rectangle(xy, along, (-1.35, -1.25), (-2.4, 2.4))[[0, 1, 3, 2]].reshape(2, 2, 2)
+                line = rectangle(xy, along, (-1.35, -1.25), (-2.4, 2.4))[[0, 1, 3, 2]].reshape(2, 2, 2)
                 site.surface(
                     line.transpose(1, 0, 2), up, site.pictures.plain, tint=(220, 220, 214), flags=DETAIL | GROUND
                 )
@@ -131,13 +131,7 @@ def _enclosure(site: Site, rng: np.random.Generator, block: Block, up: float) ->
 
 
 def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: float, kind: str) -> None:
-    """What lies between the pavement and the front wall of a building.
-
-    outline: (4, 2), the left and right corner at the pavement, then the right and left one at the building
-    building: the building
-    up: height above the carriageway's ground
-    kind: of what closes it off, see Plan.front
-    """
+    """What lies between the pavement and the front wall of a building; for the parameters see Site.gardens."""
     rng, (a, b, _, d), plan = random_for(building.index, "garden", site.key), outline, site.plan
     (along, inward, wide), deep = shapes.ray(a, b), float(np.hypot(*(d - a)))
     if deep < 0.7 or wide < 2.2:
@@ -148,12 +142,12 @@ def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: floa
         return
     middle = float((building.quad[:2].mean(0) - a) @ along)
     door = float(np.clip(middle + rng.uniform(-0.2, 0.2) * wide, 1.0, wide - 1.0))
-    path = _rectangle(a, along, (door - 0.6, door + 0.6), (-0.05, deep))
+    path = rectangle(a, along, (door - 0.6, door + 0.6), (-0.05, deep))
     site.patch(path, choose(rng, plan.paving), 0, up + 0.02)
     openings = [(door - 0.65, door + 0.65)]
     if plan.drives and wide > 9 and deep > 4:
         x = 1.6 if door > wide / 2 else wide - 1.6
-        drive = _rectangle(a, along, (x - 1.4, x + 1.4), (-0.05, deep + 3))
+        drive = rectangle(a, along, (x - 1.4, x + 1.4), (-0.05, deep + 3))
         site.patch(drive, choose(rng, DRIVES), 1, up + 0.02)
         openings.append((x - 1.5, x + 1.5))
         if deep > 5.2:
@@ -194,10 +188,3 @@ def furnish_quays(site: Site, sea: float) -> None:
                 site.meshes.append(shapes.moved(boat, at, along * rng.choice([-1, 1]), (size,) * 3))
                 s += 8 * size
             s += rng.uniform(5, 9)
-
-
-def _rectangle(origin: np.ndarray, along: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
-    """Corners (4, 2), counter-clockwise; x: metres along a unit vector (2,), y: to the left of it."""
-    left = np.array([-along[1], along[0]])
-    corners = ((x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]))
-    return np.array([origin + along * p + left * q for p, q in corners])
