@@ -11,7 +11,7 @@ from demo_city.world import shapes, things
 from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
 from demo_city.world.plan import choose
-from demo_city.world.shapes import CLOSED, ENDS, WHOLE, Kit, box, grid, level, polygon, rod
+from demo_city.world.shapes import CLOSED, ENDS, WHOLE, Kit, box, grid, level, polygon
 from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
@@ -101,7 +101,8 @@ def _fixture(kit: Kit, each: Fixture) -> None:
             ends = (x0, each.depth * (n / count - 1), -0.5), (x1, 0.0, z1 * (n + 1) / count)
             kit.add(box, *ends, (*ENDS, "top"), **look)
     elif each.kind == "fire_escape":
-        _fire_escape(kit, x0, x1, y, np.arange(z0, z1 - 1, 3.2))
+        landing, size = things.thing(kit.pictures, "fire_escape", 0), ((x1 - x0) / 2, -y, 1)
+        kit.parts += [shapes.moved(landing, (x0, 0, z), scale=size) for z in np.arange(z0, z1 - 1, 3.2)]
     elif each.cutout:
         kit.add(box, low, high, ENDS, flags=THIN, **flat)
     elif each.kind in ("bay", "board", "air_conditioner"):
@@ -112,33 +113,16 @@ def _fixture(kit: Kit, each: Fixture) -> None:
         kit.add(box, low, high, BOXED, flags=DETAIL if each.kind == "pipe" else 0, **look)
 
 
-def _fire_escape(kit: Kit, x0: float, x1: float, y: float, floors: np.ndarray) -> None:
-    """Landings at some heights, with rails, and stairs between them."""
-    iron = (58, 54, 52)
-    kit.add(box, (x0, y, 0), (x1, 0, 0.08), BOXED, tint=iron)
-    kit.repeat([(0, 0, z) for z in floors])
-    kit.add(rod, (x0, y, 0), (x1, y, 0), 0.03, 3, tint=iron, flags=DETAIL)
-    kit.repeat([(0, 0, z + more) for z in floors for more in (0.5, 1.0)])
-    for n, z in enumerate(floors[:-1]):
-        left, right = (x0 + 0.3, x1 - 0.3)[:: 1 if n % 2 else -1]
-        stair = ((left, y * 0.8, z), (left, y * 0.3, z), (right, y * 0.3, z + 3.2), (right, y * 0.8, z + 3.2))
-        kit.add(polygon, stair, tint=iron, flags=TWO_SIDED)
-
-
 def _steeple(kit: Kit, building: Building, length: float, rng: np.random.Generator) -> None:
     """A tower before a church's front gable."""
     house, x = building.house, length / 2
     half, high = length * rng.uniform(0.18, 0.26), house.height * rng.uniform(1.5, 2.4) + building.rise
-    front, back = -half * 0.8, half * 1.2
-    texture, kind = kit.pictures.wall(house, "side", 4, 2 * half, high), int(rng.integers(3))
+    front, back = half * -0.8, half * 1.2
+    texture = kit.pictures.wall(house, "side", 4, 2 * half, high)
     kit.add(box, (x - half, front, -0.6), (x + half, back, high), CLOSED[:4], 0, material=texture)
-    corners = shapes.rectangle((x, 0), (1, 0), (-half, half), (front, back))
-    tip = (x, (front + back) / 2, high + half * rng.uniform(1.5, 6))
-    tint = ((110, 150, 130), (120, 118, 120), (210, 160, 140))[kind]
-    kit.add(shapes.cone, corners, high, tip, material=("metal", "metal", "roof_tiles")[kind], tint=tint)
-    clock = (x - 0.9, front - 0.05, high - 2.6), (x + 0.9, front, high - 0.8)
-    kit.add(box, *clock, ("front",), 0, material=kit.pictures.sign("clock", house.key), flags=CUTOUT)
-    kit.add(rod, (*tip[:2], tip[2] - 0.2), (*tip[:2], tip[2] + 1.6), 0.06, 3, tint=(200, 170, 80))
+    spire = things.thing(kit.pictures, "spire", house.key % 4)
+    kit.parts.append(shapes.moved(spire, (x, half * 0.2, high), scale=(half, half, half * rng.uniform(1.5, 6))))
+    kit.parts.append(shapes.moved(things.thing(kit.pictures, "clock", house.key % 4), (x, front, high)))
 
 
 def _roof(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:

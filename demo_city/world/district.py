@@ -83,19 +83,16 @@ class District:
         return len(self.site.buildings)
 
     @cached_property
-    def _lanes(self) -> tuple[np.ndarray, ...]:
-        """Points (n, 2) along all centre lines, directions (n, 2) there, and where one can stand, metres to the right:
-        on the carriageway (n, 2), and on the right pavement (n, 2)."""
-        points, alongs, reaches, _ = [], [], [], self.network.blocks  # which cut the streets' ends off
+    def _lanes(self) -> np.ndarray:
+        """Where one can stand, at every metre of each street: points, directions, from and to, metres to the right."""
+        lanes, _ = [], self.network.blocks  # which cut the streets' ends off
         for street in (street for street in self.streets if street.walkable):
             s = np.arange(0.0, street.length + 0.5, 1.0)
-            points.append(street.at(s))
-            alongs.append(street.along(s))
-            own = (s > street.trims[0]) & (s < street.length - street.trims[1])
-            strip = np.where(own[:, None], street.strip, np.inf)
-            reaches.append(np.concatenate([np.broadcast_to(street.driven(0.2), (len(s), 2)), strip], 1))
-        reach = np.concatenate(reaches)
-        return np.concatenate(points), np.concatenate(alongs), reach[:, :2], reach[:, 2:]
+            own = s[(s > street.trims[0]) & (s < street.length - street.trims[1])]
+            for stations, reach in ((s, street.driven(0.2)), (own, street.strip)):
+                place = street.at(stations), street.along(stations), np.broadcast_to(reach, (len(stations), 2))
+                lanes.append(np.concatenate(place, 1))
+        return np.concatenate(lanes)
 
     def walk(self, metres: float) -> list[tuple[int, float, float]]:
         """Chooses streets of `metres` in all to walk: (street index, from m, to m), each at most one block long."""
@@ -114,12 +111,10 @@ class District:
 
     def free(self, xy: np.ndarray) -> np.ndarray:
         """Whether one can stand at points (n, 2) or (2,): where cars drive, or on a pavement where nothing is."""
-        points, alongs, driven, strip = self._lanes
-        away = np.asarray(xy, float)[..., None, :] - points
-        near = np.abs((away * alongs).sum(-1)) < 0.6
-        right = away[..., 0] * alongs[:, 1] - away[..., 1] * alongs[:, 0]
-        inside = [(low < right) & (right < high) for low, high in (driven.T, strip.T)]
-        return (near & (inside[0] | inside[1])).any(-1)
+        x, y, east, north, low, high = self._lanes.T
+        dx, dy = (np.asarray(xy, float)[..., k, None] - start for k, start in enumerate((x, y)))
+        right = dx * north - dy * east
+        return ((np.abs(dx * east + dy * north) < 0.6) & (low < right) & (right < high)).any(-1)
 
     def of_day(self, capture: Capture) -> Mesh:
         """What is there on one day or night only: parked cars, bins, stalls, fallen leaves."""

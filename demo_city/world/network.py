@@ -204,10 +204,7 @@ def _arc(start: np.ndarray, corner: np.ndarray, end: np.ndarray, rounded: bool) 
 class Network:
     """Streets with at least `metres` to walk. What lies between them is found out when it is asked for.
 
-    key, plan: of the district
-    streets: those that are real
-    edges: all, (axis, line, place): Street
-    low, high: (2,), the extent of it all, metres
+    streets: those that are real; edges: all, (axis, line, place): Street; low, high: (2,), the extent of it all, metres
     """
 
     def __init__(self, key: int, plan: Plan, metres: float):

@@ -87,12 +87,8 @@ def weights(text: str) -> Weights:
 def choose(rng: np.random.Generator, options: Weights | str) -> str:
     """One of some kinds, by their weights."""
     options = weights(options) if isinstance(options, str) else options
-    total = rng.random() * sum(options.values())
-    for key, weight in options.items():
-        total -= weight
-        if total < 0:
-            return key
-    return next(reversed(options))
+    below = np.cumsum(list(options.values()))
+    return list(options)[int(np.searchsorted(below, rng.random() * below[-1], "right"))]
 
 
 def of_city(seed: int, name: str) -> Plan:

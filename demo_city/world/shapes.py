@@ -187,19 +187,14 @@ def without_slivers(mesh: Mesh) -> Mesh:
 
 
 class Kit:
-    """Collects the bodies of one thing, by the names of their materials ("" for plain) or the indices of textures.
-
-    pictures: of the district
-    variant: of its materials
-    owner: of all faces
-    """
+    """Collects the bodies of one thing; variant: of its materials; owner: of all faces."""
 
     def __init__(self, pictures: Pictures, variant: int = 0, owner: int = NO_OWNER):
         self.pictures, self.variant, self.owner = pictures, variant, owner
         self.parts: list[Mesh] = []
 
     def add(self, body: object, *place: object, material: str | int = "", **rest: object) -> None:
-        """Adds a body of this module, for example add(box, low, high, material="wood", tint=IRON)."""
+        """Adds a body of this module: add(box, low, high, material="wood"); material: "" for plain, or a texture."""
         texture = material
         if isinstance(material, str):
             texture = self.pictures.material(material, self.variant) if material else self.pictures.plain

@@ -140,6 +140,12 @@ class Site:
         self.meshes.append(mesh)
         self.map.mark(np.array([a, b, b + left * 0.3, a + left * 0.3]), THING)
 
+    def barriers(self, rng: np.random.Generator, kind: str, line: np.ndarray, above: float, share: float) -> None:
+        """Puts up fences and the like along a share of a line (n, 2)."""
+        for a, b in zip(line[:-1], line[1:], strict=True):
+            if rng.random() < share and np.hypot(*(b - a)) > 1.5:
+                self.barrier(rng, kind, a, b, above)
+
 
 def _barrier(k: Kit, rng: np.random.Generator, kind: str, length: float) -> None:
     """What runs along x for some metres."""

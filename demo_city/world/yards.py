@@ -12,10 +12,8 @@ from demo_city.world.shapes import along_line, rectangle, runs
 from demo_city.world.site import Building, Site
 from demo_city.world.terrain import NOTHING, PAVEMENT, THING
 
-GROUNDS = {
-    "park": "grass 1", "wood": "grass 1 soil 1", "parking": "asphalt 3 gravel 1",
-    "square": "slabs 3 cobbles 2 setts 2 bricks 1",
-}  # fmt: skip
+SQUARES = "slabs 3 cobbles 2 setts 2 bricks 1"
+GROUNDS = {"park": "grass 1", "wood": "grass 1 soil 1", "parking": "asphalt 3 gravel 1", "square": SQUARES}
 PATHS, DRIVES = "gravel 3 asphalt 1 slabs 1 sand 1", "concrete 3 asphalt 2 gravel 1 bricks 1"
 OPEN = ("none", "plants", "planters")  # what closes nothing off
 
@@ -122,12 +120,8 @@ def _enclosure(site: Site, rng: np.random.Generator, block: Block, up: float) ->
     """What runs round a block that has no rows of houses."""
     kind = choose(rng, {"none": 2, **site.plan.front, "hedge": 1.0})
     for k in range(4):
-        if kind in OPEN or not block.real(k) or rng.random() < 0.25:
-            continue
-        line = block.border(k)
-        for a, b in zip(line[:-1], line[1:], strict=True):
-            if rng.random() < 0.85 and np.hypot(*(b - a)) > 1.5:
-                site.barrier(rng, kind, a, b, up)
+        if kind not in OPEN and block.real(k) and rng.random() < 0.75:
+            site.barriers(rng, kind, block.border(k), up, 0.85)
 
 
 def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: float, kind: str) -> None:
@@ -174,8 +168,8 @@ def furnish_quays(site: Site, sea: float) -> None:
     kind = choose(rng, "rail 1 mooring 2 none 1")
     wet = [block for block in site.network.blocks if block.use in ("water", "basin")]
     for line in (block.border(k) for block in wet for k in range(4) if block.real(k)):
-        for a, b in zip(line[:-1], line[1:], strict=True) if kind == "rail" else ():
-            site.barrier(rng, "rail", a, b, 0.08)
+        if kind == "rail":
+            site.barriers(rng, kind, line, 0.08, 1.0)
         run, s = runs(line), rng.uniform(2, 8)
         while s < run[-1] - 4:
             xy, ahead = along_line(line, (s, s + 0.5), run)
