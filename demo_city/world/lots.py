@@ -79,7 +79,8 @@ def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, 
         building = _add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
         if building:
             kind = style["front"] if rng.random() < 0.7 else choose(rng, plan.front)
-            outline = _before(building, front.setback, gap * 0.5 * style["gap"])
+            (a, along, length), spare = building.wall(0), gap * 0.5 * style["gap"]
+            outline = rectangle(a, along, (-spare, length + spare), (-front.setback, 0))
             site.gardens.append((outline, building, kerb, kind))
         position += width + gap * rng.uniform(0.7, 1.4)
         first = False
@@ -226,14 +227,6 @@ class _Frontage:
         _, inward, _ = ray(a, b)
         back = self.back / (self.back @ inward) if corner and 0.3 < self.back @ inward else inward
         return np.array([a + inward * forward, b + inward * forward, b + inward * depth, a + back * depth])
-
-
-def _before(building: Building, setback: float, spare: float) -> np.ndarray:
-    """The ground (4, 2) before a building, `spare` metres wider on each side."""
-    a, along, length = building.wall(0)
-    out = np.array([along[1], -along[0]]) * setback
-    a, b = a - along * spare, a + along * (length + spare)
-    return np.array([a + out, b + out, b, a])
 
 
 def _part(block: Block, u0: float, u1: float, v0: float, v1: float) -> np.ndarray:
