@@ -1,24 +1,64 @@
 """Grounds and materials: pictures that repeat."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
-from demo_city.looks.materials import covered, dirt_tile, noise, piece
-from demo_city.looks.palettes import COLOURS, VIVID
+from demo_city.looks.canvas import opaque
+from demo_city.looks.colours import colours, jitter, mixed, pick, shade
+from demo_city.looks.materials import covered, noise, stones, weathered
 from demo_city.seeds import random_for
 
 TILE = 8.0  # metres of a repetition of a ground
-METRES = 2.0  # metres of a repetition of a material
-GROUND_SIZE, MATERIAL_SIZE = 256, 128
-_GRASS = {"spring": (100, 114, 66), "summer": (98, 108, 66), "autumn": (112, 108, 68), "winter": (110, 107, 80)}
-_ASPHALT = colours("5e5e60 7a7874 8a857c 6c6b6a 96918a")
-_PAINT = (214, 212, 204)
+_N, _M = 256, 128  # texels of a side of a ground, and of a material, which repeats after 2 m
 Field = np.ndarray  # float (n, n, 3), colours
+
+# grounds without joints: colours by variant; unevenness at three scales; cracks; what lies about, more of it in autumn
+_LOOSE = {
+    "asphalt": ("5e5e60 7a7874 8a857c 6c6b6a 96918a", (0.08, 0.05, 0.045), 4, 2500, "3c3c3c a8a49c 8a8682"),
+    "grass": ("626c42 666e44 5e6a40", (0.16, 0.12, 0.07), 0, 60, "9a7038 7c5a34 b08a48"),
+    "gravel": ("a39a8c b0a490 928a80 a8917a", (0.17, 0.08, 0.06), 0, 2500, "c0b8ac 8a8278 6e665e d0c8b8"),
+    "sand": ("beac8a", (0.05, 0.05, 0.06), 0, 0, "beac8a"),
+    "soil": ("9c7254 8a6c54 a87e5e 766450", (0.1, 0.09, 0.09), 0, 1600, "a8804e 8a5e38 c09a62 6e4e34 b48e5e"),
+}
+_GRASS = {"spring": (100, 114, 66), "summer": (98, 108, 66), "autumn": (112, 108, 68), "winter": (110, 107, 80)}
+# grounds of stones: colours by variant; height and width of a stone by variant, texels; unevenness, darkness of the
+# joints, spread of tones; cracks
+_PAVED = {
+    "setts": (
+        "9a9288 a89c90 8c8680 b0a498, 8a8884 7c7a78 98948e 6e6c6a, a8988a 94867a b4a494 8c7c72, 7a6e66 887a70 6c625c",
+        ((4, 5), (4, 4), (4, 6), (4, 4)),
+        (1.1, 0.6, 0.08),
+        0,
+    ),
+    "slabs": (
+        "a8a39a b2ada2 9e9a92, b8b0a2 aca496 c0b8aa, 9a9894 a4a29e 8e8c8a, b4a498 a89a90 bcaca0",
+        ((16, 16), (8, 16), (16, 32), (16, 8)),
+        (0, 0.76, 0.05),
+        2,
+    ),
+    "bricks": (
+        "9a6450 8c5a4a a8705a 805044, 8c8682 9a948e 7e7a78, a0907e b09e8a 948472, 86584c 9a6a58 744a40",
+        ((4, 8), (8, 4), (4, 8), (8, 4)),
+        (0, 0.72, 0.08),
+        0,
+    ),
+    "concrete": ("a8a49a, b4b0a6, 9c978c, c0bab0", ((128, 128), (64, 64), (64, 128), (128, 64)), (0, 0.62, 0.05), 4),
+    "kerb": ("aaa69e, b8b2a8, 9a968e, 2e2d2c d6d2c8", ((32, 256),) * 4, (0, 0.6, 0.04), 0),
+}
+# materials of walls that are pictured here too, and their colours, pale, since most are tinted
+_WALLS = {
+    "brick": ("brick", "brick"),
+    "roof_tiles": ("pantiles", "pantiles"),
+    "stone": ("rubble", "cec8bc"),
+    "plaster": ("plaster", "eae8e2"),
+    "concrete": ("concrete", "c8c6c0"),
+    "corrugated": ("corrugated", "eae8e2"),
+    "hedge": ("foliage", "52683a 5e7240 48603a 6a7848"),
+}
 
 
 def ground_texture(kind: str, variant: int) -> Texture:
@@ -27,330 +67,175 @@ def ground_texture(kind: str, variant: int) -> Texture:
     Along v follow the stones of a kerb and the bays of a car park.
     """
     by_season = kind in ("grass", "soil", "gravel")
-    version = (lambda year, season: season) if by_season else (lambda year, season: "")
-    return Texture(GROUND_SIZE, GROUND_SIZE, partial(_ground, kind, variant), version)
+    return Texture(_N, _N, partial(_ground, kind, variant), lambda year, season: season if by_season else "")
 
 
 def material_texture(kind: str, variant: int) -> Texture:
-    """A material that repeats after METRES, pale enough to be tinted. kind: of MATERIALS; variant: any number."""
-    return Texture(MATERIAL_SIZE, MATERIAL_SIZE, partial(_material, kind, variant))
+    """A material that repeats after 2 m, pale enough to be tinted. kind: of MATERIALS; variant: any number."""
+    return Texture(_M, _M, partial(_material, kind, variant))
 
 
 def plain_texture() -> Texture:
     """White with a little noise, to be tinted."""
-    return Texture(32, 32, _plain)
+    return Texture(32, 32, lambda version: opaque(np.full(3, 248.0) * _grain(random_for("plain"), 0.015, 0.01, 0, 32)))
 
 
-def _plain(version: Hashable) -> np.ndarray:
-    image = np.zeros((32, 32, 4), np.uint8)
-    rng = random_for("plain")
-    image[..., :3] = (248 + 4 * rng.normal(0, 1, (32, 32)) + 3 * noise(rng, (6, 6), (32, 32)))[..., None].clip(0, 255)
-    return image
-
-
-def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, size: int = GROUND_SIZE) -> np.ndarray:
-    """Factors around 1 of three scales: (size, size)."""
-    shape = (size, size)
-    return 1 + fine * rng.normal(0, 1, shape) + middle * noise(rng, (48, 48), shape) + broad * noise(rng, (5, 5), shape)
+def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, n: int = _N) -> np.ndarray:
+    """Factors around 1 of three scales: (n, n, 1)."""
+    waves = middle * noise(rng, (48, 48), (n, n)) + broad * noise(rng, (5, 5), (n, n))
+    return (1 + fine * rng.normal(0, 1, (n, n)) + waves)[..., None]
 
 
 def _ground(kind: str, variant: int, season: str) -> np.ndarray:
     rng = random_for("ground", kind, variant)
-    field = _GROUNDS[kind](rng, variant, season)
-    image = np.zeros((GROUND_SIZE, GROUND_SIZE, 4), np.uint8)
-    image[..., :3] = field.clip(0, 255)
-    return image
+    if kind in _LOOSE or kind in _PAVED:
+        return opaque((_loose if kind in _LOOSE else _paved)(rng, kind, variant, season))
+    return opaque(
+        {"cobbles": _cobbles, "water": _water, "parking": _parking, "tram": _tram}[kind](rng, variant, season)
+    )
 
 
-def _drawn(field: Field, draw_on: Callable[[ImageDraw.ImageDraw], None], share: float = 1.0) -> Field:
-    """Draws on a field, with a transparency of 1 - share."""
-    image = Image.fromarray(field.clip(0, 255).astype(np.uint8))
-    draw_on(ImageDraw.Draw(image))
-    return field * (1 - share) + np.asarray(image) * share
-
-
-def _cracks(rng: np.random.Generator, field: Field, count: int, tone: Colour, pen: int = 1) -> Field:
+def _cracked(rng: np.random.Generator, field: Field, count: int) -> Field:
     """Draws wandering cracks."""
-
-    def draw(d: ImageDraw.ImageDraw) -> None:
-        for _ in range(count):
-            turn, steps = rng.uniform(0, 2 * np.pi), int(rng.integers(8, 30))
-            turns = turn + np.cumsum(rng.normal(0, 0.45, steps))
-            path = rng.uniform(0, GROUND_SIZE, 2) + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * 7, 0)
-            for shift in ((0, 0), (-GROUND_SIZE, 0), (0, -GROUND_SIZE), (GROUND_SIZE, 0), (0, GROUND_SIZE)):
-                d.line([tuple(point) for point in (path + shift).tolist()], fill=tone, width=pen)
-
-    return _drawn(field, draw, 0.4)
+    image = Image.fromarray(field.clip(0, 255).astype(np.uint8))
+    for _ in range(count):
+        turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.45, int(rng.integers(8, 30))))
+        path = rng.uniform(0, _N, 2) + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * 7, 0)
+        for shift in np.ndindex(3, 3):
+            ImageDraw.Draw(image).line(((path + (np.array(shift) - 1) * _N).ravel().tolist()), fill=(54, 52, 50))
+    return field * 0.6 + np.asarray(image) * 0.4
 
 
-def _litter(rng: np.random.Generator, field: Field, count: int, tones: tuple[Colour, ...]) -> Field:
-    """Strews dry leaves or pebbles."""
-    where, which = rng.integers(0, GROUND_SIZE, (count, 2)), rng.integers(len(tones), size=count)
-    field = field.copy()
-    bright = rng.uniform(0.7, 1.25, count)[:, None]
-    for dy, dx in ((0, 0), (0, 1)):
-        field[(where[:, 0] + dy) % GROUND_SIZE, (where[:, 1] + dx) % GROUND_SIZE] = np.array(tones)[which] * bright
-    return field
+def _loose(rng: np.random.Generator, kind: str, variant: int, season: str) -> Field:
+    tones, grain, cracks, count, litter = _LOOSE[kind]
+    tone = _GRASS[season] if kind == "grass" else colours(tones)[variant % len(colours(tones))]
+    field = np.array(jitter(rng, tone, 5), float) * _grain(rng, *grain)
+    if kind == "grass":
+        dry = (noise(rng, (9, 9), (_N, _N)) + 0.35 * noise(rng, (60, 60), (_N, _N))).clip(0.7, 2)[..., None] - 0.7
+        field += (np.array([142, 124, 84]) - field) * dry * (0.25 + 0.25 * (variant % 2))
+    count = count * 3 if season == "autumn" else count
+    places, found = rng.integers(0, _N, (2, count)), np.array(colours(litter))
+    field[*places] = found[rng.integers(len(found), size=count)] * rng.uniform(0.7, 1.25, (count, 1))
+    return _cracked(rng, field, cracks * (variant % 4))
 
 
-def _asphalt(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, _ASPHALT[variant % len(_ASPHALT)], 4), float)
-    coarse = variant % 4 in (2, 4)
-    field = tone * _grain(rng, 0.13 if coarse else 0.07, 0.05, 0.045)[..., None]
-    stones = rng.random(field.shape[:2]) < (0.09 if coarse else 0.03)
-    field[stones] *= rng.uniform(1.15, 1.5, (int(stones.sum()), 1))
-    if variant % 4 != 0:
-        field = _cracks(rng, field, 3 + 3 * (variant % 4), (48, 47, 46), 1)
-    for _ in range(int(rng.integers(0, 3))):  # spots of oil
-        y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
-        a, b, r = *rng.uniform(40, 216, 2), rng.uniform(4, 16)
-        field *= 1 - 0.22 * np.exp(-((np.hypot(x - a, y - b) / r) ** 2))[..., None]
-    return field
-
-
-def _concrete(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, pick(rng, colours("a8a49a b4b0a6 9c978c c0bab0")), 3), float)
-    field = tone * _grain(rng, 0.035, 0.03, 0.07)[..., None]
-    step = GROUND_SIZE // (2, 3, 4, 2)[variant % 4]
-    y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
-    each = rng.normal(1, 0.05, (8, 8))
-    field *= each[y // step, x // step][..., None]
-    field[(y % step < 1) | (x % step < 1)] *= 0.62
-    return _cracks(rng, field, 2 + 2 * (variant % 3), (84, 80, 74))
-
-
-# colours by variant; height and width of a stone by variant, texels; unevenness, darkness of joints, spread of tones
-_PAVING = {
-    "setts": (("9a9288 a89c90 8c8680 b0a498 a0968e", "8a8884 7c7a78 98948e 6e6c6a",
-               "a8988a 94867a b4a494 8c7c72 a48e80", "7a6e66 887a70 6c625c 94887e"),
-              ((4, 5), (4, 4), (4, 6), (4, 4)), (1.1, 0.6, 0.08)),
-    "slabs": (("a8a39a b2ada2 9e9a92", "b8b0a2 aca496 c0b8aa", "9a9894 a4a29e 8e8c8a", "b4a498 a89a90 bcaca0"),
-              ((16, 16), (8, 16), (16, 32), (16, 8)), (0, 0.76, 0.05)),
-    "bricks": (("9a6450 8c5a4a a8705a 805044", "8c8682 9a948e 7e7a78", "a0907e b09e8a 948472", "86584c 9a6a58 744a40"),
-               ((4, 8),) * 4, (0, 0.72, 0.08)),
-}  # fmt: skip
-
-
-def _paved(kind: str, rng: np.random.Generator, variant: int, season: str) -> Field:
-    """Rows of stones."""
-    n, which = GROUND_SIZE, variant % 4
-    texts, sizes, (uneven, joint, spread) = _PAVING[kind]
-    tones, (tall, wide) = np.array(colours(texts[which]), float), sizes[which]
-    y, x = np.mgrid[0:n, 0:n]
-    y = y + (noise(rng, (10, 10), (n, n)) * uneven).astype(int)
-    rows, columns = n // tall, n // wide
+def _paved(rng: np.random.Generator, kind: str, variant: int, season: str) -> Field:
+    texts, sizes, (uneven, joint, spread), cracks = _PAVED[kind]
+    tones, (tall, wide) = np.array(colours(texts.split(",")[variant % 4]), float), sizes[variant % 4]
+    y, x = np.mgrid[0:_N, 0:_N]
+    y = y + (noise(rng, (10, 10), (_N, _N)) * uneven).astype(int)
+    rows, columns = _N // tall, _N // wide
     row = y // tall % rows
-    shift = rng.integers(0, wide, rows)[row] if uneven else row % 2 * (wide // 2)
-    stones = tones[rng.integers(len(tones), size=(rows, columns))] * rng.normal(1, spread, (rows, columns, 1))
-    field = stones[row, (x + shift) // wide % columns] * _grain(rng, 0.05, 0.04, 0.05)[..., None]
-    edge = (y % tall == 0) | ((x + shift) % wide == 0)
-    field[edge] *= joint
-    field[(y % tall == 1) & ~edge] *= 1.06
-    if kind == "slabs":  # with stains
-        spots = rng.integers(0, n, (40, 2))
-        field[spots[:, 0], spots[:, 1]] *= 0.7
-        return _cracks(rng, field, 2, (96, 92, 88))
-    return field.transpose(1, 0, 2).copy() if kind == "bricks" and variant % 2 else field
+    if uneven:
+        x = x + rng.integers(0, wide, rows)[row]
+    elif wide < 64 and wide >= tall:
+        x = x + row % 2 * (wide // 2)
+    elif wide < tall:
+        y = y + x // wide % 2 * (tall // 2)
+        row = y // tall % rows
+    which = np.arange(rows)[:, None] % 2 if kind == "kerb" else rng.integers(len(tones), size=(rows, columns))
+    stone = tones[which % len(tones)] * rng.normal(1, spread, (rows, columns, 1))
+    field = stone[row, x // wide % columns] * _grain(rng, 0.05, 0.04, 0.05)
+    field[(y % tall == 0) | ((x % wide == 0) & (columns > 1))] *= joint
+    return _cracked(rng, field, cracks)
 
 
 def _cobbles(rng: np.random.Generator, variant: int, season: str) -> Field:
-    cell, n = 6.4, GROUND_SIZE
-    count = int(n / cell)
-    points = rng.uniform(0.15, 0.85, (count, count, 2))
-    tones = np.array(colours("9a948a 867e76 aca294 786e66 a0907e 8c8c8a"), float)[rng.integers(6, size=(count, count))]
-    y, x = np.mgrid[0:n, 0:n] / cell
-    first, second, best = np.full((3, n, n), 9.0)
-    best = np.zeros((n, n, 3))
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            row, column = np.floor(y).astype(int) + dy, np.floor(x).astype(int) + dx
-            point = points[row % count, column % count]
-            gap = np.hypot(row + point[..., 0] - y, column + point[..., 1] - x)
-            nearer = gap < first
-            second = np.where(nearer, first, np.minimum(second, gap))
-            best = np.where(nearer[..., None], tones[row % count, column % count], best)
-            first = np.where(nearer, gap, first)
-    dome = (1.12 - 0.5 * first**2) * np.where(second - first < 0.16, 0.62, 1.0)
-    return best * dome[..., None] * _grain(rng, 0.04, 0.03, 0.05)[..., None]
-
-
-def _grass(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, _GRASS[season], 4), float)
-    field = tone * _grain(rng, 0.16, 0.12, 0.07)[..., None]
-    dry = (noise(rng, (9, 9), field.shape[:2]) + 0.35 * noise(rng, (60, 60), field.shape[:2])).clip(0.7, 2) - 0.7
-    dry = (dry * (0.5 if variant % 2 else 0.25))[..., None]
-    field = field * (1 - dry) + np.array([142, 124, 84]) * dry
-    if season in ("spring", "summer") and variant % 3 == 0:
-        field = _litter(rng, field, 110, colours("d8d6c8 d8c860"))
-    return _litter(rng, field, 500 if season == "autumn" else 40, colours("9a7038 7c5a34 b08a48"))
-
-
-def _gravel(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, pick(rng, colours("a39a8c b0a490 928a80 a8917a")), 5), float)
-    field = tone * _grain(rng, 0.17, 0.08, 0.06)[..., None]
-    field = _litter(rng, field, 2500, colours("c0b8ac 8a8278 6e665e d0c8b8"))
-    return _litter(rng, field, 250 if season == "autumn" else 30, colours("8a6034 7c5a38"))
-
-
-def _sand(rng: np.random.Generator, variant: int, season: str) -> Field:
-    return np.array([190.0, 172, 138]) * _grain(rng, 0.05, 0.05, 0.06)[..., None]
+    number, first, gap = stones(rng, 40, _N, 1.0)
+    tones = np.array(colours("9a948a 867e76 aca294 786e66 a0907e 8c8c8a"), float)[rng.integers(6, size=1600)]
+    dome = (1.12 - 0.5 * first**2) * np.where(gap < 0.16, 0.62, 1.0)
+    return tones[number] * dome[..., None] * _grain(rng, 0.04, 0.03, 0.05)
 
 
 def _water(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(pick(rng, colours("4a5a5c 44545e 56645c 3e5058")), float)
-    waves = noise(rng, (40, 14), (GROUND_SIZE, GROUND_SIZE)) + 0.6 * noise(rng, (90, 40), (GROUND_SIZE, GROUND_SIZE))
-    return tone * (1 + 0.13 * waves + 0.25 * (waves.clip(1.6, None) - 1.6))[..., None]
-
-
-def _soil(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, colours("9c7254 8a6c54 a87e5e 766450")[variant % 4], 6), float)
-    field = tone * _grain(rng, 0.1, 0.09, 0.09)[..., None]
-    leaves = {"autumn": 5000, "winter": 3500}.get(season, 2200) // (1 + variant % 2 * 2)
-    return _litter(rng, field, leaves, colours("a8804e 8a5e38 c09a62 6e4e34 b48e5e"))
+    waves = noise(rng, (40, 14), (_N, _N)) + 0.6 * noise(rng, (90, 40), (_N, _N))
+    bright = 1 + 0.13 * waves + 0.25 * (waves.clip(1.6, None) - 1.6)
+    return np.array(pick(rng, "4a5a5c 44545e 56645c 3e5058"), float) * bright[..., None]
 
 
 def _parking(rng: np.random.Generator, variant: int, season: str) -> Field:
-    field = _asphalt(rng, variant, season) if variant % 2 == 0 else _paved("bricks", rng, variant, season)
-    worn = rng.random(field.shape[:2]) < 0.82
-    for y in (0, 171, 85):  # a bay each 2.7 m along the road
-        field[y : y + 4][worn[y : y + 4]] = _PAINT
-    return field
-
-
-def _kerb(rng: np.random.Generator, variant: int, season: str) -> Field:
-    n = GROUND_SIZE
-    field = np.array(pick(rng, colours("aaa69e b8b2a8 9a968e")), float) * _grain(rng, 0.05, 0.04, 0.05)[..., None]
-    y = np.arange(n)
-    if variant % 4 == 3:  # painted black and white, the paint is worn
-        dark = (y // 32 % 2 == 0)[:, None] & (noise(rng, (40, 40), (n, n)) < 1.2)
-        light = (y // 32 % 2 == 1)[:, None] & (noise(rng, (40, 40), (n, n)) < 1.2)
-        field[dark] = np.array([44, 43, 42]) * rng.uniform(0.8, 1.4, (int(dark.sum()), 1))
-        field[light] = np.array([214, 210, 200]) * rng.uniform(0.9, 1.05, (int(light.sum()), 1))
-    field *= rng.normal(1, 0.04, 8)[y // 32][:, None, None]
-    field[y % 32 == 0] *= 0.6
+    field = (_paved if variant % 2 else _loose)(rng, "bricks" if variant % 2 else "asphalt", variant, season)
+    lines = np.isin(np.arange(_N), [y + d for y in (0, 85, 171) for d in range(4)])  # a bay each 2.7 m along the road
+    field[lines[:, None] & (rng.random((_N, _N)) < 0.82)] = (214, 212, 204)
     return field
 
 
 def _tram(rng: np.random.Generator, variant: int, season: str) -> Field:
     """A track along v, with its middle at u = 0.5."""
-    field = _paved("setts", rng, variant, season) if variant % 2 else _concrete(rng, variant, season)
-    middle, scale = GROUND_SIZE // 2, GROUND_SIZE / 8  # texels, and texels a metre
-    for left in (middle - round(0.72 * scale), middle + round(0.72 * scale) - 2):
-        field[:, left - 1 : left + 4] = (70, 68, 66)
-        field[:, left : left + 2] = (150, 148, 144)
+    field = _paved(rng, "setts" if variant % 2 else "concrete", variant, season)
+    for left in (_N // 2 - 23, _N // 2 + 21):
+        field[:, left - 1 : left + 4], field[:, left : left + 2] = (70, 68, 66), (150, 148, 144)
     return field
 
 
-_GROUNDS = {kind: partial(_paved, kind) for kind in _PAVING} | {
-    "asphalt": _asphalt, "concrete": _concrete, "cobbles": _cobbles, "grass": _grass, "gravel": _gravel, "sand": _sand,
-    "water": _water, "soil": _soil, "parking": _parking, "kerb": _kerb, "tram": _tram,
-}  # fmt: skip
-GROUNDS = tuple(_GROUNDS)
-
-# -- materials. Their colours are pale, since most are tinted
+GROUNDS = (*_LOOSE, *_PAVED, "cobbles", "water", "parking", "tram")
 
 
 def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
-    rng, size = random_for("material", kind, variant), (MATERIAL_SIZE, MATERIAL_SIZE)
-    if kind in _WALLS:
-        name, tone = _WALLS[kind]
-        name, tone = "ashlar" if kind == "stone" and variant % 2 else name, tone or pick(rng, COLOURS[name])
-        image = covered(rng, name, tone, (64, 64)).resize(size, Image.BILINEAR)
-        dirt = piece(dirt_tile(5), 16 * (variant % 8), 40, size)
-        field = np.asarray(image, float) * np.asarray(dirt, float) / 255
-    else:
-        field = _THINGS[kind](rng, variant)
-    image = np.zeros((*size, 4), np.uint8)
-    image[..., :3] = field.clip(0, 255)
-    return image
+    rng = random_for("material", kind, variant)
+    if kind not in _WALLS:
+        return opaque(_THINGS[kind](rng, variant))
+    name, tones = _WALLS[kind]
+    name = "ashlar" if kind == "stone" and variant % 2 else name
+    image = covered(rng, name, pick(rng, tones), (64, 64))
+    return opaque(np.asarray(weathered(rng, image, 0.5, np.ones(64)).resize((_M, _M), Image.BILINEAR)))
 
 
-def _boards(rng: np.random.Generator, pitch: int, spread: float, gap: float) -> Field:
+def _boards(rng: np.random.Generator, variant: int, pitch: int = 16) -> Field:
     """Level boards with grain along them."""
-    n = MATERIAL_SIZE
-    y = np.arange(n)
-    each = rng.normal(1, spread, n // pitch + 1)[y // pitch]
-    grain = 1 + 0.06 * noise(rng, (64, 6), (n, n)) + 0.03 * noise(rng, (100, 16), (n, n))
-    tone = np.where(y % pitch == 0, gap, each)[:, None] * grain
-    return np.array([226.0, 216, 200]) * tone[..., None]
+    y = np.arange(_M)
+    each = np.where((y % pitch == 0) & (pitch < _M), 0.5, rng.normal(1, 0.07, _M)[y // pitch])[:, None]
+    grain = 1 + 0.06 * noise(rng, (64, 6), (_M, _M)) + 0.03 * noise(rng, (100, 16), (_M, _M))
+    return np.array([226.0, 216, 200]) * (each * grain)[..., None]
 
 
 def _container(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    x = np.arange(n) % 16
-    ribs = np.select([x < 5, x < 7, x < 13], [1.0, 0.72, 0.9], 1.08)
-    field = np.array([232.0, 230, 226]) * (ribs[None] * _grain(rng, 0.02, 0.02, 0.03, n))[..., None]
-    rust = (noise(rng, (10, 30), (n, n)) + 0.4 * noise(rng, (40, 40), (n, n))).clip(1.5, 2.5) - 1.5
-    field = field * (1 - rust[..., None]) + np.array([140, 84, 52]) * rust[..., None]
-    field[:4] *= 0.7
-    return field
+    x = np.arange(_M) % 16
+    field = np.array([232.0, 230, 226]) * np.select([x < 5, x < 7, x < 13], [1.0, 0.72, 0.9], 1.08)[:, None]
+    rust = (noise(rng, (10, 30), (_M, _M)) + 0.4 * noise(rng, (40, 40), (_M, _M))).clip(1.5, 2.5)[..., None] - 1.5
+    return (field + (np.array([140, 84, 52]) - field) * rust) * _grain(rng, 0.02, 0.02, 0.03, _M)
 
 
 def _crates(rng: np.random.Generator, variant: int) -> Field:
     """Boxes of fruit, or boards of crates."""
-    n = MATERIAL_SIZE
-    image = Image.fromarray(_boards(rng, 12, 0.1, 0.4).clip(0, 255).astype(np.uint8))
-    if variant % 2:
-        draw = ImageDraw.Draw(image)
-        goods = colours("c8482e d88a30 d8b848 6a8a3c 8a2c38 e0d8a0 7a9a50 b86a3c")
-        for x in range(0, n, 32):
-            for y in range(0, n, 32):
-                tone = pick(rng, goods)
-                draw.rectangle((x + 2, y + 2, x + 29, y + 29), fill=shade(tone, 0.5))
-                for _ in range(34):
-                    a, b = rng.uniform(x + 4, x + 27), rng.uniform(y + 4, y + 27)
-                    draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=jitter(rng, tone, 14))
+    image = Image.fromarray(_boards(rng, variant, 12).clip(0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    for x, y in np.ndindex(4, 4) if variant % 2 else ():
+        tone = pick(rng, "c8482e d88a30 d8b848 6a8a3c 8a2c38 e0d8a0 7a9a50 b86a3c")
+        draw.rectangle((x * 32 + 2, y * 32 + 2, x * 32 + 29, y * 32 + 29), fill=shade(tone, 0.5))
+        for a, b in (rng.uniform(4, 27, (34, 2)) + (x * 32, y * 32)).tolist():
+            draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=jitter(rng, tone, 14))
     return np.asarray(image, float)
 
 
 def _metal(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    field = np.array([226.0, 228, 230]) * _grain(rng, 0.015, 0.03, 0.04, n)[..., None]
-    field[::64] *= 0.7
-    field[:, ::64] *= 0.75
+    field = np.array([226.0, 228, 230]) * _grain(rng, 0.015, 0.03, 0.04, _M)
+    field[::64], field[:, ::64] = field[::64] * 0.7, field[:, ::64] * 0.75
     return field
 
 
 def _fabric(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    folds = 1 + 0.07 * noise(rng, (3, 14), (n, n)) + 0.02 * rng.normal(0, 1, (n, n))
-    field = np.full((n, n, 3), 238.0)
+    field = np.full((_M, _M, 3), 238.0)
+    stripe = jitter(rng, pick(rng, "vivid"), 10) if variant % 4 == 3 else (150, 150, 150)
     if variant % 2:
-        stripe = jitter(rng, pick(rng, VIVID), 10) if variant % 4 == 3 else (150, 150, 150)
-        field[:, np.arange(n) // 16 % 2 == 0] = mixed(stripe, (238, 238, 238), 0.25)
-    return field * folds[..., None]
+        field[:, np.arange(_M) // 16 % 2 == 0] = mixed(stripe, (238, 238, 238), 0.25)
+    return field * (1 + 0.07 * noise(rng, (3, 14), (_M, _M)))[..., None]
 
 
 def _glass(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    sky = np.linspace(1.2, 0.7, n)[:, None] + 0.1 * noise(rng, (4, 3), (n, n))
+    sky = np.linspace(1.2, 0.7, _M)[:, None] + 0.1 * noise(rng, (4, 3), (_M, _M))
     field = np.array([112.0, 126, 138]) * sky[..., None]
-    field[:3] = field[:, :3] = (92, 96, 100)
-    field[64:66] = (92, 96, 100)
+    field[:3] = field[:, :3] = field[64:66] = (92, 96, 100)
     return field
 
 
-def _hedge(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    tone = np.array(jitter(rng, pick(rng, colours("52683a 5e7240 48603a 6a7848")), 5), float)
-    return (
-        tone
-        * (
-            1
-            + 0.22 * noise(rng, (44, 44), (n, n))
-            + 0.16 * noise(rng, (14, 14), (n, n))
-            + 0.14 * rng.normal(0, 1, (n, n))
-        )[..., None]
-    )
-
-
-# materials of walls that are pictured here too, and their colours; None for one of materials' own
-_WALLS = {"brick": ("brick", None), "roof_tiles": ("pantiles", None), "stone": ("rubble", (206, 200, 188)),
-          "plaster": ("plaster", (234, 232, 226)), "concrete": ("concrete", (200, 198, 192)),
-          "corrugated": ("corrugated", (234, 232, 226))}  # fmt: skip
 _THINGS = {
-    "wood": lambda rng, variant: _boards(rng, 128, 0.0, 1.0),
-    "planks": lambda rng, variant: _boards(rng, 16, 0.07, 0.5),
-    "container": _container, "crates": _crates, "metal": _metal, "fabric": _fabric, "glass": _glass, "hedge": _hedge,
-}  # fmt: skip
+    "wood": partial(_boards, pitch=_M),
+    "planks": _boards,
+    "container": _container,
+    "crates": _crates,
+    "metal": _metal,
+    "fabric": _fabric,
+    "glass": _glass,
+}
 MATERIALS = (*_WALLS, *_THINGS)
