@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 
 from demo_city.looks.colours import Colour
 
+BLACK = (14, 14, 16)  # of shadows
 Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
 
 
@@ -13,11 +14,11 @@ class Canvas:
 
     image: RGB colours
     index: what can shine (L): 0 nothing, 1 to 199 a window, 200 to 229 a shop window, 230 to 255 a sign
-    cover: what of the picture is there (L), if it is to be pasted on another
+    cover: what of the picture is drawn on (L), to paste it on another
     ppm: texels a metre
     """
 
-    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = (128, 128, 128)):
+    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK):
         self.image, self.index, self.cover = Image.new("RGB", size, colour), Image.new("L", size), Image.new("L", size)
         self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
@@ -39,10 +40,10 @@ class Canvas:
             if shine is not None:
                 self.glow.rectangle(texels, fill=shine)
             return
-        x0, y0, x1, y1 = max(texels[0], 0), max(texels[1], 0), min(texels[2] + 1, self.width), texels[3] + 1
-        y1 = min(y1, self.height)
-        if x1 > x0 and y1 > y0:
-            self.image.paste(colour, (x0, y0, x1, y1), Image.new("L", (x1 - x0, y1 - y0), int(share * 255)))
+        x0, y0, x1, y1 = texels
+        area, mask = (x0, y0, x1 + 1, y1 + 1), Image.new("L", (x1 + 1 - x0, y1 + 1 - y0), int(share * 255))
+        self.image.paste(colour, area, mask)
+        self.cover.paste(255, area, mask)
 
     def bars(
         self,

@@ -19,13 +19,8 @@ from demo_city.looks.windows import Windows
 from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation
 
-_WHITE = (255, 255, 255)
-_PPM = 16
-_SIGNS = {"board": (128, 32), "blade": (48, 40), "vertical": (32, 160)}  # width and height, texels
-# what a picture is declared by, what makes it, and whether it is a cutout
-Picture = tuple[Hashable, Callable[[], Texture], bool]
-_PLAIN: Picture = ("plain", plain_texture, False)
-_PLASTER: Picture = (("material", "plaster", 1), partial(material_texture, "plaster", 1), False)
+Picture = tuple[Hashable, Texture, bool]  # what it is to be declared by, the picture, and whether it is a cutout
+_WHITE, _PPM = (255, 255, 255), 16
 
 
 @dataclass(frozen=True)
@@ -64,25 +59,25 @@ def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
     kind: of the wall; "roof" gives its dormers
     length: of the wall, m
     """
-    if kind == "roof":
-        return _dormers(house, length)
-    return _Maker(house, kind, length).found if kind in ("front", "side", "back") else []
+    return _Maker(house, kind, length).found if kind in ("front", "side", "back", "roof") else []
 
 
 class _Maker:
     """Finds the fixtures of one wall."""
 
     def __init__(self, house: House, kind: str, length: float):
-        self.house, self.look, self.length, self.plan = house, dress(house, 0), length, layout(house, kind, length)
-        self.rng = random_for(house.key, "fixtures", kind, round(length, 2))
-        self.found: list[Fixture] = []
+        self.house, self.look, self.length = house, dress(house, 0), length
+        self.rng, self.found = random_for(house.key, "fixtures", kind, round(length, 2)), []
+        if kind == "roof":
+            self.dormers()
+            return
+        self.plan = layout(house, kind, length)
         if kind != "back":
             self.body()
             for unit, (left, right) in enumerate(self.plan.shops):
                 self.shop(unit, left, right)
-        if kind != "side":
-            self.balconies()
         if kind == "front":
+            self.balconies()
             self.bay()
         self.services(kind == "front")
 
@@ -93,12 +88,12 @@ class _Maker:
         height: tuple[float, float],
         depth: float,
         tint: Colour = _WHITE,
-        picture: Picture = _PLAIN,
+        picture: Picture | None = None,
     ) -> None:
-        """Adds a fixture; span: left and right; height: low and high; the others as in Fixture."""
-        key, texture, cutout = picture
+        """Adds a fixture; span: left and right; height: low and high; picture: None for a plain one."""
+        key, texture, cutout = picture or ("plain", plain_texture(), False)
         left, right = max(span[0], 0.0), min(span[1], self.length)
-        self.found.append(Fixture(kind, left, right, *height, depth, texture(), key, tint, cutout))
+        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint, cutout))
 
     def has(self, extra: str, chance: float = 1.0) -> bool:
         """Whether the house has an extra, and a chance comes true."""
@@ -106,73 +101,71 @@ class _Maker:
 
     def body(self) -> None:
         """The cornice, slabs above windows, steps and a canopy at the door, and columns of an arcade."""
-        house, look, top, plan, key = self.house, self.look, self.house.height, self.plan, self.house.key
+        house, look, top, door, key = self.house, self.look, self.house.height, self.plan.door, self.house.key
         if self.has("cornice") and look.scheme in ("punched", "loft", "hall", "church"):
             deep = 0.3 + key % 5 * 0.08
             self.add("cornice", (0, self.length), (top - deep, top), 0.12 + deep * 0.6, look.trim)
         if self.has("sunshades") and look.scheme == "punched":
-            for high in sorted({w.high for w in plan.windows if w.storey}):
+            for high in sorted({w.high for w in self.plan.windows if w.storey}):
                 self.add("slab", (0.2, self.length - 0.2), (high + 0.14, high + 0.24), 0.5, look.trim)
-        if plan.door and self.has("steps"):
-            span, count = (plan.door[0] - 0.2, plan.door[1] + 0.2), 1 + key % 3
-            self.add("steps", span, (0, 0.16 * count), 0.32 * count, jitter(self.rng, pick(self.rng, "ashlar"), 6))
-        if plan.door and self.has("canopy"):
+        if door and self.has("steps"):
+            count, stone = 1 + key % 3, jitter(self.rng, pick(self.rng, "ashlar"), 6)
+            self.add("steps", (door[0] - 0.2, door[1] + 0.2), (0, 0.16 * count), 0.32 * count, stone)
+        if door and self.has("canopy"):
             wide, depth = (1.4, 2.4) if house.use in ("office", "tower") else (0.35, 1.2)
-            span, high = (plan.door[0] - wide, plan.door[1] + wide), DOOR_HEIGHT + 0.6
-            self.add("canopy", span, (high, high + 0.18), depth, look.trim)
+            height = (DOOR_HEIGHT + 0.6, DOOR_HEIGHT + 0.78)
+            self.add("canopy", (door[0] - wide, door[1] + wide), height, depth, look.trim)
         if self.has("column") and self.length > 6:
             for x in np.linspace(0.2, self.length - 0.2, max(round(self.length / 3.2), 2) + 1).tolist():
-                self.add("column", (x - 0.2, x + 0.2), (0, house.ground_height - 0.3), 2.2, look.wall, _PLASTER)
+                self.add("column", (x - 0.2, x + 0.2), (0, house.ground_height - 0.3), 2.2, look.wall, _plaster())
 
     def shop(self, unit: int, left: float, right: float) -> None:
         """The awning, the sign across the pavement and the board of a shop."""
         house, rng, top = self.house, self.rng, self.house.ground_height
         if self.has("awning", 0.75):
             depth, high = rng.uniform(0.8, 1.8), max(min(top - 0.75, 3.1), 2.2)
-            self.add(
-                "awning", (left + 0.2, right - 0.2), (high - depth * 0.45, high), depth, picture=_awning(house, unit)
-            )
+            picture = _changing(house, "awning", (64, 32), 1, _awning, unit)
+            self.add("awning", (left + 0.2, right - 0.2), (high - depth * 0.45, high), depth, picture=picture)
         if self.has("board", 0.6) and house.storeys > 1:
-            z = house.floor(1) + rng.uniform(0.0, 0.3)
-            self.add("board", (left + 0.4, right - 0.4), (z, z + 0.9), 0.15, picture=_sign(house, unit, "board"))
+            z, picture = house.floor(1) + rng.uniform(0.0, 0.3), _changing(house, "board", (128, 32), 1, _sign, unit)
+            self.add("board", (left + 0.4, right - 0.4), (z, z + 0.9), 0.15, picture=picture)
         if not self.has("blade", 0.85):
             return
-        if house.style != "high_street" or house.storeys < 3:
-            x, low = left + 0.3 if rng.random() < 0.5 else right - 0.45, max(top - 0.9, 2.4)
-            self.add("blade", (x, x + 0.12), (low, low + 0.65), 0.8, picture=_sign(house, unit, "blade"))
-            return
-        for x in (left + 0.15, right - 0.4)[: int(rng.integers(1, 3))]:  # tall ones in dense streets
-            low = top + rng.uniform(0.0, 0.8)
+        low, high, size = max(top - 0.9, 2.4), max(top - 0.25, 3.05), (48, 40)
+        if house.style == "high_street" and house.storeys > 2:  # tall ones in dense streets
+            low, size = top + rng.uniform(0.0, 0.8), (32, 160)
             high = min(low + rng.uniform(2.0, 5.0), house.height - 0.3)
-            if high > low + 1:
-                picture = _sign(house, unit, "vertical")
-                self.add("blade", (x, x + 0.25), (low, high), rng.uniform(0.6, 1.0), picture=picture)
+        x, picture = left + 0.3 if rng.random() < 0.5 else right - 0.45, _changing(house, "blade", size, 1, _sign, unit)
+        self.add("blade", (x, x + 0.15), (low, high), rng.uniform(0.6, 1.0), picture=picture)
 
     def balconies(self) -> None:
         """Slabs with railings or solid fronts."""
-        look, key = self.look, self.house.key
-        loggia = look.scheme == "loggia"
-        kind = "solid" if loggia and look.balcony == "none" else look.balcony
+        look, key, loggia = self.look, self.house.key, self.look.scheme == "loggia"
+        solid = look.balcony == "solid" or loggia and look.balcony == "none"
+        tint = mixed(look.trim, look.wall, 0.5) if solid else _WHITE
         for left, right, z in self.plan.balconies[:24]:
-            height, depth = (z - 0.1, z + (2.4 if kind == "caged" else 1.0)), 0.35 if loggia else 1.0 + key % 4 * 0.15
-            picture = _PLASTER if kind == "solid" else _railing(kind, key % 4, right - left)
-            tint = mixed(look.trim, look.wall, 0.5) if kind == "solid" else _WHITE
+            height, depth = (
+                (z - 0.1, z + (2.4 if look.balcony == "caged" else 1.0)),
+                0.35 if loggia else 1.0 + key % 4 * 0.15,
+            )
+            picture = _plaster() if solid else _railing(look.balcony, key % 4, right - left)
             self.add("balcony", (left, right), height, depth, tint, picture)
 
     def bay(self) -> None:
         """A bay window that stands on the ground, or hangs from the first storey up."""
         house, look, plan = self.house, self.look, self.plan
         oriel = self.has("oriel") and house.storeys > 2 and not plan.balconies
-        spans = [(w.left, w.right) for w in plan.windows if w.storey == int(oriel)]
-        wanted = oriel or self.has("bay") and not plan.shops
-        if not wanted or not spans or look.scheme != "punched" or look.window == "french":
-            return
-        left, right = spans[house.key % len(spans)]
-        middle, half = (left + right) / 2, max((right - left) / 2 + 0.3, 0.95)
-        if half + 0.05 < middle < self.length - half - 0.05:
-            top = house.storeys - 1 if oriel else min(1 + house.key % 2, house.storeys - 1)
-            low, high = (house.floor(1) - 0.1, house.floor(top)) if oriel else (0.0, max(house.floor(top), 2.6) - 0.1)
-            self.add("bay", (middle - half, middle + half), (low, high), 0.75, picture=_bay(house, 2 * half, low, high))
+        spans = [(w.left + w.right) / 2 for w in plan.windows if w.storey == int(oriel)]
+        wanted = (oriel or self.has("bay") and not plan.shops) and look.scheme == "punched" and look.window != "french"
+        middle, half = spans[house.key % len(spans)] if spans else 0.0, max(look.pitch * look.share / 2 + 0.3, 0.95)
+        if wanted and half + 0.05 < middle < self.length - half - 0.05:
+            low, top = (
+                (house.floor(1) - 0.1, house.storeys - 1) if oriel else (0.0, min(1 + house.key % 2, house.storeys - 1))
+            )
+            high = max(house.floor(top), 2.6) - 0.1
+            size = max(round(2 * half * _PPM), 8), min(max(round((high - low) * _PPM), 8), 512)
+            picture = _changing(house, "bay", size, _PPM, partial(_bay, house, low))
+            self.add("bay", (middle - half, middle + half), (low, high), 0.75, picture=picture)
 
     def services(self, front: bool) -> None:
         """Pipes, air conditioners, and iron stairs before the middle of a front."""
@@ -182,72 +175,95 @@ class _Maker:
             self.add("pipe", (self.length - 0.3, self.length - 0.17), (0, house.height - 0.2), 0.14, iron)
         for w in [w for w in plan.windows if w.storey and w.right - w.left > 0.7][:: 2 + house.key % 2][:8]:
             if self.has("air_conditioner", 0.7):
-                x, height = w.left + rng.uniform(-0.1, 0.3), (w.low - 0.75, w.low - 0.13)
-                picture = ("air_conditioner", partial(Texture, 32, 24, _air_conditioner), False)
-                self.add("air_conditioner", (x, x + 0.85), height, 0.35, pick(rng, "white"), picture)
-        plain = look.scheme in ("punched", "loft") and not plan.balconies
-        if front and plain and house.storeys > 2 and self.length > 3 and self.has("fire_escape"):
-            half = min(1.7, self.length / 2 - 0.3)
-            span = (self.length / 2 - half, self.length / 2 + half)
-            self.add("fire_escape", span, (house.floor(1), house.height), 1.1, jitter(rng, (48, 44, 42), 5))
+                x, picture = (
+                    w.left + rng.uniform(-0.1, 0.3),
+                    ("air_conditioner", Texture(32, 24, _air_conditioner), False),
+                )
+                self.add(
+                    "air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, "white"), picture
+                )
+        plain = look.scheme in ("punched", "loft") and not plan.balconies and house.storeys > 2 and self.length > 3
+        if front and plain and self.has("fire_escape"):
+            half, middle = min(1.7, self.length / 2 - 0.3), self.length / 2
+            self.add("fire_escape", (middle - half, middle + half), (house.floor(1), house.height), 1.1, (48, 44, 42))
+
+    def dormers(self) -> None:
+        """Dormers of a roof; low and high are metres up the slope."""
+        chance = {"mansard": 0.9, "gable": 0.4, "hip": 0.4}.get(self.house.roof, 0.0)
+        if self.length >= 4 and self.rng.random() < chance:
+            count = max(int(self.length / max(self.look.pitch * self.rng.uniform(1.0, 2.0), 2.4)), 1)
+            half, picture = self.rng.uniform(0.5, 0.8), _changing(self.house, "dormer", (32, 32), 20, _dormer)
+            for x in ((np.arange(count) + 0.5) / count * self.length).tolist():
+                self.add("dormer", (x - half, x + half), (0.6, 2.4), 1.5, picture=picture)
 
 
-def _dormers(house: House, length: float) -> list[Fixture]:
-    """Dormers of a roof; low and high are metres up the slope."""
-    rng, chance = random_for(house.key, "dormers"), {"mansard": 0.9, "gable": 0.4, "hip": 0.4}.get(house.roof, 0.0)
-    if rng.random() > chance or length < 4:
-        return []
-    count = max(int(length / max(dress(house, 0).pitch * rng.uniform(1.0, 2.0), 2.4)), 1)
-    half, (key, texture, _) = rng.uniform(0.5, 0.8), _dormer(house)
-    middles = ((np.arange(count) + 0.5) / count * length).tolist()
-    return [Fixture("dormer", x - half, x + half, 0.6, 2.4, 1.5, texture(), key) for x in middles]
+def _changing(
+    house: House,
+    kind: str,
+    size: tuple[int, int],
+    ppm: float,
+    paint: Callable[[Canvas, Dress | Tenant, np.random.Generator], None],
+    unit: int | None = None,
+) -> Picture:
+    """A picture that changes with the tenant of a unit, or without one, when the house is painted.
 
+    size, ppm: of its canvas
+    paint: draws it for a tenant or a dress of the house
+    """
 
-def _of_tenant(house: House, unit: int, size: tuple[int, int], paint: Callable[[Tenant], Image.Image]) -> Callable:
-    """Makes a texture that changes with the tenant of a unit."""
-    return partial(
-        Texture,
-        *size,
-        lambda number: np.asarray(paint(Tenant(house, unit, number))),
-        lambda year, season: tenants(house, unit + 1, year)[unit],
-    )
-
-
-def _of_paint(house: House, size: tuple[int, int], paint: Callable[[Dress], np.ndarray]) -> Callable:
-    """Makes a texture that changes when the house is painted."""
-    version = lambda year, season: generation(house.key, "paint", year, REPAINT)  # noqa: E731
-    return partial(Texture, *size, lambda painted: paint(dress(house, painted)), version)
-
-
-def _sign(house: House, unit: int, kind: str) -> Picture:
-    """A sign of the tenant of a unit; kind: of _SIGNS."""
-    width, height = size = _SIGNS[kind]
-
-    def paint(who: Tenant) -> Image.Image:
-        area = int(width * 0.84), int(height * (0.9 if kind == "vertical" else 0.6))
-        canvas, letters = Canvas(size, 1.0, who.sign), who.name(area, kind == "vertical")
-        canvas.draw.rectangle((0, 0, width - 1, height - 1), outline=shade(who.sign, 0.7))
-        canvas.index.paste(who.glow * (who.glow % 2), (0, 0, width, height))
-        canvas.put(((width - area[0]) // 2, (height + area[1]) // 2), who.letters, letters, who.glow)
+    def draw(number: int) -> np.ndarray:
+        canvas, rng = Canvas(size, ppm), random_for(house.key, kind, unit or 0, number * (unit is not None))
+        paint(canvas, dress(house, number) if unit is None else Tenant(house, unit, number), rng)
         return canvas.array()
 
-    return ("sign", house.key, unit, kind), _of_tenant(house, unit, size, paint), False
+    def version(year: int, season: str) -> int:
+        return generation(house.key, "paint", year, REPAINT) if unit is None else tenants(house, unit + 1, year)[unit]
+
+    return (kind, house.key, unit, size), Texture(*size, draw, version), False
 
 
-def _awning(house: House, unit: int) -> Picture:
+def _plaster() -> Picture:
+    return ("material", "plaster", 1), material_texture("plaster", 1), False
+
+
+def _sign(canvas: Canvas, who: Tenant, rng: np.random.Generator) -> None:
+    """A sign; on tall ones the letters stand one below the other."""
+    wide, high, upright = canvas.width, canvas.height, canvas.height > canvas.width
+    area = int(wide * 0.84), int(high * (0.9 if upright else 0.6))
+    canvas.box((0, 0, wide, high), shade(who.sign, 0.7), shine=who.glow * (who.glow % 2))
+    canvas.box((1, 1, wide - 1, high - 1), who.sign)
+    canvas.put(((wide - area[0]) // 2, (high + area[1]) // 2), who.letters, who.name(area, upright), who.glow)
+
+
+def _awning(canvas: Canvas, who: Tenant, rng: np.random.Generator) -> None:
     """Cloth in stripes or of one colour; the lower fifth hangs down, with letters."""
+    canvas.box((0, 0, 64, 32), mixed(who.sign, (150, 146, 140), rng.uniform(0.0, 0.35)))
+    if rng.random() < 0.4:
+        canvas.bars((0, 0, 64, 32), 8, 4, who.stripes)
+    canvas.box((0, 6, 64, 7), (20, 20, 20), 0.3)
+    if rng.random() < 0.5:
+        canvas.put((8, 6), who.letters, who.name((48, 5)))
 
-    def paint(who: Tenant) -> np.ndarray:
-        rng = random_for("awning", who.seed)
-        canvas = Canvas((64, 32), 1.0, mixed(who.sign, (150, 146, 140), rng.uniform(0.0, 0.35)))
-        if rng.random() < 0.4:
-            canvas.bars((0, 0, 64, 32), 8, 4, who.stripes)
-        canvas.box((0, 6, 64, 7), (20, 20, 20), 0.3)
-        if rng.random() < 0.5:
-            canvas.put((8, 6), who.letters, who.name((48, 5)))
-        return canvas.array()
 
-    return ("awning", house.key, unit), _of_tenant(house, unit, (64, 32), paint), False
+def _bay(house: House, low: float, canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
+    """The face of a bay window from a height up: large panes on each storey between low walls."""
+    wide, tall = canvas.length, canvas.rise
+    material, colour = ("plaster", look.trim) if rng.random() < 0.5 else (look.material, look.wall)
+    canvas.image.paste(covered(rng, material, colour, canvas.image.size))
+    windows, kind = Windows(canvas, look, rng), "sash" if wide < 1.9 else "wide"
+    for z in (house.floor(storey) - low for storey in range(house.storeys)):
+        if -0.2 <= z < tall - 1.5:
+            windows.place((0.18, z + 0.8, wide - 0.18, min(z + house.storey_height * 0.82, tall - 0.2)), kind)
+            canvas.box((0, z, wide, z + 0.12), look.trim)
+    canvas.box((0, tall - 0.18, wide, tall), look.trim)
+
+
+def _dormer(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
+    """The face of a dormer."""
+    metal = jitter(rng, pick(rng, "seams slates"), 8)
+    canvas.box((0, 0, 1.6, 1.6), metal if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4))
+    Windows(canvas, look, rng).place((0.22, 0.15, 1.38, 1.36), "casement")
+    canvas.box((0, 1.45, 1.6, 1.6), shade(look.trim, 0.95))
 
 
 def _railing(kind: str, variant: int, length: float) -> Picture:
@@ -260,54 +276,17 @@ def _railing(kind: str, variant: int, length: float) -> Picture:
         draw = ImageDraw.Draw(image)
         if kind == "glass":
             draw.rectangle((0, 6, wide, 27), fill=(118, 132, 136, 255))
-            draw.line((0, 8, wide, 18), fill=(150, 164, 168, 255))
         for x in range(0, wide, 21 if kind == "glass" else 5 - variant % 2):
             draw.line((x, 0, x, 31), fill=colour)
         for y in range(0, 32, 8) if kind == "caged" else (0, 1, 2, 29, 30, 31):
             draw.line((0, y, wide, y), fill=colour)
-        for x in range(4, wide, 16) if kind == "iron" and variant > 1 else ():
-            draw.ellipse((x, 10, x + 8, 20), outline=colour)
         return np.asarray(image)
 
-    return ("railing", kind, variant, wide), partial(Texture, wide, 32, paint), True
+    return ("railing", kind, variant, wide), Texture(wide, 32, paint), True
 
 
 def _air_conditioner(version: Hashable) -> np.ndarray:
     canvas, grey = Canvas((32, 24), 1.0, (228, 226, 218)), (150, 150, 148)
     canvas.draw.ellipse((2, 2, 21, 21), fill=(84, 86, 88), outline=grey)
-    canvas.draw.ellipse((7, 7, 16, 16), outline=grey)
     canvas.bars((24, 2, 30, 22), 3, 1, grey, level=True)
     return canvas.array()
-
-
-def _bay(house: House, width: float, low: float, high: float) -> Picture:
-    """The face of a bay window: large panes on each storey between low walls; width, low, high: metres."""
-    size, tall = (max(round(width * _PPM), 8), min(max(round((high - low) * _PPM), 8), 512)), high - low
-
-    def paint(look: Dress) -> np.ndarray:
-        rng, canvas = random_for(house.key, "bay"), Canvas(size, _PPM)
-        material, colour = ("plaster", look.trim) if rng.random() < 0.5 else (look.material, look.wall)
-        canvas.image.paste(covered(rng, material, colour, size))
-        windows, kind = Windows(canvas, look, rng), "sash" if width < 1.9 else "wide"
-        for z in (house.floor(storey) - low for storey in range(house.storeys)):
-            if -0.2 <= z < tall - 1.5:
-                windows.place((0.18, z + 0.8, width - 0.18, min(z + house.storey_height * 0.82, tall - 0.2)), kind)
-                canvas.box((0, z, width, z + 0.12), look.trim)
-        canvas.box((0, tall - 0.18, width, tall), look.trim)
-        return canvas.array()
-
-    return ("bay", house.key, size), _of_paint(house, size, paint), False
-
-
-def _dormer(house: House) -> Picture:
-    """The face of a dormer."""
-
-    def paint(look: Dress) -> np.ndarray:
-        rng = random_for(house.key, "dormer")
-        metal = jitter(rng, pick(rng, "seams slates"), 8)
-        canvas = Canvas((32, 32), 20, metal if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4))
-        Windows(canvas, look, rng).place((0.22, 0.15, 1.38, 1.36), "casement")
-        canvas.box((0, 1.45, 1.6, 1.6), shade(look.trim, 0.95))
-        return canvas.array()
-
-    return ("dormer", house.key), _of_paint(house, (32, 32), paint), False

@@ -7,7 +7,7 @@ import numpy as np
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
+from demo_city.looks.colours import Colour, choose, mixed, pick, shade
 from demo_city.looks.dress import Dress, House, dress
 from demo_city.looks.facades import Facade, ivy
 from demo_city.looks.fixtures import Fixture, fixtures
@@ -34,8 +34,8 @@ def wall_texture(
     """The picture of a wall.
 
     house: the building
-    kind: "front" or "side" (seen, with windows), "party" (blank or nearly so), "back", "roof", "chimney" or "gable" (the
-        triangle above the eaves, as a rectangle)
+    kind: "front" or "side" (seen, with windows), "party" (blank or nearly so), "back", "roof", "chimney" or "gable"
+        (the triangle above the eaves, as a rectangle)
     piece: number of the wall
     length, height: m; the lower edge is on the ground, that of a gable or a roof at the eaves
     """
@@ -68,16 +68,17 @@ def _paint(
     canvas.image.paste(covered(rng, *_covering(house, look, kind, rng), size, ppm))
     rows = np.linspace(1.04, 0.94, canvas.height)
     if kind in _WALLS:
-        Facade(canvas, look, layout(house, kind, length), rng, tenant_numbers, sprays).draw()
+        Facade(canvas, look, layout(house, kind, length), rng).draw(tenant_numbers, sprays)
         # dirt, splashes at the foot, and the shade of the eaves
         z = (canvas.height - 0.5 - np.arange(canvas.height)) / ppm
-        rows = 1 - 0.06 * look.grime * rng.normal(0, 1) * z / canvas.rise
-        rows *= 1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)
+        rows = (1 - 0.06 * look.grime * rng.normal(0, 1) * z / canvas.rise) * (
+            1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)
+        )
         rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
-    elif kind == "chimney":
-        canvas.box((0, canvas.rise - 0.25, canvas.length, canvas.rise), (30, 26, 24), 0.4)
-    else:
-        (_roof if kind == "roof" else _gable)(canvas, house, look, rng)
+    elif kind == "roof":
+        _roof(canvas, house, look, rng)
+    elif kind == "gable":
+        _gable(canvas, look, rng)
     clean = look.scheme == "curtain" and kind != "party"
     canvas.image.paste(weathered(rng, canvas.image, (0.25 if clean else 0.75) * look.grime, rows))
     if "ivy" in look.extras and kind in _WALLS:
@@ -89,29 +90,22 @@ def _covering(house: House, look: Dress, kind: str, rng: np.random.Generator) ->
     """Material and colour of a wall: often the front alone is dressed."""
     if kind == "roof":
         return look.roof, look.roof_colour
-    if kind == "chimney" and house.key % 3:
-        return "brick", jitter(rng, pick(rng, "brick c0aa86 b09e7c"), 6)
-    if kind in ("party", "back") and house.key % 3 == 0 and look.material not in ("corrugated", "clapboard", "panels"):
+    hidden = kind in ("party", "back") and look.material not in ("corrugated", "clapboard", "panels")
+    if kind == "chimney" and house.key % 3 or hidden and house.key % 3 == 0:
         return "brick", pick(random_for(house.key, "rear"), "brick stock")
     if kind == "gable" and look.material in ("brick", "roughcast", "clapboard") and house.key % 4 == 0:
         return choose(rng, "boards 1 pantiles 1 shingle 1"), mixed(look.wall, pick(rng, "pantiles"), 0.4)
     return look.material, look.wall
 
 
-def _gable(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -> None:
+def _gable(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
     """Draws the windows of a gable, inside the triangle, and the edge of the roof."""
-    length, height = canvas.length, canvas.rise
-    windows, half = Windows(canvas, look, rng), min(0.55, length * 0.08)
-    if look.material == "timber":
-        canvas.bars((0, 0, length, height), 1.1, 0.17, (78, 60, 46))
-        canvas.bars((0, 0, length, height), 1.2, 0.17, (78, 60, 46), level=True)
-    if height > 1.8 and look.scheme != "shed":
-        for x in (length / 2,) if length < 8 or height < 3 else (length * 0.38, length * 0.62):
-            windows.place((x - half, 0.5, x + half, 0.5 + min(1.4, height * 0.42)))
-        if height > 4.5:
-            windows.place(
-                (length / 2 - half * 0.7, height * 0.6, length / 2 + half * 0.7, height * 0.6 + 0.9), "single"
-            )
+    length, height, half = canvas.length, canvas.rise, min(0.55, canvas.length * 0.08)
+    windows = Windows(canvas, look, rng)
+    for x in (0.38, 0.62) if length >= 8 and height >= 3 else (0.5,) if height > 1.8 else ():
+        windows.place((length * x - half, 0.5, length * x + half, 0.5 + min(1.4, height * 0.42)))
+    if height > 4.5:
+        windows.place((length / 2 - half * 0.7, height * 0.6, length / 2 + half * 0.7, height * 0.6 + 0.9), "single")
     canvas.line([(0, 0), (length / 2, height), (length, 0)], shade(look.trim, 0.95), 0.28)
 
 
@@ -123,14 +117,11 @@ def _roof(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -
         return
     canvas.box((0, rise - 0.2, length, rise), shade(look.roof_colour, 0.72))
     canvas.box((0, 0, length, 0.13), mixed(look.roof_colour, (96, 98, 98), 0.7))
-    for _ in range(int(length * rise * 0.12) if look.grime > 0.4 else 0):
-        x, z, r = rng.uniform(0, length), rng.uniform(0, rise), rng.uniform(0.1, 0.5)
-        canvas.box(
-            (x, z, x + r * 1.4, z + r), (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35), 0.4
-        )
-    if house.roof in ("gable", "hip", "mansard") and rise > 2.5 and house.key % 3 != 1:
-        for x in np.arange(1.2, length - 1.2, 3.2):
-            if rng.random() < 0.45:
-                canvas.box((x - 0.07, rise * 0.4 - 0.07, x + 0.85, rise * 0.4 + 1.15), (62, 62, 64))
-                area = (x, rise * 0.4, x + 0.78, rise * 0.4 + 1.08)
-                canvas.box(area, (104, 118, 132), shine=int(rng.integers(1, 200)))
+    for x, z in rng.uniform(0, (length, rise), (int(length * rise * 0.12 * look.grime), 2)).tolist():
+        tone = (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35)
+        canvas.box((x, z, x + rng.uniform(0.1, 0.7), z + rng.uniform(0.1, 0.5)), tone, 0.4)
+    z, windows = rise * 0.4, house.roof in ("gable", "hip", "mansard") and rise > 2.5 and house.key % 3 != 1
+    for x in np.arange(1.2, length - 1.2, 3.2).tolist() if windows else ():
+        if rng.random() < 0.45:
+            canvas.box((x - 0.07, z - 0.07, x + 0.85, z + 1.15), (62, 62, 64))
+            canvas.box((x, z, x + 0.78, z + 1.08), (104, 118, 132), shine=int(rng.integers(1, 200)))

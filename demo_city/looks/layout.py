@@ -13,7 +13,7 @@ _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of th
 
 
 class Opening(NamedTuple):
-    """A window. left, low, right, high: metres; storey, bay: which; kind: of dress.WINDOWS, None for the house's."""
+    """A window. left, low, right, high: metres; storey, bay: which; kind: of the table of windows, None for the house's."""
 
     left: float
     low: float
@@ -75,34 +75,26 @@ class Layout:
 
     def _grid(self) -> None:
         """A row of windows in each storey."""
-        house, look, pitch = self.house, self.look, self.pitch
-        if look.scheme == "curtain" and self.kind != "party":
+        house, look, pitch, scheme = self.house, self.look, self.pitch, self.look.scheme
+        if scheme == "curtain" and self.kind != "party":
             return
-        bays = np.flatnonzero(
-            self.rng.random(self.bays) >= (0 if look.scheme == "loft" else _BLANK[self.kind])
-        ).tolist()
-        half, gap = min(pitch * look.share, 3.4) / 2, 0.0
-        if look.scheme == "punched" and pitch > 2.3 and house.key % 5 == 0 and half > 0.5:
-            gap = 0.08  # they stand in pairs
-        if look.scheme in ("frame", "loft"):
-            half = min(pitch * 0.82, 3.4) / 2
+        bays = np.flatnonzero(self.rng.random(self.bays) >= (0 if scheme == "loft" else _BLANK[self.kind])).tolist()
+        half = min(pitch * (0.82 if scheme in ("frame", "loft") else look.share), 3.4) / 2
         for storey in range(house.storeys):
             z, room = house.floor(storey), house.storey_height if storey else house.ground_height
             low, high = z + room * look.rise, z + room * (look.rise + look.tall)
-            if storey == 0:
+            if scheme in ("frame", "loft"):
+                low, high = z + room * (0.14 if scheme == "frame" else 0.24), z + room * 0.86
+            elif storey == 0:
                 low, high = max(low, 0.8), min(max(low, 1.0) + house.storey_height * look.tall, room - 0.25)
             elif storey == 1 and house.key % 4 == 0:  # a main storey with taller windows
                 high = min(high + 0.3, z + room - 0.25)
-            if look.scheme == "ribbon" and self.kind != "party":
+            if scheme == "ribbon" and self.kind != "party":
                 self._add(Opening(0.35, z + room * 0.34, self.length - 0.35, z + room * 0.82, storey, 0, "ribbon"))
                 continue
-            if look.scheme in ("frame", "loft"):
-                low, high = z + room * (0.14 if look.scheme == "frame" else 0.24), z + room * 0.86
             for bay in bays:
                 middle = (bay + 0.5) * pitch
-                if gap:
-                    self._add(Opening(middle - half, low, middle - gap, high, storey, bay))
-                self._add(Opening(middle + gap - half * (not gap), low, middle + half, high, storey, bay))
+                self._add(Opening(middle - half, low, middle + half, high, storey, bay))
 
     def _add(self, window: Opening) -> None:
         """Adds a window, unless there is a shop, a door or a gate."""
@@ -112,49 +104,39 @@ class Layout:
 
     def _balconies(self) -> None:
         house, bays, pitch, scheme = self.house, self.bays, self.pitch, self.look.scheme
-        chosen: list[tuple[int, float, float]] = []  # the bays in the middle, and how far it reaches to both sides
-        storeys = range(1, house.storeys)
-        long = [((bays - 1) / 2, bays * pitch / 2 - 0.3)]
-        if scheme == "loggia" and self.kind in ("front", "back"):
-            wide = 1 if house.key % 2 else 2
-            groups = [(b, min(b + wide, bays)) for b in range(0, bays, wide + 1)]
-            chosen = long if house.key % 3 == 0 else [((a + b - 1) / 2, (b - a) * pitch / 2 - 0.15) for a, b in groups]
-        elif scheme == "punched" and self.kind == "front" and self.look.balcony != "none":
-            step = 2 + house.key % 2
-            chosen = [(b, min(pitch * 0.46, 1.5)) for b in range(house.key // 8 % step, bays, step)]
-            if house.key % 4 == 0 and house.storeys > 2:  # one long balcony
-                chosen, storeys = long, [1 + house.key // 4 % (house.storeys - 1)]
-        spans = [((bay + 0.5) * pitch - half, (bay + 0.5) * pitch + half) for bay, half in chosen]
-        self.balconies = [(*span, house.floor(storey)) for storey in storeys for span in spans]
+        step, half, storeys = 2 + house.key % 2, min(pitch * 0.46, 1.5), range(1, house.storeys)
+        spans = [((b + 0.5) * pitch - half, (b + 0.5) * pitch + half) for b in range(house.key // 8 % step, bays, step)]
+        if scheme == "loggia":
+            starts = np.arange(0, bays, step) * pitch
+            spans = [(x + 0.15, min(x + (step - 1) * pitch, self.length) - 0.15) for x in starts.tolist()]
+        if house.key % 4 == 0:  # one long balcony
+            spans = [(0.3, self.length - 0.3)]
+        if self.kind == "front" and (scheme == "loggia" or scheme == "punched" and self.look.balcony != "none"):
+            self.balconies = [(*span, house.floor(storey)) for storey in storeys for span in spans]
 
     def _shed(self) -> None:
         """A shed: roller doors, a small door, and a strip of windows under the eaves."""
-        rng, pitch, top = self.rng, self.pitch, self.house.height
-        for left in (np.arange(self.bays) * pitch).tolist() if self.kind in ("front", "back") else ():
+        rng, pitch, top, lefts = self.rng, self.pitch, self.house.height, (np.arange(self.bays) * self.pitch).tolist()
+        for left in lefts if self.kind in ("front", "back") else ():
             if rng.random() < 0.55 and pitch > 3.6:
-                half = min(pitch * 0.4, rng.uniform(1.5, 2.2))
-                self.gates.append(
-                    (left + pitch / 2 - half, left + pitch / 2 + half, min(top * 0.7, rng.uniform(3.0, 4.5)))
-                )
+                side, high = max(pitch * 0.1, pitch / 2 - 2.2), min(top * 0.7, rng.uniform(3.0, 4.5))
+                self.gates.append((left + side, left + pitch - side, high))
             elif self.kind == "front":
                 self.door = self.door or (left + 0.3 * pitch, left + 0.3 * pitch + 0.95)
         if self.kind != "party" and top > 4.5 and rng.random() < 0.75:
-            low, edges = top * rng.uniform(0.74, 0.8), np.arange(self.bays) * pitch
-            self.windows = [
-                Opening(x + 0.4, low, x + pitch - 0.4, top - 0.5, 1, n, "loft") for n, x in enumerate(edges)
-            ]
+            low = top * rng.uniform(0.74, 0.8)
+            self.windows = [Opening(x + 0.4, low, x + pitch - 0.4, top - 0.5, 1, 0, "loft") for x in lefts]
 
     def _hall(self) -> None:
         """A church or hall: one row of tall windows, a door in the middle of the front."""
         pitch, top, middle = self.pitch, self.house.height, self.bays // 2
-        half = min(pitch * 0.24, 1.1)
         window = "arched" if self.look.scheme == "church" or self.house.key % 2 else "georgian"
         for bay in range(self.bays) if self.kind != "party" else ():
-            x, door = (bay + 0.5) * pitch, self.kind == "front" and bay == middle
-            self.door = (x - 1.0, x + 1.0) if door and pitch > 2.4 else self.door
-            low, high, wide = (0.55, 0.78, half * 1.4) if door else (0.32, 0.72, half)
-            if not door or top > 7:
-                self.windows.append(Opening(x - wide, top * low, x + wide, top * high, 1, bay, window))
+            x, half, low = (bay + 0.5) * pitch, min(pitch * 0.24, 1.1), 0.32
+            if bay == middle and self.kind == "front":
+                self.door, low = (x - min(1.0, pitch * 0.4), x + min(1.0, pitch * 0.4)), 0.55
+            if low < 0.5 or top > 7:
+                self.windows.append(Opening(x - half, top * low, x + half, top * 0.74, 1, bay, window))
 
 
 @lru_cache(4096)

@@ -5,23 +5,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops
 
-from demo_city.looks.colours import Colour, mixed
+from demo_city.looks.colours import Colour, mixed, table
 from demo_city.seeds import random_for
 
 PERIOD = 480  # texels; divisible by the sides of all patterns
 ONE = 160  # stands for a factor of 1
-# rows of so many texels, cells so wide, darkness or lightness of the joints, spread of the cells' tones
-_CELLS = {
-    "brick": (3, 5, 0.45, 0.11),
-    "stock": (3, 5, 0.4, 0.10),
-    "ashlar": (6, 12, 0.3, 0.05),
-    "ceramic": (4, 8, 0.22, 0.04),
-    "shingle": (5, 4, 0.6, 0.10),
-    "pantiles": (5, 4, 0.6, 0.11),
-    "slates": (4, 5, 0.5, 0.12),
-    "shingles": (3, 6, 0.4, 0.13),
-    "panels": (48, 20, 0.35, 0.03),
-}
 # tones of materials that run in one direction, of texels x, y and a random number for each row or column
 _LINES = {
     "clapboard": lambda x, y, each: np.choose(y % 4, [1.05, 1.02, 0.98, 0.76]) * (1 + 0.03 * each[y // 4]),
@@ -73,7 +61,7 @@ def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tupl
 
 def _cells(rng: np.random.Generator, name: str, bond: int) -> tuple[np.ndarray, np.ndarray]:
     """Tones (PERIOD, PERIOD) and joints of rows of bricks, blocks or tiles; bond: 0 running, 1 stacked, 2 Flemish."""
-    tall, wide, depth, spread = _CELLS[name]
+    tall, wide, depth, spread = table("cells")[name]
     y, x = np.mgrid[0:PERIOD, 0:PERIOD]
     row, bricks, tones = y // tall, name in ("brick", "stock"), rng.normal(1, spread, (PERIOD, PERIOD))
     if bricks:
@@ -98,7 +86,7 @@ def _tile(name: str, bond: int, level: int) -> tuple[Image.Image, Image.Image | 
         return tuple(image and image.reduce(2**level) for image in _tile(name, bond, 0))
     rng, shape = random_for("material", name, bond), (PERIOD, PERIOD)
     tones, joints = np.ones(shape), np.zeros(shape)
-    if name in _CELLS:
+    if name in table("cells"):
         tones, joints = _cells(rng, name, bond)
     elif name == "rubble":
         number, _, gap = stones(rng, 48, PERIOD, 1.4)

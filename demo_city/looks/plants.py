@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout, opaque
-from demo_city.looks.colours import Colour, jitter, pick, shade
+from demo_city.looks.colours import Colour, jitter, pick, shade, table
 from demo_city.looks.materials import noise
 from demo_city.seeds import random_for
 
@@ -22,16 +22,7 @@ _TONES = {
     "evergreen": "4a5c34 56683a 425636 5e6c40 3e5038",
 }
 _SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
-# width and height of the clump, shares of the picture; leaves; their length and width, texels of a picture
-_CLUMPS = {
-    "round": (1.0, 0.96, 1500, 4.6, 2.8),
-    "tall": (0.8, 1.0, 1300, 4.4, 2.8),
-    "broad": (1.04, 0.92, 1500, 4.8, 2.8),
-    "bush": (1.0, 0.95, 1300, 4.4, 2.8),
-    "hedge": (1, 1, 1300, 5, 3.2),
-    "ivy": (1, 1, 700, 8, 6),
-    "flowers": (0.98, 0.9, 900, 5, 3),
-}
+_CLUMPS = table("clumps")
 LEAVES = (*_CLUMPS, "conifer", "palm", "grass")
 
 

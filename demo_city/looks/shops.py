@@ -3,10 +3,10 @@
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from demo_city.looks.canvas import Area, Canvas
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
+from demo_city.looks.canvas import BLACK, Area, Canvas
+from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import House, dress
 from demo_city.looks.letters import writing
 from demo_city.looks.signs import sprayed
@@ -14,7 +14,6 @@ from demo_city.seeds import random_for
 from demo_city.styles import style
 from demo_city.years import SHOP_CHANGE, generation
 
-_BLACK = (14, 14, 16)
 # kinds of fronts: height of the windows' sill, m, whether the front is painted, and whether it has small panes above
 _FRONTS = {
     "glazed": (0.2, False, False),
@@ -28,13 +27,10 @@ class Tenant:
     """A shop: what its front, its signs and its awning share. unit: which of a house; number: how many were before."""
 
     def __init__(self, house: House, unit: int, number: int):
-        rng = random_for(house.key, "tenant", unit, number)
-        vivid, muted = jitter(rng, pick(rng, "vivid"), 10), mixed(pick(rng, "vivid"), (70, 70, 70), 0.6)
-        self.paint = (vivid, muted, pick(rng, "white"))[int(rng.choice(3, p=[0.4, 0.36, 0.24]))]
-        self.sign = (self.paint, jitter(rng, pick(rng, "vivid"), 12), pick(rng, "white"))[
-            int(rng.choice(3, p=[0.35, 0.45, 0.2]))
-        ]
-        self.letters = pick(rng, "dark 242226" if sum(self.sign) > 390 else "f4f0e6 f0d468 e8ecf0 f4f0e6")
+        rng, muted = random_for(house.key, "tenant", unit, number), (70, 70, 70)
+        self.paint = mixed(pick(rng, "vivid vivid white"), muted, rng.choice([0.0, 0.6]))
+        self.sign = self.paint if rng.random() < 0.35 else jitter(rng, pick(rng, "vivid white"), 12)
+        self.letters = pick(rng, "dark black" if sum(self.sign) > 390 else "f4f0e6 f0d468 e8ecf0 f4f0e6")
         self.stripes = pick(rng, "white")  # second colour of the awning
         self.front = choose(rng, style(house.style)["look"]["fronts"])  # of _FRONTS, "open" or "closed"
         self.script = dress(house, 0).script
@@ -54,20 +50,12 @@ def tenants(house: House, units: int, year: int) -> tuple[int, ...]:
 @lru_cache(None)
 def _goods() -> Image.Image:
     """Shelves full of goods: RGB, 512 x 64; 64 texels are 4 m wide or high."""
-    rng, tile = random_for("goods"), Image.new("RGB", (512, 64), (58, 54, 48))
-    draw = ImageDraw.Draw(tile)
-    for x in range(0, 512, 32):  # sections of one kind each: clothes, or bottles, boxes, bread
-        tones, clothes, left = [shade(pick(rng, "goods"), 0.8) for _ in range(3)], rng.random() < 0.3, x
-        while left < x + 31:
-            wide = 5 if clothes else int(rng.integers(1, 6))
-            for y in (22,) if clothes else range(8, 64, 14):
-                low = y + int(rng.integers(18, 36)) if clothes else y + 11
-                tone = jitter(rng, tones[int(rng.integers(3))], 16)
-                draw.rectangle((left, y + int(rng.integers(1, 8)), min(left + wide, x + 31), low), fill=tone)
-                draw.line((left, low + 1, left + wide, low + 1), fill=(120, 106, 88))
-            left += wide + 1
+    rng, found, (y, x) = random_for("goods"), np.array(colours("goods")), np.mgrid[0:64, 0:512]
+    kinds = np.repeat(rng.integers(len(found), size=(5, 32)), 8, 1) + rng.integers(3, size=(5, 256))
+    full = y % 13 > rng.integers(2, 7, (5, 256))[y // 13, x // 2]
+    image = np.where((full & (y % 13 < 12))[..., None], found[kinds % len(found)][y // 13, x // 2] * 0.8, (58, 54, 48))
     light = np.interp(np.arange(64), [0, 6, 20, 63], [1.5, 1.2, 1.0, 0.7])[:, None, None]
-    return Image.fromarray((np.asarray(tile) * light).clip(0, 255).astype(np.uint8))
+    return Image.fromarray((image * light).clip(0, 255).astype(np.uint8))
 
 
 class ShopFront:
@@ -86,12 +74,12 @@ class ShopFront:
         if who.front == "wood":
             canvas.box((left + 0.05, 0, right - 0.05, top - 0.1), who.paint)
         if who.front in _FRONTS:
-            self.glazed(left + pier, right - pier, *_FRONTS[who.front])
+            self.glazed(left + pier, right - pier)
         else:
             (self.open if who.front == "open" else self.closed)(left + pier, right - pier)
         if who.front != "lobby" or self.rng.random() < 0.7:
             self.sign(left + pier - 0.08, right - pier + 0.08)
-        canvas.box((left + pier, self.lintel - 0.18, right - pier, self.lintel), _BLACK, 0.45)
+        canvas.box((left + pier, self.lintel - 0.18, right - pier, self.lintel), BLACK, 0.45)
 
     def pane(self, area: Area, full: bool) -> None:
         """Draws a display window; full: with shelves, else with a view of the room."""
@@ -104,16 +92,15 @@ class ShopFront:
         inside.paste((128, 140, 150), None, sheen)  # the sky that it mirrors
         c.fill(area, inside, 200 + self.who.seed % 30)
 
-    def glazed(
-        self,
-        left: float,
-        right: float,
-        low: float,
-        painted: bool,
-        divided: bool,
-    ) -> None:
-        """Draws display windows between posts, one of them with the door; low, painted, divided: see _FRONTS."""
-        c, rng, who, lintel = self.canvas, self.rng, self.who, self.lintel
+    def glazed(self, left: float, right: float) -> None:
+        """Draws display windows between posts, one of them with the door."""
+        c, rng, who, lintel, (low, painted, divided) = (
+            self.canvas,
+            self.rng,
+            self.who,
+            self.lintel,
+            _FRONTS[self.who.front],
+        )
         frame = who.paint if painted else pick(rng, "3a3c40 8c9094 c8cac8 2a2a2c 5a4838")
         c.box((left, 0, right, lintel), frame)
         c.box((left, low - 0.06, right, low), shade(frame, 1.15))
@@ -141,41 +128,33 @@ class ShopFront:
         c.box((middle + half - 0.14, 0.9, middle + half - 0.06, 1.3), (190, 184, 160))
 
     def stickers(self, area: Area) -> None:
-        """Sticks posters, letters or a film on a display window, now and then."""
+        """Sticks posters or letters on a display window, now and then."""
         c, rng, form, (left, low, right, high) = self.canvas, self.rng, self.rng.random(), area
         if form < 0.25:
             for x in rng.uniform(left, max(right - 0.5, left), int(rng.integers(1, 4))).tolist():
                 z = rng.uniform(low + 0.1, max(high - 1.0, low + 0.2))
                 c.box((x, z, min(x + 0.45, right), z + rng.uniform(0.4, 0.8)), jitter(rng, pick(rng, "goods"), 20))
         elif form < 0.4:
-            letters = writing(rng, self.who.script, c.size((right - left) * 0.8, 0.28))
-            c.put((left + 0.1 * (right - left), low + (high - low) * 0.55 + 0.28), (226, 224, 216), letters)
-        elif form < 0.47:
-            c.box((left, low, right, low + (high - low) * 0.45), mixed(self.who.sign, (220, 220, 216), 0.4), 0.7)
+            letters = self.who.name(c.size((right - left) * 0.8, 0.28))
+            c.put((left + 0.1 * (right - left), low + (high - low) * 0.7), (226, 224, 216), letters)
 
     def open(self, left: float, right: float) -> None:
-        """Draws a shop without a wall: a dark room full of goods, and stands before it."""
-        c, rng, x = self.canvas, self.rng, left
+        """Draws a shop without a wall: a dark room full of goods, and crates before it."""
+        c, rng = self.canvas, self.rng
         self.pane((left, 0, right, self.lintel), True)
         c.box((left, self.lintel - 0.22, right, self.lintel - 0.1), (150, 152, 154))  # the shutter, rolled up
-        while x < right - 0.5:
-            wide, height, tone = rng.uniform(0.4, 0.9), rng.uniform(0.5, 1.05), pick(rng, "goods")
-            c.box((x, 0, x + wide - 0.06, height), jitter(rng, (110, 96, 78), 14))
-            c.bars((x, height - 0.12, x + wide - 0.06, height + 0.06), 0.13, 0.07, tone)
-            c.bars((x + 0.07, height - 0.12, x + wide - 0.06, height + 0.03), 0.13, 0.06, jitter(rng, tone, 30))
-            x += wide
+        for x in np.arange(left, right - 0.5, 0.65).tolist():
+            high, tone = rng.uniform(0.5, 1.05), pick(rng, "goods")
+            c.box((x, 0, x + 0.6, high), jitter(rng, (110, 96, 78), 14))
+            for start, ink in ((x, tone), (x + 0.07, jitter(rng, tone, 30))):
+                c.bars((start, high - 0.12, x + 0.6, high + 0.06), 0.13, 0.07, ink)
 
     def closed(self, left: float, right: float) -> None:
         """Draws a rolled-down shutter, often sprayed."""
         c, colour = self.canvas, jitter(self.rng, pick(self.rng, "corrugated"), 8)
         c.box((left, 0, right, self.lintel), colour)
         c.bars((left, 0, right, self.lintel), 0.19, 0.06, shade(colour, 0.8), level=True)
-        c.bars(
-            (left, 0, right + 0.1, self.lintel),
-            max(right - left, 0.3) / max(round((right - left) / 3.2), 1),
-            0.1,
-            shade(colour, 0.7),
-        )
+        c.bars((left, 0, right, self.lintel), 3.2, 0.1, shade(colour, 0.7))
         if self.rng.random() < 0.4:
             c.put((left + 0.15 * (right - left), 1.8), *sprayed(self.rng, c.size((right - left) * 0.7, 1.4)))
 
