@@ -84,10 +84,10 @@ class Canvas:
         """Metres as texels, at least 4."""
         return max(int(wide * self.ppm), 4), max(int(tall * self.ppm), 4)
 
-    def array(self) -> np.ndarray:
-        """uint8 (height, width, 4)."""
+    def array(self, alpha: Image.Image | None = None) -> np.ndarray:
+        """uint8 (height, width, 4); alpha: None for the index of what can shine."""
         image = self.image.copy()
-        image.putalpha(self.index)
+        image.putalpha(alpha or self.index)
         return np.asarray(image)
 
 

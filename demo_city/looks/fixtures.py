@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas
@@ -19,7 +18,7 @@ from demo_city.looks.windows import Windows
 from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation
 
-Picture = tuple[Hashable, Texture, bool]  # what it is to be declared by, the picture, and whether it is a cutout
+Picture = tuple[Hashable, Texture]  # what it is to be declared by, and the picture
 _WHITE, _PPM = (255, 255, 255), 16
 
 
@@ -27,17 +26,16 @@ _WHITE, _PPM = (255, 255, 255), 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (a slab with railings, whose picture this is), "slab" (a sunshade), "bay", "awning" (slopes from
+    kind: "balcony" (a slab with railings, whose picture this is; one of bars is a cutout and has "railing" in its key), "slab" (a sunshade), "bay", "awning" (slopes from
         `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement: its two faces are
         parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole
-        wall), "steps" (of the whole height), "column" (of an arcade), "dormer" (on a roof). Pictures of balconies,
-        bays, boards, blades, awnings, air conditioners and dormers cover a face once; others repeat after 2 m
+        wall), "steps" (of the whole height), "dormer" (on a roof). Pictures of balconies, bays, boards, blades,
+        awnings, air conditioners and dormers cover a face once; others repeat after 2 m
     left, right: m from the wall's left end as seen from outside
     low, high: m from the ground; of a dormer, m up the roof from the eaves
     depth: m outwards
     texture, texture_key: the picture of its faces, and what it is to be declared by
     tint: by which the picture is multiplied
-    cutout: whether the picture's alpha says what is there: then draw its front and ends alone, seen from both sides
     """
 
     kind: str
@@ -49,7 +47,6 @@ class Fixture:
     texture: Texture
     texture_key: Hashable
     tint: Colour = _WHITE
-    cutout: bool = False
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
@@ -91,16 +88,16 @@ class _Maker:
         picture: Picture | None = None,
     ) -> None:
         """Adds a fixture; span: left and right; height: low and high; picture: None for a plain one."""
-        key, texture, cutout = picture or ("plain", plain_texture(), False)
+        key, texture = picture or ("plain", plain_texture())
         left, right = max(span[0], 0.0), min(span[1], self.length)
-        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint, cutout))
+        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint))
 
     def has(self, extra: str, chance: float = 1.0) -> bool:
         """Whether the house has an extra, and a chance comes true."""
         return extra in self.look.extras and self.rng.random() < chance
 
     def body(self) -> None:
-        """The cornice, slabs above windows, steps and a canopy at the door, and columns of an arcade."""
+        """The cornice, slabs above windows, steps and a canopy at the door."""
         house, look, top, door, key = self.house, self.look, self.house.height, self.plan.door, self.house.key
         if self.has("cornice") and look.scheme in ("punched", "loft", "hall", "church"):
             deep = 0.3 + key % 5 * 0.08
@@ -115,9 +112,6 @@ class _Maker:
             wide, depth = (1.4, 2.4) if house.use in ("office", "tower") else (0.35, 1.2)
             height = (DOOR_HEIGHT + 0.6, DOOR_HEIGHT + 0.78)
             self.add("canopy", (door[0] - wide, door[1] + wide), height, depth, look.trim)
-        if self.has("column") and self.length > 6:
-            for x in np.linspace(0.2, self.length - 0.2, max(round(self.length / 3.2), 2) + 1).tolist():
-                self.add("column", (x - 0.2, x + 0.2), (0, house.ground_height - 0.3), 2.2, look.wall, _plaster())
 
     def shop(self, unit: int, left: float, right: float) -> None:
         """The awning, the sign across the pavement and the board of a shop."""
@@ -144,12 +138,11 @@ class _Maker:
         solid = look.balcony == "solid" or loggia and look.balcony == "none"
         tint = mixed(look.trim, look.wall, 0.5) if solid else _WHITE
         for left, right, z in self.plan.balconies[:24]:
-            height, depth = (
-                (z - 0.1, z + (2.4 if look.balcony == "caged" else 1.0)),
-                0.35 if loggia else 1.0 + key % 4 * 0.15,
-            )
-            picture = _plaster() if solid else _railing(look.balcony, key % 4, right - left)
-            self.add("balcony", (left, right), height, depth, tint, picture)
+            high, depth = z + (2.4 if look.balcony == "caged" else 1.0), 0.35 if loggia else 1.0 + key % 4 * 0.15
+            picture = _railing(look.balcony, key % 4, right - left)
+            if solid:
+                picture = ("material", "plaster", 1), material_texture("plaster", 1)
+            self.add("balcony", (left, right), (z - 0.1, high), depth, tint, picture)
 
     def bay(self) -> None:
         """A bay window that stands on the ground, or hangs from the first storey up."""
@@ -159,10 +152,8 @@ class _Maker:
         wanted = (oriel or self.has("bay") and not plan.shops) and look.scheme == "punched" and look.window != "french"
         middle, half = spans[house.key % len(spans)] if spans else 0.0, max(look.pitch * look.share / 2 + 0.3, 0.95)
         if wanted and half + 0.05 < middle < self.length - half - 0.05:
-            low, top = (
-                (house.floor(1) - 0.1, house.storeys - 1) if oriel else (0.0, min(1 + house.key % 2, house.storeys - 1))
-            )
-            high = max(house.floor(top), 2.6) - 0.1
+            low = house.floor(1) - 0.1 if oriel else 0.0
+            high = max(house.floor(house.storeys - 1 if oriel else min(2, house.storeys - 1)), 2.6) - 0.1
             size = max(round(2 * half * _PPM), 8), min(max(round((high - low) * _PPM), 8), 512)
             picture = _changing(house, "bay", size, _PPM, partial(_bay, house, low))
             self.add("bay", (middle - half, middle + half), (low, high), 0.75, picture=picture)
@@ -175,13 +166,9 @@ class _Maker:
             self.add("pipe", (self.length - 0.3, self.length - 0.17), (0, house.height - 0.2), 0.14, iron)
         for w in [w for w in plan.windows if w.storey and w.right - w.left > 0.7][:: 2 + house.key % 2][:8]:
             if self.has("air_conditioner", 0.7):
-                x, picture = (
-                    w.left + rng.uniform(-0.1, 0.3),
-                    ("air_conditioner", Texture(32, 24, _air_conditioner), False),
-                )
-                self.add(
-                    "air_conditioner", (x, x + 0.85), (w.low - 0.75, w.low - 0.13), 0.35, pick(rng, "white"), picture
-                )
+                x, height = w.left + rng.uniform(-0.1, 0.3), (w.low - 0.75, w.low - 0.13)
+                picture = "air_conditioner", Texture(32, 24, _air_conditioner)
+                self.add("air_conditioner", (x, x + 0.85), height, 0.35, pick(rng, "white"), picture)
         plain = look.scheme in ("punched", "loft") and not plan.balconies and house.storeys > 2 and self.length > 3
         if front and plain and self.has("fire_escape"):
             half, middle = min(1.7, self.length / 2 - 0.3), self.length / 2
@@ -219,11 +206,7 @@ def _changing(
     def version(year: int, season: str) -> int:
         return generation(house.key, "paint", year, REPAINT) if unit is None else tenants(house, unit + 1, year)[unit]
 
-    return (kind, house.key, unit, size), Texture(*size, draw, version), False
-
-
-def _plaster() -> Picture:
-    return ("material", "plaster", 1), material_texture("plaster", 1), False
+    return (kind, house.key, unit, size), Texture(*size, draw, version)
 
 
 def _sign(canvas: Canvas, who: Tenant, rng: np.random.Generator) -> None:
@@ -271,22 +254,19 @@ def _railing(kind: str, variant: int, length: float) -> Picture:
     wide = min(max(round(length * _PPM / 32), 1) * 32, 512)
 
     def paint(version: Hashable) -> np.ndarray:
-        colour = (*pick(random_for("railing", kind, variant), "2c2c30 3c4a44 d8d6ce 5a5c60"), 255)
-        image = Image.new("RGBA", (wide, 32), (*colour[:3], 0))
-        draw = ImageDraw.Draw(image)
+        canvas, area = Canvas((wide, 32), 1), (0, 0, wide, 32)
+        colour = pick(random_for("railing", kind, variant), "2c2c30 3c4a44 d8d6ce 5a5c60")
         if kind == "glass":
-            draw.rectangle((0, 6, wide, 27), fill=(118, 132, 136, 255))
-        for x in range(0, wide, 21 if kind == "glass" else 5 - variant % 2):
-            draw.line((x, 0, x, 31), fill=colour)
-        for y in range(0, 32, 8) if kind == "caged" else (0, 1, 2, 29, 30, 31):
-            draw.line((0, y, wide, y), fill=colour)
-        return np.asarray(image)
+            canvas.box((0, 4, wide, 26), (118, 132, 136))
+        canvas.bars(area, 21 if kind == "glass" else 5 - variant % 2, 1, colour)
+        canvas.bars(area, 7 if kind == "caged" else 29, 2, colour, level=True)
+        return canvas.array(canvas.cover)
 
-    return ("railing", kind, variant, wide), Texture(wide, 32, paint), True
+    return ("railing", kind, variant, wide), Texture(wide, 32, paint)
 
 
 def _air_conditioner(version: Hashable) -> np.ndarray:
-    canvas, grey = Canvas((32, 24), 1.0, (228, 226, 218)), (150, 150, 148)
+    canvas, grey = Canvas((32, 24), 1, (228, 226, 218)), (150, 150, 148)
     canvas.draw.ellipse((2, 2, 21, 21), fill=(84, 86, 88), outline=grey)
     canvas.bars((24, 2, 30, 22), 3, 1, grey, level=True)
     return canvas.array()

@@ -13,7 +13,7 @@ _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of th
 
 
 class Opening(NamedTuple):
-    """A window. left, low, right, high: metres; storey, bay: which; kind: of the table of windows, None for the house's."""
+    """A window, metres; storey, bay: which; kind: of the table of windows, None for the house's."""
 
     left: float
     low: float
@@ -38,11 +38,7 @@ class Layout:
     def __init__(self, house: House, kind: str, length: float):
         self.house, self.look, self.kind, self.length = house, dress(house, 0), kind, length
         self.rng = rng = random_for(house.key, "layout", kind, round(length, 2))
-        self.windows: list[Opening] = []
-        self.door: tuple[float, float] | None = None
-        self.gates: list[tuple[float, float, float]] = []
-        self.shops: list[tuple[float, float]] = []
-        self.balconies: list[tuple[float, float, float]] = []
+        self.windows, self.door, self.gates, self.shops, self.balconies = [], None, [], [], []
         scheme = self.look.scheme
         wanted = {"shed": (4.5, 6.5), "church": (3.2, 4.5), "hall": (3.2, 4.5)}.get(scheme, (self.look.pitch,) * 2)
         fewer = rng.uniform(0.5, 1.0) if kind in ("side", "party") else 1.0

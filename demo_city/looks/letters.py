@@ -5,34 +5,17 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-_TRADES = (
-    "CAFE BAKERY BOOKS HOTEL PHARMACY OPTIK BAR PIZZA FLOWERS BANK SHOES MODE BISTRO MARKET WINE SALON TEA GRILL SPORT "
-    "KIOSK MUSIC BURGER NOODLES BIKES FASHION PHONES DENTAL LEGAL HOME DELI GYM PRINT TRAVEL TOYS JEWELS CURRY SUSHI "
-    "KEBAB HARDWARE LAUNDRY BARBER GALLERY STUDIO EXPRESS SUPER FOTO PUB OFFICE CLINIC SCHOOL COPY TAXI BEAUTY NAILS"
-).split()
-_SYLLABLES = (
-    "ba ber co da del en fi gar har in ka la lin mar mo na nor o pa per ri ro sa son ta ter va vi wil za".split()
-)
-# strokes of the parts of made-up letters, x and y from 0 to 10
-_STROKES = (
-    "0 0 10 0 10 10 0 10 0 0, 0 5 10 5",
-    "0 1 10 1, 0 5 10 5, 0 9 10 9, 5 0 5 10",
-    "0 3 10 3, 5 0 0 10, 5 3 10 10",
-    "0 0 0 10, 0 0 10 0 10 10, 5 0 5 10",
-    "5 0 5 10, 0 4 10 4, 0 10 10 10",
-)
-# where the parts of a letter are, shares of it: left, top, width, height
-_FORMS = (
-    ((0.05, 0.1, 0.3, 0.85), (0.5, 0.1, 0.45, 0.85)),
-    ((0.1, 0.05, 0.8, 0.35), (0.1, 0.55, 0.8, 0.4)),
-    ((0.08, 0.08, 0.84, 0.84),),
-)
+from demo_city.looks.colours import table
 
 
 def word(rng: np.random.Generator) -> str:
     """A trade, a made-up name, or both."""
-    name = "".join(rng.choice(_SYLLABLES, int(rng.integers(2, 4))))
-    name, trade = name.title() if rng.random() < 0.5 else name.upper(), str(rng.choice(_TRADES))
+    words = table("letters")
+    name, trade = (
+        "".join(rng.choice(words["syllables"].split(), int(rng.integers(2, 4)))),
+        str(rng.choice(words["trades"].split())),
+    )
+    name = name.title() if rng.random() < 0.5 else name.upper()
     return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
 
 
@@ -55,18 +38,17 @@ def latin(text: str, size: tuple[int, int]) -> Image.Image:
 
 
 def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Image.Image:
-    """A row of letters of many strokes, or a column."""
-    count, picture = int(rng.integers(2, 9)), Image.new("L", (size[0] * 2, size[1] * 2))  # large, for soft strokes
+    """A row of letters of many strokes, or a column: each has one or two parts."""
+    count, picture, known = int(rng.integers(2, 9)), Image.new("L", (size[0] * 2, size[1] * 2)), table("letters")
     draw, (room, across) = ImageDraw.Draw(picture), picture.size[::-1] if upright else picture.size
     side = min(across, room / (count * 1.12))
     for n in range(count):
         at = (room - count * 1.12 * side) / 2 + n * 1.12 * side, (across - side) / 2
-        x, y = at[::-1] if upright else at
-        for left, top, wide, tall in _FORMS[int(rng.integers(len(_FORMS)))]:
-            for stroke in _STROKES[int(rng.integers(len(_STROKES)))].split(","):
-                points = np.array(stroke.split(), float).reshape(-1, 2) / 10 * (wide, tall) + (left, top)
-                points = points * side * 0.92 + (x, y)
-                draw.line([tuple(point) for point in points.tolist()], 255, max(round(side * 0.1), 1))
+        for left, top, wide, tall in known["forms"][int(rng.integers(len(known["forms"])))]:
+            for stroke in known["strokes"][int(rng.integers(len(known["strokes"])))]:
+                points = np.array(stroke).reshape(-1, 2) / 10 * (wide, tall) + (left, top)
+                points = points * side * 0.92 + (at[::-1] if upright else at)
+                draw.line(points.ravel().tolist(), 255, max(round(side * 0.1), 1))
     small = picture.reduce(2)
     return ImageChops.add(small, small)
 

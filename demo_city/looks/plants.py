@@ -43,25 +43,29 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     tone = jitter(lasting, pick(lasting, _TONES[season]), 7)
     image = Image.new("RGBA", (_SIDE, _SIDE), (*shade(tone, 0.7), 0))
     draw = ImageDraw.Draw(image)
-    if kind in _CLUMPS:
-        if kind not in ("hedge", "ivy"):
-            bark = pick(lasting, "4e4238 5e544a 6e665c 44382e")
-            for _ in range(2):
-                start = (_SIDE * lasting.uniform(0.4, 0.6), _SIDE * 0.98)
-                turn = -np.pi / 2 + lasting.normal(0, 0.2)
-                _twigs(
-                    draw, lasting, bark, start, turn, 0.35 if kind == "tall" else 0.62, 4 if season == "winter" else 2
-                )
-        blossoms = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
-        blossoms = blossoms and (kind == "flowers" or lasting.random() < 0.2)
-        blossom = pick(lasting, "e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c") if blossoms else None
-        _crown(draw, lasting, tone, kind, _SHARES.get(season, 1.0), blossom)
-    else:
-        starts, ends, bright, pen = {"palm": _frond, "conifer": _boughs, "grass": _blades}[kind](rng)
-        tone = {"winter": (132, 122, 88), "autumn": (140, 126, 78)}.get(season, tone)
-        for start, end, factor in zip(starts.tolist(), ends.tolist(), bright.tolist(), strict=True):
-            draw.line((*start, *end), fill=(*shade(tone, factor), 255), width=pen)
+    if kind not in _CLUMPS:
+        withered = {"winter": (132, 122, 88), "autumn": (140, 126, 78)}.get(season, tone)
+        bluish = tuple(int(c * f) for c, f in zip(tone, (0.82, 0.92, 1.0), strict=True))
+        _draw(
+            draw,
+            {"palm": _frond, "conifer": _boughs, "grass": _blades}[kind](rng),
+            bluish if kind == "conifer" else withered,
+        )
+        return cutout(image, _SIDE // _SIZE)
+    if kind not in ("hedge", "ivy"):
+        bark = pick(lasting, "4e4238 5e544a 6e665c 44382e")
+        _draw(draw, _twigs(lasting, 0.35 if kind == "tall" else 0.62, 5 if season == "winter" else 3), bark)
+    blossoms = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
+    blossoms = blossoms and (kind == "flowers" or lasting.random() < 0.2)
+    blossom = pick(lasting, "e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c") if blossoms else None
+    _crown(draw, lasting, tone, kind, _SHARES.get(season, 1.0), blossom)
     return cutout(image, _SIDE // _SIZE)
+
+
+def _draw(draw: ImageDraw.ImageDraw, strokes: np.ndarray, tone: Colour) -> None:
+    """Draws lines of a tone; strokes: (k, 6), x and y of both ends, brightness and width."""
+    for *ends, bright, pen in strokes.tolist():
+        draw.line(ends, fill=(*shade(tone, bright), 255), width=max(int(pen), 1))
 
 
 def _crown(
@@ -110,58 +114,44 @@ def _crown(
                 draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
 
 
-def _twigs(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    bark: Colour,
-    start: tuple[float, float],
-    angle: float,
-    spread: float,
-    left: int,
-    length: float = 77.0,
-) -> None:
-    """Draws a branch that forks; spread: of the angles; left: how often it forks; length: texels."""
-    step = np.array([np.cos(angle), np.sin(angle)]) * length
-    fill, pen = (*shade(bark, rng.uniform(0.8, 1.25)), 255), max(int(length / 16), 1)
-    draw.line((*start, *(start + step).tolist()), fill=fill, width=pen)
-    for _ in range(3 if left else 0):
-        fork, turn = start + step * rng.uniform(0.45, 1.0), angle + rng.normal(0, spread)
-        _twigs(draw, rng, bark, tuple(fork.tolist()), turn, spread, left - 1, length * rng.uniform(0.6, 0.85))
-
-
-Strokes = tuple[np.ndarray, np.ndarray, np.ndarray, int]  # starts and ends (k, 2), brightness (k,), width
-
-
-def _frond(rng: np.random.Generator) -> Strokes:
-    """A palm's leaf."""
-    y = np.repeat(np.arange(5, 236, 5), 2)
-    edge, k = np.where(np.arange(len(y)) % 2, 1, -1), len(y)
-    reach = _SIDE * 0.48 * np.sqrt(np.sin(np.pi * np.minimum(0.12 + y / _SIDE * 0.8, 1)))
-    tips = np.stack([128 + edge * reach * rng.uniform(0.75, 1, k), y - 20 + rng.normal(0, 3, k)], 1)
-    starts, ends = np.stack([np.full(k, 128), y + 13], 1), tips
-    spine = np.array([[128, 0]]), np.array([[128, 256]])
-    return (
-        np.concatenate([starts, spine[0]]),
-        np.concatenate([ends, spine[1]]),
-        np.append(rng.uniform(0.7, 1.25, k), 1.5),
-        4,
+def _twigs(rng: np.random.Generator, spread: float, depth: int) -> np.ndarray:
+    """Strokes of two branches that fork; spread: of the angles; depth: how often they fork."""
+    starts, angles, length = (
+        rng.uniform((102, 251), (154, 251), (2, 2)),
+        rng.normal(-np.pi / 2, 0.2, 2),
+        np.full(2, 77.0),
     )
+    strokes = []
+    for _ in range(depth):
+        steps = np.stack([np.cos(angles), np.sin(angles)], 1) * length[:, None]
+        strokes.append(np.column_stack([starts, starts + steps, rng.uniform(0.8, 1.25, len(starts)), length / 16]))
+        starts = np.repeat(starts, 3, 0) + np.repeat(steps, 3, 0) * rng.uniform(0.45, 1.0, (len(starts) * 3, 1))
+        angles = np.repeat(angles, 3) + rng.normal(0, spread, len(starts))
+        length = np.repeat(length, 3) * rng.uniform(0.6, 0.85, len(starts))
+    return np.concatenate(strokes)
 
 
-def _boughs(rng: np.random.Generator) -> Strokes:
-    """The twigs of a conifer, from the top down."""
-    t = np.sort(np.append(np.linspace(0, 1, 560), rng.random(1100)))
-    x, k = rng.uniform(-1, 1, len(t)) * 128 * (0.08 + 0.92 * t), len(t)
-    ends = np.stack([128 + x, _SIDE * (0.04 + 0.92 * t)], 1)
-    starts = ends - np.stack([np.sign(x) * rng.uniform(0, 16, k), rng.uniform(6, 12, k)], 1)
-    return starts, ends, rng.uniform(0.5, 1.15, k) * (1.15 - 0.3 * t), 3
+def _frond(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of a palm's leaf."""
+    y, edge = np.repeat(np.arange(5, 236, 5), 2), np.tile([-1, 1], 47)
+    reach = 123 * np.sqrt(np.sin(np.pi * np.minimum(0.12 + y / 320, 1))) * rng.uniform(0.75, 1, 94)
+    leaves = [np.full(94, 128), y + 13, 128 + edge * reach, y - 20 + rng.normal(0, 3, 94), rng.uniform(0.7, 1.25, 94)]
+    return np.vstack([np.column_stack([*leaves, np.full(94, 4)]), (128, 0, 128, 256, 1.5, 5)])
 
 
-def _blades(rng: np.random.Generator) -> Strokes:
-    """A tuft of grass."""
-    x, lean, high = rng.normal(128, 51, 190), rng.normal(0, 31, 190), _SIDE * rng.uniform(0.35, 0.95, 190)
-    starts, ends = np.stack([x, np.full(190, _SIDE)], 1), np.stack([x + lean, _SIDE - high], 1)
-    return starts, ends, rng.uniform(0.6, 1.35, 190), 3
+def _boughs(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of the twigs of a conifer, from the top down."""
+    t = np.sort(rng.random(1500))
+    x, y, k = rng.uniform(-1, 1, 1500) * (10 + 118 * t), 10 + 236 * t, 1500
+    start = 128 + x - np.sign(x) * rng.uniform(0, 16, k), y - rng.uniform(6, 12, k)
+    return np.column_stack([*start, 128 + x, y, rng.uniform(0.5, 1.15, k) * (1.15 - 0.3 * t), np.full(k, 3)])
+
+
+def _blades(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of a tuft of grass."""
+    x, high, k = rng.normal(128, 51, 190), rng.uniform(90, 243, 190), 190
+    tip = x + rng.normal(0, 31, k), 256 - high
+    return np.column_stack([x, np.full(k, 256), *tip, rng.uniform(0.6, 1.35, k), np.full(k, 3)])
 
 
 def bark_texture(kind: str, variant: int) -> Texture:

@@ -22,7 +22,7 @@ Field = np.ndarray  # float (n, n, 3), colours
 def ground_texture(kind: str, variant: int) -> Texture:
     """A ground that repeats after TILE metres. kind: of GROUNDS; variant: any number, 0 to 3 are enough.
 
-    Along v follow the stones of a kerb and the bays of a car park.
+    Along v follow the stones of a kerb.
     """
     changing = kind in ("grass", "soil", "gravel")
     return Texture(_N, _N, partial(_ground, kind, variant), lambda year, season: season if changing else "")
@@ -46,13 +46,9 @@ def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, n
 
 def _ground(kind: str, variant: int, season: str) -> np.ndarray:
     rng = random_for("ground", kind, variant)
-    if kind in ("parking", "tram"):  # paint or rails on another ground
-        field = _SPECIAL[kind](rng, variant)
-    elif kind in _SPECIAL:
-        field = _SPECIAL[kind](rng, variant) * _grain(rng, 0.04, 0.03, 0.05)
-    else:
-        field = (_loose if kind in _LOOSE else _paved)(rng, kind, variant, season)
-    return opaque(field)
+    if kind in _SPECIAL:
+        return opaque(_SPECIAL[kind](rng, variant) * _grain(rng, 0.04, 0.03, 0.05))
+    return opaque((_loose if kind in _LOOSE else _paved)(rng, kind, variant, season))
 
 
 def _cracked(rng: np.random.Generator, field: Field, count: int) -> Field:
@@ -66,7 +62,7 @@ def _cracked(rng: np.random.Generator, field: Field, count: int) -> Field:
     return field * 0.6 + np.asarray(image) * 0.4
 
 
-def _loose(rng: np.random.Generator, kind: str, variant: int, season: str = "") -> Field:
+def _loose(rng: np.random.Generator, kind: str, variant: int, season: str) -> Field:
     """A ground without joints, with what lies about on it; more of it in autumn."""
     tones, grain, cracks, count, litter = _LOOSE[kind]
     tone = _GRASS[season] if kind == "grass" else colours(tones)[variant % len(colours(tones))]
@@ -108,13 +104,6 @@ def _water(rng: np.random.Generator, variant: int) -> Field:
     return np.array(pick(rng, "4a5a5c 44545e 56645c 3e5058"), float) * bright[..., None]
 
 
-def _parking(rng: np.random.Generator, variant: int) -> Field:
-    field = _paved(rng, "bricks", variant) if variant % 2 else _loose(rng, "asphalt", variant)
-    lines = np.isin(np.arange(_N), [y + d for y in (0, 85, 171) for d in range(4)])  # a bay each 2.7 m along the road
-    field[lines[:, None] & (rng.random((_N, _N)) < 0.82)] = (214, 212, 204)
-    return field
-
-
 def _tram(rng: np.random.Generator, variant: int) -> Field:
     """A track along v, with its middle at u = 0.5."""
     field = _paved(rng, "setts" if variant % 2 else "concrete", variant)
@@ -123,7 +112,7 @@ def _tram(rng: np.random.Generator, variant: int) -> Field:
     return field
 
 
-_SPECIAL = {"cobbles": _cobbles, "water": _water, "parking": _parking, "tram": _tram}
+_SPECIAL = {"cobbles": _cobbles, "water": _water, "tram": _tram}
 GROUNDS = (*_LOOSE, *_PAVED, *_SPECIAL)
 
 
@@ -135,7 +124,7 @@ def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
         return opaque(np.asarray(weathered(rng, image, 0.5, np.ones(64)).resize((_M, _M), Image.BILINEAR)))
     y, x = np.mgrid[0:_M, 0:_M]
     tone, factors = _THINGS[kind]
-    field = np.array(tone, float) * factors(rng, x, y)[..., None]
+    field = np.array(colours(tone)[0], float) * factors(rng, x, y)[..., None]
     if kind == "container":
         rust = (noise(rng, (10, 30), (_M, _M)) + 0.4 * noise(rng, (40, 40), (_M, _M))).clip(1.5, 2.5)[..., None] - 1.5
         field += (np.array([140, 84, 52]) - field) * rust
@@ -165,21 +154,18 @@ def _boards(pitch: int, rng: np.random.Generator, x: np.ndarray, y: np.ndarray) 
 
 # pale colours of things, and factors by texel
 _THINGS = {
-    "wood": ((226, 216, 200), partial(_boards, _M)),
-    "planks": ((226, 216, 200), partial(_boards, 16)),
-    "crates": ((226, 216, 200), partial(_boards, 12)),
-    "container": (
-        (232, 230, 226),
-        lambda rng, x, y: np.select([x % 16 < 5, x % 16 < 7, x % 16 < 13], [1, 0.72, 0.9], 1.08),
-    ),
+    "wood": ("e2d8c8", partial(_boards, _M)),
+    "planks": ("e2d8c8", partial(_boards, 16)),
+    "crates": ("e2d8c8", partial(_boards, 12)),
+    "container": ("e8e6e2", lambda rng, x, y: np.choose(np.minimum(x % 16 // 4, 3), [1, 0.72, 0.9, 1.08])),
     "metal": (
-        (226, 228, 230),
-        lambda rng, x, y: _grain(rng, 0.015, 0.03, 0.04, _M)[..., 0] * np.where((x % 64 == 0) | (y % 64 == 0), 0.72, 1),
+        "e2e4e6",
+        lambda rng, x, y: 1 + 0.04 * noise(rng, (30, 30), x.shape) - 0.28 * ((x % 64 == 0) | (y % 64 == 0)),
     ),
-    "fabric": ((238, 238, 238), lambda rng, x, y: 1 + 0.07 * noise(rng, (3, 14), x.shape)),
+    "fabric": ("eeeeee", lambda rng, x, y: 1 + 0.07 * noise(rng, (3, 14), x.shape)),
     "glass": (
-        (112, 126, 138),
-        lambda rng, x, y: np.where((x < 3) | (y % 64 < 3), 0.8, 1.2 - y / 256 + 0.1 * noise(rng, (4, 3), x.shape)),
+        "707e8a",
+        lambda rng, x, y: 1.2 - y / 256 + 0.1 * noise(rng, (4, 3), x.shape) - 0.3 * ((x < 3) | (y % 64 < 3)),
     ),
 }
 MATERIALS = (*_WALLS, *_THINGS)
