@@ -13,14 +13,13 @@ _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of th
 
 
 class Opening(NamedTuple):
-    """A window, metres; storey, bay: which; kind: of the table of windows, None for the house's."""
+    """A window, metres; kind: of the table of windows, None for the house's."""
 
     left: float
     low: float
     right: float
     high: float
     storey: int
-    bay: int
     kind: str | None = None
 
 
@@ -86,11 +85,10 @@ class Layout:
             elif storey == 1 and house.key % 4 == 0:  # a main storey with taller windows
                 high = min(high + 0.3, z + room - 0.25)
             if scheme == "ribbon" and self.kind != "party":
-                self._add(Opening(0.35, z + room * 0.34, self.length - 0.35, z + room * 0.82, storey, 0, "ribbon"))
+                self._add(Opening(0.35, z + room * 0.34, self.length - 0.35, z + room * 0.82, storey, "ribbon"))
                 continue
             for bay in bays:
-                middle = (bay + 0.5) * pitch
-                self._add(Opening(middle - half, low, middle + half, high, storey, bay))
+                self._add(Opening((bay + 0.5) * pitch - half, low, (bay + 0.5) * pitch + half, high, storey))
 
     def _add(self, window: Opening) -> None:
         """Adds a window, unless there is a shop, a door or a gate."""
@@ -121,7 +119,7 @@ class Layout:
                 self.door = self.door or (left + 0.3 * pitch, left + 0.3 * pitch + 0.95)
         if self.kind != "party" and top > 4.5 and rng.random() < 0.75:
             low = top * rng.uniform(0.74, 0.8)
-            self.windows = [Opening(x + 0.4, low, x + pitch - 0.4, top - 0.5, 1, 0, "loft") for x in lefts]
+            self.windows = [Opening(x + 0.4, low, x + pitch - 0.4, top - 0.5, 1, "loft") for x in lefts]
 
     def _hall(self) -> None:
         """A church or hall: one row of tall windows, a door in the middle of the front."""
@@ -132,7 +130,7 @@ class Layout:
             if bay == middle and self.kind == "front":
                 self.door, low = (x - min(1.0, pitch * 0.4), x + min(1.0, pitch * 0.4)), 0.55
             if low < 0.5 or top > 7:
-                self.windows.append(Opening(x - half, top * low, x + half, top * 0.74, 1, bay, window))
+                self.windows.append(Opening(x - half, top * low, x + half, top * 0.74, 1, window))
 
 
 @lru_cache(4096)

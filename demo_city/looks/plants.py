@@ -12,8 +12,7 @@ from demo_city.looks.materials import noise
 from demo_city.seeds import random_for
 
 EVERGREEN = ("conifer", "palm", "hedge", "ivy")
-_SIZE = 128  # texels of a side
-_SIDE = 256  # drawn twice as large
+_SIDE = 256  # texels that are drawn on; the picture has half as many
 _TONES = {
     "spring": "7e9a4c 8ea656 748c4a 98a860 86964e",
     "summer": "566e36 62783c 4e6634 6e8244 5a6a3e 76844a 4a6038",
@@ -23,7 +22,6 @@ _TONES = {
 }
 _SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
 _CLUMPS = table("clumps")
-LEAVES = (*_CLUMPS, "conifer", "palm", "grass")
 
 
 def leaves_texture(kind: str, variant: int) -> Texture:
@@ -34,8 +32,8 @@ def leaves_texture(kind: str, variant: int) -> Texture:
     variant: any number; of broad and tall trees and of bushes each third variant is evergreen
     """
     evergreen = kind in EVERGREEN or kind in ("broad", "tall", "bush") and variant % 3 == 2
-    version = lambda year, season: "evergreen" if evergreen else season  # noqa: E731
-    return Texture(_SIZE, _SIZE, partial(_leaves, kind, variant), version)
+    painter = partial(_leaves, kind, variant)
+    return Texture(_SIDE // 2, _SIDE // 2, painter, lambda year, season: "evergreen" if evergreen else season)
 
 
 def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
@@ -43,23 +41,18 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     tone = jitter(lasting, pick(lasting, _TONES[season]), 7)
     image = Image.new("RGBA", (_SIDE, _SIDE), (*shade(tone, 0.7), 0))
     draw = ImageDraw.Draw(image)
-    if kind not in _CLUMPS:
-        withered = {"winter": (132, 122, 88), "autumn": (140, 126, 78)}.get(season, tone)
-        bluish = tuple(int(c * f) for c, f in zip(tone, (0.82, 0.92, 1.0), strict=True))
-        _draw(
-            draw,
-            {"palm": _frond, "conifer": _boughs, "grass": _blades}[kind](rng),
-            bluish if kind == "conifer" else withered,
-        )
-        return cutout(image, _SIDE // _SIZE)
+    if kind in _STROKES:
+        withered = kind == "grass" and season in ("autumn", "winter")
+        _draw(draw, _STROKES[kind](rng), (136, 124, 82) if withered else tone)
+        return cutout(image, 2)
     if kind not in ("hedge", "ivy"):
         bark = pick(lasting, "4e4238 5e544a 6e665c 44382e")
         _draw(draw, _twigs(lasting, 0.35 if kind == "tall" else 0.62, 5 if season == "winter" else 3), bark)
-    blossoms = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
-    blossoms = blossoms and (kind == "flowers" or lasting.random() < 0.2)
-    blossom = pick(lasting, "e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c") if blossoms else None
-    _crown(draw, lasting, tone, kind, _SHARES.get(season, 1.0), blossom)
-    return cutout(image, _SIDE // _SIZE)
+    blooming = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
+    blossom = pick(lasting, "e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c")
+    blooming = blooming and (kind == "flowers" or lasting.random() < 0.2)
+    _crown(draw, lasting, tone, _CLUMPS[kind], _SHARES.get(season, 1.0), blossom if blooming else None)
+    return cutout(image, 2)
 
 
 def _draw(draw: ImageDraw.ImageDraw, strokes: np.ndarray, tone: Colour) -> None:
@@ -72,53 +65,40 @@ def _crown(
     draw: ImageDraw.ImageDraw,
     rng: np.random.Generator,
     tone: Colour,
-    kind: str,
+    clump: list[float],
     share: float,
     blossom: Colour | None,
 ) -> None:
-    """Draws leaves in sprays, the shaded ones first.
-
-    draw: what is drawn on
-    rng: decides where
-    tone: of the leaves
-    kind: of _CLUMPS
-    share: of the leaves that are there
-    blossom: colour of flowers, or None
-    """
-    wide, high, count, length, width = _CLUMPS[kind]
-    if kind in ("hedge", "ivy"):
-        centres = rng.uniform((0, 0.3) if kind == "hedge" else (0.06, 0.06), (1, 1), (80, 2)) * _SIDE
-    else:  # an uneven crown
-        angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
-        reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))
-        centres = (np.stack([np.cos(angle) * wide, np.sin(angle) * high]) * reach * 0.46 + 0.5).T * _SIDE
+    """Draws leaves in sprays, the shaded ones first: a share of those of a clump, of a tone, perhaps with blossoms."""
+    wide, high, count, length, width = clump
+    angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
+    reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))  # an uneven crown
+    centres = (np.stack([np.cos(angle) * wide, np.sin(angle) * high]) * reach * 0.46 + 0.5).T * _SIDE
+    if wide == high == 1:  # all over
+        centres = rng.uniform(0.06, 1, (80, 2)) * _SIDE
     # upper sprays are lit, lower and inner ones lie in the shade
-    light = 1.1 - 0.5 * (centres[:, 1] / _SIDE - 0.3) + rng.normal(0, 0.16, len(centres))
-    size, spread = length * 2 * rng.uniform(0.85, 1.25), _SIDE * (0.06 if kind == "hedge" else 0.052)
+    light, size = (
+        1.25 - 0.5 * centres[:, 1] / _SIDE + rng.normal(0, 0.16, len(centres)),
+        length * rng.uniform(0.85, 1.25),
+    )
     for n in np.argsort(light):
         here = int(count * share / len(centres) + rng.random())
-        places, turns = centres[n] + rng.normal(0, spread, (here, 2)), rng.uniform(0, np.pi, here)
-        ahead = np.stack([np.cos(turns), np.sin(turns)], 1) * size / 2
+        places, turns = centres[n] + rng.normal(0, 14, (here, 2)), rng.uniform(0, np.pi, here)
+        ahead = np.stack([np.cos(turns), np.sin(turns)], 1) * size
         aside = ahead[:, ::-1] * (-1, 1) * width / length
         corners = np.stack([places - ahead, places + aside, places + ahead, places - aside], 1).reshape(here, 8)
-        colour = np.array(tone) * light[n] * rng.uniform(0.72, 1.28, (here, 1)) + rng.normal(0, 5, (here, 1)) * (
-            1,
-            0,
-            -0.5,
-        )
-        for points, fill in zip(corners.tolist(), colour.clip(0, 255).astype(int).tolist(), strict=True):
-            draw.polygon(points, fill=(*fill, 255))
-        if blossom and rng.random() < 0.75:
-            for x, y in (centres[n] + rng.normal(0, spread, (int(rng.integers(2, 9)), 2))).tolist():
-                r, petal = rng.uniform(2.5, 6), shade(jitter(rng, blossom, 12), min(light[n], 1.1))
-                draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
+        for points, bright in zip(corners.tolist(), (light[n] * rng.uniform(0.7, 1.3, here)).tolist(), strict=True):
+            draw.polygon(points, fill=(*shade(jitter(rng, tone, 3), bright), 255))
+        for x, y in (centres[n] + rng.normal(0, 14, (int(rng.integers(0, 8)), 2))).tolist() if blossom else ():
+            r, petal = rng.uniform(2.5, 6), shade(jitter(rng, blossom, 12), min(light[n], 1.1))
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
 
 
 def _twigs(rng: np.random.Generator, spread: float, depth: int) -> np.ndarray:
     """Strokes of two branches that fork; spread: of the angles; depth: how often they fork."""
     starts, angles, length = (
-        rng.uniform((102, 251), (154, 251), (2, 2)),
-        rng.normal(-np.pi / 2, 0.2, 2),
+        rng.uniform(102, 154, (2, 2)) * (1, 0) + (0, 251),
+        rng.normal(-1.57, 0.2, 2),
         np.full(2, 77.0),
     )
     strokes = []
@@ -152,6 +132,10 @@ def _blades(rng: np.random.Generator) -> np.ndarray:
     x, high, k = rng.normal(128, 51, 190), rng.uniform(90, 243, 190), 190
     tip = x + rng.normal(0, 31, k), 256 - high
     return np.column_stack([x, np.full(k, 256), *tip, rng.uniform(0.6, 1.35, k), np.full(k, 3)])
+
+
+_STROKES = {"conifer": _boughs, "palm": _frond, "grass": _blades}
+LEAVES = (*_CLUMPS, *_STROKES)
 
 
 def bark_texture(kind: str, variant: int) -> Texture:

@@ -8,8 +8,7 @@ from PIL import Image
 from demo_city.looks.canvas import BLACK, Area, Canvas
 from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.dress import House, dress
-from demo_city.looks.letters import writing
-from demo_city.looks.signs import sprayed
+from demo_city.looks.signs import sprayed, writing
 from demo_city.seeds import random_for
 from demo_city.styles import style
 from demo_city.years import SHOP_CHANGE, generation
@@ -94,13 +93,8 @@ class ShopFront:
 
     def glazed(self, left: float, right: float) -> None:
         """Draws display windows between posts, one of them with the door."""
-        c, rng, who, lintel, (low, painted, divided) = (
-            self.canvas,
-            self.rng,
-            self.who,
-            self.lintel,
-            _FRONTS[self.who.front],
-        )
+        c, rng, who, lintel = self.canvas, self.rng, self.who, self.lintel
+        low, painted, divided = _FRONTS[who.front]
         frame = who.paint if painted else pick(rng, "3a3c40 8c9094 c8cac8 2a2a2c 5a4838")
         c.box((left, 0, right, lintel), frame)
         c.box((left, low - 0.06, right, low), shade(frame, 1.15))

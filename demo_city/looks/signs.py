@@ -1,23 +1,25 @@
-"""Signs of traffic and trade, posters, clocks, wheels and graffiti."""
+"""Signs of traffic and trade, writing, posters, graffiti, wheels and people."""
 
 from collections.abc import Hashable
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout
-from demo_city.looks.colours import choose, jitter, mixed, pick, table
-from demo_city.looks.figures import person_texture
-from demo_city.looks.letters import latin, word, writing
+from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade, table
 from demo_city.seeds import random_for
 from demo_city.styles import STYLES, style
 from demo_city.years import generation
 
-__all__ = ["SIGNS", "car_texture", "person_texture", "sign_texture", "sprayed"]
-
 SIGNS = table("signs")
+_SKIN = "e0b898 d0a484 b8886a 946848 6e4a34 583a2a c89878"
+_HAIR = "2a2420 3c2e24 5e442e 8a6a44 b8b4ae 1c1a1a 7a3e26"
+_COATS = "2e3238 44484e 26303e 5a4c40 6e6a64 3c4a3c 70283a 8a8478 1e1e22 34506e 9a9084 b0a48e"
+_SHIRTS = "e4e2dc b84848 4a6a96 d0c4a0 5e7a64 303236 c88a5a 8e96a0 d8a8b0 e8e0c8 7a4a70 3e3e44 c8c04a"
+_TROUSERS = "2c3444 3a4660 26262a 4a4640 6a6254 8a7e6a 54606e"
+_SCALE = 4  # drawn so many times as large
 
 
 def sign_texture(kind: str, key: int) -> Texture:
@@ -117,3 +119,119 @@ def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Imag
         y = h * (0.5 + 0.26 * np.sin(swing * t + phase[1]) * (0.6 + 0.4 * np.sin(swing * 0.37 * t + phase[2])))
         ImageDraw.Draw(mask).line(list(zip(x.tolist(), y.tolist(), strict=True)), 230, max(h // 24, 1), "curve")
     return image, mask
+
+
+def word(rng: np.random.Generator) -> str:
+    """A trade, a made-up name, or both."""
+    words = table("letters")
+    name, trade = (
+        "".join(rng.choice(words["syllables"].split(), int(rng.integers(2, 4)))),
+        str(rng.choice(words["trades"].split())),
+    )
+    name = name.title() if rng.random() < 0.5 else name.upper()
+    return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
+
+
+@lru_cache(64)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=size)
+
+
+def latin(text: str, size: tuple[int, int]) -> Image.Image:
+    """A text that fills a box as far as its shape allows: an L image of `size` (width, height), 255 in the letters."""
+    font, stroke = _font(max(min(int(size[1] * 1.25), 64), 6)), int(size[1] > 9)
+    left, top, right, bottom = font.getbbox(text, stroke_width=stroke)
+    drawn = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(drawn).text((-left, -top), text, 255, font, stroke_width=stroke)
+    scale = min(size[0] / drawn.width * 1.15, size[1] / drawn.height)
+    new = max(min(int(drawn.width * scale), size[0]), 1), max(min(int(drawn.height * scale), size[1]), 1)
+    picture = Image.new("L", size)
+    picture.paste(drawn.resize(new, Image.BOX), ((size[0] - new[0]) // 2, (size[1] - new[1]) // 2))
+    return picture
+
+
+def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Image.Image:
+    """A row of letters of many strokes, or a column: each has one or two parts."""
+    count, picture, known = int(rng.integers(2, 9)), Image.new("L", (size[0] * 2, size[1] * 2)), table("letters")
+    draw, (room, across) = ImageDraw.Draw(picture), picture.size[::-1] if upright else picture.size
+    side = min(across, room / (count * 1.12))
+    for n in range(count):
+        at = (room - count * 1.12 * side) / 2 + n * 1.12 * side, (across - side) / 2
+        for left, top, wide, tall in known["forms"][int(rng.integers(len(known["forms"])))]:
+            for stroke in known["strokes"][int(rng.integers(len(known["strokes"])))]:
+                points = np.array(stroke).reshape(-1, 2) / 10 * (wide, tall) + (left, top)
+                points = points * side * 0.92 + (at[::-1] if upright else at)
+                draw.line(points.ravel().tolist(), 255, max(round(side * 0.1), 1))
+    small = picture.reduce(2)
+    return ImageChops.add(small, small)
+
+
+def writing(
+    rng: np.random.Generator,
+    script: str,
+    size: tuple[int, int],
+    upright: bool = False,
+) -> Image.Image:
+    """Some words: an L image of `size`, 255 in the letters.
+
+    rng: decides the words
+    script: "latin" or "dense"
+    size: width and height, texels
+    upright: whether the letters stand one below the other
+    """
+    if script == "dense":
+        return _dense(rng, size, upright)
+    return latin(word(rng), size[::-1]).transpose(Image.ROTATE_270) if upright else latin(word(rng), size)
+
+
+def person_texture(key: int) -> Texture:
+    """A standing or walking figure (cutout), 48 x 96 texels: 0.95 x 1.9 m, dressed by season."""
+    return Texture(48, 96, partial(_person, key), lambda year, season: season)
+
+
+def _person(key: int, season: str) -> np.ndarray:
+    rng, today = random_for("person", key), random_for("clothes", key, season)
+    image = Image.new("RGBA", (48 * _SCALE, 96 * _SCALE))
+    pen, skin, hair = ImageDraw.Draw(image), pick(rng, _SKIN), pick(rng, _HAIR)
+    walk, side, (woman, back, bare) = rng.uniform(0, 9), rng.choice([-1, 1]), (rng.random(3) < 0.5).tolist()
+    cold = season == "winter" or season != "summer" and rng.random() < 0.6
+    top, legs = jitter(today, pick(today, _COATS if cold else _SHIRTS), 8), jitter(today, pick(today, _TROUSERS), 8)
+    wide = 8.5 + 1.5 * (not woman) + 1.5 * cold
+    skirt, coat = woman and not cold and rng.random() < 0.4, cold and rng.random() < 0.5
+
+    def area(points: list[tuple[float, float]], colour: Colour) -> None:
+        pen.polygon([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour)
+
+    def limb(points: list[tuple[float, float]], colour: Colour, width: float) -> None:
+        pen.line([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour, width=int(width * _SCALE), joint="curve")
+        for x, y in points:
+            pen.ellipse([(v + d * width / 2) * _SCALE for d in (-1, 1) for v in (x, y)], fill=colour)
+
+    for step, tone in ((-walk, 0.8), (walk * 0.8, 1.0)):
+        foot = 24 + step * side
+        limb(
+            [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)], shade(skin if skirt else legs, tone), 6 - 1.5 * skirt
+        )
+        limb([(foot, 91), (foot + 3 * side, 92)], (40, 36, 34), 4)
+    if skirt or coat:
+        area([(18, 46), (30, 46), (33, 64), (15, 64)], top if coat else legs)
+    limb([(28 - wide, 27), (20 + wide, 27)], top, 9)
+    for edge, tone in ((-1, 1.0), (1, 0.85)):
+        area([(24, 24), (24 + edge * wide, 26), (24 + edge * wide * 0.72, 53), (24, 53)], shade(top, tone))
+        elbow, hand = (24 + edge * (wide + 1.5), 40), (24 + edge * (wide + 0.5 + walk * 0.5 * side), 53)
+        limb([(24 + edge * wide * 0.85, 28), elbow], shade(top, 0.92), 4.4 + cold)
+        limb([elbow, hand], skin if bare and not cold else shade(top, 0.92), 3.6 + cold)
+        limb([hand, hand], skin, 3.4)
+    if rng.random() < 0.35:  # a bag
+        x = 24 + side * (wide + 1)
+        area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, f"{_COATS} {_SHIRTS}"))
+    elif back and rng.random() < 0.4:  # a rucksack
+        limb([(21, 30), (27, 30), (27, 41), (21, 41), (24, 35)], pick(rng, _COATS), 7)
+    limb([(24, 22), (24, 18)], skin, 4.5)
+    pen.ellipse([v * _SCALE for v in (19.5, 6, 28.5, 18.5)], fill=skin)
+    pen.pieslice([v * _SCALE for v in (18.8, 4.6, 29.2, 18)], 0 if back else 180, 360, fill=hair)
+    if woman:
+        pen.rectangle([v * _SCALE for v in (19, 10, 29 if back else 21.5, 23)], fill=hair)
+    if cold and rng.random() < 0.4:  # a cap
+        pen.pieslice([v * _SCALE for v in (18.6, 3.6, 29.4, 17)], 180, 360, fill=pick(rng, _COATS))
+    return cutout(image, _SCALE)
