@@ -26,11 +26,11 @@ _WHITE, _PPM = (255, 255, 255), 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (a slab with railings, whose picture this is; one of bars is a cutout and has "railing" in its key), "slab" (a sunshade), "bay", "awning" (slopes from
-        `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement: its two faces are
-        parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole
-        wall), "steps" (of the whole height), "dormer" (on a roof). Pictures of balconies, bays, boards, blades,
-        awnings, air conditioners and dormers cover a face once; others repeat after 2 m
+    kind: "balcony" (a slab with railings; bars, with "railing" in their key, are a cutout), "slab" (a sunshade), "bay",
+        "awning" (slopes from `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement:
+        its faces are parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape"
+        (of the whole wall), "steps" (of the whole height), "dormer". Pictures of balconies, bays, signs, awnings, air
+        conditioners and dormers cover a face once; others repeat after 2 m
     left, right: m from the wall's left end as seen from outside
     low, high: m from the ground; of a dormer, m up the roof from the eaves
     depth: m outwards
@@ -192,11 +192,7 @@ def _changing(
     paint: Callable[[Canvas, Dress | Tenant, np.random.Generator], None],
     unit: int | None = None,
 ) -> Picture:
-    """A picture that changes with the tenant of a unit, or without one, when the house is painted.
-
-    size, ppm: of its canvas
-    paint: draws it for a tenant or a dress of the house
-    """
+    """A picture that changes with the tenant of a unit, or without one, when the house is painted, drawn by `paint`."""
 
     def draw(number: int) -> np.ndarray:
         canvas, rng = Canvas(size, ppm), random_for(house.key, kind, unit or 0, number * (unit is not None))
@@ -224,8 +220,7 @@ def _awning(canvas: Canvas, who: Tenant, rng: np.random.Generator) -> None:
     if rng.random() < 0.4:
         canvas.bars((0, 0, 64, 32), 8, 4, who.stripes)
     canvas.box((0, 6, 64, 7), (20, 20, 20), 0.3)
-    if rng.random() < 0.5:
-        canvas.put((8, 6), who.letters, who.name((48, 5)))
+    canvas.put((8, 6), who.letters, who.name((48, 5)))
 
 
 def _bay(house: House, low: float, canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:

@@ -48,7 +48,7 @@ def wall_texture(
         if kind not in _WALLS:
             return painted, (), 0
         extras, units = dress(house, 0).extras, len(layout(house, kind, length).shops)
-        changing = kind in ("party", "back") or extras & {"graffiti", "posters"}
+        changing = kind in ("party", "back") or "graffiti" in extras
         sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if changing else 0
         return painted, tenants(house, units, year), sprays
 
@@ -72,9 +72,7 @@ def _paint(
         Facade(canvas, look, layout(house, kind, length), rng).draw(tenant_numbers, sprays)
         # dirt, splashes at the foot, and the shade of the eaves
         z = (canvas.height - 0.5 - np.arange(canvas.height)) / ppm
-        rows = (1 - 0.06 * look.grime * rng.normal(0, 1) * z / canvas.rise) * (
-            1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)
-        )
+        rows = (1 - 0.06 * look.grime * z / canvas.rise) * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6))
         rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
     elif kind == "roof":
         _roof(canvas, house, look, rng)
@@ -103,22 +101,17 @@ def _gable(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
     windows = Windows(canvas, look, rng)
     for x in (0.38, 0.62) if length >= 8 and height >= 3 else (0.5,) if height > 1.8 else ():
         windows.place((length * x - half, 0.5, length * x + half, 0.5 + min(1.4, height * 0.42)))
-    if height > 4.5:
-        windows.place((length / 2 - half * 0.7, height * 0.6, length / 2 + half * 0.7, height * 0.6 + 0.9), "single")
     canvas.line([(0, 0), (length / 2, height), (length, 0)], shade(look.trim, 0.95), 0.28)
 
 
 def _roof(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -> None:
-    """Draws a slope with moss and windows, or a flat roof with the joints of its felt."""
+    """Draws a slope with windows, or a flat roof with the joints of its felt."""
     length, rise = canvas.length, canvas.rise
     if look.roof == "felt":
         canvas.bars((0, 0, length, rise), 1.0, 0.06, (40, 40, 40), share=0.4)
         return
     canvas.box((0, rise - 0.2, length, rise), shade(look.roof_colour, 0.72))
     canvas.box((0, 0, length, 0.13), mixed(look.roof_colour, (96, 98, 98), 0.7))
-    for x, z in rng.uniform(0, (length, rise), (int(length * rise * 0.12 * look.grime), 2)).tolist():
-        tone = (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35)
-        canvas.box((x, z, x + rng.uniform(0.1, 0.7), z + rng.uniform(0.1, 0.5)), tone, 0.4)
     z, windows = rise * 0.4, house.roof in ("gable", "hip", "mansard") and rise > 2.5 and house.key % 3 != 1
     for x in np.arange(1.2, length - 1.2, 3.2).tolist() if windows else ():
         if rng.random() < 0.45:
@@ -201,11 +194,7 @@ class Facade:
         c.image.paste(ImageChops.multiply(body, tones), (0, 0))
         numbers = Image.fromarray(own.integers(1, 200, panels).astype(np.uint8))
         c.index.paste(numbers.resize(size, Image.NEAREST), (0, 0))
-        tall, step, fin = (
-            house.storey_height * rng.uniform(0.07, 0.2),
-            length / panels[1],
-            rng.choice([0.05, 0.05, 0.12]),
-        )
+        tall, step, fin = house.storey_height * rng.uniform(0.07, 0.2), length / panels[1], rng.choice([0.05, 0.12])
         band = mixed(glass, self.look.wall if rng.random() < 0.6 else (40, 44, 48), 0.65)
         for z in map(house.floor, range(house.storeys)):
             c.box((0, z - tall, length, z + tall), band, shine=0)
@@ -274,7 +263,7 @@ class Facade:
             c.bars((0.1, low + 0.05, length, low + 0.2), 0.5, 0.2, shade(look.trim, 0.8))
 
     def additions(self, rng: np.random.Generator) -> None:
-        """Draws pipes and their shade, cables, posters and graffiti; rng: decides the latter."""
+        """Draws pipes and their shade, cables and graffiti; rng: decides the latter."""
         c, look, extras, free, length = self.canvas, self.look, self.look.extras, not self.plan.shops, self.length
         if "pipe" in extras and self.kind != "party":
             c.box((length - 0.34, 0, length - 0.1, self.top), BLACK, 0.35)
@@ -282,11 +271,6 @@ class Facade:
         if "cables" in extras:
             self.cables()
         hidden = self.kind in ("party", "back") and rng.random() < 0.3
-        if "posters" in extras and free or hidden:
-            x, paper = rng.uniform(0, length * 0.5), pick(rng, "vivid white ochre")
-            for left in np.arange(x, x + rng.uniform(1, 5), 0.6):
-                c.box((left, 0.9, left + 0.56, 1.72), jitter(rng, paper, 16))
-                c.box((left + 0.06, 1.4, left + 0.5, 1.6), mixed(paper, (240, 238, 230), 0.6))
         sprayed_on = hidden or "graffiti" in extras and (free or self.kind != "front")
         for _ in range(int(rng.integers(1, 4)) if sprayed_on else 0):
             wide, tall = min(rng.uniform(0.6, 4.0), length), rng.uniform(0.4, 1.8)

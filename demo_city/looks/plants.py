@@ -13,13 +13,6 @@ from demo_city.seeds import random_for
 
 EVERGREEN = ("conifer", "palm", "hedge", "ivy")
 _SIDE = 256  # texels that are drawn on; the picture has half as many
-_TONES = {
-    "spring": "7e9a4c 8ea656 748c4a 98a860 86964e",
-    "summer": "566e36 62783c 4e6634 6e8244 5a6a3e 76844a 4a6038",
-    "autumn": "a48a48 946a40 867848 9c6240 ac9454 78693e 8a5440",
-    "winter": "78693e",
-    "evergreen": "4a5c34 56683a 425636 5e6c40 3e5038",
-}
 _SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
 _CLUMPS = table("clumps")
 
@@ -38,7 +31,7 @@ def leaves_texture(kind: str, variant: int) -> Texture:
 
 def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     lasting, rng = random_for("plant", kind, variant), random_for("leaves", kind, variant, season)
-    tone = jitter(lasting, pick(lasting, _TONES[season]), 7)
+    tone = jitter(lasting, pick(lasting, season), 7)
     image = Image.new("RGBA", (_SIDE, _SIDE), (*shade(tone, 0.7), 0))
     draw = ImageDraw.Draw(image)
     if kind in _STROKES:
@@ -46,10 +39,10 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
         _draw(draw, _STROKES[kind](rng), (136, 124, 82) if withered else tone)
         return cutout(image, 2)
     if kind not in ("hedge", "ivy"):
-        bark = pick(lasting, "4e4238 5e544a 6e665c 44382e")
+        bark = pick(lasting, "bark")
         _draw(draw, _twigs(lasting, 0.35 if kind == "tall" else 0.62, 5 if season == "winter" else 3), bark)
     blooming = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
-    blossom = pick(lasting, "e8dce0 e0b8c4 ece8e0 d88a4a d8b840 c8486a b87ac0 d8603c")
+    blossom = pick(lasting, "blossom")
     blooming = blooming and (kind == "flowers" or lasting.random() < 0.2)
     _crown(draw, lasting, tone, _CLUMPS[kind], _SHARES.get(season, 1.0), blossom if blooming else None)
     return cutout(image, 2)
@@ -77,18 +70,17 @@ def _crown(
     if wide == high == 1:  # all over
         centres = rng.uniform(0.06, 1, (80, 2)) * _SIDE
     # upper sprays are lit, lower and inner ones lie in the shade
-    light, size = (
-        1.25 - 0.5 * centres[:, 1] / _SIDE + rng.normal(0, 0.16, len(centres)),
-        length * rng.uniform(0.85, 1.25),
-    )
+    light = 1.25 - 0.5 * centres[:, 1] / _SIDE + rng.normal(0, 0.16, len(centres))
+    size = length * rng.uniform(0.85, 1.25)
     for n in np.argsort(light):
         here = int(count * share / len(centres) + rng.random())
         places, turns = centres[n] + rng.normal(0, 14, (here, 2)), rng.uniform(0, np.pi, here)
         ahead = np.stack([np.cos(turns), np.sin(turns)], 1) * size
         aside = ahead[:, ::-1] * (-1, 1) * width / length
         corners = np.stack([places - ahead, places + aside, places + ahead, places - aside], 1).reshape(here, 8)
-        for points, bright in zip(corners.tolist(), (light[n] * rng.uniform(0.7, 1.3, here)).tolist(), strict=True):
-            draw.polygon(points, fill=(*shade(jitter(rng, tone, 3), bright), 255))
+        colours = np.array(tone) * light[n] * rng.uniform(0.7, 1.3, (here, 1)) + rng.normal(0, 4, (here, 3))
+        for points, fill in zip(corners.tolist(), colours.clip(0, 255).astype(int).tolist(), strict=True):
+            draw.polygon(points, fill=(*fill, 255))
         for x, y in (centres[n] + rng.normal(0, 14, (int(rng.integers(0, 8)), 2))).tolist() if blossom else ():
             r, petal = rng.uniform(2.5, 6), shade(jitter(rng, blossom, 12), min(light[n], 1.1))
             draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
@@ -96,11 +88,8 @@ def _crown(
 
 def _twigs(rng: np.random.Generator, spread: float, depth: int) -> np.ndarray:
     """Strokes of two branches that fork; spread: of the angles; depth: how often they fork."""
-    starts, angles, length = (
-        rng.uniform(102, 154, (2, 2)) * (1, 0) + (0, 251),
-        rng.normal(-1.57, 0.2, 2),
-        np.full(2, 77.0),
-    )
+    starts = np.column_stack([rng.uniform(102, 154, 2), [251, 251]])
+    angles, length = rng.normal(-1.57, 0.2, 2), np.full(2, 77.0)
     strokes = []
     for _ in range(depth):
         steps = np.stack([np.cos(angles), np.sin(angles)], 1) * length[:, None]
@@ -143,7 +132,7 @@ def bark_texture(kind: str, variant: int) -> Texture:
 
     def paint(version: int) -> np.ndarray:
         rng = random_for("bark", kind, variant)
-        tone = np.array(jitter(rng, pick(rng, "6a5a4a 7c7060 5a4a3e 948a7c 70604e 84786a 4e443c"), 6), float)
+        tone = np.array(jitter(rng, pick(rng, "bark"), 6), float)
         rough = 0.16 * noise(rng, (8, 16), (64, 32)) + 0.08 * rng.normal(0, 1, (64, 32))
         if kind == "palm":
             rough += np.where(np.arange(64) % 6 == 0, -0.3, 0.05)[:, None]

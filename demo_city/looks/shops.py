@@ -18,7 +18,7 @@ _FRONTS = {
     "glazed": (0.2, False, False),
     "wood": (0.6, True, True),
     "cafe": (0.45, True, True),
-    "lobby": (0.03, False, True),
+    "lobby": (0, False, True),
 }
 
 
@@ -108,7 +108,9 @@ class ShopFront:
                 self.door((a + b) / 2, (b - a) / 2, frame)
             else:
                 self.pane((a, low, b, transom - 0.03), full)
-                self.stickers((a, low, b, transom))
+                for z in rng.uniform(low, transom - 0.9, int(rng.choice([0, 0, 1, 2]))).tolist():  # posters on it
+                    x = rng.uniform(a, b - 0.3)
+                    c.box((x, z, min(x + 0.45, b), z + rng.uniform(0.4, 0.8)), jitter(rng, pick(rng, "goods"), 20))
             if transom < lintel:
                 self.pane((a, transom + 0.05, b, lintel - 0.05), False)
 
@@ -120,17 +122,6 @@ class ShopFront:
         c.box((middle - half, 0, middle + half, 2.15), shade(frame, 0.9))
         self.pane((middle - half + 0.12, 0.25, middle + half - 0.12, 2.02), False)
         c.box((middle + half - 0.14, 0.9, middle + half - 0.06, 1.3), (190, 184, 160))
-
-    def stickers(self, area: Area) -> None:
-        """Sticks posters or letters on a display window, now and then."""
-        c, rng, form, (left, low, right, high) = self.canvas, self.rng, self.rng.random(), area
-        if form < 0.25:
-            for x in rng.uniform(left, max(right - 0.5, left), int(rng.integers(1, 4))).tolist():
-                z = rng.uniform(low + 0.1, max(high - 1.0, low + 0.2))
-                c.box((x, z, min(x + 0.45, right), z + rng.uniform(0.4, 0.8)), jitter(rng, pick(rng, "goods"), 20))
-        elif form < 0.4:
-            letters = self.who.name(c.size((right - left) * 0.8, 0.28))
-            c.put((left + 0.1 * (right - left), low + (high - low) * 0.7), (226, 224, 216), letters)
 
     def open(self, left: float, right: float) -> None:
         """Draws a shop without a wall: a dark room full of goods, and crates before it."""

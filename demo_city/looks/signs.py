@@ -14,11 +14,6 @@ from demo_city.styles import STYLES, style
 from demo_city.years import generation
 
 SIGNS = table("signs")
-_SKIN = "e0b898 d0a484 b8886a 946848 6e4a34 583a2a c89878"
-_HAIR = "2a2420 3c2e24 5e442e 8a6a44 b8b4ae 1c1a1a 7a3e26"
-_COATS = "2e3238 44484e 26303e 5a4c40 6e6a64 3c4a3c 70283a 8a8478 1e1e22 34506e 9a9084 b0a48e"
-_SHIRTS = "e4e2dc b84848 4a6a96 d0c4a0 5e7a64 303236 c88a5a 8e96a0 d8a8b0 e8e0c8 7a4a70 3e3e44 c8c04a"
-_TROUSERS = "2c3444 3a4660 26262a 4a4640 6a6254 8a7e6a 54606e"
 _SCALE = 4  # drawn so many times as large
 
 
@@ -27,8 +22,8 @@ def sign_texture(kind: str, key: int) -> Texture:
     if kind == "traffic":
         kind = ("round", "round", "triangle", "rectangle")[key % 4]
     change = SIGNS[kind].get("change", 0)
-    version = partial(lambda year, season: generation(key, kind, year, change) if change else 0)
-    return Texture(*SIGNS[kind]["size"], partial(_sign, kind, key), version)
+    painter, size = partial(_sign, kind, key), SIGNS[kind]["size"]
+    return Texture(*size, painter, lambda year, season: generation(key, kind, year, change) if change else 0)
 
 
 def car_texture(kind: str, key: int) -> Texture:
@@ -52,7 +47,7 @@ def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:
 
 
 def _drawn(rng: np.random.Generator, form: str, size: tuple[int, int], script: str) -> Image.Image:
-    """Draws a form of _FORMS four times as large, and reduces it: RGBA."""
+    """Draws a form of the table four times as large, and reduces it: RGBA."""
     big = Image.new("RGBA", (size[0] * 4, size[1] * 4), (128, 128, 128, 0))
     draw = ImageDraw.Draw(big)
     for shape, ink, *rest in (part.split() for part in form.split(", ")):
@@ -76,11 +71,8 @@ def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Im
     """A poster: a ground, a picture of shapes, a title and small print."""
     w, h = size
     tones = [jitter(rng, pick(rng, "vivid white ochre c6a088"), 14) for _ in range(4)]
-    first, second = (
-        Image.new("RGB", size, tones[0]),
-        Image.new("RGB", size, mixed(tones[0], tones[1], rng.uniform(0, 0.8))),
-    )
-    image = Image.composite(first, second, Image.linear_gradient("L").resize(size))
+    grounds = [Image.new("RGB", size, tone) for tone in (tones[0], mixed(tones[0], tones[1], rng.uniform(0, 0.8)))]
+    image = Image.composite(*grounds, Image.linear_gradient("L").resize(size))
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(1, 5))):  # a face, a bottle, a landscape: at this distance, shapes
         x, y, s = rng.uniform(0.1, 0.8) * w, rng.uniform(0.15, 0.7) * h, rng.uniform(0.15, 0.45) * min(w, h)
@@ -97,8 +89,7 @@ def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Im
 def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
     """Graffiti: a picture (RGB) and what of it is there (L). size: width and height, texels."""
     w, h = size
-    spray = "c8c8cc 26262a 3a6ea8 b83848 4a9a6a d8a040 8a4a9a d87a98 e8e8ea 4ab0b8"
-    fill, image, mask = pick(rng, spray), Image.new("RGB", size, pick(rng, spray)), Image.new("L", size)
+    fill, image, mask = pick(rng, "spray"), Image.new("RGB", size, pick(rng, "spray")), Image.new("L", size)
     if rng.random() < 0.45 and min(size) > 12:  # fat letters with an outline
         letters = latin(word(rng).split()[0].upper()[: int(rng.integers(3, 7))], (int(w * 0.9), int(h * 0.8)))
         shear = rng.uniform(-0.3, 0.3)
@@ -109,25 +100,18 @@ def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Imag
         image.paste(mixed(fill, (255, 255, 255), 0.35), None, light)
         return image, letters.filter(ImageFilter.MaxFilter(5 if h > 30 else 3))
     for start in (0.05, 0.4, 0.65)[: int(rng.integers(1, 4))]:  # tags in one stroke, with loops
-        t, reach, swing, phase = (
-            np.linspace(0, 1, 60),
-            w * rng.uniform(0.3, 0.6),
-            rng.uniform(18, 44),
-            rng.uniform(0, 6, 3),
-        )
+        t, reach = np.linspace(0, 1, 60), w * rng.uniform(0.3, 0.6)
+        swing, phase = rng.uniform(18, 44), rng.uniform(0, 6, 3)
         x = start * w + t * reach + 0.11 * reach * np.cos(swing * t + phase[0])
         y = h * (0.5 + 0.26 * np.sin(swing * t + phase[1]) * (0.6 + 0.4 * np.sin(swing * 0.37 * t + phase[2])))
-        ImageDraw.Draw(mask).line(list(zip(x.tolist(), y.tolist(), strict=True)), 230, max(h // 24, 1), "curve")
+        ImageDraw.Draw(mask).line(np.stack([x, y], 1).ravel().tolist(), 230, max(h // 24, 1), "curve")
     return image, mask
 
 
 def word(rng: np.random.Generator) -> str:
     """A trade, a made-up name, or both."""
     words = table("letters")
-    name, trade = (
-        "".join(rng.choice(words["syllables"].split(), int(rng.integers(2, 4)))),
-        str(rng.choice(words["trades"].split())),
-    )
+    name, trade = "".join(rng.choice(words["syllables"].split(), 3)), str(rng.choice(words["trades"].split()))
     name = name.title() if rng.random() < 0.5 else name.upper()
     return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
 
@@ -166,18 +150,10 @@ def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Im
     return ImageChops.add(small, small)
 
 
-def writing(
-    rng: np.random.Generator,
-    script: str,
-    size: tuple[int, int],
-    upright: bool = False,
-) -> Image.Image:
-    """Some words: an L image of `size`, 255 in the letters.
+def writing(rng: np.random.Generator, script: str, size: tuple[int, int], upright: bool = False) -> Image.Image:
+    """Words by chance: an L image of `size`, 255 in the letters, which may stand one below the other.
 
-    rng: decides the words
     script: "latin" or "dense"
-    size: width and height, texels
-    upright: whether the letters stand one below the other
     """
     if script == "dense":
         return _dense(rng, size, upright)
@@ -192,10 +168,10 @@ def person_texture(key: int) -> Texture:
 def _person(key: int, season: str) -> np.ndarray:
     rng, today = random_for("person", key), random_for("clothes", key, season)
     image = Image.new("RGBA", (48 * _SCALE, 96 * _SCALE))
-    pen, skin, hair = ImageDraw.Draw(image), pick(rng, _SKIN), pick(rng, _HAIR)
+    pen, skin, hair = ImageDraw.Draw(image), pick(rng, "skin"), pick(rng, "hair")
     walk, side, (woman, back, bare) = rng.uniform(0, 9), rng.choice([-1, 1]), (rng.random(3) < 0.5).tolist()
     cold = season == "winter" or season != "summer" and rng.random() < 0.6
-    top, legs = jitter(today, pick(today, _COATS if cold else _SHIRTS), 8), jitter(today, pick(today, _TROUSERS), 8)
+    top, legs = jitter(today, pick(today, "coats" if cold else "shirts"), 8), jitter(today, pick(today, "trousers"), 8)
     wide = 8.5 + 1.5 * (not woman) + 1.5 * cold
     skirt, coat = woman and not cold and rng.random() < 0.4, cold and rng.random() < 0.5
 
@@ -209,9 +185,8 @@ def _person(key: int, season: str) -> np.ndarray:
 
     for step, tone in ((-walk, 0.8), (walk * 0.8, 1.0)):
         foot = 24 + step * side
-        limb(
-            [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)], shade(skin if skirt else legs, tone), 6 - 1.5 * skirt
-        )
+        leg = [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)]
+        limb(leg, shade(skin if skirt else legs, tone), 6 - 1.5 * skirt)
         limb([(foot, 91), (foot + 3 * side, 92)], (40, 36, 34), 4)
     if skirt or coat:
         area([(18, 46), (30, 46), (33, 64), (15, 64)], top if coat else legs)
@@ -224,14 +199,14 @@ def _person(key: int, season: str) -> np.ndarray:
         limb([hand, hand], skin, 3.4)
     if rng.random() < 0.35:  # a bag
         x = 24 + side * (wide + 1)
-        area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, f"{_COATS} {_SHIRTS}"))
+        area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, "coats shirts"))
     elif back and rng.random() < 0.4:  # a rucksack
-        limb([(21, 30), (27, 30), (27, 41), (21, 41), (24, 35)], pick(rng, _COATS), 7)
+        limb([(21, 30), (27, 30), (27, 41), (21, 41), (24, 35)], pick(rng, "coats"), 7)
     limb([(24, 22), (24, 18)], skin, 4.5)
     pen.ellipse([v * _SCALE for v in (19.5, 6, 28.5, 18.5)], fill=skin)
     pen.pieslice([v * _SCALE for v in (18.8, 4.6, 29.2, 18)], 0 if back else 180, 360, fill=hair)
     if woman:
         pen.rectangle([v * _SCALE for v in (19, 10, 29 if back else 21.5, 23)], fill=hair)
     if cold and rng.random() < 0.4:  # a cap
-        pen.pieslice([v * _SCALE for v in (18.6, 3.6, 29.4, 17)], 180, 360, fill=pick(rng, _COATS))
+        pen.pieslice([v * _SCALE for v in (18.6, 3.6, 29.4, 17)], 180, 360, fill=pick(rng, "coats"))
     return cutout(image, _SCALE)

@@ -139,7 +139,7 @@ def _fruit(rng: np.random.Generator, field: Field) -> Field:
     image = Image.fromarray(field.clip(0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     for x, y in (np.stack(np.mgrid[0:4, 0:4], 2).reshape(-1, 2) * 32).tolist():
-        tone = pick(rng, "c8482e d88a30 d8b848 6a8a3c 8a2c38 e0d8a0 7a9a50 b86a3c")
+        tone = pick(rng, "fruit")
         draw.rectangle((x + 2, y + 2, x + 29, y + 29), fill=shade(tone, 0.5))
         for a, b in rng.uniform((x + 4, y + 4), (x + 27, y + 27), (34, 2)).tolist():
             draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=jitter(rng, tone, 14))

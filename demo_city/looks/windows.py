@@ -74,7 +74,7 @@ class Windows:
 
     def _patch(self, wide: int, tall: int, kind: str) -> Canvas:
         """A window of wide x tall texels on a canvas of its own."""
-        ppm, look, rng = self.canvas.ppm, self.look, self.rng
+        ppm, look = self.canvas.ppm, self.look
         size = wide + 2 * round(_MARGIN * ppm), tall + round(_ABOVE * ppm) + round(_BELOW * ppm)
         patch, high, reveal = Canvas(size, ppm, BLACK), size[1] / ppm - _ABOVE, 0.07 if look.deep else 0.0
         low, right = high - tall / ppm, _MARGIN + wide / ppm
@@ -82,10 +82,6 @@ class Windows:
         inner = _MARGIN + reveal, low, right - reveal / 2, high - 1.6 * reveal
         self._panes(patch, *inner)
         self._frame(patch, *inner, kind)
-        if "flowers" in look.extras and rng.random() < 0.4 and right < 2:
-            patch.box((_MARGIN, low - 0.2, right, low + 0.02), (92, 66, 50))
-            for x, z in rng.uniform((_MARGIN, low - 0.1), (right - 0.1, low + 0.26), (14, 2)).tolist():
-                patch.box((x, z, x + 0.13, z + 0.13), jitter(rng, pick(rng, "3e5c2c 3e5c2c b83a44 e0dcd0 c880a0"), 14))
         return patch
 
     def _surround(self, patch: Canvas, left: float, low: float, right: float, high: float, kind: str) -> None:
@@ -103,9 +99,6 @@ class Windows:
             area, tone = (left - 0.15, high, right + 0.15, high + 0.26), trim if look.surround == "lintel" else wall
             box(area, tone)
             patch.bars(area, *((9, 0) if look.surround == "lintel" else (0.26, 0.13)), shade(tone, 0.82))
-        if "sunshades" in look.extras:
-            box((left - 0.3, high - 0.35, right + 0.3, high + 0.12), BLACK, 0.4)
-            box((left - 0.3, high + 0.12, right + 0.3, high + 0.24), trim)
         if look.sill and kind != "french":
             box((left - 0.14, low - 0.22, right + 0.14, low - 0.12), BLACK, 0.35)
             box((left - 0.14, low - 0.12, right + 0.14, low), shade(trim, 1.05))
