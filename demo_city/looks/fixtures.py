@@ -9,11 +9,9 @@ import numpy as np
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas
 from demo_city.looks.colours import Colour, jitter, mixed, pick, shade
-from demo_city.looks.dress import Dress, House, dress
-from demo_city.looks.layout import DOOR_HEIGHT, layout
-from demo_city.looks.materials import covered
+from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, dress, layout
 from demo_city.looks.shops import Tenant, tenants
-from demo_city.looks.surfaces import material_texture, plain_texture
+from demo_city.looks.surfaces import covered, material_texture, plain_texture
 from demo_city.looks.windows import Windows
 from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation

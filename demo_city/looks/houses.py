@@ -1,7 +1,6 @@
 """The walls and roofs of houses as textures."""
 
 from collections.abc import Hashable
-from functools import partial
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -9,12 +8,11 @@ from PIL import Image, ImageChops
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import BLACK, Canvas
 from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
-from demo_city.looks.dress import Dress, House, dress
 from demo_city.looks.fixtures import Fixture, fixtures
-from demo_city.looks.layout import DOOR_HEIGHT, Layout, layout
-from demo_city.looks.materials import covered, noise, weathered
+from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
 from demo_city.looks.shops import ShopFront, Tenant, tenants
 from demo_city.looks.signs import sprayed
+from demo_city.looks.surfaces import covered, noise, weathered
 from demo_city.looks.windows import Windows, mirrored_city, pane
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, generation
@@ -47,40 +45,27 @@ def wall_texture(
         painted = generation(house.key, "paint", year, REPAINT)
         if kind not in _WALLS:
             return painted, (), 0
-        extras, units = dress(house, 0).extras, len(layout(house, kind, length).shops)
-        changing = kind in ("party", "back") or "graffiti" in extras
+        changing = kind in ("party", "back") or "graffiti" in dress(house, 0).extras
         sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if changing else 0
-        return painted, tenants(house, units, year), sprays
+        return painted, tenants(house, len(layout(house, kind, length).shops), year), sprays
 
-    return Texture(*size, partial(_paint, house, kind, piece, length, ppm, size), version)
+    def paint(version: tuple) -> np.ndarray:
+        look, rng, canvas = dress(house, version[0]), random_for(house.key, "wall", kind, piece), Canvas(size, ppm)
+        canvas.image.paste(covered(rng, *_covering(house, look, kind, rng), size, ppm))
+        rows = np.linspace(1.04, 0.94, canvas.height)
+        if kind in _WALLS:
+            Facade(canvas, look, layout(house, kind, length), rng).draw(*version[1:])
+            # dirt, splashes at the foot, and the shade of the eaves
+            z = (canvas.height - 0.5 - np.arange(canvas.height)) / ppm
+            rows = (1 - 0.06 * look.grime * z / canvas.rise) * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6))
+            rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
+        elif kind in ("roof", "gable"):
+            (_roof if kind == "roof" else _gable)(canvas, house, look, rng)
+        clean = look.scheme == "curtain" and kind != "party"
+        canvas.image.paste(weathered(rng, canvas.image, (0.25 if clean else 0.75) * look.grime, rows))
+        return canvas.array()
 
-
-def _paint(
-    house: House,
-    kind: str,
-    piece: int,
-    length: float,
-    ppm: float,
-    size: tuple[int, int],
-    version: tuple,
-) -> np.ndarray:
-    painted, tenant_numbers, sprays = version
-    look, rng, canvas = dress(house, painted), random_for(house.key, "wall", kind, piece), Canvas(size, ppm)
-    canvas.image.paste(covered(rng, *_covering(house, look, kind, rng), size, ppm))
-    rows = np.linspace(1.04, 0.94, canvas.height)
-    if kind in _WALLS:
-        Facade(canvas, look, layout(house, kind, length), rng).draw(tenant_numbers, sprays)
-        # dirt, splashes at the foot, and the shade of the eaves
-        z = (canvas.height - 0.5 - np.arange(canvas.height)) / ppm
-        rows = (1 - 0.06 * look.grime * z / canvas.rise) * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6))
-        rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
-    elif kind == "roof":
-        _roof(canvas, house, look, rng)
-    elif kind == "gable":
-        _gable(canvas, look, rng)
-    clean = look.scheme == "curtain" and kind != "party"
-    canvas.image.paste(weathered(rng, canvas.image, (0.25 if clean else 0.75) * look.grime, rows))
-    return canvas.array()
+    return Texture(*size, paint, version)
 
 
 def _covering(house: House, look: Dress, kind: str, rng: np.random.Generator) -> tuple[str, Colour]:
@@ -95,7 +80,7 @@ def _covering(house: House, look: Dress, kind: str, rng: np.random.Generator) ->
     return look.material, look.wall
 
 
-def _gable(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
+def _gable(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -> None:
     """Draws the windows of a gable, inside the triangle, and the edge of the roof."""
     length, height, half = canvas.length, canvas.rise, min(0.55, canvas.length * 0.08)
     windows = Windows(canvas, look, rng)

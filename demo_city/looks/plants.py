@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout, opaque
 from demo_city.looks.colours import Colour, jitter, pick, shade, table
-from demo_city.looks.materials import noise
+from demo_city.looks.surfaces import noise
 from demo_city.seeds import random_for
 
 EVERGREEN = ("conifer", "palm", "hedge", "ivy")

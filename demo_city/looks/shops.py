@@ -7,7 +7,7 @@ from PIL import Image
 
 from demo_city.looks.canvas import BLACK, Area, Canvas
 from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
-from demo_city.looks.dress import House, dress
+from demo_city.looks.plan import House, dress
 from demo_city.looks.signs import sprayed, writing
 from demo_city.seeds import random_for
 from demo_city.styles import style
@@ -131,8 +131,8 @@ class ShopFront:
         for x in np.arange(left, right - 0.5, 0.65).tolist():
             high, tone = rng.uniform(0.5, 1.05), pick(rng, "goods")
             c.box((x, 0, x + 0.6, high), jitter(rng, (110, 96, 78), 14))
-            for start, ink in ((x, tone), (x + 0.07, jitter(rng, tone, 30))):
-                c.bars((start, high - 0.12, x + 0.6, high + 0.06), 0.13, 0.07, ink)
+            c.box((x, high - 0.12, x + 0.6, high + 0.04), tone)
+            c.bars((x, high - 0.12, x + 0.6, high + 0.06), 0.13, 0.07, jitter(rng, tone, 30))
 
     def closed(self, left: float, right: float) -> None:
         """Draws a rolled-down shutter, often sprayed."""

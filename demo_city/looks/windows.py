@@ -7,7 +7,7 @@ from PIL import Image
 
 from demo_city.looks.canvas import BLACK, Area, Canvas
 from demo_city.looks.colours import jitter, mixed, pick, shade, table
-from demo_city.looks.dress import Dress
+from demo_city.looks.plan import Dress
 from demo_city.seeds import random_for
 
 _MARGIN, _ABOVE, _BELOW = 0.45, 0.75, 0.8  # metres round a window for its surround, and below for stains
