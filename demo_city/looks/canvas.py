@@ -14,15 +14,17 @@ class Canvas:
 
     image: RGB colours
     index: what can shine (L): 0 nothing, 1 to 199 a window, 200 to 229 a shop window, 230 to 255 a sign
-    cover: what of the picture is drawn on (L), to paste it on another
+    cover: what of the picture is drawn on (L), if asked for, to paste it on another
     ppm: texels a metre
     """
 
-    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK):
-        self.image, self.index, self.cover = Image.new("RGB", size, colour), Image.new("L", size), Image.new("L", size)
+    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK, cover: bool = False):
+        self.image, self.index = Image.new("RGB", size, colour), Image.new("L", size)
+        self.cover = Image.new("L", size) if cover else None
         self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
-        self.draw, self.glow, self.covers = map(ImageDraw.Draw, (self.image, self.index, self.cover))
+        self.draw, self.glow = ImageDraw.Draw(self.image), ImageDraw.Draw(self.index)
+        self.covers = ImageDraw.Draw(self.cover) if cover else None
 
     def texels(self, area: Area) -> tuple[int, int, int, int] | None:
         """The first and last texels of an area: left, top, right and bottom; None if it has none."""
@@ -36,14 +38,16 @@ class Canvas:
             return
         if share == 1:
             self.draw.rectangle(texels, fill=colour)
-            self.covers.rectangle(texels, fill=255)
+            if self.covers:
+                self.covers.rectangle(texels, fill=255)
             if shine is not None:
                 self.glow.rectangle(texels, fill=shine)
             return
         x0, y0, x1, y1 = texels
         area, mask = (x0, y0, x1 + 1, y1 + 1), Image.new("L", (x1 + 1 - x0, y1 + 1 - y0), int(share * 255))
         self.image.paste(colour, area, mask)
-        self.cover.paste(255, area, mask)
+        if self.cover:
+            self.cover.paste(255, area, mask)
 
     def bars(
         self,
@@ -71,7 +75,6 @@ class Canvas:
             size = texels[2] - texels[0] + 1, texels[3] - texels[1] + 1
             self.image.paste(picture.resize(size, Image.BILINEAR), texels[:2])
             self.glow.rectangle(texels, fill=shine)
-            self.covers.rectangle(texels, fill=255)
 
     def put(self, corner: tuple[float, float], what: Image.Image | Colour, mask: Image.Image, shine: int = 0) -> None:
         """Puts a picture or a colour where a mask (L) is; corner: upper left, metres; shine: index, 0 to keep it."""

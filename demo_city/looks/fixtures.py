@@ -247,7 +247,7 @@ def _railing(kind: str, variant: int, length: float) -> Picture:
     wide = min(max(round(length * _PPM / 32), 1) * 32, 512)
 
     def paint(version: Hashable) -> np.ndarray:
-        canvas, area = Canvas((wide, 32), 1), (0, 0, wide, 32)
+        canvas, area = Canvas((wide, 32), 1, cover=True), (0, 0, wide, 32)
         colour = pick(random_for("railing", kind, variant), "2c2c30 3c4a44 d8d6ce 5a5c60")
         if kind == "glass":
             canvas.box((0, 4, wide, 26), (118, 132, 136))

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import cutout, opaque
-from demo_city.looks.colours import Colour, jitter, pick, shade, table
+from demo_city.looks.colours import Colour, jitter, mixed, pick, shade, table
 from demo_city.looks.surfaces import noise
 from demo_city.seeds import random_for
 
@@ -36,10 +36,11 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     if kind in _STROKES:
         withered = kind == "grass" and season in ("autumn", "winter")
-        _draw(draw, _STROKES[kind](rng), (136, 124, 82) if withered else tone)
+        bluish = mixed(tone, (36, 58, 52), 0.4 if kind == "conifer" else 0.0)
+        _draw(draw, _STROKES[kind](rng), (136, 124, 82) if withered else bluish)
         return cutout(image, 2)
     if kind not in ("hedge", "ivy"):
-        bark = pick(lasting, "bark")
+        bark = shade(pick(lasting, "bark"), 0.75)
         _draw(draw, _twigs(lasting, 0.35 if kind == "tall" else 0.62, 5 if season == "winter" else 3), bark)
     blooming = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
     blossom = pick(lasting, "blossom")
@@ -63,12 +64,12 @@ def _crown(
     blossom: Colour | None,
 ) -> None:
     """Draws leaves in sprays, the shaded ones first: a share of those of a clump, of a tone, perhaps with blossoms."""
-    wide, high, count, length, width = clump
+    wide, high, count, length, width, everywhere = clump
     angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
     reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))  # an uneven crown
     centres = (np.stack([np.cos(angle) * wide, np.sin(angle) * high]) * reach * 0.46 + 0.5).T * _SIDE
-    if wide == high == 1:  # all over
-        centres = rng.uniform(0.06, 1, (80, 2)) * _SIDE
+    if everywhere:
+        centres = rng.uniform((0, 1 - high), 1, (80, 2)) * _SIDE
     # upper sprays are lit, lower and inner ones lie in the shade
     light = 1.25 - 0.5 * centres[:, 1] / _SIDE + rng.normal(0, 0.16, len(centres))
     size = length * rng.uniform(0.85, 1.25)

@@ -27,7 +27,7 @@ class Tenant:
 
     def __init__(self, house: House, unit: int, number: int):
         rng, muted = random_for(house.key, "tenant", unit, number), (70, 70, 70)
-        self.paint = mixed(pick(rng, "vivid vivid white"), muted, rng.choice([0.0, 0.6]))
+        self.paint = mixed(pick(rng, "vivid vivid white"), muted, rng.choice([0.0, 0.0, 0.6]))
         self.sign = self.paint if rng.random() < 0.35 else jitter(rng, pick(rng, "vivid white"), 12)
         self.letters = pick(rng, "dark black" if sum(self.sign) > 390 else "f4f0e6 f0d468 e8ecf0 f4f0e6")
         self.stripes = pick(rng, "white")  # second colour of the awning

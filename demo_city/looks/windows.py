@@ -76,7 +76,7 @@ class Windows:
         """A window of wide x tall texels on a canvas of its own."""
         ppm, look = self.canvas.ppm, self.look
         size = wide + 2 * round(_MARGIN * ppm), tall + round(_ABOVE * ppm) + round(_BELOW * ppm)
-        patch, high, reveal = Canvas(size, ppm, BLACK), size[1] / ppm - _ABOVE, 0.07 if look.deep else 0.0
+        patch, high, reveal = Canvas(size, ppm, cover=True), size[1] / ppm - _ABOVE, 0.07 if look.deep else 0.0
         low, right = high - tall / ppm, _MARGIN + wide / ppm
         self._surround(patch, _MARGIN, low, right, high, kind)
         inner = _MARGIN + reveal, low, right - reveal / 2, high - 1.6 * reveal
@@ -87,7 +87,7 @@ class Windows:
     def _surround(self, patch: Canvas, left: float, low: float, right: float, high: float, kind: str) -> None:
         """Draws stains, architrave, lintel or hood, sill, shutters and the reveal."""
         look, rng, box, trim, wall = self.look, self.rng, patch.box, self.look.trim, self.look.wall
-        for x in (left - 0.12, right + 0.05):  # what runs from the ends of the sill
+        for x in (left - 0.12, right + 0.05) if rng.random() < 0.4 + look.grime else ():  # runs from the sill's ends
             box((x, low - rng.uniform(0.3, _BELOW), x + 0.07, low), BLACK, 0.24 * look.grime)
         if look.surround in ("frame", "hood"):
             box((left - 0.16, low - 0.04, right + 0.16, high + 0.16), trim)
@@ -121,9 +121,9 @@ class Windows:
     def _panes(self, patch: Canvas, left: float, low: float, right: float, high: float) -> None:
         """Draws the glass, with curtains behind it."""
         rng, wide, tall = self.rng, right - left, high - low
-        leaves = np.linspace(left, right, 2 if wide < 0.8 else 3).tolist()
-        for a, b in zip(leaves[:-1], leaves[1:], strict=True):  # they are never quite parallel
-            patch.fill((a, low, b, high), pane(int(rng.integers(48))), 255)
+        patch.fill((left, low, right, high), pane(int(rng.integers(48))), 255)
+        if wide > 0.8:  # two leaves, which are never quite parallel
+            patch.fill((left + wide / 2, low, right, high), pane(int(rng.integers(48))), 255)
         cloth = mixed(pick(rng, "cloth"), (70, 74, 80), rng.uniform(0.25, 0.6))
         form = rng.random() if self.look.curtains > rng.random() else 1
         if form < 0.35:  # drawn to the sides
@@ -145,10 +145,11 @@ class Windows:
         colour, tall, wide, t = self.look.frame, high - low, right - left, max(0.06, 1.01 / patch.ppm)
         *_, columns, rows, across = table("windows")[kind]
         columns = columns or max(round(wide / (0.55 if kind == "loft" else 1.2)), 2)
-        shares = (0, 0.22, 0.78, 1) if kind == "picture" else np.linspace(0, 1, columns + 1)
+        shares = (0, 0.22, 0.78, 1) if kind == "picture" else [n / columns for n in range(columns + 1)]
         for x in (left + (wide - t) * share for share in shares):
             patch.box((x, low, x + t, high), colour, shine=0)
-        for share in (*np.linspace(0, 1, (rows or max(round(tall / 0.6), 2)) + 1), across):
+        rows = rows or max(round(tall / 0.6), 2)
+        for share in (*(n / rows for n in range(rows + 1)), across):
             z = low + (tall - t) * share
             patch.box((left, z, right, z + t), colour, shine=0)
         if kind == "french" and self.look.balcony == "none" or kind == "barred":  # a rail, or a grille before it
