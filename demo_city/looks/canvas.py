@@ -50,17 +50,10 @@ class Canvas:
             self.cover.paste(255, area, mask)
 
     def bars(
-        self,
-        area: Area,
-        step: float,
-        pen: float,
-        colour: Colour,
-        level: bool = False,
-        share: float = 1.0,
+        self, area: Area, step: float, pen: float, colour: Colour, level: bool = False, share: float = 1.0
     ) -> None:
         """Draws upright or level bars in an area, `pen` wide and one each `step` metres; share: as in box."""
-        shine = 0 if share == 1 else None
-        left, low, right, high = area
+        (left, low, right, high), shine = area, 0 if share == 1 else None
         for at in np.arange(low if level else left, (high if level else right) - pen / 2, step).tolist():
             self.box((left, at, right, at + pen) if level else (at, low, at + pen, high), colour, share, shine)
 

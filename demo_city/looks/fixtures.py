@@ -17,6 +17,7 @@ from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation
 
 Picture = tuple[Hashable, Texture]  # what it is to be declared by, and the picture
+Span = tuple[float, float]
 _WHITE, _PPM = (255, 255, 255), 16
 
 
@@ -77,13 +78,7 @@ class _Maker:
         self.services(kind == "front")
 
     def add(
-        self,
-        kind: str,
-        span: tuple[float, float],
-        height: tuple[float, float],
-        depth: float,
-        tint: Colour = _WHITE,
-        picture: Picture | None = None,
+        self, kind: str, span: Span, height: Span, depth: float, tint: Colour = _WHITE, picture: Picture | None = None
     ) -> None:
         """Adds a fixture; span: left and right; height: low and high; picture: None for a plain one."""
         key, texture = picture or ("plain", plain_texture())
@@ -183,12 +178,7 @@ class _Maker:
 
 
 def _changing(
-    house: House,
-    kind: str,
-    size: tuple[int, int],
-    ppm: float,
-    paint: Callable[[Canvas, Dress | Tenant, np.random.Generator], None],
-    unit: int | None = None,
+    house: House, kind: str, size: tuple[int, int], ppm: float, paint: Callable, unit: int | None = None
 ) -> Picture:
     """A picture that changes with the tenant of a unit, or without one, when the house is painted, drawn by `paint`."""
 

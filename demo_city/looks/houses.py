@@ -105,13 +105,7 @@ def _roof(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -
 
 
 class Facade:
-    """Draws one wall of a house.
-
-    canvas: covered with its material already
-    look: the house's
-    plan: of the wall
-    rng: decides what is random, and lasts
-    """
+    """Draws one wall of a house on a canvas that is covered with its material."""
 
     def __init__(self, canvas: Canvas, look: Dress, plan: Layout, rng: np.random.Generator):
         self.canvas, self.look, self.plan, self.rng = canvas, look, plan, rng

@@ -31,8 +31,7 @@ class House:
     key: decides everything that is random
     style: of styles.STYLES
     use: "home", "flats", "shop", "office", "tower", "warehouse", "hall" or "church"
-    ground_height: of the ground floor, m
-    storey_height: of the others, m
+    ground_height, storey_height: of the ground floor and of the others, m
     roof: "flat", "gable", "hip", "mansard", "shed", "sawtooth" or "barrel"
     """
 
@@ -55,11 +54,7 @@ class House:
 
 
 class Dress:
-    """The lasting choices of a house, and its present paint.
-
-    house: the building
-    painted: how often it was painted
-    """
+    """The lasting choices of a house, and its present paint; painted: how often it was painted."""
 
     def __init__(self, house: House, painted: int):
         rng, paint = random_for(house.key, "dress"), random_for(house.key, "paint", painted)

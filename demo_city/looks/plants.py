@@ -56,12 +56,7 @@ def _draw(draw: ImageDraw.ImageDraw, strokes: np.ndarray, tone: Colour) -> None:
 
 
 def _crown(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    tone: Colour,
-    clump: list[float],
-    share: float,
-    blossom: Colour | None,
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, tone: Colour, clump: list, share: float, blossom: Colour | None
 ) -> None:
     """Draws leaves in sprays, the shaded ones first: a share of those of a clump, of a tone, perhaps with blossoms."""
     wide, high, count, length, width, everywhere = clump

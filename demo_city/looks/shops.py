@@ -58,13 +58,7 @@ def _goods() -> Image.Image:
 
 
 class ShopFront:
-    """Draws one shop.
-
-    canvas: of the wall
-    top: height of the ground floor, m
-    who: the tenant
-    left, right: edges of the shop, m
-    """
+    """Draws the shop of a tenant on a wall; top: height of the ground floor; left, right: edges of the shop; metres."""
 
     def __init__(self, canvas: Canvas, top: float, who: Tenant, left: float, right: float):
         self.canvas, self.who, self.top, self.rng = canvas, who, top, random_for("shop front", who.seed)
@@ -72,10 +66,7 @@ class ShopFront:
         pier = min(self.rng.uniform(0.1, 0.45), (right - left) * 0.1)
         if who.front == "wood":
             canvas.box((left + 0.05, 0, right - 0.05, top - 0.1), who.paint)
-        if who.front in _FRONTS:
-            self.glazed(left + pier, right - pier)
-        else:
-            (self.open if who.front == "open" else self.closed)(left + pier, right - pier)
+        {"open": self.open, "closed": self.closed}.get(who.front, self.glazed)(left + pier, right - pier)
         if who.front != "lobby" or self.rng.random() < 0.7:
             self.sign(left + pier - 0.08, right - pier + 0.08)
         canvas.box((left + pier, self.lintel - 0.18, right - pier, self.lintel), BLACK, 0.45)

@@ -42,12 +42,7 @@ def mirrored_city(number: int) -> Image.Image:
 
 
 class Windows:
-    """Draws windows of a house; those of one size come in a few variants.
-
-    canvas: of the wall
-    look: of the house
-    rng: decides what is random
-    """
+    """Draws windows of a house on a wall; those of one size come in a few variants."""
 
     def __init__(self, canvas: Canvas, look: Dress, rng: np.random.Generator):
         self.canvas, self.look, self.rng = canvas, look, rng
