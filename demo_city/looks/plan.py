@@ -20,7 +20,7 @@ _ROOFS = {"flat": "felt", "barrel": "seams", "sawtooth": "seams", "shed": "seams
 _LARGE_USES = ("warehouse", "hall", "church")
 # of the table [look] of a style
 _DEFAULTS = {"schemes": {}, "colours": {}, "frames": "frames light_frames", "balconies": "none 1", "scripts": "latin 1"}
-# how walls are composed, see facades.Facade, where the style does not say it
+# how walls are composed, see houses.Facade, where the style does not say it
 _SCHEMES = {"hall": "hall 2 loft 1", "church": "church 1", "warehouse": "shed 3 loft 2", "tower": "curtain 3 frame 2"}
 
 

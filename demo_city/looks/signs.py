@@ -200,8 +200,6 @@ def _person(key: int, season: str) -> np.ndarray:
     if rng.random() < 0.35:  # a bag
         x = 24 + side * (wide + 1)
         area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, "coats shirts"))
-    elif back and rng.random() < 0.4:  # a rucksack
-        limb([(21, 30), (27, 30), (27, 41), (21, 41), (24, 35)], pick(rng, "coats"), 7)
     limb([(24, 22), (24, 18)], skin, 4.5)
     pen.ellipse([v * _SCALE for v in (19.5, 6, 28.5, 18.5)], fill=skin)
     pen.pieslice([v * _SCALE for v in (18.8, 4.6, 29.2, 18)], 0 if back else 180, 360, fill=hair)
