@@ -36,8 +36,8 @@ def painted(texture: Texture, year: int = 2019, season: str = "summer") -> np.nd
 @pytest.mark.parametrize("style", STYLES)
 def test_all_walls_of_all_uses(style):
     for number, use in enumerate(USES):
-        building = house(number, style, use, 1 + number % 4)
-        for kind in WALLS:
+        building = house(number, style, use, 1 + number % 3)
+        for kind in WALLS[number % 2 :: 2]:
             length, height = 5.0 + 2 * number, building.height if kind in ("front", "side", "party", "back") else 2.5
             image = painted(wall_texture(building, kind, 0, length, height))
             assert image[..., :3].std() > 1, (style, use, kind)  # not of one colour
@@ -57,7 +57,7 @@ def test_walls_have_16_texels_a_metre_and_at_most_512():
 
 def test_walls_change_with_their_version_alone():
     changed = 0
-    for number in range(12):
+    for number in range(8):
         building = house(number, "perimeter", "shop")
         texture = wall_texture(building, "front", 0, 9.0, building.height)
         again = wall_texture(building, "front", 0, 9.0, building.height)
@@ -69,7 +69,7 @@ def test_walls_change_with_their_version_alone():
             others = [other for other in pictures if other[1] != one[1]]
             changed += len(others)
             assert all(not np.array_equal(pictures[one], pictures[other]) for other in others)
-    assert changed > 6
+    assert changed > 4
 
 
 def test_walls_of_houses_differ():
@@ -114,7 +114,7 @@ def test_fixtures_are_where_shops_and_windows_are_painted():
 
 @pytest.mark.parametrize("kind", surfaces.GROUNDS)
 def test_grounds(kind):
-    for variant in range(3):
+    for variant in range(2):
         image = painted(surfaces.ground_texture(kind, variant))
         assert image[..., 3].max() == 0  # grounds do not shine
         assert 20 < image[..., :3].mean() < 225
@@ -148,7 +148,7 @@ def test_leaves(kind):
 
 @pytest.mark.parametrize("kind", signs.SIGNS)
 def test_signs(kind):
-    for key in range(8):
+    for key in range(6):
         alpha = painted(signs.sign_texture(kind, key))[..., 3]
         if signs.SIGNS[kind].get("cutout"):
             assert (alpha > 127).any() and (alpha < 128).any()
@@ -192,7 +192,7 @@ def test_styles_name_what_there_is(name):
 
 def test_walls_are_quick():
     """6 ms are the aim; the bound is generous, since other processes may run."""
-    textures = [wall_texture(house(n, style, "flats"), "front", 0, 12.0, 12.0) for style in STYLES for n in range(3)]
+    textures = [wall_texture(house(n, style, "flats"), "front", 0, 12.0, 12.0) for style in STYLES for n in range(2)]
     for texture in textures:
         painted(texture)  # tiles that all walls share
     start = time.process_time()
