@@ -260,7 +260,7 @@ class Facade:
         """Draws cables along the first storey, and the boxes where they end."""
         c, rng, t = self.canvas, self.rng, np.linspace(0, 1, 9)
         for _ in range(int(rng.integers(2, 6))):
-            first, end = self.house.ground_height + rng.uniform(-0.2, 0.8), rng.uniform(0.2, self.length)
+            first, end = self.house.ground_height + rng.uniform(-0.2, 0.8), rng.uniform(0.2, max(self.length, 0.3))
             z = first + rng.uniform(-0.25, 0.25) * (t - 0.5) - rng.uniform(0, 1) * t * (1 - t)
             c.line(np.stack([t * self.length, z], 1).tolist(), mixed(self.look.wall, BLACK, 0.7), 0.03)
             c.box((end, first - 0.8, end + rng.uniform(0.2, 0.5), first - 0.4), pick(rng, "panels"))

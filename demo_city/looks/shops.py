@@ -99,8 +99,10 @@ class ShopFront:
                 self.door((a + b) / 2, (b - a) / 2, frame)
             else:
                 self.pane((a, low, b, transom - 0.03), full)
-                for z in rng.uniform(low, transom - 0.9, int(rng.choice([0, 0, 1, 2]))).tolist():  # posters on it
-                    x = rng.uniform(a, b - 0.3)
+                for z in rng.uniform(
+                    low, max(transom - 0.9, low), int(rng.choice([0, 0, 1, 2]))
+                ).tolist():  # posters on it
+                    x = rng.uniform(a, max(b - 0.3, a))
                     c.box((x, z, min(x + 0.45, b), z + rng.uniform(0.4, 0.8)), jitter(rng, pick(rng, "goods"), 20))
             if transom < lintel:
                 self.pane((a, transom + 0.05, b, lintel - 0.05), False)
