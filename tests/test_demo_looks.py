@@ -199,3 +199,14 @@ def test_walls_are_quick():
     for texture in textures:
         painted(texture)
     assert (time.process_time() - start) / len(textures) < 0.02
+
+
+def test_walls_of_any_size_can_be_drawn():
+    rng, uses = np.random.default_rng(0), ("home", "flats", "shop", "office", "tower", "warehouse", "hall", "church")
+    for n in range(150):
+        storeys, ground, storey = int(rng.integers(1, 14)), float(rng.uniform(2.6, 5.5)), float(rng.uniform(2.5, 4.5))
+        house = House(n, STYLES[n % len(STYLES)], uses[n % len(uses)], storeys, ground, storey, "gable")
+        kind, length = ("front", "side", "party", "back")[n % 4], float(rng.choice([rng.uniform(0.2, 3), 12.0]))
+        texture = wall_texture(house, kind, 0, length, float(rng.choice([house.height, rng.uniform(0.3, 6)])))
+        assert texture.paint(texture.version(2019, "summer")).shape == (texture.height, texture.width, 4)
+        fixtures(house, kind, length)
