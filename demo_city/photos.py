@@ -10,13 +10,13 @@ import numpy as np
 from datasets.names import format_name, utm_to_latlon
 from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
+from demo_city.styles import STYLES as ALL_STYLES
 from demo_city.weather import Capture, draw_day, draw_night
 from demo_city.world.district import District
-from demo_city.world.plans import PLANS
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
 UNSEEN = "waterfront"  # the style that no training city has
-STYLES = tuple(style for style in PLANS if style != UNSEEN)
+STYLES = tuple(style for style in ALL_STYLES if style != UNSEEN)
 DEMO_STYLES = ("perimeter", "suburb")  # of city1 and city2
 TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
 _SURVEY_DAYS = 2  # of a training year, and of the database's
@@ -66,7 +66,7 @@ class Area:
     """Streets of a city that are photographed for one purpose, kilometres away from all others.
 
     name: of the area
-    style: a key of PLANS
+    style: of styles.STYLES
     city: its number; areas of one city have the same kinds of streets and houses
     metres: of streets
     place: east and north in UTM, metres
@@ -211,7 +211,7 @@ def _survey(
             s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
             along = street.along(s)
             across = np.array([along[1], -along[0]])
-            position = street.at(s) + across * rng.uniform(-0.75, 0.75) * street.roadway
+            position = street.at(s) + across * rng.uniform(*street.driven())
             height, moment = rng.uniform(*_MAST), (settings.seed, area.name, folder, *day.key, index, k)
             turn = float(np.floor(rng.uniform(0, 360 / settings.headings) * 100) / 100) if area.role == "train" else 0.0
             for n in range(settings.headings):

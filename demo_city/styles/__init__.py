@@ -1,4 +1,7 @@
-"""The ten styles of cities, a TOML file each: what is built is in its table [plan], what it looks like in [look]."""
+"""The styles of cities, each a file with two tables: "plan" (see world.plan.Plan) and "look" (see looks).
+
+A new style is a copy of one of the files, changed.
+"""
 
 import tomllib
 from functools import lru_cache
@@ -8,8 +11,7 @@ _FOLDER = Path(__file__).parent
 STYLES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-@lru_cache(None)
+@lru_cache
 def style(name: str) -> dict:
-    """The tables of a style; name: of STYLES."""
-    with open(_FOLDER / f"{name}.toml", "rb") as file:
-        return tomllib.load(file)
+    """The tables of a style."""
+    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

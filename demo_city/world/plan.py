@@ -1,8 +1,11 @@
 """What a plan of cities is, and how the cities of one style differ."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
+
+from demo_city.seeds import random_for
+from demo_city.styles import style
 
 Range = tuple[float, float]
 Weights = dict[str, float]
@@ -10,12 +13,11 @@ Weights = dict[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A style of cities, or one city of it. Pairs are ranges, in metres unless said otherwise; dicts are weights.
-
-    A city keeps a narrow part of each range, and prefers some of the choices: see `varied`.
+    """One city, as its style's table "plan" says. Pairs are ranges, in metres unless said otherwise; Weights are texts
+    such as "asphalt 4 setts 2" there. A city keeps a narrow part of each range, and prefers some of the choices.
     """
 
-    name: str
+    name: str  # of the style
     # streets
     spacing: tuple[Range, Range]  # between parallel streets, in the two directions
     bends: Range = (0, 5)  # how far streets swing out
@@ -32,7 +34,9 @@ class Plan:
     road: Weights  # kinds of ground
     paving: Weights
     yard: Weights
+    outskirts: str = "concrete"
     marked: Range = (0.1, 0.6)  # share of the streets with lines on them
+    yellow: float = 0.12  # share of those whose centre line is yellow
     # what is built
     blocks: Weights  # rows estate park square parking wood basin
     widths: Range  # of a building
@@ -44,8 +48,9 @@ class Plan:
     storey_height: Range
     uses: Weights
     roofs: Weights
-    # between pavement and building: "" hedge fence wall rail mesh plants planters
-    front: Weights = field(default_factory=lambda: {"": 1})
+    landmark: str = "hall"  # on squares: church or hall
+    front: Weights = "none 1"  # between pavement and building: none hedge fence wall rail mesh plants planters
+    drives: bool = False  # whether cars stand beside the houses
     arcade: Range = (0.0, 0.0)  # share of the blocks with an arcade
     rows: Range = (1, 2)  # buildings in a row that are of one make
     # what stands about
@@ -56,43 +61,54 @@ class Plan:
     green: Range  # trees and bushes in a yard of 100 m2
     lamps: Weights
     lamp_step: Range = (22, 36)
-    things: Weights = field(default_factory=dict)  # kind: how many on 100 m of street
+    signal: str = "signal"  # the kind of traffic lights
+    things: Weights  # see things.toml: how many on 100 m of street
+    square: Weights = """statue 1 fountain 1 stall 3 terrace 5 bench 4 planter 3 bikes 2 bollard 3 kiosk 1 column 1
+        flags 0.5 parasol 1"""
     parked: Range = (0.1, 0.6)  # share of the places at the kerb that are taken
-    vehicles: Weights = field(default_factory=lambda: {"saloon": 3, "hatch": 4, "suv": 3, "van": 1})
+    vehicles: Weights = "saloon 3 hatch 4 suv 3 van 1"
     wires: float = 0.0  # share of the streets
-    tram: float = 0.0  # share of the cities
     traffic: Range = (0.5, 2.5)  # vehicles on 100 m
     people: Range = (1.0, 6.0)  # on 100 m
     skyline: Range = (3, 7)  # storeys of what rises behind
     water: bool = False  # along one side
 
 
-# how far the cities of a style differ in their preferences
+# how far the cities of a style differ in their preferences, where it is not 1.3
 _SPREADS = {"blocks": 0.4, "things": 0.9, "uses": 0.6, "vehicles": 0.5}
 
 
-def varied(plan: Plan, rng: np.random.Generator) -> Plan:
-    """One city of a style: narrower ranges than its style's, and choices weighted anew."""
-    changes = {}
-    for each in fields(plan):
-        value = getattr(plan, each.name)
-        if isinstance(value, dict):
-            changes[each.name] = _preferring(rng, value, _SPREADS.get(each.name, 1.3))
-        elif each.name == "spacing":
-            changes[each.name] = tuple(_narrowed(rng, pair) for pair in value)
-        elif isinstance(value, tuple):
-            changes[each.name] = _narrowed(rng, value)
-    return replace(plan, **changes)
+def weights(text: str) -> Weights:
+    """Reads a text such as "asphalt 4 setts 2"."""
+    words = text.split()
+    return {kind: float(weight) for kind, weight in zip(words[::2], words[1::2], strict=True)}
 
 
-def choose(rng: np.random.Generator, weights: Weights) -> str:
-    """One of the keys, by their weights."""
-    total = rng.random() * sum(weights.values())
-    for key, weight in weights.items():
+def choose(rng: np.random.Generator, options: Weights | str) -> str:
+    """One of some kinds, by their weights."""
+    options = weights(options) if isinstance(options, str) else options
+    total = rng.random() * sum(options.values())
+    for key, weight in options.items():
         total -= weight
         if total < 0:
             return key
-    return next(reversed(weights))
+    return next(reversed(options))
+
+
+def of_city(seed: int, name: str) -> Plan:
+    """The plan of one city of a style: narrower ranges than its style's, and choices weighted anew."""
+    rng, table, values = random_for(seed, name, "city"), style(name)["plan"], {"name": name}
+    for each in fields(Plan)[1:]:
+        value = table.get(each.name, each.default)
+        if each.type == Weights:
+            spread = _SPREADS.get(each.name, 1.3)
+            value = {kind: w * float(np.exp(rng.normal(0, spread))) for kind, w in weights(value).items()}
+        elif each.name == "spacing":
+            value = tuple(_narrowed(rng, pair) for pair in value)
+        elif each.type == Range:
+            value = _narrowed(rng, value)
+        values[each.name] = value
+    return Plan(**values)
 
 
 def _narrowed(rng: np.random.Generator, pair: Range) -> Range:
@@ -100,7 +116,3 @@ def _narrowed(rng: np.random.Generator, pair: Range) -> Range:
     width = (high - low) * rng.uniform(0.3, 0.6)
     start = low + (high - low - width) * rng.random()
     return (start, start + width)
-
-
-def _preferring(rng: np.random.Generator, weights: Weights, spread: float) -> Weights:
-    return {key: float(weight * np.exp(rng.normal(0, spread))) for key, weight in weights.items()}
