@@ -25,7 +25,7 @@ _WHITE, _PPM = (255, 255, 255), 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (a slab with railings; bars, with "railing" in their key, are a cutout), "slab" (a sunshade), "bay",
+    kind: "balcony" (a slab with railings or a solid front), "slab" (a sunshade), "bay",
         "awning" (slopes from `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement:
         its faces are parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape"
         (of the whole wall), "steps" (of the whole height), "dormer". Pictures of balconies, bays, signs, awnings, air
@@ -44,8 +44,13 @@ class Fixture:
     high: float
     depth: float
     texture: Texture
-    texture_key: Hashable
+    texture_key: tuple
     tint: Colour = _WHITE
+
+    @property
+    def cutout(self) -> bool:
+        """Whether one sees through between bars."""
+        return self.texture_key[0] == "railing"
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
