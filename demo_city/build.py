@@ -15,7 +15,6 @@ from datasets.names import images_list_path, write_images_list
 from demo_city import photos
 from demo_city.engine.develop import Optics, develop
 from demo_city.engine.memory import TextureMemory
-from demo_city.engine.mesh import Mesh
 from demo_city.engine.scene import Scene, Surroundings
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
@@ -53,9 +52,9 @@ class Renderer:
         if capture.key not in self.scenes:
             while len(self.scenes) >= _SCENES:
                 self.scenes.pop(next(iter(self.scenes)))
-            mesh = Mesh.joined([district.fixed, district.of_day(capture)])
+            meshes = [district.fixed, district.of_day(capture)]
             self.scenes[capture.key] = Scene(
-                district.textures, mesh, district.lamps, capture, district.key, district.owners, self.memory
+                district.textures, meshes, district.lamps, capture, district.key, district.owners, self.memory
             )
         return self.scenes[capture.key]
 

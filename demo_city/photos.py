@@ -10,13 +10,13 @@ import numpy as np
 from datasets.names import format_name, utm_to_latlon
 from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
-from demo_city.styles import STYLES as ALL_STYLES
+from demo_city.styles import STYLES
 from demo_city.weather import Capture, draw_day, draw_night
 from demo_city.world.district import District
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
 UNSEEN = "waterfront"  # the style that no training city has
-STYLES = tuple(style for style in ALL_STYLES if style != UNSEEN)
+TRAINED_STYLES = tuple(style for style in STYLES if style != UNSEEN)
 DEMO_STYLES = ("perimeter", "suburb")  # of city1 and city2
 TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
 _SURVEY_DAYS = 2  # of a training year, and of the database's
@@ -131,10 +131,10 @@ def _demo(settings: Settings) -> Iterator[Area]:
 def _world(settings: Settings) -> Iterator[Area]:
     """Training cities of all styles but one, a validation set that has a city of each, and a test of the unseen one."""
     for n in range(settings.cities):
-        yield _area(10 + n, 0, STYLES[n % len(STYLES)], "train", settings.city_metres, "train")
-    for n, style in enumerate(STYLES):
-        queries = settings.queries // len(STYLES) + (n < settings.queries % len(STYLES))
-        yield _area(500 + n, 0, style, "val", settings.val_metres / len(STYLES), "val", queries)
+        yield _area(10 + n, 0, TRAINED_STYLES[n % len(TRAINED_STYLES)], "train", settings.city_metres, "train")
+    for n, style in enumerate(TRAINED_STYLES):
+        queries = settings.queries // len(TRAINED_STYLES) + (n < settings.queries % len(TRAINED_STYLES))
+        yield _area(500 + n, 0, style, "val", settings.val_metres / len(TRAINED_STYLES), "val", queries)
     yield _area(520, 0, UNSEEN, "test", settings.test_metres, "test", settings.queries)
 
 

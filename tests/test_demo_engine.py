@@ -11,7 +11,7 @@ from demo_city.engine import jit
 from demo_city.engine.develop import Optics, develop
 from demo_city.engine.lamps import DOWN, Lamps
 from demo_city.engine.memory import TextureMemory
-from demo_city.engine.mesh import CUTOUT, EMITS, GROUND, SHELTERED, TWO_SIDED, Mesh, MeshBuilder
+from demo_city.engine.mesh import CUTOUT, EMITS, GROUND, NO_OWNER, SHELTERED, TWO_SIDED, Mesh
 from demo_city.engine.scene import Scene
 from demo_city.engine.textures import Texture, TextureTable
 from demo_city.weather import Capture
@@ -33,24 +33,35 @@ class World:
     """A mesh in the making, and views of it."""
 
     def __init__(self):
-        self.table, self.mesh = TextureTable(), MeshBuilder()
+        self.table, self.meshes = TextureTable(), []
         self.white = self.table.index("white", lambda: _plain((200, 200, 200, 0)))
         self.memory = TextureMemory(16)
 
+    def polygon(self, corners, uv, texture, flags=0, owner=NO_OWNER):
+        count = len(corners) - 2
+        faces = np.array([[0, k + 1, k + 2] for k in range(count)], np.int32)
+        values = (np.full(count, value, kind) for value, kind in ((flags, np.uint8), (owner, np.int32)))
+        texture, tint = np.full(count, texture, np.int32), np.full((count, 3), 255, np.uint8)
+        self.meshes.append(Mesh(np.float32(corners), np.float32(uv), faces, texture, tint, *values))
+
+    def wall(self, start, end, height, texture, **more):
+        up = np.array([0, 0, height])
+        self.polygon(np.array([start, end, end + up, start + up]), SQUARE, texture, **more)
+
     def ground(self, size=60.0, flags=GROUND, texture=None):
         corners = np.array([[-size, -size, 0], [size, -size, 0], [size, size, 0], [-size, size, 0]])
-        self.mesh.polygon(corners, corners[:, :2], self.white if texture is None else texture, flags=flags)
+        self.polygon(corners, corners[:, :2], self.white if texture is None else texture, flags=flags)
 
     def box(self, low, high, owner=0, texture=None, flags=0):
         (x0, y0, z0), (x1, y1, z1) = low, high
         feet = np.array([[x0, y0, z0], [x1, y0, z0], [x1, y1, z0], [x0, y1, z0]], float)
         texture = self.white if texture is None else texture
         for k in range(4):
-            self.mesh.wall(feet[k], feet[(k + 1) % 4], z1 - z0, texture, owner=owner, flags=flags)
-        self.mesh.polygon(feet + [0, 0, z1 - z0], SQUARE, texture, owner=owner, flags=flags)
+            self.wall(feet[k], feet[(k + 1) % 4], z1 - z0, texture, owner=owner, flags=flags)
+        self.polygon(feet + [0, 0, z1 - z0], SQUARE, texture, owner=owner, flags=flags)
 
     def scene(self, capture=GREY, lamps=None):
-        return Scene(self.table, self.mesh.build(), lamps or Lamps(), capture, 1, 10, self.memory)
+        return Scene(self.table, [Mesh.joined(self.meshes)], lamps or Lamps(), capture, 1, 10, self.memory)
 
     def view(self, camera, capture=GREY, lamps=None, moving=None, lights=None):
         """The picture, float32 (PIXELS, PIXELS, 3), and the buffers."""
@@ -70,7 +81,7 @@ def test_points_appear_where_the_camera_projects_them(azimuth, pitch, roll):
         centre = EYE + depth * (forward + across * right + down * below)
         half = depth * 0.04
         corners = np.array([centre + half * (a * right + b * below) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))])
-        world.mesh.polygon(corners, SQUARE, world.white, owner=owner)
+        world.polygon(corners, SQUARE, world.white, owner=owner)
         x, y, z = (float(value[0]) for value in camera.project(centre[None], PIXELS))
         expected[owner] = x, y, z, float(np.float32(half / depth) * camera.focal_length(PIXELS))
     _, buffers = world.view(camera)
@@ -100,7 +111,7 @@ def test_cutouts_show_what_is_behind_their_holes():
     picture[:, :16] = 255  # solid on the left
     half = world.table.index("half", lambda: Texture(32, 32, lambda version: picture))
     world.box((-20, 20, -5), (20, 21, 15), 1)
-    world.mesh.wall(np.array([-4.0, 10, 0]), np.array([4.0, 10, 0]), 4, half, flags=CUTOUT | TWO_SIDED, owner=2)
+    world.wall(np.array([-4.0, 10, 0]), np.array([4.0, 10, 0]), 4, half, flags=CUTOUT | TWO_SIDED, owner=2)
     row = world.view(Camera(EYE, 0))[1]["owner"][PIXELS // 2]
     assert row[PIXELS // 2 - 6] == 2 and row[PIXELS // 2 + 6] == 1
 
@@ -111,7 +122,7 @@ def test_leaves_keep_their_share_in_the_distance():
     picture[..., 3] = 255 * (rng.random((64, 64)) < 0.4)
     world = World()
     leaves = world.table.index("leaves", lambda: Texture(64, 64, lambda version: picture))
-    world.mesh.wall(np.array([-1.5, 0, 0]), np.array([1.5, 0, 0]), 3, leaves, flags=CUTOUT | TWO_SIDED, owner=3)
+    world.wall(np.array([-1.5, 0, 0]), np.array([1.5, 0, 0]), 3, leaves, flags=CUTOUT | TWO_SIDED, owner=3)
     for distance in (4.0, 12.0, 30.0):
         camera = Camera(
             np.array([0, -distance, 1.5]), 0, field_of_view=float(2 * np.degrees(np.arctan(1.5 / distance)))
@@ -142,8 +153,8 @@ def test_neighbouring_triangles_leave_no_hole():
     for i in range(24):
         for j in range(24):
             corners = points[[i, i + 1, i + 1, i], [j, j, j + 1, j + 1]]
-            world.mesh.polygon(corners[:3], SQUARE[:3], world.white)
-            world.mesh.polygon(corners[[0, 2, 3]], SQUARE[[0, 2, 3]], world.white)
+            world.polygon(corners[:3], SQUARE[:3], world.white)
+            world.polygon(corners[[0, 2, 3]], SQUARE[[0, 2, 3]], world.white)
     for height, pitch, roll in ((15, -89, 20), (4, -50, -15)):
         _, buffers = world.view(Camera(np.array([0.3, -1.7, height]), 33, pitch, roll))
         assert np.isfinite(buffers["depth"]).all()
@@ -273,7 +284,7 @@ def test_what_moves_is_drawn_and_casts_a_shadow():
     car.box((-1, 8, 0), (1, 10, 2), 7, flags=EMITS)
     camera = Camera(np.array([0, 8.0, 20]), 0, -90)
     still, _ = world.view(camera, CLEAR)
-    picture, buffers = world.view(camera, CLEAR, moving=car.mesh.build())
+    picture, buffers = world.view(camera, CLEAR, moving=Mesh.joined(car.meshes))
     assert (buffers["owner"][buffers["moves"]] == 7).all() and buffers["moves"].sum() > 20
     assert ((still - picture).sum(2) > 60)[~buffers["moves"]].sum() > 20  # north of it, away from the sun
 
@@ -324,7 +335,7 @@ def test_optics_do_what_they_say():
 def test_an_empty_world_is_all_sky():
     _, buffers = World().view(Camera(EYE, 0), CLEAR)
     assert np.isinf(buffers["depth"]).all() and (buffers["triangle"] == -1).all()
-    assert isinstance(World().mesh.build(), Mesh)
+    assert isinstance(Mesh.joined([]), Mesh)
 
 
 def test_without_numba_a_line_says_what_to_install(monkeypatch):

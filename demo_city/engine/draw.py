@@ -1,272 +1,186 @@
-"""Which triangle is seen in each pixel, and how far away: kernels."""
+"""Which triangle is seen in each pixel: kernels for photographs, and for maps of what the sun or the sky sees.
+
+Every picture is a projection: its matrix turns a point (x, y, z, 1) into (X w, Y w, w, value w), where X and Y are
+pixels from the upper left corner. Of two triangles in a pixel, that with the greater value is seen. The value is
+1 / depth in a photograph, and the height in a map.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from demo_city.camera import Camera
 from demo_city.engine.jit import kernel, part
 from demo_city.engine.memory import Texels
-from demo_city.engine.triangles import Triangles
+from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED
+from demo_city.engine.triangles import REPEATS, Triangles
 
 NEAR = 0.08  # metres
-CAPACITY = 1 << 16  # triangles in one view
 TILE = 8  # pixels a side of the tiles by which hidden cells are found
-_TWO_SIDED, _FOLIAGE, _CUTOUT = 64, 4, 1  # of engine.mesh
 
 
-class View(NamedTuple):
-    """A camera as kernels see it.
+class Picture(NamedTuple):
+    """A picture in the making.
 
-    position: float64 (3,), metres
-    axes: float64 (3, 3), unit vectors to the right, down and forward
-    focal: focal length, pixels
+    matrix: float64 (4, 4), its projection
+    inverse: float64 (4, 4), from (X, Y, 1, value) to a multiple of (x, y, z, 1)
+    values: float32 (size, size), of what is seen
+    seen: int32 (size, size), which triangle it is; -1: none
+    tiles: float32 (n, n), the least value in each tile of TILE pixels
+    room: float64 (4, size, 4), where kernels, which ask for no memory, keep numbers for a while
+    """
+
+    matrix: np.ndarray
+    inverse: np.ndarray
+    values: np.ndarray
+    seen: np.ndarray
+    tiles: np.ndarray
+    room: np.ndarray
+
+
+def photograph_of(camera: Camera, size: int) -> Picture:
+    """An empty photograph of `size` pixels a side."""
+    focal, position = camera.focal_length(size), np.asarray(camera.position, np.float64)
+    right, down, forward = camera.axes
+    rows = np.array([focal * right + size / 2 * forward, focal * down + size / 2 * forward, forward])
+    matrix = np.zeros((4, 4))
+    matrix[:3, :3], matrix[:3, 3], matrix[3, 3] = rows, -rows @ position, 1
+    return _empty(matrix, size, 0.0)
+
+
+def map_of(low: np.ndarray, slope: np.ndarray, cell: float, size: int) -> Picture:
+    """An empty map of heights.
+
+    low: (3,), where it begins, metres; a point is mapped to where the ray through it meets the height low[2]
+    slope: (2,), metres that a ray goes east and north while it rises by 1 m
+    cell: metres a side of a pixel
     size: pixels a side
     """
-
-    position: np.ndarray
-    axes: np.ndarray
-    focal: float
-    size: int
-
-
-class Target(NamedTuple):
-    """What is seen so far: a picture, and rows of what is known of each triangle in it.
-
-    nearness: float32 (size, size), 1 / depth; 0 where nothing is
-    drawn: int32 (size, size), the row of the triangle; -1 where nothing is
-    slope: float64 (rows, 3): 1 / depth is a x + b y + c at a pixel's centre x, y
-    across, down: float64 (rows, 4): u (or v) is a + depth (b x + c y + d)
-    density: float64 (rows,), the area of a pixel in a texture of 1 x 1, at a depth of 1 m; it grows with depth ** 3
-    normal: float64 (rows, 3), towards the camera
-    texture, owner, flags, repeats, tint: as in Triangles
-    moves: uint8 (rows,), whether the triangle is of what moves
-    index: int32 (rows,), its index there
-    count: int64 (1,), rows in use
-    """
-
-    nearness: np.ndarray
-    drawn: np.ndarray
-    slope: np.ndarray
-    across: np.ndarray
-    down: np.ndarray
-    density: np.ndarray
-    normal: np.ndarray
-    texture: np.ndarray
-    owner: np.ndarray
-    flags: np.ndarray
-    repeats: np.ndarray
-    tint: np.ndarray
-    moves: np.ndarray
-    index: np.ndarray
-    count: np.ndarray
+    matrix = np.zeros((4, 4))
+    matrix[:2, :2], matrix[:2, 2] = np.eye(2) / cell, -slope / cell
+    matrix[:2, 3], matrix[2, 3], matrix[3, 2] = (low[2] * slope - low[:2]) / cell, 1, 1
+    return _empty(matrix, size, -1e4)
 
 
-def new_target(size: int) -> Target:
-    """An empty target of `size` pixels a side."""
-    return Target(
-        np.zeros((size, size), np.float32),
-        np.full((size, size), -1, np.int32),
-        np.empty((CAPACITY, 3)),
-        np.empty((CAPACITY, 4)),
-        np.empty((CAPACITY, 4)),
-        np.empty(CAPACITY),
-        np.empty((CAPACITY, 3)),
-        np.empty(CAPACITY, np.int32),
-        np.empty(CAPACITY, np.int32),
-        np.empty(CAPACITY, np.uint8),
-        np.empty(CAPACITY, np.uint8),
-        np.empty((CAPACITY, 3), np.uint8),
-        np.empty(CAPACITY, np.uint8),
-        np.empty(CAPACITY, np.int32),
-        np.zeros(1, np.int64),
-    )
+def _empty(matrix: np.ndarray, size: int, least: float) -> Picture:
+    values, seen = np.full((size, size), least, np.float32), np.full((size, size), -1, np.int32)
+    tiles = np.full((-(-size // TILE), -(-size // TILE)), -1e9, np.float32)
+    return Picture(matrix, np.linalg.inv(matrix), values, seen, tiles, np.empty((4, size, 4)))
 
 
 @kernel
 def draw(
     triangles: Triangles,
-    moves: int,
     cells: np.ndarray,
-    detailed: np.ndarray,
-    cutouts: bool,
-    view: View,
+    detailed: int,
+    mask: int,
+    flags: int,
     texels: Texels,
-    slots: np.ndarray,
-    target: Target,
-) -> int:
-    """Draws the opaque triangles, or the cutouts, of some cells.
+    number: int,
+    picture: Picture,
+) -> None:
+    """Draws triangles of some cells.
 
     triangles: of which
-    moves: 1 if they are of what moves, else 0
-    cells: int32 (k,), from near to far
-    detailed: bool (k,), whether to draw the details of each
-    cutouts: which of the two; cutouts come after all that is opaque
-    view: the camera
-    texels: the texture memory
-    slots: int32, of each texture: its slot there; -1 unknown, -2 wanted, which are set here for cutouts in sight
-    target: drawn on
-    Returns the number of textures that were wanted, without which their triangles could not be drawn.
+    cells: int64 (k,), from near to far
+    detailed: number of cells whose details are drawn
+    mask, flags: what is drawn: triangles whose flags are these where the mask has bits
+    texels: pictures of cutouts, which come after all that is opaque
+    number: of the first triangle, as it is written into the picture
+    picture: drawn on
     """
-    points, outline = np.empty((3, 3)), np.empty((4, 2))
-    left, right = np.empty(view.size), np.empty(view.size)
-    tiles = np.zeros(((view.size + TILE - 1) // TILE, (view.size + TILE - 1) // TILE), np.float32)
-    wanted, since = 0, 0
+    size, since = picture.seen.shape[0], 0
+    points, outline, lines, spans = picture.room[0], picture.room[1], picture.room[2], picture.room[3]
     for n in range(len(cells)):
-        cell = cells[n]
-        if n >= 6:  # the nearest ones are hardly hidden
-            if since > 300 or n == 6:
-                _farthest(target.nearness, tiles)
-                since = 0
-            if _hidden(triangles.low[cell], triangles.high[cell], view, tiles):
-                continue
-        kind = 2 if cutouts else 0
-        begin, end = triangles.first[cell, kind], triangles.first[cell, kind + (2 if detailed[n] else 1)]
+        if since > size * size // 128:
+            _least(picture.values, picture.tiles)
+            since = 0
+        if _hidden(triangles.boxes[cells[n]], picture):
+            continue
+        if n >= detailed:
+            mask |= DETAIL
+        begin, end = triangles.first[cells[n]], triangles.first[cells[n] + 1]
         since += end - begin
-        wanted += _draw_some(
-            triangles, begin, end, moves, cutouts, view, texels, slots, target, points, outline, left, right
-        )
-    return wanted
+        for k in range(begin, end):
+            one = triangles.each[k]
+            if one.flags & mask != flags:
+                continue
+            facing = _line(one.planes[0], picture.inverse, lines[0])
+            if abs(facing) < 1e-5 or (facing < 0 and not one.flags & TWO_SIDED):
+                continue
+            corners = _project(one.corners, picture.matrix, points, outline, size)
+            if corners < 3:
+                continue
+            top, bottom = _spans(outline, corners, spans)
+            for c in range(3):
+                lines[0, c] /= -facing
+            if one.flags & CUTOUT:
+                for i in range(1, 4):  # u, v and 1, each times w
+                    along = _line(one.planes[i], picture.inverse, lines[i]) if i < 3 else picture.inverse[3, 3]
+                    for c in range(3):
+                        lines[i, c] = along * lines[0, c] + (lines[i, c] if i < 3 else picture.inverse[3, c])
+                _fill_cutout(picture, number + k, lines, top, bottom, spans, texels, one.texture, one.flags & REPEATS)
+            else:
+                _fill(picture, number + k, lines[0], top, bottom, spans)
 
 
 @part
-def _draw_some(
-    triangles: Triangles,
-    begin: int,
-    end: int,
-    moves: int,
-    cutouts: bool,
-    view: View,
-    texels: Texels,
-    slots: np.ndarray,
-    target: Target,
-    points: np.ndarray,
-    outline: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-) -> int:
-    """Draws triangles from begin to end; points, outline, left, right: room for numbers."""
-    position, nearness, wanted = view.position, target.nearness, 0
-    for k in range(begin, end):
-        facing = -np.float64(triangles.normal[k, 3])
-        for c in range(3):
-            facing += triangles.normal[k, c] * position[c]
-        if abs(facing) < 1e-5 or (facing < 0 and not triangles.flags[k] & _TWO_SIDED):
-            continue
-        corners = _project(triangles.corners, k, view, points, outline)
-        if corners < 3:
-            continue
-        top, bottom = _spans(outline, corners, view.size, left, right)
-        row = target.count[0]
-        if bottom < top or row >= CAPACITY:
-            continue
-        _plane(triangles.normal, k, view, target.slope, row)
-        for c in range(3):
-            target.slope[row, c] /= -facing
-        if not cutouts:
-            if _fill(target.slope, row, top, bottom, left, right, nearness, target.drawn):
-                _note(triangles, k, facing, view, moves, target)
-            continue
-        slot = slots[triangles.texture[k]]
-        if slot == -2 or not _seen(target.slope, row, top, bottom, left, right, nearness):
-            continue
-        if slot == -1:
-            slots[triangles.texture[k]] = -2
-            wanted += 1
-            continue
-        _note(triangles, k, facing, view, moves, target)
-        if not _fill_cutout(target, row, top, bottom, left, right, texels, slot):
-            target.count[0] -= 1
-    return wanted
-
-
-@part
-def _note(triangles: Triangles, k: int, facing: float, view: View, moves: int, target: Target) -> None:
-    """Fills the next row with what is known of a triangle."""
-    row = target.count[0]
-    across, down, slope = target.across, target.down, target.slope
-    _plane(triangles.across, k, view, across[:, 1:], row)
-    _plane(triangles.down, k, view, down[:, 1:], row)
-    across[row, 0], down[row, 0] = triangles.across[k, 3], triangles.down[k, 3]
-    for c in range(3):
-        across[row, 0] += triangles.across[k, c] * view.position[c]
-        down[row, 0] += triangles.down[k, c] * view.position[c]
-        target.normal[row, c] = triangles.normal[k, c] if facing > 0 else -triangles.normal[k, c]
-        target.tint[row, c] = triangles.tint[k, c]
-    target.density[row] = abs(
-        slope[row, 0] * (across[row, 2] * down[row, 3] - across[row, 3] * down[row, 2])
-        - slope[row, 1] * (across[row, 1] * down[row, 3] - across[row, 3] * down[row, 1])
-        + slope[row, 2] * (across[row, 1] * down[row, 2] - across[row, 2] * down[row, 1])
-    )
-    target.texture[row], target.owner[row] = triangles.texture[k], triangles.owner[k]
-    target.flags[row], target.repeats[row] = triangles.flags[k], triangles.repeats[k]
-    target.moves[row], target.index[row] = moves, k
-    target.count[0] += 1
-
-
-@part
-def _plane(vectors: np.ndarray, k: int, view: View, out: np.ndarray, row: int) -> None:
-    """A vector's product with the rays of the picture, which are 1 m long along the axis: a x + b y + c."""
-    a, b, c, axes = 0.0, 0.0, 0.0, view.axes
+def _line(plane: np.ndarray, inverse: np.ndarray, line: np.ndarray) -> float:
+    """What a plane's product with a point is in the picture, times w: a X + b Y + c + d value; returns d."""
     for i in range(3):
-        a += vectors[k, i] * axes[0, i] / view.focal
-        b += vectors[k, i] * axes[1, i] / view.focal
-        c += vectors[k, i] * axes[2, i]
-    out[row, 0], out[row, 1], out[row, 2] = a, b, c - (a + b) * (view.size / 2)
+        line[i] = 0.0
+    value = 0.0
+    for c in range(4):
+        for i in range(3):
+            line[i] += plane[c] * inverse[c, i]
+        value += plane[c] * inverse[c, 3]
+    return value
 
 
 @part
-def _project(corners: np.ndarray, k: int, view: View, points: np.ndarray, outline: np.ndarray) -> int:
+def _project(corners: np.ndarray, matrix: np.ndarray, points: np.ndarray, outline: np.ndarray, size: int) -> int:
     """Projects a triangle into outline, without what is nearer than NEAR; returns its number of corners, or 0."""
-    inside = 0
+    outside = 31
     for i in range(3):
         for a in range(3):
-            total = 0.0
+            points[i, a] = matrix[a, 3]
             for c in range(3):
-                total += view.axes[a, c] * (corners[k, i, c] - view.position[c])
-            points[i, a] = total
-        inside += points[i, 2] >= NEAR
-    if inside == 0:
+                points[i, a] += matrix[a, c] * corners[i, c]
+        outside &= _sides(points[i, 0], points[i, 1], points[i, 2], size)
+    if outside:
         return 0
-    # all on one side of the picture
-    half = view.size / 2 / view.focal
-    for a in range(2):
-        below, above = 0, 0
-        for i in range(3):
-            reach = points[i, 2] * half
-            below += points[i, a] < -reach
-            above += points[i, a] > reach
-        if below == 3 or above == 3:
-            return 0
-    centre, count = view.size / 2, 0
+    count = 0
     for i in range(3):
         j = (i + 1) % 3
         here, there = points[i, 2] >= NEAR, points[j, 2] >= NEAR
         if here:
-            outline[count, 0] = centre + view.focal * points[i, 0] / points[i, 2]
-            outline[count, 1] = centre + view.focal * points[i, 1] / points[i, 2]
+            outline[count, 0], outline[count, 1] = points[i, 0] / points[i, 2], points[i, 1] / points[i, 2]
             count += 1
         if here != there:
             # from the corner in front of the camera, so that both triangles at an edge find the same point
             a, b = (i, j) if here else (j, i)
             share = (points[a, 2] - NEAR) / (points[a, 2] - points[b, 2])
             for c in range(2):
-                value = points[a, c] + share * (points[b, c] - points[a, c])
-                outline[count, c] = centre + view.focal * value / NEAR
+                outline[count, c] = (points[a, c] + share * (points[b, c] - points[a, c])) / NEAR
             count += 1
     return count
 
 
 @part
-def _spans(outline: np.ndarray, corners: int, size: int, left: np.ndarray, right: np.ndarray) -> tuple[int, int]:
-    """Finds the first and last row of a convex outline, and where it begins and ends in each row between them."""
-    low, high = outline[0, 1], outline[0, 1]
+def _sides(x: float, y: float, w: float, size: int) -> int:
+    """On which sides of the picture a projected point lies, as bits."""
+    return (x < 0) | (x > size * w) << 1 | (y < 0) << 2 | (y > size * w) << 3 | (w < NEAR) << 4
+
+
+@part
+def _spans(outline: np.ndarray, corners: int, spans: np.ndarray) -> tuple[int, int]:
+    """Finds the first row of a convex outline and the one after the last, and where it begins and ends in each."""
+    low, high, size = outline[0, 1], outline[0, 1], len(spans)
     for i in range(1, corners):
         low, high = min(low, outline[i, 1]), max(high, outline[i, 1])
-    top, bottom = int(max(np.ceil(low - 0.5), 0.0)), int(min(np.ceil(high - 0.5), np.float64(size))) - 1
-    if bottom < top:
-        return 0, -1
-    for y in range(top, bottom + 1):
-        left[y], right[y] = 1e9, -1e9
+    top, bottom = _pixel(low, size), _pixel(high, size)
+    for y in range(top, bottom):
+        spans[y, 0], spans[y, 1] = 1e9, -1e9
     for i in range(corners):
         j = (i + 1) % corners
         if outline[i, 1] == outline[j, 1]:
@@ -274,146 +188,109 @@ def _spans(outline: np.ndarray, corners: int, size: int, left: np.ndarray, right
         # from the upper end, so that both triangles at an edge find the same places
         a, b = (i, j) if outline[i, 1] < outline[j, 1] else (j, i)
         slope = (outline[b, 0] - outline[a, 0]) / (outline[b, 1] - outline[a, 1])
-        first = max(int(max(np.ceil(outline[a, 1] - 0.5), 0.0)), top)
-        last = min(int(min(np.ceil(outline[b, 1] - 0.5), np.float64(size))) - 1, bottom)
-        for y in range(first, last + 1):
+        for y in range(_pixel(outline[a, 1], size), _pixel(outline[b, 1], size)):
             x = outline[a, 0] + (y + 0.5 - outline[a, 1]) * slope
-            left[y], right[y] = min(left[y], x), max(right[y], x)
+            spans[y, 0], spans[y, 1] = min(spans[y, 0], x), max(spans[y, 1], x)
     return top, bottom
 
 
 @part
-def _ends(left: float, right: float, size: int) -> tuple[int, int]:
-    """The pixels whose centres lie in a span: the first one, and the one after the last."""
-    return int(min(max(np.ceil(left - 0.5), 0.0), np.float64(size))), int(min(np.ceil(right - 0.5), np.float64(size)))
+def _pixel(place: float, size: int) -> int:
+    """The first pixel whose centre does not lie before a place."""
+    return int(min(max(np.ceil(place - 0.5), 0.0), np.float64(size)))
 
 
 @part
-def _fill(
-    slope: np.ndarray,
-    row: int,
-    top: int,
-    bottom: int,
-    left: np.ndarray,
-    right: np.ndarray,
-    nearness: np.ndarray,
-    drawn: np.ndarray,
-) -> bool:
-    """Draws a triangle where it is nearer; returns whether it is anywhere."""
-    a, seen = slope[row, 0], False
-    for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], nearness.shape[0])
-        base = slope[row, 1] * (y + 0.5) + slope[row, 2]
-        for x in range(begin, end):
-            near = np.float32(base + a * (x + 0.5))
-            if near > nearness[y, x]:
-                nearness[y, x] = near
-                drawn[y, x] = row
-                seen = True
-    return seen
-
-
-@part
-def _seen(
-    slope: np.ndarray, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray, nearness: np.ndarray
-) -> bool:
-    """Whether anything of a triangle lies before all that was drawn."""
-    for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], nearness.shape[0])
-        for x in range(begin, end):
-            if slope[row, 1] * (y + 0.5) + slope[row, 2] + slope[row, 0] * (x + 0.5) > nearness[y, x]:
-                return True
-    return False
+def _fill(picture: Picture, number: int, line: np.ndarray, top: int, bottom: int, spans: np.ndarray) -> None:
+    """Draws a triangle where its value is greater."""
+    values, seen = picture.values, picture.seen
+    for y in range(top, bottom):
+        base = line[1] * (y + 0.5) + line[2]
+        for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
+            value = np.float32(base + line[0] * (x + 0.5))
+            if value > values[y, x]:
+                values[y, x], seen[y, x] = value, number
 
 
 @part
 def _fill_cutout(
-    target: Target, row: int, top: int, bottom: int, left: np.ndarray, right: np.ndarray, texels: Texels, slot: int
-) -> bool:
-    """Draws a triangle where it is nearer and its texture solid; returns whether it is anywhere."""
-    slope, across, down, nearness, seen = target.slope, target.across, target.down, target.nearness, False
-    width, height, repeats = texels.size[slot, 0], texels.size[slot, 1], target.repeats[row]
-    scale, level = target.density[row] * width * height, 0
-    for y in range(top, bottom + 1):
-        begin, end = _ends(left[y], right[y], nearness.shape[0])
-        b = y + 0.5
-        base = slope[row, 1] * b + slope[row, 2]
-        base_u, base_v = across[row, 2] * b + across[row, 3], down[row, 2] * b + down[row, 3]
-        for x in range(begin, end):
-            a = x + 0.5
-            near = np.float32(slope[row, 0] * a + base)
-            if near <= nearness[y, x]:
+    picture: Picture,
+    number: int,
+    lines: np.ndarray,
+    top: int,
+    bottom: int,
+    spans: np.ndarray,
+    texels: Texels,
+    texture: int,
+    repeats: bool,
+) -> None:
+    """Draws a triangle where its value is greater and its texture solid; lines: value, u w, v w and w."""
+    values, seen, levels, at = picture.values, picture.seen, texels.levels[texels.slots[texture]], picture.room[0, 0]
+    density = 0.0  # the determinant, which the area of a pixel in the texture is at w = 1; it grows with 1 / w ** 3
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        density += lines[1, i] * (lines[2, j] * lines[3, k] - lines[2, k] * lines[3, j])
+    for y in range(top, bottom):
+        for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
+            value = np.float32(lines[0, 0] * (x + 0.5) + (lines[0, 1] * (y + 0.5) + lines[0, 2]))
+            if value <= values[y, x]:
                 continue
-            depth = 1 / np.float64(near)
-            u = across[row, 0] + depth * (across[row, 1] * a + base_u)
-            v = down[row, 0] + depth * (down[row, 1] * a + base_v)
+            for i in range(1, 4):
+                at[i] = lines[i, 0] * (x + 0.5) + (lines[i, 1] * (y + 0.5) + lines[i, 2])
+            u, v, area = at[1] / at[3], at[2] / at[3], abs(density) / at[3] ** 3
             if repeats:
                 u, v = u - np.floor(u), v - np.floor(v)
-            # the level of the pixel before is mostly right here as well
-            area = scale * depth * depth * depth
-            while area > 2.0 and level < texels.first.shape[1] - 1:
-                area, scale, level = area * 0.25, scale * 0.25, level + 1
-                width, height = (width + 1) >> 1, (height + 1) >> 1
-            while area < 0.4 and level > 0:
-                area, scale, level = area * 4, scale * 4, level - 1
-                width = (texels.size[slot, 0] + (1 << level) - 1) >> level
-                height = (texels.size[slot, 1] + (1 << level) - 1) >> level
-            if _alpha(texels.texels, texels.first[slot, level], width, height, u, v, area < 0.4) > 127:
-                nearness[y, x] = near
-                target.drawn[y, x] = row
-                seen = True
-    return seen
+            level = 0
+            while area * levels[level, 3] > 2.0 and level < len(levels) - 1:
+                level += 1
+            if _alpha(texels.texels, levels[level], u, v, area * levels[level, 3] < 0.4) > 127:
+                values[y, x], seen[y, x] = value, number
 
 
 @part
-def _alpha(texels: np.ndarray, first: int, width: int, height: int, u: float, v: float, smooth: bool) -> float:
+def _alpha(texels: np.ndarray, level: np.ndarray, u: float, v: float, smooth: bool) -> float:
     """The alpha of the nearest texel, or, of a texture that is seen large, smoothed between four."""
+    first, width, height = level[0], level[1], level[2]
+    a, b = u * width - 0.5, v * height - 0.5
     if not smooth:
-        i, j = min(max(int(u * width), 0), width - 1), min(max(int(v * height), 0), height - 1)
-        return np.float32(texels[first + j * width + i, 3])
-    a = min(max(u * width - 0.5, 0.0), width - 1.001)
-    b = min(max(v * height - 0.5, 0.0), height - 1.001)
+        a, b = np.floor(a + 0.5), np.floor(b + 0.5)
+    a, b = min(max(a, 0.0), width - 1.001), min(max(b, 0.0), height - 1.001)
     i, j = int(a), int(b)
-    s, t, one = np.float32(a - i), np.float32(b - j), first + j * width + i
-    two, three, four = one + 1, one + width, one + width + 1
-    above = texels[one, 3] * (1 - s) + texels[two, 3] * s
-    return above * (1 - t) + (texels[three, 3] * (1 - s) + texels[four, 3] * s) * t
+    s, t, one = a - i, b - j, first + j * width + i
+    above = texels[one, 3] * (1 - s) + texels[one + 1, 3] * s
+    below = texels[one + width, 3] * (1 - s) + texels[one + width + 1, 3] * s
+    return above * (1 - t) + below * t
 
 
 @part
-def _farthest(nearness: np.ndarray, tiles: np.ndarray) -> None:
-    """The smallest nearness in each tile."""
-    size = nearness.shape[0]
+def _least(values: np.ndarray, tiles: np.ndarray) -> None:
+    """The smallest value in each tile."""
     tiles[:] = 1e9
-    for y in range(size):
-        for x in range(size):
-            tiles[y // TILE, x // TILE] = min(tiles[y // TILE, x // TILE], nearness[y, x])
+    for y in range(len(values)):
+        for x in range(len(values)):
+            tiles[y // TILE, x // TILE] = min(tiles[y // TILE, x // TILE], values[y, x])
 
 
 @part
-def _hidden(low: np.ndarray, high: np.ndarray, view: View, tiles: np.ndarray) -> bool:
-    """Whether a box lies behind what was drawn."""
-    size = view.size
-    left, right, top, bottom, nearest = 1e9, -1e9, 1e9, -1e9, 1e9
+def _hidden(box: np.ndarray, picture: Picture) -> bool:
+    """Whether a box lies outside the picture, or behind what was drawn."""
+    left, right, top, bottom, value, outside = 1e9, -1e9, 1e9, -1e9, -1e9, 31
+    matrix, size, tiles, q = picture.matrix, len(picture.seen), picture.tiles, picture.room[0, 0]
+    behind = False
     for corner in range(8):
-        a, b, depth = 0.0, 0.0, 0.0
-        for c in range(3):
-            offset = (high[c] if corner >> c & 1 else low[c]) - view.position[c]
-            a, b, depth = (
-                a + view.axes[0, c] * offset,
-                b + view.axes[1, c] * offset,
-                depth + view.axes[2, c] * offset,
-            )
-        if depth < NEAR:
-            return False
-        x, y = size / 2 + view.focal * a / depth, size / 2 + view.focal * b / depth
+        for a in range(4):
+            q[a] = matrix[a, 3]
+            for c in range(3):
+                q[a] += matrix[a, c] * box[corner >> c & 1, c]
+        outside &= _sides(q[0], q[1], q[2], size)
+        behind |= q[2] < NEAR
+        x, y = q[0] / q[2], q[1] / q[2]
         left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
-        nearest = min(nearest, depth)
-    if right < 0 or left >= size or bottom < 0 or top >= size:
-        return True
-    limit = np.float32(1 / nearest)
+        value = max(value, q[3] / q[2])
+    if outside or behind:
+        return outside > 0
     for j in range(int(max(top, 0.0)) // TILE, int(min(bottom, size - 1.0)) // TILE + 1):
         for i in range(int(max(left, 0.0)) // TILE, int(min(right, size - 1.0)) // TILE + 1):
-            if tiles[j, i] < limit:
+            if tiles[j, i] < value:
                 return False
     return True

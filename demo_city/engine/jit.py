@@ -17,14 +17,16 @@ def kernel(function: Callable) -> Callable:
     """
     if numba is None:
         return _refuse
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
 
 
 def part(function: Callable) -> Callable:
     """A function that kernels alone call. It takes less time to compile."""
     if numba is None:
         return _refuse
-    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(
+        function
+    )
 
 
 def _refuse(*_args: object) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 ROUND = 0  # shines to all sides: a shop window, a lantern
 DOWN = 1  # a street lamp: shines below itself
 BEAM = 2  # a headlight: shines in its direction
+_REACH = 30.0  # metres, of a street lamp
 
 
 @dataclass
@@ -21,21 +22,28 @@ class Lamps:
     directions: float32 (k, 3), unit vectors of beams, zeros for all others
     """
 
-    positions: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
-    colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
-    power: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    kind: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    positions: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    power: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    kind: np.ndarray = field(default_factory=lambda: np.zeros(0))
     directions: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.positions)
-        self.positions = np.asarray(self.positions, np.float32).reshape(count, 3)
-        self.colours = np.asarray(self.colours, np.float32).reshape(count, 3)
-        self.power = np.asarray(self.power, np.float32)
-        self.kind = np.asarray(self.kind, np.uint8)
         if self.directions is None:
-            self.directions = np.zeros((count, 3))
-        self.directions = np.asarray(self.directions, np.float32).reshape(count, 3)
+            self.directions = np.zeros((len(self.power), 3))
+        for name in ("positions", "colours", "directions"):
+            setattr(self, name, np.asarray(getattr(self, name), np.float32).reshape(-1, 3))
+        self.power, self.kind = np.asarray(self.power, np.float32), np.asarray(self.kind, np.uint8)
+
+    def reach(self) -> np.ndarray:
+        """How far their light goes: (k,), metres."""
+        return _REACH * np.sqrt(np.clip(self.power, 0.05, 4)) * np.where(self.kind == BEAM, 1.6, 1.0)
+
+    def table(self) -> np.ndarray:
+        """What kernels read: float32 (k, 11), positions, colours times power, directions, kind, 1 / reach ** 2."""
+        coloured = self.colours * self.power[:, None]
+        table = [self.positions, coloured, self.directions, self.kind, 1 / np.square(self.reach())]
+        return np.column_stack(table).astype(np.float32)
 
     @staticmethod
     def joined(parts: "Sequence[Lamps]") -> "Lamps":

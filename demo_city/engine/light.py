@@ -1,8 +1,18 @@
-"""What kernels know of the light, and the row of pixels on which they work."""
+"""The light of a day or night: sun, sky and ground by the weather; lit windows and signs."""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from demo_city.engine.lamps import Lamps
+from demo_city.engine.sky import noise, sky_map
+from demo_city.seeds import random_for
+from demo_city.weather import Capture
+
+_LIGHTS_AT_ONCE = 8  # for a moment
+_WARM = np.array([[1.0, 0.78, 0.48], [1.0, 0.66, 0.34], [1.0, 0.9, 0.72], [0.86, 0.93, 1.0], [1.0, 0.83, 0.6]])
+# of alphas that shine: from, to, share that is lit (None: differs by house), darkest and brightest
+_SHINES = ((1, 200, None, 0.1, 0.75), (200, 230, 0.75, 0.5, 1.3), (230, 256, 0.8, 0.7, 2.0))
 
 
 class Light(NamedTuple):
@@ -15,13 +25,9 @@ class Light(NamedTuple):
     night: whether what shines shines
     sky: float32 (side, side, 3), light of the sky, of all directions up
     noise: float32 (side, side), 0 to 1, repeats
-    shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row, of no owner,
-        is dark
-    lamps: float32 (k, 11), positions, colours times power, directions, kind, 1 / reach ** 2
-    lights: how many of them, the last ones, are there for a moment and in no cell
-    lamp_cells: int32 (rows, columns, n), which lamps reach a cell; -1: no further one
-    lamp_cell: metres a side of a cell
-    lamp_low: (2,), where the cells begin
+    shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row, of no owner, is dark
+    lamps: float32 (k, 11), as of Lamps.table
+    moving: how many of the lamps, the last ones, are there for a moment only
     """
 
     sun: np.ndarray
@@ -36,44 +42,51 @@ class Light(NamedTuple):
     noise: np.ndarray
     shine: np.ndarray
     lamps: np.ndarray
-    lights: int
-    lamp_cells: np.ndarray
-    lamp_cell: float
-    lamp_low: np.ndarray
+    moving: int
+
+    def also(self, lights: Lamps, place: np.ndarray) -> "Light":
+        """This light with lights that are there for a moment: the nearest ones to a place, (3,) in metres."""
+        near = np.argsort(np.linalg.norm(lights.positions - place, axis=1), kind="stable")[:_LIGHTS_AT_ONCE]
+        return self._replace(lamps=np.concatenate([self.lamps, lights.table()[near]]), moving=len(near))
 
 
-class Row(NamedTuple):
-    """Room for one row of pixels; kernels pass over it in steps. Where nothing is drawn, only rays have a meaning.
+def light_of(capture: Capture, lamps: Lamps, key: int, owners: int) -> Light:
+    """The light of a day or night.
 
-    rays: float32 (size, 3), unit vectors
-    places: float64 (size, 3), metres
-    normals: float32 (size, 3), towards the camera
-    distance: float64 (size,), metres
-    colour: float32 (size, 3), share of the light that is given back
-    arriving: float32 (size, 3), light that arrives, then light that comes from there
-    alpha: int32 (size,), of opaque textures
-    row: int32 (size,), of Target.planes; -1 where nothing is
+    capture: the day or night
+    lamps: that shine at night
+    key: decides the clouds and which windows are lit
+    owners: number of buildings
     """
-
-    rays: np.ndarray
-    places: np.ndarray
-    normals: np.ndarray
-    distance: np.ndarray
-    colour: np.ndarray
-    arriving: np.ndarray
-    alpha: np.ndarray
-    row: np.ndarray
-
-
-def new_row(size: int) -> Row:
-    """Room for a row of `size` pixels."""
-    return Row(
-        np.empty((size, 3), np.float32),
-        np.empty((size, 3), np.float64),
-        np.empty((size, 3), np.float32),
-        np.empty(size, np.float64),
-        np.empty((size, 3), np.float32),
-        np.empty((size, 3), np.float32),
-        np.empty(size, np.int32),
-        np.empty(size, np.int32),
+    warm = np.array([1 + 0.10 * capture.warmth, 1.0, 1 - 0.12 * capture.warmth])
+    height = np.radians(max(capture.sun_height, 2))
+    air = np.exp(-np.array([0.10, 0.19, 0.36]) / (np.sin(height) + 0.08))  # what is left of red, green and blue
+    clear = (1 - capture.cloud) if capture.cloud < 0.85 else 0.0
+    sun = np.zeros(3) if capture.night else 2.1 * air * warm * min(1.0, clear * 1.6)
+    blue = np.array([0.30, 0.36, 0.46]) * (0.7 + 0.3 * np.sin(height))
+    grey = np.array([0.98, 1.0, 1.03]) * (0.75 + 0.25 * np.sin(height))
+    above = (blue + (grey - blue) * min(capture.cloud, 1.0) ** 1.3) * warm
+    sky = sky_map(capture, sun if sun.any() else np.array([1.0, 0.95, 0.9]), key)
+    if capture.night:
+        above = 0.5 * sky.mean((0, 1)) + np.array([0.018, 0.019, 0.024])
+    below = (0.18 + 0.5 * capture.snow) * (above + sun * max(capture.sun_direction[2], 0) * 0.5)
+    haze = -float(np.log(max(1 - capture.haze, 0.05))) / 100
+    weather = (haze, float(capture.wet), float(capture.snow), bool(capture.night))
+    shine = _shine(random_for(key, "shine", capture.night), owners + 1) if capture.night else np.zeros((1, 256, 3))
+    return Light(
+        capture.sun_direction, sun, above, below, *weather, sky, noise(), shine.astype(np.float32), lamps.table(), 0
     )
+
+
+def _shine(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Which windows, shops and signs are lit on a night, and how bright, as in Light."""
+    table = np.zeros((rows, 256, 3))
+    for first, last, share, dark, bright in _SHINES:
+        size = (rows, last - first)
+        lit = rng.random(size) < (rng.beta(1.2, 2.6, (rows, 1)) if share is None else share)
+        own, other = rng.integers(len(_WARM), size=(rows, 1)), rng.integers(len(_WARM), size=size)
+        warm = _WARM[np.where(rng.random(size) < 0.6, own, other)]
+        colour = 0.55 + 0.45 * rng.random((*size, 3)) if first >= 230 else warm
+        table[:, first:last] = colour * (lit * rng.uniform(dark, bright, size))[..., None]
+    table[-1] = 0  # what belongs to no building shines by its flag alone
+    return table

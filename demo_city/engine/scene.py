@@ -1,35 +1,31 @@
 """A district on one day or night, ready to be photographed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from demo_city.camera import Camera
-from demo_city.engine import lighting
-from demo_city.engine.draw import Target, View, draw, new_target
+from demo_city.engine.develop import expose
+from demo_city.engine.draw import Picture, draw, photograph_of
 from demo_city.engine.lamps import Lamps
-from demo_city.engine.light import new_row
-from demo_city.engine.memory import TextureMemory
-from demo_city.engine.mesh import CUTOUT, FOLIAGE, Mesh, MeshBuilder
-from demo_city.engine.mirror import mirror
-from demo_city.engine.openness import Openness, openness_of
-from demo_city.engine.shade import shade
-from demo_city.engine.shadow import Shadows, cast, shadows_of, window
+from demo_city.engine.light import light_of
+from demo_city.engine.maps import STEP, Maps, maps_of
+from demo_city.engine.memory import Texels, TextureMemory
+from demo_city.engine.mesh import CUTOUT, Mesh
+from demo_city.engine.shade import mirror, seen_of, shade
 from demo_city.engine.textures import TextureTable
-from demo_city.engine.tone import tone
-from demo_city.engine.triangles import Triangles, nearby, triangles_of
+from demo_city.engine.triangles import Triangles, triangles_of
 from demo_city.weather import Capture
 
-_SHADOW_REACH = 110.0  # metres around a camera
-_UNKNOWN, _WANTED = -1, -2  # as in engine.draw
+_UNKNOWN = -1
 
 
 class Scene:
     """All that stays the same on one day or night.
 
-    textures: of the mesh
-    mesh: of the day, all but what moves
+    textures: of the meshes
+    meshes: all but what moves; those that other scenes have too are made ready once
     lamps: that shine at night
     capture: the day or night
     key: decides which windows are lit
@@ -40,56 +36,51 @@ class Scene:
     def __init__(
         self,
         textures: TextureTable,
-        mesh: Mesh,
+        meshes: Sequence[Mesh],
         lamps: Lamps,
         capture: Capture,
         key: int,
         owners: int,
         memory: TextureMemory,
     ):
-        self.textures, self.capture, self.memory = textures, capture, memory
-        self.triangles = triangles_of(mesh)
-        self.light = lighting.light_of(capture, lamps, key, owners)
-        self._slots = np.empty(0, np.int32)
-        self._cutout = np.zeros(0, bool)
-        self.note(self.triangles)
-        self._epoch = memory.epoch
-        self._shadows: tuple[Shadows, Openness] | None = None
+        self.textures, self.lamps, self.capture, self.memory = textures, lamps, capture, memory
+        self.parts = [triangles_of(mesh) for mesh in meshes]
+        self.light = light_of(capture, lamps, key, owners)
+        self._slots, self._cutout, self._epoch = np.empty(0, np.int32), np.zeros(0, bool), memory.epoch
+        self.cutouts = np.unique(np.concatenate([self.note(part) for part in self.parts]))
+        self._maps: tuple[np.ndarray, Maps] | None = None
 
-    def note(self, triangles: Triangles) -> None:
+    def note(self, triangles: Triangles) -> np.ndarray:
         """Makes room for textures that were declared since, and finds out which are of cutouts."""
         more = len(self.textures.textures) - len(self._slots)
-        if more > 0:
-            self._slots = np.append(self._slots, np.full(more, _UNKNOWN, np.int32))
-            self._cutout = np.append(self._cutout, np.zeros(more, bool))
-        self._cutout[triangles.texture[(triangles.flags & CUTOUT) > 0]] = True
+        self._slots = np.append(self._slots, np.full(more, _UNKNOWN, np.int32))
+        self._cutout = np.append(self._cutout, np.zeros(more, bool))
+        found = np.unique(triangles.each["texture"][(triangles.each["flags"] & CUTOUT) > 0])
+        self._cutout[found] = True
+        return found
 
-    def load(self, indices: Iterable[int]) -> np.ndarray:
-        """Makes sure that some textures are in memory together; returns the slots of all textures."""
-        capture, wanted = self.capture, np.fromiter(indices, np.int64)
-        if self._epoch == self.memory.epoch and (self._slots[wanted] >= 0).all():
-            return self._slots
-        asked = [
-            (index, self.textures.textures[index].version(capture.year, capture.season), bool(self._cutout[index]))
-            for index in wanted.tolist()
-        ]
-        found = self.memory.slots(self.textures, asked)
-        if self._epoch != self.memory.epoch:
-            self._slots[:] = _UNKNOWN
-            self._epoch = self.memory.epoch
-        self._slots[wanted] = found
-        return self._slots
+    def load(self, wanted: np.ndarray) -> Texels:
+        """Makes sure that some textures are in memory together."""
+        if self._epoch != self.memory.epoch or (self._slots[wanted] < 0).any():
+            year, season = self.capture.year, self.capture.season
+            asked = [
+                (index, self.textures.textures[index].version(year, season), bool(self._cutout[index]))
+                for index in wanted.tolist()
+            ]
+            found = self.memory.slots(self.textures, asked)
+            if self._epoch != self.memory.epoch:
+                self._slots[:], self._epoch = _UNKNOWN, self.memory.epoch
+            self._slots[wanted] = found
+        return self.memory.seen_by(self._slots)
 
-    def shadows(self) -> tuple[Shadows, Openness]:
-        """The shadows of all that does not move, and how much of the sky is seen."""
-        if self._shadows is None:
-            leaves = self.triangles.texture[(self.triangles.flags & FOLIAGE) > 0]
-            slots, texels, sunny = self.load(np.unique(leaves)), self.memory.arrays, self.light.sun_colour.any()
-            self._shadows = (
-                shadows_of(self.triangles, self.light.sun, texels, slots) if sunny else lighting.NO_SHADOWS,
-                openness_of(self.triangles, texels, slots),
-            )
-        return self._shadows
+    def maps(self, place: np.ndarray) -> Maps:
+        """The maps of all that does not move around a place; those that were asked for last are kept."""
+        middle = np.round(place[:2] / STEP) * STEP
+        if self._maps is None or (self._maps[0] != middle).any():
+            sun = self.light.sun * self.light.sun_colour.any()
+            lamps = self.lamps if self.capture.night else Lamps()
+            self._maps = middle, maps_of(self.parts, self.load(self.cutouts), middle, sun, lamps)
+        return self._maps[1]
 
     def around(self, position: np.ndarray, moving: Mesh | None = None, lights: Lamps | None = None) -> "Surroundings":
         """Prepares views from one place, (3,) in metres; moving, lights: what is there at that moment only."""
@@ -100,17 +91,15 @@ class Surroundings:
     """What is seen from one place at one moment, in whatever direction one looks."""
 
     def __init__(self, scene: Scene, position: np.ndarray, moving: Mesh | None, lights: Lamps | None):
-        self._scene = scene
-        still, moves = scene.triangles, triangles_of(MeshBuilder().build() if moving is None else moving)
-        scene.note(moves)
-        self._parts = [(moves, 1, nearby(moves, position)), (still, 0, nearby(still, position))]
-        self._light = lighting.with_lights(scene.light, lights, position) if scene.capture.night else scene.light
-        shadows, openness = scene.shadows()
-        self._shadows, cover = (window(part, position, _SHADOW_REACH) for part in (shadows, openness.cover))
-        self._openness = openness._replace(cover=cover)
-        slots = scene.load(np.unique(moves.texture[(moves.flags & CUTOUT) > 0]))
-        for part in (self._shadows, cover):
-            cast(moves, part, scene.memory.arrays, slots, False)
+        self._scene, self._light, self._maps, self._cutouts = scene, scene.light, scene.maps(position), scene.cutouts
+        self._parts = list(scene.parts)
+        if moving is not None and len(moving.faces):
+            self._parts.append(triangles_of(moving))
+            self._cutouts = np.union1d(scene.cutouts, scene.note(self._parts[-1]))
+            self._maps = self._maps.also(self._parts[-1], scene.load(self._cutouts))
+        if lights is not None and scene.capture.night:
+            self._light = scene.light.also(lights, position)
+        self._cells = [part.around(position) for part in self._parts]
 
     def view(self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None) -> Image.Image:
         """Renders a photograph, before the camera's faults.
@@ -122,55 +111,38 @@ class Surroundings:
             "triangle" (-1 where nothing is) and "moves" (whether it belongs to what moves), of the result's pixels
         Returns RGB of round(pixels * supersample) pixels a side.
         """
-        scene, size = self._scene, round(pixels * supersample)
-        view = View(np.asarray(camera.position, np.float64), camera.axes, float(camera.focal_length(size)), size)
-        target = self._draw(view, float(np.tan(np.radians(camera.field_of_view / 2))))
-        slots = scene.load(self._drawn_textures(target))
+        size, scene = round(pixels * supersample), self._scene
+        picture = photograph_of(camera, size)
+        numbers, triangles = self._draw(picture)
+        rows = seen_of(triangles, picture, self._light)
         light = np.empty((size, size, 3), np.float32)
-        shade(
-            view, target, scene.memory.arrays, slots, self._light, self._shadows, self._openness, new_row(size), light
-        )
+        shade(picture, rows, scene.load(np.unique(rows["texture"])), self._light, self._maps, light)
         if self._light.wet > 0.05:
-            mirror(view, target, self._light, light)
-        picture = np.empty((size, size, 3), np.uint8)
-        night = bool(scene.capture.night)
-        tone(light, 0.5 if night else 0.6, 0.39 if night else 0.52, picture)
+            mirror(picture, rows, self._light, light)
         if buffers is not None:
-            self._tell(target, buffers)
-        return Image.fromarray(picture)
+            with np.errstate(divide="ignore"):
+                buffers["depth"] = 1 / picture.values
+            for name, values, nothing in (
+                ("triangle", numbers, -1),
+                ("owner", rows["owner"], -1),
+                ("flags", rows["flags"], 0),
+            ):
+                buffers[name] = np.append(values, nothing)[picture.seen]
+            buffers["moves"] = buffers["triangle"] >= sum(len(part.each) for part in scene.parts)
+        return Image.fromarray(expose(light, bool(scene.capture.night)))
 
-    def _draw(self, view: View, spread: float) -> Target:
-        """Finds out what is seen; once more if cutouts came into sight whose textures were not in memory."""
-        scene, wanted = self._scene, set()
-        parts = [
-            (triangles, moves, *cells.in_sight(view.position, view.axes, spread))
-            for triangles, moves, cells in self._parts
-        ]
-        while True:
-            target, slots, missing = new_target(view.size), scene.load(sorted(wanted)), 0
-            for cutouts in (False, True):
-                for part in parts:
-                    missing += draw(*part, cutouts, view, scene.memory.arrays, slots, target)
-            if not missing:
-                return target
-            wanted.update(np.flatnonzero(slots == _WANTED).tolist())
-
-    @staticmethod
-    def _drawn_textures(target: Target) -> np.ndarray:
-        seen = np.zeros(target.count[0] + 1, bool)
-        seen[target.drawn] = True  # -1: nothing, the last one
-        return np.unique(target.texture[: target.count[0]][seen[:-1]])
-
-    @staticmethod
-    def _tell(target: Target, buffers: dict) -> None:
-        nothing = target.drawn < 0
-        row = np.maximum(target.drawn, 0)
-        with np.errstate(divide="ignore"):
-            buffers["depth"] = 1 / target.nearness
-        for name, values, fill in (
-            ("triangle", target.index, -1),
-            ("owner", target.owner, -1),
-            ("flags", target.flags, 0),
-        ):
-            buffers[name] = np.where(nothing, fill, values[row].astype(np.int32))
-        buffers["moves"] = ~nothing & (target.moves[row] == 1)
+    def _draw(self, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
+        """Finds out what is seen: its numbers, counted through all parts, and its triangles. picture.seen gets rows."""
+        texels = self._scene.load(self._cutouts)
+        first = np.cumsum([0, *(len(part.each) for part in self._parts)])
+        for flags in (0, CUTOUT):
+            for part, (cells, detailed), number in zip(self._parts, self._cells, first, strict=False):
+                draw(part, cells, detailed, CUTOUT, flags, texels, int(number), picture)
+        rows = np.zeros(first[-1] + 1, np.int32)
+        rows[picture.seen] = 1  # -1, where nothing is, is the last one
+        numbers = np.flatnonzero(rows[:-1])
+        rows[numbers], rows[-1] = np.arange(len(numbers)), -1
+        picture.seen[:] = rows[picture.seen]
+        parts = np.split(numbers, np.searchsorted(numbers, first[1:-1]))
+        triangles = [part.each[own - start] for part, own, start in zip(self._parts, parts, first, strict=False)]
+        return numbers, np.concatenate(triangles)

@@ -1,357 +1,379 @@
-"""The light that comes from each pixel: kernels."""
+"""The light that comes from each pixel of a photograph: kernels."""
 
 import numpy as np
 
-from demo_city.engine.draw import Target, View
+from demo_city.engine.draw import Picture
 from demo_city.engine.jit import kernel, part
-from demo_city.engine.light import Light, Row
+from demo_city.engine.lamps import BEAM, DOWN
+from demo_city.engine.light import Light
+from demo_city.engine.maps import LAMP_MARGIN, LAMP_POOL, POOL, SUN_CELL, Maps
 from demo_city.engine.memory import Texels
-from demo_city.engine.openness import Openness
-from demo_city.engine.shadow import Shadows
+from demo_city.engine.mesh import CUTOUT, EMITS, FOLIAGE, GLASS, GROUND, SHELTERED
+from demo_city.engine.triangles import REPEATS
 
-_CUTOUT, _GROUND, _FOLIAGE, _GLASS, _EMITS, _SHELTERED = 1, 2, 4, 8, 16, 128  # of engine.mesh
-_DOWN, _BEAM = 1, 2  # of engine.lamps
 _PANES = 229  # alpha up to which an opaque texture shows glass
+
+SEEN = np.dtype(
+    [
+        ("normal", np.float32, 3),  # towards the camera
+        ("across", np.float32, 4),  # whose product with a point (x, y, z, 1) is u
+        ("down", np.float32, 4),  # and v
+        (
+            "density",
+            np.float64,
+        ),  # the area of a pixel in a texture of 1 x 1, at a depth of 1 m; it grows with depth ** 3
+        ("tint", np.float32, 3),  # by which squares of texels are multiplied
+        ("ambient", np.float32, 3),  # light from the sky and the ground, where nothing is around
+        ("sun", np.float32, 3),  # light from the sun, where nothing is before it
+        ("bias", np.float32),  # how much higher than itself a shadow has to be, metres
+        ("glass", np.float32),  # the least share that it mirrors; 0: none
+        ("texture", np.int32),
+        ("owner", np.int32),
+        ("flags", np.int32),
+    ],
+    align=True,
+)
+
+
+def seen_of(triangles: np.ndarray, picture: Picture, light: Light) -> np.ndarray:
+    """What is known of triangles that are seen: TRIANGLE (n,) -> SEEN (n,)."""
+    rows, (plane, across, down) = np.zeros(len(triangles), SEEN), np.moveaxis(triangles["planes"], 1, 0)
+    facing = plane @ picture.inverse[:, 3]
+    leaves = (triangles["flags"] & FOLIAGE) > 0
+    normal = plane[:, :3] * np.sign(facing)[:, None]
+    rows["normal"], rows["across"], rows["down"] = normal, across, down
+    for name in ("texture", "owner", "flags"):
+        rows[name] = triangles[name]
+    pixel = np.linalg.det(picture.inverse[:3, :3])
+    stretch = np.cross(across[:, :3], down[:, :3])
+    rows["density"] = np.sqrt((stretch * stretch).sum(1)) * pixel / np.abs(facing)
+    wet = 1 - light.wet * np.where(triangles["flags"] & GROUND, 0.5, 0.2)
+    # as it is stored, a colour is about the square root of the light
+    rows["tint"] = np.square(triangles["tint"][:, :3] / np.float32(65025)) * wet[:, None]
+    up = np.where(leaves, 0.35, normal[:, 2])[:, None]
+    rows["ambient"] = light.above * (0.58 + 0.42 * up) + light.below * (0.5 - 0.5 * up)
+    lit = normal @ light.sun
+    lit = np.where(leaves, 0.55 + 0.25 * np.abs(lit), np.maximum(lit, 0))
+    rows["sun"] = light.sun_colour * lit[:, None]
+    # how much the plane itself rises from a cell of the map to the next
+    rises = np.minimum(SUN_CELL * np.abs(normal[:, :2]).sum(1) / (lit + 0.02), 2.0)
+    rows["bias"] = np.where(leaves, 0.5, 0.03 + rises)
+    rows["glass"] = np.where(triangles["flags"] & GLASS, 0.12, 0)
+    return rows
 
 
 @kernel
-def shade(
-    view: View,
-    target: Target,
-    texels: Texels,
-    slots: np.ndarray,
-    light: Light,
-    shadows: Shadows,
-    openness: Openness,
-    room: Row,
-    out: np.ndarray,
-) -> None:
+def shade(picture: Picture, rows: np.ndarray, texels: Texels, light: Light, maps: Maps, out: np.ndarray) -> None:
     """Lights all pixels.
 
-    view: the camera
-    target: what is seen
-    texels, slots: the texture memory, and where each texture is in it
+    picture: the photograph, whose triangles are the rows
+    rows: SEEN (n,)
+    texels: the pictures on them
     light: of the day or night
-    shadows: of the sun
-    openness: how much of the sky is seen
-    room: for a row
+    maps: of shadows, openness and lamps
     out: float32 (size, size, 3), filled
     """
-    for y in range(view.size):
-        _follow_rays(view, target, y, room)
-        _sample(target, texels, slots, y, room)
-        if light.wet > 0 or light.snow > 0:
-            _weather(light, target, room)
-        _skylight(light, target, openness, room)
-        if light.night:
-            _lamplight(light, target, room)
-        else:
-            _daylight(light, target, shadows, room)
-        _glass(light, target, room)
-        _glow(light, target, room)
-        _haze(light, room, out[y])
+    ray, place, colour, mirrored = picture.room[0], picture.room[1], picture.room[2], picture.room[3, 0]
+    for y in range(len(out)):
+        # a row in several steps: the processor then waits for the memory of many pixels at once
+        pixels, seen = out[y], picture.seen[y]
+        for x in range(len(out)):
+            _ray(picture, x, y, ray[x], place[x])
+            if seen[x] < 0:
+                _sky(light.sky, ray[x, 0], ray[x, 1], ray[x, 2], pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                colour[x, 3] = _sample(rows[seen[x]], place[x], texels, colour[x])
+                if light.snow > 0:
+                    _snow(light.noise, light.snow, rows[seen[x]], place[x], colour[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                _skylight(rows[seen[x]], place[x], maps, pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                _shelter(rows[seen[x]], place[x], maps, pixels[x])
+                if light.night:
+                    _lamplight(rows[seen[x]], place[x], light.lamps, light.moving, maps, pixels[x])
+                elif rows[seen[x]].sun[1] > 0:
+                    _sunlight(rows[seen[x]], place[x], maps.sun, pixels[x])
+        for x in range(len(out)):
+            if seen[x] >= 0:
+                one, alpha = rows[seen[x]], int(colour[x, 3])
+                for c in range(3):
+                    pixels[x, c] *= colour[x, c]
+                if one.glass > 0 or 0 < alpha <= _PANES:
+                    _mirror_sky(light, one, ray[x], mirrored, pixels[x])
+                if one.flags & EMITS or (light.night and alpha > 0):
+                    _glow(light, one, alpha, colour[x], pixels[x])
+                _haze(light.sky, light.haze, ray[x], mirrored, pixels[x])
 
 
 @part
-def _follow_rays(view: View, target: Target, y: int, room: Row) -> None:
-    half, over = view.size / 2, 1 / view.focal
-    dy = (y + 0.5 - half) * over
-    for x in range(view.size):
-        dx = (x + 0.5 - half) * over
-        length = np.sqrt(1 + dx * dx + dy * dy)
-        row = target.drawn[y, x]
-        room.row[x] = row
-        depth = 1 / np.float64(target.nearness[y, x]) if row >= 0 else 0.0
-        room.distance[x] = depth * length
-        for c in range(3):
-            ray = view.axes[2, c] + dx * view.axes[0, c] + dy * view.axes[1, c]
-            room.rays[x, c] = ray / length
-            room.places[x, c] = view.position[c] + ray * depth
-            if row >= 0:
-                room.normals[x, c] = target.normal[row, c]
+def _ray(picture: Picture, x: int, y: int, ray: np.ndarray, place: np.ndarray) -> None:
+    """Finds the direction of a pixel and the distance, ray (4,), and the place there and its depth, place (4,)."""
+    inverse, square = picture.inverse, 0.0
+    place[3] = 1 / np.float64(picture.values[y, x]) if picture.seen[y, x] >= 0 else 0.0
+    for c in range(3):
+        ray[c] = inverse[c, 0] * (x + 0.5) + inverse[c, 1] * (y + 0.5) + inverse[c, 2]
+        place[c] = inverse[c, 3] + ray[c] * place[3]
+        square += ray[c] * ray[c]
+    ray[3] = np.sqrt(square)
+    for c in range(3):
+        ray[c] /= ray[3]
+    ray[3] *= place[3]
 
 
 @part
-def _sample(target: Target, texels: Texels, slots: np.ndarray, y: int, room: Row) -> None:
-    """Looks up the textures, smoothed between four texels; alpha is of the nearest one."""
-    across, down, tint, unit, table = target.across, target.down, target.tint, np.float32(1), texels.texels
-    for x in range(len(room.row)):
-        row = room.row[x]
-        if row < 0:
-            continue
-        depth = 1 / np.float64(target.nearness[y, x])
-        a, b = x + 0.5, y + 0.5
-        u = across[row, 0] + depth * (across[row, 1] * a + across[row, 2] * b + across[row, 3])
-        v = down[row, 0] + depth * (down[row, 1] * a + down[row, 2] * b + down[row, 3])
-        slot, repeats = slots[target.texture[row]], target.repeats[row]
-        width, height = texels.size[slot, 0], texels.size[slot, 1]
-        area = target.density[row] * depth * depth * depth * width * height
-        level = 0
-        while area > 1.6 and level < texels.first.shape[1] - 1:
-            area *= 0.25
-            level += 1
-            width, height = (width + 1) >> 1, (height + 1) >> 1
-        if repeats:
-            u, v = u - np.floor(u), v - np.floor(v)
-        u, v = u * width - 0.5, v * height - 0.5
-        left, top = int(np.floor(u)), int(np.floor(v))
-        s, t = np.float32(u - left), np.float32(v - top)
-        right, bottom = left + 1, top + 1
-        if repeats:
-            left, top = left + width if left < 0 else left, top + height if top < 0 else top
-            right, bottom = right - width if right >= width else right, bottom - height if bottom >= height else bottom
-        left, top = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
-        right, bottom = min(max(right, 0), width - 1), min(max(bottom, 0), height - 1)
-        one, three = texels.first[slot, level] + top * width, texels.first[slot, level] + bottom * width
-        one, two, three, four = one + left, one + right, three + left, three + right
-        for c in range(3):
-            above = table[one, c] * (unit - s) + table[two, c] * s
-            below = table[three, c] * (unit - s) + table[four, c] * s
-            tinted = (above * (unit - t) + below * t) * (tint[row, c] * np.float32(1 / 65025))
-            room.colour[x, c] = tinted * tinted  # as it is stored, it is about the square root of the light
-        nearest = (one if t < 0.5 else three) if s < 0.5 else (two if t < 0.5 else four)
-        room.alpha[x] = 0 if target.flags[row] & _CUTOUT else table[nearest, 3]
+def _sample(one: np.ndarray, place: np.ndarray, texels: Texels, colour: np.ndarray) -> int:
+    """Looks up the texture, smoothed between four texels; returns the alpha of the nearest one, 0 for cutouts."""
+    u, v = np.float64(one.across[3]), np.float64(one.down[3])
+    for c in range(3):
+        u += one.across[c] * place[c]
+        v += one.down[c] * place[c]
+    levels, table, repeats = texels.levels[texels.slots[one.texture]], texels.texels, one.flags & REPEATS
+    area, level = one.density * place[3] ** 3, 0
+    while area * levels[level, 3] > 1.6 and level < len(levels) - 1:
+        level += 1
+    first, width, height = levels[level, 0], levels[level, 1], levels[level, 2]
+    if repeats:
+        u, v = u - np.floor(u), v - np.floor(v)
+    u, v = u * width - 0.5, v * height - 0.5
+    left, top = int(np.floor(u)), int(np.floor(v))
+    s, t = np.float32(u - left), np.float32(v - top)
+    right, bottom = left + 1, top + 1
+    if repeats:
+        left, top = left + width if left < 0 else left, top + height if top < 0 else top
+        right, bottom = right - width if right >= width else right, bottom - height if bottom >= height else bottom
+    left, top = min(max(left, 0), width - 1), first + min(max(top, 0), height - 1) * width
+    right, bottom = min(max(right, 0), width - 1), first + min(max(bottom, 0), height - 1) * width
+    for c in range(3):
+        above = _mixed(np.float32(table[top + left, c]), np.float32(table[top + right, c]), s)
+        below = _mixed(np.float32(table[bottom + left, c]), np.float32(table[bottom + right, c]), s)
+        value = _mixed(above, below, t)
+        colour[c] = value * value * one.tint[c]
+    nearest = (top if t < 0.5 else bottom) + (left if s < 0.5 else right)
+    return 0 if one.flags & CUTOUT else table[nearest, 3]
+
+
+@part
+def _mixed(one: float, two: float, share: float) -> float:
+    return one + (two - one) * share
 
 
 @part
 def _noise(table: np.ndarray, x: float, y: float) -> float:
-    side = table.shape[0]
+    side = len(table) - 1
     i, j = int(np.floor(x)), int(np.floor(y))
     s, t = np.float32(x - i), np.float32(y - j)
-    left, right, top, bottom = i & (side - 1), (i + 1) & (side - 1), j & (side - 1), (j + 1) & (side - 1)
-    above = table[top, left] + (table[top, right] - table[top, left]) * s
-    below = table[bottom, left] + (table[bottom, right] - table[bottom, left]) * s
-    return above + (below - above) * t
+    left, right, top, bottom = i & side, (i + 1) & side, j & side, (j + 1) & side
+    above = _mixed(table[top, left], table[top, right], s)
+    return _mixed(above, _mixed(table[bottom, left], table[bottom, right], s), t)
 
 
 @part
-def _weather(light: Light, target: Target, room: Row) -> None:
-    """Darkens what is wet, and whitens what snow lies on."""
-    for x in range(len(room.row)):
-        if room.row[x] < 0:
-            continue
-        flags, up = target.flags[room.row[x]], room.normals[x, 2]
-        dark = np.float32(1 - light.wet * (0.5 if flags & _GROUND else 0.2))
-        for c in range(3):
-            room.colour[x, c] *= dark
-        if light.snow == 0 or flags & _SHELTERED or (up < 0.25 and not flags & _FOLIAGE):
-            continue
-        lying = light.snow * (0.45 if flags & _FOLIAGE else min((up - 0.25) * 3, 1.0))
-        east, north = room.places[x, 0], room.places[x, 1]
-        fine = _noise(light.noise, east * 9, north * 9 + room.places[x, 2] * 7)
-        coarse = _noise(light.noise, east * 1.7, north * 1.7)
-        wide = _noise(light.noise, east * 0.31, north * 0.31)
-        if flags & _GROUND:  # trodden down, and melting
-            lying *= 0.55 + 0.6 * wide
-        cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 3, 0.0), 1.0)
-        white = 0.62 + 0.14 * fine + 0.12 * coarse
-        for c in range(3):
-            room.colour[x, c] += (white * (0.97 + 0.015 * c) - room.colour[x, c]) * cover
-
-
-@part
-def _skylight(light: Light, target: Target, openness: Openness, room: Row) -> None:
-    """Light from the sky and from the ground, less between houses, and less under what covers a place."""
-    low, values, cover = openness.low, openness.values, openness.cover
-    rows, columns = values.shape[0], values.shape[1]
-    for x in range(len(room.row)):
-        if room.row[x] < 0:
-            continue
-        leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
-        off, up = (0.0, 0.35) if leaves else (0.9, room.normals[x, 2])
-        east, north = room.places[x, 0] + off * room.normals[x, 0], room.places[x, 1] + off * room.normals[x, 1]
-        a = min(max((east - low[0]) / openness.cell - 0.5, 0.0), columns - 1.001)
-        b = min(max((north - low[1]) / openness.cell - 0.5, 0.0), rows - 1.001)
-        i, j = int(a), int(b)
-        s, t = np.float32(a - i), np.float32(b - j)
-        z = room.places[x, 2]
-        height = z - values[j, i, 0]
-        # between the heights at which it is known: 0.5, 5 and 14 m
-        layer = 1 if height < 5 else 2
-        share = np.float32((height - 0.5) / 4.5 if height < 5 else (height - 5) / 9)
-        share = min(max(share, np.float32(0)), np.float32(1))
-        seen = np.float32(0)
-        for n in range(2):
-            above = values[j, i, layer + n] * (1 - s) + values[j, i + 1, layer + n] * s
-            below = values[j + 1, i, layer + n] * (1 - s) + values[j + 1, i + 1, layer + n] * s
-            seen += (above * (1 - t) + below * t) * (share if n else 1 - share)
-        if up > -0.5:
-            near = 0.3 * (1 - abs(room.normals[x, 2])) if not leaves else 0.0
-            free = _sunlit(
-                cover,
-                room.places[x, 0] + near * room.normals[x, 0],
-                room.places[x, 1] + near * room.normals[x, 1],
-                z,
-                1.0 if leaves else 0.25,
-            )
-            seen *= np.float32(0.42 + 0.58 * free)
-        for n in range(3):
-            room.arriving[x, n] = seen * (light.above[n] * (0.58 + 0.42 * up) + light.below[n] * (0.5 - 0.5 * up))
-
-
-@part
-def _daylight(light: Light, target: Target, shadows: Shadows, room: Row) -> None:
-    if light.sun_colour[1] <= 0:
+def _snow(table: np.ndarray, snow: float, one: np.ndarray, place: np.ndarray, colour: np.ndarray) -> None:
+    """Whitens what snow lies on."""
+    lying = snow * (0.45 if one.flags & FOLIAGE else min((np.float64(one.normal[2]) - 0.25) * 3, 1.0))
+    if lying <= 0 or one.flags & SHELTERED:
         return
-    sun_x, sun_y, sun_z = light.sun[0], light.sun[1], light.sun[2]
-    for x in range(len(room.row)):
-        if room.row[x] < 0:
-            continue
-        leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
-        a, b, c = room.normals[x, 0], room.normals[x, 1], room.normals[x, 2]
-        facing = a * sun_x + b * sun_y + c * sun_z
-        if leaves:
-            facing = 0.55 + 0.25 * abs(facing)
-        if facing <= 0:
-            continue
-        # how much the plane itself rises from a cell of the map to the next
-        bias = 0.5 if leaves else 0.03 + min(shadows.cell * (abs(a) + abs(b)) / (facing + 0.02), 2.0)
-        off = 0.3 if leaves else 0.06
-        z = room.places[x, 2] + c * off
-        east, north = room.places[x, 0] + a * off, room.places[x, 1] + b * off
-        free = facing * _sunlit(shadows, east, north, z, bias)
-        for n in range(3):
-            room.arriving[x, n] += light.sun_colour[n] * free
+    fine = _noise(table, place[0] * 9, place[1] * 9 + place[2] * 7)
+    coarse = _noise(table, place[0] * 1.7, place[1] * 1.7)
+    if one.flags & GROUND:  # trodden down, and melting
+        lying *= 0.55 + 0.6 * _noise(table, place[0] * 0.31, place[1] * 0.31)
+    cover = min(max((lying * 1.5 - 0.6 * coarse - 0.4 * fine) * 3, 0.0), 1.0)
+    white = 0.62 + 0.14 * fine + 0.12 * coarse
+    for c in range(3):
+        colour[c] += (white * (0.97 + 0.015 * c) - colour[c]) * cover
 
 
 @part
-def _sunlit(shadows: Shadows, east: float, north: float, z: float, bias: float) -> float:
-    """The share of sunlight, 0 to 1: four cells of the map are compared, and smoothed between them."""
-    x = (east - z * shadows.slope[0] - shadows.low[0]) / shadows.cell - 0.5
-    y = (north - z * shadows.slope[1] - shadows.low[1]) / shadows.cell - 0.5
-    heights = shadows.heights
-    i, j = int(np.floor(x)), int(np.floor(y))
-    if i < 0 or j < 0 or i >= heights.shape[1] - 1 or j >= heights.shape[0] - 1:
+def _skylight(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray) -> None:
+    """Light from the sky and from the ground, less between houses."""
+    values, matrix, off = maps.openness, maps.sky.matrix, 0.0 if one.flags & FOLIAGE else 0.9
+    x = (matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 3]) / POOL - 0.5
+    y = (matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 3]) / POOL - 0.5
+    seen = np.float32(0.8)  # far away
+    if x >= 0 and y >= 0 and x < values.shape[1] - 1 and y < values.shape[0] - 1:
+        i, j = int(x), int(y)
+        s, t, height = np.float32(x - i), np.float32(y - j), place[2] - values[j, i, 0]
+        # between the heights at which it is known: 0.5, 5 and 14 m
+        n, share = (1, (height - 0.5) / 4.5) if height < 5 else (2, (height - 5) / 9)
+        share = np.float32(min(max(share, 0.0), 1.0))
+        above = _mixed(
+            _mixed(values[j, i, n], values[j, i, n + 1], share),
+            _mixed(values[j, i + 1, n], values[j, i + 1, n + 1], share),
+            s,
+        )
+        below = _mixed(
+            _mixed(values[j + 1, i, n], values[j + 1, i, n + 1], share),
+            _mixed(values[j + 1, i + 1, n], values[j + 1, i + 1, n + 1], share),
+            s,
+        )
+        seen = _mixed(above, below, t)
+    for c in range(3):
+        light[c] = seen * one.ambient[c]
+
+
+@part
+def _shelter(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray) -> None:
+    """Takes light from what lies under something."""
+    leaves = one.flags & FOLIAGE
+    if leaves or one.normal[2] > -0.5:
+        free = _free(maps.sky, place, one, 0.0 if leaves else 0.45, 1.0 if leaves else 0.25)
+        for c in range(3):
+            light[c] *= 0.42 + 0.58 * free
+
+
+@part
+def _sunlight(one: np.ndarray, place: np.ndarray, sun: Picture, light: np.ndarray) -> None:
+    free = _free(sun, place, one, 0.3 if one.flags & FOLIAGE else 0.06, np.float64(one.bias))
+    for c in range(3):
+        light[c] += one.sun[c] * free
+
+
+@part
+def _free(picture: Picture, place: np.ndarray, one: np.ndarray, off: float, bias: float) -> float:
+    """The share of light, 0 to 1, that a map lets through: four cells are compared, and smoothed between them."""
+    matrix, heights = picture.matrix, picture.values
+    z = place[2] + off * one.normal[2]
+    x = matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 2] * z + matrix[0, 3] - 0.5
+    y = matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 2] * z + matrix[1, 3] - 0.5
+    if x < 0 or y < 0 or x >= len(heights) - 1 or y >= len(heights) - 1:
         return 1.0
-    limit, s, t = z + bias, x - i, y - j
-    above = (heights[j, i] < limit) * (1 - s) + (heights[j, i + 1] < limit) * s
-    below = (heights[j + 1, i] < limit) * (1 - s) + (heights[j + 1, i + 1] < limit) * s
-    return above * (1 - t) + below * t
+    i, j, limit = int(x), int(y), z + bias
+    above = _mixed(1.0 * (heights[j, i] < limit), 1.0 * (heights[j, i + 1] < limit), x - i)
+    return _mixed(above, _mixed(1.0 * (heights[j + 1, i] < limit), 1.0 * (heights[j + 1, i + 1] < limit), x - i), y - j)
 
 
 @part
-def _lamplight(light: Light, target: Target, room: Row) -> None:
-    lamps, cells, places, arriving, one = light.lamps, light.lamp_cells, room.places, room.arriving, np.float32(1)
-    listed = cells.shape[2]
-    for x in range(len(room.row)):
-        if room.row[x] < 0:
+def _lamplight(
+    one: np.ndarray, place: np.ndarray, lamps: np.ndarray, moving: int, maps: Maps, light: np.ndarray
+) -> None:
+    cells, matrix, leaves = maps.lamps, maps.sky.matrix, one.flags & FOLIAGE
+    x = int((matrix[0, 0] * place[0] + matrix[0, 3]) / LAMP_POOL + LAMP_MARGIN)
+    y = int((matrix[1, 1] * place[1] + matrix[1, 3]) / LAMP_POOL + LAMP_MARGIN)
+    listed = cells.shape[2] if 0 <= x < cells.shape[1] and 0 <= y < cells.shape[0] else 0
+    for n in range(listed + moving):
+        k = cells[y, x, n] if n < listed else len(lamps) - 1 - (n - listed)
+        if k < 0:
             continue
-        leaves = (target.flags[room.row[x]] & _FOLIAGE) > 0
-        i = int((places[x, 0] - light.lamp_low[0]) / light.lamp_cell)
-        j = int((places[x, 1] - light.lamp_low[1]) / light.lamp_cell)
-        inside = 0 <= i < cells.shape[1] and 0 <= j < cells.shape[0]
-        for n in range(0 if inside else listed, listed + light.lights):
-            k = cells[j, i, n] if n < listed else len(lamps) - 1 - (n - listed)
-            if k < 0:
-                continue
-            a = lamps[k, 0] - np.float32(places[x, 0])
-            b = lamps[k, 1] - np.float32(places[x, 1])
-            c = lamps[k, 2] - np.float32(places[x, 2])
-            square = a * a + b * b + c * c + np.float32(1e-6)
-            fade = one - square * lamps[k, 10]
-            if fade <= 0:
-                continue
-            over = one / np.sqrt(square)
-            facing = (a * room.normals[x, 0] + b * room.normals[x, 1] + c * room.normals[x, 2]) * over
-            if facing < np.float32(-0.33) and not leaves:
-                continue
-            share = fade * fade * np.float32(60) / (square + np.float32(4))
-            if leaves:
-                share *= np.float32(0.35)
-            elif facing > 0:
-                share *= np.float32(0.12) + np.float32(0.88) * facing
-            else:
-                share *= np.float32(0.12) + np.float32(0.36) * facing
-            if lamps[k, 9] == _DOWN:
-                share *= min(max(np.float32(0.12) + np.float32(1.5) * c * over, np.float32(0.04)), one)
-            elif lamps[k, 9] == _BEAM:
-                along = -(a * lamps[k, 6] + b * lamps[k, 7] + c * lamps[k, 8]) * over - np.float32(0.75)
-                share *= np.float32(16) * along * along if along > 0 else np.float32(0)
-            arriving[x, 0] += lamps[k, 3] * share
-            arriving[x, 1] += lamps[k, 4] * share
-            arriving[x, 2] += lamps[k, 5] * share
+        lamp = lamps[k]
+        a, b, c = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
+        square = a * a + b * b + c * c + 1e-6
+        fade = 1 - square * lamp[10]
+        facing = a * one.normal[0] + b * one.normal[1] + c * one.normal[2]
+        if fade <= 0 or (facing < 0 and facing * facing > 0.11 * square and not leaves):
+            continue
+        over = 1 / np.sqrt(square)
+        facing *= over
+        share = fade * fade * 60 / (square + 4)
+        share *= 0.35 if leaves else 0.12 + (0.88 if facing > 0 else 0.36) * facing
+        if lamp[9] == DOWN:
+            share *= min(max(0.12 + 1.5 * c * over, 0.04), 1.0)
+        elif lamp[9] == BEAM:
+            along = max(-(a * lamp[6] + b * lamp[7] + c * lamp[8]) * over - 0.75, 0.0)
+            share *= 16 * along * along
+        for i in range(3):
+            light[i] += lamp[3 + i] * share
 
 
 @part
-def _sky(sky: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
+def _sky(sky: np.ndarray, x: float, y: float, z: float, out: np.ndarray) -> None:
     """The light of the sky in a direction; below the horizon, of the horizon."""
-    side = sky.shape[0]
-    z = max(z, np.float32(0.01))
-    over = 1 / (abs(x) + abs(y) + z)
-    a = ((x + y) * over + 1) * (side / 2) - 0.5
-    b = ((x - y) * over + 1) * (side / 2) - 0.5
-    a, b = min(max(a, 0.0), side - 1.001), min(max(b, 0.0), side - 1.001)
+    half, z = len(sky) / 2, max(z, 0.01)
+    over = half / (abs(x) + abs(y) + z)
+    a = min(max((x + y) * over + half - 0.5, 0.0), 2 * half - 1.001)
+    b = min(max((x - y) * over + half - 0.5, 0.0), 2 * half - 1.001)
     i, j = int(a), int(b)
     s, t = np.float32(a - i), np.float32(b - j)
-    unit = np.float32(1)
-    one, two, three, four = (unit - s) * (unit - t), s * (unit - t), (unit - s) * t, s * t
-    return (
-        sky[j, i, 0] * one + sky[j, i + 1, 0] * two + sky[j + 1, i, 0] * three + sky[j + 1, i + 1, 0] * four,
-        sky[j, i, 1] * one + sky[j, i + 1, 1] * two + sky[j + 1, i, 1] * three + sky[j + 1, i + 1, 1] * four,
-        sky[j, i, 2] * one + sky[j, i + 1, 2] * two + sky[j + 1, i, 2] * three + sky[j + 1, i + 1, 2] * four,
-    )
+    for c in range(3):
+        above = _mixed(sky[j, i, c], sky[j, i + 1, c], s)
+        out[c] = _mixed(above, _mixed(sky[j + 1, i, c], sky[j + 1, i + 1, c], s), t)
 
 
 @part
-def _glass(light: Light, target: Target, room: Row) -> None:
-    """Turns arriving light into light that is given back; panes mirror the sky, or at a flat angle houses across."""
-    for x in range(len(room.row)):
-        if room.row[x] < 0:
-            continue
-        for c in range(3):
-            room.arriving[x, c] *= room.colour[x, c]
-        glass, alpha = target.flags[room.row[x]] & _GLASS, room.alpha[x]
-        if not glass and not 0 < alpha <= _PANES:
-            continue
-        facing = np.float32(0)
-        for c in range(3):
-            facing += room.rays[x, c] * room.normals[x, c]
-        a, b = room.rays[x, 0] - 2 * facing * room.normals[x, 0], room.rays[x, 1] - 2 * facing * room.normals[x, 1]
-        z = room.rays[x, 2] - 2 * facing * room.normals[x, 2]
-        slant, least = 1 - min(abs(facing), np.float32(1)), 0.12 if glass else 0.05
-        share = least + (0.9 - least) * slant**4
-        free = min(max((z - 0.12) * 4, 0.0), 1.0)
-        sky = _sky(light.sky, a, b, z)
-        for c in range(3):
-            houses = 0.16 * (light.above[c] + light.sun_colour[c] * 0.4)
-            mirrored = houses + (min(sky[c], 1.6) - houses) * free
-            room.arriving[x, c] += (mirrored - room.arriving[x, c]) * share
+def _mirror_sky(weather: Light, one: np.ndarray, ray: np.ndarray, mirrored: np.ndarray, light: np.ndarray) -> None:
+    """What panes mirror: the sky, or at a flat angle houses across; mirrored: room for a colour."""
+    facing = ray[0] * one.normal[0] + ray[1] * one.normal[1] + ray[2] * one.normal[2]
+    z = ray[2] - 2 * facing * one.normal[2]
+    _sky(weather.sky, ray[0] - 2 * facing * one.normal[0], ray[1] - 2 * facing * one.normal[1], z, mirrored)
+    free, least = min(max((z - 0.12) * 4, 0.0), 1.0), max(np.float64(one.glass), 0.05)
+    share = least + (0.9 - least) * (1 - min(abs(facing), 1.0)) ** 4
+    for c in range(3):
+        houses = 0.16 * (weather.above[c] + 0.4 * weather.sun_colour[c])
+        light[c] += (_mixed(houses, min(mirrored[c], 1.6), free) - light[c]) * share
 
 
 @part
-def _glow(light: Light, target: Target, room: Row) -> None:
-    """Adds what shines by itself."""
-    for x in range(len(room.row)):
-        row = room.row[x]
-        if row < 0:
-            continue
-        if target.flags[row] & _EMITS:
-            for c in range(3):
-                room.arriving[x, c] += (1.6 if light.night else 0.5) * room.colour[x, c]
-        elif light.night and room.alpha[x] > 0:
-            owner = target.owner[row]
-            owner = owner if owner >= 0 else light.shine.shape[0] - 1
-            pattern = room.colour[x, 0] + room.colour[x, 1] + room.colour[x, 2]
-            pattern = min(0.25 + 0.6 * pattern, 1.5)
-            for c in range(3):
-                room.arriving[x, c] += light.shine[owner, room.alpha[x], c] * pattern
+def _glow(weather: Light, one: np.ndarray, alpha: int, colour: np.ndarray, light: np.ndarray) -> None:
+    """Adds what shines by itself; what has no owner, -1, finds the last row, which is dark."""
+    pattern = min(0.25 + 0.6 * (colour[0] + colour[1] + colour[2]), 1.5)
+    for c in range(3):
+        if one.flags & EMITS:
+            light[c] += (1.6 if weather.night else 0.5) * colour[c]
+        else:
+            light[c] += weather.shine[one.owner, alpha, c] * pattern
 
 
 @part
-def _haze(light: Light, room: Row, out: np.ndarray) -> None:
-    """Fills the row of the picture: the sky, and what is nearer, paled by the distance."""
-    for x in range(len(room.row)):
-        a, b = room.rays[x, 0], room.rays[x, 1]
-        if room.row[x] < 0:
-            out[x, 0], out[x, 1], out[x, 2] = _sky(light.sky, a, b, room.rays[x, 2])
-            continue
+def _haze(sky: np.ndarray, haze: float, ray: np.ndarray, pale: np.ndarray, light: np.ndarray) -> None:
+    """Pales what is far away; pale: room for a colour."""
+    share = 1 - np.exp(-haze * ray[3])
+    if ray[3] > 230:  # what is drawn ends at 400 m, and should not be seen to end
+        share += (1 - share) * min((ray[3] - 230) / 150, 1.0)
+    if share > 0.004:
+        _sky(sky, ray[0], ray[1], 0.06, pale)
         for c in range(3):
-            out[x, c] = room.arriving[x, c]
-        distance = room.distance[x]
-        share = 1 - np.exp(-light.haze * distance)
-        if distance > 230:  # what is drawn ends at 400 m, and should not be seen to end
-            share += (1 - share) * min((distance - 230) / 150, 1.0)
-        if share > 0.004:
-            pale = _sky(light.sky, a, b, np.float32(0.06))
+            light[c] += (min(pale[c], 1.2) - light[c]) * share
+
+
+@kernel
+def mirror(picture: Picture, rows: np.ndarray, light: Light, out: np.ndarray) -> None:
+    """Mirrors in wet ground what stands above it, as far as it is in the picture; arguments as for shade."""
+    ray, place, normal, colour = picture.room[0, 0], picture.room[1, 0], picture.room[2, 0], picture.room[3, 0]
+    for y in range(len(out)):
+        for x in range(len(out)):
+            k = picture.seen[y, x]
+            if k < 0 or not rows[k].flags & GROUND or rows[k].normal[2] < 0.7:
+                continue
+            _ray(picture, x, y, ray, place)
+            puddle = min(
+                max((_noise(light.noise, place[0] * 11, place[1] * 11) - 0.8 + 0.35 * light.wet) * 8, 0.0), 1.0
+            )
+            ripple, facing = 0.06 - 0.05 * puddle, 0.0
             for c in range(3):
-                out[x, c] += (min(pale[c], 1.2) - out[x, c]) * share
+                normal[c] = rows[k].normal[c]
+                if c < 2:
+                    normal[c] += ripple * (_noise(light.noise, place[c] * 31, place[1 - c] * 31) - 0.5)
+                facing += ray[c] * normal[c]
+            for c in range(3):
+                ray[c] -= 2 * facing * normal[c]
+            share = light.wet * (0.04 + 0.75 * (1 - min(abs(facing), 1.0)) ** 4) * (0.35 + 0.65 * puddle)
+            _march(picture, place, ray, out, light.sky, colour)
+            for c in range(3):
+                out[y, x, c] += (min(colour[c], 2.0) - out[y, x, c]) * (share * 0.3 if light.snow > 0.3 else share)
+
+
+@part
+def _march(
+    picture: Picture, place: np.ndarray, ray: np.ndarray, out: np.ndarray, sky: np.ndarray, colour: np.ndarray
+) -> None:
+    """Follows a mirrored ray from a place until it passes behind something in the picture; else it meets the sky."""
+    matrix, step = picture.matrix, 0.5
+    for _ in range(13):
+        x, y, z = matrix[0, 3], matrix[1, 3], matrix[2, 3]
+        for c in range(3):
+            at = place[c] + ray[c] * step
+            x, y, z = x + matrix[0, c] * at, y + matrix[1, c] * at, z + matrix[2, c] * at
+        if z < 0.2 or x < 0 or y < 0 or x >= z * len(out) or y >= z * len(out):
+            break
+        i, j = int(x / z), int(y / z)
+        near = picture.values[j, i]
+        if near * z > 1.005 and near * (z - 0.5 * step - 1) < 1:
+            for c in range(3):
+                colour[c] = out[j, i, c]
+            return
+        step *= 1.45
+    _sky(sky, ray[0], ray[1], ray[2], colour)
+    for c in range(3):
+        colour[c] *= min(max(ray[2] * 3 - 0.3, 0.15), 1.0)  # houses beside the picture
