@@ -109,19 +109,14 @@ def draw(
             if abs(facing) < 1e-5 or (facing < 0 and not one.flags & TWO_SIDED):
                 continue
             corners = _project(one.corners, picture.matrix, points, outline, size)
-            if corners < 3:
-                continue
             top, bottom = _spans(outline, corners, spans)
-            for c in range(3):
-                lines[0, c] /= -facing
-            if one.flags & CUTOUT:
-                for i in range(1, 4):  # u, v and 1, each times w
-                    along = _line(one.planes[i], picture.inverse, lines[i]) if i < 3 else picture.inverse[3, 3]
-                    for c in range(3):
-                        lines[i, c] = along * lines[0, c] + (lines[i, c] if i < 3 else picture.inverse[3, c])
-                _fill_cutout(picture, number + k, lines, top, bottom, spans, texels, one.texture, one.flags & REPEATS)
-            else:
-                _fill(picture, number + k, lines[0], top, bottom, spans)
+            if top >= bottom:
+                continue
+            for i in range(4 if one.flags & CUTOUT else 1):  # value, u w, v w and w
+                along = _line(one.planes[i], picture.inverse, lines[i]) if i else 0.0
+                for c in range(3):
+                    lines[i, c] = lines[i, c] + along * lines[0, c] if i else lines[0, c] / -facing
+            _fill(picture, number + k, top, bottom, spans, lines, texels, one)
 
 
 @part
@@ -178,7 +173,7 @@ def _spans(outline: np.ndarray, corners: int, spans: np.ndarray) -> tuple[int, i
     low, high, size = outline[0, 1], outline[0, 1], len(spans)
     for i in range(1, corners):
         low, high = min(low, outline[i, 1]), max(high, outline[i, 1])
-    top, bottom = _pixel(low, size), _pixel(high, size)
+    top, bottom = (_pixel(low, size), _pixel(high, size)) if corners else (0, 0)
     for y in range(top, bottom):
         spans[y, 0], spans[y, 1] = 1e9, -1e9
     for i in range(corners):
@@ -201,65 +196,55 @@ def _pixel(place: float, size: int) -> int:
 
 
 @part
-def _fill(picture: Picture, number: int, line: np.ndarray, top: int, bottom: int, spans: np.ndarray) -> None:
-    """Draws a triangle where its value is greater."""
-    values, seen = picture.values, picture.seen
-    for y in range(top, bottom):
-        base = line[1] * (y + 0.5) + line[2]
-        for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
-            value = np.float32(base + line[0] * (x + 0.5))
-            if value > values[y, x]:
-                values[y, x], seen[y, x] = value, number
-
-
-@part
-def _fill_cutout(
+def _fill(
     picture: Picture,
     number: int,
-    lines: np.ndarray,
     top: int,
     bottom: int,
     spans: np.ndarray,
+    lines: np.ndarray,
     texels: Texels,
-    texture: int,
-    repeats: bool,
+    one: np.ndarray,
 ) -> None:
-    """Draws a triangle where its value is greater and its texture solid; lines: value, u w, v w and w."""
-    values, seen, levels, at = picture.values, picture.seen, texels.levels[texels.slots[texture]], picture.room[0, 0]
-    density = 0.0  # the determinant, which the area of a pixel in the texture is at w = 1; it grows with 1 / w ** 3
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        density += lines[1, i] * (lines[2, j] * lines[3, k] - lines[2, k] * lines[3, j])
+    """Draws a triangle where its value is greater, and, if it is a cutout, its texture solid."""
+    values, cutout, slot, density = picture.values, one.flags & CUTOUT, 0, 0.0
+    if cutout:
+        slot = texels.slots[one.texture]
+        for i in range(3):  # the determinant: the area of a pixel in the texture at w = 1; it grows with 1 / w ** 3
+            j, k = (i + 1) % 3, (i + 2) % 3
+            density += lines[1, i] * (lines[2, j] * lines[3, k] - lines[2, k] * lines[3, j])
     for y in range(top, bottom):
         for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
-            value = np.float32(lines[0, 0] * (x + 0.5) + (lines[0, 1] * (y + 0.5) + lines[0, 2]))
-            if value <= values[y, x]:
-                continue
-            for i in range(1, 4):
-                at[i] = lines[i, 0] * (x + 0.5) + (lines[i, 1] * (y + 0.5) + lines[i, 2])
-            u, v, area = at[1] / at[3], at[2] / at[3], abs(density) / at[3] ** 3
-            if repeats:
-                u, v = u - np.floor(u), v - np.floor(v)
-            level = 0
-            while area * levels[level, 3] > 2.0 and level < len(levels) - 1:
-                level += 1
-            if _alpha(texels.texels, levels[level], u, v, area * levels[level, 3] < 0.4) > 127:
-                values[y, x], seen[y, x] = value, number
+            value = np.float32(_at(lines[0], x, y))
+            if value > values[y, x]:
+                if not cutout or _solid(lines, x, y, abs(density), texels, slot, one.flags & REPEATS):
+                    values[y, x], picture.seen[y, x] = value, number
 
 
 @part
-def _alpha(texels: np.ndarray, level: np.ndarray, u: float, v: float, smooth: bool) -> float:
-    """The alpha of the nearest texel, or, of a texture that is seen large, smoothed between four."""
-    first, width, height = level[0], level[1], level[2]
-    a, b = u * width - 0.5, v * height - 0.5
-    if not smooth:
-        a, b = np.floor(a + 0.5), np.floor(b + 0.5)
-    a, b = min(max(a, 0.0), width - 1.001), min(max(b, 0.0), height - 1.001)
-    i, j = int(a), int(b)
-    s, t, one = a - i, b - j, first + j * width + i
-    above = texels[one, 3] * (1 - s) + texels[one + 1, 3] * s
-    below = texels[one + width, 3] * (1 - s) + texels[one + width + 1, 3] * s
-    return above * (1 - t) + below * t
+def _at(line: np.ndarray, x: int, y: int) -> float:
+    return line[0] * (x + 0.5) + (line[1] * (y + 0.5) + line[2])
+
+
+@part
+def _solid(lines: np.ndarray, x: int, y: int, density: float, texels: Texels, slot: int, repeats: bool) -> bool:
+    """Whether a texture is solid in a pixel: its nearest texel, or, where it is seen large, smoothed between four."""
+    over, levels, level = 1 / _at(lines[3], x, y), texels.levels[slot], 0
+    u, v, area = _at(lines[1], x, y) * over, _at(lines[2], x, y) * over, density * over**3
+    if repeats:
+        u, v = u - np.floor(u), v - np.floor(v)
+    while area * levels[level, 3] > 2.0 and level < len(levels) - 1:
+        level += 1
+    first, width, height, count = levels[level]
+    u, v = u * width - 0.5, v * height - 0.5
+    if area * count > 0.4:
+        u, v = np.floor(u + 0.5), np.floor(v + 0.5)
+    u, v = min(max(u, 0.0), width - 1.001), min(max(v, 0.0), height - 1.001)
+    i, j = int(u), int(v)
+    s, t, k = u - i, v - j, first + j * width + i
+    above = texels.texels[k, 3] * (1 - s) + texels.texels[k + 1, 3] * s
+    below = texels.texels[k + width, 3] * (1 - s) + texels.texels[k + width + 1, 3] * s
+    return above * (1 - t) + below * t > 127
 
 
 @part

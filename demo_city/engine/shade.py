@@ -9,6 +9,7 @@ from demo_city.engine.light import Light
 from demo_city.engine.maps import LAMP_MARGIN, LAMP_POOL, POOL, SUN_CELL, Maps
 from demo_city.engine.memory import Texels
 from demo_city.engine.mesh import CUTOUT, EMITS, FOLIAGE, GLASS, GROUND, SHELTERED
+from demo_city.engine.sky import NOISE
 from demo_city.engine.triangles import REPEATS
 
 _PANES = 229  # alpha up to which an opaque texture shows glass
@@ -37,7 +38,7 @@ SEEN = np.dtype(
 
 def seen_of(triangles: np.ndarray, picture: Picture, light: Light) -> np.ndarray:
     """What is known of triangles that are seen: TRIANGLE (n,) -> SEEN (n,)."""
-    rows, (plane, across, down) = np.zeros(len(triangles), SEEN), np.moveaxis(triangles["planes"], 1, 0)
+    rows, (plane, across, down, _) = np.zeros(len(triangles), SEEN), np.moveaxis(triangles["planes"], 1, 0)
     facing = plane @ picture.inverse[:, 3]
     leaves = (triangles["flags"] & FOLIAGE) > 0
     normal = plane[:, :3] * np.sign(facing)[:, None]
@@ -91,7 +92,7 @@ def shade(picture: Picture, rows: np.ndarray, texels: Texels, light: Light, maps
                 _skylight(rows[seen[x]], place[x], maps, pixels[x])
         for x in range(len(out)):
             if seen[x] >= 0:
-                _shelter(rows[seen[x]], place[x], maps, pixels[x])
+                _shelter(rows[seen[x]], place[x], maps.sky, pixels[x])
                 if light.night:
                     _lamplight(rows[seen[x]], place[x], light.lamps, light.moving, maps, pixels[x])
                 elif rows[seen[x]].sun[1] > 0:
@@ -139,7 +140,7 @@ def _sample(one: np.ndarray, place: np.ndarray, texels: Texels, colour: np.ndarr
         u, v = u - np.floor(u), v - np.floor(v)
     u, v = u * width - 0.5, v * height - 0.5
     left, top = int(np.floor(u)), int(np.floor(v))
-    s, t = np.float32(u - left), np.float32(v - top)
+    s, t = u - left, v - top
     right, bottom = left + 1, top + 1
     if repeats:
         left, top = left + width if left < 0 else left, top + height if top < 0 else top
@@ -147,27 +148,26 @@ def _sample(one: np.ndarray, place: np.ndarray, texels: Texels, colour: np.ndarr
     left, top = min(max(left, 0), width - 1), first + min(max(top, 0), height - 1) * width
     right, bottom = min(max(right, 0), width - 1), first + min(max(bottom, 0), height - 1) * width
     for c in range(3):
-        above = _mixed(np.float32(table[top + left, c]), np.float32(table[top + right, c]), s)
-        below = _mixed(np.float32(table[bottom + left, c]), np.float32(table[bottom + right, c]), s)
-        value = _mixed(above, below, t)
+        above = table[top + left, c] * (1 - s) + table[top + right, c] * s
+        below = table[bottom + left, c] * (1 - s) + table[bottom + right, c] * s
+        value = above * (1 - t) + below * t
         colour[c] = value * value * one.tint[c]
     nearest = (top if t < 0.5 else bottom) + (left if s < 0.5 else right)
     return 0 if one.flags & CUTOUT else table[nearest, 3]
 
 
 @part
-def _mixed(one: float, two: float, share: float) -> float:
-    return one + (two - one) * share
+def _between(table: np.ndarray, i: int, j: int, c: int, s: float, t: float) -> float:
+    """A value of a table (rows, columns, channels), smoothed between column i and the next, and row j and the next."""
+    above = table[j, i, c] + (table[j, i + 1, c] - table[j, i, c]) * np.float32(s)
+    below = table[j + 1, i, c] + (table[j + 1, i + 1, c] - table[j + 1, i, c]) * np.float32(s)
+    return above + (below - above) * np.float32(t)
 
 
 @part
 def _noise(table: np.ndarray, x: float, y: float) -> float:
-    side = len(table) - 1
     i, j = int(np.floor(x)), int(np.floor(y))
-    s, t = np.float32(x - i), np.float32(y - j)
-    left, right, top, bottom = i & side, (i + 1) & side, j & side, (j + 1) & side
-    above = _mixed(table[top, left], table[top, right], s)
-    return _mixed(above, _mixed(table[bottom, left], table[bottom, right], s), t)
+    return _between(table, i & (NOISE - 1), j & (NOISE - 1), 0, x - i, y - j)
 
 
 @part
@@ -192,34 +192,25 @@ def _skylight(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray)
     values, matrix, off = maps.openness, maps.sky.matrix, 0.0 if one.flags & FOLIAGE else 0.9
     x = (matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 3]) / POOL - 0.5
     y = (matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 3]) / POOL - 0.5
-    seen = np.float32(0.8)  # far away
-    if x >= 0 and y >= 0 and x < values.shape[1] - 1 and y < values.shape[0] - 1:
+    seen = 0.8  # far away
+    if 0 <= x < values.shape[1] - 1 and 0 <= y < len(values) - 1:
         i, j = int(x), int(y)
-        s, t, height = np.float32(x - i), np.float32(y - j), place[2] - values[j, i, 0]
         # between the heights at which it is known: 0.5, 5 and 14 m
+        height = place[2] - values[j, i, 0]
         n, share = (1, (height - 0.5) / 4.5) if height < 5 else (2, (height - 5) / 9)
-        share = np.float32(min(max(share, 0.0), 1.0))
-        above = _mixed(
-            _mixed(values[j, i, n], values[j, i, n + 1], share),
-            _mixed(values[j, i + 1, n], values[j, i + 1, n + 1], share),
-            s,
-        )
-        below = _mixed(
-            _mixed(values[j + 1, i, n], values[j + 1, i, n + 1], share),
-            _mixed(values[j + 1, i + 1, n], values[j + 1, i + 1, n + 1], share),
-            s,
-        )
-        seen = _mixed(above, below, t)
+        share = min(max(share, 0.0), 1.0)
+        seen = (1 - share) * _between(values, i, j, n, x - i, y - j)
+        seen += share * _between(values, i, j, n + 1, x - i, y - j)
     for c in range(3):
         light[c] = seen * one.ambient[c]
 
 
 @part
-def _shelter(one: np.ndarray, place: np.ndarray, maps: Maps, light: np.ndarray) -> None:
+def _shelter(one: np.ndarray, place: np.ndarray, sky: Picture, light: np.ndarray) -> None:
     """Takes light from what lies under something."""
     leaves = one.flags & FOLIAGE
     if leaves or one.normal[2] > -0.5:
-        free = _free(maps.sky, place, one, 0.0 if leaves else 0.45, 1.0 if leaves else 0.25)
+        free = _free(sky, place, one, 0.0 if leaves else 0.45, 1.0 if leaves else 0.25)
         for c in range(3):
             light[c] *= 0.42 + 0.58 * free
 
@@ -238,11 +229,12 @@ def _free(picture: Picture, place: np.ndarray, one: np.ndarray, off: float, bias
     z = place[2] + off * one.normal[2]
     x = matrix[0, 0] * (place[0] + off * one.normal[0]) + matrix[0, 2] * z + matrix[0, 3] - 0.5
     y = matrix[1, 1] * (place[1] + off * one.normal[1]) + matrix[1, 2] * z + matrix[1, 3] - 0.5
-    if x < 0 or y < 0 or x >= len(heights) - 1 or y >= len(heights) - 1:
+    if not (0 <= x < len(heights) - 1 and 0 <= y < len(heights) - 1):
         return 1.0
     i, j, limit = int(x), int(y), z + bias
-    above = _mixed(1.0 * (heights[j, i] < limit), 1.0 * (heights[j, i + 1] < limit), x - i)
-    return _mixed(above, _mixed(1.0 * (heights[j + 1, i] < limit), 1.0 * (heights[j + 1, i + 1] < limit), x - i), y - j)
+    above = (heights[j, i] < limit) * (i + 1 - x) + (heights[j, i + 1] < limit) * (x - i)
+    below = (heights[j + 1, i] < limit) * (i + 1 - x) + (heights[j + 1, i + 1] < limit) * (x - i)
+    return above * (j + 1 - y) + below * (y - j)
 
 
 @part
@@ -285,10 +277,8 @@ def _sky(sky: np.ndarray, x: float, y: float, z: float, out: np.ndarray) -> None
     a = min(max((x + y) * over + half - 0.5, 0.0), 2 * half - 1.001)
     b = min(max((x - y) * over + half - 0.5, 0.0), 2 * half - 1.001)
     i, j = int(a), int(b)
-    s, t = np.float32(a - i), np.float32(b - j)
     for c in range(3):
-        above = _mixed(sky[j, i, c], sky[j, i + 1, c], s)
-        out[c] = _mixed(above, _mixed(sky[j + 1, i, c], sky[j + 1, i + 1, c], s), t)
+        out[c] = _between(sky, i, j, c, a - i, b - j)
 
 
 @part
@@ -301,7 +291,7 @@ def _mirror_sky(weather: Light, one: np.ndarray, ray: np.ndarray, mirrored: np.n
     share = least + (0.9 - least) * (1 - min(abs(facing), 1.0)) ** 4
     for c in range(3):
         houses = 0.16 * (weather.above[c] + 0.4 * weather.sun_colour[c])
-        light[c] += (_mixed(houses, min(mirrored[c], 1.6), free) - light[c]) * share
+        light[c] += (houses + (min(mirrored[c], 1.6) - houses) * free - light[c]) * share
 
 
 @part

@@ -11,13 +11,13 @@ _tables: dict[str, np.ndarray] = {}
 
 
 def noise() -> np.ndarray:
-    """Smooth noise that repeats: float32 (NOISE, NOISE), 0 to 1, with a mean of 0.5, the same in every process."""
+    """Smooth noise that repeats: float32 (NOISE + 1, NOISE + 1, 1), 0 to 1, its last row and column as the first."""
     if "noise" not in _tables:
         spectrum = np.fft.fft2(random_for("clouds").standard_normal((NOISE, NOISE)))
         frequency = np.hypot(np.fft.fftfreq(NOISE)[:, None], np.fft.fftfreq(NOISE)[None]) * NOISE
         values = np.fft.ifft2(spectrum * np.exp(-np.square(frequency / 40)) / (1 + (frequency / 5) ** 1.6)).real
         ranks = np.argsort(np.argsort(values.ravel())).reshape(values.shape)
-        _tables["noise"] = (ranks / ranks.max()).astype(np.float32)
+        _tables["noise"] = np.pad((ranks / ranks.max()).astype(np.float32), (0, 1), "wrap")[..., None]
     return _tables["noise"]
 
 
@@ -89,12 +89,12 @@ def _clouds(vectors: np.ndarray, capture: Capture, rng: np.random.Generator) -> 
 
 def _fractal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Noise with finer and finer parts, 0 to 1."""
-    table, total = noise(), 0.0
+    table, total = noise()[..., 0], 0.0
     for octave, weight in ((1.0, 0.6), (2.7, 0.25), (7.3, 0.15)):
         i, j = x * octave, y * octave
         a, b = np.floor(i).astype(np.int64), np.floor(j).astype(np.int64)
         u, v = (i - a).astype(np.float32), (j - b).astype(np.float32)
-        a, b, c, d = a % NOISE, b % NOISE, (a + 1) % NOISE, (b + 1) % NOISE
-        above = table[b, a] * (1 - u) + table[b, c] * u
-        total = total + weight * (above * (1 - v) + (table[d, a] * (1 - u) + table[d, c] * u) * v)
+        a, b = a % NOISE, b % NOISE
+        above = table[b, a] * (1 - u) + table[b, a + 1] * u
+        total = total + weight * (above * (1 - v) + (table[b + 1, a] * (1 - u) + table[b + 1, a + 1] * u) * v)
     return total

@@ -15,7 +15,7 @@ REPEATS = 256  # a flag beside those of a mesh: the texture repeats
 TRIANGLE = np.dtype(
     [
         ("corners", np.float32, (3, 3)),  # metres
-        ("planes", np.float32, (3, 4)),  # their products with (x, y, z, 1) are the distance from its plane, u, and v
+        ("planes", np.float32, (4, 4)),  # products with (x, y, z, 1) are the distance from its plane, u, v, and 1
         ("texture", np.int32),
         ("owner", np.int32),
         ("flags", np.int32),
@@ -67,6 +67,7 @@ def _sorted(mesh: Mesh) -> Triangles:
     normal = cross[kept] / double
     # the gradients along the plane of a function that has given differences along two edges
     along_one, along_two = np.cross(two, normal) / double, np.cross(normal, one) / double
+    each["planes"][:, 3, 3] = 1
     each["planes"][:, 0, :3], each["planes"][:, 0, 3] = normal, -(normal * corners[:, 0]).sum(1)
     for axis in (0, 1):
         steps = uv[:, 1:, axis] - uv[:, :1, axis]
