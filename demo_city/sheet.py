@@ -15,7 +15,7 @@ from demo_city.weather import Capture, draw_day, draw_night
 from support.errors import UserError
 
 _PLACES = 2
-_METRES = 250.0  # of streets in each city of the sheet
+_METRES = 120.0  # of streets in each city of the sheet
 
 
 def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:

@@ -42,7 +42,7 @@ SMALL = [
 @pytest.fixture
 def rendered(once, workdir):
     """The demo's city is there already."""
-    city = once("rendered", lambda: demo_city.main(["--tiny", "--processes", "1", "--folder", "tiny"])) / "tiny"
+    city = once("rendered", lambda: demo_city.main(["--tiny", "--processes", "2", "--folder", "tiny"])) / "tiny"
     shutil.copytree(city, "data/demo")
 
 
