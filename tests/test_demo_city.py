@@ -191,7 +191,7 @@ def test_a_city_of_many(tmp_path, monkeypatch):
 
 def test_files_do_not_depend_on_processes_or_order(tiny):
     """The fixture's files are of two processes; here one renders some of them again, in another order."""
-    renderer, compared = build.Renderer(photos.TINY), 0
+    renderer, equal = build.Renderer(photos.TINY), []
     for number in reversed(range(len(renderer.areas))):
         renderer.enter(number)
         task = renderer.tasks[-1]
@@ -199,8 +199,8 @@ def test_files_do_not_depend_on_processes_or_order(tiny):
             image, quality = build.photograph(renderer.surroundings(task.capture, photo), task.capture, photo, 48)
             file = io.BytesIO()
             image.save(file, "JPEG", quality=quality)
-            compared += file.getvalue() == (tiny / task.folder / photo.name).read_bytes()
-    assert compared == 2 * len(renderer.areas)
+            equal.append(file.getvalue() == (tiny / task.folder / photo.name).read_bytes())
+    assert len(equal) >= len(renderer.areas) and all(equal)
 
 
 def test_another_seed_gives_another_city():
