@@ -139,6 +139,8 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
         }
     problem, fit = _unfit(kept, folder, wanted), _of(kept, wanted)
     if images is not None:
+        if wanted.strict and not kept:  # the folder may be misspelt
+            logging.info(f"--index_folder {folder} holds no index of {database_folder}: a new one is built there")
         if problem and not (wanted.strict and kept):
             return None
         fit = {

@@ -84,12 +84,12 @@ def test_curves_skip_what_has_no_metrics(workdir, capsys):
         os.makedirs(run)
     for run in ("default/1", "default/2"):
         with open(f"logs/{run}/metrics.csv", "w") as file:
-            file.write("epoch,loss,R@1,R@3,R@9,R@27\n0,1,30,60,70,80\n")
+            file.write("epoch,loss,R@1,R@3,R@9,R@27,chance R@1\n0,1,30,60,70,80,2\n")
     curves_script.main([*sorted(glob.glob("logs/*")), "logs/default/2", "--output", "runs.html"])
     page, told = Page("runs.html"), capsys.readouterr().err.splitlines()
     assert told == ["logs/\\x1b is skipped: it has no metrics.csv", "logs/eval is skipped: it has no metrics.csv"]
     assert "A : logs/default/1" in page.text and "B : logs/default/2" in page.text and "C :" not in page.text
-    assert [list(run["recalls"]) for run in page.data["training"]] == [["R@1", "R@3", "R@9"]] * 2
+    assert [list(run["recalls"]) for run in page.data["training"]] == [["R@1", "R@3", "R@9", "chance R@1"]] * 2
     with pytest.raises(SystemExit) as refused:
         curves_script.main(["logs/eval", "--output", "runs.html"])
     assert refused.value.code == 2 and "no RUN has a metrics.csv: give" in capsys.readouterr().err
