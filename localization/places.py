@@ -92,6 +92,7 @@ class _DatabaseTable(Table):
     """A table of a database's images: a path begins at their folder, or else at the table's."""
 
     has_flags = False
+    json_help = "the name of a GeoJSON ends in .geojson or .json"
 
     def _find_file(self, key: str) -> str:
         given = self.images_folder

@@ -230,6 +230,7 @@ def localize(
     resize: int | None = None,
     batch_size: int = 16,
     neighbours: int = 5,
+    positions: str | os.PathLike[str] | None = None,
 ) -> list[Localization]:
     """Where photos were taken, as localize.py says it: a Localization for each, with latitude, longitude and more.
 
@@ -237,10 +238,12 @@ def localize(
     localize.py --calibrate has been run with this model and size.
 
     photos: files, and folders of photos
-    database: a folder of images whose names hold positions, or an index of one. The index of a folder is made once, and
-        kept below cache/descriptors in the working folder, as localize.py does
+    database: a folder of images, or an index of one. The index of a folder is made once, and kept below
+        cache/descriptors in the working folder, as localize.py does
     model, resize, batch_size: as in describe; resize is that of the database too
     neighbours: how many similar images are listed for each photo
+    positions: where the database's images are: "exif", or a CSV or GeoJSON, as of localize.py --positions; None: their
+        names say it. An index has its positions
 
     Raises ValueError for a bad argument, UserError if a file or the index cannot be used.
     """
@@ -257,8 +260,9 @@ def localize(
     cache = DescriptorCache(FOLDER, round(defaults.descriptors_cache_size * 1e9))
     locating = LocateOptions(threshold=defaults.positive_dist_threshold, device=options.device)
     files = [os.fspath(path) for path in paths]
+    source = None if positions is None else os.fspath(positions)
     with without_tf32():
-        return localize(files, os.fspath(database), network, options, cache, locating, resize, neighbours)
+        return localize(files, os.fspath(database), network, options, cache, locating, resize, neighbours, source)
 
 
 def _prepare(model: Any, resize: Any, batch_size: Any) -> tuple[GeoLocalizationNet, Any]:

@@ -30,6 +30,7 @@ from retrieval.knn import most_similar
 from support.errors import UserError
 from tests.children import in_child
 from tests.descriptors import SmallNetwork
+from tests.photos import save_photo
 from tests.scripts import ROOT, fails
 from tests.tiny import place_image, save_place
 from training.acceleration import without_tf32
@@ -316,6 +317,31 @@ def test_what_are_no_descriptors_is_refused(queries, database, message):
 
 
 # --- localize
+
+
+def localize_by_exif():
+    import cosplace
+
+    model = cosplace.get_trained_model(weights="Small")
+    (missing,) = cosplace.localize("none.jpg", "own", model, 64)
+    assert missing.error == "there is no photo or folder 'none.jpg'; check the path" and missing.latitude is None
+    assert not os.path.exists("cache/descriptors")  # for nothing, no index is built
+    found = [cosplace.localize("photo.jpg", "own", model, 64, positions=source)[0] for source in ("exif", "t.csv")]
+    again = cosplace.localize("photo.jpg", "cache/descriptors", model, 64)[0]
+    try:
+        cosplace.localize("photo.jpg", "own", model, 64)
+    except cosplace.UserError as error:
+        return [(result.latitude, result.neighbours[0].name) for result in (*found, again)], str(error)
+
+
+def test_positions_of_a_database_may_be_those_of_exif_or_a_table(folder):
+    for place in range(3):
+        save_photo(f"own/{place}.jpg", 52.52 + 0.001 * place, 13.405, image=place_image(place, 0, 1))
+    pathlib.Path("t.csv").write_text("file,lat,lon\n" + "".join(f"{place}.jpg,52.6,13.405\n" for place in range(3)))
+    found, error = in_child(localize_by_exif)
+    assert [name for _, name in found] == ["1.jpg"] * 3
+    assert [latitude for latitude, _ in found] == pytest.approx([52.521, 52.6, 52.6], abs=1e-5)
+    assert "Where names have no positions, give --positions FILE.csv or --positions exif" in error
 
 
 def localize_from_python():

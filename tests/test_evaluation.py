@@ -257,13 +257,15 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
     whole = test(test_folder, network)
     assert whole.recall(1) == pytest.approx(100 * 5 / 6) and whole.num_without_positives == 1
     assert [row[0] for row in whole.predictions[:5]] == [0, 1, 2, 3, 4]
+    name = test_folder.database.names[2]
     os.truncate(test_folder.database.path(2), 50)
     os.truncate(test_folder.queries.path(4), 50)
     result = test(test_folder, network, TestOptions(num_workers=1))
     assert not (result.predictions == 2).any() and (result.predictions[4] == -1).all()
     assert [row[0] for row in result.predictions[[0, 1, 3]]] == [0, 1, 3] and result.recall(100) == 50
     assert list(result.unreadable_database) == [2] and list(result.unreadable_queries) == [4]
-    assert "1 of 6 images of db cannot be read and are never retrieved" in caplog.text
+    line = f"1 of 6 images of db cannot be read and are never retrieved (debug.log names them); the first, {name!r}: "
+    assert line + "Truncated File Read" in caplog.text
     shutil.rmtree("q")
     os.makedirs("q")
     open("q/@551000@4181000@.jpg", "w").close()

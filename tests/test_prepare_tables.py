@@ -125,6 +125,14 @@ def test_file_urls_are_paths_of_this_machine(workdir):
     assert found[1].startswith("no such file (/") and found[1].endswith("ü 2%.jpg)") and found[2].startswith("no such")
 
 
+def test_geojson_that_is_given_as_csv_is_told_of(workdir, capsys):
+    pathlib.Path("t.geojson").write_text(geojson({"type": "Point", "coordinates": [13.19, 55.7]}))
+    with pytest.raises(SystemExit) as exit_:
+        main(["--csv", "t.geojson", "--all_to", "db", "--output", "out"])
+    assert exit_.value.code == 2
+    assert "t.geojson is JSON and no CSV file: give GeoJSON as --geojson" in capsys.readouterr().err
+
+
 def geojson(*geometries, **members):
     features = [{"type": "Feature", "geometry": shape, "properties": {"path": "a.jpg"}} for shape in geometries]
     return json.dumps({"type": "FeatureCollection", "features": features, **members})

@@ -74,6 +74,7 @@ class Table:
     """
 
     has_flags = True  # the --..._column that a message may name
+    json_help = "give GeoJSON as --geojson"  # to who gives JSON as CSV
 
     def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
         self.path, self.columns = path, columns
@@ -101,6 +102,8 @@ class Table:
                 reader = csv.reader(file, delimiter=delimiter)
                 rows = (row for row in reader if any(cell.strip() for cell in row))
                 header = next(rows, [])
+                if header and header[0].lstrip().startswith(("{", "[")):
+                    raise UserError(f"{self.path} is JSON and no CSV file: {self.json_help}")
                 fields = self._find(header, "csv")
                 frame = {} if "path" in fields else self._data_frame(header)
                 for row in rows:
