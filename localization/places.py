@@ -61,6 +61,8 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
     Returns (the images that have a position, their places in one UTM zone). Raises UserError if none has one, or if the
     table cannot be read.
     """
+    if source != EXIF and not os.path.exists(source):
+        raise UserError(f"{source} cannot be read: there is no such file; --positions takes exif, a CSV or a GeoJSON")
     photos, rejected, rows = (*_of_exif(images, num_workers), []) if source == EXIF else _of_table(images, source)
     placed, points, zone, misplaced = place_photos(photos) if photos else ([], np.empty((0, 2)), None, [])
     without = [*rejected, *misplaced]

@@ -254,6 +254,8 @@ def localize(
     from cosplace.training.acceleration import without_tf32
 
     _check_whole("neighbours", neighbours, 0)
+    if not isinstance(positions, str | os.PathLike | None):
+        raise ValueError(f"positions is {positions!r}, and must be 'exif' or the path of a table")
     network, options = _prepare(model, resize, batch_size)
     paths = [photos] if isinstance(photos, str | os.PathLike) else photos
     defaults = EvaluationOptions()

@@ -206,6 +206,7 @@ def fail_in_many_ways():
         ("resize is 64.0", cosplace.localize, "photo.jpg", "data", model, 64.0),
         ("batch_size is 0", cosplace.describe, "photo.jpg", model, None, 0),
         ("neighbours is -1", cosplace.localize, "photo.jpg", "data", model, None, 16, -1),
+        ("positions is 3", cosplace.localize, "photo.jpg", "data", model, None, 16, 5, 3),
         ("k is 0", cosplace.nearest, one, one, 0),
         ("backbone is 'x'", torch.hub.load, str(ROOT), "get_trained_model", "x"),
         ("fc_output_dim is 'x'", torch.hub.load, str(ROOT), "get_trained_model", "VGG16", "x"),

@@ -99,7 +99,7 @@ def test_tables_that_cannot_serve_are_refused(database):
         with pytest.raises(UserError, match=problem) as refused:
             read_places(images, "t.csv")
         assert "_column" not in str(refused.value)
-    with pytest.raises(UserError, match="none.csv cannot be read"):
+    with pytest.raises(UserError, match="none.csv cannot be read: there is no such file; --positions takes exif"):
         read_places(images, "none.csv")
     with pytest.raises(UserError, match=r"has 0 '@'.*give --positions FILE.csv or --positions exif"):
         places_of_names(images.names)
