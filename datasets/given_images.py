@@ -1,5 +1,6 @@
 """Images that a program gives, and all photos of a folder, as ImageFolders."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
@@ -94,6 +95,8 @@ def _sources(images: Source | Iterable[Source]) -> Iterator[str | _Held]:
                 f"image {number} is of type {type(image).__name__}, and must be a path, a PIL image or a uint8 array "
                 "(height, width, 3)"
             )
+        elif isinstance(image, io.TextIOBase):
+            raise ValueError(f"image {number} is a file that is open for text: open it with mode 'rb'")
         yield _Held(image, number)
         number += 1
 

@@ -92,6 +92,10 @@ def read_tensors(path: str, largest: int | None = None, packed: int = 0) -> Any:
                 f"{path} is not read: that takes more memory than there is, or than {size / 1e6:.1f} MB of tensors do; "
                 "check that it is the right file"
             ) from error
+        if "TorchScript" in str(error):
+            raise UserError(
+                f"{path} holds a TorchScript program: give the file of weights that it was made of (best_model.pth)"
+            ) from error
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
     try:

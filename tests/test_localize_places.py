@@ -192,8 +192,8 @@ def test_only_images_within_the_radius_are_searched(workdir):
         ("--database_folder d a.jpg --near 91 2 3", "--near 91 2 3: it needs a latitude from -80 to 84"),
         ("--database_folder d a.jpg --near 1 181 3", "a longitude from -180 to 180"),
         ("--database_folder d a.jpg --near 1 2 0", "and metres above 0"),
-        ("--database_folder d a.jpg --near 1 2 nan", "'nan' is not a number"),
-        ("--database_folder d a.jpg --near 1 x 3", "'x' is not a number"),
+        ("--database_folder d a.jpg --near 1 2 nan", "'nan' is not a finite number"),
+        ("--database_folder d a.jpg --near 1 x 3", "'x' is not a finite number"),
         ("--database_folder d a.jpg --near 1 2 3 --faiss_index HNSW16", "leave out --faiss_index"),
     ],
 )
@@ -266,3 +266,11 @@ def run(capsys, *flags):
     flags = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0", *map(str, flags)]
     localize.run(parse_arguments("localize", flags), "logs")
     return json.loads(capsys.readouterr().out)
+
+
+def test_a_data_frame_of_gsv_cities_needs_the_data_set_s_folder(database):
+    header = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
+    with open("frame.csv", "w") as file:
+        file.write(f"{header}\n1,2019,7,90,London,52,13,p\n")
+    with pytest.raises(UserError, match="name the data set's folder with --database_folder"):
+        read_places(ImageFolder("db"), "frame.csv")
