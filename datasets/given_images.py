@@ -10,9 +10,9 @@ from PIL import Image
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, open_rgb
+from datasets.names import check_folder
 from datasets.photos import find_photos
 from datasets.test_dataset import ImageFolder
-from support.errors import UserError
 
 Source = str | os.PathLike[str] | IO[bytes] | Image.Image | np.ndarray
 
@@ -51,8 +51,7 @@ class PhotoFolder(ImageFolder):
     """
 
     def __init__(self, folder: str, resize: int | None = None):
-        if not os.path.isdir(folder):
-            raise UserError(f"folder {folder} does not exist; check the path")
+        check_folder(folder)
         photos, self.others = find_photos([folder])
         self.folder, self.resize = folder, resize
         self.names = ImageNames.from_strings((os.path.relpath(photo, folder) for photo in photos), folder)

@@ -1,12 +1,12 @@
 """Reads a user's photos, of any size and format that Pillow opens, and the positions in their EXIF."""
 
-import importlib.util
 import math
 import os
 
 from PIL import Image
 from sklearn.metrics.pairwise import haversine_distances
 
+from datasets import heif
 from datasets.images import MIN_SIDE, ImageError, open_rgb
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
@@ -53,13 +53,10 @@ def open_photo(path: str) -> Image.Image:
 
 def describe_lack(paths: list[str]) -> str:
     """A line on photos that need a package which is not installed; "" if none does."""
-    heic = sum(path.lower().endswith((".heic", ".heif")) for path in paths)
-    try:
-        if not heic or importlib.util.find_spec("pillow_heif"):
-            return ""
-    except ValueError:  # it is there, and cannot be imported
-        pass
-    return f"{heic} photos are HEIC, which cannot be read without `pip install pillow-heif`"
+    heic = sum(path.lower().endswith((".heic", ".heif", ".hif")) for path in paths)
+    if not heic or heif.decoder() is not None:
+        return ""
+    return f"{heic} photos are HEIC, which cannot be read without `pip install -r requirements-heif.txt`"
 
 
 def read_position(path: str) -> tuple[float, float] | None:

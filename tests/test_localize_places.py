@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import localize
+from datasets import heif
 from datasets.names import latlon_to_utm
 from datasets.test_dataset import ImageFolder
 from localization import places
@@ -246,11 +247,11 @@ def test_what_would_fail_does_so_before_the_index_is_built(workdir, capsys, monk
     ):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "jinja2", None)
-            patch.setitem(sys.modules, "pillow_heif", None)
+            patch.setattr(heif, "decoder", lambda: None)  # missing, too old, or damaged
             with pytest.raises(UserError, match=problem):
                 run(capsys, *flags, "photo.jpg", "x.heic")
         assert not os.path.exists("cache/descriptors")
-    assert "1 photos are HEIC, which cannot be read without `pip install pillow-heif`" in caplog.text
+    assert "1 photos are HEIC, which cannot be read without `pip install -r requirements-heif.txt`" in caplog.text
 
 
 class Network(SmallNetwork):

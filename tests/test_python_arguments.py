@@ -1,5 +1,6 @@
 """Odd arguments of the Python interface: ValueErrors in one line, or the same as plain ones."""
 
+import copy
 import pathlib
 
 import numpy as np
@@ -36,9 +37,15 @@ def try_odd_arguments():
             ("weights is of type int, and must be a path", cosplace.get_trained_model, None, None, "CosPlace", 5),
             ("fc_output_dim is '32'", cosplace.get_trained_model, None, "32", "CosPlace", "small.pth"),
             ("image 0 is a file that is open for text", cosplace.describe, text, model),
-            ("are torch.bfloat16, and must be float32", cosplace.describe, photo, model.bfloat16()),
-            ("are torch.float64, and must be float32", cosplace.localize, photo, "photos", model.double()),
-            ("photos is of type NoneType", cosplace.localize, None, "photos", model.float()),
+            ("are torch.bfloat16, and must be float32", cosplace.describe, photo, copy.deepcopy(model).bfloat16()),
+            (
+                "are torch.float64, and must be float32",
+                cosplace.localize,
+                photo,
+                "photos",
+                copy.deepcopy(model).double(),
+            ),
+            ("photos is of type NoneType", cosplace.localize, None, "photos", model),
             ("photos is of type bytes", cosplace.localize, b"photos", "photos", model),
             ("item 1 of photos is of type ndarray", cosplace.localize, [photo, one], "photos", model),
             ("photos is empty", cosplace.localize, [], "photos", model),
