@@ -22,6 +22,7 @@ from datasets.test_dataset import ImageFolder
 from localization.choices import EXIF
 from localization.zones import Zone, zone_of
 from support.errors import UserError
+from support.escaping import printable
 from support.files import read_object, replacing
 from support.workers import Loader
 
@@ -133,7 +134,10 @@ def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejecte
 
 def _counted(rejected: list[Rejected]) -> Iterator[str]:
     """Counts what is left out by reasons, with the first example of each."""
-    examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
+    examples = {
+        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
+        for record in reversed(rejected)
+    }
     for reason, count in collections.Counter(record.reason for record in rejected).most_common():
         yield f"{count} for {reason} (first {examples[reason]})"
 

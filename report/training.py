@@ -15,7 +15,7 @@ METRICS = "metrics.csv"
 def read_metrics(path: str) -> dict[str, list]:
     """Reads a metrics.csv: {column: [numbers]}; None: no number. Epochs count from 0, as in logs. Raises UserError."""
     try:
-        with open_regular(path, "r", newline="", encoding="utf-8") as file:
+        with open_regular(path, "r", newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         if not rows or "epoch" not in rows[0]:
             raise ValueError("it has no rows with an epoch")

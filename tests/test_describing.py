@@ -18,6 +18,7 @@ from PIL import Image
 
 import localize
 from datasets.given_images import GivenImages, PhotoFolder
+from datasets.test_dataset import ImageFolder
 from localization.answers import Localization
 from localization.calibration import Calibration
 from localization.formats import FORMATS
@@ -177,6 +178,10 @@ def test_folders_without_photos_are_refused(workdir):
             GivenImages(images)
     with pytest.raises(UserError, match="folder nothing does not exist"):
         PhotoFolder("nothing")
+    open("photo.jpg", "w").close()
+    for folder in (PhotoFolder, ImageFolder):
+        with pytest.raises(UserError, match="photo.jpg is no folder; name the folder of the images"):
+            folder("photo.jpg")
 
 
 def fail_in_many_ways():

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import eval as eval_script
+import visualizations
 from datasets.positives import chance_recalls, format_chance
 from datasets.protocols import PROTOCOLS
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
@@ -312,6 +313,17 @@ def test_predictions_are_drawn(test_folder, network):
         "005.jpg",
         "005.txt",
     ]
+
+
+def test_no_picture_is_larger_than_a_jpeg_can_be_and_the_text_has_all(test_folder, network, monkeypatch):
+    drawn, panel = visualizations._MOST_DRAWN, visualizations._panel("none.jpg", (0, 0, 0), "", "")
+    rows = -(-(drawn + 1) // visualizations._PER_ROW)
+    assert rows * (panel.height + visualizations._GAP) + visualizations._GAP <= 65500
+    monkeypatch.setattr(visualizations, "_MOST_DRAWN", 2)
+    save_predictions(test_folder, test(test_folder, network).predictions, "preds", 4)
+    assert Image.open("preds/001.jpg").width == 10 + 3 * 278
+    nearest = open("preds/001.txt").read().split("\n\n")[1]
+    assert len(nearest.splitlines()) == 1 + 4
 
 
 def test_folders_of_queries_and_database(workdir):

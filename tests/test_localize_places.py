@@ -281,3 +281,11 @@ def run(capsys, *flags):
     flags = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0", *map(str, flags)]
     localize.run(parse_arguments("localize", flags), "logs")
     return json.loads(capsys.readouterr().out)
+
+
+def test_a_data_frame_of_gsv_cities_needs_the_data_set_s_folder(database):
+    header = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
+    with open("frame.csv", "w") as file:
+        file.write(f"{header}\n1,2019,7,90,London,52,13,p\n")
+    with pytest.raises(UserError, match="name the data set's folder with --database_folder"):
+        read_places(ImageFolder("db"), "frame.csv")

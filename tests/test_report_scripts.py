@@ -74,6 +74,9 @@ def test_curves_of_runs(workdir, capsys):
             file.write(text)
         with pytest.raises(UserError, match="one/metrics.csv cannot be read as a run's metrics"):
             read_metrics("one/metrics.csv")
+    with open("one/metrics.csv", "wb") as file:  # as a spreadsheet writes it
+        file.write(b"\xef\xbb\xbfepoch,loss\r\n0,2.5\r\n")
+    assert read_metrics("one/metrics.csv") == {"epoch": [0], "loss": [2.5]}
     with pytest.raises(SystemExit) as refused:
         curves_script.main(["nowhere", "--output", "runs.html"])
     assert refused.value.code == 2 and "nowhere/metrics.csv cannot be read" in capsys.readouterr().err
