@@ -130,6 +130,8 @@ def get_trained_model(
     from cosplace.model.checkpoints import load_network
 
     if weights is not None:
+        if method != "CosPlace":
+            raise ValueError(f"method is {method!r}: with weights, leave it out")
         if fc_output_dim is not None:
             fc_output_dim = _whole("fc_output_dim", fc_output_dim, 1)
         return load_network(_path("weights", weights), backbone, fc_output_dim).eval()

@@ -35,6 +35,7 @@ def try_odd_arguments():
     with open("open.txt") as text:
         for problem, function, *arguments in (
             ("weights is of type int, and must be a path", cosplace.get_trained_model, None, None, "CosPlace", 5),
+            ("with weights, leave it out", cosplace.get_trained_model, None, None, "EigenPlaces", "small.pth"),
             ("fc_output_dim is '32'", cosplace.get_trained_model, None, "32", "CosPlace", "small.pth"),
             ("image 0 is a file that is open for text", cosplace.describe, text, model),
             ("are torch.bfloat16, and must be float32", cosplace.describe, photo, copy.deepcopy(model).bfloat16()),
