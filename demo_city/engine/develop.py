@@ -1,6 +1,7 @@
 """The camera's faults: what lies between the light and the file."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -9,36 +10,23 @@ from demo_city.seeds import random_for
 from demo_city.weather import Capture
 
 _GRAIN = 512  # pixels a side of the table of noise
-_tables: dict[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
 class Optics:
-    """One camera and its settings. Lengths are in pixels of a photograph of 128 a side.
+    """One camera and its settings. Lengths are in pixels of a photograph of 128 a side."""
 
-    exposure: stops
-    balance: (3,), factors of red, green and blue
-    contrast, saturation: 1 leaves them
-    blur: radius of what is out of focus
-    motion: length of the way during the exposure
-    direction: of that way, degrees from the right downwards
-    noise: standard deviation of a grey of 128, of 255
-    vignette: share of the light that the corners lack
-    bloom: share of the light that bright places scatter
-    jpeg: quality at which the photograph is to be saved
-    """
-
-    exposure: float = 0.0
-    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    contrast: float = 1.0
-    saturation: float = 1.0
-    blur: float = 0.0
-    motion: float = 0.0
-    direction: float = 0.0
-    noise: float = 0.0
-    vignette: float = 0.0
-    bloom: float = 0.0
-    jpeg: int = 90
+    exposure: float = 0.0  # stops
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors of red, green and blue
+    contrast: float = 1.0  # 1 leaves it
+    saturation: float = 1.0  # 1 leaves it
+    blur: float = 0.0  # radius of what is out of focus
+    motion: float = 0.0  # length of the way during the exposure
+    direction: float = 0.0  # of that way, degrees from the right downwards
+    noise: float = 0.0  # standard deviation of a grey of 128, of 255
+    vignette: float = 0.0  # share of the light that the corners lack
+    bloom: float = 0.0  # share of the light that bright places scatter
+    jpeg: int = 90  # quality at which the photograph is to be saved
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, capture: Capture) -> "Optics":
@@ -67,13 +55,17 @@ def expose(light: np.ndarray, night: bool) -> np.ndarray:
     adapts, wanted = (0.5, 0.39) if night else (0.6, 0.52)
     mean = np.sqrt(np.minimum(light[::2, ::2] @ np.array([0.3, 0.6, 0.1], np.float32), 1.2)).mean()
     gain = min(max((wanted / (mean + 1e-4)) ** (2 * adapts), 0.45), 5.0)
-    if "tones" not in _tables:
-        value = np.arange(4096) / 1024
-        over = np.maximum(value - 0.75, 0)  # bright places keep some drawing
-        value = np.minimum(np.minimum(value, 0.75) + over / (1 + over * 2.2), 1)
-        steep = value * value * (3 - 2 * value)  # dark places get darker, as in any photograph
-        _tables["tones"] = ((value + 0.4 * (steep - value)) * 255).astype(np.uint8)
-    return _tables["tones"][np.minimum(np.sqrt(light * np.float32(gain * 1024**2)), 4095).astype(np.int16)]
+    return _tones()[np.minimum(np.sqrt(light * np.float32(gain * 1024**2)), 4095).astype(np.int16)]
+
+
+@cache
+def _tones() -> np.ndarray:
+    """What comes out, uint8 (4096,), of square roots of light from 0 to 4."""
+    value = np.arange(4096) / 1024
+    over = np.maximum(value - 0.75, 0)  # bright places keep some drawing
+    value = np.minimum(np.minimum(value, 0.75) + over / (1 + over * 2.2), 1)
+    steep = value * value * (3 - 2 * value)  # dark places get darker, as in any photograph
+    return ((value + 0.4 * (steep - value)) * 255).astype(np.uint8)
 
 
 def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, rng: np.random.Generator) -> Image.Image:
@@ -106,29 +98,28 @@ def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, r
         away = np.square(np.linspace(-1, 1, pixels, dtype=np.float32))
         picture *= 1 - np.float32(optics.vignette / 2) * (away[:, None] + away)[..., None]
     if optics.noise > 0.3:
-        picture += _grain(pixels, rng) * (np.float32(optics.noise) * (np.float32(1.3) - picture * np.float32(0.0025)))
+        rows, columns = ((rng.integers(_GRAIN) + np.arange(pixels)) % _GRAIN for _ in range(2))
+        picture += _grain()[rows[:, None], columns] * (
+            np.float32(optics.noise) * (np.float32(1.3) - picture * np.float32(0.0025))
+        )
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
 
 def _moved(picture: np.ndarray, length: float, direction: float) -> np.ndarray:
-    """Averages copies along a way; what is pushed out comes in again on the other side, so the edges are repeated."""
-    count = int(np.ceil(length)) + 1
-    angle = np.radians(direction)
-    reach = int(np.ceil(length))
+    """Averages copies along a way; the edges are repeated."""
+    angle, reach = np.radians(direction), int(np.ceil(length))
     wide, total = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "edge"), np.zeros_like(picture)
-    for share in np.linspace(-0.5, 0.5, count):
+    for share in np.linspace(-0.5, 0.5, reach + 1):
         x, y = round(share * length * np.cos(angle)) + reach, round(share * length * np.sin(angle)) + reach
         total += wide[y : y + len(picture), x : x + len(picture)]
-    return total / count
+    return total / (reach + 1)
 
 
-def _grain(pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of a sensor (pixels, pixels, 3), a part of a table; most of it is the same in all colours."""
-    if "grain" not in _tables:
-        values = random_for("sensor").normal(0, 1, (_GRAIN, _GRAIN, 4)).astype(np.float32)
-        _tables["grain"] = values[..., :3] * np.float32(0.6) + values[..., 3:] * np.float32(0.8)
-    rows, columns = ((rng.integers(_GRAIN) + np.arange(pixels)) % _GRAIN for _ in range(2))
-    return _tables["grain"][rows[:, None], columns]
+@cache
+def _grain() -> np.ndarray:
+    """Noise of a sensor (_GRAIN, _GRAIN, 3); most of it is the same in all colours."""
+    values = random_for("sensor").normal(0, 1, (_GRAIN, _GRAIN, 4)).astype(np.float32)
+    return values[..., :3] * np.float32(0.6) + values[..., 3:] * np.float32(0.8)
 
 
 def _rain(image: Image.Image, wet: float, rng: np.random.Generator) -> Image.Image:

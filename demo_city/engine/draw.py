@@ -20,22 +20,14 @@ TILE = 8  # pixels a side of the tiles by which hidden cells are found
 
 
 class Picture(NamedTuple):
-    """A picture in the making.
+    """A picture in the making."""
 
-    matrix: float64 (4, 4), its projection
-    inverse: float64 (4, 4), from (X, Y, 1, value) to a multiple of (x, y, z, 1)
-    values: float32 (size, size), of what is seen
-    seen: int32 (size, size), which triangle it is; -1: none
-    tiles: float32 (n, n), the least value in each tile of TILE pixels
-    room: float64 (4, size, 4), where kernels, which ask for no memory, keep numbers for a while
-    """
-
-    matrix: np.ndarray
-    inverse: np.ndarray
-    values: np.ndarray
-    seen: np.ndarray
-    tiles: np.ndarray
-    room: np.ndarray
+    matrix: np.ndarray  # float64 (4, 4), its projection
+    inverse: np.ndarray  # float64 (4, 4), from (X, Y, 1, value) to a multiple of (x, y, z, 1)
+    values: np.ndarray  # float32 (size, size), of what is seen
+    seen: np.ndarray  # int32 (size, size), which triangle it is; -1: none
+    tiles: np.ndarray  # float32 (n, n), the least value in each tile of TILE pixels
+    room: np.ndarray  # float64 (4, size, 4), where kernels, which ask for no memory, keep numbers for a while
 
 
 def photograph_of(camera: Camera, size: int) -> Picture:
@@ -239,7 +231,7 @@ def _solid(lines: np.ndarray, x: int, y: int, density: float, texels: Texels, sl
     u, v = u * width - 0.5, v * height - 0.5
     if area * count > 0.4:
         u, v = np.floor(u + 0.5), np.floor(v + 0.5)
-    u, v = min(max(u, 0.0), width - 1.001), min(max(v, 0.0), height - 1.001)
+    u, v = max(min(u, width - 1.001), 0.0), max(min(v, height - 1.001), 0.0)
     i, j = int(u), int(v)
     s, t, k = u - i, v - j, first + j * width + i
     above = texels.texels[k, 3] * (1 - s) + texels.texels[k + 1, 3] * s

@@ -15,18 +15,19 @@ def kernel(function: Callable) -> Callable:
 
     Kernels call parts of their own module only: numba does not notice when another module changes.
     """
-    if numba is None:
-        return _refuse
-    return numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+    return _compiled(function, cache=True)
 
 
 def part(function: Callable) -> Callable:
     """A function that kernels alone call. It takes less time to compile."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Callable, **options: bool) -> Callable:
     if numba is None:
         return _refuse
-    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(
-        function
-    )
+    # kernels ask for no memory (no NRT): counting references to arrays would take longer than the work
+    return numba.njit(nogil=True, error_model="numpy", _nrt=False, **options)(function)
 
 
 def _refuse(*_args: object) -> None:

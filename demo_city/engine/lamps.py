@@ -1,7 +1,7 @@
 """What shines on its surroundings at night."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -13,20 +13,13 @@ _REACH = 30.0  # metres, of a street lamp
 
 @dataclass
 class Lamps:
-    """k lamps.
+    """k lamps."""
 
-    positions: float32 (k, 3), metres
-    colours: float32 (k, 3), about 1
-    power: float32 (k,), 1 for a street lamp at a height of 6 m
-    kind: uint8 (k,), ROUND, DOWN or BEAM
-    directions: float32 (k, 3), unit vectors of beams, zeros for all others
-    """
-
-    positions: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    power: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    kind: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    directions: np.ndarray | None = None
+    positions: np.ndarray = ()  # float32 (k, 3), metres
+    colours: np.ndarray = ()  # float32 (k, 3), about 1
+    power: np.ndarray = ()  # float32 (k,), 1 for a street lamp at a height of 6 m
+    kind: np.ndarray = ()  # uint8 (k,), ROUND, DOWN or BEAM
+    directions: np.ndarray | None = None  # float32 (k, 3), unit vectors of beams, zeros for all others
 
     def __post_init__(self) -> None:
         if self.directions is None:
@@ -48,7 +41,5 @@ class Lamps:
     @staticmethod
     def joined(parts: "Sequence[Lamps]") -> "Lamps":
         """All lamps of some collections in one."""
-        if not parts:
-            return Lamps()
-        names = ("positions", "colours", "power", "kind", "directions")
-        return Lamps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        parts = parts or [Lamps()]
+        return Lamps(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Lamps)))

@@ -16,33 +16,21 @@ _SHINES = ((1, 200, None, 0.1, 0.75), (200, 230, 0.75, 0.5, 1.3), (230, 256, 0.8
 
 
 class Light(NamedTuple):
-    """The light of a day or night, linear: 1 is a white ground under an overcast sky.
+    """The light of a day or night, linear: 1 is a white ground under an overcast sky."""
 
-    sun, sun_colour: (3,) each, towards the sun, and its light; no light at night
-    above, below: (3,) each, light from the sky, and from the ground
-    haze: share of the light that it takes a metre, when that is small
-    wet, snow: 0 to 1
-    night: whether what shines shines
-    sky: float32 (side, side, 3), light of the sky, of all directions up
-    noise: float32 (side, side), 0 to 1, repeats
-    shine: float32 (owners + 1, 256, 3), light of what shines, by owner and alpha; the last row, of no owner, is dark
-    lamps: float32 (k, 11), as of Lamps.table
-    moving: how many of the lamps, the last ones, are there for a moment only
-    """
-
-    sun: np.ndarray
-    sun_colour: np.ndarray
-    above: np.ndarray
-    below: np.ndarray
-    haze: float
-    wet: float
-    snow: float
-    night: bool
-    sky: np.ndarray
-    noise: np.ndarray
-    shine: np.ndarray
-    lamps: np.ndarray
-    moving: int
+    sun: np.ndarray  # (3,), towards it
+    sun_colour: np.ndarray  # (3,), its light; zeros at night
+    above: np.ndarray  # (3,), light from the sky
+    below: np.ndarray  # (3,), light from the ground
+    haze: float  # share of the light that it takes a metre, when that is small
+    wet: float  # 0 to 1
+    snow: float  # 0 to 1
+    night: bool  # whether what shines shines
+    sky: np.ndarray  # float32 (side, side, 3), light of the sky, of all directions up
+    noise: np.ndarray  # float32 (rows, columns, 1), 0 to 1, repeats
+    shine: np.ndarray  # float32 (owners + 1, 256, 3), light by owner and alpha; the last row, of no owner, is dark
+    lamps: np.ndarray  # float32 (k, 11), as of Lamps.table
+    moving: int  # how many of the lamps, the last ones, are there for a moment only
 
     def also(self, lights: Lamps, place: np.ndarray) -> "Light":
         """This light with lights that are there for a moment: the nearest ones to a place, (3,) in metres."""

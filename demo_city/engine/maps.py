@@ -24,17 +24,12 @@ _STEPS = np.linspace(0.15, 1, 6)[:, None, None]  # of the way from a lamp, where
 
 
 class Maps(NamedTuple):
-    """Squares around a place.
+    """Squares around a place."""
 
-    sun, sky: the heights to which the light of the sun, and from straight above, is blocked
-    openness: float32 (rows, columns, 4), the height of the ground, and shares of the sky's light at heights above it
-    lamps: int32 (rows, columns, n), which lamps reach a place, the strongest first; -1: no further one
-    """
-
-    sun: Picture
-    sky: Picture
-    openness: np.ndarray
-    lamps: np.ndarray
+    sun: Picture  # the height to which the light of the sun is blocked
+    sky: Picture  # and light from straight above
+    openness: np.ndarray  # float32 (rows, columns, 4), the height of the ground, and shares of the sky's light above it
+    lamps: np.ndarray  # int32 (rows, columns, n), which lamps reach a place, the strongest first; -1: no further one
 
     def also(self, triangles: Triangles, texels: Texels) -> "Maps":
         """Maps in which more triangles cast shadows."""

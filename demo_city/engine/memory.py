@@ -14,17 +14,11 @@ _MARGIN = 1 << 11  # texels; smoothing may read a row beyond the last one
 
 
 class Texels(NamedTuple):
-    """What kernels read.
+    """What kernels read."""
 
-    texels: uint8 (n, 4), of all textures
-    levels: int64 (slots, LEVELS, 4), where each level of a texture begins, its width, height and number of texels; each
-        has half the width and height of the one before, rounded up
-    slots: int32, of each texture of a district: its slot; -1: not in memory
-    """
-
-    texels: np.ndarray
-    levels: np.ndarray
-    slots: np.ndarray
+    texels: np.ndarray  # uint8 (n, 4), of all textures
+    levels: np.ndarray  # int64 (slots, LEVELS, 4), where each level of a texture begins, its width, height, and texels
+    slots: np.ndarray  # int32, of each texture of a district: its slot; -1: not in memory
 
 
 class TextureMemory:

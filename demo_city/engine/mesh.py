@@ -23,25 +23,15 @@ _NOTHING = np.zeros(0, "3f4, 2f4, 3i4, i4, 3u1, u1, i4")  # the arrays of an emp
 
 @dataclass(eq=False)
 class Mesh:
-    """n points and m triangles.
+    """n points and m triangles. Textures repeat beyond (0, 0), their upper left corner, and (1, 1)."""
 
-    points: float32 (n, 3), metres
-    uv: float32 (n, 2), of each point in its texture: (0, 0) is the upper left corner, (1, 1) the lower right one;
-        beyond them the texture repeats
-    faces: int32 (m, 3), indices of points, counter-clockwise as seen from outside
-    texture: int32 (m,), index of the texture
-    tint: uint8 (m, 3), by which the texture's colours are multiplied; 255 leaves them as they are
-    flags: uint8 (m,), CUTOUT to SHELTERED
-    owner: int32 (m,), index of the building, whose lit windows are looked up by it; or NO_OWNER
-    """
-
-    points: np.ndarray
-    uv: np.ndarray
-    faces: np.ndarray
-    texture: np.ndarray
-    tint: np.ndarray
-    flags: np.ndarray
-    owner: np.ndarray
+    points: np.ndarray  # float32 (n, 3), metres
+    uv: np.ndarray  # float32 (n, 2), of each point in its texture
+    faces: np.ndarray  # int32 (m, 3), indices of points, counter-clockwise as seen from outside
+    texture: np.ndarray  # int32 (m,), index of the texture
+    tint: np.ndarray  # uint8 (m, 3), by which the texture's colours are multiplied; 255 leaves them
+    flags: np.ndarray  # uint8 (m,), CUTOUT to SHELTERED
+    owner: np.ndarray  # int32 (m,), the building, by which lit windows are looked up; or NO_OWNER
 
     def placed(self, position: Sequence[float], turn: float = 0.0, scale: float | Sequence[float] = 1.0) -> "Mesh":
         """A copy that is scaled, turned about the vertical, and moved.

@@ -138,9 +138,9 @@ class Surroundings:
         for flags in (0, CUTOUT):
             for part, (cells, detailed), number in zip(self._parts, self._cells, first, strict=False):
                 draw(part, cells, detailed, CUTOUT, flags, texels, int(number), picture)
-        rows = np.zeros(first[-1] + 1, np.int32)
-        rows[picture.seen] = 1  # -1, where nothing is, is the last one
-        numbers = np.flatnonzero(rows[:-1])
+        shown, rows = np.zeros(first[-1] + 1, bool), np.empty(first[-1] + 1, np.int32)
+        shown[picture.seen] = True  # -1, where nothing is, is the last one
+        numbers = np.flatnonzero(shown[:-1])
         rows[numbers], rows[-1] = np.arange(len(numbers)), -1
         picture.seen[:] = rows[picture.seen]
         parts = np.split(numbers, np.searchsorted(numbers, first[1:-1]))

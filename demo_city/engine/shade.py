@@ -45,9 +45,7 @@ def seen_of(triangles: np.ndarray, picture: Picture, light: Light) -> np.ndarray
     rows["normal"], rows["across"], rows["down"] = normal, across, down
     for name in ("texture", "owner", "flags"):
         rows[name] = triangles[name]
-    pixel = np.linalg.det(picture.inverse[:3, :3])
-    stretch = np.cross(across[:, :3], down[:, :3])
-    rows["density"] = np.sqrt((stretch * stretch).sum(1)) * pixel / np.abs(facing)
+    rows["density"] = triangles["stretch"] * np.linalg.det(picture.inverse[:3, :3]) / np.abs(facing)
     wet = 1 - light.wet * np.where(triangles["flags"] & GROUND, 0.5, 0.2)
     # as it is stored, a colour is about the square root of the light
     rows["tint"] = np.square(triangles["tint"][:, :3] / np.float32(65025)) * wet[:, None]

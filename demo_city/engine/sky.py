@@ -1,5 +1,7 @@
 """The sky of a day or night, as a map of the upper half of all directions."""
 
+from functools import cache
+
 import numpy as np
 
 from demo_city.seeds import random_for
@@ -7,31 +9,27 @@ from demo_city.weather import Capture
 
 SIZE = 384  # texels a side
 NOISE = 256
-_tables: dict[str, np.ndarray] = {}
 
 
+@cache
 def noise() -> np.ndarray:
     """Smooth noise that repeats: float32 (NOISE + 1, NOISE + 1, 1), 0 to 1, its last row and column as the first."""
-    if "noise" not in _tables:
-        spectrum = np.fft.fft2(random_for("clouds").standard_normal((NOISE, NOISE)))
-        frequency = np.hypot(np.fft.fftfreq(NOISE)[:, None], np.fft.fftfreq(NOISE)[None]) * NOISE
-        values = np.fft.ifft2(spectrum * np.exp(-np.square(frequency / 40)) / (1 + (frequency / 5) ** 1.6)).real
-        ranks = np.argsort(np.argsort(values.ravel())).reshape(values.shape)
-        _tables["noise"] = np.pad((ranks / ranks.max()).astype(np.float32), (0, 1), "wrap")[..., None]
-    return _tables["noise"]
+    spectrum = np.fft.fft2(random_for("clouds").standard_normal((NOISE, NOISE)))
+    frequency = np.hypot(np.fft.fftfreq(NOISE)[:, None], np.fft.fftfreq(NOISE)[None]) * NOISE
+    values = np.fft.ifft2(spectrum * np.exp(-np.square(frequency / 40)) / (1 + (frequency / 5) ** 1.6)).real
+    ranks = np.argsort(np.argsort(values.ravel())).reshape(values.shape)
+    return np.pad((ranks / ranks.max()).astype(np.float32), (0, 1), "wrap")[..., None]
 
 
+@cache
 def directions() -> np.ndarray:
     """The unit vectors (SIZE, SIZE, 3) of the map's texels: an octahedron's upper half, seen from above."""
-    if "directions" not in _tables:
-        middle = (np.arange(SIZE) + 0.5) / SIZE * 2 - 1
-        # the map's diagonals are north and east: a = x + y and b = x - y of the octahedron
-        a, b = np.meshgrid(middle, middle)
-        x, y = (a + b) / 2, (a - b) / 2
-        vectors = np.stack([x, y, 1 - np.abs(x) - np.abs(y)], 2)
-        vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-        _tables["directions"] = vectors.astype(np.float32)
-    return _tables["directions"]
+    middle = (np.arange(SIZE) + 0.5) / SIZE * 2 - 1
+    # the map's diagonals are north and east: a = x + y and b = x - y of the octahedron
+    a, b = np.meshgrid(middle, middle)
+    x, y = (a + b) / 2, (a - b) / 2
+    vectors = np.stack([x, y, 1 - np.abs(x) - np.abs(y)], 2)
+    return (vectors / np.linalg.norm(vectors, axis=2, keepdims=True)).astype(np.float32)
 
 
 def sky_map(capture: Capture, sun_colour: np.ndarray, key: int) -> np.ndarray:

@@ -16,6 +16,7 @@ TRIANGLE = np.dtype(
     [
         ("corners", np.float32, (3, 3)),  # metres
         ("planes", np.float32, (4, 4)),  # products with (x, y, z, 1) are the distance from its plane, u, v, and 1
+        ("stretch", np.float32),  # the area in a texture of 1 x 1 of a square metre
         ("texture", np.int32),
         ("owner", np.int32),
         ("flags", np.int32),
@@ -27,16 +28,11 @@ _known: WeakKeyDictionary[Mesh, "Triangles"] = WeakKeyDictionary()
 
 
 class Triangles(NamedTuple):
-    """Triangles that have an area, sorted by cell.
+    """Triangles that have an area, sorted by cell."""
 
-    each: TRIANGLE (m,)
-    first: int64 (c + 1,), where each cell begins, and where the last one ends
-    boxes: float32 (c, 2, 3), lowest and highest coordinates of each cell
-    """
-
-    each: np.ndarray
-    first: np.ndarray
-    boxes: np.ndarray
+    each: np.ndarray  # TRIANGLE (m,)
+    first: np.ndarray  # int64 (c + 1,), where each cell begins, and where the last one ends
+    boxes: np.ndarray  # float32 (c, 2, 3), lowest and highest coordinates of each cell
 
     def around(self, place: np.ndarray) -> tuple[np.ndarray, int]:
         """The cells that may be seen from a place (3,), from near to far, and how many of them with their details."""
@@ -74,6 +70,8 @@ def _sorted(mesh: Mesh) -> Triangles:
         gradient = along_one * steps[:, :1] + along_two * steps[:, 1:]
         each["planes"][:, axis + 1, :3] = gradient
         each["planes"][:, axis + 1, 3] = uv[:, 0, axis] - (gradient * corners[:, 0]).sum(1)
+    across, down = each["planes"][:, 1, :3], each["planes"][:, 2, :3]
+    each["stretch"] = np.linalg.norm(np.cross(across, down), axis=1)
     each["corners"], each["texture"], each["owner"] = corners, mesh.texture[kept], mesh.owner[kept]
     repeats = ((uv < -1e-3) | (uv > 1 + 1e-3)).any((1, 2))
     each["flags"], each["tint"][:, :3] = mesh.flags[kept] + repeats * np.int32(REPEATS), mesh.tint[kept]
