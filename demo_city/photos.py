@@ -33,7 +33,7 @@ class Settings:
     seed: int = 0
     cities: int = 0
     city_metres: float = 1500.0
-    train_metres: float = 4000.0
+    train_metres: float = 1500.0
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
@@ -41,7 +41,7 @@ class Settings:
     train_step: float = 10.0
     database_step: float = 10.0
     queries: int = 600
-    query_days: int = 8
+    query_days: int = 6
     target_night: int = 300
     headings: int = 12
     pixels: int = 128
@@ -121,7 +121,7 @@ def _demo(settings: Settings) -> Iterator[Area]:
     first, second = DEMO_STYLES
     metres, queries = settings.test_metres, settings.queries
     yield _area(1, 0, first, "train", settings.train_metres, "city1/train")
-    yield _area(1, 1, first, "val", settings.val_metres, "city1/val", queries)
+    yield _area(1, 1, first, "val", settings.val_metres, "city1/val", (queries + 1) // 2)
     yield _area(1, 2, first, "test", metres, "city1/test", queries)
     night = settings.target_night
     yield _area(1, 3, first, "target", min(metres, night * 1.5), "target_night", night)
