@@ -104,10 +104,14 @@ def draw(
             top, bottom = _spans(outline, corners, spans)
             if top >= bottom:
                 continue
-            for i in range(4 if one.flags & CUTOUT else 1):  # value, u w, v w and w
-                along = _line(one.planes[i], picture.inverse, lines[i]) if i else 0.0
+            for c in range(3):
+                lines[0, c] /= -facing
+            if one.flags & CUTOUT and not _seen(lines[0], top, bottom, spans, picture.values):
+                continue
+            for i in range(1, 4 if one.flags & CUTOUT else 1):  # value, u w, v w and w
+                along = _line(one.planes[i], picture.inverse, lines[i])
                 for c in range(3):
-                    lines[i, c] = lines[i, c] + along * lines[0, c] if i else lines[0, c] / -facing
+                    lines[i, c] += along * lines[0, c]
             _fill(picture, number + k, top, bottom, spans, lines, texels, one)
 
 
@@ -205,12 +209,25 @@ def _fill(
         for i in range(3):  # the determinant: the area of a pixel in the texture at w = 1; it grows with 1 / w ** 3
             j, k = (i + 1) % 3, (i + 2) % 3
             density += lines[1, i] * (lines[2, j] * lines[3, k] - lines[2, k] * lines[3, j])
+    steep = lines[0, 0]
     for y in range(top, bottom):
+        base = lines[0, 1] * (y + 0.5) + lines[0, 2]
         for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
-            value = np.float32(_at(lines[0], x, y))
+            value = np.float32(steep * (x + 0.5) + base)
             if value > values[y, x]:
                 if not cutout or _solid(lines, x, y, abs(density), texels, slot, one.flags & REPEATS):
                     values[y, x], picture.seen[y, x] = value, number
+
+
+@part
+def _seen(line: np.ndarray, top: int, bottom: int, spans: np.ndarray, values: np.ndarray) -> bool:
+    """Whether anything of a triangle lies before all that was drawn."""
+    for y in range(top, bottom):
+        base = line[1] * (y + 0.5) + line[2]
+        for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
+            if line[0] * (x + 0.5) + base > values[y, x]:
+                return True
+    return False
 
 
 @part

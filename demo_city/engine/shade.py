@@ -83,8 +83,9 @@ def shade(picture: Picture, rows: np.ndarray, texels: Texels, light: Light, maps
         for x in range(len(out)):
             if seen[x] >= 0:
                 colour[x, 3] = _sample(rows[seen[x]], place[x], texels, colour[x])
-                if light.snow > 0:
-                    _snow(light.noise, light.snow, rows[seen[x]], place[x], colour[x])
+        for x in range(len(out)):
+            if light.snow > 0 and seen[x] >= 0:
+                _snow(light.noise, light.snow, rows[seen[x]], place[x], colour[x])
         for x in range(len(out)):
             if seen[x] >= 0:
                 _skylight(rows[seen[x]], place[x], maps, pixels[x])
@@ -243,10 +244,10 @@ def _lamplight(
     x = int((matrix[0, 0] * place[0] + matrix[0, 3]) / LAMP_POOL + LAMP_MARGIN)
     y = int((matrix[1, 1] * place[1] + matrix[1, 3]) / LAMP_POOL + LAMP_MARGIN)
     listed = cells.shape[2] if 0 <= x < cells.shape[1] and 0 <= y < cells.shape[0] else 0
-    for n in range(listed + moving):
-        k = cells[y, x, n] if n < listed else len(lamps) - 1 - (n - listed)
+    for n in range(-moving, listed):
+        k = cells[y, x, n] if n >= 0 else len(lamps) + n
         if k < 0:
-            continue
+            break
         lamp = lamps[k]
         a, b, c = lamp[0] - place[0], lamp[1] - place[1], lamp[2] - place[2]
         square = a * a + b * b + c * c + 1e-6
