@@ -231,17 +231,17 @@ def test_all(
 
 
 def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed: int) -> None:
-    """Logs, for each test set, how the first network's recalls differ from the other's."""
+    """Logs a table for each test set: how the first network's recalls differ from the other's."""
     for evaluation, other in zip(evaluations, others, strict=True):
         difference = paired_difference(evaluation.result.found, other.result.found, seed)
+        few = " (few queries)" if evaluation.result.few else ""
+        logging.info(f"{evaluation.name}{few}: {evaluation.model} minus {other.model}")
+        logging.info("R@N     minus    95% interval  found by the first alone  by the other  p (exact McNemar test)")
         for row, n in enumerate(evaluation.result.recall_values):
             low, high = difference.intervals[row]
             logging.info(
-                f"{evaluation.name}, R@{n} of {evaluation.model} minus {other.model}: "
-                f"{difference.values[row]:+.1f} (95% interval {low:+.1f} to {high:+.1f}); "
-                f"{difference.won[row]} queries found by the first alone, "
-                f"{difference.lost[row]} by the other: p {difference.p[row]:.3g} (exact McNemar test)"
-                f"{'; few queries' if evaluation.result.few else ''}"
+                f"{f'R@{n}':<7} {difference.values[row]:+5.1f}  {low:+5.1f} to {high:+5.1f}  "
+                f"{difference.won[row]:24d}  {difference.lost[row]:12d}  {difference.p[row]:22.3g}"
             )
 
 

@@ -172,12 +172,14 @@ class Session:
             logging.info(f"{others} files whose names are of no image format are skipped")
         if lack := describe_lack(paths):
             logging.warning(lack)
+        photos = Photos(paths, self.resize)
+        if missing := photos.all_missing():  # before the index is built
+            return describe(photos, missing, None, None, None, args.neighbours)
         calibrated = self._calibration()
         images, places = self._database()
         with self.open_index(images, args.database_folder, places) as index:
             if args.near:
                 index.narrow(*args.near)
-            photos = Photos(paths, self.resize)
             descriptors, unreadable = extract_descriptors(self.network, photos, self.options, description="Photos")
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
             located = self._locate(index, descriptors[readable]) if len(readable) else None

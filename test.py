@@ -236,9 +236,10 @@ def _report_unreadable(images: ImageFolder, unreadable: dict[int, str], effect: 
             f"none of the {len(images)} images of {images.folder} can be read ({next(iter(unreadable.values()))})"
         )
     if unreadable:
+        first = min(unreadable)
         logging.warning(
             f"{len(unreadable)} of {len(images)} images of {images.folder} cannot be read and are {effect} "
-            f"(debug.log names them)"
+            f"(debug.log names them); the first, {images.names[first]!r}: {unreadable[first]}"
         )
 
 

@@ -185,7 +185,8 @@ def validate(
     duration = datetime.timedelta(seconds=round(seconds))
     logging.info(f"Epoch {run.epoch:02d} in {duration}, {data.val_set}: {result}")
     recalls = {f"R@{n}": recall for n, recall in zip(result.recall_values, result.recalls, strict=True)}
-    row = {"epoch": run.epoch, "group": names, **losses, **recalls, "seconds": seconds}
+    chance = {f"chance R@{result.recall_values[0]}": float(result.chance[0])}
+    row = {"epoch": run.epoch, "group": names, **losses, **recalls, **chance, "seconds": seconds}
     row["images_per_second"] = sums.steps * args.batch_size / sums.seconds
     if run.scaler.is_enabled():
         row["skipped_steps"] = sums.skipped_steps

@@ -12,7 +12,8 @@ from support.escaping import printable
 from support.files import replacing
 
 _HEIGHT, _FRAME, _GAP, _CAPTION = 256, 6, 10, 44  # pixels
-_PER_ROW = 11  # panels; a JPEG can be no wider than 65,500 pixels
+_PER_ROW = 11  # panels; a JPEG can be no wider and no higher than 65,500 pixels
+_MOST_DRAWN = 2200  # predictions of a query; its text has all
 _GREEN, _RED, _BLUE, _GRAY = (30, 150, 60), (200, 40, 40), (60, 90, 190), (128, 128, 128)
 
 
@@ -56,7 +57,7 @@ def save_predictions(
             break
         path = os.path.join(output_folder, f"{query:03d}")
         with replacing(path + ".jpg") as temporary:
-            _draw(dataset, query, nearest, shown).save(temporary, "JPEG", quality=88)
+            _draw(dataset, query, nearest[:_MOST_DRAWN], shown[:_MOST_DRAWN]).save(temporary, "JPEG", quality=88)
         with replacing(path + ".txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(_published_text(dataset, query, nearest))
         positives = {"positives": len(dataset.positives_per_query[query])} if dataset.labelled else {}

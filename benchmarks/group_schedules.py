@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add_flags(parser, "recipes/demo.txt", "logs/group_schedules", MARKS)
+    add_flags(parser, "recipes/demo_from_scratch.txt", "logs/group_schedules", MARKS)
     add("--iterations", type=int, default=100, help="steps an epoch (default: %(default)s)")
     add("--rounds", type=int, default=2, help=f"epochs of each of the {GROUPS} groups (default: %(default)s)")
     add(

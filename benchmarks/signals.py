@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
         default="data/demo/city1",
         help="the demo's city (python -m demo_city renders it; default: %(default)s)",
     )
-    add("--recipe", default="recipes/demo.txt", help="of the training (default: %(default)s)")
+    add("--recipe", default="recipes/demo_from_scratch.txt", help="of the training (default: %(default)s)")
     add(
         "--runs",
         type=int,

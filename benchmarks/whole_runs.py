@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure(tree: str, data: bytes, epochs: int) -> dict[str, float]:
     """Runs a tree's demo.py in a folder of its own. Returns {phase: seconds}."""
+    recipe = os.path.join(tree, "recipes/demo_from_scratch.txt")
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
@@ -63,14 +64,14 @@ def measure(tree: str, data: bytes, epochs: int) -> dict[str, float]:
             "--folder",
             data,
             "--recipe",
-            os.path.join(tree, "recipes/demo.txt"),
+            recipe if os.path.exists(recipe) else os.path.join(tree, "recipes/demo.txt"),  # its former name
             "--preds",
             "0",
             "--epochs_num",
             str(epochs),
         ]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        output = glob.glob(os.path.join(folder, "logs", "demo", "*"))[0]
+        output = glob.glob(os.path.join(folder, "logs", "*", "*"))[0]
         with open(os.path.join(output, "metrics.csv"), newline="") as file:
             rows = list(csv.DictReader(file))
         with open(os.path.join(output, "results.md")) as file:

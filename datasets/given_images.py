@@ -1,5 +1,6 @@
 """Images that a program gives, and all photos of a folder, as ImageFolders."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
@@ -9,9 +10,9 @@ from PIL import Image
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, open_rgb
+from datasets.names import check_folder
 from datasets.photos import find_photos
 from datasets.test_dataset import ImageFolder
-from support.errors import UserError
 
 Source = str | os.PathLike[str] | IO[bytes] | Image.Image | np.ndarray
 
@@ -50,8 +51,7 @@ class PhotoFolder(ImageFolder):
     """
 
     def __init__(self, folder: str, resize: int | None = None):
-        if not os.path.isdir(folder):
-            raise UserError(f"folder {folder} does not exist; check the path")
+        check_folder(folder)
         photos, self.others = find_photos([folder])
         self.folder, self.resize = folder, resize
         self.names = ImageNames.from_strings((os.path.relpath(photo, folder) for photo in photos), folder)
@@ -94,6 +94,8 @@ def _sources(images: Source | Iterable[Source]) -> Iterator[str | _Held]:
                 f"image {number} is of type {type(image).__name__}, and must be a path, a PIL image or a uint8 array "
                 "(height, width, 3)"
             )
+        elif isinstance(image, io.TextIOBase):
+            raise ValueError(f"image {number} is a file that is open for text: open it with mode 'rb'")
         yield _Held(image, number)
         number += 1
 

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
-EXTENSIONS = (".heic", ".heif", ".hif", ".avif")
+HEIC_EXTENSIONS = (".heic", ".heif", ".hif")
+EXTENSIONS = (*HEIC_EXTENSIONS, ".avif")
 _AVIF = {b"avif", b"avis"}
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _MAX_TYPE_BOX = 512  # bytes; files have a few brands, at 4 bytes each

@@ -22,7 +22,7 @@ MIN_SIDE = 32
 MAX_PIXELS = 2**28
 # formats of photos; for some others that Pillow knows (EPS) it runs other programs
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "JPEG2000")
-_NO_HEIC = "it is HEIC: pip install -r requirements-heif.txt"
+NO_HEIC = "it is HEIC: pip install -r requirements-heif.txt"
 _NO_AVIF = "it is AVIF: pip install --upgrade Pillow (11.3 or newer reads it)"
 _BEGINNING = 16  # bytes that identify the format
 # EXIF orientation -> what makes the image upright
@@ -76,7 +76,7 @@ def open_rgb(
 def have_decoders_come(reasons: Iterable[str]) -> bool:
     """Whether one of the reasons why images could not be read was a decoder that is there by now."""
     reasons = set(reasons)
-    return (_NO_HEIC in reasons and heif.decoder() is not None) or (_NO_AVIF in reasons and features.check("avif"))
+    return (NO_HEIC in reasons and heif.decoder() is not None) or (_NO_AVIF in reasons and features.check("avif"))
 
 
 def to_array(image: Image.Image) -> np.ndarray:
@@ -222,7 +222,7 @@ def _open_heif(file: BinaryIO) -> Image.Image:
     """The image of a HEIF file, with only its header read; it is upright once decoded. Raises ImageError."""
     decoder = heif.decoder()
     if not decoder:
-        raise NoDecoderError(_NO_HEIC)
+        raise NoDecoderError(NO_HEIC)
     _check_size(*heif.largest_claim(file))
     try:
         return decoder(file, "")

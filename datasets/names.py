@@ -133,10 +133,17 @@ def list_images(folder: str, cache_folder: str = "cache") -> ImageNames:
     return find_listing(folder, cache_folder).read()
 
 
+def check_folder(folder: str) -> None:
+    """Raises UserError if a folder is missing, or is a file."""
+    if not os.path.isdir(folder):
+        if os.path.exists(folder):
+            raise UserError(f"{folder} is no folder; name the folder of the images")
+        raise UserError(f"folder {folder} does not exist; check the path")
+
+
 def find_listing(folder: str, cache_folder: str = "cache") -> "ListFile | Walk":
     """Finds the ListFile or Walk of a folder. Raises UserError if the folder is missing or cannot be walked."""
-    if not os.path.isdir(folder):
-        raise UserError(f"folder {folder} does not exist; check the path")
+    check_folder(folder)
     return (ListFile if os.path.exists(images_list_path(folder)) else Walk)(folder, cache_folder)
 
 
@@ -271,8 +278,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(format="%(message)s")
     try:
         for folder in args.folders:
-            if not os.path.isdir(folder):
-                raise UserError(f"folder {folder} does not exist; check the path")
+            check_folder(folder)
             names = Walk(folder, args.cache_folder).read()
             write_images_list(folder, names)
             print(f"{images_list_path(folder)}: {len(names)} images")

@@ -38,6 +38,7 @@ _HELP = {
     "train_step": "metres between the panoramas of a training year",
     "database_step": "metres between the database's panoramas",
     "queries": "photographs in each folder of queries",
+    "query_days": "days, and as many nights, on which queries are taken",
     "target_night": "photographs in target_night",
     "headings": "crops of a panorama, 360 / HEADINGS degrees apart",
     "pixels": "width and height of the images, in pixels",

@@ -10,17 +10,16 @@ import numpy as np
 from datasets.names import format_name, utm_to_latlon
 from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
+from demo_city.styles import STYLES
 from demo_city.weather import Capture, draw_day, draw_night
 from demo_city.world.district import District
-from demo_city.world.plans import PLANS
 
 QUERY_RADIUS = 8.0  # metres between a query and a database image
 UNSEEN = "waterfront"  # the style that no training city has
-STYLES = tuple(style for style in PLANS if style != UNSEEN)
+TRAINED_STYLES = tuple(style for style in STYLES if style != UNSEEN)
 DEMO_STYLES = ("perimeter", "suburb")  # of city1 and city2
 TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
-NIGHTS = 6
-_DAYS = {"train": 2, "database": 2, "queries": 8}  # in a year
+_SURVEY_DAYS = 2  # of a training year, and of the database's
 _EYE = (1.45, 1.85)  # metres above the ground of a camera in the hand
 _MAST = (1.9, 2.8)  # and of one on a car
 MOST_CITIES = 400
@@ -34,14 +33,15 @@ class Settings:
     seed: int = 0
     cities: int = 0
     city_metres: float = 1500.0
-    train_metres: float = 4000.0
+    train_metres: float = 2400.0
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
     night_share: float = 0.25
     train_step: float = 10.0
     database_step: float = 10.0
-    queries: int = 300
+    queries: int = 600
+    query_days: int = 6
     target_night: int = 300
     headings: int = 12
     pixels: int = 128
@@ -54,6 +54,7 @@ TINY = Settings(
     test_metres=30.0,
     years=2,
     queries=6,
+    query_days=1,
     target_night=4,
     headings=4,
     pixels=48,
@@ -65,7 +66,7 @@ class Area:
     """Streets of a city that are photographed for one purpose, kilometres away from all others.
 
     name: of the area
-    style: a key of PLANS
+    style: of styles.STYLES
     city: its number; areas of one city have the same kinds of streets and houses
     metres: of streets
     place: east and north in UTM, metres
@@ -120,7 +121,7 @@ def _demo(settings: Settings) -> Iterator[Area]:
     first, second = DEMO_STYLES
     metres, queries = settings.test_metres, settings.queries
     yield _area(1, 0, first, "train", settings.train_metres, "city1/train")
-    yield _area(1, 1, first, "val", settings.val_metres, "city1/val", queries)
+    yield _area(1, 1, first, "val", settings.val_metres, "city1/val", (queries + 1) // 2)
     yield _area(1, 2, first, "test", metres, "city1/test", queries)
     night = settings.target_night
     yield _area(1, 3, first, "target", min(metres, night * 1.5), "target_night", night)
@@ -130,10 +131,10 @@ def _demo(settings: Settings) -> Iterator[Area]:
 def _world(settings: Settings) -> Iterator[Area]:
     """Training cities of all styles but one, a validation set that has a city of each, and a test of the unseen one."""
     for n in range(settings.cities):
-        yield _area(10 + n, 0, STYLES[n % len(STYLES)], "train", settings.city_metres, "train")
-    for n, style in enumerate(STYLES):
-        queries = settings.queries // len(STYLES) + (n < settings.queries % len(STYLES))
-        yield _area(500 + n, 0, style, "val", settings.val_metres / len(STYLES), "val", queries)
+        yield _area(10 + n, 0, TRAINED_STYLES[n % len(TRAINED_STYLES)], "train", settings.city_metres, "train")
+    for n, style in enumerate(TRAINED_STYLES):
+        queries = settings.queries // len(TRAINED_STYLES) + (n < settings.queries % len(TRAINED_STYLES))
+        yield _area(500 + n, 0, style, "val", settings.val_metres / len(TRAINED_STYLES), "val", queries)
     yield _area(520, 0, UNSEEN, "test", settings.test_metres, "test", settings.queries)
 
 
@@ -155,10 +156,12 @@ def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]
     if area.role == "train":
         tasks = []
         for n, year in enumerate(TRAIN_YEARS[: settings.years]):
-            days = _with_nights(settings, area, _days(settings, area, "train", year, False), year)
+            days = _days(settings, area, year, _SURVEY_DAYS)
+            if settings.night_share:
+                days += _nights(settings, area, year, _SURVEY_DAYS)
             tasks += _survey(settings, area, district, area.folder, f"year {n}", days)
     else:
-        days = _days(settings, area, "database", DATABASE_YEAR, True)
+        days = _days(settings, area, DATABASE_YEAR, _SURVEY_DAYS, fair=True)
         database = _survey(settings, area, district, f"{area.folder}/database", "database", days)
         tasks = [] if area.role == "target" else database
         for folder, days in _query_folders(settings, area):
@@ -167,28 +170,24 @@ def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]
     return sorted(tasks, key=lambda task: order[task.photos[0].place[0]])
 
 
-def _with_nights(settings: Settings, area: Area, days: list[Capture], year: int) -> list[Capture]:
-    return [*days, *_nights(settings, area, year)] if settings.night_share else days
-
-
 def _query_folders(settings: Settings, area: Area) -> Iterator[tuple[str, list[Capture]]]:
     """(folder, days) of an area's queries."""
-    days, nights = _days(settings, area, "queries", QUERY_YEAR, False), _nights(settings, area, QUERY_YEAR)
+    days, nights = (draw(settings, area, QUERY_YEAR, settings.query_days) for draw in (_days, _nights))
     if area.role == "target":
         yield area.folder, nights
     elif area.role == "val":
-        yield f"{area.folder}/queries", _with_nights(settings, area, days, QUERY_YEAR)
+        yield f"{area.folder}/queries", [*days, *nights] if settings.night_share else days
     else:
         yield f"{area.folder}/queries_v1", days
         yield f"{area.folder}/queries_night", nights
 
 
-def _days(settings: Settings, area: Area, role: str, year: int, fair: bool) -> list[Capture]:
-    return [draw_day(random_for(settings.seed, area.name, role, year, n), year, fair) for n in range(_DAYS[role])]
+def _days(settings: Settings, area: Area, year: int, count: int, fair: bool = False) -> list[Capture]:
+    return [draw_day(random_for(settings.seed, area.name, "day", year, n), year, fair) for n in range(count)]
 
 
-def _nights(settings: Settings, area: Area, year: int) -> list[Capture]:
-    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(NIGHTS)]
+def _nights(settings: Settings, area: Area, year: int, count: int) -> list[Capture]:
+    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(count)]
 
 
 def _survey(
@@ -212,7 +211,7 @@ def _survey(
             s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
             along = street.along(s)
             across = np.array([along[1], -along[0]])
-            position = street.at(s) + across * rng.uniform(-0.75, 0.75) * street.roadway
+            position = street.at(s) + across * rng.uniform(*street.driven())
             height, moment = rng.uniform(*_MAST), (settings.seed, area.name, folder, *day.key, index, k)
             turn = float(np.floor(rng.uniform(0, 360 / settings.headings) * 100) / 100) if area.role == "train" else 0.0
             for n in range(settings.headings):

@@ -10,12 +10,12 @@ from demo_city import photos
 from demo_city.build import Renderer, photograph
 from demo_city.camera import Camera
 from demo_city.seeds import random_for
+from demo_city.styles import STYLES
 from demo_city.weather import Capture, draw_day, draw_night
-from demo_city.world.plans import PLANS
 from support.errors import UserError
 
 _PLACES = 2
-_METRES = 250.0  # of streets in each city of the sheet
+_METRES = 120.0  # of streets in each city of the sheet
 
 
 def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
@@ -25,10 +25,10 @@ def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
     """
     label, gap = max(pixels // 11, 16), max(pixels // 64, 2)
     sheet = Image.new(
-        "RGB", (3 * _PLACES * (pixels + gap) + gap, (pixels + label + gap) * len(PLANS) + gap), (250, 250, 248)
+        "RGB", (3 * _PLACES * (pixels + gap) + gap, (pixels + label + gap) * len(STYLES) + gap), (250, 250, 248)
     )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=label * 0.72)
-    for row, style in enumerate(PLANS):
+    for row, style in enumerate(STYLES):
         y = gap + row * (pixels + label + gap)
         renderer = Renderer(settings)
         rng = random_for(settings.seed, "sheet", style)
@@ -58,7 +58,7 @@ def _place(renderer: Renderer, rng: np.random.Generator, column: int) -> photos.
     walk = district.walk(_METRES)
     index, begin, end = walk[(2 * column) % len(walk)]
     street, s = district.streets[index], begin + (end - begin) * rng.uniform(0.2, 0.6)
-    along, position = street.along(s), street.at(s)
+    along, position = street.along(s), street.beside(s, sum(street.driven()) / 2)
     azimuth = float(np.degrees(np.arctan2(along[0], along[1]))) + (0, 40)[column % 2]
     point = np.array([*position, float(district.ground(position)) + 1.7])
     return photos.Photo(Camera(point, azimuth, 4.0, 0.0, 72.0), f"{column}", (district.key, column), (index, s))

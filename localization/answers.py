@@ -95,7 +95,7 @@ class Located:
 def describe(
     photos: Photos,
     unreadable: dict[int, str],
-    index: DatabaseIndex,
+    index: DatabaseIndex | None,
     located: Located | None,
     calibration: Calibration | None,
     shown: int,
@@ -104,7 +104,7 @@ def describe(
 
     photos: all of them
     unreadable: {index of a photo: reason}
-    index: of the database
+    index: of the database; None if no photo is readable
     located: of the readable photos, in order; None if there are none
     calibration: gives confidence and radii
     shown: neighbours listed for each photo

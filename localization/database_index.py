@@ -139,6 +139,8 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
         }
     problem, fit = _unfit(kept, folder, wanted), _of(kept, wanted)
     if images is not None:
+        if wanted.strict and not kept:  # the folder may be misspelt
+            logging.info(f"--index_folder {folder} holds no index of {database_folder}: a new one is built there")
         if problem and not (wanted.strict and kept):
             return None
         fit = {
@@ -151,12 +153,18 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
             return None
     if problem:
         raise UserError(problem)
+    path = max(fit, key=_last_used)
     if len({header["identity"]["images"] for header in fit.values()}) > 1:
-        raise UserError(
-            f"{folder} holds indices of several databases: name one with --database_folder, or as --index_folder "
-            f"{' or '.join(sorted(fit)[:5])}"
+        if len({header["identity"]["folder"] for header in fit.values()}) > 1:
+            raise UserError(
+                f"{folder} holds indices of several databases: name one with --database_folder, or as --index_folder "
+                f"{' or '.join(sorted(fit)[:5])}"
+            )
+        logging.info(
+            f"{folder} holds {len(fit)} indices of {fit[path]['identity']['folder']}, whose images have changed: the "
+            "one that was used last is taken"
         )
-    return max(fit, key=_last_used)
+    return path
 
 
 def _unfit(kept: dict[str, dict], folder: str, wanted: WantedIndex) -> str:

@@ -12,6 +12,7 @@ from localization import calibration
 from localization.answers import Localization, Located, LocateOptions, describe
 from localization.database_index import WantedIndex, holds_index, open_index
 from localization.photos import Photos
+from localization.places import read_places
 from model.network import GeoLocalizationNet
 from retrieval.cache import DescriptorCache
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
@@ -28,27 +29,33 @@ def localize(
     options: LocateOptions,
     resize: int | None = None,
     shown: int = 5,
+    positions: str | None = None,
 ) -> list[Localization]:
     """Localizes photos as localize.py does, with radius and confidence if it has been calibrated.
 
     photos: files, and folders of photos
-    database: a folder of images whose names hold positions; or an index, or a folder of indices, as localize.py makes
+    database: a folder of images; or an index, or a folder of indices, as localize.py makes
     network: on extraction.device
     extraction: how descriptors are computed
     cache: where the index of a folder of images is kept, and found again
     options: how positions are estimated
     resize: pixels of the shorter side of photos and database; None: their own size
     shown: neighbours listed for each photo
+    positions: of a folder of images: "exif", or the path of a table; None: the images' names hold them
 
     An unreadable photo has a Localization that says why. Raises UserError if a path is missing, if there is no photo,
     or if the index cannot be opened or built.
     """
-    is_index = _holds_indices(database)
+    given = Photos(find_photos(photos)[0], resize)
+    if missing := given.all_missing():
+        return describe(given, missing, None, None, None, shown)
+    is_index, places = _holds_indices(database), None
     folder = database if is_index else cache.folder
     images = None if is_index else ImageFolder(database, resize)
+    if images is not None and positions is not None:
+        images, places = read_places(images, positions)
     weights = weights_digest(network)
     identity = {"weights": weights, "resize": resize, "estimate": options.method, "threshold": options.threshold}
-    given = Photos(find_photos(photos)[0], resize)
 
     @contextlib.contextmanager
     def build() -> Iterator[DescriptorStore]:
@@ -56,7 +63,7 @@ def localize(
             extract_descriptors(network, images, extraction, store, "Database")
             yield store
 
-    with open_index(folder, WantedIndex(weights, resize, images, strict=is_index), build) as index:
+    with open_index(folder, WantedIndex(weights, resize, images, places, strict=is_index), build) as index:
         descriptors, unreadable = extract_descriptors(network, given, extraction, description="Photos")
         readable = np.setdiff1d(np.arange(len(given)), list(unreadable))
         located = Located(index, descriptors[readable], options) if len(readable) else None

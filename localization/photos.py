@@ -1,13 +1,13 @@
 """Reads a user's photos, of any size and format that Pillow opens, and the positions in their EXIF."""
 
-import importlib.util
 import math
 import os
 
 from PIL import Image
 from sklearn.metrics.pairwise import haversine_distances
 
-from datasets.images import MIN_SIDE, ImageError, open_rgb
+from datasets import heif
+from datasets.images import MIN_SIDE, NO_HEIC, ImageError, open_rgb
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from datasets.test_dataset import ImageFolder
@@ -33,8 +33,18 @@ class Photos(ImageFolder):
     def read(path: str) -> Image.Image:
         """The image of a file: RGB, upright. Raises ImageError."""
         if not os.path.exists(path):
-            raise ImageError(f"there is no photo or folder {path!r}; check the path")
+            raise ImageError(_missing(path))
         return open_photo(path)
+
+    def all_missing(self) -> dict[int, str]:
+        """{index: reason} of all photos if none of them exists; {} if one does."""
+        if any(map(os.path.exists, self.names)):
+            return {}
+        return {index: _missing(path) for index, path in enumerate(self.names)}
+
+
+def _missing(path: str) -> str:
+    return f"there is no photo or folder {path!r}; check the path"
 
 
 def open_photo(path: str) -> Image.Image:
@@ -53,13 +63,10 @@ def open_photo(path: str) -> Image.Image:
 
 def describe_lack(paths: list[str]) -> str:
     """A line on photos that need a package which is not installed; "" if none does."""
-    heic = sum(path.lower().endswith((".heic", ".heif")) for path in paths)
-    try:
-        if not heic or importlib.util.find_spec("pillow_heif"):
-            return ""
-    except ValueError:  # it is there, and cannot be imported
-        pass
-    return f"{heic} photos are HEIC, which cannot be read without `pip install pillow-heif`"
+    heic = [path for path in paths if path.lower().endswith(heif.HEIC_EXTENSIONS)]
+    if not heic or heif.decoder():
+        return ""
+    return f"{len(heic)} of the photos cannot be read, the first {heic[0]!r}: {NO_HEIC}"
 
 
 def read_position(path: str) -> tuple[float, float] | None:

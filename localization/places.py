@@ -22,6 +22,7 @@ from datasets.test_dataset import ImageFolder
 from localization.choices import EXIF
 from localization.zones import Zone, zone_of
 from support.errors import UserError
+from support.escaping import printable
 from support.files import read_object, replacing
 from support.workers import Loader
 
@@ -61,6 +62,8 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
     Returns (the images that have a position, their places in one UTM zone). Raises UserError if none has one, or if the
     table cannot be read.
     """
+    if source != EXIF and not os.path.exists(source):
+        raise UserError(f"{source} cannot be read: there is no such file; --positions takes exif, a CSV or a GeoJSON")
     photos, rejected, rows = (*_of_exif(images, num_workers), []) if source == EXIF else _of_table(images, source)
     placed, points, zone, misplaced = place_photos(photos) if photos else ([], np.empty((0, 2)), None, [])
     without = [*rejected, *misplaced]
@@ -92,6 +95,7 @@ class _DatabaseTable(Table):
     """A table of a database's images: a path begins at their folder, or else at the table's."""
 
     has_flags = False
+    json_help = "the name of a GeoJSON ends in .geojson or .json"
 
     def _find_file(self, key: str) -> str:
         given = self.images_folder
@@ -130,7 +134,10 @@ def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejecte
 
 def _counted(rejected: list[Rejected]) -> Iterator[str]:
     """Counts what is left out by reasons, with the first example of each."""
-    examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
+    examples = {
+        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
+        for record in reversed(rejected)
+    }
     for reason, count in collections.Counter(record.reason for record in rejected).most_common():
         yield f"{count} for {reason} (first {examples[reason]})"
 

@@ -223,6 +223,8 @@ def _check_soup(args: argparse.Namespace) -> None:
 def _check_folder_of(output: str) -> None:
     if not os.path.isdir(os.path.dirname(output) or "."):
         raise UserError(f"--output {output} cannot be written: there is no folder {os.path.dirname(output)}")
+    if os.path.isdir(output):
+        raise UserError(f"--output {output} is a folder: name a file in it")
 
 
 def is_test_set(folder: str, test_set_folder: str | None) -> bool:

@@ -70,7 +70,7 @@ class LocalizationOptions:
     )
     near: tuple[float, ...] | None = option(
         None,
-        number(-180, 1e8),
+        number(),
         "search only the database's images within a radius of a point: degrees, degrees, metres",
         "localize",
         nargs=3,

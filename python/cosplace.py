@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.machinery
+import operator
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -129,7 +130,11 @@ def get_trained_model(
     from cosplace.model.checkpoints import load_network
 
     if weights is not None:
-        return load_network(os.fspath(weights), backbone, fc_output_dim).eval()
+        if method != "CosPlace":
+            raise ValueError(f"method is {method!r}: with weights, leave it out")
+        if fc_output_dim is not None:
+            fc_output_dim = _whole("fc_output_dim", fc_output_dim, 1)
+        return load_network(_path("weights", weights), backbone, fc_output_dim).eval()
     from cosplace.model.zoo.published import name_of_published
 
     dim = 2048 if fc_output_dim is None else fc_output_dim
@@ -142,11 +147,17 @@ def preprocess(image: str | os.PathLike[str] | IO[bytes] | Image.Image, resize: 
     image: a path, a file object or a PIL image
     resize: pixels of the shorter side; None keeps the photo's own size, as in the published evaluation
 
-    Raises UserError if the photo cannot be read.
+    Raises UserError if the photo cannot be read, ValueError for a bad argument.
     """
-    from cosplace.datasets.images import ImageError, open_rgb, resize_shorter_side, to_array
+    from PIL import Image
+
+    from cosplace.datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array
     from cosplace.model.normalization import normalize, to_tensor
 
+    if resize is not None:
+        resize = _whole("resize", resize, MIN_SIDE)
+    if not (isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")):
+        raise ValueError(f"image is of type {type(image).__name__}, and must be a path, a binary file or a PIL image")
     try:
         upright = open_rgb(image)
         return normalize(to_tensor(to_array(resize_shorter_side(upright, resize) if resize else upright)))
@@ -160,11 +171,11 @@ def list_photos(folder: str | os.PathLike[str]) -> list[str]:
     Raises UserError if the folder is missing or has no photo.
     """
     from cosplace.datasets.photos import find_photos
-    from cosplace.support.errors import UserError
 
+    folder = _path("folder", folder)
     if not os.path.isdir(folder):
-        raise UserError(f"there is no folder {os.fspath(folder)!r}; check the path")
-    return find_photos([os.fspath(folder)])[0]
+        raise UserError(f"there is no folder {folder!r}; check the path")
+    return find_photos([folder])[0]
 
 
 def describe(
@@ -190,7 +201,7 @@ def describe(
     from cosplace.retrieval.descriptors import extract_descriptors
     from cosplace.training.acceleration import without_tf32
 
-    network, options = _prepare(model, resize, batch_size)
+    network, options, resize = _prepare(model, resize, batch_size)
     given = GivenImages(images, resize)
     if not len(given):
         return np.zeros((0, network.fc_output_dim), np.float32)
@@ -219,8 +230,7 @@ def nearest(queries: np.ndarray, database: np.ndarray, k: int = 5) -> tuple[np.n
     """
     from cosplace.retrieval.knn import most_similar
 
-    _check_whole("k", k, 1)
-    return most_similar(queries, database, k)
+    return most_similar(queries, database, _whole("k", k, 1))
 
 
 def localize(
@@ -230,6 +240,7 @@ def localize(
     resize: int | None = None,
     batch_size: int = 16,
     neighbours: int = 5,
+    positions: str | os.PathLike[str] | None = None,
 ) -> list[Localization]:
     """Where photos were taken, as localize.py says it: a Localization for each, with latitude, longitude and more.
 
@@ -237,10 +248,12 @@ def localize(
     localize.py --calibrate has been run with this model and size.
 
     photos: files, and folders of photos
-    database: a folder of images whose names hold positions, or an index of one. The index of a folder is made once, and
-        kept below cache/descriptors in the working folder, as localize.py does
+    database: a folder of images, or an index of one. The index of a folder is made once, and kept below
+        cache/descriptors in the working folder, as localize.py does
     model, resize, batch_size: as in describe; resize is that of the database too
     neighbours: how many similar images are listed for each photo
+    positions: where the database's images are: "exif", or a CSV or GeoJSON, as of localize.py --positions; None: their
+        names say it. An index has its positions
 
     Raises ValueError for a bad argument, UserError if a file or the index cannot be used.
     """
@@ -250,33 +263,60 @@ def localize(
     from cosplace.retrieval.cache import FOLDER, DescriptorCache
     from cosplace.training.acceleration import without_tf32
 
-    _check_whole("neighbours", neighbours, 0)
-    network, options = _prepare(model, resize, batch_size)
-    paths = [photos] if isinstance(photos, str | os.PathLike) else photos
+    neighbours = _whole("neighbours", neighbours, 0)
+    if not isinstance(positions, str | os.PathLike | None):
+        raise ValueError(f"positions is {positions!r}, and must be 'exif' or the path of a table")
+    files, database = _paths("photos", photos), _path("database", database)
+    network, options, resize = _prepare(model, resize, batch_size)
     defaults = EvaluationOptions()
     cache = DescriptorCache(FOLDER, round(defaults.descriptors_cache_size * 1e9))
     locating = LocateOptions(threshold=defaults.positive_dist_threshold, device=options.device)
-    files = [os.fspath(path) for path in paths]
+    source = None if positions is None else os.fspath(positions)
     with without_tf32():
-        return localize(files, os.fspath(database), network, options, cache, locating, resize, neighbours)
+        return localize(files, database, network, options, cache, locating, resize, neighbours, source)
 
 
-def _prepare(model: Any, resize: Any, batch_size: Any) -> tuple[GeoLocalizationNet, Any]:
-    """The network of an argument `model`, and the ExtractionOptions for it. Raises as describe."""
+def _prepare(model: Any, resize: Any, batch_size: Any) -> tuple[GeoLocalizationNet, Any, int | None]:
+    """The network of an argument `model`, the ExtractionOptions for it, and resize. Raises as describe."""
+    import torch
+
     from cosplace.commons import select_device
     from cosplace.datasets.images import MIN_SIDE
     from cosplace.retrieval.descriptors import ExtractionOptions
 
-    _check_whole("batch_size", batch_size, 1)
+    batch_size = _whole("batch_size", batch_size, 1)
     if resize is not None:
-        _check_whole("resize", resize, MIN_SIDE)
+        resize = _whole("resize", resize, MIN_SIDE)
     if isinstance(model, str | os.PathLike):
         model = get_trained_model(weights=model).to(select_device("auto"))
     if not hasattr(model, "fc_output_dim"):
         raise ValueError(f"model is a {type(model).__name__}, and must be of get_trained_model, or its weights")
-    return model, ExtractionOptions(batch_size, next(model.parameters()).device)
+    weight = next(model.parameters())
+    if weight.dtype != torch.float32:
+        raise ValueError(f"the weights of model are {weight.dtype}, and must be float32: give model.float()")
+    return model, ExtractionOptions(batch_size, weight.device), resize
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number, of NumPy too, as an int. Raises ValueError if it is none, or too small."""
     if not hasattr(value, "__index__") or value < least:
         raise ValueError(f"{name} is {value!r}, and must be a whole number of at least {least}")
+    return operator.index(value)
+
+
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name} is of type {type(value).__name__}, and must be a path")
+    return os.fsdecode(value)
+
+
+def _paths(name: str, values: Any) -> list[str]:
+    """One path, or several, as a list. Raises ValueError if there is none."""
+    if isinstance(values, str | os.PathLike):
+        return [os.fsdecode(values)]
+    if not isinstance(values, Iterable) or isinstance(values, bytes):
+        raise ValueError(f"{name} is of type {type(values).__name__}, and must be a path or several")
+    paths = [_path(f"item {number} of {name}", value) for number, value in enumerate(values)]
+    if not paths:
+        raise ValueError(f"{name} is empty: give a photo, or a folder of photos")
+    return paths

@@ -66,6 +66,7 @@ def write_localization_report(
         rows=rows,
         pictured=rows[:MAX_PICTURED],
         settings=list(settings),
+        failed=sum(photo.east is None for photo in photos),
         known=len(known),
         median=float(np.median(known)) if known else None,
         within=sum(within),

@@ -15,7 +15,7 @@ METRICS = "metrics.csv"
 def read_metrics(path: str) -> dict[str, list]:
     """Reads a metrics.csv: {column: [numbers]}; None: no number. Epochs count from 0, as in logs. Raises UserError."""
     try:
-        with open_regular(path, "r", newline="", encoding="utf-8") as file:
+        with open_regular(path, "r", newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         if not rows or "epoch" not in rows[0]:
             raise ValueError("it has no rows with an epoch")
@@ -36,10 +36,16 @@ def training_data(runs: dict[str, dict]) -> list[dict]:
             "name": letters[name],
             "epoch": columns["epoch"],
             "losses": {column: values for column, values in columns.items() if column.startswith("loss")},
-            "recalls": {column: columns[column] for column in [name for name in columns if name.startswith("R@")][:3]},
+            "recalls": {name: columns[name] for name in _recalls_shown(columns)},
         }
         for name, columns in runs.items()
     ]
+
+
+def _recalls_shown(columns: dict[str, list]) -> list[str]:
+    """The first three recalls, and that of random answers."""
+    recalls, chances = ([name for name in columns if name.startswith(begin)] for begin in ("R@", "chance"))
+    return recalls[:3] + chances
 
 
 def best_epochs(runs: dict[str, dict]) -> list[dict]:

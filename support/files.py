@@ -92,8 +92,7 @@ def read_tensors(path: str, largest: int | None = None, packed: int = 0) -> Any:
                 f"{path} is not read: that takes more memory than there is, or than {size / 1e6:.1f} MB of tensors do; "
                 "check that it is the right file"
             ) from error
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is cut off or damaged ({first_line}); fetch or save it again") from error
+        raise UserError(f"{path} {_describe_failure(error)}") from error
     try:
         claimed = check_plain(content, most)
     except ValueError as error:
@@ -105,6 +104,14 @@ def read_tensors(path: str, largest: int | None = None, packed: int = 0) -> Any:
             f"{most_claimed / 1e6:.1f} MB are the most here; check that it is the right file"
         )
     return content
+
+
+def _describe_failure(error: Exception) -> str:
+    """What is wrong with a file that torch.load refuses."""
+    if "TorchScript" in str(error):
+        return "holds a TorchScript program: give the file of weights that it was made of (best_model.pth)"
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"is cut off or damaged ({first_line}); fetch or save it again"
 
 
 def _refuse_larger(path: str, size: int, largest: int | None) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -127,7 +128,7 @@ def whole(low: int, high: int = 10**9) -> Callable[[str], int]:
     return convert
 
 
-def number(low: float, high: float = float("inf")) -> Callable[[str], float]:
+def number(low: float = float("-inf"), high: float = float("inf")) -> Callable[[str], float]:
     """The kind of an option that takes a finite number from low to high."""
 
     def convert(text: str) -> float:
@@ -135,9 +136,11 @@ def number(low: float, high: float = float("inf")) -> Callable[[str], float]:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not low <= value <= high or value == float("inf"):
-            limits = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number {limits}")
+        if not low <= value <= high or not math.isfinite(value):
+            limits = (
+                f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}" if math.isfinite(low) else ""
+            )
+            raise argparse.ArgumentTypeError(f"{text!r} is not a finite number {limits}".rstrip())
         return value
 
     return convert

@@ -59,6 +59,11 @@ _REFUSED = (
 )
 
 
+class _QuietLoader(torch.utils.data.DataLoader):
+    def check_worker_number_rationality(self) -> None:
+        """Does not warn that there are more workers than cores: the published default of 8 is, on a small machine."""
+
+
 class Loader:
     """An iterator over the batches of a dataset, which worker processes read; to be closed by who made it.
 
@@ -84,7 +89,7 @@ class Loader:
         if num_workers:
             options |= {"num_workers": num_workers}
             collate = _Packing(collate)
-        self._loader = torch.utils.data.DataLoader(dataset, batch_size, collate_fn=collate, **options)
+        self._loader = _QuietLoader(dataset, batch_size, collate_fn=collate, **options)
         self._iterator = None
 
     @property

@@ -12,10 +12,13 @@ import demo
 import demo_city.__main__ as demo_city
 from parser import parse_arguments
 
-RECIPE = pathlib.Path(__file__).resolve().parents[1] / "recipes" / "demo.txt"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RECIPE = ROOT / "recipes" / "demo_from_scratch.txt"
 SMALL = [
     "--recipe",
     str(RECIPE),
+    "--save_dir",
+    "demo",
     "--city_flags=--tiny --processes 1",
     "--M",
     "20",
@@ -36,11 +39,27 @@ SMALL = [
 ]
 
 
-def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
-    assert demo.main([*SMALL, "--epochs_num", "2", "--iterations_per_epoch", "2", "--preds", "2"]) == 0
-    folder = pathlib.Path(glob.glob("logs/demo/*")[0])
+@pytest.fixture
+def rendered(once, workdir):
+    """The demo's city is there already."""
+    city = once("rendered", lambda: demo_city.main(["--tiny", "--processes", "2", "--folder", "tiny"])) / "tiny"
+    shutil.copytree(city, "data/demo")
+
+
+def test_demo_trains_evaluates_localizes_and_writes_its_table(rendered, capsys):
+    shutil.copytree(ROOT / "recipes" / "weights", "recipes/weights")
+    flags = ["--epochs_num", "2", "--iterations_per_epoch", "2", "--preds", "2", "--backbone_weights", "IMAGENET1K_V1"]
+    flags += ["--resume_model", demo.SHIPPED, "--fc_output_dim", "256"]
+    assert demo.main([*SMALL, *flags]) == 0
+    folder, out = pathlib.Path(glob.glob("logs/demo/*")[0]), capsys.readouterr().out
+    assert "0 images written" in out and f"Open {folder}/photos.html" in out
+    page = (folder / "photos.html").read_text()
+    assert len(re.findall(r"<b>Photo \d|>Photo \d", page)) == 3 and "not calibrated" in page
     table = (folder / "results.md").read_text()
     assert table.strip().replace("\n", "\n    ") in (folder / "info.log").read_text()
+    networks = ["random weights", "shipped weights", "fine-tuned"]
+    assert table.startswith("\n".join(demo.table_head(networks)))
+    assert "| chance R@1 | random weights R@1 | shipped weights R@1 | fine-tuned R@1 | R@5 |" in table
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| City")]
     assert [row[0] for row in rows] == [
         "| City 1, by day",
@@ -51,24 +70,15 @@ def test_demo_renders_trains_evaluates_and_writes_its_table(workdir, capsys):
     for row in rows:
         queries, database = map(int, row[1].split(" / "))
         assert queries == 6 and database >= 8 and 0 < float(row[2]) <= 100
-        assert all(re.match(r"[\d.]+ \([\d.]+ to [\d.]+\), few queries", cell) for cell in row[3:])
+        assert 0 <= float(row[3]) <= 100 and 0 <= float(row[4]) <= 100
+        assert all(re.match(r"[\d.]+ \([\d.]+ to [\d.]+\), few queries", cell) for cell in row[5:])
     assert re.search(r"\| render \| \d+ \| \d+ \|\n\| train \| \d+ \| \d+ \|\n\| evaluate \| \d+ \| \d+ \|", table)
     assert len(list((folder / "preds" / "city_1_by_day").glob("*.jpg"))) == 6
     # each network's descriptors of a database are computed once: by day, or in the training's own test
     log = (folder / "debug.log").read_text()
     reused = re.findall(r"The descriptors of \S+/(city\d/test/\w+) are read from cache", log)
-    assert sorted(reused) == ["city1/test/database"] * 3 + ["city1/test/queries_v1"] + ["city2/test/database"] * 2
+    assert sorted(reused) == ["city1/test/database"] * 4 + ["city1/test/queries_v1"] + ["city2/test/database"] * 3
     assert "/val/" not in "".join(re.findall(r"The descriptors of .*", log))
-    # a second run goes on with the same city
-    assert demo.main([*SMALL, "--epochs_num", "1", "--iterations_per_epoch", "1", "--preds", "0"]) == 0
-    assert "0 images written" in capsys.readouterr().out
-
-
-@pytest.fixture
-def rendered(once, workdir):
-    """The demo's city is there already."""
-    city = once("demo", lambda: demo_city.main(["--tiny", "--processes", "1", "--folder", "city"])) / "city"
-    shutil.copytree(city, "data/demo")
 
 
 def test_a_training_of_a_few_steps_lowers_the_loss(rendered):
@@ -83,6 +93,7 @@ def test_a_training_of_a_few_steps_lowers_the_loss(rendered):
 @pytest.mark.parametrize(("seconds", "epochs"), [(0.26, 18), (0.3, 15), (0.4, 12), (1.13, 4), (17.9, 2)])
 def test_a_slower_processor_trains_fewer_epochs(monkeypatch, seconds, epochs):
     monkeypatch.setattr(demo, "seconds_a_step", lambda args: seconds)
+    monkeypatch.setitem(demo.BUDGETS, "train", 460)
     args = parse_arguments(argv=[f"@{RECIPE}"])
     assert args.iterations_per_epoch == 76
     chosen, plan = demo.choose_epochs(args, is_given=False)

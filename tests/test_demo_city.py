@@ -1,5 +1,6 @@
-"""The demo city: true geometry, the same files from one seed, names, layout, resumption and bad input."""
+"""The demo's data sets: the same files from one seed, names, layout, resumption and bad input."""
 
+import io
 import json
 import os
 import re
@@ -11,11 +12,11 @@ from PIL import Image
 
 from datasets import names
 from demo_city import __main__ as cli
-from demo_city import build, ground, photos, render, years
-from demo_city.buildings import FRONT
-from demo_city.camera import project
-from demo_city.plan import STYLES, District
-from demo_city.scene import Pictures, Scene
+from demo_city import build, photos, sheet, years
+from demo_city.camera import CROP, Camera
+from demo_city.seeds import random_for
+from demo_city.styles import STYLES
+from demo_city.weather import draw_day, draw_night
 from tests.failures import interrupt, once_there
 
 FOLDERS = [
@@ -30,7 +31,6 @@ FOLDERS = [
     "city2/test/queries_night",
     "target_night",
 ]
-PIXELS = 96
 
 
 def read_tree(folder):
@@ -43,172 +43,46 @@ def read_tree(folder):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "tiny"
-    cli.main(["--tiny", "--folder", str(folder), "--processes", "1"])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def district():
-    return District(3, STYLES["city1"], "test", 60.0, (500000.0, 5400000.0))
-
-
-@pytest.fixture(scope="module")
-def scenes(district):
-    pictures, shared = Pictures(), {}
-    return {
-        role: Scene(district, years.captures(role)[0], pictures, shared) for role in ("database", "queries", "night")
-    }
-
-
-def view(scene, camera, **options):
-    """(image as float32 (PIXELS, PIXELS, 3), buffers) without what moves and at the final size."""
-    buffers = {}
-    image = render.render_view(scene, camera, PIXELS, supersample=1, buffers=buffers, **options)
-    return np.asarray(image).astype(np.float32), buffers
-
-
-def looking_at_front(district, wall, distance=7.0):
-    """A camera `distance` metres before the middle of a wall, its optical axis on it."""
-    walls = district.walls
-    middle = (walls.start[wall] + walls.end[wall]) / 2 + walls.normal[wall] * distance
-    axis = np.degrees(np.arctan2(-walls.normal[wall, 0], -walls.normal[wall, 1]))
-    return render.Camera(middle, 2.0, float(axis - render.FIELD_OF_VIEW / 2) % 360)
-
-
-def narrow_fronts(district, count):
-    walls = district.walls
-    fronts = np.flatnonzero((walls.kind == FRONT) & (walls.length < 8.5))
-    inner = np.abs((walls.start[fronts] + walls.end[fronts]) / 2).max(1)
-    return fronts[np.argsort(inner)][:count]
-
-
-def test_front_covers_the_columns_between_its_projected_corners(district, scenes):
-    walls, checked = district.walls, 0
-    for wall in narrow_fronts(district, 6):
-        camera = looking_at_front(district, wall)
-        corners = np.array([[*walls.start[wall], 2.0], [*walls.end[wall], 2.0]])
-        x, y, depth = project(camera, corners, PIXELS)
-        assert depth == pytest.approx(7.0, abs=1e-6)
-        assert y == pytest.approx(PIXELS * render.HORIZON)  # both are as high as the camera
-        row = view(scenes["database"], camera)[1]["building"][int(PIXELS * render.HORIZON)]
-        seen = np.flatnonzero(row == walls.building[wall])
-        # a neighbour that stands forward may hide an edge, never both ends by more than its half metre
-        assert abs(seen[0] - x[0]) <= 1.0 or row[int(x[0]) + 1] != walls.building[wall]
-        checked += abs(seen[0] - x[0]) <= 1.0 and abs(seen[-1] + 1 - x[1]) <= 1.0
-    assert checked >= 3
-
-
-def test_roof_line_is_where_the_projection_says(district, scenes):
-    walls = district.walls
-    flat = [w for w in np.flatnonzero(walls.kind == FRONT) if district.buildings[walls.building[w]].roof == "flat"]
-    distance = 22.0
-    for wall in flat:
-        camera = looking_at_front(district, wall, distance)
-        top = float(walls.tops[wall, 0])
-        y = project(camera, np.array([[*(walls.start[wall] + walls.end[wall]) / 2, top]]), PIXELS)[1][0]
-        buffers = view(scenes["database"], camera)[1]
-        column, depth = buffers["building"][:, PIXELS // 2], buffers["depth"][:, PIXELS // 2]
-        mine = np.flatnonzero((column == walls.building[wall]) & (np.abs(depth - distance) < 0.1))
-        if y > 1 and len(mine) and mine[-1] > PIXELS * render.HORIZON:  # nothing stands between
-            assert mine[0] == pytest.approx(y, abs=1.0)
-            return
-    pytest.fail("no flat roof could be seen")
-
-
-def test_building_moves_against_the_camera(district, scenes):
-    wall = narrow_fronts(district, 1)[0]
-    walls = district.walls
-    camera = looking_at_front(district, wall)
-    moved = render.Camera(camera.position + camera.right * 0.8, camera.height, camera.heading)
-    centres = []
-    for c in (camera, moved):
-        row = view(scenes["database"], c)[1]["building"][int(PIXELS * render.HORIZON)]
-        centres.append(np.flatnonzero(row == walls.building[wall]).mean())
-    expected = render.focal_length(PIXELS) * 0.8 / 7.0
-    assert centres[0] - centres[1] == pytest.approx(expected, abs=1.5)
+def tiny(once):
+    return once("rendered", lambda: cli.main(["--tiny", "--folder", "tiny", "--processes", "2"])) / "tiny"
 
 
 def test_heading_belongs_to_the_leftmost_column():
-    camera = render.Camera(np.zeros(2), 2.0, 30.0)
-    ahead = np.array([[np.sin(np.radians(30.0)), np.cos(np.radians(30.0)), 2.0]]) * [
-        50,
-        50,
-        1,
-    ]  # due 30 degrees, clockwise from north
-    right = np.array([[np.sin(np.radians(100.0)), np.cos(np.radians(100.0)), 2.0]]) * [50, 50, 1]
-    assert project(camera, ahead, 128)[0] == pytest.approx([0.0], abs=1e-6)
-    assert project(camera, right, 128)[0] == pytest.approx([128.0], abs=1e-6)
+    camera = Camera(np.array([0.0, 0.0, 2.0]), 30.0 + CROP / 2)
+    assert camera.heading == pytest.approx(30.0)
+    for azimuth, column in ((30.0, 0.0), (30.0 + CROP, 128.0)):
+        point = np.array([[50 * np.sin(np.radians(azimuth)), 50 * np.cos(np.radians(azimuth)), 2.0]])
+        assert camera.project(point, 128)[0] == pytest.approx([column], abs=1e-6)
 
 
-def test_crops_join_as_the_headings_say(district, scenes):
-    """What a crop shows at its left edge, the crop one field of view further left shows at its right edge."""
-    street = district.streets[district.walk(60.0)[0][0]]
-    position = (street.a + street.b) / 2
-    one = view(scenes["database"], render.Camera(position, 2.0, 100.0))[1]
-    two = view(scenes["database"], render.Camera(position, 2.0, 100.0 - render.FIELD_OF_VIEW))[1]
-    same = one["building"][:, 0] == two["building"][:, -1]
-    far = view(scenes["database"], render.Camera(position, 2.0, 280.0))[1]["building"][:, 0] == two["building"][:, -1]
-    assert same.mean() > 0.9 > far.mean()
+def test_pitch_and_roll_turn_the_picture_as_they_say():
+    ahead, above = np.array([[0.0, 50.0, 0.0]]), np.array([[0.0, 50.0, 5.0]])
+    up = Camera(np.zeros(3), 0.0, pitch=10.0)
+    assert up.project(ahead, 100)[1] > 60  # the horizon sinks where one looks up
+    rolled = Camera(np.zeros(3), 0.0, roll=10.0)
+    assert rolled.project(above, 100)[0] < 50  # a camera turned clockwise sees the world turned the other way
+    wide, narrow = (Camera(np.zeros(3), 0.0, field_of_view=angle).project(above, 100)[1] for angle in (110, 50))
+    assert 50 > wide > narrow
 
 
-def test_depth_of_the_ground(district, scenes):
-    street = district.streets[district.walk(60.0)[0][0]]
-    camera = render.Camera((street.a + street.b) / 2, 2.0, 10.0)
-    depth = view(scenes["database"], camera)[1]["depth"]
-    tangent = (np.array([PIXELS - 0.5]) - PIXELS * render.HORIZON) / render.focal_length(PIXELS)
-    assert depth[-1, PIXELS // 2] == pytest.approx(2.0 / tangent[0], rel=1e-3)
-
-
-def edges(image):
-    grey = image.mean(2)
-    return np.abs(np.diff(grey, axis=1))[:-1] + np.abs(np.diff(grey, axis=0))[:, :-1]
-
-
-def test_day_and_night_share_structure(district, scenes):
-    own, other, darker = [], [], []
-    cameras = [looking_at_front(district, wall) for wall in narrow_fronts(district, 6)]
-    days = [edges(view(scenes["database"], camera)[0]) for camera in cameras]
-    for k, camera in enumerate(cameras):
-        picture, buffers = view(scenes["night"], camera)
-        assert np.array_equal(buffers["building"], view(scenes["database"], camera)[1]["building"])
-        darker.append(picture.mean() / view(scenes["database"], camera)[0].mean())
-        night = edges(picture)
-        own.append(np.corrcoef(days[k].ravel(), night.ravel())[0, 1])
-        other.append(np.corrcoef(days[k - 1].ravel(), night.ravel())[0, 1])
-    assert np.mean(own) > np.mean(other) + 0.2
-    assert np.mean(darker) < 0.6
-
-
-def test_every_night_lights_other_windows(district):
-    pictures, shared = Pictures(), {}
-    first, second = (Scene(district, capture, pictures, shared).shine for capture in years.captures("night")[:2])
-    windows = slice(1, 200)
-    changed = ((first[:, windows] & 0xFFFFFF) > 0) != ((second[:, windows] & 0xFFFFFF) > 0)
-    assert 0.1 < changed.mean() < 0.9
+def test_days_and_nights_are_of_many_kinds():
+    days = [draw_day(random_for("day", n), 2020) for n in range(300)]
+    assert {day.season for day in days} == {"spring", "summer", "autumn", "winter"}
+    assert 0.2 < np.mean([day.cloud > 0.85 for day in days]) < 0.5 and 0.01 < np.mean([day.wet > 0.5 for day in days])
+    assert all(day.season == "winter" for day in days if day.snow) and any(day.snow for day in days)
+    assert min(day.sun_height for day in days) >= 5 and max(day.sun_height for day in days) < 70
+    fair = [draw_day(random_for("fair", n), 2020, fair=True) for n in range(100)]
+    assert not any(day.wet or day.snow or day.cloud > 0.55 for day in fair)
+    nights = [draw_night(random_for("night", n), 2020, n) for n in range(1, 9)]
+    assert [night.night for night in nights] == list(range(1, 9)) and len({night.key for night in nights}) == 8
 
 
 def test_years_change_some_shops_and_keep_the_rest():
     before, after = (
         [years.generation(key, "tenant", year, years.SHOP_CHANGE) for key in range(400)]
-        for year in (years.DATABASE_YEAR, years.QUERY_YEAR)
+        for year in (photos.DATABASE_YEAR, photos.QUERY_YEAR)
     )
-    share = np.mean(np.not_equal(before, after))
-    assert 0.2 < share < 0.5
-    roles = [{c.year for c in years.captures("train", k)} for k in range(years.MAX_TRAIN_YEARS)]
-    roles += [{c.year for c in years.captures(role)} for role in ("database", "queries")]
-    assert len(set.union(*roles)) == len(roles)  # no year serves two purposes
-
-
-def test_neighbours_differ_more_than_years(district, scenes):
-    """A front in another year is nearer to itself than to its neighbours' fronts, on average over fronts."""
-    walls = narrow_fronts(district, 8)
-    cameras = [looking_at_front(district, wall) for wall in walls]
-    database = np.array([edges(view(scenes["database"], c)[0]).ravel() for c in cameras])
-    queries = np.array([edges(view(scenes["queries"], c)[0]).ravel() for c in cameras])
-    similarity = np.corrcoef(database, queries)[: len(walls), len(walls) :]
-    assert (similarity.argmax(1) == np.arange(len(walls))).mean() >= 0.6
+    assert 0.2 < np.mean(np.not_equal(before, after)) < 0.5
 
 
 def test_layout_and_lists(tiny):
@@ -245,12 +119,8 @@ def test_names_hold_true_positions(tiny):
                 r"20[12]\d(0[1-9]|1[0-2])", field["timestamp"]
             )
     train = names.list_images(str(tiny / "city1/train"))
-    assert set(names.parse_fields(train, (names.HEADING,)).ravel()) == {
-        0,
-        90,
-        180,
-        270,
-    }  # 4 headings in the tiny setting
+    headings = names.parse_fields(train, (names.HEADING,)).ravel()
+    assert len(set(np.round(headings % 90, 2))) == len(headings) / 4  # 4 crops of each panorama, 90 degrees apart
 
 
 def test_years_of_the_folders_differ(tiny):
@@ -279,28 +149,64 @@ def test_queries_lie_near_the_database_and_splits_far_apart(tiny):
 
 
 def test_queries_stand_in_the_street():
-    settings = photos.Settings(train_metres=60, val_metres=60, test_metres=200, queries=80)
-    districts = {name: photos.make_district(settings, name) for name in photos.DISTRICTS}
-    tasks = photos.plan_tasks(settings, districts)
-    for task in tasks:
-        if "queries" in task.folder:
-            for photo in task.photos:
-                street = districts[task.district].streets[photo.street]
-                assert abs((photo.camera.position - street.a) @ street.across) < street.roadway + street.pavement
-    headings = np.concatenate(
-        [[p.camera.heading for p in t.photos] for t in tasks if t.folder == "city1/test/queries_v1"]
-    )
-    assert len(headings) == 80 and len(set(headings % 30)) > 40 and np.histogram(headings, 4, (0, 360))[0].min() > 5
+    settings = photos.Settings(test_metres=150, queries=80)
+    area = next(area for area in photos.areas(settings) if area.folder == "city1/test")
+    district = photos.make_district(settings, area)
+    queries = [
+        photo
+        for task in photos.plan_tasks(settings, area, district)
+        if "queries_v1" in task.folder
+        for photo in task.photos
+    ]
+    cameras = [photo.camera for photo in queries]
+    assert len(cameras) == 80 and all(district.free(camera.position[:2]) for camera in cameras)
+    headings = np.array([camera.heading for camera in cameras])
+    assert len(set(headings % 30)) > 40 and np.histogram(headings, 4, (0, 360))[0].min() > 5
+    heights = [camera.position[2] - float(district.ground(camera.position[:2])) for camera in cameras]
+    assert min(heights) > 1.4 and max(heights) < 1.9
+    assert np.std([camera.field_of_view for camera in cameras]) > 5 and np.std([camera.pitch for camera in cameras]) > 2
 
 
-def test_files_do_not_depend_on_the_processes(tiny, tmp_path):
-    cli.main(["--tiny", "--folder", str(tmp_path / "two"), "--processes", "2"])
-    assert read_tree(tmp_path / "two") == read_tree(tiny)
+def test_many_cities_leave_one_style_out():
+    settings = photos.Settings(cities=30)
+    areas = photos.areas(settings)
+    trained = {area.style for area in areas if area.role == "train"}
+    assert photos.UNSEEN not in trained and len(trained) == 9
+    assert {area.style for area in areas if area.role == "val"} == trained
+    assert [area.style for area in areas if area.role == "test"] == [photos.UNSEEN]
+    places = np.array([area.place for area in areas])
+    distances = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)) + np.diag(np.full(len(places), np.inf))
+    assert distances.min() > 4000
+    assert sum(area.queries for area in areas if area.role == "val") == settings.queries
+
+
+def test_a_city_of_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(photos, "TRAINED_STYLES", ("old_town",))
+    flags = ["--tiny", "--cities", "1", "--queries", "5", "--folder", str(tmp_path), "--processes", "1"]
+    cli.main([*flags, "--night_share", "1", "--years", "1", "--val_metres", "9"])
+    train = os.listdir(tmp_path / "train")
+    assert len(train) == 12 and len(os.listdir(tmp_path / "val/queries")) == 5
+    assert len(os.listdir(tmp_path / "test/queries_night")) == 5
+
+
+def test_files_do_not_depend_on_processes_or_order(tiny):
+    """The fixture's files are of two processes; here one renders some of them again, in another order."""
+    renderer, equal = build.Renderer(photos.TINY), []
+    for number in reversed(range(len(renderer.areas))):
+        renderer.enter(number)
+        task = renderer.tasks[-1]
+        for photo in reversed(task.photos[-2:]):
+            image, quality = build.photograph(renderer.surroundings(task.capture, photo), task.capture, photo, 48)
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=quality)
+            equal.append(file.getvalue() == (tiny / task.folder / photo.name).read_bytes())
+    assert len(equal) >= len(renderer.areas) and all(equal)
 
 
 def test_another_seed_gives_another_city():
-    one, two = (photos.make_district(photos.Settings(seed=seed, train_metres=50), "train") for seed in (0, 1))
-    assert one.nodes.shape != two.nodes.shape or not np.allclose(one.nodes, two.nodes)
+    settings = [photos.Settings(seed=seed, train_metres=30) for seed in (0, 1)]
+    one, two = (photos.make_district(one, photos.areas(one)[0]) for one in settings)
+    assert not np.allclose(one.streets[0].at(5.0), two.streets[0].at(5.0))
 
 
 def test_resumes_what_is_missing(tiny, tmp_path):
@@ -360,6 +266,8 @@ def test_refuses_a_damaged_settings_file(tmp_path, capsys):
         ("--headings", "0"),
         ("--queries", "0"),
         ("--processes", "0"),
+        ("--night_share", "1.5"),
+        ("--cities", "-1"),
     ],
 )
 def test_refuses_sizes_out_of_range(tmp_path, capsys, flag, value):
@@ -372,10 +280,16 @@ def test_refuses_a_folder_that_cannot_be_made(tmp_path, capsys):
     assert str(tmp_path / "file" / "demo") in error_of(capsys, "--tiny", "--folder", str(tmp_path / "file" / "demo"))
 
 
+def test_refuses_flags_of_the_other_kind(tmp_path, capsys):
+    folder = ["--tiny", "--folder", str(tmp_path / "new")]
+    assert "with --cities alone" in error_of(capsys, *folder, "--city_metres", "50")
+    assert "without --cities alone" in error_of(capsys, *folder, "--cities", "2", "--target_night", "5")
+
+
 def test_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "demo"
-    monkeypatch.setattr(build.Renderer, "photograph", lambda *_: Image.new("RGB", (48, 48)))
-    once_there(monkeypatch, build.Renderer, "photograph", 5, f"{folder}/**/*.jpg", interrupt)
+    monkeypatch.setattr(build, "photograph", lambda *_: (Image.new("RGB", (48, 48)), 90))
+    once_there(monkeypatch, build, "photograph", 5, f"{folder}/**/*.jpg", interrupt)
     with pytest.raises(SystemExit) as stop:
         cli.main(["--tiny", "--folder", str(folder), "--processes", "1"])
     assert stop.value.code == 130
@@ -384,21 +298,26 @@ def test_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     assert not list(folder.rglob("*_images_paths.txt"))
 
 
-def test_sheet_shows_both_cities(tmp_path):
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_is_rendered_by_day_or_by_night(style):
+    renderer, night = build.Renderer(photos.TINY), STYLES.index(style) % 2
+    area = photos.Area(style, style, 7, 30.0, (500_000.0, 4_500_000.0), (32, "T"), "test", "", 1)
+    renderer.district = photos.make_district(photos.TINY, area)
+    rng = random_for("every style", style)
+    capture = draw_night(rng, 2022, 1) if night else draw_day(rng, 2022)
+    photo = photos.plan_tasks(photos.TINY, area, renderer.district)[0].photos[0]
+    buffers = {}
+    image = renderer.surroundings(capture, photo).view(photo.camera, 48, buffers=buffers)
+    picture = np.asarray(image).astype(float)
+    assert picture.std() > 4 and (80 if night else 250) > picture.mean() > (3 if night else 40)
+    assert np.isfinite(buffers["depth"]).mean() > 0.3 and len(np.unique(buffers["triangle"])) > 60
+
+
+def test_the_sheet_has_a_row_for_each_style(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheet, "STYLES", ("suburb", "grid"))
     path = tmp_path / "sheet.png"
-    cli.main(["--sheet", str(path), "--sheet_pixels", "32", "--test_metres", "100"])
+    cli.main(["--sheet", str(path), "--sheet_pixels", "32"])
     with Image.open(path) as image:
-        assert image.width > 6 * 32 and image.height > 8 * 32
-
-
-def test_bilinear_lookup_matches_floating_point():
-    rng = np.random.default_rng(0)
-    colours = rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    x, y = rng.uniform(0.6, 6.4, 50).astype(np.float32), rng.uniform(0.6, 8.4, 50).astype(np.float32)
-    found = render._bilinear(ground.pack(colours), x, y).view(np.uint8).reshape(-1, 4)[:, :3].astype(float)
-    i, j = np.floor(y - 0.5).astype(int), np.floor(x - 0.5).astype(int)
-    v, u = (y - 0.5 - i)[:, None], (x - 0.5 - j)[:, None]
-    expected = (colours[i, j] * (1 - u) + colours[i, j + 1] * u) * (1 - v) + (
-        colours[i + 1, j] * (1 - u) + colours[i + 1, j + 1] * u
-    ) * v
-    assert np.abs(found - expected).max() < 4
+        assert image.width > 6 * 32 and 3 * 50 > image.height > 2 * 48
+        pixels = np.asarray(image.convert("L")).astype(float)
+    assert all(pixels[2 + row * 50 + 16 : 2 + row * 50 + 48, 2:34].std() > 5 for row in range(2))

@@ -5,18 +5,19 @@ import time
 import numpy as np
 import pytest
 
+from demo_city import styles
 from demo_city.engine.textures import Texture
 from demo_city.looks import plants, signs, surfaces
-from demo_city.looks.dress import dress
+from demo_city.looks.colours import colours, table, weights
 from demo_city.looks.houses import House, fixtures, wall_texture
-from demo_city.looks.letters import writing
-from demo_city.looks.palettes import LOOKS, STYLES
+from demo_city.looks.plan import dress
 from demo_city.seeds import random_for
+from demo_city.styles import STYLES
 
 SEASONS = ("spring", "summer", "autumn", "winter")
 USES = ("home", "flats", "shop", "office", "tower", "warehouse", "hall", "church")
 ROOFS = ("flat", "gable", "hip", "mansard", "shed", "sawtooth", "barrel")
-WALLS = ("front", "side", "party", "back", "roof", "chimney", "gable", "fence")
+WALLS = ("front", "side", "party", "back", "roof", "chimney", "gable")
 WITH_WINDOWS = {"front", "side", "party", "back", "roof", "gable"}  # the walls that may shine
 
 
@@ -35,8 +36,8 @@ def painted(texture: Texture, year: int = 2019, season: str = "summer") -> np.nd
 @pytest.mark.parametrize("style", STYLES)
 def test_all_walls_of_all_uses(style):
     for number, use in enumerate(USES):
-        building = house(number, style, use, 1 + number % 4)
-        for kind in ("front", *WALLS[number % 2 + 1 :: 2]):
+        building = house(number, style, use, 1 + number % 3)
+        for kind in WALLS[number % 2 :: 2]:
             length, height = 5.0 + 2 * number, building.height if kind in ("front", "side", "party", "back") else 2.5
             image = painted(wall_texture(building, kind, 0, length, height))
             assert image[..., :3].std() > 1, (style, use, kind)  # not of one colour
@@ -56,7 +57,7 @@ def test_walls_have_16_texels_a_metre_and_at_most_512():
 
 def test_walls_change_with_their_version_alone():
     changed = 0
-    for number in range(12):
+    for number in range(8):
         building = house(number, "perimeter", "shop")
         texture = wall_texture(building, "front", 0, 9.0, building.height)
         again = wall_texture(building, "front", 0, 9.0, building.height)
@@ -68,7 +69,7 @@ def test_walls_change_with_their_version_alone():
             others = [other for other in pictures if other[1] != one[1]]
             changed += len(others)
             assert all(not np.array_equal(pictures[one], pictures[other]) for other in others)
-    assert changed > 6
+    assert changed > 4
 
 
 def test_walls_of_houses_differ():
@@ -95,9 +96,9 @@ def test_fixtures_lie_within_their_wall():
                 assert each.high <= building.height + 2.5 and len(each.tint) == 3 and hash(each.texture_key) is not None
                 if number < len(USES):
                     image = painted(each.texture)
-                    assert not each.cutout or {0, 255} <= set(np.unique(image[..., 3]))
+                    assert "rail" not in str(each.texture_key) or {0, 255} <= set(np.unique(image[..., 3]))
     wanted = {"balcony", "bay", "awning", "canopy", "blade", "board", "air_conditioner", "pipe", "cornice"}
-    assert wanted | {"fire_escape", "steps", "column", "slab"} <= kinds
+    assert wanted | {"fire_escape", "steps", "slab"} <= kinds
     assert any(each.kind == "dormer" for n in range(1, 40) for each in fixtures(house(n), "roof", 12.0))
     assert fixtures(house(1), "party", 9.0) == []
 
@@ -113,7 +114,7 @@ def test_fixtures_are_where_shops_and_windows_are_painted():
 
 @pytest.mark.parametrize("kind", surfaces.GROUNDS)
 def test_grounds(kind):
-    for variant in range(3):
+    for variant in range(2):
         image = painted(surfaces.ground_texture(kind, variant))
         assert image[..., 3].max() == 0  # grounds do not shine
         assert 20 < image[..., :3].mean() < 225
@@ -147,9 +148,9 @@ def test_leaves(kind):
 
 @pytest.mark.parametrize("kind", signs.SIGNS)
 def test_signs(kind):
-    for key in range(8):
+    for key in range(6):
         alpha = painted(signs.sign_texture(kind, key))[..., 3]
-        if kind in signs.CUTOUTS:
+        if signs.SIGNS[kind].get("cutout"):
             assert (alpha > 127).any() and (alpha < 128).any()
         else:
             assert set(np.unique(alpha)) <= {0, *range(230, 256)}  # a sign's
@@ -165,32 +166,47 @@ def test_people_dress_by_season():
         assert not np.array_equal(summer, winter)
 
 
-@pytest.mark.parametrize("kind", signs.CARS)
-def test_cars(kind):
-    image = painted(signs.car_texture(kind, 4))
-    assert {0, 255} <= set(np.unique(image[..., 3])) if kind == "wheel" else (image[..., 3] % 229 < 27).all()
+def test_wheels_are_cutouts():
+    assert {0, 255} <= set(np.unique(painted(signs.car_texture("wheel", 0))[..., 3]))
 
 
-@pytest.mark.parametrize("script", ("latin", "dense", "ring", "hung", "cursive"))
+@pytest.mark.parametrize("script", ("latin", "dense"))
 def test_writing(script):
     for upright in (False, True):
         size = (20, 90) if upright else (90, 16)
-        letters = [np.asarray(writing(random_for("word", n), script, size, upright)) for n in range(3)]
+        letters = [np.asarray(signs.writing(random_for("word", n), script, size, upright)) for n in range(3)]
         assert letters[0].shape == size[::-1]
         assert all(0.02 < (image > 127).mean() < 0.8 for image in letters[1:])
         assert not np.array_equal(letters[0], letters[1])
 
 
-def test_every_style_is_named_alike():
-    assert set(STYLES) == set(LOOKS) and len(STYLES) == 10
+@pytest.mark.parametrize("name", STYLES)
+def test_styles_name_what_there_is(name):
+    look = styles.style(name)["look"]
+    assert set(weights(look["windows"])) <= set(table("windows"))
+    assert all(colours(material) for material in (*weights(look["materials"]), *weights(look["roofs"])))
+    assert all(colours(text) for text in look.get("colours", {}).values())
+    assert set(weights(look["fronts"])) <= {"glazed", "wood", "cafe", "lobby", "open", "closed"}
+    assert len(STYLES) == 10
 
 
 def test_walls_are_quick():
     """6 ms are the aim; the bound is generous, since other processes may run."""
-    textures = [wall_texture(house(n, style, "flats"), "front", 0, 12.0, 12.0) for style in STYLES for n in range(3)]
+    textures = [wall_texture(house(n, style, "flats"), "front", 0, 12.0, 12.0) for style in STYLES for n in range(2)]
     for texture in textures:
         painted(texture)  # tiles that all walls share
     start = time.process_time()
     for texture in textures:
         painted(texture)
     assert (time.process_time() - start) / len(textures) < 0.02
+
+
+def test_walls_of_any_size_can_be_drawn():
+    rng, uses = np.random.default_rng(0), ("home", "flats", "shop", "office", "tower", "warehouse", "hall", "church")
+    for n in range(150):
+        storeys, ground, storey = int(rng.integers(1, 14)), float(rng.uniform(2.6, 5.5)), float(rng.uniform(2.5, 4.5))
+        house = House(n, STYLES[n % len(STYLES)], uses[n % len(uses)], storeys, ground, storey, "gable")
+        kind, length = ("front", "side", "party", "back")[n % 4], float(rng.choice([rng.uniform(0.2, 3), 12.0]))
+        texture = wall_texture(house, kind, 0, length, float(rng.choice([house.height, rng.uniform(0.3, 6)])))
+        assert texture.paint(texture.version(2019, "summer")).shape == (texture.height, texture.width, 4)
+        fixtures(house, kind, length)

@@ -18,6 +18,7 @@ from PIL import Image
 
 import localize
 from datasets.given_images import GivenImages, PhotoFolder
+from datasets.test_dataset import ImageFolder
 from localization.answers import Localization
 from localization.calibration import Calibration
 from localization.formats import FORMATS
@@ -30,6 +31,7 @@ from retrieval.knn import most_similar
 from support.errors import UserError
 from tests.children import in_child
 from tests.descriptors import SmallNetwork
+from tests.photos import save_photo
 from tests.scripts import ROOT, fails
 from tests.tiny import place_image, save_place
 from training.acceleration import without_tf32
@@ -176,6 +178,10 @@ def test_folders_without_photos_are_refused(workdir):
             GivenImages(images)
     with pytest.raises(UserError, match="folder nothing does not exist"):
         PhotoFolder("nothing")
+    open("photo.jpg", "w").close()
+    for folder in (PhotoFolder, ImageFolder):
+        with pytest.raises(UserError, match="photo.jpg is no folder; name the folder of the images"):
+            folder("photo.jpg")
 
 
 def fail_in_many_ways():
@@ -205,6 +211,7 @@ def fail_in_many_ways():
         ("resize is 64.0", cosplace.localize, "photo.jpg", "data", model, 64.0),
         ("batch_size is 0", cosplace.describe, "photo.jpg", model, None, 0),
         ("neighbours is -1", cosplace.localize, "photo.jpg", "data", model, None, 16, -1),
+        ("positions is 3", cosplace.localize, "photo.jpg", "data", model, None, 16, 5, 3),
         ("k is 0", cosplace.nearest, one, one, 0),
         ("backbone is 'x'", torch.hub.load, str(ROOT), "get_trained_model", "x"),
         ("fc_output_dim is 'x'", torch.hub.load, str(ROOT), "get_trained_model", "VGG16", "x"),
@@ -316,6 +323,31 @@ def test_what_are_no_descriptors_is_refused(queries, database, message):
 
 
 # --- localize
+
+
+def localize_by_exif():
+    import cosplace
+
+    model = cosplace.get_trained_model(weights="Small")
+    (missing,) = cosplace.localize("none.jpg", "own", model, 64)
+    assert missing.error == "there is no photo or folder 'none.jpg'; check the path" and missing.latitude is None
+    assert not os.path.exists("cache/descriptors")  # for nothing, no index is built
+    found = [cosplace.localize("photo.jpg", "own", model, 64, positions=source)[0] for source in ("exif", "t.csv")]
+    again = cosplace.localize("photo.jpg", "cache/descriptors", model, 64)[0]
+    try:
+        cosplace.localize("photo.jpg", "own", model, 64)
+    except cosplace.UserError as error:
+        return [(result.latitude, result.neighbours[0].name) for result in (*found, again)], str(error)
+
+
+def test_positions_of_a_database_may_be_those_of_exif_or_a_table(folder):
+    for place in range(3):
+        save_photo(f"own/{place}.jpg", 52.52 + 0.001 * place, 13.405, image=place_image(place, 0, 1))
+    pathlib.Path("t.csv").write_text("file,lat,lon\n" + "".join(f"{place}.jpg,52.6,13.405\n" for place in range(3)))
+    found, error = in_child(localize_by_exif)
+    assert [name for _, name in found] == ["1.jpg"] * 3
+    assert [latitude for latitude, _ in found] == pytest.approx([52.521, 52.6, 52.6], abs=1e-5)
+    assert "Where names have no positions, give --positions FILE.csv or --positions exif" in error
 
 
 def localize_from_python():

@@ -56,6 +56,8 @@ def test_outputs_of_a_run(trained):
     assert all(
         float(row["loss"]) > 0 and float(row["images_per_second"]) > 0 and 0 <= float(row["R@1"]) <= 100 for row in rows
     )
+    # 6 to 10 of the 24 database images lie within 25 m of a query, 9 on average
+    assert {float(row["chance R@1"]) for row in rows} == {37.5}
     state = read_tensors(os.path.join(trained, "last_checkpoint.pth"))
     assert (
         state.keys() >= RUN_STATE_KEYS.keys() and state["epoch_num"] == 4 and len(state["classifiers_state_dict"]) == 2

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import eval as eval_script
+import visualizations
 from datasets.positives import chance_recalls, format_chance
 from datasets.protocols import PROTOCOLS
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
@@ -257,13 +258,15 @@ def test_unreadable_images_are_counted_and_keep_their_index(test_folder, network
     whole = test(test_folder, network)
     assert whole.recall(1) == pytest.approx(100 * 5 / 6) and whole.num_without_positives == 1
     assert [row[0] for row in whole.predictions[:5]] == [0, 1, 2, 3, 4]
+    name = test_folder.database.names[2]
     os.truncate(test_folder.database.path(2), 50)
     os.truncate(test_folder.queries.path(4), 50)
     result = test(test_folder, network, TestOptions(num_workers=1))
     assert not (result.predictions == 2).any() and (result.predictions[4] == -1).all()
     assert [row[0] for row in result.predictions[[0, 1, 3]]] == [0, 1, 3] and result.recall(100) == 50
     assert list(result.unreadable_database) == [2] and list(result.unreadable_queries) == [4]
-    assert "1 of 6 images of db cannot be read and are never retrieved" in caplog.text
+    line = f"1 of 6 images of db cannot be read and are never retrieved (debug.log names them); the first, {name!r}: "
+    assert line + "Truncated File Read" in caplog.text
     shutil.rmtree("q")
     os.makedirs("q")
     open("q/@551000@4181000@.jpg", "w").close()
@@ -310,6 +313,17 @@ def test_predictions_are_drawn(test_folder, network):
         "005.jpg",
         "005.txt",
     ]
+
+
+def test_no_picture_is_larger_than_a_jpeg_can_be_and_the_text_has_all(test_folder, network, monkeypatch):
+    drawn, panel = visualizations._MOST_DRAWN, visualizations._panel("none.jpg", (0, 0, 0), "", "")
+    rows = -(-(drawn + 1) // visualizations._PER_ROW)
+    assert rows * (panel.height + visualizations._GAP) + visualizations._GAP <= 65500
+    monkeypatch.setattr(visualizations, "_MOST_DRAWN", 2)
+    save_predictions(test_folder, test(test_folder, network).predictions, "preds", 4)
+    assert Image.open("preds/001.jpg").width == 10 + 3 * 278
+    nearest = open("preds/001.txt").read().split("\n\n")[1]
+    assert len(nearest.splitlines()) == 1 + 4
 
 
 def test_folders_of_queries_and_database(workdir):

@@ -149,7 +149,11 @@ def test_an_index_of_another_model_or_size_is_refused_and_one_of_a_changed_datab
     err = run(capsys, "--database_folder", "val/database", *flags).err
     assert "val/database has changed since its index in index was built" in err
     assert "The index of 37 images is read from" in run(capsys, "--database_folder", "val/database", *flags).err
-    assert "holds indices of several databases: name one" in run(capsys, *flags, code=2).err
+    for more in ([], ["--database_folder", "val/database"]):
+        if more:
+            os.rename("val/database", "elsewhere")
+        err = run(capsys, *flags, *more).err
+        assert "index holds 2 indices of" in err and "The index of 37 images is read from" in err
 
 
 def test_a_damaged_index_is_refused(folder, capsys, caplog):
@@ -247,6 +251,7 @@ def test_photos_that_cannot_be_read_are_listed_and_the_others_go_on(folder, caps
         (["a.jpg", "--database_folder", "d", "--positive_dist_threshold", "0"], "must be more"),
         (["a.jpg", "--database_folder", "d", "--neighbours", "51"], "--neighbours is 51"),
         (["a.jpg", "--database_folder", "d", "--output", "no/where.csv"], "there is no folder no"),
+        (["a.jpg", "--database_folder", "d", "--output", "."], "--output . is a folder: name a file in it"),
         (["a.jpg", "--database_folder", "d", "--resume_model="], "--resume_model is empty"),
         (["a.jpg", "--database_folder", "d", "--format", "xml"], "invalid choice: 'xml'"),
     ],

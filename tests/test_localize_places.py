@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import localize
+from datasets import heif
 from datasets.names import latlon_to_utm
 from datasets.test_dataset import ImageFolder
 from localization import places
@@ -20,7 +21,7 @@ from localization.places import Places, keep_places, load_places, places_of_name
 from parser import parse_arguments
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.store import temporary_store
-from support.errors import UserError
+from support.errors import PartlyDone, UserError
 from tests.descriptors import SmallNetwork, make_images
 from tests.photos import save_photo
 from tests.tiny import place_image, save_place
@@ -91,13 +92,14 @@ def test_tables_that_cannot_serve_are_refused(database):
             "no image of db has a position in t.csv; 6 have none.*1 rows of the",
         ),
         ("file,lat,lon\nother.jpg,10,20\n", "no image of db has a position in t.csv"),
+        ('{"type":"FeatureCollection"}', "is JSON and no CSV file: the name of a GeoJSON ends in .geojson or .json$"),
         (f"file,lat,lon\nphoto 0.jpg,{LONGITUDE},{LATITUDE}\n", "are swapped, .* so are the others; swap the columns"),
     ):
         open("t.csv", "w").write(text)
         with pytest.raises(UserError, match=problem) as refused:
             read_places(images, "t.csv")
         assert "_column" not in str(refused.value)
-    with pytest.raises(UserError, match="none.csv cannot be read"):
+    with pytest.raises(UserError, match="none.csv cannot be read: there is no such file; --positions takes exif"):
         read_places(images, "none.csv")
     with pytest.raises(UserError, match=r"has 0 '@'.*give --positions FILE.csv or --positions exif"):
         places_of_names(images.names)
@@ -192,8 +194,8 @@ def test_only_images_within_the_radius_are_searched(workdir):
         ("--database_folder d a.jpg --near 91 2 3", "--near 91 2 3: it needs a latitude from -80 to 84"),
         ("--database_folder d a.jpg --near 1 181 3", "a longitude from -180 to 180"),
         ("--database_folder d a.jpg --near 1 2 0", "and metres above 0"),
-        ("--database_folder d a.jpg --near 1 2 nan", "'nan' is not a number"),
-        ("--database_folder d a.jpg --near 1 x 3", "'x' is not a number"),
+        ("--database_folder d a.jpg --near 1 2 nan", "'nan' is not a finite number"),
+        ("--database_folder d a.jpg --near 1 x 3", "'x' is not a finite number"),
         ("--database_folder d a.jpg --near 1 2 3 --faiss_index HNSW16", "leave out --faiss_index"),
     ],
 )
@@ -235,7 +237,7 @@ def test_what_would_fail_does_so_before_the_index_is_built(workdir, capsys, monk
     os.makedirs("any")
     shutil.copy("photo.jpg", "any/photo.jpg")
     save_place("db", 0, 0, 1, 32)
-    open("x.heic", "w").close()
+    open("x.hif", "w").close()
     for flags, problem in (
         (["--database_folder", "any"], "give --positions FILE.csv or --positions exif"),
         (["--database_folder", "db", "--near", "0", "0", "9"], "no image of the database is within 9 m"),
@@ -246,11 +248,24 @@ def test_what_would_fail_does_so_before_the_index_is_built(workdir, capsys, monk
     ):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "jinja2", None)
-            patch.setitem(sys.modules, "pillow_heif", None)
+            patch.setattr(heif, "decoder", lambda: None)
             with pytest.raises(UserError, match=problem):
-                run(capsys, *flags, "photo.jpg", "x.heic")
+                run(capsys, *flags, "photo.jpg", "x.hif")
         assert not os.path.exists("cache/descriptors")
-    assert "1 photos are HEIC, which cannot be read without `pip install pillow-heif`" in caplog.text
+    line = "1 of the photos cannot be read, the first 'x.hif': it is HEIC: pip install -r requirements-heif.txt"
+    assert line in caplog.text
+
+
+def test_no_index_is_built_for_photos_that_are_all_missing(workdir, capsys, monkeypatch):
+    monkeypatch.setattr(localize, "load_network", lambda *_, **__: Network())
+    save_place("db", 0, 0, 1, 32)
+    with pytest.raises(PartlyDone, match="no photo is localized"):
+        run(capsys, "--database_folder", "db", "--format", "jsonl", "a.jpg", "b.jpg")
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [result["error"] for result in results] == [
+        f"there is no photo or folder '{name}.jpg'; check the path" for name in "ab"
+    ]
+    assert not os.path.exists("cache/descriptors")
 
 
 class Network(SmallNetwork):
@@ -266,3 +281,11 @@ def run(capsys, *flags):
     flags = ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0", *map(str, flags)]
     localize.run(parse_arguments("localize", flags), "logs")
     return json.loads(capsys.readouterr().out)
+
+
+def test_a_data_frame_of_gsv_cities_needs_the_data_set_s_folder(database):
+    header = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
+    with open("frame.csv", "w") as file:
+        file.write(f"{header}\n1,2019,7,90,London,52,13,p\n")
+    with pytest.raises(UserError, match="name the data set's folder with --database_folder"):
+        read_places(ImageFolder("db"), "frame.csv")

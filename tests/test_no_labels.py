@@ -54,6 +54,12 @@ def test_two_folders_are_searched_and_all_is_written(folders):
     assert page.source.count("data:image/jpeg") == 2 * 5 and "broken.jpg" in page.text
 
 
+def test_images_with_other_colours_have_a_page_too(folders):
+    pytest.importorskip("jinja2", reason="Jinja2 is not installed (requirements-report.txt)")
+    run(eval_script, *FOLDERS, *NETWORK, *"--fda_queries --fda_beta 0.05 --report page.html".split())
+    assert "the first query: 64 x 64 pixels" in Page("page.html").text
+
+
 def test_what_has_no_output_draws_predictions(workdir):
     assert parse_arguments("eval", FOLDERS).num_preds_to_save == 3
     assert parse_arguments("eval", [*FOLDERS, "--save_pairs", "5"]).num_preds_to_save == 0

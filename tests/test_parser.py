@@ -389,7 +389,7 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         ([], "give --dataset_folder (or set SF_XL_PROCESSED_FOLDER), or --train_set_folder"),
         (["--M", "0"], "'0' is not a whole number of at least 1"),
         (["--M", "2.5"], "whole number"),
-        (["--lr", "nan"], "not a number"),
+        (["--lr", "nan"], "'nan' is not a finite number"),
         (["--hue", "0.6"], "from 0 to 0.5"),
         (["--random_resized_crop", "1"], "from 0 to 0.999"),
         (["--backbone", "ResNet51"], "choose one of"),

@@ -125,6 +125,14 @@ def test_file_urls_are_paths_of_this_machine(workdir):
     assert found[1].startswith("no such file (/") and found[1].endswith("ü 2%.jpg)") and found[2].startswith("no such")
 
 
+def test_geojson_that_is_given_as_csv_is_told_of(workdir, capsys):
+    pathlib.Path("t.geojson").write_text(geojson({"type": "Point", "coordinates": [13.19, 55.7]}))
+    with pytest.raises(SystemExit) as exit_:
+        main(["--csv", "t.geojson", "--all_to", "db", "--output", "out"])
+    assert exit_.value.code == 2
+    assert "t.geojson is JSON and no CSV file: give GeoJSON as --geojson" in capsys.readouterr().err
+
+
 def geojson(*geometries, **members):
     features = [{"type": "Feature", "geometry": shape, "properties": {"path": "a.jpg"}} for shape in geometries]
     return json.dumps({"type": "FeatureCollection", "features": features, **members})
@@ -216,8 +224,31 @@ def test_a_data_frame_of_gsv_cities_becomes_a_data_set(workdir):
 def test_a_data_frame_without_its_images_is_told_of(workdir):
     with pytest.raises(UserError, match="is a data frame of GSV-Cities, and there is no folder Images: name the data"):
         read("t.csv", f"{HEADER}\n{ROW}\n")
+    with pytest.raises(UserError, match="name the data set's folder with --images_folder"):
+        read("t.csv", f"{HEADER}\n{ROW}\n")
     with pytest.raises(UserError, match="has no column for the path"):  # a column is missing
         read("t.csv", f"{HEADER.replace('panoid', 'pano')}\n{ROW}\n")
     save_photo("a.jpg")
     table = read("t.csv", f"path,{HEADER}\na.jpg,{ROW}\n")  # a table with a path is one like others
     assert [(found.path, found.heading, found.time) for found in table.photos] == [("a.jpg", 15, "")]
+
+
+# --- what tables say is shown in one line
+
+
+def test_control_characters_of_a_table_do_not_reach_the_terminal(workdir, capsys):
+    save_photo("a.jpg")
+    pathlib.Path("t.csv").write_text("file,lat,lon\na.jpg,52,13\n\x1b[31m\x07b.jpg,52,13\n")
+    main(["--csv", "t.csv", "--all_to", "db", "--num_workers", "0", "--output", "out"])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "no such file (first t.csv line 3: \\x1b[31m\\x07b.jpg)" in out
+
+
+def test_an_unclosed_quote_is_told_of_in_one_line(workdir, capsys):
+    save_photo("a.jpg")
+    pathlib.Path("t.csv").write_text('file,lat,lon\n"a.jpg,52,13\n' + "a.jpg,52,13\n" * 30)
+    with pytest.raises(SystemExit) as caught:
+        main(["--csv", "t.csv", "--all_to", "db", "--num_workers", "0", "--output", "out"])
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and err.count("\n") == 1 and len(err) < 300
+    assert "1 for a path of more than one line (first t.csv line 32: an unclosed quote? 'a.jpg,52,13\\na.jpg" in err

@@ -272,7 +272,10 @@ def test_unusual_results(dataset, case):
     if case in ("nothing right", "no positives", "no predictions"):
         assert result.recall(1) == 0
     if case == "no predictions":
-        assert "16 images cannot be read" in page.text and "median error of the first prediction: none" in page.text
+        assert (
+            "queries and database: 16 images cannot be read" in page.text
+            and "median error of the first prediction: none" in page.text
+        )
         assert page.data["parts"][0]["errors"]["share"][-1] == 0 and page.data["parts"][0]["similarity"]["recall"] == []
     assert ("similarity" in page.data["parts"][0]) == (case != "no distances")
 
@@ -301,6 +304,7 @@ def test_localized_photos(dataset):
         in [attributes["href"] for tag, attributes in page.tags if tag == "a"]
         and "60 m 80 % 50 m" in page.text
         and "no estimate: it cannot be read" in page.text
+        and page.text.count("not calibrated") == 2
     )
     own = {"at": [30, 40], "place": [37.8, -122.4]}
     assert [photo["own"] for photo in page.data["photos"]] == [own, own, None]

@@ -24,7 +24,8 @@ class FDAImages(torch.utils.data.Dataset):
 
     def __init__(self, images: ImageFolder, targets: ImageFolder, beta: float, seed: int):
         self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
-        self.folder, self.names, self.path, self.resize = images.folder, images.names, images.path, images.resize
+        self.folder, self.names, self.resize = images.folder, images.names, images.resize
+        self.path, self.read = images.path, images.read  # of the files, whose colours are as they were
         self.settings = {
             "fda_beta": beta,
             "seed": seed,

@@ -16,6 +16,7 @@ from datasets.prepare.positions import describe_extent, parse_zone, place_photos
 from datasets.prepare.records import Photo, Rejected
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
+from support.escaping import printable
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
@@ -295,7 +296,10 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
 
 def _reasons(rejected: list[Rejected]) -> Iterator[str]:
     """Counts what was left out by reasons, with the first example of each."""
-    examples = {record.reason: ": ".join(filter(None, (record.source, record.detail))) for record in reversed(rejected)}
+    examples = {
+        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
+        for record in reversed(rejected)
+    }
     for reason, count in collections.Counter(record.reason for record in rejected).most_common():
         yield f"{count} for {reason} (first {examples[reason]})"
 

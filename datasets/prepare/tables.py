@@ -19,6 +19,7 @@ from support.regular_files import open_regular
 _DELIMITERS = ",;\t|"
 _ENCODINGS = "utf-8-sig", "cp1252", "latin-1"  # the last reads anything
 _BLOCK = 1 << 20
+_SHOWN = 100  # characters of a field in a message
 # the usual names of each column, in lower case without blanks, _ and -, also those of exiftool and Mapillary; the first
 # one that is there is taken
 COLUMNS = {
@@ -74,6 +75,7 @@ class Table:
     """
 
     has_flags = True  # the --..._column that a message may name
+    json_help = "give GeoJSON as --geojson"  # to who gives JSON as CSV
 
     def __init__(self, path: str, columns: dict[str, str | None], images_folder: str | None = None):
         self.path, self.columns = path, columns
@@ -101,6 +103,8 @@ class Table:
                 reader = csv.reader(file, delimiter=delimiter)
                 rows = (row for row in reader if any(cell.strip() for cell in row))
                 header = next(rows, [])
+                if header and header[0].lstrip().startswith(("{", "[")):
+                    raise UserError(f"{self.path} is JSON and no CSV file: {self.json_help}")
                 fields = self._find(header, "csv")
                 frame = {} if "path" in fields else self._data_frame(header)
                 for row in rows:
@@ -178,9 +182,10 @@ class Table:
         """The columns of a data frame of GSV-Cities. Raises UserError if there is no folder of images."""
         folder = os.path.join(self.images_folder, gsv_cities.FOLDER)
         if not os.path.isdir(folder):
+            flag = "--images_folder" if self.has_flags else "--database_folder"
             raise UserError(
                 f"{self.path} is a data frame of GSV-Cities, and there is no folder {folder}: "
-                "name the data set's folder with --images_folder"
+                f"name the data set's folder with {flag}"
             )
         self.is_data_frame = True
         self.found["path"] = "the columns of GSV-Cities"
@@ -270,6 +275,8 @@ class Table:
         """Finds the file of a key. Extensions of images are tried too: Mapillary's keys are bare numbers."""
         if not key:
             raise Unusable("no path")
+        if "\n" in key:
+            raise Unusable("a path of more than one line", f"an unclosed quote? {key!r}"[:_SHOWN])
         local = _local_path(key)
         for spelling in dict.fromkeys((local, local.replace("\\", "/"))):
             path = os.path.join(self.images_folder, spelling)

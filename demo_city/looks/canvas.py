@@ -5,94 +5,85 @@ from PIL import Image, ImageDraw
 
 from demo_city.looks.colours import Colour
 
-LAST_WINDOW, LAST_SHOP, LAST_SIGN = 199, 229, 255
+BLACK = (14, 14, 16)  # of shadows
+Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
 
 
 class Canvas:
     """A wall that is being drawn, in metres from its left end and from its lower edge.
 
     image: RGB colours
-    index: what can shine (L): 0 nothing, up to LAST_WINDOW a window, to LAST_SHOP a shop window, to LAST_SIGN a sign
+    index: what can shine (L): 0 nothing, 1 to 199 a window, 200 to 229 a shop window, 230 to 255 a sign
+    cover: what of the picture is drawn on (L), if asked for, to paste it on another
     ppm: texels a metre
     """
 
-    def __init__(self, image: Image.Image, index: Image.Image, ppm: float):
-        self.image, self.index, self.ppm = image, index, ppm
-        self.width, self.height = image.size
+    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK, cover: bool = False):
+        self.image, self.index = Image.new("RGB", size, colour), Image.new("L", size)
+        self.cover = Image.new("L", size) if cover else None
+        self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
-        self.draw, self.glow = ImageDraw.Draw(image), ImageDraw.Draw(index)
+        self.draw, self.glow = ImageDraw.Draw(self.image), ImageDraw.Draw(self.index)
+        self.covers = ImageDraw.Draw(self.cover) if cover else None
 
-    @classmethod
-    def blank(cls, width: int, height: int, ppm: float, colour: Colour = (128, 128, 128)) -> "Canvas":
-        """A canvas of one colour; width, height: texels; ppm: texels a metre."""
-        return cls(Image.new("RGB", (width, height), colour), Image.new("L", (width, height)), ppm)
+    def texels(self, area: Area) -> tuple[int, int, int, int] | None:
+        """The first and last texels of an area: left, top, right and bottom; None if it has none."""
+        (left, low, right, high), p, h = area, self.ppm, self.height
+        x0, y0, x1, y1 = round(left * p), h - round(high * p), round(right * p) - 1, h - round(low * p) - 1
+        return (x0, y0, x1, y1) if x1 >= x0 and y1 >= y0 else None
 
-    def texels(self, left: float, low: float, right: float, high: float) -> tuple[int, int, int, int]:
-        """The texels of a rectangle in metres: left, top, right and bottom, the latter two excluded."""
-        p, h = self.ppm, self.height
-        return round(left * p), h - round(high * p), round(right * p), h - round(low * p)
-
-    def box(
-        self,
-        left: float,
-        low: float,
-        right: float,
-        high: float,
-        colour: Colour,
-        shine: int | None = None,
-    ) -> None:
-        """Draws a rectangle.
-
-        left, low, right, high: its edges, metres
-        colour: its colour
-        shine: the index that it gets, or None to keep the one that is there
-        """
-        x0, y0, x1, y1 = self.texels(left, low, right, high)
-        if x1 > x0 and y1 > y0:
-            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
+    def box(self, area: Area, colour: Colour, share: float = 1.0, shine: int | None = None) -> None:
+        """Draws a rectangle; share: of the colour, the rest is what was there; shine: its index, None to keep it."""
+        if not (texels := self.texels(area)):
+            return
+        if share == 1:
+            self.draw.rectangle(texels, fill=colour)
+            if self.covers:
+                self.covers.rectangle(texels, fill=255)
             if shine is not None:
-                self.glow.rectangle((x0, y0, x1 - 1, y1 - 1), fill=shine)
+                self.glow.rectangle(texels, fill=shine)
+            return
+        x0, y0, x1, y1 = texels
+        area, mask = (x0, y0, x1 + 1, y1 + 1), Image.new("L", (x1 + 1 - x0, y1 + 1 - y0), int(share * 255))
+        self.image.paste(colour, area, mask)
+        if self.cover:
+            self.cover.paste(255, area, mask)
 
-    def tint(self, left: float, low: float, right: float, high: float, colour: Colour, share: float) -> None:
-        """Blends a rectangle (left, low, right, high, metres) with a colour; share: of the colour."""
-        x0, y0, x1, y1 = self.texels(left, low, right, high)
-        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, self.width), min(y1, self.height)
-        if x1 > x0 and y1 > y0:
-            self.image.paste(colour, (x0, y0, x1, y1), Image.new("L", (x1 - x0, y1 - y0), int(share * 255)))
+    def bars(
+        self, area: Area, step: float, pen: float, colour: Colour, level: bool = False, share: float = 1.0
+    ) -> None:
+        """Draws upright or level bars in an area, `pen` wide and one each `step` metres; share: as in box."""
+        (left, low, right, high), shine = area, 0 if share == 1 else None
+        for at in np.arange(low if level else left, (high if level else right) - pen / 2, step).tolist():
+            self.box((left, at, right, at + pen) if level else (at, low, at + pen, high), colour, share, shine)
 
     def line(self, points: list[tuple[float, float]], colour: Colour, pen: float) -> None:
         """Draws a line through points in metres; pen: metres."""
-        p, h = self.ppm, self.height
-        self.draw.line([(x * p, h - y * p) for x, y in points], fill=colour, width=max(round(pen * p), 1))
+        points = [(x * self.ppm, self.height - z * self.ppm) for x, z in points]
+        self.draw.line(points, fill=colour, width=max(round(pen * self.ppm), 1))
 
-    def picture(self, left: float, high: float, picture: Image.Image, mask: Image.Image | None = None) -> None:
-        """Pastes a picture with its upper left corner at a place in metres; mask: L, or None for all of it."""
-        self.image.paste(picture, (round(left * self.ppm), self.height - round(high * self.ppm)), mask)
+    def fill(self, area: Area, picture: Image.Image, shine: int) -> None:
+        """Stretches a picture over an area, which shines with an index."""
+        if texels := self.texels(area):
+            size = texels[2] - texels[0] + 1, texels[3] - texels[1] + 1
+            self.image.paste(picture.resize(size, Image.BILINEAR), texels[:2])
+            self.glow.rectangle(texels, fill=shine)
 
-    def write(
-        self,
-        left: float,
-        low: float,
-        letters: Image.Image,
-        colour: Colour,
-        shine: int = 0,
-    ) -> None:
-        """Writes letters.
-
-        left, low: of their box, metres
-        letters: L, 255 in the letters
-        colour: of the letters
-        shine: the index that they get
-        """
-        at = round(left * self.ppm), self.height - round(low * self.ppm) - letters.height
-        self.image.paste(colour, at, letters)
+    def put(self, corner: tuple[float, float], what: Image.Image | Colour, mask: Image.Image, shine: int = 0) -> None:
+        """Puts a picture or a colour where a mask (L) is; corner: upper left, metres; shine: index, 0 to keep it."""
+        x, y = round(corner[0] * self.ppm), self.height - round(corner[1] * self.ppm)
+        self.image.paste(what, (x, y, x + mask.width, y + mask.height), mask)
         if shine:
-            self.index.paste(shine, at, letters.convert("1", dither=Image.Dither.NONE))
+            self.index.paste(shine, (x, y), mask.convert("1", dither=Image.Dither.NONE))
 
-    def array(self) -> np.ndarray:
-        """uint8 (height, width, 4)."""
+    def size(self, wide: float, tall: float) -> tuple[int, int]:
+        """Metres as texels, at least 4."""
+        return max(int(wide * self.ppm), 4), max(int(tall * self.ppm), 4)
+
+    def array(self, alpha: Image.Image | None = None) -> np.ndarray:
+        """uint8 (height, width, 4); alpha: None for the index of what can shine."""
         image = self.image.copy()
-        image.putalpha(self.index)
+        image.putalpha(alpha or self.index)
         return np.asarray(image)
 
 
@@ -106,3 +97,8 @@ def cutout(big: Image.Image, factor: int) -> np.ndarray:
     if there.any():
         small[~there, :3] = small[there, :3].mean(0)
     return small
+
+
+def opaque(field: np.ndarray) -> np.ndarray:
+    """A picture that does not shine, uint8 (height, width, 4), of colours (height, width, 3) of 0 to 255."""
+    return np.dstack([field.clip(0, 255), np.zeros(field.shape[:2])]).astype(np.uint8)

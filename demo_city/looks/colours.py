@@ -1,7 +1,8 @@
 """Colours, and what is drawn by chance."""
 
-from collections.abc import Sequence
+import tomllib
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -9,9 +10,18 @@ Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 Weights = str  # names and their weights, such as "brick 3 stone 1"
 
 
+@lru_cache(None)
+def table(name: str) -> dict:
+    """A table of tables.toml."""
+    with open(Path(__file__).with_name("tables.toml"), "rb") as file:
+        return tomllib.load(file)[name]
+
+
+@lru_cache(None)
 def colours(text: str) -> tuple[Colour, ...]:
-    """Colours of a text of hexadecimal numbers, such as "ff0000 00ff00"."""
-    return tuple(tuple(bytes.fromhex(word)) for word in text.split())
+    """Colours of a text of hexadecimal numbers and names of the table "colours", such as "ff0000 00ff00 brick"."""
+    named = table("colours")
+    return sum((colours(named[w]) if w in named else (tuple(bytes.fromhex(w)),) for w in text.split()), ())
 
 
 @lru_cache(None)
@@ -28,9 +38,10 @@ def choose(rng: np.random.Generator, options: Weights) -> str:
     return list(names)[int(np.searchsorted(sums, rng.random() * sums[-1], "right"))]
 
 
-def pick(rng: np.random.Generator, options: Sequence[Colour]) -> Colour:
-    """Picks one of some colours."""
-    return options[int(rng.integers(len(options)))]
+def pick(rng: np.random.Generator, options: str) -> Colour:
+    """Picks one of some colours, see colours()."""
+    found = colours(options)
+    return found[int(rng.integers(len(found)))]
 
 
 def shade(colour: Colour, factor: float) -> Colour:

@@ -1,53 +1,26 @@
-"""The walls, roofs and fences of houses as textures."""
+"""The walls and roofs of houses as textures."""
 
 from collections.abc import Hashable
-from functools import partial
 
 import numpy as np
+from PIL import Image, ImageChops
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Canvas
+from demo_city.looks.canvas import BLACK, Canvas
 from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
-from demo_city.looks.dress import Dress, House, dress
-from demo_city.looks.facades import Facade, ivy_on
 from demo_city.looks.fixtures import Fixture, fixtures
-from demo_city.looks.layout import layout
-from demo_city.looks.materials import covered, weathered
-from demo_city.looks.palettes import BRICK, COLOURS, RED_TILES, STOCK, STONE, WHITE
-from demo_city.looks.shops import tenants
+from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
+from demo_city.looks.shops import ShopFront, Tenant, tenants
 from demo_city.looks.signs import sprayed
-from demo_city.looks.windows import Windows
+from demo_city.looks.surfaces import covered, noise, weathered
+from demo_city.looks.windows import Windows, mirrored_city, pane
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, generation
 
-__all__ = ["LIMIT", "PPM", "Fixture", "House", "fixtures", "wall_texture"]
+__all__ = ["Fixture", "House", "fixtures", "wall_texture"]
 
-PPM = 16  # texels a metre
-LIMIT = 512  # texels a side
+_PPM, _LIMIT = 16, 512  # texels a metre, and at most a side
 _WALLS = ("front", "side", "party", "back")
-_FENCES = {
-    "suburb": "picket 4 hedge 4 planks 3 low 1", "terraces": "low 5 hedge 3 railing 3 planks 1",
-    "old_town": "stone 4 white 3 planks 2 hedge 1", "industrial": "mesh 5 concrete 3 corrugated 3 low 2",
-    "market": "white 4 concrete 3 mural 2 corrugated 2", "high_street": "concrete 3 corrugated 2 railing 2",
-    "towers": "hedge 3 railing 3 concrete 2",
-}  # fmt: skip
-_FENCE_MATERIALS = {
-    "hedge": ("foliage", ((70, 92, 50),)), "low": ("brick", BRICK), "stone": ("rubble", STONE),
-    "white": ("plaster", WHITE), "mural": ("plaster", WHITE), "concrete": ("concrete", COLOURS["concrete"]),
-    "planks": ("boards", COLOURS["boards"][5:]), "corrugated": ("corrugated", COLOURS["corrugated"]),
-}  # fmt: skip
-# colour, distance and width of bars, metres
-_BARS = {
-    "picket": ((228, 226, 220), 0.25, 0.16),
-    "railing": ((46, 48, 50), 0.2, 0.06),
-    "mesh": ((132, 136, 136), 0.16, 0.04),
-}
-_LEAF: dict[str, Colour] = {
-    "spring": (92, 116, 58),
-    "summer": (66, 88, 46),
-    "autumn": (146, 66, 40),
-    "winter": (94, 78, 66),
-}
 
 
 def wall_texture(
@@ -60,146 +33,234 @@ def wall_texture(
     """The picture of a wall.
 
     house: the building
-    kind: "front" or "side" (seen, with windows), "party" (blank or nearly so), "back", "roof", "chimney", "gable" (the
-        triangle above the eaves, as a rectangle) or "fence"
+    kind: "front" or "side" (seen, with windows), "party" (blank or nearly so), "back", "roof", "chimney" or "gable"
+        (the triangle above the eaves, as a rectangle)
     piece: number of the wall
     length, height: m; the lower edge is on the ground, that of a gable or a roof at the eaves
     """
-    ppm = min(PPM, LIMIT / length, LIMIT / height)
-    size = tuple(max(round(metres * ppm), 2) for metres in (length, height))
+    ppm = min(_PPM, _LIMIT / length, _LIMIT / height)
+    size = max(round(length * ppm), 2), max(round(height * ppm), 2)
 
     def version(year: int, season: str) -> Hashable:
         painted = generation(house.key, "paint", year, REPAINT)
         if kind not in _WALLS:
-            return painted, (), generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if kind == "fence" else 0, ""
-        extras, units = dress(house, 0).extras, len(layout(house, kind, length).shops)
-        changing = kind in ("party", "back") or extras & {"graffiti", "posters"}
+            return painted, (), 0
+        changing = kind in ("party", "back") or "graffiti" in dress(house, 0).extras
         sprays = generation(house.key, "graffiti", year, GRAFFITI_CHANGE) if changing else 0
-        return painted, tenants(house, units, year), sprays, season if "ivy" in extras and house.key % 2 else ""
+        return painted, tenants(house, len(layout(house, kind, length).shops), year), sprays
 
-    return Texture(*size, partial(_paint, house, kind, piece, length, ppm, size), version)
-
-
-def _paint(
-    house: House,
-    kind: str,
-    piece: int,
-    length: float,
-    ppm: float,
-    size: tuple[int, int],
-    version: tuple,
-) -> np.ndarray:
-    painted, tenant_numbers, sprays, season = version
-    look, rng = dress(house, painted), random_for(house.key, "wall", kind, piece)
-    canvas = Canvas.blank(*size, ppm)
-    if kind == "roof":
-        _roof(canvas, house, look, rng)
-    elif kind == "fence":
-        _fence(canvas, house, random_for(house.key, "fence", sprays))
-    else:
+    def paint(version: tuple) -> np.ndarray:
+        look, rng, canvas = dress(house, version[0]), random_for(house.key, "wall", kind, piece), Canvas(size, ppm)
         canvas.image.paste(covered(rng, *_covering(house, look, kind, rng), size, ppm))
+        rows = np.linspace(1.04, 0.94, canvas.height)
         if kind in _WALLS:
-            Facade(canvas, house, look, kind, layout(house, kind, length), rng, tenant_numbers, sprays).draw()
-        elif kind == "chimney":
-            canvas.tint(0, canvas.rise - 0.25, canvas.length, canvas.rise, (30, 26, 24), 0.4)
-        else:
-            _gable(canvas, look, rng)
-        _aged(canvas, house, look, kind, rng)
-        if "ivy" in look.extras and kind != "chimney":
-            leaf, share = (_LEAF[season], 0.55 if season == "winter" else 0.95) if season else ((62, 82, 46), 0.9)
-            reach = rng.uniform(0.3, 1.0) * canvas.rise
-            ivy_on(canvas, random_for(house.key, "ivy", kind, piece), reach, leaf, share)
-    return canvas.array()
+            Facade(canvas, look, layout(house, kind, length), rng).draw(*version[1:])
+            # dirt, splashes at the foot, and the shade of the eaves
+            z = (canvas.height - 0.5 - np.arange(canvas.height)) / ppm
+            rows = (1 - 0.06 * look.grime * z / canvas.rise) * (1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6))
+            rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
+        elif kind in ("roof", "gable"):
+            (_roof if kind == "roof" else _gable)(canvas, house, look, rng)
+        clean = look.scheme == "curtain" and kind != "party"
+        canvas.image.paste(weathered(rng, canvas.image, (0.25 if clean else 0.75) * look.grime, rows))
+        return canvas.array()
+
+    return Texture(*size, paint, version)
 
 
 def _covering(house: House, look: Dress, kind: str, rng: np.random.Generator) -> tuple[str, Colour]:
     """Material and colour of a wall: often the front alone is dressed."""
-    if kind == "chimney" and house.key % 3:
-        return "brick", jitter(rng, pick(rng, BRICK + STOCK[:2]), 6)
-    if kind in ("party", "back") and house.key % 3 == 0 and look.material not in ("corrugated", "clapboard", "panels"):
-        return "brick", pick(random_for(house.key, "rear"), BRICK + STOCK)
+    if kind == "roof":
+        return look.roof, look.roof_colour
+    hidden = kind in ("party", "back") and look.material not in ("corrugated", "clapboard", "panels")
+    if kind == "chimney" and house.key % 3 or hidden and house.key % 3 == 0:
+        return "brick", pick(random_for(house.key, "rear"), "brick stock")
     if kind == "gable" and look.material in ("brick", "roughcast", "clapboard") and house.key % 4 == 0:
-        return choose(rng, "boards 1 pantiles 1 shingle 1"), mixed(look.wall, RED_TILES[house.key % 7], 0.4)
+        return choose(rng, "boards 1 pantiles 1 shingle 1"), mixed(look.wall, pick(rng, "pantiles"), 0.4)
     return look.material, look.wall
 
 
-def _aged(canvas: Canvas, house: House, look: Dress, kind: str, rng: np.random.Generator) -> None:
-    """Darkens a wall by dirt, at its foot by splashes, and under the eaves by their shade."""
-    z = (canvas.height - 0.5 - np.arange(canvas.height)) / canvas.ppm
-    rows = 1 - 0.06 * look.grime * rng.normal(0, 1) * z / canvas.rise
-    if kind in _WALLS:
-        rows *= 1 - (0.1 + 0.25 * look.grime) * np.exp(-z / 0.6)
-        rows *= 1 - 0.2 * np.exp(-(house.height - z).clip(0) / 0.35)
-    glazed = look.scheme == "curtain" and kind != "party"
-    canvas.image.paste(weathered(rng, canvas.image, (0.25 if glazed else 0.75) * look.grime, rows))
-
-
-def _gable(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
+def _gable(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -> None:
     """Draws the windows of a gable, inside the triangle, and the edge of the roof."""
-    length, height = canvas.length, canvas.rise
-    windows, half = Windows(canvas, look, rng), min(0.55, length * 0.08)
-    if look.material == "timber":
-        for x in np.arange(0, length, 1.1):
-            canvas.box(x, 0, x + 0.17, height, (78, 60, 46))
-        for z in np.arange(0.0, height, 1.2):
-            canvas.box(0, z, length, z + 0.17, (78, 60, 46))
-    if height > 1.8 and look.scheme != "shed":
-        for x in (length / 2,) if length < 8 or height < 3 else (length * 0.38, length * 0.62):
-            windows.place(x - half, 0.5, x + half, 0.5 + min(1.4, height * 0.42))
-        if height > 4.5:
-            windows.place(length / 2 - half * 0.7, height * 0.6, length / 2 + half * 0.7, height * 0.6 + 0.9, "single")
+    length, height, half = canvas.length, canvas.rise, min(0.55, canvas.length * 0.08)
+    windows = Windows(canvas, look, rng)
+    for x in (0.38, 0.62) if length >= 8 and height >= 3 else (0.5,) if height > 1.8 else ():
+        windows.place((length * x - half, 0.5, length * x + half, 0.5 + min(1.4, height * 0.42)))
     canvas.line([(0, 0), (length / 2, height), (length, 0)], shade(look.trim, 0.95), 0.28)
 
 
 def _roof(canvas: Canvas, house: House, look: Dress, rng: np.random.Generator) -> None:
-    """Draws a slope with moss, mended tiles and windows, or a flat roof with the joints of its felt."""
-    canvas.image.paste(covered(rng, look.roof, look.roof_colour, canvas.image.size, canvas.ppm))
+    """Draws a slope with windows, or a flat roof with the joints of its felt."""
     length, rise = canvas.length, canvas.rise
     if look.roof == "felt":
-        for x in np.arange(0, length, 1.0):
-            canvas.tint(x, 0, x + 0.06, rise, (40, 40, 40), 0.4)
-    else:
-        canvas.box(0, rise - 0.2, length, rise, shade(look.roof_colour, 0.72))
-        canvas.box(0, 0, length, 0.13, mixed(look.roof_colour, (96, 98, 98), 0.7))
-        for _ in range(int(length * rise * 0.12) if look.grime > 0.4 else 0):
-            x, z, r = rng.uniform(0, length), rng.uniform(0, rise), rng.uniform(0.1, 0.5)
-            tone = (86, 90, 62) if rng.random() < 0.6 else shade(look.roof_colour, 1.35)
-            canvas.tint(x, z, x + r * 1.4, z + r, tone, 0.4)
-    if house.roof in ("gable", "hip", "mansard") and rise > 2.5 and house.key % 3 != 1:
-        for x in np.arange(1.2, length - 1.2, 3.2):
-            if rng.random() < 0.45:
-                canvas.box(x - 0.07, rise * 0.4 - 0.07, x + 0.85, rise * 0.4 + 1.15, (62, 62, 64))
-                canvas.box(x, rise * 0.4, x + 0.78, rise * 0.4 + 1.08, (104, 118, 132), int(rng.integers(1, 200)))
-    rows = np.linspace(1.04, 0.94, canvas.height)
-    canvas.image.paste(weathered(rng, canvas.image, 0.3 + 0.5 * look.grime, rows))
+        canvas.bars((0, 0, length, rise), 1.0, 0.06, (40, 40, 40), share=0.4)
+        return
+    canvas.box((0, rise - 0.2, length, rise), shade(look.roof_colour, 0.72))
+    canvas.box((0, 0, length, 0.13), mixed(look.roof_colour, (96, 98, 98), 0.7))
+    z, windows = rise * 0.4, house.roof in ("gable", "hip", "mansard") and rise > 2.5 and house.key % 3 != 1
+    for x in np.arange(1.2, length - 1.2, 3.2).tolist() if windows else ():
+        if rng.random() < 0.45:
+            canvas.box((x - 0.07, z - 0.07, x + 0.85, z + 1.15), (62, 62, 64))
+            canvas.box((x, z, x + 0.78, z + 1.08), (104, 118, 132), shine=int(rng.integers(1, 200)))
 
 
-def _fence(canvas: Canvas, house: House, rng: np.random.Generator) -> None:
-    """Draws a fence or a wall; rng: decides what is sprayed on it."""
-    lasting, length, high, ppm = random_for(house.key, "fence"), canvas.length, canvas.rise, canvas.ppm
-    kind = choose(lasting, _FENCES.get(house.style, "low 3 railing 3 hedge 2 planks 1 white 1"))
-    material, options = _FENCE_MATERIALS.get(kind, ("foliage", ((84, 92, 74),)))
-    colour = jitter(lasting, pick(lasting, options), 8)
-    canvas.image.paste(covered(lasting, material, colour, canvas.image.size, ppm))
-    if kind in _BARS:
-        bar, gap, pen = _BARS[kind]
-        for x in np.arange(0, length, gap):
-            canvas.box(x, 0, x + pen, high, bar)
-        for z in (high * 0.15, high * 0.85):
-            canvas.box(0, z, length, z + 0.08, bar)
-        if kind == "railing":
-            canvas.box(0, 0, length, high * 0.25, jitter(lasting, (150, 144, 134), 12))
-    elif kind == "mural":
-        for x in np.arange(0, length, 1.6):  # painted by many hands
-            canvas.box(x, 0.1, x + 1.55, high - 0.1, jitter(rng, pick(rng, COLOURS["plaster"]), 30))
-            for _ in range(6):
-                a, b, r = rng.uniform(x, x + 1.3), rng.uniform(0.1, high - 0.2), rng.uniform(0.1, 0.45)
-                paint = tuple(rng.integers(30, 220, 3).tolist())
-                canvas.draw.ellipse(canvas.texels(a, b, a + r, b + r), fill=paint)
-    elif kind in ("low", "stone", "white", "concrete"):
-        canvas.box(0, high - 0.12, length, high, shade(colour, 1.15))
-    if kind in ("concrete", "corrugated", "white", "planks") and rng.random() < 0.4:
-        patch = max(int(min(length * 0.8, 3) * ppm), 4), max(int(high * 0.7 * ppm), 4)
-        canvas.picture(rng.uniform(0, max(length - 3, 0.1)), high * 0.9, *sprayed(rng, patch))
-    rows = np.interp(np.linspace(high, 0, canvas.height), [0, 0.4, high + 0.5], [0.75, 0.95, 1.0])
-    canvas.image.paste(weathered(lasting, canvas.image, 0.2 if kind == "hedge" else 0.8, rows))
+class Facade:
+    """Draws one wall of a house on a canvas that is covered with its material."""
+
+    def __init__(self, canvas: Canvas, look: Dress, plan: Layout, rng: np.random.Generator):
+        self.canvas, self.look, self.plan, self.rng = canvas, look, plan, rng
+        self.house, self.kind, self.length = plan.house, plan.kind, canvas.length
+        self.windows, self.top = Windows(canvas, look, rng), min(self.house.height, canvas.rise)
+
+    def draw(self, tenants: tuple[int, ...], sprays: int) -> None:
+        """Draws all of it; tenants: numbers of those of its shops; sprays: how often its graffiti have changed."""
+        scheme = self.look.scheme if self.kind != "party" else "bare"
+        if scheme == "curtain":
+            self.curtain()
+        else:
+            self.body(scheme)
+            for window in self.plan.windows:
+                self.windows.place(window[:4], window.kind)
+        for left, right, high in self.plan.gates:
+            self.gate(left, right, high)
+        for unit, (shop, number) in enumerate(zip(self.plan.shops, tenants, strict=True)):
+            ShopFront(self.canvas, self.house.ground_height, Tenant(self.house, unit, number), *shop)
+        if self.plan.door:
+            self.door(*self.plan.door)
+        if self.kind in ("front", "side") and scheme in ("punched", "loft", "hall", "church"):
+            self.ornaments()
+        self.additions(random_for(self.house.key, "sprays", self.kind, sprays))
+
+    def body(self, scheme: str) -> None:
+        """Draws the ground floor and plinth, patches, beams, and the frames and recesses between the windows."""
+        c, look, plan, length, top, key = self.canvas, self.look, self.plan, self.length, self.top, self.house.key
+        if not plan.shops:
+            high, base = 0.3 + key % 5 * 0.12, look.base or look.wall
+            c.box((0, 0, length, self.house.ground_height - 0.1), base, 0.85 if look.base else 0.0)
+            c.box((0, 0, length, high), shade(mixed(base, (112, 108, 102), 0.5), 0.85), 0.9)
+            if "rustic" in look.extras:
+                c.bars((0, 0.7, length, self.house.ground_height - 0.3), 0.42, 0.06, BLACK, level=True, share=0.35)
+        if "patches" in look.extras or scheme == "bare":
+            self.patches()
+        if look.material == "timber" and scheme == "punched":
+            beam = pick(random_for(key, "timber"), "4a3a2e 5c4636 3a2e28 6a5846 5a3028")
+            c.bars((0, 0, length, top), plan.pitch / 2, 0.17, beam)
+            for z in map(self.house.floor, range(self.house.storeys)):
+                c.box((0, z + 0.75, length, z + 0.9), beam)
+                c.box((0, z - 0.15, length, z + 0.1), beam)
+                c.line([(0.1, z), (plan.pitch / 2, z + 2.8)], beam, 0.16)
+                c.line([(length - 0.1, z), (length - plan.pitch / 2, z + 2.8)], beam, 0.16)
+        if scheme == "loggia":
+            for left, right, z in plan.balconies:
+                high = z + self.house.storey_height - 0.25
+                c.box((left, z, right, high), mixed(look.wall, (56, 56, 58), 0.72))
+                c.box((left, high - 0.65, right, high), BLACK, 0.4)
+        if scheme in ("ribbon", "frame", "loft"):
+            for w in plan.windows:
+                c.box((w.left - 0.12, w.low - 0.15, w.right + 0.12, w.high + 0.2), mixed(look.wall, (40, 42, 46), 0.6))
+            c.bars((0, 0, length, top), plan.pitch, 0.1, BLACK, share=0.3)  # the shade of piers
+
+    def curtain(self) -> None:
+        """Draws a wall of glass: panels that mirror the city, each a little askew, spandrels and bars."""
+        c, rng, own, house = self.canvas, random_for(self.house.key, "curtain"), self.rng, self.house
+        size, length = c.image.size, self.length
+        glass, bar = jitter(rng, pick(rng, "glass"), 8), pick(rng, "3a4046 6a7076 a8aaaa 2c3034 c8c8c4")
+        panels = house.storeys, max(round(length / rng.uniform(1.1, 2.2)), 1)
+        city = mirrored_city(int(own.integers(12))).resize(size, Image.BILINEAR)
+        body = Image.blend(Image.new("RGB", size, mixed(glass, (60, 66, 72), 0.3)), city, rng.uniform(0.3, 0.6))
+        tones = own.normal(225, 20, panels) * np.where(own.random(panels) < 0.1, 1.2, 1.0)
+        tones = Image.fromarray(tones.clip(60, 255).astype(np.uint8)).resize(size, Image.NEAREST).convert("RGB")
+        c.image.paste(ImageChops.multiply(body, tones), (0, 0))
+        numbers = Image.fromarray(own.integers(1, 200, panels).astype(np.uint8))
+        c.index.paste(numbers.resize(size, Image.NEAREST), (0, 0))
+        tall, step, fin = house.storey_height * rng.uniform(0.07, 0.2), length / panels[1], rng.choice([0.05, 0.12])
+        band = mixed(glass, self.look.wall if rng.random() < 0.6 else (40, 44, 48), 0.65)
+        for z in map(house.floor, range(house.storeys)):
+            c.box((0, z - tall, length, z + tall), band, shine=0)
+            c.box((0, z - 0.06, length, z + 0.06), bar, shine=0)
+        c.bars((0, 0, length, c.rise), step, fin, bar)
+        c.bars((fin, 0, length, c.rise), step, fin, BLACK, share=0.3)
+        c.box((0, self.top - 0.5, length, c.rise), shade(bar, 1.1), shine=0)
+
+    def patches(self) -> None:
+        """Draws patches where the render has fallen or was mended."""
+        c, rng, look = self.canvas, self.rng, self.look
+        for _ in range(int(rng.integers(1, 5))):
+            corner, size = rng.uniform(0, (self.length, self.top)), c.size(rng.uniform(0.6, 3.0), rng.uniform(0.5, 2.4))
+            ragged = Image.fromarray((noise(rng, (4, 5), size[::-1]) > 0.1).astype(np.uint8) * 255)
+            patch = Image.new("RGB", size, shade(mixed(look.wall, (150, 146, 138), 0.4), rng.uniform(0.85, 1.12)))
+            if look.material in ("plaster", "whitewash", "roughcast") and rng.random() < 0.5 * look.grime:
+                patch = covered(rng, "brick", pick(rng, "brick"), size, c.ppm)
+            c.put(corner, patch, ragged)
+
+    def gate(self, left: float, right: float, high: float) -> None:
+        """Draws a garage or a roller door; left, right, high: metres."""
+        c, rng, area = self.canvas, self.rng, (left, 0, right, high)
+        colour, panels = jitter(rng, pick(rng, "white panels doors"), 8), rng.random() < 0.5
+        c.box((left - 0.12, 0, right + 0.12, high + 0.12), shade(self.look.trim, 0.95))
+        c.box(area, colour)
+        c.bars(area, 0.5 if panels else 0.22, 0.06, shade(colour, 0.78), level=True)
+        if panels:
+            c.bars(area, 0.65, 0.1, shade(colour, 0.86))
+        c.box((left, high - 0.2, right, high), BLACK, 0.5)
+
+    def door(self, left: float, right: float) -> None:
+        """Draws the door of the house, in a recess, with a light above it; left, right: metres."""
+        c, look, rng, tall = self.canvas, self.look, self.rng, DOOR_HEIGHT
+        head = tall + (0.5 if rng.random() < 0.7 and self.house.ground_height > 2.9 else 0.0)
+        if look.surround in ("frame", "hood", "lintel") or rng.random() < 0.4:
+            c.box((left - 0.2, 0, right + 0.2, head + 0.22), look.trim)
+            c.box((right + 0.13, 0, right + 0.2, head + 0.22), shade(look.trim, 0.85))
+        c.box((left - 0.03, 0, right + 0.03, head), shade(look.wall, 0.4), shine=0)
+        c.box((left, 0, right, 0.15), (148, 144, 136))
+        leaves, form = np.linspace(left, right, 3 if right - left > 1.35 else 2).tolist(), self.house.key % 3
+        for a, b in zip(leaves[:-1], leaves[1:], strict=True):
+            c.box((a + 0.06, 0.15, b - 0.06, tall - 0.06), look.door)
+            for low, high in ((0.3, 0.95), (1.1, 2.05)):
+                if form == 0 or form == 1 and low < 1:
+                    c.box((a + 0.2, low, b - 0.2, high), shade(look.door, 0.76))
+                    c.box((a + 0.26, low + 0.06, b - 0.2, high - 0.06), shade(look.door, 0.9))
+                else:
+                    c.fill((a + 0.2, low, b - 0.2, high), pane(int(rng.integers(48))), self.windows.number())
+            c.box((b - 0.19, 1.0, b - 0.12, 1.12), (196, 184, 140))
+        c.box((left + 0.06, tall, right - 0.06, head - 0.06), (62, 68, 74), shine=self.windows.number())
+        c.box((left, head - 0.25, right, head), BLACK, 0.5)
+
+    def ornaments(self) -> None:
+        """Draws quoins, bands and the cornice."""
+        c, look, house, top, length = self.canvas, self.look, self.house, self.top, self.length
+        for z, wide in ((0, 0.35), (0.45, 0.55)) if "quoins" in look.extras else ():
+            c.bars((0, z, wide, top), 0.9, 0.41, look.trim, level=True)
+            c.bars((length - wide, z, length, top), 0.9, 0.41, look.trim, level=True)
+        for z in map(house.floor, range(1, house.storeys if "bands" in look.extras else 1 + house.key % 2)):
+            c.box((0, z - 0.14, length, z + 0.08), look.trim)
+            c.box((0, z - 0.22, length, z - 0.14), BLACK, 0.45)
+        if "cornice" in look.extras:
+            low = top - 0.3 - house.key % 5 * 0.08
+            c.box((0, low, length, top), look.trim)
+            c.box((0, low - 0.2, length, low), BLACK, 0.5)
+            c.bars((0.1, low + 0.05, length, low + 0.2), 0.5, 0.2, shade(look.trim, 0.8))
+
+    def additions(self, rng: np.random.Generator) -> None:
+        """Draws pipes and their shade, cables and graffiti; rng: decides the latter."""
+        c, look, extras, free, length = self.canvas, self.look, self.look.extras, not self.plan.shops, self.length
+        if "pipe" in extras and self.kind != "party":
+            c.box((length - 0.34, 0, length - 0.1, self.top), BLACK, 0.35)
+            c.box((length - 0.3, 0, length - 0.17, self.top - 0.2), shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8))
+        if "cables" in extras:
+            self.cables()
+        hidden = self.kind in ("party", "back") and rng.random() < 0.3
+        sprayed_on = hidden or "graffiti" in extras and (free or self.kind != "front")
+        for _ in range(int(rng.integers(1, 4)) if sprayed_on else 0):
+            wide, tall = min(rng.uniform(0.6, 4.0), length), rng.uniform(0.4, 1.8)
+            corner = rng.uniform(0, length - wide + 0.1), rng.uniform(0.1, 0.6) + tall
+            c.put(corner, *sprayed(rng, c.size(wide, tall)))
+
+    def cables(self) -> None:
+        """Draws cables along the first storey, and the boxes where they end."""
+        c, rng, t = self.canvas, self.rng, np.linspace(0, 1, 9)
+        for _ in range(int(rng.integers(2, 6))):
+            first, end = self.house.ground_height + rng.uniform(-0.2, 0.8), rng.uniform(0.2, max(self.length, 0.3))
+            z = first + rng.uniform(-0.25, 0.25) * (t - 0.5) - rng.uniform(0, 1) * t * (1 - t)
+            c.line(np.stack([t * self.length, z], 1).tolist(), mixed(self.look.wall, BLACK, 0.7), 0.03)
+            c.box((end, first - 0.8, end + rng.uniform(0.2, 0.5), first - 0.4), pick(rng, "panels"))

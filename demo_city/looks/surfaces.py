@@ -1,356 +1,267 @@
-"""Grounds and materials: pictures that repeat."""
+"""Materials of walls, grounds and things: pictures that repeat."""
 
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Hashable
+from functools import lru_cache, partial
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade
-from demo_city.looks.materials import covered, dirt_tile, noise, piece
-from demo_city.looks.palettes import COLOURS, VIVID
+from demo_city.looks.canvas import opaque
+from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade, table
 from demo_city.seeds import random_for
 
 TILE = 8.0  # metres of a repetition of a ground
-METRES = 2.0  # metres of a repetition of a material
-GROUND_SIZE, MATERIAL_SIZE = 256, 128
+_N, _M = 256, 128  # texels of a side of a ground, and of a material, which repeats after 2 m
+_LOOSE, _PAVED, _THINGS = table("loose"), table("paved"), table("things")
 _GRASS = {"spring": (100, 114, 66), "summer": (98, 108, 66), "autumn": (112, 108, 68), "winter": (110, 107, 80)}
-_ASPHALT = colours("5e5e60 7a7874 8a857c 6c6b6a 96918a")
-_PAINT = (214, 212, 204)
 Field = np.ndarray  # float (n, n, 3), colours
+PERIOD = 480  # texels of the patterns of walls, at 16 texels a metre; divisible by the sides of all of them
+ONE = 160  # stands for a factor of 1
+# tones of materials that run in one direction, of texels x, y and a random number for each row or column
+_LINES = {
+    "clapboard": lambda x, y, each: np.choose(y % 4, [1.05, 1.02, 0.98, 0.76]) * (1 + 0.03 * each[y // 4]),
+    "boards": lambda x, y, each: np.where(x % 5 == 0, 0.72, 1.0) * (1 + 0.07 * each[x // 5]),
+    "corrugated": lambda x, y, each: 1 + 0.13 * np.sin(x * np.pi / 2 + 0.7) - 0.12 * (y % 96 == 0),
+    "seams": lambda x, y, each: np.choose(np.minimum(x % 8, 2), [1.16, 0.8, 1.0]) * (1 + 0.02 * each[x // 8]),
+    # boarded, in lifts, with the holes of ties
+    "concrete": lambda x, y, each: (
+        (1 + 0.025 * each[y // 4] + 0.04 * each[y // 48 * 8 + x // 60])
+        - (0.2 * ((y % 48 == 0) | (x % 60 == 0)) + 0.25 * ((y % 24 == 12) & (x % 20 == 10)))
+    ),
+}
+_GRAIN = {"roughcast": 0.045, "rubble": 0.05, "felt": 0.05, "concrete": 0.03, "foliage": 0.12}
+_LIGHT_JOINTS = {"brick": (176, 168, 156), "stock": (150, 142, 130), "rubble": (150, 142, 128)}
+
+
+def noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Smooth noise of unit spread that repeats: float32 (height, width) of size, with rows and columns of cells."""
+    coarse = np.pad(rng.normal(0, 1, cells).astype(np.float32), 2, mode="wrap")
+    box = (2.0, 2.0, 2.0 + cells[1], 2.0 + cells[0])
+    return np.asarray(Image.fromarray(coarse).resize((size[1], size[0]), Image.BICUBIC, box))
+
+
+def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Irregular stones that repeat, around count x count scattered points; flat: how much wider than tall they are.
+
+    Returns three arrays (side, side): the number of the stone, the distance from its point in cells, and how much
+    farther the next point is.
+    """
+    points, (y, x) = rng.uniform(0.12, 0.88, (count, count, 2)), np.mgrid[0:side, 0:side] * count / side
+    rows, columns = np.floor(y + [[[dy]] for dy in (-1, 0, 1)]).astype(int), np.floor(x).astype(int)
+    numbers, gaps = [], []
+    for row, column in ((row, columns + dx) for row in rows for dx in (-1, 0, 1)):
+        point = points[row % count, column % count]
+        gaps.append(np.hypot((row + point[..., 0] - y) * flat, column + point[..., 1] - x))
+        numbers.append(row % count * count + column % count)
+    first, second = np.partition(gaps, 1, axis=0)[:2]
+    return np.choose(np.argmin(gaps, 0), numbers), first, second - first
+
+
+def _cells(rng: np.random.Generator, name: str, stacked: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Tones (PERIOD, PERIOD) and joints of rows of bricks, blocks or tiles."""
+    tall, wide, depth, spread = table("cells")[name]
+    y, x = np.mgrid[0:PERIOD, 0:PERIOD]
+    row, tones = y // tall, rng.normal(1, spread, (PERIOD, PERIOD))
+    tones[rng.random(tones.shape) < (0.07 if name in ("brick", "stock") else 0)] *= 0.72  # overburnt
+    x = (x + (0 if stacked else row % 2 * (wide // 2 + 1))) % PERIOD
+    return tones[row, x // wide], np.where((y % tall == 0) | (x % wide == 0), depth, 0.0)
+
+
+def _picture(factors: np.ndarray, one: int = 255) -> Image.Image:
+    return Image.fromarray((factors * one).clip(0, 255).astype(np.uint8))
+
+
+@lru_cache(None)
+def _tile(name: str, stacked: bool, level: int) -> tuple[Image.Image, Image.Image | None]:
+    """The pattern of a material, of PERIOD a side, which repeats; level: how often it is halved.
+
+    Returns factors (RGB, ONE is 1), and the share of mortar (L) or None.
+    """
+    if level:
+        return tuple(image and image.reduce(2**level) for image in _tile(name, stacked, 0))
+    rng, shape = random_for("material", name, int(stacked)), (PERIOD, PERIOD)
+    tones, joints = np.ones(shape), np.zeros(shape)
+    if name in table("cells"):
+        tones, joints = _cells(rng, name, stacked)
+    elif name == "rubble":
+        number, _, gap = stones(rng, 48, PERIOD, 1.4)
+        tones, joints = rng.normal(1, 0.12, number.max() + 1)[number], np.clip(0.75 - gap * 10 / 3, 0, 0.7)
+    elif name == "foliage":
+        tones = 0.95 + 0.22 * noise(rng, (160, 160), shape) + 0.14 * noise(rng, (60, 60), shape)
+    elif name in _LINES:
+        tones = _LINES[name](*np.mgrid[0:PERIOD, 0:PERIOD][::-1], rng.normal(0, 1, PERIOD))
+    tones = tones * (1 + _GRAIN.get(name, 0.025) * rng.normal(0, 1, shape)) * (1 + 0.02 * noise(rng, (30, 30), shape))
+    warm = noise(rng, (96, 96), shape) * (0.014 if joints.any() else 0.006)
+    mortar = _picture(joints) if name in _LIGHT_JOINTS else None
+    tones = tones if mortar else tones * (1 - 0.6 * joints)
+    return _picture(tones[..., None] * np.dstack([1 + warm, 1 + 0 * warm, 1 - warm]), ONE), mortar
+
+
+@lru_cache(None)
+def _dirt(strength: int) -> Image.Image:
+    """What rain and dust leave on walls: factors (RGB, 255 is clean) that repeat; strength: 0 to 10."""
+    rng, shape = random_for("dirt"), (PERIOD, PERIOD)
+    blotches = (noise(rng, (4, 11), shape) + 0.5 * noise(rng, (15, 32), shape) + 0.3).clip(0, None)
+    streaks, spots = noise(rng, (4, 120), shape).clip(0.4, None), noise(rng, (60, 60), shape).clip(1.5, None)
+    dirt = 0.14 * blotches + 0.2 * (streaks - 0.4) + 0.12 * (spots - 1.5)
+    return _picture(1 - (dirt * strength / 10).clip(0, 0.6)[..., None] * (0.9, 1.0, 1.06))  # it is brown to black
+
+
+def _piece(tile: Image.Image, left: int, top: int, size: tuple[int, int]) -> Image.Image:
+    """A part of a tile that repeats; left, top: where it begins, inside the tile; size: width and height, texels."""
+    part = Image.new(tile.mode, size)
+    for y in range(-top, size[1], tile.height):
+        for x in range(-left, size[0], tile.width):
+            part.paste(tile, (x, y))
+    return part
+
+
+def covered(
+    rng: np.random.Generator,
+    material: str,
+    colour: Colour,
+    size: tuple[int, int],
+    ppm: float = 16.0,
+) -> Image.Image:
+    """A surface of one material and its mean colour: an RGB image.
+
+    rng: decides which part of the pattern, and the bond
+    material: of colours, or "foliage"
+    size: width and height, texels
+    ppm: texels a metre
+    """
+    name = {"whitewash": "plaster", "timber": "plaster"}.get(material, material)
+    level, stacked = 0 if ppm > 11 else 1 if ppm > 5.5 else 2, name in ("ceramic", "panels") and rng.random() < 0.3
+    tile, mortar = _tile(name, stacked, level)
+    left, top = (int(v) for v in rng.integers(0, PERIOD, 2) >> level)
+    ramp = np.minimum(np.arange(256) * np.array(colour)[:, None] // ONE, 255).ravel().tolist()
+    image = _piece(tile, left, top, size).point(ramp)
+    if mortar:
+        image.paste(mixed(_LIGHT_JOINTS[name], colour, 0.4), None, _piece(mortar, left, top, size))
+    return image
+
+
+def weathered(rng: np.random.Generator, image: Image.Image, strength: float, rows: np.ndarray) -> Image.Image:
+    """Darkens an RGB image by dirt of a strength of 0 to 1, and each row, from the top, by a factor."""
+    left, top = (int(v) for v in rng.integers(0, PERIOD, 2))
+    dirt = _piece(_dirt(round(min(strength, 1) * 10)), left, top, image.size)
+    column = _picture(rows[:, None]).resize(image.size, Image.NEAREST)
+    return ImageChops.multiply(ImageChops.multiply(image, dirt), Image.merge("RGB", [column] * 3))
 
 
 def ground_texture(kind: str, variant: int) -> Texture:
     """A ground that repeats after TILE metres. kind: of GROUNDS; variant: any number, 0 to 3 are enough.
 
-    Along v follow the stones of a kerb and the bays of a car park.
+    Along v follow the stones of a kerb.
     """
-    by_season = kind in ("grass", "soil", "gravel")
-    version = (lambda year, season: season) if by_season else (lambda year, season: "")
-    return Texture(GROUND_SIZE, GROUND_SIZE, partial(_ground, kind, variant), version)
+    changing = kind in ("grass", "soil", "gravel")
+    return Texture(_N, _N, partial(_ground, kind, variant), lambda year, season: season if changing else "")
 
 
 def material_texture(kind: str, variant: int) -> Texture:
-    """A material that repeats after METRES, pale enough to be tinted. kind: of MATERIALS; variant: any number."""
-    return Texture(MATERIAL_SIZE, MATERIAL_SIZE, partial(_material, kind, variant))
+    """A material that repeats after 2 m, pale enough to be tinted. kind: of MATERIALS; variant: any number."""
+    return Texture(_M, _M, partial(_material, kind, variant))
 
 
 def plain_texture() -> Texture:
     """White with a little noise, to be tinted."""
-    return Texture(32, 32, _plain)
+    return Texture(32, 32, lambda version: opaque(np.full(3, 248.0) * _grain(random_for("plain"), 0.015, 0.01, 0, 32)))
 
 
-def _plain(version: Hashable) -> np.ndarray:
-    image = np.zeros((32, 32, 4), np.uint8)
-    rng = random_for("plain")
-    image[..., :3] = (248 + 4 * rng.normal(0, 1, (32, 32)) + 3 * noise(rng, (6, 6), (32, 32)))[..., None].clip(0, 255)
-    return image
-
-
-def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, size: int = GROUND_SIZE) -> np.ndarray:
-    """Factors around 1 of three scales: (size, size)."""
-    shape = (size, size)
-    return 1 + fine * rng.normal(0, 1, shape) + middle * noise(rng, (48, 48), shape) + broad * noise(rng, (5, 5), shape)
+def _grain(rng: np.random.Generator, fine: float, middle: float, broad: float, n: int = _N) -> np.ndarray:
+    """Factors around 1 of three scales: (n, n, 1)."""
+    waves = middle * noise(rng, (48, 48), (n, n)) + broad * noise(rng, (5, 5), (n, n))
+    return (1 + fine * rng.normal(0, 1, (n, n)) + waves)[..., None]
 
 
 def _ground(kind: str, variant: int, season: str) -> np.ndarray:
     rng = random_for("ground", kind, variant)
-    field = _GROUNDS[kind](rng, variant, season)
-    image = np.zeros((GROUND_SIZE, GROUND_SIZE, 4), np.uint8)
-    image[..., :3] = field.clip(0, 255)
-    return image
+    if kind in _SPECIAL:
+        return opaque(_SPECIAL[kind](rng, variant) * _grain(rng, 0.04, 0.03, 0.05))
+    return opaque((_loose if kind in _LOOSE else _paved)(rng, kind, variant, season))
 
 
-def _drawn(field: Field, draw_on: Callable[[ImageDraw.ImageDraw], None], share: float = 1.0) -> Field:
-    """Draws on a field, with a transparency of 1 - share."""
-    image = Image.fromarray(field.clip(0, 255).astype(np.uint8))
-    draw_on(ImageDraw.Draw(image))
-    return field * (1 - share) + np.asarray(image) * share
-
-
-def _cracks(rng: np.random.Generator, field: Field, count: int, tone: Colour, pen: int = 1) -> Field:
+def _cracked(rng: np.random.Generator, field: Field, count: int) -> Field:
     """Draws wandering cracks."""
-
-    def draw(d: ImageDraw.ImageDraw) -> None:
-        for _ in range(count):
-            turn, steps = rng.uniform(0, 2 * np.pi), int(rng.integers(8, 30))
-            turns = turn + np.cumsum(rng.normal(0, 0.45, steps))
-            path = rng.uniform(0, GROUND_SIZE, 2) + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * 7, 0)
-            for shift in ((0, 0), (-GROUND_SIZE, 0), (0, -GROUND_SIZE), (GROUND_SIZE, 0), (0, GROUND_SIZE)):
-                d.line([tuple(point) for point in (path + shift).tolist()], fill=tone, width=pen)
-
-    return _drawn(field, draw, 0.4)
+    image = Image.fromarray(field.clip(0, 255).astype(np.uint8))
+    for _ in range(count):
+        turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.45, int(rng.integers(8, 30))))
+        path = rng.uniform(0, _N, 2) + np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * 7, 0)
+        for shift in np.ndindex(3, 3):
+            ImageDraw.Draw(image).line((path + (np.array(shift) - 1) * _N).ravel().tolist(), fill=(54, 52, 50))
+    return field * 0.6 + np.asarray(image) * 0.4
 
 
-def _litter(rng: np.random.Generator, field: Field, count: int, tones: tuple[Colour, ...]) -> Field:
-    """Strews dry leaves or pebbles."""
-    where, which = rng.integers(0, GROUND_SIZE, (count, 2)), rng.integers(len(tones), size=count)
-    field = field.copy()
-    bright = rng.uniform(0.7, 1.25, count)[:, None]
-    for dy, dx in ((0, 0), (0, 1)):
-        field[(where[:, 0] + dy) % GROUND_SIZE, (where[:, 1] + dx) % GROUND_SIZE] = np.array(tones)[which] * bright
-    return field
+def _loose(rng: np.random.Generator, kind: str, variant: int, season: str) -> Field:
+    """A ground without joints, with what lies about on it; more of it in autumn."""
+    tones, grain, cracks, count, litter = _LOOSE[kind]
+    tone = _GRASS[season] if kind == "grass" else colours(tones)[variant % len(colours(tones))]
+    field = np.array(jitter(rng, tone, 5), float) * _grain(rng, *grain)
+    if kind == "grass":
+        dry = (noise(rng, (9, 9), (_N, _N)) + 0.35 * noise(rng, (60, 60), (_N, _N))).clip(0.7, 2)[..., None] - 0.7
+        field += (np.array([142, 124, 84]) - field) * dry * (0.25 + 0.25 * (variant % 2))
+    count = count * 3 if season == "autumn" else count
+    places, found = rng.integers(0, _N, (2, count)), np.array(colours(litter))
+    field[*places] = found[rng.integers(len(found), size=count)] * rng.uniform(0.7, 1.25, (count, 1))
+    return _cracked(rng, field, cracks * (variant % 4))
 
 
-def _asphalt(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, _ASPHALT[variant % len(_ASPHALT)], 4), float)
-    coarse = variant % 4 in (2, 4)
-    field = tone * _grain(rng, 0.13 if coarse else 0.07, 0.05, 0.045)[..., None]
-    stones = rng.random(field.shape[:2]) < (0.09 if coarse else 0.03)
-    field[stones] *= rng.uniform(1.15, 1.5, (int(stones.sum()), 1))
-    if variant % 4 != 0:
-        field = _cracks(rng, field, 3 + 3 * (variant % 4), (48, 47, 46), 1)
-    for _ in range(int(rng.integers(0, 3))):  # spots of oil
-        y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
-        a, b, r = *rng.uniform(40, 216, 2), rng.uniform(4, 16)
-        field *= 1 - 0.22 * np.exp(-((np.hypot(x - a, y - b) / r) ** 2))[..., None]
-    return field
-
-
-def _concrete(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, pick(rng, colours("a8a49a b4b0a6 9c978c c0bab0")), 3), float)
-    field = tone * _grain(rng, 0.035, 0.03, 0.07)[..., None]
-    step = GROUND_SIZE // (2, 3, 4, 2)[variant % 4]
-    y, x = np.mgrid[0:GROUND_SIZE, 0:GROUND_SIZE]
-    each = rng.normal(1, 0.05, (8, 8))
-    field *= each[y // step, x // step][..., None]
-    field[(y % step < 1) | (x % step < 1)] *= 0.62
-    return _cracks(rng, field, 2 + 2 * (variant % 3), (84, 80, 74))
-
-
-# colours by variant; height and width of a stone by variant, texels; unevenness, darkness of joints, spread of tones
-_PAVING = {
-    "setts": (("9a9288 a89c90 8c8680 b0a498 a0968e", "8a8884 7c7a78 98948e 6e6c6a",
-               "a8988a 94867a b4a494 8c7c72 a48e80", "7a6e66 887a70 6c625c 94887e"),
-              ((4, 5), (4, 4), (4, 6), (4, 4)), (1.1, 0.6, 0.08)),
-    "slabs": (("a8a39a b2ada2 9e9a92", "b8b0a2 aca496 c0b8aa", "9a9894 a4a29e 8e8c8a", "b4a498 a89a90 bcaca0"),
-              ((16, 16), (8, 16), (16, 32), (16, 8)), (0, 0.76, 0.05)),
-    "bricks": (("9a6450 8c5a4a a8705a 805044", "8c8682 9a948e 7e7a78", "a0907e b09e8a 948472", "86584c 9a6a58 744a40"),
-               ((4, 8),) * 4, (0, 0.72, 0.08)),
-}  # fmt: skip
-
-
-def _paved(kind: str, rng: np.random.Generator, variant: int, season: str) -> Field:
-    """Rows of stones."""
-    n, which = GROUND_SIZE, variant % 4
-    texts, sizes, (uneven, joint, spread) = _PAVING[kind]
-    tones, (tall, wide) = np.array(colours(texts[which]), float), sizes[which]
-    y, x = np.mgrid[0:n, 0:n]
-    y = y + (noise(rng, (10, 10), (n, n)) * uneven).astype(int)
-    rows, columns = n // tall, n // wide
+def _paved(rng: np.random.Generator, kind: str, variant: int, season: str = "") -> Field:
+    """Rows of stones: uneven ones, or columns where they are taller than wide, or large slabs in a grid."""
+    texts, sizes, (uneven, joint, spread), cracks = _PAVED[kind]
+    tones, (tall, wide) = np.array(colours(texts[variant % 4]), float), sizes[variant % 4]
+    y, x = np.mgrid[0:_N, 0:_N]
+    y = y + (noise(rng, (10, 10), (_N, _N)) * uneven).astype(int) + (x // wide % 2 * (tall // 2) if wide < tall else 0)
+    rows, columns = _N // tall, _N // wide
     row = y // tall % rows
-    shift = rng.integers(0, wide, rows)[row] if uneven else row % 2 * (wide // 2)
-    stones = tones[rng.integers(len(tones), size=(rows, columns))] * rng.normal(1, spread, (rows, columns, 1))
-    field = stones[row, (x + shift) // wide % columns] * _grain(rng, 0.05, 0.04, 0.05)[..., None]
-    edge = (y % tall == 0) | ((x + shift) % wide == 0)
-    field[edge] *= joint
-    field[(y % tall == 1) & ~edge] *= 1.06
-    if kind == "slabs":  # with stains
-        spots = rng.integers(0, n, (40, 2))
-        field[spots[:, 0], spots[:, 1]] *= 0.7
-        return _cracks(rng, field, 2, (96, 92, 88))
-    return field.transpose(1, 0, 2).copy() if kind == "bricks" and variant % 2 else field
+    x = x + (rng.integers(0, wide, rows)[row] if uneven else row % 2 * (wide // 2) if tall <= wide < 64 else 0)
+    which = np.arange(rows)[:, None] % 2 if kind == "kerb" else rng.integers(len(tones), size=(rows, columns))
+    stone = tones[which % len(tones)] * rng.normal(1, spread, (rows, columns, 1))
+    field = stone[row, x // wide % columns] * _grain(rng, 0.05, 0.04, 0.05)
+    field[(y % tall == 0) | ((x % wide == 0) & (columns > 1))] *= joint
+    return _cracked(rng, field, cracks)
 
 
-def _cobbles(rng: np.random.Generator, variant: int, season: str) -> Field:
-    cell, n = 6.4, GROUND_SIZE
-    count = int(n / cell)
-    points = rng.uniform(0.15, 0.85, (count, count, 2))
-    tones = np.array(colours("9a948a 867e76 aca294 786e66 a0907e 8c8c8a"), float)[rng.integers(6, size=(count, count))]
-    y, x = np.mgrid[0:n, 0:n] / cell
-    first, second, best = np.full((3, n, n), 9.0)
-    best = np.zeros((n, n, 3))
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            row, column = np.floor(y).astype(int) + dy, np.floor(x).astype(int) + dx
-            point = points[row % count, column % count]
-            gap = np.hypot(row + point[..., 0] - y, column + point[..., 1] - x)
-            nearer = gap < first
-            second = np.where(nearer, first, np.minimum(second, gap))
-            best = np.where(nearer[..., None], tones[row % count, column % count], best)
-            first = np.where(nearer, gap, first)
-    dome = (1.12 - 0.5 * first**2) * np.where(second - first < 0.16, 0.62, 1.0)
-    return best * dome[..., None] * _grain(rng, 0.04, 0.03, 0.05)[..., None]
+def _cobbles(rng: np.random.Generator, variant: int) -> Field:
+    number, first, gap = stones(rng, 40, _N, 1.0)
+    tones = np.array(colours("9a948a 867e76 aca294 786e66 a0907e 8c8c8a"), float)[rng.integers(6, size=1600)]
+    return tones[number] * ((1.12 - 0.5 * first**2) * np.where(gap < 0.16, 0.62, 1.0))[..., None]
 
 
-def _grass(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, _GRASS[season], 4), float)
-    field = tone * _grain(rng, 0.16, 0.12, 0.07)[..., None]
-    dry = (noise(rng, (9, 9), field.shape[:2]) + 0.35 * noise(rng, (60, 60), field.shape[:2])).clip(0.7, 2) - 0.7
-    dry = (dry * (0.5 if variant % 2 else 0.25))[..., None]
-    field = field * (1 - dry) + np.array([142, 124, 84]) * dry
-    if season in ("spring", "summer") and variant % 3 == 0:
-        field = _litter(rng, field, 110, colours("d8d6c8 d8c860"))
-    return _litter(rng, field, 500 if season == "autumn" else 40, colours("9a7038 7c5a34 b08a48"))
+def _water(rng: np.random.Generator, variant: int) -> Field:
+    waves = noise(rng, (40, 14), (_N, _N)) + 0.6 * noise(rng, (90, 40), (_N, _N))
+    bright = 1 + 0.13 * waves + 0.25 * (waves.clip(1.6, None) - 1.6)
+    return np.array(pick(rng, "4a5a5c 44545e 56645c 3e5058"), float) * bright[..., None]
 
 
-def _gravel(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, pick(rng, colours("a39a8c b0a490 928a80 a8917a")), 5), float)
-    field = tone * _grain(rng, 0.17, 0.08, 0.06)[..., None]
-    field = _litter(rng, field, 2500, colours("c0b8ac 8a8278 6e665e d0c8b8"))
-    return _litter(rng, field, 250 if season == "autumn" else 30, colours("8a6034 7c5a38"))
-
-
-def _sand(rng: np.random.Generator, variant: int, season: str) -> Field:
-    return np.array([190.0, 172, 138]) * _grain(rng, 0.05, 0.05, 0.06)[..., None]
-
-
-def _water(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(pick(rng, colours("4a5a5c 44545e 56645c 3e5058")), float)
-    waves = noise(rng, (40, 14), (GROUND_SIZE, GROUND_SIZE)) + 0.6 * noise(rng, (90, 40), (GROUND_SIZE, GROUND_SIZE))
-    return tone * (1 + 0.13 * waves + 0.25 * (waves.clip(1.6, None) - 1.6))[..., None]
-
-
-def _soil(rng: np.random.Generator, variant: int, season: str) -> Field:
-    tone = np.array(jitter(rng, colours("9c7254 8a6c54 a87e5e 766450")[variant % 4], 6), float)
-    field = tone * _grain(rng, 0.1, 0.09, 0.09)[..., None]
-    leaves = {"autumn": 5000, "winter": 3500}.get(season, 2200) // (1 + variant % 2 * 2)
-    return _litter(rng, field, leaves, colours("a8804e 8a5e38 c09a62 6e4e34 b48e5e"))
-
-
-def _parking(rng: np.random.Generator, variant: int, season: str) -> Field:
-    field = _asphalt(rng, variant, season) if variant % 2 == 0 else _paved("bricks", rng, variant, season)
-    worn = rng.random(field.shape[:2]) < 0.82
-    for y in (0, 171, 85):  # a bay each 2.7 m along the road
-        field[y : y + 4][worn[y : y + 4]] = _PAINT
-    return field
-
-
-def _kerb(rng: np.random.Generator, variant: int, season: str) -> Field:
-    n = GROUND_SIZE
-    field = np.array(pick(rng, colours("aaa69e b8b2a8 9a968e")), float) * _grain(rng, 0.05, 0.04, 0.05)[..., None]
-    y = np.arange(n)
-    if variant % 4 == 3:  # painted black and white, the paint is worn
-        dark = (y // 32 % 2 == 0)[:, None] & (noise(rng, (40, 40), (n, n)) < 1.2)
-        light = (y // 32 % 2 == 1)[:, None] & (noise(rng, (40, 40), (n, n)) < 1.2)
-        field[dark] = np.array([44, 43, 42]) * rng.uniform(0.8, 1.4, (int(dark.sum()), 1))
-        field[light] = np.array([214, 210, 200]) * rng.uniform(0.9, 1.05, (int(light.sum()), 1))
-    field *= rng.normal(1, 0.04, 8)[y // 32][:, None, None]
-    field[y % 32 == 0] *= 0.6
-    return field
-
-
-def _tram(rng: np.random.Generator, variant: int, season: str) -> Field:
+def _tram(rng: np.random.Generator, variant: int) -> Field:
     """A track along v, with its middle at u = 0.5."""
-    field = _paved("setts", rng, variant, season) if variant % 2 else _concrete(rng, variant, season)
-    middle, scale = GROUND_SIZE // 2, GROUND_SIZE / 8  # texels, and texels a metre
-    for left in (middle - round(0.72 * scale), middle + round(0.72 * scale) - 2):
-        field[:, left - 1 : left + 4] = (70, 68, 66)
-        field[:, left : left + 2] = (150, 148, 144)
+    field = _paved(rng, "setts" if variant % 2 else "concrete", variant)
+    for left in (_N // 2 - 23, _N // 2 + 21):
+        field[:, left - 1 : left + 4], field[:, left : left + 2] = (70, 68, 66), (150, 148, 144)
     return field
 
 
-_GROUNDS = {kind: partial(_paved, kind) for kind in _PAVING} | {
-    "asphalt": _asphalt, "concrete": _concrete, "cobbles": _cobbles, "grass": _grass, "gravel": _gravel, "sand": _sand,
-    "water": _water, "soil": _soil, "parking": _parking, "kerb": _kerb, "tram": _tram,
-}  # fmt: skip
-GROUNDS = tuple(_GROUNDS)
-
-# -- materials. Their colours are pale, since most are tinted
+_SPECIAL = {"cobbles": _cobbles, "water": _water, "tram": _tram}
+GROUNDS = (*_LOOSE, *_PAVED, *_SPECIAL)
 
 
 def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
-    rng, size = random_for("material", kind, variant), (MATERIAL_SIZE, MATERIAL_SIZE)
-    if kind in _WALLS:
-        name, tone = _WALLS[kind]
-        name, tone = "ashlar" if kind == "stone" and variant % 2 else name, tone or pick(rng, COLOURS[name])
-        image = covered(rng, name, tone, (64, 64)).resize(size, Image.BILINEAR)
-        dirt = piece(dirt_tile(5), 16 * (variant % 8), 40, size)
-        field = np.asarray(image, float) * np.asarray(dirt, float) / 255
-    else:
-        field = _THINGS[kind](rng, variant)
-    image = np.zeros((*size, 4), np.uint8)
-    image[..., :3] = field.clip(0, 255)
-    return image
+    rng, (name, tones) = random_for("material", kind, variant), _THINGS[kind]
+    image = covered(rng, "ashlar" if kind == "stone" and variant % 2 else name, pick(rng, tones), (64, 64))
+    image = weathered(rng, image, 0.5, np.ones(64)).resize((_M, _M), Image.BILINEAR)
+    draw = ImageDraw.Draw(image)
+    if kind == "fabric" and variant % 2:  # striped
+        stripe = mixed(pick(rng, "vivid") if variant % 4 == 3 else (150, 150, 150), (238, 238, 238), 0.25)
+        for x in range(0, _M, 32):
+            draw.rectangle((x, 0, x + 15, _M), fill=stripe)
+    for x, y in np.ndindex(4, 4) if kind == "crates" and variant % 2 else ():  # boxes of fruit and vegetables
+        tone, left, top = pick(rng, "fruit"), x * 32, y * 32
+        draw.rectangle((left + 2, top + 2, left + 29, top + 29), fill=shade(tone, 0.5))
+        for a, b in rng.uniform((left + 4, top + 4), (left + 27, top + 27), (34, 2)).tolist():
+            draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=jitter(rng, tone, 14))
+    return opaque(np.asarray(image))
 
 
-def _boards(rng: np.random.Generator, pitch: int, spread: float, gap: float) -> Field:
-    """Level boards with grain along them."""
-    n = MATERIAL_SIZE
-    y = np.arange(n)
-    each = rng.normal(1, spread, n // pitch + 1)[y // pitch]
-    grain = 1 + 0.06 * noise(rng, (64, 6), (n, n)) + 0.03 * noise(rng, (100, 16), (n, n))
-    tone = np.where(y % pitch == 0, gap, each)[:, None] * grain
-    return np.array([226.0, 216, 200]) * tone[..., None]
-
-
-def _container(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    x = np.arange(n) % 16
-    ribs = np.select([x < 5, x < 7, x < 13], [1.0, 0.72, 0.9], 1.08)
-    field = np.array([232.0, 230, 226]) * (ribs[None] * _grain(rng, 0.02, 0.02, 0.03, n))[..., None]
-    rust = (noise(rng, (10, 30), (n, n)) + 0.4 * noise(rng, (40, 40), (n, n))).clip(1.5, 2.5) - 1.5
-    field = field * (1 - rust[..., None]) + np.array([140, 84, 52]) * rust[..., None]
-    field[:4] *= 0.7
-    return field
-
-
-def _crates(rng: np.random.Generator, variant: int) -> Field:
-    """Boxes of fruit, or boards of crates."""
-    n = MATERIAL_SIZE
-    image = Image.fromarray(_boards(rng, 12, 0.1, 0.4).clip(0, 255).astype(np.uint8))
-    if variant % 2:
-        draw = ImageDraw.Draw(image)
-        goods = colours("c8482e d88a30 d8b848 6a8a3c 8a2c38 e0d8a0 7a9a50 b86a3c")
-        for x in range(0, n, 32):
-            for y in range(0, n, 32):
-                tone = pick(rng, goods)
-                draw.rectangle((x + 2, y + 2, x + 29, y + 29), fill=shade(tone, 0.5))
-                for _ in range(34):
-                    a, b = rng.uniform(x + 4, x + 27), rng.uniform(y + 4, y + 27)
-                    draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=jitter(rng, tone, 14))
-    return np.asarray(image, float)
-
-
-def _metal(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    field = np.array([226.0, 228, 230]) * _grain(rng, 0.015, 0.03, 0.04, n)[..., None]
-    field[::64] *= 0.7
-    field[:, ::64] *= 0.75
-    return field
-
-
-def _fabric(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    folds = 1 + 0.07 * noise(rng, (3, 14), (n, n)) + 0.02 * rng.normal(0, 1, (n, n))
-    field = np.full((n, n, 3), 238.0)
-    if variant % 2:
-        stripe = jitter(rng, pick(rng, VIVID), 10) if variant % 4 == 3 else (150, 150, 150)
-        field[:, np.arange(n) // 16 % 2 == 0] = mixed(stripe, (238, 238, 238), 0.25)
-    return field * folds[..., None]
-
-
-def _glass(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    sky = np.linspace(1.2, 0.7, n)[:, None] + 0.1 * noise(rng, (4, 3), (n, n))
-    field = np.array([112.0, 126, 138]) * sky[..., None]
-    field[:3] = field[:, :3] = (92, 96, 100)
-    field[64:66] = (92, 96, 100)
-    return field
-
-
-def _hedge(rng: np.random.Generator, variant: int) -> Field:
-    n = MATERIAL_SIZE
-    tone = np.array(jitter(rng, pick(rng, colours("52683a 5e7240 48603a 6a7848")), 5), float)
-    return (
-        tone
-        * (
-            1
-            + 0.22 * noise(rng, (44, 44), (n, n))
-            + 0.16 * noise(rng, (14, 14), (n, n))
-            + 0.14 * rng.normal(0, 1, (n, n))
-        )[..., None]
-    )
-
-
-# materials of walls that are pictured here too, and their colours; None for one of materials' own
-_WALLS = {"brick": ("brick", None), "roof_tiles": ("pantiles", None), "stone": ("rubble", (206, 200, 188)),
-          "plaster": ("plaster", (234, 232, 226)), "concrete": ("concrete", (200, 198, 192)),
-          "corrugated": ("corrugated", (234, 232, 226))}  # fmt: skip
-_THINGS = {
-    "wood": lambda rng, variant: _boards(rng, 128, 0.0, 1.0),
-    "planks": lambda rng, variant: _boards(rng, 16, 0.07, 0.5),
-    "container": _container, "crates": _crates, "metal": _metal, "fabric": _fabric, "glass": _glass, "hedge": _hedge,
-}  # fmt: skip
-MATERIALS = (*_WALLS, *_THINGS)
+MATERIALS = tuple(_THINGS)

@@ -1,232 +1,285 @@
-"""Buildings: their walls, arcades and what sticks out of them. Their roofs are in `roofs`."""
+"""Buildings: their walls, arcades and what sticks out of them, their roofs and what stands on those."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
-from demo_city.looks.houses import Fixture, House, fixtures
+from demo_city.looks.houses import Fixture, fixtures
 from demo_city.seeds import random_for
-from demo_city.world import shapes
-from demo_city.world.kit import CLOSED, Kit
+from demo_city.world import shapes, things
+from demo_city.world.network import between
 from demo_city.world.pictures import Pictures
-from demo_city.world.roofs import RoofPlace, build_roof
-from demo_city.world.terrain import Terrain
+from demo_city.world.plan import choose
+from demo_city.world.shapes import CLOSED, ENDS, WHOLE, Kit, box, grid, level, polygon
+from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
-ENDS = ("front", "left", "right")
 THIN = CUTOUT | TWO_SIDED
+BOXED = (*ENDS, "top", "bottom")
+PALE = (190, 188, 184)
+UNDERSIDE = (150, 140, 128)
+KNEE = 0.82  # share of a mansard roof's height at which it bends
+TRIANGLE = ((0, 1), (1, 1), (0.5, 0))
 
 
-@dataclass
-class Building:
-    """One building.
-
-    quad: (4, 2), corners, counter-clockwise; the first two are the front's left and right end
-    house: what its pictures are made from
-    floor: height of the ground floor, metres
-    walls: kinds of the four walls, see looks.houses.wall_texture
-    rise, across, overhang: of the roof, see roofs.RoofPlace
-    arcade: whether the ground floor stands back behind columns
-    near: whether it can be seen from where pictures are taken; others have fewer parts
-    index: what owner means in its faces
-    """
-
-    quad: np.ndarray
-    house: House
-    floor: float
-    walls: tuple[str, str, str, str]
-    rise: float
-    across: bool
-    overhang: float
-    arcade: bool
-    near: bool
-    index: int
-
-    @property
-    def eaves(self) -> float:
-        """Height of the walls' upper edge, metres."""
-        return self.floor + self.house.height
-
-
-def build_building(pictures: Pictures, terrain: Terrain, building: Building) -> list[Mesh]:
+def build_building(site: Site, building: Building) -> list[Mesh]:
     """All triangles of a building."""
-    rng = random_for(building.house.key, "body")
+    rng, ground, house = random_for(building.house.key, "body"), site.terrain.height(building.quad), building.house
     meshes = []
-    ground = terrain.height(building.quad)
-    for k, kind in enumerate(building.walls):
-        meshes += _wall(pictures, building, k, kind, float(min(ground[k], ground[(k + 1) % 4])))
-    if building.arcade:
-        meshes += _arcade(pictures, building, rng)
-    open_sides = tuple(kind != "party" for kind in building.walls)
-    place = RoofPlace(
-        building.quad,
-        building.eaves,
-        building.rise,
-        building.across,
-        open_sides,
-        building.overhang,
-        building.index,
-    )
-    meshes += build_roof(pictures, building.house, place, rng, building.near)
-    if building.house.use == "church":
-        meshes += _steeple(pictures, building, rng)
-    return meshes
+    for k in range(4):
+        origin, along, length = building.wall(k)
+        kit = Kit(site.pictures, house.key % 3, building.index)
+        _wall(kit, building, k, length, min(ground[k], ground[(k + 1) % 4]) - building.floor - 0.5)
+        if k == 0 and building.arcade:
+            _arcade(kit, building, length, rng)
+        if k == 0 and house.use == "church":
+            _steeple(kit, building, length, rng)
+        meshes.append(kit.done((*origin, building.floor), along))
+    return meshes + _roof(site, building, rng)
 
 
-def _wall(pictures: Pictures, building: Building, k: int, kind: str, ground: float) -> list[Mesh]:
-    """Wall k with its plinth and fixtures; ground: the lowest height of the ground before it."""
-    house, index = building.house, building.index
-    a, b = building.quad[k], building.quad[(k + 1) % 4]
-    length = float(np.hypot(*(b - a)))
-    along = (b - a) / length
-    texture = pictures.wall(house, kind, k, length, house.height)
-    meshes = []
-    parts = [(0.0, length, 0.0, house.height)]
+def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> None:
+    """Wall k with its plinth, which reaches down to `foot` metres, and fixtures."""
+    house, kind = building.house, building.walls[k]
+    texture = kit.pictures.wall(house, kind, k, length, house.height)
+    parts = [(0.0, length, 0.0, house.height, 0.0)]
     if building.arcade:
         # the ground floor of the front is put back, and those of its neighbours begin there
-        back = ARCADE_DEPTH if k == 0 else 0.0
-        start, end = (ARCADE_DEPTH if k == 1 else 0.0), length - (ARCADE_DEPTH if k == 3 else 0.0)
-        parts = [(0.0, length, house.ground_height, house.height), (start, end, 0.0, house.ground_height)]
-    for number, (left, right, low, high) in enumerate(parts):
-        y = back if building.arcade and number == 1 else 0.0
+        left, right = ARCADE_DEPTH * (k == 1), length - ARCADE_DEPTH * (k == 3)
+        parts = [(0.0, length, house.ground_height, house.height, 0.0)]
+        parts.append((left, right, 0.0, house.ground_height, ARCADE_DEPTH * (k == 0)))
+    for left, right, low, high, y in parts:
+        (u0, u1), (v0, v1) = (left / length, right / length), (1 - high / house.height, 1 - low / house.height)
         corners = ((left, y, low), (right, y, low), (right, y, high), (left, y, high))
-        u, v = (left / length, right / length), (1 - high / house.height, 1 - low / house.height)
-        uv = ((u[0], v[1]), (u[1], v[1]), (u[1], v[0]), (u[0], v[0]))
-        meshes.append(shapes.quad(corners, texture, owner=index, uv=uv))
-    foot = ground - building.floor - 0.5
+        kit.add(polygon, corners, ((u0, v1), (u1, v1), (u1, v0), (u0, v0)), material=texture)
     if kind != "party" and foot < -0.05:
-        stone = pictures.material(("stone", "plaster", "concrete", "brick")[house.key % 4])
-        y = -0.03
-        uv = ((0, -foot / 2), (length / 2, -foot / 2), (length / 2, 0), (0, 0))
-        corners = ((0, y, foot), (length, y, foot), (length, y, 0.02), (0, y, 0.02))
-        meshes.append(shapes.quad(corners, stone, (190, 188, 184), owner=index, uv=uv))
-    if building.near or kind == "front":
-        for each in fixtures(house, kind, length):
-            if building.near or each.kind in ("cornice", "bay", "balcony"):
-                meshes += _fixture(pictures, each, index)
-    return [shapes.moved(mesh, (*a, building.floor), along) for mesh in meshes]
+        stone = ("stone", "plaster", "concrete", "brick")[house.key % 4]
+        kit.add(box, (0, -0.03, foot), (length, 0, 0.02), ("front",), material=stone, tint=PALE)
+    for each in fixtures(house, kind, length) if building.near else ():
+        _fixture(kit, each)
 
 
-def _arcade(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+def _arcade(kit: Kit, building: Building, length: float, rng: np.random.Generator) -> None:
     """Columns, ceiling and floor of an arcade."""
-    house = building.house
-    a, b = building.quad[:2]
-    length, high, deep = float(np.hypot(*(b - a))), house.ground_height, ARCADE_DEPTH
-    kit = Kit(pictures, rng, house.key % 3, building.index)
-    stone, tint = ("stone", "plaster", "concrete")[house.key % 3], (rng.uniform(180, 245),) * 3
-    ceiling = ((0, deep, high), (length, deep, high), (length, 0, high), (0, 0, high))
-    kit.add(shapes.quad(ceiling, kit.texture(stone), tint, owner=building.index))
+    high, deep = building.house.ground_height, ARCADE_DEPTH
+    look = {"material": ("stone", "plaster", "concrete")[building.house.key % 3], "tint": (rng.uniform(180, 245),) * 3}
+    kit.add(polygon, ((0, deep, high), (length, deep, high), (length, 0, high), (0, 0, high)), **look)
+    paved, uv = kit.pictures.ground("slabs", building.house.key % 4), np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     floor = ((0, 0, 0.02), (length, 0, 0.02), (length, deep, 0.02), (0, deep, 0.02))
-    uv = ((0, 0), (length / 8, 0), (length / 8, 0.3), (0, 0.3))
-    kit.add(shapes.quad(floor, pictures.ground("slabs", house.key % 4), uv=uv))
-    count, round_ = max(int(length / rng.uniform(2.6, 4.2)), 1), rng.random() < 0.35
-    for x in np.linspace(0.25, length - 0.25, count + 1):
-        if round_:
-            kit.drum(0.2, -0.6, high, tint, stone, at=(x, 0.25), sides=7, top=False)
-            kit.box((x - 0.28, 0, high - 0.3), (x + 0.28, 0.5, high), tint, stone)
-        else:
-            kit.box((x - 0.24, 0, -0.6), (x + 0.24, 0.48, high), tint, stone)
+    kit.add(polygon, floor, uv * (length / 8, 0.3), material=paved)
+    count = max(int(length / rng.uniform(2.6, 4.2)), 1)
+    kit.add(box, (0, 0, -0.6), (0.48, 0.48, high), **look)
+    kit.repeat([(x, 0, 0) for x in np.linspace(0, length - 0.48, count + 1)])
     if rng.random() < 0.5:  # lintels
-        kit.box((0, 0.02, high - 0.45), (length, 0.4, high), tint, stone, sides=CLOSED)
-    return [shapes.moved(kit.done(), (*a, building.floor), (b - a) / length)]
+        kit.add(box, (0, 0.02, high - 0.45), (length, 0.4, high), CLOSED, **look)
 
 
-def _fixture(pictures: Pictures, each: Fixture, owner: int) -> list[Mesh]:
+def _fixture(kit: Kit, each: Fixture) -> None:
     """What sticks out of a wall, in the wall's own coordinates."""
-    texture = pictures.table.index(each.texture_key, lambda: each.texture)
-    low, high = (each.left, -each.depth, each.low), (each.right, 0.0, each.high)
-    makers = {"balcony": _balcony, "awning": _awning, "blade": _blade, "steps": _steps, "fire_escape": _fire_escape}
-    if each.kind == "column":  # arcades have their own
-        return []
-    if each.kind in makers:
-        return makers[each.kind](pictures, each, texture, owner)
-    flags = DETAIL if each.kind in ("pipe", "air_conditioner") else 0
-    if each.cutout:
-        return [shapes.box(low, high, texture, each.tint, flags | THIN, owner, ENDS, metres=0)]
-    if each.kind in ("bay", "board", "air_conditioner"):
-        rest = tuple(int(150 + 0.25 * value) for value in each.tint)
-        sides = ("left", "right", "top", "bottom")
-        return [
-            shapes.box(low, high, texture, each.tint, flags, owner, ("front",), metres=0),
-            shapes.box(low, high, pictures.plain, rest, flags, owner, sides),
-        ]
-    return [shapes.box(low, high, texture, each.tint, flags, owner, (*ENDS, "top", "bottom"), metres=2.0)]
+    texture, plain = kit.pictures.fixture(each), kit.pictures.plain
+    look, flat = {"material": texture, "tint": each.tint}, {"metres": 0, "material": texture, "tint": each.tint}
+    (x0, y, z0), (x1, _, z1) = low, high = (each.left, -each.depth, each.low), (each.right, 0.0, each.high)
+    if each.kind == "balcony":
+        floor = max(z0, z1 - 1.25)
+        kit.add(box, (x0, y, floor - 0.15), (x1, 0, floor), BOXED, tint=(176, 172, 166))
+        kit.add(box, (x0, y, floor), high, ENDS, flags=THIN if each.cutout else TWO_SIDED, **flat)
+    elif each.kind == "awning":
+        slope = ((x0, y, z0), (x1, y, z0), (x1, -0.02, z1), (x0, -0.02, z1))
+        kit.add(polygon, slope, flags=TWO_SIDED, **look)
+        for x in (x0, x1):
+            side = ((x, y, z0), (x, -0.02, z0), (x, -0.02, z1))
+            kit.add(polygon, side, ((0, 1), (0.1, 1), (0.1, 0)), flags=TWO_SIDED, **look)
+    elif each.kind == "blade":
+        x, t = (x0 + x1) / 2, max((x1 - x0) / 2, 0.06)
+        kit.add(box, (x - t, y, z0), (x + t, -0.15, z1), ("left", "right"), **flat)
+        kit.add(box, (x - t, y, z0), (x + t, -0.15, z1), ("front", "top", "bottom"), tint=(90, 90, 92))
+        kit.add(box, (x - 0.03, -0.16, z1 - 0.15), (x + 0.03, 0, z1 - 0.05), tint=(60, 60, 60), flags=DETAIL)
+    elif each.kind == "steps":
+        count = max(int(round(z1 / 0.17)), 1)
+        for n in range(count):
+            ends = (x0, each.depth * (n / count - 1), -0.5), (x1, 0.0, z1 * (n + 1) / count)
+            kit.add(box, *ends, (*ENDS, "top"), **look)
+    elif each.kind == "fire_escape":
+        landing, size = things.thing(kit.pictures, "fire_escape", 0), ((x1 - x0) / 2, -y, 1)
+        kit.parts += [shapes.moved(landing, (x0, 0, z), scale=size) for z in np.arange(z0, z1 - 1, 3.2)]
+    elif each.cutout:
+        kit.add(box, low, high, ENDS, flags=THIN, **flat)
+    elif each.kind in ("bay", "board", "air_conditioner"):
+        kit.add(box, low, high, ("front",), **flat)
+        rest = tuple(150 + 0.25 * value for value in each.tint)
+        kit.add(box, low, high, BOXED[1:], material=plain, tint=rest)
+    elif each.kind != "column":  # arcades have their own
+        kit.add(box, low, high, BOXED, flags=DETAIL if each.kind == "pipe" else 0, **look)
 
 
-def _balcony(pictures: Pictures, each: Fixture, texture: int, owner: int) -> list[Mesh]:
-    floor = max(each.low, each.high - 1.25)
-    low, high = (each.left, -each.depth, floor), (each.right, 0.0, each.high)
-    slab = (each.left, -each.depth, floor - 0.15), (each.right, 0.0, floor)
-    flags = THIN if each.cutout else TWO_SIDED
-    return [
-        shapes.box(*slab, pictures.plain, (176, 172, 166), 0, owner, (*ENDS, "top", "bottom")),
-        shapes.box(low, high, texture, each.tint, flags, owner, ENDS, metres=0),
-    ]
-
-
-def _awning(pictures: Pictures, each: Fixture, texture: int, owner: int) -> list[Mesh]:
-    x0, x1, y, low, high = each.left, each.right, -each.depth, each.low, each.high
-    slope = ((x0, y, low), (x1, y, low), (x1, -0.02, high), (x0, -0.02, high))
-    meshes = [shapes.quad(slope, texture, each.tint, TWO_SIDED, owner)]
-    for x in (x0, x1):
-        side = ((x, y, low), (x, -0.02, low), (x, -0.02, high))
-        uv = ((0, 1), (0.1, 1), (0.1, 0))
-        meshes.append(shapes.make(side, uv, ((0, 1, 2),), texture, each.tint, TWO_SIDED, owner))
-    return meshes
-
-
-def _blade(pictures: Pictures, each: Fixture, texture: int, owner: int) -> list[Mesh]:
-    x, y, t = (each.left + each.right) / 2, -each.depth, max((each.right - each.left) / 2, 0.06)
-    low, high, arm = (x - t, y, each.low), (x + t, -0.15, each.high), each.high - 0.15
-    return [
-        shapes.box(low, high, texture, each.tint, 0, owner, ("left", "right"), metres=0),
-        shapes.box(low, high, pictures.plain, (90, 90, 92), 0, owner, ("front", "top", "bottom")),
-        shapes.box((x - 0.03, -0.16, arm), (x + 0.03, 0, arm + 0.1), pictures.plain, (60, 60, 60), DETAIL),
-    ]
-
-
-def _steps(pictures: Pictures, each: Fixture, texture: int, owner: int) -> list[Mesh]:
-    rise = each.high - max(each.low, 0.0)
-    count = max(int(round(rise / 0.17)), 1)
-    meshes, sides = [], ("front", "left", "right", "top")
-    for n in range(count):
-        low = (each.left, each.depth * (n / count - 1), -0.5)
-        high = (each.right, 0.0, rise * (n + 1) / count)
-        meshes.append(shapes.box(low, high, texture, each.tint, 0, owner, sides, 2.0))
-    return meshes
-
-
-def _fire_escape(pictures: Pictures, each: Fixture, texture: int, owner: int) -> list[Mesh]:
-    kit, iron = Kit(pictures, random_for(owner), owner=owner), (58, 54, 52)
-    x0, x1, y = each.left, each.right, -each.depth
-    for n, z in enumerate(np.arange(each.low, each.high - 1, 3.2)):
-        kit.box((x0, y, z), (x1, 0, z + 0.08), iron, sides=(*ENDS, "top", "bottom"))
-        for height in (0.5, 1.0):
-            kit.rod((x0, y, z + height), (x1, y, z + height), 0.03, iron, flags=DETAIL, sides=3)
-        left, right = (x0 + 0.3, x1 - 0.3) if n % 2 else (x1 - 0.3, x0 + 0.3)
-        if z + 3.2 < each.high - 1:
-            stair = ((left, y * 0.8, z), (left, y * 0.3, z), (right, y * 0.3, z + 3.2), (right, y * 0.8, z + 3.2))
-            kit.add(shapes.quad(stair, pictures.plain, iron, TWO_SIDED, owner))
-    return [kit.done()]
-
-
-def _steeple(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+def _steeple(kit: Kit, building: Building, length: float, rng: np.random.Generator) -> None:
     """A tower before a church's front gable."""
-    house = building.house
-    a, b = building.quad[:2]
-    length = float(np.hypot(*(b - a)))
+    house, x = building.house, length / 2
     half, high = length * rng.uniform(0.18, 0.26), house.height * rng.uniform(1.5, 2.4) + building.rise
-    kit, x, front, back = Kit(pictures, rng, owner=building.index), length / 2, -half * 0.8, half * 1.2
-    texture = pictures.wall(house, "side", 4, 2 * half, high)
-    low, up = (x - half, front, -0.6), (x + half, back, high)
-    kit.add(shapes.box(low, up, texture, owner=building.index, sides=CLOSED[:4], metres=0))
-    corners = np.array([(x - half, front), (x + half, front), (x + half, back), (x - half, back)])
-    top = (x, (front + back) / 2, high + half * rng.uniform(1.5, 6))
-    spire, tint = kit.pick("metal", "roof_tiles"), kit.pick((110, 150, 130), (120, 118, 120), (210, 200, 190))
-    kit.add(shapes.cone(corners, high, top, kit.texture(str(spire)), tint, owner=building.index))
-    kit.card(
-        (x - 0.9, x + 0.9), front - 0.05, (high - 2.6, high - 0.8), pictures.sign("clock", house.key), flags=CUTOUT
-    )
-    kit.rod((*top[:2], top[2] - 0.2), (*top[:2], top[2] + 1.6), 0.06, (200, 170, 80), sides=3)
-    return [shapes.moved(kit.done(), (*a, building.floor), (b - a) / length)]
+    front, back = half * -0.8, half * 1.2
+    texture = kit.pictures.wall(house, "side", 4, 2 * half, high)
+    kit.add(box, (x - half, front, -0.6), (x + half, back, high), CLOSED[:4], 0, material=texture)
+    spire = things.thing(kit.pictures, "spire", house.key % 4)
+    kit.parts.append(shapes.moved(spire, (x, half * 0.2, high), scale=(half, half, half * rng.uniform(1.5, 6))))
+    kit.parts.append(shapes.moved(things.thing(kit.pictures, "clock", house.key % 4), (x, front, high)))
+
+
+def _roof(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    """The roof of a building: its planes, gables, parapets, dormers, chimneys and plant."""
+    pictures, house, roof = site.pictures, building.house, _Roof(site.pictures, building, rng)
+    getattr(roof, house.roof)()
+    meshes = [roof.done()]
+    if house.roof in ("gable", "mansard") and not building.across and building.near:
+        meshes.append(_dormers(pictures, building))
+    if house.roof in ("gable", "hip", "mansard") and house.use != "church" and rng.random() < 0.75:
+        meshes += _chimneys(pictures, building, rng)
+    if house.roof == "flat" and building.near:
+        meshes += _plant(site, building, rng)
+    return meshes
+
+
+def _ridge(quad: np.ndarray, share: float) -> np.ndarray:
+    """A quadrangle (4, 2) narrowed to a ridge along its first side, which ends some share of its length inside."""
+    ends = (quad[[0, 1]] + quad[[3, 2]]) / 2
+    return (ends + (ends[::-1] - ends) * share)[[0, 1, 1, 0]]
+
+
+class _Roof(Kit):
+    """The planes of one roof: a method for each kind of House.roof."""
+
+    def __init__(self, pictures: Pictures, building: Building, rng: np.random.Generator):
+        super().__init__(pictures, 0, building.index)
+        self.building, self.house, self.rng = building, building.house, rng
+        self.eaves, self.top = building.eaves, building.eaves + building.rise
+        self.open = [kind != "party" for kind in building.walls]
+
+    def plane(self, piece: int, corners: Sequence, uv: Sequence = WHOLE, kind: str = "roof") -> None:
+        """A part (4, 3), the first two corners along its lower edge; kind: "roof" or "gable"."""
+        corners = np.asarray(corners, float)
+        length = float(np.linalg.norm(corners[1] - corners[0]))
+        height = float(np.linalg.norm((corners[2:] - corners[:2].mean(0)).mean(0)))
+        texture = self.pictures.wall(self.house, kind, piece, max(length, 0.5), max(height, 0.5))
+        self.add(polygon, corners, uv, material=texture)
+
+    def shell(
+        self, kind: str, sides: Sequence[int], lower: np.ndarray, upper: np.ndarray, low: float, high: float
+    ) -> None:
+        """Some sides of a body between two quadrangles (4, 2), which may be narrowed to a ridge, and heights."""
+        a, b = level(lower, low), level(upper, high)
+        for k in sides:
+            j = (k + 1) % 4
+            edge = lower[j] - lower[k]
+            left, right = ((upper[n] - lower[k]) @ edge / (edge @ edge) for n in (k, j))
+            self.plane(k, (a[k], a[j], b[j], b[k]), ((0, 1), (1, 1), (right, 0), (left, 0)), kind)
+
+    def brim(self, quad: np.ndarray, open_sides: Sequence[bool]) -> np.ndarray:
+        """The walls' corners (4, 2), moved out by the overhang: always before and behind, else at open sides."""
+        return shapes.widened(quad, [self.building.overhang * (k % 2 == 0 or open_sides[k]) for k in range(4)])
+
+    def gable(self) -> None:
+        """Two slopes; the ridge may end at a gable that faces the street."""
+        shift, overhang = int(self.building.across), self.building.overhang
+        quad = np.roll(self.building.quad, -shift, 0)
+        outer = self.brim(quad, np.roll(self.open, -shift))
+        low = self.eaves - overhang * self.building.rise / max(np.hypot(*(quad[2] - quad[1])) / 2, 0.5)
+        self.shell("roof", (0, 2), outer, _ridge(outer, 0.0), low, self.top)
+        self.shell("gable", (1, 3), quad, _ridge(quad, 0.0), self.eaves, self.top)
+        edge, under = level(outer, low), level(quad, self.eaves - 0.02)
+        for k in (0, 2) if overhang else ():
+            self.add(polygon, (edge[k + 1], edge[k], under[k], under[k + 1]), tint=UNDERSIDE)
+
+    def hip(self) -> None:
+        """Four slopes."""
+        outer, low = self.brim(self.building.quad, self.open), self.eaves - 0.1
+        if np.hypot(*(outer[1] - outer[0])) < np.hypot(*(outer[2] - outer[1])):
+            outer = np.roll(outer, -1, 0)
+        share = min(np.hypot(*(outer[2] - outer[1])) / 2 / np.hypot(*(outer[1] - outer[0])), 0.5)
+        self.shell("roof", range(4), outer, _ridge(outer, share), low, self.top)
+        if self.building.overhang:
+            self.add(polygon, level(outer[::-1], low), tint=UNDERSIDE)
+
+    def mansard(self) -> None:
+        """Steep slopes, then flat ones."""
+        steep, quad, low = self.rng.uniform(0.5, 1.1), self.building.quad, self.eaves
+        sloped = [k for k in range(4) if k % 2 == 0 or self.open[k]]
+        for inset, high in ((steep, self.eaves + KNEE * self.building.rise), (1.6, self.top)):
+            upper = shapes.widened(quad, [-inset * (k in sloped) for k in range(4)])
+            self.shell("roof", sloped, quad, upper, low, high)
+            self.shell("gable", [k for k in range(4) if k not in sloped], quad, upper, low, high)
+            quad, low = upper, high
+        self.plane(5, level(quad, self.top))
+
+    def shed(self, quad: np.ndarray | None = None, walls: Sequence[int] = (1, 2, 3)) -> None:
+        """One slope, over the walls or over a part of them (4, 2)."""
+        if quad is None:
+            quad = np.roll(self.building.quad, 2 * self.building.across, 0)
+        self.shell("roof", (0,), quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
+        self.shell("gable", walls, quad, quad[[3, 2, 2, 3]], self.eaves, self.top)
+
+    def sawtooth(self) -> None:
+        """Sheds in a row, with glass on their high sides."""
+        a, b, c, d = self.building.quad
+        count, glass = max(int(np.hypot(*(b - a)) / 6), 2), self.pictures.material("glass")
+        for s, t in zip(np.arange(count) / count, np.arange(1, count + 1) / count, strict=True):
+            quad = np.array([d + (c - d) * s, a + (b - a) * s, a + (b - a) * t, d + (c - d) * t])
+            self.shed(quad, (1, 3))
+            wall = np.concatenate([level(quad[2:], self.eaves), level(quad[:1:-1], self.top)])
+            self.add(polygon, wall, ((0, 2), (6, 2), (6, 0), (0, 0)), material=glass)
+
+    def flat(self) -> None:
+        """A deck behind a parapet."""
+        height, texture = max(self.building.rise, 0.05), self.pictures.wall(self.house, "chimney", 1, 2.0, 2.0)
+        inner = shapes.widened(self.building.quad, [-0.3] * 4)
+        rings = ((self.building.quad, 0.0), (self.building.quad, height), (inner, height), (inner, 0.0))
+        corners = [level(np.concatenate([quad, quad[:1]]), self.eaves + z) for quad, z in rings]
+        across = np.cumsum([0.0, height, 0.3, height])[::-1, None] / 2
+        uv = grid(shapes.runs(corners[0][:, :2]) / 2, across)
+        self.add(shapes.sheet, np.array(corners)[::-1], uv[::-1], material=texture)
+        self.plane(0, level(inner, self.eaves + 0.02))
+
+
+def _dormers(pictures: Pictures, building: Building) -> Mesh:
+    (a, along, length), mansard = building.wall(0), building.house.roof == "mansard"
+    kit = Kit(pictures, 0, building.index)
+    run = 0.8 if mansard else float(np.hypot(*(building.quad[2] - building.quad[1]))) / 2
+    rise = building.rise * (KNEE if mansard else 1.0)
+    slope, tin = float(np.hypot(run, rise)), {"material": "metal", "tint": (110, 112, 116)}
+    for each in fixtures(building.house, "roof", length):
+        if each.kind != "dormer" or each.high * 0.8 > slope:
+            continue
+        y, z = each.low * run / slope, each.low * rise / slope
+        tall = min(each.high - each.low, rise - z)
+        low, high = (each.left, y, z), (each.right, y + tall * run / rise + 0.1, z + tall)
+        kit.add(box, low, high, ("front",), 0, material=pictures.fixture(each), tint=each.tint)
+        kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
+        x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
+        middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
+        ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
+        kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
+        kit.add(polygon, ((x1, y0, z), (x1, y1, z), end, ridge), **tin)
+        kit.add(polygon, ((x0, y0, z), (x1, y0, z), ridge), TRIANGLE, tint=(200, 196, 190))
+    return kit.done((*a, building.eaves), along)
+
+
+def _chimneys(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    texture, meshes, (_, along, _) = pictures.wall(building.house, "chimney", 0, 2.0, 2.0), [], building.wall(0)
+    for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
+        kit, x, y = Kit(pictures, 0, building.index), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.3)
+        low, high = building.rise * 0.3, building.rise + rng.uniform(0.4, 1.3)
+        kit.add(box, (-x, -y, low), (x, y, high), material=texture)
+        kit.add(box, (-0.09, -0.09, high), (0.09, 0.09, high + 0.35), tint=(150, 92, 66), flags=DETAIL)
+        kit.repeat([(at, 0, 0) for at in np.arange(0.2 - x, x - 0.1, 0.35)])
+        spot = between(building.quad, u, rng.uniform(0.35, 0.65))
+        meshes.append(kit.done((*spot, building.eaves), along))
+    return meshes
+
+
+def _plant(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
+    """Stair heads, tanks, coolers and masts on a flat roof."""
+    (a, b, c), (_, along, _), meshes = building.quad[:3], building.wall(0), []
+    area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
+    for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
+        mesh = site.made(things.thing, choose(rng, "room 1 cooler 2 cistern 1 mast 1"), int(rng.integers(4)))
+        meshes.append(shapes.moved(mesh, (*between(building.quad, u, v), building.eaves), along))
+    return meshes

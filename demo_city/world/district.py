@@ -1,6 +1,7 @@
 """A district: everything in it, from one seed."""
 
 import zlib
+from functools import cached_property
 
 import numpy as np
 
@@ -9,97 +10,89 @@ from demo_city.engine.mesh import Mesh
 from demo_city.engine.textures import TextureTable
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
-from demo_city.world import moments, shapes, skyline
+from demo_city.world import ground, lots, moments, shapes, streetside, yards
 from demo_city.world.buildings import build_building
-from demo_city.world.ground import WATER_LEVEL, GroundBuilder
-from demo_city.world.lots import Settler
-from demo_city.world.network import Network, Street, build_network
-from demo_city.world.pictures import Pictures
-from demo_city.world.placing import Placer
-from demo_city.world.plans import of_city
-from demo_city.world.streetside import StreetSide
-from demo_city.world.terrain import PAVEMENT, ROAD, GroundMap, Terrain
-from demo_city.world.vehicles import Garage
-from demo_city.world.yards import Yards
-
-EDGE = 90.0  # metres of map beyond the last street
+from demo_city.world.network import Network
+from demo_city.world.plan import of_city
+from demo_city.world.site import LIGHTS, Site
+from demo_city.world.terrain import Terrain
 
 
 class District:
     """A part of a city, closed off: no other district is within sight.
 
-    seed: of the city
-    style: of the city, see plans.PLANS
+    Its terrain and streets are planned at once. All else is built when it is first asked for.
+
+    seed, style: of the city
     name: of the district; other names are other districts of the same city
     metres: of streets to walk, at least
 
-    Attributes: key; low, high: (2,), its extent in metres; streets; textures; fixed: the mesh that is the same on all
-    days; lamps: at night; owners: how many buildings there are.
+    Attributes: key; plan; terrain; network; streets; low, high: (2,), its extent in metres.
     """
 
     def __init__(self, seed: int, style: str, name: str, metres: float):
-        self.seed, self.style, self.name = seed, style, name
         self.key = zlib.crc32(repr((seed, style, name)).encode())
-        self.plan = plan = of_city(seed, style)
-        rng = random_for(self.key, "network")
-        network = build_network(rng, plan, metres)
-        self.streets: list[Street] = [street for street in network.streets if street.real]
-        points = np.concatenate([street.points for street in network.streets])
-        self.low, self.high = points.min(0) - 10, points.max(0) + 10
-        self.terrain = Terrain(self.key, rng.uniform(*plan.slope))
-        self.map = GroundMap(self.low - EDGE, self.high + EDGE)
-        self.textures = TextureTable()
-        pictures = Pictures(self.textures)
-        self.ground_builder = GroundBuilder(pictures, self.terrain, self.map)
-        self.ground_builder.network(network)
-        settler = Settler(self.key, plan, self.terrain, self.map)
-        self.placer = Placer(self.key, plan, pictures, self.terrain, self.map, self.ground_builder)
-        meshes = self._blocks(network, settler, pictures)
-        self.buildings = settler.buildings
-        self.garage = Garage(pictures)
-        meshes += self.ground_builder.meshes + self.placer.meshes
-        meshes += skyline.around(self.key, plan, pictures, self.terrain, network, len(self.buildings))
-        self.owners = len(self.buildings) + skyline.HOUSES
-        self.fixed = shapes.without_slivers(Mesh.joined(meshes))
-        self.parked_on: tuple[tuple, list[moments.Parked]] | None = None  # of the last day that was asked for
-        self.lamps = Lamps.joined([*self.placer.lamps, *self._shop_lamps()])
+        self.plan = of_city(seed, style)
+        self.terrain = Terrain(self.key, random_for(self.key, "slope").uniform(*self.plan.slope))
+        self.network = Network(self.key, self.plan, metres)
+        self.streets, self.low, self.high = self.network.streets, self.network.low, self.network.high
 
-    def _blocks(self, network: Network, settler: Settler, pictures: Pictures) -> list[Mesh]:
-        sea = None
-        wet = [block for block in network.blocks if block.use in ("water", "basin")]
-        if wet:
-            quays = np.concatenate([block.border(k) for block in wet for k in range(4)])
-            sea = float(self.terrain.height(quays).min()) + WATER_LEVEL
-            stone = pictures.material("stone", 1)
-            for block in wet:
-                self.ground_builder.water(block, sea, stone)
-        self.sea = sea
-        for number, block in enumerate(network.blocks):
-            settler.settle(block, number)
-        sides, yards = StreetSide(self.placer), Yards(self.placer)
-        sides.crossings(network)
-        for number, street in enumerate(self.streets):
-            sides.street(street, number)
-        for garden in settler.gardens:
-            yards.garden(settler.buildings[garden.building], garden)
-        for number, block in enumerate(network.blocks):
-            yards.block(block, number)
-        yards.quay(network, sea)
-        kind = "grass" if self.plan.name in ("suburb", "terraces") else "concrete"
-        self.ground_builder.beyond(self.low, self.high, kind, sea)
-        return [mesh for building in settler.buildings for mesh in build_building(pictures, self.terrain, building)]
+    @cached_property
+    def site(self) -> Site:
+        """All that is built, and the map of where it is."""
+        site = Site(self.key, self.plan, self.terrain, self.network)
+        ground.build_streets(site)
+        sea = ground.build_water(site)
+        for number, block in enumerate(self.network.blocks):
+            lots.settle(site, block, number)
+        streetside.build_streetsides(site)
+        for garden in site.gardens:
+            yards.furnish_garden(site, *garden)
+        for number, block in enumerate(self.network.blocks):
+            yards.furnish_block(site, block, number)
+        if sea is not None:
+            yards.furnish_quays(site, sea)
+        ground.build_beyond(site, sea)
+        lots.build_skyline(site)
+        for building in site.buildings:
+            site.meshes += build_building(site, building)
+            if building.near and building.house.use == "shop" and building.house.key % 3:
+                a, along, length = building.wall(0)  # its windows light the pavement
+                spot = a + along * length / 2 + np.array([along[1], -along[0]]) * 0.8
+                site.lamp(np.array([*spot, building.floor + 2.2]), ROUND, 0.35, LIGHTS[1])
+        return site
 
-    def _shop_lamps(self) -> list[Lamps]:
-        """The light of shop windows on the pavement."""
-        lamps = []
-        for building in self.buildings:
-            if building.house.use != "shop" or not building.near or building.house.key % 3 == 0:
-                continue
-            a, b = building.quad[:2]
-            along = (b - a) / np.hypot(*(b - a))
-            spot = (a + b) / 2 + np.array([along[1], -along[0]]) * 0.8
-            lamps.append(Lamps([[*spot, building.floor + 2.2]], [(1.0, 0.9, 0.76)], [0.35], [ROUND]))
-        return lamps
+    @cached_property
+    def fixed(self) -> Mesh:
+        """The mesh that is the same on all days."""
+        return shapes.without_slivers(Mesh.joined(self.site.meshes))
+
+    @cached_property
+    def lamps(self) -> Lamps:
+        """What shines at night."""
+        return Lamps.joined(self.site.lamps)
+
+    @property
+    def textures(self) -> TextureTable:
+        """The pictures on all faces."""
+        return self.site.pictures.table
+
+    @property
+    def owners(self) -> int:
+        """How many buildings there are."""
+        return len(self.site.buildings)
+
+    @cached_property
+    def _lanes(self) -> np.ndarray:
+        """Where one can stand, at every metre of each street: points, directions, from and to, metres to the right."""
+        lanes, _ = [], self.network.blocks  # which cut the streets' ends off
+        for street in (street for street in self.streets if street.walkable):
+            s = np.arange(0.0, street.length + 0.5, 1.0)
+            own = s[(s > street.trims[0]) & (s < street.length - street.trims[1])]
+            for stations, reach in ((s, street.driven(0.2)), (own, street.strip)):
+                place = street.at(stations), street.along(stations), np.broadcast_to(reach, (len(stations), 2))
+                lanes.append(np.concatenate(place, 1))
+        return np.concatenate(lanes)
 
     def walk(self, metres: float) -> list[tuple[int, float, float]]:
         """Chooses streets of `metres` in all to walk: (street index, from m, to m), each at most one block long."""
@@ -116,29 +109,22 @@ class District:
         """Height of the ground in metres at points (n, 2) or (2,), as of a carriageway there."""
         return self.terrain.height(xy)
 
-    def free(self, xy: np.ndarray, capture: Capture | None = None) -> np.ndarray:
-        """Whether one can stand at points (n, 2) or (2,): on a carriageway or pavement where nothing is.
-
-        capture: then neither within what is parked there on that day or night
-        """
-        free = np.isin(self.map.at(xy), (ROAD, PAVEMENT))
-        if capture is not None:
-            cars = moments.parked(self, capture)
-            places = np.array([car.place[:2] for car in cars]).reshape(-1, 2)
-            reach = np.array([car.room for car in cars])
-            away = np.asarray(xy, float)[..., None, :] - places
-            free &= ~(np.hypot(away[..., 0], away[..., 1]) < reach).any(-1)
-        return free
+    def free(self, xy: np.ndarray) -> np.ndarray:
+        """Whether one can stand at points (n, 2) or (2,): where cars drive, or on a pavement where nothing is."""
+        x, y, east, north, low, high = self._lanes.T
+        dx, dy = (np.asarray(xy, float)[..., k, None] - start for k, start in enumerate((x, y)))
+        right = dx * north - dy * east
+        return ((np.abs(dx * east + dy * north) < 0.6) & (low < right) & (right < high)).any(-1)
 
     def of_day(self, capture: Capture) -> Mesh:
-        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves, snow, scaffolds."""
-        return moments.of_day(self, capture)
+        """What is there on one day or night only: parked cars, bins, stalls, fallen leaves."""
+        return moments.of_day(self.site, capture)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:
-        """What moves near a place: vehicles and people, and at night their lamps.
+        """What moves near a place, and its lamps at night.
 
         rng: of the moment
         street, s: the place, metres along a street
         capture: the day or night
         """
-        return moments.of_moment(self, rng, street, s, capture)
+        return moments.of_moment(self.site, rng, self.streets[street], s, capture)

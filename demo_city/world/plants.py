@@ -1,8 +1,8 @@
-"""Trees, bushes, hedges and climbers: trunks and boughs with clumps of leaves."""
+"""Trees, bushes and hedges: trunks and boughs with clumps of leaves."""
 
 import numpy as np
 
-from demo_city.engine.mesh import CUTOUT, DETAIL, FOLIAGE, TWO_SIDED, Mesh
+from demo_city.engine.mesh import CUTOUT, DETAIL, FOLIAGE, NO_OWNER, TWO_SIDED, Mesh
 from demo_city.seeds import random_for
 from demo_city.world import shapes
 from demo_city.world.pictures import Pictures
@@ -10,160 +10,114 @@ from demo_city.world.pictures import Pictures
 LEAVES = CUTOUT | FOLIAGE | TWO_SIDED
 VARIANTS = 5  # different trees of a kind in a district
 GREENS = ((255, 255, 255), (228, 236, 214), (244, 240, 220), (214, 226, 206), (255, 246, 224))
+# height of the lowest boughs, half width of the crown, clumps and their size
+LEAFY = {"round": (0.3, 0.3, 12, 0.36), "tall": (0.16, 0.13, 11, 0.27), "broad": (0.24, 0.46, 17, 0.38)}
 
 
-def clump(
-    pictures: Pictures,
-    kind: str,
-    variant: int,
-    middle: np.ndarray,
-    size: float,
-    rng: np.random.Generator,
-    tint: tuple = (255, 255, 255),
+def _cards(pictures: Pictures, kind: str, variant: int, corners: np.ndarray, tints: np.ndarray, uv: object) -> Mesh:
+    """Pictures of leaves: corners (n, 4, 3), tints (n, 3), uv (n, 4, 2) or (4, 2) for all."""
+    count = len(corners)
+    faces = np.arange(count)[:, None, None] * 4 + np.array([(0, 1, 2), (0, 2, 3)])
+    uv = np.broadcast_to(uv, (count, 4, 2)).reshape(-1, 2)
+    mesh = shapes.make(np.reshape(corners, (-1, 3)), uv, faces.reshape(-1, 3), pictures.leaves(kind, variant))
+    mesh.tint[:] = np.repeat(np.broadcast_to(tints, (count, 3)), 2, 0)
+    mesh.flags[:] = LEAVES
+    return mesh
+
+
+def _clumps(
+    pictures: Pictures, kind: str, variant: int, rng: np.random.Generator, middles: np.ndarray, sizes: np.ndarray
 ) -> Mesh:
-    """Two crossed pictures of leaves.
-
-    kind, variant: of looks.plants.leaves_texture
-    middle: (3,), metres
-    size: width and height, metres
-    rng: turns them
-    tint: of the leaves
-    """
-    turn, tip = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5)
-    half = size / 2
-    meshes = []
-    for k in range(2):
-        a = turn + k * np.pi / 2
-        side = np.array([np.cos(a), np.sin(a), 0.0]) * half
-        up = np.array([-np.sin(a) * np.sin(tip), np.cos(a) * np.sin(tip), np.cos(tip)]) * half * rng.uniform(0.85, 1.1)
-        corners = (middle - side - up, middle + side - up, middle + side + up, middle - side + up)
-        uv = ((0, 1), (1, 1), (1, 0), (0, 0)) if rng.random() < 0.5 else ((1, 1), (0, 1), (0, 0), (1, 0))
-        meshes.append(shapes.quad(corners, pictures.leaves(kind, variant), tint, LEAVES, uv=uv))
-    return Mesh.joined(meshes)
+    """Two crossed pictures of leaves at each of some places (n, 3), of some sizes (n,), metres."""
+    count = len(middles)
+    turn = (rng.uniform(0, np.pi, count)[:, None] + (0, np.pi / 2)).reshape(-1)
+    tip, half = np.repeat(rng.uniform(-0.5, 0.5, count), 2), np.repeat(sizes / 2, 2)
+    side = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1) * half[:, None]
+    up = np.stack([-np.sin(turn) * np.sin(tip), np.cos(turn) * np.sin(tip), np.cos(tip)], 1)
+    up *= (half * rng.uniform(0.85, 1.1, 2 * count))[:, None]
+    middle = np.repeat(middles, 2, 0)
+    corners = np.stack([middle - side - up, middle + side - up, middle + side + up, middle - side + up], 1)
+    mirrored = rng.random(2 * count)[:, None] < 0.5
+    uv = np.broadcast_to(shapes.WHOLE, (2 * count, 4, 2)).astype(float)
+    uv[..., 0] = np.where(mirrored, 1 - uv[..., 0], uv[..., 0])
+    shades = 1 - 0.22 * rng.random(count) - 0.12 * (middles[:, 2] < np.median(middles[:, 2]))
+    tints = np.repeat(shades, 2)[:, None] * GREENS[variant % len(GREENS)]
+    return _cards(pictures, kind, variant, corners, tints, uv)
 
 
 def tree(pictures: Pictures, kind: str, variant: int) -> Mesh:
-    """A tree of 1 m, to be scaled: trunk, boughs and leaves.
-
-    kind: "round", "tall", "broad", "conifer" or "palm"
-    variant: which of the trees of that kind
-    """
-    rng = random_for("tree", kind, variant)
-    makers = {"conifer": _conifer, "palm": _palm}
-    return Mesh.joined(makers.get(kind, _leafy)(pictures, kind, variant, rng))
+    """A tree of 1 m, to be scaled. kind: of LEAFY, "conifer" or "palm"; variant: which of the trees of that kind."""
+    rng = random_for(pictures.key, "tree", kind, variant)
+    maker = {"conifer": _conifer, "palm": _palm}.get(kind, _leafy)
+    return Mesh.joined(maker(pictures, kind, variant, rng))
 
 
 def _leafy(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator) -> list[Mesh]:
-    bark = pictures.bark(kind, variant)
-    # height of the lowest boughs, half width of the crown, clumps and their size
-    fork, wide, count, size = {
-        "round": (0.3, 0.3, 12, 0.36),
-        "tall": (0.16, 0.13, 11, 0.27),
-        "broad": (0.24, 0.46, 17, 0.38),
-    }[kind]
-    fork *= rng.uniform(0.7, 1.35)
-    wide *= rng.uniform(0.85, 1.2)
-    lean = rng.normal(0, 0.03, 2)
-    top = np.array([*lean, fork])
-    stems = 1 if kind != "broad" or rng.random() < 0.5 else int(rng.integers(2, 4))
-    meshes = []
-    for n in range(stems):
-        foot = np.array([*(rng.normal(0, 0.025, 2) if stems > 1 else (0, 0)), -0.03])
-        head = top + np.array([*rng.normal(0, 0.09 if stems > 1 else 0, 2), rng.uniform(-0.03, 0.06)])
-        thick = (0.034 if n == 0 else 0.026) * rng.uniform(0.75, 1.2)
-        meshes.append(shapes.rod(foot, head, (thick, thick * 0.65), bark, sides=5 if stems == 1 else 4))
-        top = head if n == 0 else top
-    middle = fork + (1 - fork) * 0.52
-    for n in range(count):
-        angle, height = n * 2.4 + rng.uniform(-0.5, 0.5), rng.uniform(-1, 1) if n else 1.0
-        reach = np.sqrt(max(1 - height**2, 0)) * rng.uniform(0.45, 1.0)
-        if kind == "tall":
-            reach = (1 - 0.65 * max(height, -0.4)) * rng.uniform(0.3, 0.9)
-        at = np.array([np.cos(angle) * reach * wide, np.sin(angle) * reach * wide, middle + height * (1 - fork) * 0.4])
-        at[2] = min(at[2], 1 - size * 0.4)
-        if n % 3 == 1 and len(meshes) < stems + 5:
-            meshes.append(shapes.rod(top, at, (0.016, 0.006), bark, sides=3))
-        shade = 1 - 0.22 * rng.random() - 0.12 * (height < 0)
-        tint = tuple(int(c * shade) for c in GREENS[variant % len(GREENS)])
-        meshes.append(clump(pictures, kind, variant % 3, at, size * rng.uniform(0.8, 1.25), rng, tint))
-    return meshes
+    bark, (fork, wide, count, size) = pictures.bark(kind, variant), LEAFY[kind]
+    fork, wide = fork * rng.uniform(0.7, 1.35), wide * rng.uniform(0.85, 1.2)
+    stems, meshes = 1 if kind != "broad" or rng.random() < 0.5 else int(rng.integers(2, 4)), []
+    top = np.array([*rng.normal(0, 0.03, 2), fork])
+    for _ in range(stems):
+        foot = (*(rng.normal(0, 0.025, 2) if stems > 1 else (0, 0)), -0.03)
+        head = top + (*rng.normal(0, 0.06 if stems > 1 else 0, 2), rng.uniform(-0.03, 0.06))
+        thick = (0.02 if stems > 1 else 0.03) * rng.uniform(0.75, 1.2)
+        meshes.append(shapes.rod(foot, head, (thick, thick * 0.65), 5, texture=bark))
+    n = np.arange(count)
+    turn, high = n * 2.4 + rng.uniform(-0.5, 0.5, count), np.where(n, rng.uniform(-1, 1, count), 1.0)
+    reach = np.sqrt(np.maximum(1 - high**2, 0)) * rng.uniform(0.45, 1.0, count)
+    if kind == "tall":
+        reach = (1 - 0.65 * np.maximum(high, -0.4)) * rng.uniform(0.3, 0.9, count)
+    z = np.minimum(fork + (1 - fork) * (0.52 + high * 0.4), 1 - size * 0.4)
+    middles = np.stack([np.cos(turn) * reach * wide, np.sin(turn) * reach * wide, z], 1)
+    meshes += [shapes.rod(head, at, (0.016, 0.006), 3, texture=bark) for at in middles[1:16:3]]
+    return [*meshes, _clumps(pictures, kind, variant, rng, middles, size * rng.uniform(0.8, 1.25, count))]
 
 
 def _conifer(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator) -> list[Mesh]:
-    meshes = [shapes.rod((0, 0, -0.03), (0, 0, 0.95), (0.022, 0.004), pictures.bark(kind, variant), sides=4)]
-    low, wide, tiers = rng.uniform(0.04, 0.25), rng.uniform(0.14, 0.26), 6
-    texture = pictures.leaves(kind, variant % 3)
-    for n in range(tiers):
-        t = n / tiers
-        z, reach = low + (1 - low) * t, wide * (1 - t) + 0.03
-        high = (1 - low) / tiers * 2.1
-        for k in range(3):
-            a = n * 0.7 + k * np.pi / 3
-            side = np.array([np.cos(a), np.sin(a), 0]) * reach
-            bottom, up = np.array([0, 0, z]), np.array([0, 0, min(high, 1.02 - z)])
-            shade = (int(255 - 50 * (1 - t) * rng.random()),) * 3
-            meshes.append(
-                shapes.quad(
-                    (bottom - side, bottom + side, bottom + side + up, bottom - side + up), texture, shade, LEAVES
-                )
-            )
-    return meshes
+    low, wide, t = rng.uniform(0.04, 0.25), rng.uniform(0.14, 0.26), np.repeat(np.arange(6) / 6, 3)
+    turn = np.repeat(np.arange(6) * 0.7, 3) + np.tile(np.arange(3) * np.pi / 3, 6)
+    side = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1) * (wide * (1 - t) + 0.03)[:, None]
+    bottom = np.stack([0 * t, 0 * t, low + (1 - low) * t], 1)
+    up = np.stack([0 * t, 0 * t, np.minimum((1 - low) * 0.35, 1.02 - bottom[:, 2])], 1)
+    corners = np.stack([bottom - side, bottom + side, bottom + side + up, bottom - side + up], 1)
+    tints = (255 - 50 * (1 - t) * rng.random(18))[:, None]
+    trunk = shapes.rod((0, 0, -0.03), (0, 0, 0.95), (0.022, 0.004), texture=pictures.bark(kind, variant))
+    return [trunk, _cards(pictures, kind, variant, corners, tints, shapes.WHOLE)]
 
 
 def _palm(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator) -> list[Mesh]:
-    bark, lean = pictures.bark(kind, variant), rng.normal(0, 0.06, 2)
-    knee, top = np.array([*lean * 0.35, 0.42]), np.array([*lean, 0.82])
-    meshes = [
-        shapes.rod((0, 0, -0.03), knee, (0.03, 0.022), bark, sides=5),
-        shapes.rod(knee, top, (0.022, 0.018), bark, sides=5),
+    bark, lean, turn = pictures.bark(kind, variant), rng.normal(0, 0.06, 2), np.arange(11) * 2.4
+    knee, top, rise = np.array([*lean * 0.35, 0.42]), np.array([*lean, 0.82]), rng.uniform(-0.12, 0.16, 11)
+    out, up = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1), np.array([0, 0, 1.0]) * rise[:, None]
+    side, start = np.stack([-out[:, 1], out[:, 0], 0 * turn], 1) * 0.085, np.broadcast_to(top, (11, 3))
+    bend = top + out * 0.19 + up
+    tip = bend + out * 0.14 + up - (0, 0, 0.2)
+    fronds = [
+        _cards(pictures, kind, variant, np.stack([a - side, a + side, b + side, b - side], 1), (255,) * 3, uv)
+        for a, b, uv in (
+            (start, bend, ((0, 1), (1, 1), (1, 0.5), (0, 0.5))),
+            (bend, tip, ((0, 0.5), (1, 0.5), (1, 0), (0, 0))),
+        )
     ]
-    texture = pictures.leaves(kind, variant % 3)
-    for n in range(11):
-        a, rise = n * 2.4, rng.uniform(-0.12, 0.16)
-        out = np.array([np.cos(a), np.sin(a), 0.0])
-        side = np.array([-np.sin(a), np.cos(a), 0.0]) * 0.085
-        bend = top + out * 0.19 + (0, 0, rise)
-        tip = bend + out * 0.14 + (0, 0, rise - 0.2)
-        for start, end, v in ((top, bend, (1.0, 0.5)), (bend, tip, (0.5, 0.0))):
-            corners = (start - side, start + side, end + side, end - side)
-            uv = ((0, v[0]), (1, v[0]), (1, v[1]), (0, v[1]))
-            meshes.append(shapes.quad(corners, texture, (255, 255, 255), LEAVES, uv=uv))
-    return meshes
+    lower = shapes.rod((0, 0, -0.03), knee, (0.03, 0.022), 5, texture=bark)
+    return [lower, shapes.rod(knee, top, (0.022, 0.018), 5, texture=bark), *fronds]
 
 
-def bush(pictures: Pictures, variant: int, kind: str = "bush") -> Mesh:
+def bush(pictures: Pictures, kind: str, variant: int) -> Mesh:
     """A bush of 1 m, to be scaled. kind: "bush", "flowers" or "grass"."""
-    rng = random_for("bush", kind, variant)
-    meshes = []
-    for n in range(5):
-        at = np.array([*rng.uniform(-0.32, 0.32, 2), 0.36 if n else 0.6])
-        tint = tuple(int(c * rng.uniform(0.8, 1)) for c in GREENS[variant % len(GREENS)])
-        meshes.append(clump(pictures, kind, variant % 3, at, rng.uniform(0.75, 1.0), rng, tint))
-    return Mesh.joined(meshes)
+    rng = random_for(pictures.key, "bush", kind, variant)
+    middles = np.column_stack([rng.uniform(-0.32, 0.32, (5, 2)), [0.6, 0.36, 0.36, 0.36, 0.36]])
+    return _clumps(pictures, kind, variant, rng, middles, rng.uniform(0.75, 1.0, 5))
 
 
-def climber(pictures: Pictures, variant: int, width: float, height: float) -> Mesh:
-    """Leaves on a wall, and some that stand out from it; x along the wall, y inwards."""
-    rng = random_for("climber", variant)
-    texture = pictures.leaves("ivy", variant % 3)
-    meshes = []
-    for x in np.arange(0, width, 1.4):
-        for z in np.arange(0, height * rng.uniform(0.6, 1.0), 1.4):
-            w, y = rng.uniform(1.5, 2.1), -rng.uniform(0.06, 0.22)
-            corners = ((x - 0.2, y, z - 0.1), (x + w, y * 1.5, z - 0.1), (x + w, y, z + w), (x - 0.2, y * 1.5, z + w))
-            tint = (int(rng.uniform(190, 255)),) * 3
-            meshes.append(shapes.quad(corners, texture, tint, LEAVES))
-    return Mesh.joined(meshes)
-
-
-def hedge(pictures: Pictures, variant: int, length: float, height: float, width: float = 0.6) -> Mesh:
+def hedge(pictures: Pictures, variant: int, length: float, height: float) -> Mesh:
     """A cut hedge along x, with leaves along its upper edge."""
-    rng = random_for("hedge", variant)
-    body = shapes.box((0, 0, -0.2), (length, width, height), pictures.material("hedge", variant % 3), metres=2.0)
-    meshes = [body]
-    for x in np.arange(0, length - 0.4, 1.1):
-        corners = ((x, -0.04, height - 0.3), (x + 1.2, -0.04, height - 0.3), (x + 1.2, 0.1, height + 0.15),
-                   (x, 0.1, height + 0.15))  # fmt: skip
-        shade = (int(rng.uniform(200, 255)),) * 3
-        meshes.append(shapes.quad(corners, pictures.leaves("hedge", variant % 3), shade, LEAVES | DETAIL))
-    return Mesh.joined(meshes)
+    rng, green = random_for("hedge", variant), pictures.material("hedge", variant % 3)
+    x = np.arange(0, max(length - 0.4, 0.5), 1.1)
+    y, z = np.full_like(x, 0.1), np.full_like(x, height + 0.15)
+    corners = [(x, y - 0.14, z - 0.45), (x + 1.2, y - 0.14, z - 0.45), (x + 1.2, y, z), (x, y, z)]
+    tints = rng.uniform(200, 255, (len(x), 1))
+    leaves = _cards(pictures, "hedge", variant, np.array(corners).transpose(2, 0, 1), tints, shapes.WHOLE)
+    leaves.flags |= DETAIL
+    body = shapes.box((0, 0, -0.2), (length, 0.6, height), texture=green, owner=NO_OWNER)
+    return Mesh.joined([body, leaves])

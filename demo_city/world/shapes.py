@@ -1,7 +1,7 @@
-"""Meshes of simple bodies, of which everything in the world is built.
+"""Meshes of simple bodies, of which everything in the world is built, and a kit that collects them.
 
 A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up),
-then moved to its place with `moved`.
+then moved to its place. `face` is what all its faces share: texture, tint, flags and owner.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from demo_city.engine.mesh import NO_OWNER, Mesh
+from demo_city.world.pictures import Pictures
 
-WHITE = (255, 255, 255)
+WHITE, DARK, IRON, STEEL = (255, 255, 255), (34, 36, 38), (58, 60, 62), (150, 154, 158)
+AROUND = ("front", "right", "back", "left", "top")
+CLOSED = (*AROUND, "bottom")
+ENDS = ("front", "left", "right")
+WHOLE = ((0, 1), (1, 1), (1, 0), (0, 0))  # uv of a quadrangle that shows a picture once
+_FACE = ("faces", "texture", "tint", "flags", "owner")
+Point = Sequence[float]
 
 
 def make(
@@ -24,222 +31,179 @@ def make(
 ) -> Mesh:
     """A mesh whose faces share their texture, tint (3,), flags and owner; points (n, 3), uv (n, 2), faces (m, 3)."""
     count = len(faces)
-    colours = np.empty((count, 3), np.uint8)
-    colours[:] = np.clip(tint, 0, 255)
-    return Mesh(
-        np.asarray(points, np.float32),
-        np.asarray(uv, np.float32),
-        np.asarray(faces, np.int32),
-        np.full(count, texture, np.int32),
-        colours,
-        np.full(count, flags, np.uint8),
-        np.full(count, owner, np.int32),
-    )
+    tints = np.empty((count, 3), np.uint8)
+    tints[:] = tint
+    whole = (np.full(count, texture, np.int32), tints, np.full(count, flags, np.uint8), np.full(count, owner, np.int32))
+    return Mesh(np.asarray(points, np.float32), np.asarray(uv, np.float32), np.asarray(faces, np.int32), *whole)
 
 
-def quad(
-    corners: Sequence,
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-    uv: Sequence | None = None,
-) -> Mesh:
-    """Four corners (4, 3), counter-clockwise from the lower left one; uv: of each, or the whole texture."""
-    uv = ((0, 1), (1, 1), (1, 0), (0, 0)) if uv is None else uv
-    return make(np.asarray(corners), uv, ((0, 1, 2), (0, 2, 3)), texture, tint, flags, owner)
+def polygon(corners: Sequence, uv: Sequence = WHOLE, **face: object) -> Mesh:
+    """A convex polygon (k, 3), counter-clockwise from the lower left corner."""
+    return make(corners, uv, [(0, k, k + 1) for k in range(1, len(corners) - 1)], **face)
 
 
 # the corners of a box in the order: bottom 0 to 3, top 4 to 7, each counter-clockwise as seen from above
-_SIDES = {
-    "front": (0, 1, 5, 4),
-    "right": (1, 2, 6, 5),
-    "back": (2, 3, 7, 6),
-    "left": (3, 0, 4, 7),
-    "top": (4, 5, 6, 7),
-    "bottom": (3, 2, 1, 0),
+_CORNERS = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)])
+_SIDES = {  # corners, and the axes along which a side is wide and high
+    "front": ((0, 1, 5, 4), 0, 2),
+    "right": ((1, 2, 6, 5), 1, 2),
+    "back": ((2, 3, 7, 6), 0, 2),
+    "left": ((3, 0, 4, 7), 1, 2),
+    "top": ((4, 5, 6, 7), 0, 1),
+    "bottom": ((3, 2, 1, 0), 0, 1),
 }
-_AXES = {"front": (0, 2), "back": (0, 2), "left": (1, 2), "right": (1, 2), "top": (0, 1), "bottom": (0, 1)}
 
 
-def box(
-    low: Sequence[float],
-    high: Sequence[float],
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-    sides: Sequence[str] = ("front", "right", "back", "left", "top"),
-    metres: float = 1.0,
-) -> Mesh:
-    """A box between two corners (3,).
-
-    texture, tint, flags, owner: of all faces
-    sides: names of those that are there
-    metres: size of a repetition of the texture; 0 puts the whole texture on each side
-    """
-    (x0, y0, z0), (x1, y1, z1) = low, high
-    corners = np.array(
-        [(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0), (x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)]
-    )
-    size = np.array((x1 - x0, y1 - y0, z1 - z0)) / (metres or 1.0)
-    points, uv = [], []
-    for side in sides:
-        points.append(corners[list(_SIDES[side])])
-        across, up = (size[list(_AXES[side])]) if metres else (1.0, 1.0)
-        uv += [(0, up), (across, up), (across, 0), (0, 0)]
-    first = np.arange(len(sides))[:, None, None] * 4
-    faces = (first + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
-    return make(np.concatenate(points), uv, faces, texture, tint, flags, owner)
+def box(low: Point, high: Point, sides: Sequence[str] = AROUND, metres: float = 2.0, **face: object) -> Mesh:
+    """A box between two corners; metres: size of a repetition of the texture, 0 puts all of it on each side."""
+    low, size = np.asarray(low, float), np.subtract(high, low)
+    corners, k = low + _CORNERS * size, 4 * np.arange(len(sides))[:, None]
+    points = np.concatenate([corners[list(_SIDES[side][0])] for side in sides])
+    repeats = [[size[axis] / metres if metres else 1.0 for axis in _SIDES[side][1:]] for side in sides]
+    uv = (np.array(repeats)[:, None] * np.array(WHOLE)).reshape(-1, 2)
+    return make(points, uv, np.concatenate([k + (0, 1, 2), k + (0, 2, 3)]), **face)
 
 
-def rod(
-    start: Sequence[float],
-    end: Sequence[float],
-    radius: float | tuple[float, float],
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    sides: int = 4,
-) -> Mesh:
-    """A round bar without ends; radius: metres, one or two (at start and end)."""
-    a, b = np.asarray(start, float), np.asarray(end, float)
-    ra, rb = radius if isinstance(radius, tuple) else (radius, radius)
-    length = np.linalg.norm(b - a)
-    axis = (b - a) / max(length, 1e-6)
-    helper = np.array([1.0, 0, 0]) if abs(axis[2]) > 0.7 else np.array([0, 0, 1.0])
-    side = np.cross(axis, helper)
-    side /= np.linalg.norm(side)
-    other = np.cross(axis, side)
-    turn = np.linspace(0, 2 * np.pi, sides + 1)
-    round_ = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * other
-    points = np.concatenate([a + round_ * ra, b + round_ * rb])
-    u = np.linspace(0, 1, sides + 1)
-    uv = np.concatenate([np.stack([u, np.full(sides + 1, length)], 1), np.stack([u, np.zeros(sides + 1)], 1)])
-    k, up = np.arange(sides), sides + 1
-    faces = np.concatenate([np.stack([k, k + 1, k + 1 + up], 1), np.stack([k, k + 1 + up, k + up], 1)])
-    return make(points, uv, faces, texture, tint, flags)
-
-
-def prism(
-    outline: np.ndarray,
-    low: float,
-    high: float,
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    top: bool = True,
-) -> Mesh:
-    """An upright body over a convex outline (k, 2), counter-clockwise; the texture repeats every metre."""
-    count = len(outline)
-    ring = np.concatenate([outline, outline[:1]])
-    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(ring, axis=0).T))])
-    points = np.concatenate([np.column_stack([ring, np.full(count + 1, z)]) for z in (low, high)])
-    uv = np.concatenate([np.stack([lengths, np.full(count + 1, v)], 1) for v in (high - low, 0.0)])
-    k, up = np.arange(count), count + 1
-    faces = [np.stack([k, k + 1, k + 1 + up], 1), np.stack([k, k + 1 + up, k + up], 1)]
-    if top:
-        points = np.concatenate([points, np.column_stack([outline, np.full(count, high)])])
-        uv = np.concatenate([uv, outline])
-        j = np.arange(1, count - 1)
-        faces.append(np.stack([np.zeros_like(j), j, j + 1], 1) + 2 * up)
-    return make(points, uv, np.concatenate(faces), texture, tint, flags)
-
-
-def cone(
-    outline: np.ndarray,
-    low: float,
-    tip: Sequence[float],
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-) -> Mesh:
-    """Triangles from an outline (k, 2), counter-clockwise, at height `low` to a tip (3,)."""
-    count = len(outline)
-    tip = np.asarray(tip, float)
-    ends = np.roll(outline, -1, 0)
-    widths = np.hypot(*(ends - outline).T)
-    slant = np.linalg.norm(np.column_stack([(outline + ends) / 2, np.full(count, low)]) - tip, axis=1)
-    points = np.stack(
-        [
-            np.column_stack([outline, np.full(count, low)]),
-            np.column_stack([ends, np.full(count, low)]),
-            np.tile(tip, (count, 1)),
-        ],
-        1,
-    )
-    uv = np.stack(
-        [np.stack([0 * slant, slant], 1), np.stack([widths, slant], 1), np.stack([widths / 2, 0 * slant], 1)], 1
-    )
-    return make(
-        points.reshape(-1, 3), uv.reshape(-1, 2), np.arange(3 * count).reshape(-1, 3), texture, tint, flags, owner
-    )
-
-
-def strip(
-    left: np.ndarray,
-    right: np.ndarray,
-    uv_left: np.ndarray,
-    uv_right: np.ndarray,
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-) -> Mesh:
-    """Quads between two lines (n, 3); seen from above, the first one is on the left of the direction of travel."""
-    count = len(left)
-    k = np.arange(count - 1)
-    faces = np.concatenate([np.stack([k + count, k + 1 + count, k + 1], 1), np.stack([k + count, k + 1, k], 1)])
-    return make(np.concatenate([left, right]), np.concatenate([uv_left, uv_right]), faces, texture, tint, flags, owner)
-
-
-def sheet(
-    points: np.ndarray,
-    uv: np.ndarray,
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-) -> Mesh:
+def sheet(points: np.ndarray, uv: np.ndarray, **face: object) -> Mesh:
     """A grid of quads: points (a, b, 3); seen from above, b turns counter-clockwise from a; uv (a, b, 2)."""
     a, b = points.shape[:2]
-    i, j = np.meshgrid(np.arange(a - 1), np.arange(b - 1), indexing="ij")
-    first = (i * b + j).reshape(-1)
-    faces = np.concatenate(
-        [np.stack([first, first + b, first + b + 1], 1), np.stack([first, first + b + 1, first + 1], 1)]
-    )
-    return make(points.reshape(-1, 3), uv.reshape(-1, 2), faces, texture, tint, flags, owner)
+    first = (np.arange(a - 1)[:, None] * b + np.arange(b - 1)).reshape(-1, 1)
+    faces = np.concatenate([first + (0, b, b + 1), first + (0, b + 1, 1)])
+    return make(points.reshape(-1, 3), np.reshape(uv, (-1, 2)), faces, **face)
 
 
-def circle(radius: float, sides: int, middle: Sequence[float] = (0.0, 0.0)) -> np.ndarray:
+def rod(start: Point, end: Point, radius: float | Sequence[float], sides: int = 4, **face: object) -> Mesh:
+    """A round bar without ends; radius: metres, one or two (at start and end)."""
+    a, b = np.asarray(start, float), np.asarray(end, float)
+    length = max(float(np.linalg.norm(b - a)), 1e-6)
+    axis = (b - a) / length
+    x, y, z = axis.tolist()
+    side = np.array([0.0, -z, y] if abs(z) > 0.7 else [-y, x, 0.0])
+    side /= np.linalg.norm(side)
+    other = np.array([y * side[2] - z * side[1], z * side[0] - x * side[2], x * side[1] - y * side[0]])
+    turn = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
+    ring, radii = np.cos(turn) * side + np.sin(turn) * other, np.broadcast_to(radius, 2)
+    uv = grid(np.linspace(0, 1, sides + 1), [[0.0], [length]])
+    return sheet(np.stack([b + ring * radii[1], a + ring * radii[0]]), uv, **face)
+
+
+def prism(outline: np.ndarray, low: float, high: float, top: bool = True, **face: object) -> Mesh:
+    """An upright body over a convex outline (k, 2), counter-clockwise; the texture repeats every 2 m."""
+    ring = np.concatenate([outline, outline[:1]])
+    rows = np.stack([np.column_stack([ring, np.full(len(ring), z)]) for z in (high, low)])
+    run = runs(ring) / 2
+    body = sheet(rows, grid(run, [[0.0], [(high - low) / 2]]), **face)
+    return Mesh.joined([body, polygon(rows[0, :-1], outline / 2, **face)]) if top else body
+
+
+def cone(outline: np.ndarray, low: float, tip: Point, **face: object) -> Mesh:
+    """Triangles from an outline (k, 2), counter-clockwise, at height `low` to a tip (3,)."""
+    count = len(outline)
+    ring = np.column_stack([outline, np.full(count, low)])
+    points = np.stack([ring, np.roll(ring, -1, 0), np.broadcast_to(tip, (count, 3))], 1)
+    wide = np.hypot(*(points[:, 1] - points[:, 0]).T[:2]) / 2
+    slant, zero = np.full(count, np.linalg.norm(ring[0] - tip) / 2), np.zeros(count)
+    uv = np.stack([zero, slant, wide, slant, wide / 2, zero], 1)
+    return make(points.reshape(-1, 3), uv.reshape(-1, 2), np.arange(3 * count).reshape(-1, 3), **face)
+
+
+def circle(radius: float, sides: int, middle: Point = (0.0, 0.0)) -> np.ndarray:
     """Corners (sides, 2) of a regular polygon, counter-clockwise."""
     turn = (np.arange(sides) + 0.5) * 2 * np.pi / sides
     return np.stack([middle[0] + radius * np.cos(turn), middle[1] + radius * np.sin(turn)], 1)
 
 
-def moved(
-    mesh: Mesh,
-    origin: Sequence[float],
-    along: Sequence[float] = (1.0, 0.0),
-) -> Mesh:
-    """A copy whose x axis points along a horizontal unit vector (2,), and whose origin is at `origin` (3,)."""
+def rectangle(origin: Sequence, along: Sequence, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
+    """Corners (4, 2), counter-clockwise; x: metres along a unit vector (2,), y: to the left of it."""
+    corners = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])
+    return origin + corners @ np.array([along, (-along[1], along[0])])
+
+
+def widened(quad: np.ndarray, by: Sequence[float]) -> np.ndarray:
+    """A convex counter-clockwise polygon (k, 2) whose sides are moved outwards by some metres each."""
+    sides = np.roll(quad, -1, 0) - quad
+    sides = sides / np.hypot(*sides.T)[:, None]
+    corners = []
+    for k, (x, y) in enumerate(quad.tolist()):
+        last, this = by[k - 1], by[k]
+        (ax, ay), (cx, cy) = sides[k - 1].tolist(), sides[k].tolist()
+        turn = ax * cy - ay * cx  # from one side to the next; their outward normals are (y, -x)
+        if abs(turn) < 0.05:
+            corners.append((x + cy * this, y - cx * this))
+        else:
+            corners.append((x + (ax * this - cx * last) / turn, y + (ay * this - cy * last) / turn))
+    return np.array(corners)
+
+
+def runs(line: np.ndarray) -> np.ndarray:
+    """Metres (n,) along a line (n, 2) from its start."""
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+
+
+def along_line(line: np.ndarray, s: float | np.ndarray, distances: np.ndarray | None = None) -> np.ndarray:
+    """Points (..., 2), s metres from the start of a line (n, 2); distances: its `runs`, if they are known."""
+    distances = runs(line) if distances is None else distances
+    return np.stack([np.interp(s, distances, line[:, k]) for k in (0, 1)], -1)
+
+
+def ray(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The direction (2,) from a to b, the one to its left, and the distance."""
+    (x, y), length = (b - a).tolist(), float(np.hypot(*(b - a)))
+    return np.array([x, y]) / length, np.array([-y, x]) / length, length
+
+
+def grid(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Texture coordinates (a, b, 2) of a sheet; u and v: of all its points, or of a row or a column (a, 1)."""
+    return np.stack(np.broadcast_arrays(u, v), -1)
+
+
+def level(xy: np.ndarray, z: float | np.ndarray) -> np.ndarray:
+    """Points (..., 3) over points (..., 2) at heights z."""
+    return np.concatenate([xy, np.broadcast_to(z, np.shape(xy)[:-1])[..., None]], -1)
+
+
+def moved(mesh: Mesh, origin: Point, along: Point = (1.0, 0.0), scale: Sequence[float] | None = None) -> Mesh:
+    """A copy that is scaled, whose x axis points along a horizontal unit vector (2,), and whose origin is at (3,)."""
     c, s = float(along[0]), float(along[1])
-    x, y, z = mesh.points.T
+    x, y, z = mesh.points.T if scale is None else mesh.points.T * np.asarray(scale, np.float32)[:, None]
     points = np.stack([x * c - y * s + origin[0], x * s + y * c + origin[1], z + origin[2]], 1).astype(np.float32)
-    return Mesh(points, mesh.uv, mesh.faces, mesh.texture, mesh.tint, mesh.flags, mesh.owner)
+    return Mesh(points, mesh.uv, *(getattr(mesh, name) for name in _FACE))
 
 
-def recoloured(mesh: Mesh, marked: np.ndarray, tint: Sequence[int]) -> Mesh:
-    """A copy whose marked faces (m,) have another tint."""
-    colours = mesh.tint.copy()
-    colours[marked] = np.clip(tint, 0, 255)
-    return Mesh(mesh.points, mesh.uv, mesh.faces, mesh.texture, colours, mesh.flags, mesh.owner)
+def repeated(mesh: Mesh, offsets: Sequence) -> Mesh:
+    """Copies of a mesh, moved by some offsets (n, 3)."""
+    count = len(offsets)
+    points = (mesh.points + np.asarray(offsets, np.float32).reshape(count, 1, 3)).reshape(-1, 3)
+    faces = mesh.faces + np.arange(count, dtype=np.int32)[:, None, None] * np.int32(len(mesh.points))
+    rest = (np.concatenate([getattr(mesh, name)] * count) for name in _FACE[1:])
+    return Mesh(points, np.tile(mesh.uv, (count, 1)), faces.reshape(-1, 3), *rest)
 
 
 def without_slivers(mesh: Mesh) -> Mesh:
     """The mesh without its faces of no area."""
     a, b, c = (mesh.points[mesh.faces[:, k]] for k in range(3))
     keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-6
-    faces = (getattr(mesh, name)[keep] for name in ("faces", "texture", "tint", "flags", "owner"))
-    return Mesh(mesh.points, mesh.uv, *faces)
+    return Mesh(mesh.points, mesh.uv, *(getattr(mesh, name)[keep] for name in _FACE))
+
+
+class Kit:
+    """Collects the bodies of one thing; variant: of its materials; owner: of all faces."""
+
+    def __init__(self, pictures: Pictures, variant: int = 0, owner: int = NO_OWNER):
+        self.pictures, self.variant, self.owner = pictures, variant, owner
+        self.parts: list[Mesh] = []
+
+    def add(self, body: object, *place: object, material: str | int = "", **rest: object) -> None:
+        """Adds a body of this module: add(box, low, high, material="wood"); material: "" for plain, or a texture."""
+        texture = material
+        if isinstance(material, str):
+            texture = self.pictures.material(material, self.variant) if material else self.pictures.plain
+        self.parts.append(body(*place, texture=texture, owner=self.owner, **rest))
+
+    def repeat(self, offsets: Sequence) -> None:
+        """Puts the part that was added last at some offsets (n, 3) instead."""
+        self.parts[-1] = repeated(self.parts[-1], offsets)
+
+    def done(self, origin: Point = (0.0, 0.0, 0.0), along: Point = (1.0, 0.0)) -> Mesh:
+        """All parts in one mesh, moved to a place."""
+        return moved(Mesh.joined(self.parts), origin, along)

@@ -2,173 +2,135 @@
 
 import numpy as np
 
-from demo_city.engine.lamps import DOWN, ROUND, Lamps
-from demo_city.engine.mesh import DETAIL, TWO_SIDED, Mesh
+from demo_city.engine.lamps import DOWN, ROUND
+from demo_city.engine.mesh import DETAIL
 from demo_city.seeds import random_for
-from demo_city.world import shapes
-from demo_city.world.furniture import BY_THE_WALL, ROOM, WIDE
-from demo_city.world.ground import yard_height
-from demo_city.world.kit import Kit
-from demo_city.world.monuments import signal
-from demo_city.world.network import ARC_POINTS, Network, Street
-from demo_city.world.placing import Placer
-from demo_city.world.planning import choose
-from demo_city.world.streetlamps import hung_lamp, street_lamp
+from demo_city.world import shapes, things
+from demo_city.world.network import ARC_POINTS, NEAR_KERB, Street
+from demo_city.world.plan import choose
+from demo_city.world.shapes import Kit, rod
+from demo_city.world.site import Site
 from demo_city.world.terrain import PAVEMENT
 
 WIRE = (36, 36, 38)
+HANGS = (0.45, 0.75)  # metres by which wires hang through
 
 
-class StreetSide:
-    """Furnishes the streets of one district."""
-
-    def __init__(self, placer: Placer):
-        self.to, self.plan, self.key = placer, placer.plan, placer.key
-        rng = random_for(self.key, "lamps")
-        self.lamp_kinds = [choose(rng, self.plan.lamps) for _ in range(3)]
-
-    def street(self, street: Street, number: int) -> None:
-        """Trees, lamps, poles and furniture on both pavements; number: of the street."""
-        rng, up = random_for(self.key, "street", number), yard_height(street.look["kerb"])
-        start, end = street.trims[0] + 1.0, street.length - street.trims[1] - 1.0
-        if end - start < 4:
-            return
-        self._lamps(rng, street, start, end, up)
+def build_streetsides(site: Site) -> None:
+    """Furnishes all streets and crossings."""
+    _corners(site)
+    rng = random_for(site.key, "lamps")
+    lamp_kinds = [choose(rng, site.plan.lamps) for _ in range(3)]
+    for number, street in enumerate(site.network.streets):
+        rng, ends = random_for(site.key, "street", number), street.stations()[[0, -1]] + (1, -1)
+        if ends[1] - ends[0] < 4:
+            continue
+        _lamps(site, rng, street, *ends, lamp_kinds[street.line % 3])
         if street.look["wires"] and street.walkable:
-            self._wires(rng, street, up)
+            _wires(site, rng, street)
         for side in (-1, 1):
             if street.look["tree"] and street.pavement > 1.2:
-                self._trees(rng, street, side, start, end, up)
-            for kind, count in self.plan.things.items():
-                for _ in range(rng.poisson(count * (end - start) / 120)):
-                    self._furnish(rng, street, kind, rng.uniform(start, end), side, up)
+                _trees(site, rng, street, side, *ends)
+            for kind, count in site.plan.things.items():
+                for s in rng.uniform(*ends, rng.poisson(count * (ends[1] - ends[0]) / 120)):
+                    _furnish(site, rng, street, kind, s, side)
 
-    def _trees(self, rng: np.random.Generator, street: Street, side: int, start: float, end: float, up: float) -> None:
-        look = street.look
-        right = side * (street.roadway + max(look["verge"] / 2, 0.75))
-        s = start + rng.uniform(0, look["tree_step"] * 0.7)
-        while s < end - 0.5:
-            xy = street.beside(s, right)
-            if rng.random() < 0.88 and self.to.map.at(xy) == PAVEMENT:
-                if not look["verge"]:
-                    self._pit(xy, street.along(s), up)
-                self.to.tree(rng, xy, look["tree"], look["tree_height"] * rng.uniform(0.75, 1.2), up)
-            s += look["tree_step"] * rng.uniform(0.85, 1.15)
 
-    def _pit(self, xy: np.ndarray, along: np.ndarray, up: float) -> None:
-        """Bare soil round a tree in a pavement."""
-        across, size = np.array([-along[1], along[0]]), 0.6
-        outline = [xy + along * a * size + across * b * size for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-        self.to.ground.patch(np.array(outline), "soil", 0, up + 0.015)
+def _trees(site: Site, rng: np.random.Generator, street: Street, side: int, start: float, end: float) -> None:
+    """Trees on one side; where there is no verge, in bare soil."""
+    look, up = street.look, street.up
+    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.55))
+    s = start + rng.uniform(0, look["tree_step"] * 0.7)
+    while s < end - 0.5:
+        xy, along = street.beside(s, right), street.along(s)
+        if rng.random() < 0.88 and site.map.at(xy) == PAVEMENT:
+            if not look["verge"]:
+                site.patch(shapes.rectangle(xy, along, (-0.6, 0.6), (-0.6, 0.6)), "soil", 0, up + 0.015)
+            site.tree(rng, xy, look["tree"], look["tree_height"] * rng.uniform(0.75, 1.2), up)
+        s += look["tree_step"] * rng.uniform(0.85, 1.15)
 
-    def _furnish(self, rng: np.random.Generator, street: Street, kind: str, s: float, side: int, up: float) -> None:
-        room = ROOM.get(kind, 0.3)
-        if (kind in WIDE and street.pavement < 2.6) or street.pavement < room * 1.2:
-            return
-        right = side * (street.roadway + 0.55 + max(room - 0.3, 0))
-        if kind in BY_THE_WALL:
-            right = side * (street.roadway + street.pavement - room - 0.05)
-        along = street.along(s) * -side  # so that y points away from the carriageway
-        count = int(rng.integers(2, 6)) if kind == "bollard" else 1
-        for k in range(count):
-            self.to.thing(rng, kind, street.beside(s + k * 1.6, right), along, up)
 
-    def _lamps(self, rng: np.random.Generator, street: Street, start: float, end: float, up: float) -> None:
-        kind, step = self.lamp_kinds[street.line % 3], rng.uniform(*self.plan.lamp_step)
-        if kind == "hung":
-            self._hung(rng, street, start, end, step)
-            return
-        kind = "wall" if street.pavement < 0.9 else kind
-        style = random_for(self.key, "lamp", kind)
-        variant = int(style.integers(4))
-        kit = Kit(self.to.pictures, style, variant)
-        light, both, k = street_lamp(kit, kind, variant), rng.random() < 0.6, int(rng.integers(2))
-        mesh, s = kit.done(), start + rng.uniform(1, step * 0.6)
-        while s < end:
-            side = (-1, 1)[k % 2] if both else -1
-            right = side * (street.roadway + (street.pavement - 0.02 if kind == "wall" else 0.4))
-            xy, along = street.beside(s, right), street.along(s) * -side
-            if kind == "wall" or self.to.map.at(xy) == PAVEMENT:
-                self.to.put(mesh, xy, along, up, 0.0 if kind == "wall" else 0.25)
-                away = np.array([-along[1], along[0]])
-                at = self.to.terrain.on(xy + away * light[1], up + light[2])
-                self._lamp(at, DOWN if kind in ("arm", "pole", "post") else ROUND, (light[2] / 6) ** 1.2)
-            s += step * rng.uniform(0.9, 1.1) * (1 if both else 1.3)
-            k += 1
+def _furnish(site: Site, rng: np.random.Generator, street: Street, kind: str, s: float, side: int) -> None:
+    """Puts a thing on a pavement. On the right one, the strip where one walks stays free."""
+    room, wall = things.of(kind, "room"), things.of(kind, "wall")
+    if (things.of(kind, "wide") and street.pavement < 2.6) or street.pavement < room * 1.2:
+        return
+    side = -1 if wall or room > 0.3 else side
+    right = side * (street.roadway + (street.pavement - room - 0.05 if wall else 0.25 + max(room, 0.3)))
+    along = street.along(s) * -side  # so that y points away from the carriageway
+    for k in range(int(rng.integers(2, 6)) if kind == "bollard" else 1):
+        site.thing(rng, kind, street.beside(s + k * 1.6, right), along, street.up)
 
-    def _hung(self, rng: np.random.Generator, street: Street, start: float, end: float, step: float) -> None:
-        """Lamps on wires across the street."""
-        reach, kit = street.roadway + street.pavement, Kit(self.to.pictures, rng)
-        for s in np.arange(start + step * 0.3, end, step):
-            high = rng.uniform(5.0, 6.2)
-            left, right = (self.to.terrain.on(street.beside(s, k * reach), high + 0.6) for k in (-1, 1))
-            hook = self.to.terrain.on(street.at(s), high)
-            hung_lamp(kit, left, right, hook)
-            self._lamp(hook, DOWN, 0.9)
-        self.to.meshes.append(kit.done())
 
-    def _lamp(self, at: np.ndarray, kind: int, power: float) -> None:
-        self.to.lamps.append(Lamps(at[None], np.array([self.to.light]), [power], [kind]))
+def _lamps(site: Site, rng: np.random.Generator, street: Street, start: float, end: float, kind: str) -> None:
+    step, up = rng.uniform(*site.plan.lamp_step), street.up
+    if kind == "hung":
+        _hung(site, rng, street, np.arange(start + step * 0.3, end, step))
+        return
+    kind = "bracket" if street.pavement < 0.9 else kind
+    mesh, both, k = site.made(things.thing, kind, len(kind) % 4), rng.random() < 0.6, int(rng.integers(2))
+    light, down = things.of(kind, "light"), DOWN if things.of(kind, "down") else ROUND
+    s = start + rng.uniform(1, step * 0.6)
+    while s < end:
+        side, on_wall = (-1, 1)[k % 2] if both else -1, kind == "bracket"
+        xy = street.beside(s, side * (street.roadway + (street.pavement - 0.02 if on_wall else 0.4)))
+        along = street.along(s) * -side
+        if on_wall or site.map.at(xy) == PAVEMENT:
+            site.put(mesh, xy, along, up, 0.0 if on_wall else 0.25)
+            at = site.terrain.on(xy + np.array([-along[1], along[0]]) * light[1], up + light[2])
+            site.lamp(at, down, (light[2] / 6) ** 1.2)
+        s += step * rng.uniform(0.9, 1.1) * (1 if both else 1.3)
+        k += 1
 
-    def _wires(self, rng: np.random.Generator, street: Street, up: float) -> None:
-        """Poles on one side, with wires from each to the next and to the houses."""
-        right = float(rng.choice([-1, 1])) * (street.roadway + min(0.35, street.pavement / 2))
-        pole, kit = self.to.furniture.thing("pole", int(rng.integers(4))), Kit(self.to.pictures, rng)
-        ends = street.trims[0] + 0.5, street.length - street.trims[1] - 0.5
-        stations = np.linspace(*ends, max(int(street.length / 27), 1) + 1)
-        feet = self.to.terrain.on(street.beside(stations, right), up)
-        for foot, along in zip(feet, street.along(stations), strict=True):
-            self.to.put(pole, foot[:2], along * -np.sign(right), up, 0.25)
-        strands = [(-0.8, 7.95), (0.8, 7.95), (0.0, 7.95), (0.15, 6.4), (-0.1, 5.9)][: int(rng.integers(2, 6))]
-        for k, (a, b) in enumerate(zip(feet[:-1], feet[1:], strict=True)):
-            along = street.along((stations[k] + stations[k + 1]) / 2)
-            across = np.array([along[1], -along[0], 0.0])
-            for offset, high in strands:
-                start, end = (p + across * offset + (0, 0, high) for p in (a, b))
-                middle = (start + end) / 2 - (0, 0, 0.45 + 0.3 * rng.random())
-                for p, q in ((start, middle), (middle, end)):
-                    kit.rod(p, q, 0.022 if high > 7 else 0.035, WIRE, flags=DETAIL, sides=3)
-            for _ in range(int(rng.integers(0, 3))):
-                reach = right * 1.3
-                if rng.random() < 0.6:
-                    reach = -np.sign(right) * (street.roadway + street.pavement)
-                house = street.beside(stations[k] + rng.uniform(-9, 9), reach)
-                end = self.to.terrain.on(house, rng.uniform(4, 6.4))
-                kit.rod(a + (0, 0, 6.6), end, 0.02, WIRE, flags=DETAIL, sides=3)
-        self.to.meshes.append(kit.done())
 
-    def crossings(self, network: Network) -> None:
-        """Traffic lights and street names at the corners."""
-        rng = random_for(self.key, "crossings")
-        lights = self.plan.traffic[1] > 1.2 and self.plan.roadway[1] > 3.6
-        last = -1 - ARC_POINTS // 2
-        for block in network.blocks:
-            flat = [side for line in block.sides for side in line]
-            for side, after in zip(flat, flat[1:] + flat[:1], strict=True):
-                street, other = side.street, after.street
-                if not (street.real and other.real and street.look["axis"] != other.look["axis"]):
-                    continue
-                corner, inward = side.kerb[last], side.plot[last] - side.kerb[last]
-                reach = np.hypot(*inward)
-                if reach < 0.5:
-                    continue
-                xy, up = corner + inward / reach * 0.5, yard_height(street.look["kerb"])
-                along = -street.along(street.length / 2) * (1 if side.forward else -1)
-                if lights and street.roadway + other.roadway > 7.4 and rng.random() < 0.85:
-                    self.to.put(self._signal(street.roadway > 5), xy, along, up, 0.25)
-                elif rng.random() < 0.35:
-                    self.to.put(self._name_plate(rng), xy, along, up, 0.2)
+def _hung(site: Site, rng: np.random.Generator, street: Street, stations: np.ndarray) -> None:
+    """Lamps on wires across the street."""
+    wire, lamp = (site.made(things.thing, kind, 0) for kind in ("hung_wire", "hung"))
+    wire = shapes.moved(wire, (0, 0, 0), scale=(street.roadway + street.pavement, 1, 1))
+    for at, along in zip(street.at(stations), street.along(stations), strict=True):
+        high = rng.uniform(5.0, 6.2)
+        site.put(wire, at, np.array([along[1], -along[0]]), high)
+        site.put(lamp, at, along, high)
+        site.lamp(site.terrain.on(at, high), DOWN, 0.9)
 
-    def _signal(self, wide: bool) -> Mesh:
-        kit = Kit(self.to.pictures, random_for(self.key, "signal"))
-        signal(kit, 4.2 if wide and self.plan.name in ("grid", "towers") else 0.0)
-        return kit.done()
 
-    def _name_plate(self, rng: np.random.Generator) -> Mesh:
-        kit = Kit(self.to.pictures, rng)
-        kit.rod((0, 0, 0), (0, 0, 2.9), 0.035, (130, 134, 136))
-        for turn, (dx, dy) in enumerate(((0.45, 0.0), (0.0, 0.45))):
-            texture, z = self.to.pictures.sign("street_name", int(rng.integers(99))), 2.5 + 0.2 * turn
-            corners = ((-dx, -dy, z), (dx, dy, z), (dx, dy, z + 0.2), (-dx, -dy, z + 0.2))
-            kit.add(shapes.quad(corners, texture, flags=TWO_SIDED | DETAIL))
-        return kit.done()
+def _wires(site: Site, rng: np.random.Generator, street: Street) -> None:
+    """Poles on one side, with wires from each to the next and to the houses."""
+    side = float(rng.choice([-1, 1]))
+    right, up, kit = side * (street.roadway + min(0.35, street.pavement / 2)), street.up, Kit(site.pictures)
+    pole, (start, end) = site.made(things.thing, "pole", int(rng.integers(4))), street.stations()[[0, -1]]
+    stations = np.linspace(start + 0.5, end - 0.5, max(int(street.length / 27), 1) + 1)
+    feet, alongs = site.terrain.on(street.beside(stations, right), up), street.along(stations)
+    for foot, along in zip(feet, alongs, strict=True):
+        site.put(pole, foot[:2], along * -side, up, 0.25)
+    strands = [(-0.8, 7.95), (0.8, 7.95), (0.0, 7.95), (0.15, 6.4), (-0.1, 5.9)][: int(rng.integers(2, 6))]
+    ends = []
+    for s, a, b, along in zip(stations, feet[:-1], feet[1:], alongs[:-1], strict=False):
+        across = np.array([along[1], -along[0], 0.0])
+        for offset, high in strands:
+            first, last = (p + across * offset + (0, 0, high) for p in (a, b))
+            middle = (first + last) / 2 - (0, 0, rng.uniform(*HANGS))
+            ends += [(first, middle, high), (middle, last, high)]
+        for _ in range(int(rng.integers(0, 3))):
+            reach = right * 1.3 if rng.random() < 0.4 else -side * (street.roadway + street.pavement)
+            house = street.beside(s + rng.uniform(4, 22), reach)
+            ends.append((a + (0, 0, 6.6), site.terrain.on(house, rng.uniform(4, 6.4)), 9))
+    for first, last, high in ends:
+        kit.add(rod, first, last, 0.022 if high > 7 else 0.035, 3, tint=WIRE, flags=DETAIL)
+    site.meshes += kit.parts
+
+
+def _corners(site: Site) -> None:
+    """Traffic lights and street names at the corners of the crossings."""
+    rng, plan, last = random_for(site.key, "crossings"), site.plan, -1 - ARC_POINTS // 2
+    lights = plan.traffic[1] > 1.2 and plan.roadway[1] > 3.6
+    for side, after in (turn for block in site.network.blocks for turn in block.turns):
+        street, other = side.street, after.street
+        if not (street.real and other.real and street.look["axis"] != other.look["axis"]):
+            continue
+        corner, inward = side.kerb[last], side.plot[last] - side.kerb[last]
+        lit = lights and street.roadway + other.roadway > 7.4 and rng.random() < 0.85
+        if np.hypot(*inward) > 0.5 and (lit or rng.random() < 0.35):
+            kind = "names" if not lit else plan.signal if street.roadway > 5 else "signal"
+            mesh = site.made(things.thing, kind, int(rng.integers(4)) if kind == "names" else 0)
+            site.put(mesh, corner + inward / np.hypot(*inward) * 0.5, -side.heading(1), street.up, 0.25)

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.seeds import random_for
+from demo_city.world.shapes import level
 
 CELL = 0.5  # metres of the map
 NOTHING, ROAD, PAVEMENT, BUILDING, THING, WATER = range(6)
@@ -15,19 +16,17 @@ class Terrain:
     def __init__(self, key: int, slope: float):
         rng = random_for(key, "terrain")
         turn, length = rng.uniform(0, 2 * np.pi, 4), rng.uniform(170, 520, 4)
-        self._waves = np.stack([np.cos(turn), np.sin(turn)], 1) * (2 * np.pi / length)[:, None]
+        self._waves = np.stack([np.cos(turn), np.sin(turn)]) * (2 * np.pi / length)
         self._phases = rng.uniform(0, 2 * np.pi, 4)
         self._sizes = slope * length / (2 * np.pi) * rng.uniform(0.15, 0.6, 4)
 
     def height(self, xy: np.ndarray) -> np.ndarray:
         """Metres at points (..., 2)."""
-        xy = np.asarray(xy, float)
-        return (np.sin(xy @ self._waves.T + self._phases) * self._sizes).sum(-1)
+        return np.sin(np.asarray(xy, float) @ self._waves + self._phases) @ self._sizes
 
     def on(self, xy: np.ndarray, above: float = 0.0) -> np.ndarray:
-        """Points (n, 3) on the ground, or `above` metres above it."""
-        xy = np.asarray(xy, float)
-        return np.concatenate([xy, self.height(xy)[..., None] + above], -1)
+        """Points (..., 3) on the ground, or `above` metres above it."""
+        return level(np.asarray(xy, float), self.height(xy) + above)
 
 
 class GroundMap:
@@ -35,9 +34,9 @@ class GroundMap:
 
     def __init__(self, low: np.ndarray, high: np.ndarray):
         self.low = np.asarray(low, float)
-        width, height = (int(v) for v in np.ceil((np.asarray(high) - self.low) / CELL) + 1)
-        self._image = Image.new("L", (width, height), NOTHING)
-        self._draw = ImageDraw.Draw(self._image)
+        self._size = tuple(int(v) for v in np.ceil((np.asarray(high) - self.low) / CELL) + 1)
+        self._image = Image.new("L", self._size, NOTHING)
+        self._draw, self._pixels = ImageDraw.Draw(self._image), self._image.load()
 
     def mark(self, outline: np.ndarray, what: int) -> None:
         """Fills a polygon (k, 2)."""
@@ -48,30 +47,20 @@ class GroundMap:
         (x, y), r = (np.asarray(middle) - self.low) / CELL, radius / CELL
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=what)
 
-    def share_taken(self, outline: np.ndarray) -> float:
-        """Share of a polygon (k, 2) in which something is."""
+    def built_on(self, outline: np.ndarray) -> tuple[float, bool]:
+        """What is on a polygon (k, 2): the share of it on which something is, and whether a road is."""
         cells = (np.asarray(outline) - self.low) / CELL
-        left, upper = np.floor(cells.min(0)).astype(int)
-        right, lower = np.ceil(cells.max(0)).astype(int) + 1
-        if left < 0 or upper < 0 or right > self._image.width or lower > self._image.height:
-            return 1.0
+        (left, upper), (right, lower) = np.floor(cells.min(0)).astype(int), np.ceil(cells.max(0)).astype(int) + 1
         mask = Image.new("L", (right - left, lower - upper))
         ImageDraw.Draw(mask).polygon([(x - left, y - upper) for x, y in cells.tolist()], fill=1)
-        inside = np.asarray(mask, bool)
-        taken = np.asarray(self._image.crop((left, upper, right, lower))) != NOTHING
-        return float((taken & inside).sum() / max(inside.sum(), 1))
+        found = np.asarray(self._image.crop((left, upper, right, lower)))[np.asarray(mask, bool)]
+        return float((found != NOTHING).mean()), bool((found == ROAD).any())
 
-    def at(self, xy: np.ndarray) -> np.ndarray:
-        """What is at points (..., 2): uint8 (...); WATER outside the map."""
-        cells = np.floor((np.asarray(xy, float) - self.low) / CELL).astype(int)
-        flat = cells.reshape(-1, 2)
-        if len(flat) < 40:  # the raster would be copied for an array of it
-            width, height = self._image.size
-            pixels = self._image.load()
-            found = [pixels[x, y] if 0 <= x < width and 0 <= y < height else WATER for x, y in flat.tolist()]
-            return np.array(found, np.uint8).reshape(cells.shape[:-1])
-        raster = np.asarray(self._image)
-        size = np.array(raster.shape[::-1])
-        inside = ((flat >= 0) & (flat < size)).all(1)
-        x, y = flat.clip(0, size - 1).T
-        return np.where(inside, raster[y, x], np.uint8(WATER)).reshape(cells.shape[:-1])
+    def at(self, xy: np.ndarray) -> int:
+        """What is at a point (2,); WATER outside the map."""
+        x, y = ((xy - self.low) / CELL).tolist()
+        return self._pixels[int(x), int(y)] if 0 <= x < self._size[0] and 0 <= y < self._size[1] else WATER
+
+    def within(self, points: np.ndarray, allowed: tuple[int, ...] = (NOTHING,)) -> bool:
+        """Whether at all of some points (n, 2) there is only what is allowed."""
+        return all(self.at(xy) in allowed for xy in points)

@@ -1,0 +1,72 @@
+"""A public set of 368 real photos with positions and headings, under `@` names, for benchmarks.real_streets.
+
+It is Dataset/images_val and Dataset/labels_val.csv of the repository
+krishnaNallasingu/Image-Based-Geolocation-Estimation-System: a campus at several times of day. The repository has no
+licence, so that its photos are measured on and never passed on. Its latitudes and longitudes are scaled and shifted
+whole numbers, taken as millionths of a degree: differences are right to about a metre, absolute places are not.
+"""
+
+import argparse
+import csv
+import os
+import shutil
+import sys
+from collections import Counter
+
+from datasets.names import format_name, latlon_to_utm
+from support.errors import UserError, ending_in_one_line
+
+_SCALE = 1e-6  # degrees
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Copies the photos under their new names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.campus", description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", help="the folder Dataset of a clone of that repository")
+    parser.add_argument("output", help="a new folder for the photos with @ names")
+    args = parser.parse_args(argv)
+    with ending_in_one_line():
+        print(copy_photos(args.dataset, args.output))
+
+
+def copy_photos(dataset: str, output: str) -> str:
+    """Copies all labelled photos that are there. Returns a line that counts them. Raises UserError.
+
+    The minute of the photo is in the name's timestamp, so that photos of one walk can be told.
+    """
+    counts = Counter()
+    try:
+        os.makedirs(output)
+        with open(os.path.join(dataset, "labels_val.csv"), newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                path = os.path.join(dataset, "images_val", row["filename"])
+                counts["labels"] += 1
+                if os.path.isfile(path):
+                    counts["photos"] += 1
+                    shutil.copyfile(path, os.path.join(output, _name(row)))
+    except (OSError, KeyError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{getattr(error, 'filename', None) or dataset} cannot be used: {reason}") from error
+    return f"{counts['photos']} of {counts['labels']} labelled photos are in {output}"
+
+
+def _name(row: dict[str, str]) -> str:
+    latitude, longitude = int(row["latitude"]) * _SCALE, int(row["longitude"]) * _SCALE
+    stem, extension = os.path.splitext(row["filename"])
+    east, north, number, letter = latlon_to_utm(latitude, longitude)
+    return format_name(
+        east,
+        north,
+        number,
+        letter,
+        latitude,
+        longitude,
+        stem,
+        heading=float(row["angle"]) % 360,
+        timestamp=row["timestamp"].replace(":", ""),
+        extension=extension,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
