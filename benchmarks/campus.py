@@ -11,10 +11,10 @@ import csv
 import os
 import shutil
 import sys
-from collections import Counter
 
 from datasets.names import format_name, latlon_to_utm
 from support.errors import UserError, ending_in_one_line
+from support.regular_files import open_regular
 
 _SCALE = 1e-6  # degrees
 
@@ -34,20 +34,17 @@ def copy_photos(dataset: str, output: str) -> str:
 
     The minute of the photo is in the name's timestamp, so that photos of one walk can be told.
     """
-    counts = Counter()
     try:
-        os.makedirs(output)
-        with open(os.path.join(dataset, "labels_val.csv"), newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                path = os.path.join(dataset, "images_val", row["filename"])
-                counts["labels"] += 1
-                if os.path.isfile(path):
-                    counts["photos"] += 1
-                    shutil.copyfile(path, os.path.join(output, _name(row)))
+        with open_regular(os.path.join(dataset, "labels_val.csv"), "r", newline="", encoding="utf-8") as file:
+            names = {os.path.join(dataset, "images_val", row["filename"]): _name(row) for row in csv.DictReader(file)}
+        os.makedirs(output)  # once it is known that the labels can be read
+        there = [path for path in names if os.path.isfile(path)]
+        for path in there:
+            shutil.copyfile(path, os.path.join(output, names[path]))
     except (OSError, KeyError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{getattr(error, 'filename', None) or dataset} cannot be used: {reason}") from error
-    return f"{counts['photos']} of {counts['labels']} labelled photos are in {output}"
+    return f"{len(there)} of {len(names)} labelled photos are in {output}"
 
 
 def _name(row: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ import commons
 from benchmarks.measure import machine, table
 from datasets.name_fields import FIELDS, HEADING
 from datasets.names import parse_fields, positions
-from datasets.positives import chance_recalls, find_positives
+from datasets.positives import chance_recalls, find_positives, heading_differences
 from datasets.test_dataset import ImageFolder
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
@@ -135,8 +135,7 @@ def find_streets(folder: str, threshold: float, heading_threshold: float | None 
             skipped = np.union1d(near[same], [query])
         right = np.setdiff1d(near, skipped)
         if headings is not None:
-            turned = np.abs((headings[0][right] - headings[1][query] + 180) % 360 - 180)
-            right = right[turned <= heading_threshold]
+            right = right[heading_differences(headings[0][right], headings[1][query]) <= heading_threshold]
         if len(right):
             rows.append(query), positives.append(right), left_out.append(skipped)
     if not rows:

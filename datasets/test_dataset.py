@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
-from datasets.names import HEADING, list_images, parse_fields, positions
+from datasets.names import HEADING, check_folder, list_images, parse_fields, positions
 from datasets.positives import find_positives, looking_the_same_way
 from model.normalization import to_tensor
 from support.decimals import parse_decimal
@@ -160,6 +160,6 @@ def _find(test_set_folder: str | None, given: str | None, defaults: Sequence[str
     for path in candidates:
         if os.path.isdir(path):
             return path
-    if test_set_folder and not os.path.isdir(test_set_folder):
-        raise UserError(f"folder {test_set_folder} does not exist; check the path")
+    if test_set_folder:
+        check_folder(test_set_folder)
     raise UserError(f"there is no folder {' or '.join(candidates)}; name it with {flag}")

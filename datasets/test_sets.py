@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from datasets import protocols
+from datasets.names import check_folder
 from datasets.test_dataset import TestDataset
 from support.errors import UserError
 
@@ -48,8 +49,7 @@ def find_test_sets(folder: str, queries_folder: str | None = None) -> list[TestS
     folder: of a test set (with database or gallery, and queries); or of a data set with one in test, images/test,
     processed/test or val; or Nordland's or AmsterTime's as published. Raises UserError that lists what was looked for.
     """
-    if not os.path.isdir(folder):
-        raise UserError(f"folder {folder} does not exist; check the path")
+    check_folder(folder)
     for place in _PLACES:
         below = os.path.join(folder, place) if place else folder
         database = next((name for name in _DATABASES if os.path.isdir(os.path.join(below, name))), None)

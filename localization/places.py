@@ -1,13 +1,11 @@
 """Where a database's images were taken: by their names, or by their EXIF or a table (localize.py --positions)."""
 
-import collections
 import dataclasses
 import json
 import logging
 import math
 import os
 import re
-from collections.abc import Iterator
 
 import numpy as np
 from tqdm import tqdm
@@ -16,13 +14,12 @@ from datasets.image_names import ImageNames
 from datasets.names import positions
 from datasets.prepare.exif import ExifPhotos, refuse_swapped
 from datasets.prepare.positions import MAX_FROM_MERIDIAN, degrees_from_meridian, place_photos, project
-from datasets.prepare.records import Photo, Rejected, Unusable
+from datasets.prepare.records import Photo, Rejected, Unusable, count_reasons
 from datasets.prepare.tables import Table
 from datasets.test_dataset import ImageFolder
 from localization.choices import EXIF
 from localization.zones import Zone, zone_of
 from support.errors import UserError
-from support.escaping import printable
 from support.files import read_object, replacing
 from support.workers import Loader
 
@@ -67,8 +64,8 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
     photos, rejected, rows = (*_of_exif(images, num_workers), []) if source == EXIF else _of_table(images, source)
     placed, points, zone, misplaced = place_photos(photos) if photos else ([], np.empty((0, 2)), None, [])
     without = [*rejected, *misplaced]
-    reasons = f"; {len(without)} have none, and are left out: {'; '.join(_counted(without))}" if without else ""
-    reasons += f"; {len(rows)} rows of the table are not used: {'; '.join(_counted(rows))}" if rows else ""
+    reasons = f"; {len(without)} have none, and are left out: {'; '.join(count_reasons(without))}" if without else ""
+    reasons += f"; {len(rows)} rows of the table are not used: {'; '.join(count_reasons(rows))}" if rows else ""
     if not placed:
         raise UserError(f"no image of {images.folder} has a position in {source}{reasons}")
     logging.info(
@@ -130,16 +127,6 @@ def _of_table(images: ImageFolder, path: str) -> tuple[list[Photo], list[Rejecte
         else:
             photos.append(dataclasses.replace(photo, key=name))
     return photos, rejected, table.rejected
-
-
-def _counted(rejected: list[Rejected]) -> Iterator[str]:
-    """Counts what is left out by reasons, with the first example of each."""
-    examples = {
-        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
-        for record in reversed(rejected)
-    }
-    for reason, count in collections.Counter(record.reason for record in rejected).most_common():
-        yield f"{count} for {reason} (first {examples[reason]})"
 
 
 def within(places: Places, names: ImageNames, latitude: float, longitude: float, radius: float) -> np.ndarray:

@@ -97,6 +97,7 @@ def test_bad_folders_get_one_line(workdir, capsys):
     save_photo("plain/photo.jpg", 100, 80)
     assert "photo.jpg" in fails(real_streets, capsys, "plain")
     assert "labels_val.csv" in fails(campus, capsys, "plain", "output")
+    assert not os.path.exists("output")
 
 
 def test_campus_names(workdir, capsys):

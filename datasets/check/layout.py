@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from datasets.names import check_folder
 from support.errors import UserError
 
 TRAIN, DATABASE, QUERIES = "train", "database", "queries"
@@ -31,8 +32,7 @@ def find_parts(folder: str) -> tuple[list[Part], list[str]]:
     folder: a data set (train, val, test), a test set (database, queries...), or one folder of images, which is training
     images unless its name is database or queries. Raises UserError if there is no such folder.
     """
-    if not os.path.isdir(folder):
-        raise UserError(f"folder {folder} does not exist; check the path")
+    check_folder(folder)
     inside = _folders(folder)
     if not set(inside) & {"train", "val", "test"}:
         if DATABASE in inside or any(name.startswith(QUERIES) for name in inside):

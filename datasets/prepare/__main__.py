@@ -1,7 +1,6 @@
 """python -m datasets.prepare: makes a data set of own photos."""
 
 import argparse
-import collections
 import os
 from collections.abc import Iterator
 
@@ -13,10 +12,9 @@ from datasets.prepare.exif import read_photos, refuse_swapped
 from datasets.prepare.images import METHODS, Writing
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
 from datasets.prepare.positions import describe_extent, parse_zone, place_photos
-from datasets.prepare.records import Photo, Rejected
+from datasets.prepare.records import Photo, Rejected, count_reasons
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
-from support.escaping import printable
 
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
@@ -198,7 +196,7 @@ def prepare(args: argparse.Namespace) -> list[str]:
     photos, doubles = _without_doubles(photos, args.require_heading)
     rejected += doubles
     if not photos:
-        raise UserError("no photo can be used: " + "; ".join(_reasons(rejected)))
+        raise UserError("no photo can be used: " + "; ".join(count_reasons(rejected)))
     photos, points, zone, misplaced = place_photos(photos, parse_zone(args.utm_zone) if args.utm_zone else None)
     rejected += misplaced
     photos, points, folders, between = _split(args, photos, points)
@@ -281,7 +279,7 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
     )
     if built.rejected:
         yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}):"
-        yield from (f"  {reason}" for reason in _reasons(built.rejected))
+        yield from (f"  {reason}" for reason in count_reasons(built.rejected))
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
     if without:
         yield (
@@ -292,16 +290,6 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
         yield f"{magnetic} headings are of magnetic north, and stand as they are; --heading_offset adds the declination"
     if built.panoramic:
         yield f"{built.panoramic} photos of 2:1 may be panoramas; --panoramas cuts them"
-
-
-def _reasons(rejected: list[Rejected]) -> Iterator[str]:
-    """Counts what was left out by reasons, with the first example of each."""
-    examples = {
-        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
-        for record in reversed(rejected)
-    }
-    for reason, count in collections.Counter(record.reason for record in rejected).most_common():
-        yield f"{count} for {reason} (first {examples[reason]})"
 
 
 def _check(args: argparse.Namespace) -> None:

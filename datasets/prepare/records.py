@@ -1,10 +1,13 @@
 """What is known of a photo before it becomes an image, and how numbers and times are read from text."""
 
+import collections
 import datetime
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from support.decimals import parse_decimal
+from support.escaping import printable
 
 _BLANKS = " \t"  # around numbers and times; others, as vertical tabs, are no part of a table
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
@@ -49,6 +52,16 @@ class Rejected:
     path: str
     reason: str
     detail: str = ""
+
+
+def count_reasons(rejected: list[Rejected]) -> Iterator[str]:
+    """Counts photos and rows that are left out by their reasons, with the first example of each."""
+    examples = {
+        record.reason: printable(": ".join(filter(None, (record.source, record.detail))))
+        for record in reversed(rejected)
+    }
+    for reason, count in collections.Counter(record.reason for record in rejected).most_common():
+        yield f"{count} for {reason} (first {examples[reason]})"
 
 
 class Unusable(Exception):
