@@ -10,7 +10,6 @@ descriptors tell what the last layer makes of it.
 """
 
 import argparse
-import copy
 import logging
 import os
 import sys
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 import commons
 from benchmarks.measure import machine, table
@@ -30,6 +28,7 @@ from datasets.test_dataset import ImageFolder
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
+from retrieval.last_layer import without_last_layer
 from retrieval.recalls import found_at, paired_difference, percent, recall_intervals
 from support.errors import UserError, ending_in_one_line
 
@@ -187,14 +186,6 @@ def networks(args: argparse.Namespace, device: torch.device) -> Iterator[tuple[s
         network = network.eval().to(device)
         yield f"{title}, before the last layer", without_last_layer(network)
         yield title, network
-
-
-def without_last_layer(network: GeoLocalizationNet) -> GeoLocalizationNet:
-    """A copy whose descriptors are the pooled features, of unit length."""
-    copied = copy.deepcopy(network)
-    copied.fc_output_dim = copied.aggregation[3].in_features
-    copied.aggregation[3] = nn.Identity()
-    return copied
 
 
 def search(network: GeoLocalizationNet, streets: Streets, size: int, device: torch.device) -> np.ndarray:
