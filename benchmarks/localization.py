@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--dataset_folder", default="data/demo", help="the demo's cities (default: %(default)s)")
     parser.add_argument(
-        "--resume_model", default="recipes/weights/demo_resnet18_256.pth", help="network (default: %(default)s)"
+        "--resume_model", default="recipes/weights/rendered_resnet18_512.pth", help="network (default: %(default)s)"
     )
     parser.add_argument(
         "--image_size", type=int, default=96, help="shorter side of images, pixels (default: %(default)s)"

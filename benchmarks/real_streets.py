@@ -32,7 +32,7 @@ from retrieval.last_layer import without_last_layer
 from retrieval.recalls import found_at, paired_difference, percent, recall_intervals
 from support.errors import UserError, ending_in_one_line
 
-SHIPPED = "recipes/weights/demo_resnet18_256.pth"
+SHIPPED = "recipes/weights/rendered_resnet18_512.pth"
 RECALL_VALUES = (1, 5, 10)
 _BLOCK = 256  # queries searched at a time
 _TIMESTAMP = FIELDS.index("timestamp")

@@ -46,7 +46,8 @@ TRAININGS = {
 }
 LONGER = "--epochs_num 4 --iterations_per_epoch 8 --checkpoint_every 1 --resume_train auto --save_dir run".split()
 EVALUATION = "--save_descriptors npy --save_pairs 3 --save_sfm_pairs 2 --num_preds_to_save 2".split()
-DEMO = "recipes/weights/demo_resnet18_256.pth"  # a fixed network, in every tree
+# one file for every tree
+FIXED = str(Path(__file__).parents[1] / "recipes" / "weights" / "rendered_resnet18_512.pth")
 # names that exist in both layouts
 GROUPS = """
 import hashlib, json, sys
@@ -95,7 +96,7 @@ def measure(tree: str) -> dict:
             output = train(tree, os.path.join(folder, "train", name), data, *flags)
             figures[f"training, {name}"] = training_figures(output) | output_figures(output, tree, folder)
             models[name] = os.path.join(output, "best_model.pth")
-        for name, model in (("the trained network", models["cosface"]), ("a fixed network", os.path.join(tree, DEMO))):
+        for name, model in (("the trained network", models["cosface"]), ("a fixed network", FIXED)):
             output = evaluate(tree, os.path.join(folder, "eval", name), data, model)
             descriptors = np.load(os.path.join(output, "queries_descriptors.npy"), allow_pickle=False)
             first = {"first descriptor": descriptors[0, :8].tolist()}

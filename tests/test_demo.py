@@ -49,7 +49,7 @@ def rendered(once, workdir):
 def test_demo_trains_evaluates_localizes_and_writes_its_table(rendered, capsys):
     shutil.copytree(ROOT / "recipes" / "weights", "recipes/weights")
     flags = ["--epochs_num", "2", "--iterations_per_epoch", "2", "--preds", "2", "--backbone_weights", "IMAGENET1K_V1"]
-    flags += ["--resume_model", demo.SHIPPED, "--fc_output_dim", "256"]
+    flags += ["--resume_model", demo.SHIPPED, "--fc_output_dim", "512"]
     assert demo.main([*SMALL, *flags]) == 0
     folder, out = pathlib.Path(glob.glob("logs/demo/*")[0]), capsys.readouterr().out
     assert "0 images written" in out and f"Open {folder}/photos.html" in out

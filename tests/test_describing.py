@@ -37,7 +37,7 @@ from tests.tiny import place_image, save_place
 from training.acceleration import without_tf32
 
 NOTEBOOK = ROOT / "docs" / "tour.ipynb"
-WEIGHTS = "recipes/weights/demo_resnet18_256.pth"
+WEIGHTS = "recipes/weights/rendered_resnet18_512.pth"
 
 
 @pytest.fixture(scope="module")

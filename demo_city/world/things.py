@@ -1,4 +1,4 @@
-"""The things that stand in streets, of the parts that things.toml lists in a language of its own, and vehicles."""
+"""Things that stand in streets, of parts that things.toml and lights.toml list in a language of their own; vehicles."""
 
 import tomllib
 from dataclasses import dataclass, replace
@@ -13,9 +13,13 @@ from demo_city.world import plants, shapes
 from demo_city.world.pictures import Pictures
 from demo_city.world.shapes import AROUND, CLOSED, DARK, Kit, box, make, polygon, sheet
 
-THINGS = tomllib.loads(Path(__file__).with_name("things.toml").read_text(encoding="utf-8"))
+
+def _table(name: str) -> dict:
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+THINGS, KINDS = _table("things.toml") | _table("lights.toml"), _table("vehicles.toml")
 VARIANTS = 4
-KINDS = tomllib.loads(Path(__file__).with_name("vehicles.toml").read_text(encoding="utf-8"))
 TWO_WHEELED = {"moped": (1.9, 0.7), "bicycle": (1.75, 0.55)}  # length and width; see things.toml
 COLOURS = [tuple(bytes.fromhex(colour)) for colour in KINDS.pop("colours").split()]
 MODELS = 3  # of each kind of vehicle
