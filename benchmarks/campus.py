@@ -12,11 +12,13 @@ import os
 import shutil
 import sys
 
+from datasets.name_fields import FIELDS
 from datasets.names import format_name, latlon_to_utm
 from support.errors import UserError, ending_in_one_line
 from support.regular_files import open_regular
 
 _SCALE = 1e-6  # degrees
+_TIMESTAMP = FIELDS.index("timestamp")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,15 +26,21 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.campus", description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="the folder Dataset of a clone of that repository")
     parser.add_argument("output", help="a new folder for the photos with @ names")
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="photos of even hours go into OUTPUT/database, those of odd hours into OUTPUT/queries, for localize.py "
+        "--calibrate (default: all into one folder)",
+    )
     args = parser.parse_args(argv)
     with ending_in_one_line():
-        print(copy_photos(args.dataset, args.output))
+        print(copy_photos(args.dataset, args.output, args.split))
 
 
-def copy_photos(dataset: str, output: str) -> str:
+def copy_photos(dataset: str, output: str, split: bool = False) -> str:
     """Copies all labelled photos that are there. Returns a line that counts them. Raises UserError.
 
-    The minute of the photo is in the name's timestamp, so that photos of one walk can be told.
+    The minute of the photo is in the name's timestamp, so that photos of one walk can be told. split: by the hour.
     """
     try:
         with open_regular(os.path.join(dataset, "labels_val.csv"), "r", newline="", encoding="utf-8") as file:
@@ -40,11 +48,17 @@ def copy_photos(dataset: str, output: str) -> str:
         os.makedirs(output)  # once it is known that the labels can be read
         there = [path for path in names if os.path.isfile(path)]
         for path in there:
-            shutil.copyfile(path, os.path.join(output, names[path]))
+            folder = os.path.join(output, _half(names[path])) if split else output
+            os.makedirs(folder, exist_ok=True)
+            shutil.copyfile(path, os.path.join(folder, names[path]))
     except (OSError, KeyError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{getattr(error, 'filename', None) or dataset} cannot be used: {reason}") from error
     return f"{len(there)} of {len(names)} labelled photos are in {output}"
+
+
+def _half(name: str) -> str:
+    return ("database", "queries")[int(name.split("@")[_TIMESTAMP][:-2] or 0) % 2]
 
 
 def _name(row: dict[str, str]) -> str:

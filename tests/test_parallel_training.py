@@ -105,11 +105,10 @@ def test_many_processes_follow_the_trajectory_of_one(tiny):
     flags = ["--dataset_folder", tiny, *FIFTY]
     run(*flags, "--save_dir", "one")
     _, one, rows = trained("one")
-    for number in (2, 3):
-        all_ranks(number, run, *flags, "--save_dir", f"many{number}")
-        folder, many, other_rows = trained(f"many{number}")
-        assert_same_trajectory(one, many, rows, other_rows)
-        assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
+    all_ranks(3, run, *flags, "--save_dir", "many")  # two are compared in float64 below
+    folder, many, other_rows = trained("many")
+    assert_same_trajectory(one, many, rows, other_rows)
+    assert "Traceback" not in open(f"{folder}/info.log").read() and os.path.exists(f"{folder}/debug_rank1.log")
     assert all(name in open(f"{folder}/info.log").read() for name in ("Epoch 01", "R@1"))
 
 

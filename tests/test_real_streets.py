@@ -111,3 +111,5 @@ def test_campus_names(workdir, capsys):
     fields = name.split("@")
     assert fields[7] == "img_0001" and float(fields[9]) == 11.0 and fields[13] == "1504" and name.endswith("@.jpeg")
     assert np.isclose(float(fields[5]), 0.2197, atol=1e-4)
+    campus.main(["set", "halves", "--split"])
+    assert os.listdir("halves/queries") == [name]  # 15:04
