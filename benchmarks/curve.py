@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     add("run", help="a run's output folder, with metrics.csv and epoch_<n>.pth")
     add("--folder", default="data/demo", help="the demo's cities (default: %(default)s)")
     add("--batch_size", type=int, default=64, help="the run's training images a step (default: %(default)s)")
-    add("--iterations_per_epoch", type=int, default=108, help="the run's (default: %(default)s)")
+    add("--iterations_per_epoch", type=int, default=150, help="the run's (default: %(default)s)")
     add("--image_size", type=int, default=96, help="shorter side of test images, pixels (default: %(default)s)")
     add(
         "--infer_dtype",
