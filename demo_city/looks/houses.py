@@ -8,7 +8,6 @@ from PIL import Image, ImageChops
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import BLACK, Canvas
 from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
-from demo_city.looks.fixtures import Fixture, fixtures
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
 from demo_city.looks.shops import ShopFront, Tenant, tenants
 from demo_city.looks.signs import sprayed
@@ -17,19 +16,11 @@ from demo_city.looks.windows import Windows, mirrored_city, pane
 from demo_city.seeds import random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, generation
 
-__all__ = ["Fixture", "House", "fixtures", "wall_texture"]
-
 _PPM, _LIMIT = 16, 512  # texels a metre, and at most a side
 _WALLS = ("front", "side", "party", "back")
 
 
-def wall_texture(
-    house: House,
-    kind: str,
-    piece: int,
-    length: float,
-    height: float,
-) -> Texture:
+def wall_texture(house: House, kind: str, piece: int, length: float, height: float) -> Texture:
     """The picture of a wall.
 
     house: the building

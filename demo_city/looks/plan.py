@@ -101,10 +101,7 @@ class Dress:
         self.shop = house.use == "shop" or house.use not in _LARGE_USES and rng.random() < look["shop"]
 
 
-@lru_cache(4096)
-def dress(house: House, painted: int) -> Dress:
-    """What a house looks like after it was painted so many times."""
-    return Dress(house, painted)
+dress = lru_cache(4096)(Dress)
 
 
 class Opening(NamedTuple):
@@ -119,7 +116,7 @@ class Opening(NamedTuple):
 
 
 class Layout:
-    """The parts of a wall, in metres from its left end and from the ground.
+    """The parts of a wall, in metres from its left end and from the ground; kind: "front", "side", "party" or "back".
 
     bays, pitch: how many windows stand side by side, and their distance
     windows: of all storeys
@@ -228,7 +225,4 @@ class Layout:
                 self.windows.append(Opening(x - half, top * low, x + half, top * 0.74, 1, window))
 
 
-@lru_cache(4096)
-def layout(house: House, kind: str, length: float) -> Layout:
-    """The parts of a wall; kind: "front", "side", "party" or "back"; length: metres."""
-    return Layout(house, kind, length)
+layout = lru_cache(4096)(Layout)

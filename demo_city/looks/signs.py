@@ -14,6 +14,7 @@ from demo_city.styles import STYLES, style
 from demo_city.years import generation
 
 SIGNS = table("signs")
+_font = lru_cache(64)(ImageFont.load_default)
 _SCALE = 4  # drawn so many times as large
 
 
@@ -24,11 +25,6 @@ def sign_texture(kind: str, key: int) -> Texture:
     change = SIGNS[kind].get("change", 0)
     painter, size = partial(_sign, kind, key), SIGNS[kind]["size"]
     return Texture(*size, painter, lambda year, season: generation(key, kind, year, change) if change else 0)
-
-
-def car_texture(kind: str, key: int) -> Texture:
-    """A part of a car; kind: "wheel" (a cutout), which is all that is not plain; key: decides what is random."""
-    return sign_texture(kind, key)
 
 
 def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:
@@ -114,11 +110,6 @@ def word(rng: np.random.Generator) -> str:
     name, trade = "".join(rng.choice(words["syllables"].split(), 3)), str(rng.choice(words["trades"].split()))
     name = name.title() if rng.random() < 0.5 else name.upper()
     return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
-
-
-@lru_cache(64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)
 
 
 def latin(text: str, size: tuple[int, int]) -> Image.Image:

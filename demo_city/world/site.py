@@ -7,7 +7,7 @@ import numpy as np
 
 from demo_city.engine.lamps import Lamps
 from demo_city.engine.mesh import DETAIL, GROUND, Mesh
-from demo_city.looks.houses import House
+from demo_city.looks.plan import House
 from demo_city.looks.surfaces import TILE
 from demo_city.seeds import random_for
 from demo_city.world import plants, shapes, things
