@@ -1,12 +1,66 @@
-"""A picture that is drawn in metres, with the index of what can shine."""
+"""What pictures are drawn with: colours, chance, and a canvas in metres."""
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.looks.colours import Colour
-
-BLACK = (14, 14, 16)  # of shadows
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+Weights = str  # names and their weights, such as "brick 3 stone 1"
 Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
+BLACK = (14, 14, 16)  # of shadows
+
+
+@lru_cache(None)
+def table(name: str) -> dict:
+    """A table of tables.toml."""
+    with open(Path(__file__).with_name("tables.toml"), "rb") as file:
+        return tomllib.load(file)[name]
+
+
+@lru_cache(None)
+def colours(text: str) -> tuple[Colour, ...]:
+    """Colours of a text of hexadecimal numbers and names of the table "colours", such as "ff0000 00ff00 brick"."""
+    named = table("colours")
+    return sum((colours(named[w]) if w in named else (tuple(bytes.fromhex(w)),) for w in text.split()), ())
+
+
+@lru_cache(None)
+def weights(text: Weights) -> dict[str, float]:
+    """The weight of each name in a text."""
+    words = text.split()
+    return {name: float(weight) for name, weight in zip(words[::2], words[1::2], strict=True)}
+
+
+def choose(rng: np.random.Generator, options: Weights) -> str:
+    """Draws a name by its weight."""
+    names = weights(options)
+    sums = np.cumsum(list(names.values()))
+    return list(names)[int(np.searchsorted(sums, rng.random() * sums[-1], "right"))]
+
+
+def pick(rng: np.random.Generator, options: str) -> Colour:
+    """Picks one of some colours, see colours()."""
+    found = colours(options)
+    return found[int(rng.integers(len(found)))]
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Makes a colour lighter or darker."""
+    return tuple(int(min(max(c * factor, 0), 255)) for c in colour)
+
+
+def mixed(one: Colour, other: Colour, share: float) -> Colour:
+    """Mixes two colours; share: of the other."""
+    return tuple(int(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+
+
+def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
+    """Changes a colour at random, by about `amount` in brightness and half of it in hue."""
+    change = rng.normal(0, amount) + rng.normal(0, amount / 2, 3)
+    return tuple(int(min(max(c + d, 8), 250)) for c, d in zip(colour, change.tolist(), strict=True))
 
 
 class Canvas:
@@ -34,20 +88,14 @@ class Canvas:
 
     def box(self, area: Area, colour: Colour, share: float = 1.0, shine: int | None = None) -> None:
         """Draws a rectangle; share: of the colour, the rest is what was there; shine: its index, None to keep it."""
-        if not (texels := self.texels(area)):
-            return
-        if share == 1:
-            self.draw.rectangle(texels, fill=colour)
-            if self.covers:
-                self.covers.rectangle(texels, fill=255)
+        if texels := self.texels(area):
+            x0, y0, x1, y1 = texels[0], texels[1], texels[2] + 1, texels[3] + 1
+            mask = None if share == 1 else Image.new("L", (x1 - x0, y1 - y0), int(share * 255))
+            for image, value in ((self.image, colour), (self.cover, 255)):
+                if image:
+                    image.paste(value, (x0, y0, x1, y1), mask)
             if shine is not None:
-                self.glow.rectangle(texels, fill=shine)
-            return
-        x0, y0, x1, y1 = texels
-        area, mask = (x0, y0, x1 + 1, y1 + 1), Image.new("L", (x1 + 1 - x0, y1 + 1 - y0), int(share * 255))
-        self.image.paste(colour, area, mask)
-        if self.cover:
-            self.cover.paste(255, area, mask)
+                self.index.paste(shine, (x0, y0, x1, y1))
 
     def bars(
         self, area: Area, step: float, pen: float, colour: Colour, level: bool = False, share: float = 1.0

@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Canvas
-from demo_city.looks.colours import Colour, jitter, mixed, pick, shade
+from demo_city.looks.canvas import Canvas, Colour, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, dress, layout
 from demo_city.looks.shops import Tenant, tenants
 from demo_city.looks.surfaces import covered, material_texture, plain_texture

@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import BLACK, Canvas
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
+from demo_city.looks.canvas import BLACK, Canvas, Colour, choose, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
 from demo_city.looks.shops import ShopFront, Tenant, tenants
 from demo_city.looks.signs import sprayed

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.looks.colours import choose, jitter, mixed, pick, shade, table, weights
+from demo_city.looks.canvas import choose, jitter, mixed, pick, shade, table, weights
 from demo_city.seeds import random_for
 from demo_city.styles import style
 

@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import cutout, opaque
-from demo_city.looks.colours import Colour, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import Colour, cutout, jitter, mixed, opaque, pick, shade, table
 from demo_city.looks.surfaces import noise
 from demo_city.seeds import random_for
 

@@ -5,8 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from demo_city.looks.canvas import BLACK, Area, Canvas
-from demo_city.looks.colours import Colour, choose, colours, jitter, mixed, pick, shade
+from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, choose, colours, jitter, mixed, pick, shade
 from demo_city.looks.plan import House, dress
 from demo_city.looks.signs import sprayed, writing
 from demo_city.seeds import random_for

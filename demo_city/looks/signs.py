@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import cutout
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import Colour, choose, cutout, jitter, mixed, pick, shade, table
 from demo_city.seeds import random_for
 from demo_city.styles import STYLES, style
 from demo_city.years import generation

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import opaque
-from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import Colour, colours, jitter, mixed, opaque, pick, shade, table
 from demo_city.seeds import random_for
 
 TILE = 8.0  # metres of a repetition of a ground

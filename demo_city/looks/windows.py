@@ -5,8 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from demo_city.looks.canvas import BLACK, Area, Canvas
-from demo_city.looks.colours import jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import BLACK, Area, Canvas, jitter, mixed, pick, shade, table
 from demo_city.looks.plan import Dress
 from demo_city.seeds import random_for
 
