@@ -78,7 +78,6 @@ class Canvas:
         self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
         self.draw, self.glow = ImageDraw.Draw(self.image), ImageDraw.Draw(self.index)
-        self.covers = ImageDraw.Draw(self.cover) if cover else None
 
     def texels(self, area: Area) -> tuple[int, int, int, int] | None:
         """The first and last texels of an area: left, top, right and bottom; None if it has none."""

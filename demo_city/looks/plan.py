@@ -146,10 +146,9 @@ class Layout:
         """Shops with a door up to the flats beside them, or a door and perhaps a garage."""
         house, rng, length, pitch = self.house, self.rng, self.length, self.pitch
         if self.look.shop and (self.kind == "front" or self.kind == "side" and house.key % 3 == 0):
-            start = 0.0
             if self.kind == "front" and house.storeys > 1 and length > 5.5:
                 self.door = 0.35, 1.3 if length < 9 else 1.9
-                start = self.door[1] + 0.35
+            start = self.door[1] + 0.35 if self.door else 0.0
             edges = np.linspace(start, length, max(round((length - start) / rng.uniform(4.0, 8.5)), 1) + 1).tolist()
             self.shops = list(zip(edges[:-1], edges[1:], strict=True))
         elif self.kind == "front":
@@ -167,6 +166,7 @@ class Layout:
             return
         bays = np.flatnonzero(self.rng.random(self.bays) >= (0 if scheme == "loft" else _BLANK[self.kind])).tolist()
         half = min(pitch * (0.82 if scheme in ("frame", "loft") else look.share), 3.4) / 2
+        taken = [*self.shops, *([self.door] if self.door else ()), *(gate[:2] for gate in self.gates)]
         for storey in range(house.storeys):
             z, room = house.floor(storey), house.storey_height if storey else house.ground_height
             low, high = z + room * look.rise, z + room * (look.rise + look.tall)
@@ -176,17 +176,12 @@ class Layout:
                 low, high = max(low, 0.8), min(max(low, 1.0) + house.storey_height * look.tall, room - 0.25)
             elif storey == 1 and house.key % 4 == 0:  # a main storey with taller windows
                 high = min(high + 0.3, z + room - 0.25)
+            window, spans = None, [((bay + 0.5) * pitch - half, (bay + 0.5) * pitch + half) for bay in bays]
             if scheme == "ribbon" and self.kind != "party":
-                self._add(Opening(0.35, z + room * 0.34, self.length - 0.35, z + room * 0.82, storey, "ribbon"))
-                continue
-            for bay in bays:
-                self._add(Opening((bay + 0.5) * pitch - half, low, (bay + 0.5) * pitch + half, high, storey))
-
-    def _add(self, window: Opening) -> None:
-        """Adds a window, unless there is a shop, a door or a gate."""
-        taken = [*self.shops, *([self.door] if self.door else ()), *(gate[:2] for gate in self.gates)]
-        if window.storey or not any(window.left < b + 0.3 and window.right > a - 0.3 for a, b in taken):
-            self.windows.append(window)
+                low, high, window, spans = z + room * 0.34, z + room * 0.82, "ribbon", [(0.35, self.length - 0.35)]
+            for left, right in spans:  # on the ground not where there is a shop, a door or a gate
+                if storey or not any(left < b + 0.3 and right > a - 0.3 for a, b in taken):
+                    self.windows.append(Opening(left, low, right, high, storey, window))
 
     def _balconies(self) -> None:
         house, bays, pitch, scheme = self.house, self.bays, self.pitch, self.look.scheme

@@ -5,20 +5,12 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, choose, colours, jitter, mixed, pick, shade
+from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, choose, colours, jitter, mixed, pick, shade, table
 from demo_city.looks.plan import House, dress
 from demo_city.looks.signs import sprayed, writing
 from demo_city.seeds import random_for
 from demo_city.styles import style
 from demo_city.years import SHOP_CHANGE, generation
-
-# kinds of fronts: height of the windows' sill, m, whether the front is painted, and whether it has small panes above
-_FRONTS = {
-    "glazed": (0.2, False, False),
-    "wood": (0.6, True, True),
-    "cafe": (0.45, True, True),
-    "lobby": (0, False, True),
-}
 
 
 class Tenant:
@@ -30,7 +22,7 @@ class Tenant:
         self.sign = self.paint if rng.random() < 0.35 else jitter(rng, pick(rng, "vivid white"), 12)
         self.letters = pick(rng, "dark black" if sum(self.sign) > 390 else "f4f0e6 f0d468 e8ecf0 f4f0e6")
         self.stripes = pick(rng, "white")  # second colour of the awning
-        self.front = choose(rng, style(house.style)["look"]["fronts"])  # of _FRONTS, "open" or "closed"
+        self.front = choose(rng, style(house.style)["look"]["fronts"])  # of the table "fronts", "open" or "closed"
         self.script = dress(house, 0).script
         self.seed = int(rng.integers(1 << 30))  # decides what is written
         self.glow = 230 + self.seed % 26  # index of the lit sign
@@ -84,7 +76,7 @@ class ShopFront:
     def glazed(self, left: float, right: float) -> None:
         """Draws display windows between posts, one of them with the door."""
         c, rng, who, lintel = self.canvas, self.rng, self.who, self.lintel
-        low, painted, divided = _FRONTS[who.front]
+        low, painted, divided = table("fronts")[who.front]
         frame = who.paint if painted else pick(rng, "3a3c40 8c9094 c8cac8 2a2a2c 5a4838")
         c.box((left, 0, right, lintel), frame)
         c.box((left, low - 0.06, right, low), shade(frame, 1.15))
@@ -98,9 +90,8 @@ class ShopFront:
                 self.door((a + b) / 2, (b - a) / 2, frame)
             else:
                 self.pane((a, low, b, transom - 0.03), full)
-                for z in rng.uniform(
-                    low, max(transom - 0.9, low), int(rng.choice([0, 0, 1, 2]))
-                ).tolist():  # posters on it
+                posters = rng.uniform(low, max(transom - 0.9, low), int(rng.choice([0, 0, 1, 2])))
+                for z in posters.tolist():
                     x = rng.uniform(a, max(b - 0.3, a))
                     c.box((x, z, min(x + 0.45, b), z + rng.uniform(0.4, 0.8)), jitter(rng, pick(rng, "goods"), 20))
             if transom < lintel:

@@ -117,11 +117,7 @@ def _piece(tile: Image.Image, left: int, top: int, size: tuple[int, int]) -> Ima
 
 
 def covered(
-    rng: np.random.Generator,
-    material: str,
-    colour: Colour,
-    size: tuple[int, int],
-    ppm: float = 16.0,
+    rng: np.random.Generator, material: str, colour: Colour, size: tuple[int, int], ppm: float = 16.0
 ) -> Image.Image:
     """A surface of one material and its mean colour: an RGB image.
 

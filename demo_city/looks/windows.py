@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from demo_city.looks.canvas import BLACK, Area, Canvas, jitter, mixed, pick, shade, table
 from demo_city.looks.plan import Dress
@@ -108,7 +108,7 @@ class Windows:
             for grow, colour in ((max(round(0.15 * patch.ppm), 1), trim), (0, look.frame), (-1, (62, 70, 78))):
                 area = (x0 - grow, y0 - grow, x1 + grow, y1 + 1 + grow)
                 patch.draw.pieslice(area, 180, 360, fill=colour)
-                patch.covers.pieslice(area, 180, 360, fill=255)
+                ImageDraw.Draw(patch.cover).pieslice(area, 180, 360, fill=255)
             patch.glow.pieslice(area, 180, 360, fill=255)
             patch.line([(middle, high), (middle, high + rise)], look.frame, 0.05)
 
