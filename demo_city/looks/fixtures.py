@@ -9,9 +9,8 @@ import numpy as np
 from demo_city.engine.textures import Texture
 from demo_city.looks.canvas import Canvas, Colour, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, dress, layout
-from demo_city.looks.shops import Tenant, tenants
 from demo_city.looks.surfaces import covered, material_texture, plain_texture
-from demo_city.looks.windows import Windows
+from demo_city.looks.windows import Tenant, Windows, tenants
 from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation
 

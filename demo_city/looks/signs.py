@@ -165,32 +165,33 @@ def _person(key: int, season: str) -> np.ndarray:
     wide = 8.5 + 1.5 * (not woman) + 1.5 * cold
     skirt, coat = woman and not cold and rng.random() < 0.4, cold and rng.random() < 0.5
 
-    def area(points: list[tuple[float, float]], colour: Colour) -> None:
-        pen.polygon([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour)
-
-    def limb(points: list[tuple[float, float]], colour: Colour, width: float) -> None:
-        pen.line([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour, width=int(width * _SCALE), joint="curve")
+    def part(colour: Colour, width: float, *points: tuple[float, float]) -> None:
+        """Draws a limb, or without a width what lies between the points."""
+        places = [(x * _SCALE, y * _SCALE) for x, y in points]
+        if not width:
+            pen.polygon(places, fill=colour)
+            return
+        pen.line(places, fill=colour, width=int(width * _SCALE), joint="curve")
         for x, y in points:
             pen.ellipse([(v + d * width / 2) * _SCALE for d in (-1, 1) for v in (x, y)], fill=colour)
 
     for step, tone in ((-walk, 0.8), (walk * 0.8, 1.0)):
         foot = 24 + step * side
-        leg = [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)]
-        limb(leg, shade(skin if skirt else legs, tone), 6 - 1.5 * skirt)
-        limb([(foot, 91), (foot + 3 * side, 92)], (40, 36, 34), 4)
+        part(shade(skin if skirt else legs, tone), 6 - 1.5 * skirt, (24, 50), (24 + step * 0.6 * side, 68), (foot, 89))
+        part((40, 36, 34), 4, (foot, 91), (foot + 3 * side, 92))
     if skirt or coat:
-        area([(18, 46), (30, 46), (33, 64), (15, 64)], top if coat else legs)
-    limb([(28 - wide, 27), (20 + wide, 27)], top, 9)
+        part(top if coat else legs, 0, (18, 46), (30, 46), (33, 64), (15, 64))
+    part(top, 9, (28 - wide, 27), (20 + wide, 27))
     for edge, tone in ((-1, 1.0), (1, 0.85)):
-        area([(24, 24), (24 + edge * wide, 26), (24 + edge * wide * 0.72, 53), (24, 53)], shade(top, tone))
+        part(shade(top, tone), 0, (24, 24), (24 + edge * wide, 26), (24 + edge * wide * 0.72, 53), (24, 53))
         elbow, hand = (24 + edge * (wide + 1.5), 40), (24 + edge * (wide + 0.5 + walk * 0.5 * side), 53)
-        limb([(24 + edge * wide * 0.85, 28), elbow], shade(top, 0.92), 4.4 + cold)
-        limb([elbow, hand], skin if bare and not cold else shade(top, 0.92), 3.6 + cold)
-        limb([hand, hand], skin, 3.4)
+        part(shade(top, 0.92), 4.4 + cold, (24 + edge * wide * 0.85, 28), elbow)
+        part(skin if bare and not cold else shade(top, 0.92), 3.6 + cold, elbow, hand)
+        part(skin, 3.4, hand, hand)
     if rng.random() < 0.35:  # a bag
         x = 24 + side * (wide + 1)
-        area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, "coats shirts"))
-    limb([(24, 22), (24, 18)], skin, 4.5)
+        part(pick(rng, "coats shirts"), 0, (x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62))
+    part(skin, 4.5, (24, 22), (24, 18))
     pen.ellipse([v * _SCALE for v in (19.5, 6, 28.5, 18.5)], fill=skin)
     pen.pieslice([v * _SCALE for v in (18.8, 4.6, 29.2, 18)], 0 if back else 180, 360, fill=hair)
     if woman:

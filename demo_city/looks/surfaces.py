@@ -57,16 +57,6 @@ def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tupl
     return np.choose(np.argmin(gaps, 0), numbers), first, second - first
 
 
-def _cells(rng: np.random.Generator, name: str, stacked: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Tones (PERIOD, PERIOD) and joints of rows of bricks, blocks or tiles."""
-    tall, wide, depth, spread = table("cells")[name]
-    y, x = np.mgrid[0:PERIOD, 0:PERIOD]
-    row, tones = y // tall, rng.normal(1, spread, (PERIOD, PERIOD))
-    tones[rng.random(tones.shape) < (0.07 if name in ("brick", "stock") else 0)] *= 0.72  # overburnt
-    x = (x + (0 if stacked else row % 2 * (wide // 2 + 1))) % PERIOD
-    return tones[row, x // wide], np.where((y % tall == 0) | (x % wide == 0), depth, 0.0)
-
-
 def _picture(factors: np.ndarray, one: int = 255) -> Image.Image:
     return Image.fromarray((factors * one).clip(0, 255).astype(np.uint8))
 
@@ -80,16 +70,20 @@ def _tile(name: str, stacked: bool, level: int) -> tuple[Image.Image, Image.Imag
     if level:
         return tuple(image and image.reduce(2**level) for image in _tile(name, stacked, 0))
     rng, shape = random_for("material", name, int(stacked)), (PERIOD, PERIOD)
-    tones, joints = np.ones(shape), np.zeros(shape)
+    tones, joints, (y, x) = np.ones(shape), np.zeros(shape), np.mgrid[0:PERIOD, 0:PERIOD]
     if name in table("cells"):
-        tones, joints = _cells(rng, name, stacked)
+        tall, wide, depth, spread = table("cells")[name]
+        row, tones = y // tall, rng.normal(1, spread, shape)
+        tones[rng.random(shape) < (0.07 if name in ("brick", "stock") else 0)] *= 0.72  # overburnt
+        x = (x + (0 if stacked else row % 2 * (wide // 2 + 1))) % PERIOD
+        tones, joints = tones[row, x // wide], np.where((y % tall == 0) | (x % wide == 0), depth, 0.0)
     elif name == "rubble":
         number, _, gap = stones(rng, 48, PERIOD, 1.4)
         tones, joints = rng.normal(1, 0.12, number.max() + 1)[number], np.clip(0.75 - gap * 10 / 3, 0, 0.7)
     elif name == "foliage":
         tones = 0.95 + 0.22 * noise(rng, (160, 160), shape) + 0.14 * noise(rng, (60, 60), shape)
     elif name in _LINES:
-        tones = _LINES[name](*np.mgrid[0:PERIOD, 0:PERIOD][::-1], rng.normal(0, 1, PERIOD))
+        tones = _LINES[name](x, y, rng.normal(0, 1, PERIOD))
     tones = tones * (1 + _GRAIN.get(name, 0.025) * rng.normal(0, 1, shape)) * (1 + 0.02 * noise(rng, (30, 30), shape))
     warm = noise(rng, (96, 96), shape) * (0.014 if joints.any() else 0.006)
     mortar = _picture(joints) if name in _LIGHT_JOINTS else None
