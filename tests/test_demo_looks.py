@@ -8,11 +8,11 @@ import pytest
 from demo_city import styles
 from demo_city.engine.textures import Texture
 from demo_city.looks import plants, signs, surfaces
-from demo_city.looks.canvas import colours, table, weights
+from demo_city.looks.canvas import colours, table
 from demo_city.looks.fixtures import fixtures
 from demo_city.looks.houses import wall_texture
 from demo_city.looks.plan import House, dress
-from demo_city.seeds import random_for
+from demo_city.seeds import random_for, weights
 from demo_city.styles import STYLES
 
 SEASONS = ("spring", "summer", "autumn", "winter")

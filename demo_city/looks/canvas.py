@@ -1,4 +1,4 @@
-"""What pictures are drawn with: colours, chance, and a canvas in metres."""
+"""What pictures are drawn with: colours, and a canvas in metres."""
 
 import tomllib
 from functools import lru_cache
@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
-Weights = str  # names and their weights, such as "brick 3 stone 1"
 Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
 BLACK = (14, 14, 16)  # of shadows
 
@@ -25,20 +24,6 @@ def colours(text: str) -> tuple[Colour, ...]:
     """Colours of a text of hexadecimal numbers and names of the table "colours", such as "ff0000 00ff00 brick"."""
     named = table("colours")
     return sum((colours(named[w]) if w in named else (tuple(bytes.fromhex(w)),) for w in text.split()), ())
-
-
-@lru_cache(None)
-def weights(text: Weights) -> dict[str, float]:
-    """The weight of each name in a text."""
-    words = text.split()
-    return {name: float(weight) for name, weight in zip(words[::2], words[1::2], strict=True)}
-
-
-def choose(rng: np.random.Generator, options: Weights) -> str:
-    """Draws a name by its weight."""
-    names = weights(options)
-    sums = np.cumsum(list(names.values()))
-    return list(names)[int(np.searchsorted(sums, rng.random() * sums[-1], "right"))]
 
 
 def pick(rng: np.random.Generator, options: str) -> Colour:
@@ -77,24 +62,24 @@ class Canvas:
         self.cover = Image.new("L", size) if cover else None
         self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
-        self.draw, self.glow = ImageDraw.Draw(self.image), ImageDraw.Draw(self.index)
+        self.draw = ImageDraw.Draw(self.image)
 
     def texels(self, area: Area) -> tuple[int, int, int, int] | None:
-        """The first and last texels of an area: left, top, right and bottom; None if it has none."""
+        """The texels of an area: first column and row, and those after the last; None if it has none."""
         (left, low, right, high), p, h = area, self.ppm, self.height
-        x0, y0, x1, y1 = round(left * p), h - round(high * p), round(right * p) - 1, h - round(low * p) - 1
-        return (x0, y0, x1, y1) if x1 >= x0 and y1 >= y0 else None
+        x0, y0, x1, y1 = round(left * p), h - round(high * p), round(right * p), h - round(low * p)
+        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
     def box(self, area: Area, colour: Colour, share: float = 1.0, shine: int | None = None) -> None:
         """Draws a rectangle; share: of the colour, the rest is what was there; shine: its index, None to keep it."""
-        if texels := self.texels(area):
-            x0, y0, x1, y1 = texels[0], texels[1], texels[2] + 1, texels[3] + 1
-            mask = None if share == 1 else Image.new("L", (x1 - x0, y1 - y0), int(share * 255))
-            for image, value in ((self.image, colour), (self.cover, 255)):
-                if image:
-                    image.paste(value, (x0, y0, x1, y1), mask)
+        if place := self.texels(area):
+            size = place[2] - place[0], place[3] - place[1]
+            mask = None if share == 1 else Image.new("L", size, int(share * 255))
+            self.image.paste(colour, place, mask)
+            if self.cover:
+                self.cover.paste(255, place, mask)
             if shine is not None:
-                self.index.paste(shine, (x0, y0, x1, y1))
+                self.index.paste(shine, place)
 
     def bars(
         self, area: Area, step: float, pen: float, colour: Colour, level: bool = False, share: float = 1.0
@@ -111,10 +96,9 @@ class Canvas:
 
     def fill(self, area: Area, picture: Image.Image, shine: int) -> None:
         """Stretches a picture over an area, which shines with an index."""
-        if texels := self.texels(area):
-            size = texels[2] - texels[0] + 1, texels[3] - texels[1] + 1
-            self.image.paste(picture.resize(size, Image.BILINEAR), texels[:2])
-            self.glow.rectangle(texels, fill=shine)
+        if place := self.texels(area):
+            self.image.paste(picture.resize((place[2] - place[0], place[3] - place[1]), Image.BILINEAR), place)
+            self.index.paste(shine, place)
 
     def put(self, corner: tuple[float, float], what: Image.Image | Colour, mask: Image.Image, shine: int = 0) -> None:
         """Puts a picture or a colour where a mask (L) is; corner: upper left, metres; shine: index, 0 to keep it."""

@@ -6,12 +6,12 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import BLACK, Canvas, Colour, choose, jitter, mixed, pick, shade
+from demo_city.looks.canvas import BLACK, Canvas, Colour, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
 from demo_city.looks.signs import sprayed
 from demo_city.looks.surfaces import covered, noise, weathered
 from demo_city.looks.windows import ShopFront, Tenant, Windows, mirrored_city, pane, tenants
-from demo_city.seeds import random_for
+from demo_city.seeds import choose, random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, generation
 
 _PPM, _LIMIT = 16, 512  # texels a metre, and at most a side

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.looks.canvas import choose, jitter, mixed, pick, shade, table, weights
-from demo_city.seeds import random_for
+from demo_city.looks.canvas import jitter, mixed, pick, shade, table
+from demo_city.seeds import choose, random_for, weights
 from demo_city.styles import style
 
 DOOR_HEIGHT = 2.3

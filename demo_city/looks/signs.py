@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Colour, choose, cutout, jitter, mixed, pick, shade, table
-from demo_city.seeds import random_for
+from demo_city.looks.canvas import Colour, cutout, jitter, mixed, pick, shade, table
+from demo_city.seeds import choose, random_for
 from demo_city.styles import STYLES, style
 from demo_city.years import generation
 

@@ -5,10 +5,10 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, choose, colours, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, colours, jitter, mixed, pick, shade, table
 from demo_city.looks.plan import Dress, House, dress
 from demo_city.looks.signs import sprayed, writing
-from demo_city.seeds import random_for
+from demo_city.seeds import choose, random_for
 from demo_city.styles import style
 from demo_city.years import SHOP_CHANGE, generation
 
@@ -108,11 +108,12 @@ class Windows:
         if kind == "arched":  # the half round above it
             rise, middle = min((right - left) / 2, _ABOVE - 0.2), (left + right) / 2
             x0, y0, x1, y1 = patch.texels((left, high - rise, right, high + rise))
+            glow, cover = ImageDraw.Draw(patch.index), ImageDraw.Draw(patch.cover)
             for grow, colour in ((max(round(0.15 * patch.ppm), 1), trim), (0, look.frame), (-1, (62, 70, 78))):
-                area = (x0 - grow, y0 - grow, x1 + grow, y1 + 1 + grow)
+                area = (x0 - grow, y0 - grow, x1 - 1 + grow, y1 + grow)
                 patch.draw.pieslice(area, 180, 360, fill=colour)
-                ImageDraw.Draw(patch.cover).pieslice(area, 180, 360, fill=255)
-            patch.glow.pieslice(area, 180, 360, fill=255)
+                cover.pieslice(area, 180, 360, fill=255)
+            glow.pieslice(area, 180, 360, fill=255)
             patch.line([(middle, high), (middle, high + rise)], look.frame, 0.05)
 
     def _panes(self, patch: Canvas, left: float, low: float, right: float, high: float) -> None:
