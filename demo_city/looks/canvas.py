@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+Size = tuple[int, int]  # width and height, texels
 Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
 BLACK = (14, 14, 16)  # of shadows
 
@@ -57,7 +58,7 @@ class Canvas:
     ppm: texels a metre
     """
 
-    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK, cover: bool = False):
+    def __init__(self, size: Size, ppm: float, colour: Colour = BLACK, cover: bool = False):
         self.image, self.index = Image.new("RGB", size, colour), Image.new("L", size)
         self.cover = Image.new("L", size) if cover else None
         self.ppm, (self.width, self.height) = ppm, size
@@ -107,7 +108,7 @@ class Canvas:
         if shine:
             self.index.paste(shine, (x, y), mask.convert("1", dither=Image.Dither.NONE))
 
-    def size(self, wide: float, tall: float) -> tuple[int, int]:
+    def size(self, wide: float, tall: float) -> Size:
         """Metres as texels, at least 4."""
         return max(int(wide * self.ppm), 4), max(int(tall * self.ppm), 4)
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Canvas, Colour, jitter, mixed, pick, shade
+from demo_city.looks.canvas import Canvas, Colour, Size, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, dress, layout
 from demo_city.looks.surfaces import covered, material_texture, plain_texture
 from demo_city.looks.windows import Tenant, Windows, tenants
@@ -52,12 +52,7 @@ class Fixture:
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
-    """What sticks out of a wall, aligned with what wall_texture paints on it.
-
-    house: the building
-    kind: of the wall; "roof" gives its dormers
-    length: of the wall, m
-    """
+    """What sticks out of a wall `length` metres long, where wall_texture paints it; of a "roof", its dormers."""
     return _Maker(house, kind, length).found if kind in ("front", "side", "back", "roof") else []
 
 
@@ -180,9 +175,7 @@ class _Maker:
                 self.add("dormer", (x - half, x + half), (0.6, 2.4), 1.5, picture=picture)
 
 
-def _changing(
-    house: House, kind: str, size: tuple[int, int], ppm: float, paint: Callable, unit: int | None = None
-) -> Picture:
+def _changing(house: House, kind: str, size: Size, ppm: float, paint: Callable, unit: int | None = None) -> Picture:
     """A picture that changes with the tenant of a unit, or without one, when the house is painted, drawn by `paint`."""
 
     def draw(number: int) -> np.ndarray:

@@ -12,16 +12,11 @@ from demo_city.styles import style
 
 DOOR_HEIGHT = 2.3
 _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of the bays without windows
-_LARGE = ("wide", "slider", "picture", "loft")
 _BODIES = {"shed": "corrugated 4 panels 2 brick 1", "church": "ashlar 3 rubble 2 brick 3 plaster 2"}
 _RURAL = ("rubble", "timber", "clapboard", "boards", "shingle")
 _PAINTED = ("plaster", "whitewash", "roughcast", "clapboard", "boards", "concrete", "timber")
 _ROOFS = {"flat": "felt", "barrel": "seams", "sawtooth": "seams", "shed": "seams"}
 _LARGE_USES = ("warehouse", "hall", "church")
-# of the table [look] of a style
-_DEFAULTS = {"schemes": {}, "colours": {}, "frames": "frames light_frames", "balconies": "none 1", "scripts": "latin 1"}
-# how walls are composed, see houses.Facade, where the style does not say it
-_SCHEMES = {"hall": "hall 2 loft 1", "church": "church 1", "warehouse": "shed 3 loft 2", "tower": "curtain 3 frame 2"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +53,9 @@ class Dress:
 
     def __init__(self, house: House, painted: int):
         rng, paint = random_for(house.key, "dress"), random_for(house.key, "paint", painted)
-        look = _DEFAULTS | style(house.style)["look"]
-        schemes = look["schemes"]
-        self.scheme = choose(rng, schemes.get(house.use) or _SCHEMES.get(house.use) or schemes.get("any", "punched 1"))
+        own = style(house.style)["look"]
+        look, schemes = table("look") | own, table("look")["schemes"] | own.get("schemes", {})
+        self.scheme = choose(rng, schemes.get(house.use, schemes["any"]))
         self.material = choose(rng, _BODIES.get(self.scheme, look["materials"]))
         if self.scheme in ("curtain", "frame", "ribbon", "loft") and self.material in _RURAL:
             self.material = "brick" if self.scheme == "loft" else "concrete"
@@ -85,7 +80,7 @@ class Dress:
         self.roof_colour = jitter(rng, pick(rng, self.roof), 6)
         self.window = choose(rng, look["windows"])
         rise, tall, share = table("windows")[self.window][:3]
-        self.pitch = rng.uniform(1.9, 3.3) * (1.35 if self.window in _LARGE else 1.0)  # distance of the windows, m
+        self.pitch = rng.uniform(1.9, 3.3) * (1.35 if share > 0.5 else 1.0)  # distance of the windows, m
         self.share = min(share * rng.uniform(0.85, 1.2), 0.8)  # width of a window in its bay
         self.rise, self.tall = rise * rng.uniform(0.9, 1.1), tall * rng.uniform(0.9, 1.12)
         surround = str(rng.choice(["none", "none", "frame", "lintel", "hood", "brick"]))

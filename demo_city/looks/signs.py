@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Colour, cutout, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import Colour, Size, cutout, jitter, mixed, pick, shade, table
 from demo_city.seeds import choose, random_for
 from demo_city.styles import STYLES, style
 from demo_city.years import generation
@@ -41,7 +41,7 @@ def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:
     return np.asarray(image)
 
 
-def _drawn(rng: np.random.Generator, form: str, size: tuple[int, int], script: str) -> Image.Image:
+def _drawn(rng: np.random.Generator, form: str, size: Size, script: str) -> Image.Image:
     """Draws a form of the table four times as large, and reduces it: RGBA."""
     big = Image.new("RGBA", (size[0] * 4, size[1] * 4), (128, 128, 128, 0))
     draw = ImageDraw.Draw(big)
@@ -62,7 +62,7 @@ def _drawn(rng: np.random.Generator, form: str, size: tuple[int, int], script: s
     return Image.fromarray(cutout(big, 4))
 
 
-def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Image.Image:
+def _printed(rng: np.random.Generator, size: Size, script: str) -> Image.Image:
     """A poster: a ground, a picture of shapes, a title and small print."""
     w, h = size
     tones = [jitter(rng, pick(rng, "vivid white ochre c6a088"), 14) for _ in range(4)]
@@ -81,7 +81,7 @@ def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Im
     return image
 
 
-def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+def sprayed(rng: np.random.Generator, size: Size) -> tuple[Image.Image, Image.Image]:
     """Graffiti: a picture (RGB) and what of it is there (L). size: width and height, texels."""
     w, h = size
     fill, image, mask = pick(rng, "spray"), Image.new("RGB", size, pick(rng, "spray")), Image.new("L", size)
@@ -111,7 +111,7 @@ def word(rng: np.random.Generator) -> str:
     return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
 
 
-def latin(text: str, size: tuple[int, int]) -> Image.Image:
+def latin(text: str, size: Size) -> Image.Image:
     """A text that fills a box as far as its shape allows: an L image of `size` (width, height), 255 in the letters."""
     font, stroke = _font(max(min(int(size[1] * 1.25), 64), 6)), int(size[1] > 9)
     left, top, right, bottom = font.getbbox(text, stroke_width=stroke)
@@ -124,7 +124,7 @@ def latin(text: str, size: tuple[int, int]) -> Image.Image:
     return picture
 
 
-def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Image.Image:
+def _dense(rng: np.random.Generator, size: Size, upright: bool) -> Image.Image:
     """A row of letters of many strokes, or a column: each has one or two parts."""
     count, picture, known = int(rng.integers(2, 9)), Image.new("L", (size[0] * 2, size[1] * 2)), table("letters")
     draw, (room, across) = ImageDraw.Draw(picture), picture.size[::-1] if upright else picture.size
@@ -140,7 +140,7 @@ def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Im
     return ImageChops.add(small, small)
 
 
-def writing(rng: np.random.Generator, script: str, size: tuple[int, int], upright: bool = False) -> Image.Image:
+def writing(rng: np.random.Generator, script: str, size: Size, upright: bool = False) -> Image.Image:
     """Words by chance: an L image of `size`, 255 in the letters, which may stand one below the other.
 
     script: "latin" or "dense"

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, colours, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import BLACK, Area, Canvas, Colour, Size, colours, jitter, mixed, pick, shade, table
 from demo_city.looks.plan import Dress, House, dress
 from demo_city.looks.signs import sprayed, writing
 from demo_city.seeds import choose, random_for
@@ -170,7 +170,7 @@ class Tenant:
         self.seed = int(rng.integers(1 << 30))  # decides what is written
         self.glow = 230 + self.seed % 26  # index of the lit sign
 
-    def name(self, size: tuple[int, int], upright: bool = False) -> Image.Image:
+    def name(self, size: Size, upright: bool = False) -> Image.Image:
         """Its name: a mask (L) of a size in texels; upright: one letter below the other."""
         return writing(random_for("name", self.seed), self.script, size, upright)
 

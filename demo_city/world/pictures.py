@@ -6,9 +6,8 @@ from demo_city.engine.textures import TextureTable
 from demo_city.looks.fixtures import Fixture
 from demo_city.looks.houses import wall_texture
 from demo_city.looks.plan import House
-from demo_city.looks.plants import bark_texture, leaves_texture
 from demo_city.looks.signs import person_texture, sign_texture
-from demo_city.looks.surfaces import ground_texture, material_texture, plain_texture
+from demo_city.looks.surfaces import bark_texture, ground_texture, leaves_texture, material_texture, plain_texture
 
 SIGNS = 24  # different signs of a kind in a district, and different people: each costs a picture
 
