@@ -33,6 +33,7 @@ class Fixture:
     depth: m outwards
     texture, texture_key: the picture of its faces, and what it is to be declared by
     tint: by which the picture is multiplied
+    cutout: whether one sees through between bars
     """
 
     kind: str
@@ -43,12 +44,8 @@ class Fixture:
     depth: float
     texture: Texture
     texture_key: tuple
-    tint: Colour = _WHITE
-
-    @property
-    def cutout(self) -> bool:
-        """Whether one sees through between bars."""
-        return self.texture_key[0] == "railing"
+    tint: Colour
+    cutout: bool
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
@@ -81,7 +78,7 @@ class _Maker:
         """Adds a fixture; span: left and right; height: low and high; picture: None for a plain one."""
         key, texture = picture or ("plain", plain_texture())
         left, right = max(span[0], 0.0), min(span[1], self.length)
-        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint))
+        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint, key[0] == "railing"))
 
     def has(self, extra: str, chance: float = 1.0) -> bool:
         """Whether the house has an extra, and a chance comes true."""
@@ -221,7 +218,6 @@ def _bay(house: House, low: float, canvas: Canvas, look: Dress, rng: np.random.G
 
 
 def _dormer(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
-    """The face of a dormer."""
     metal = jitter(rng, pick(rng, "seams slates"), 8)
     canvas.box((0, 0, 1.6, 1.6), metal if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4))
     Windows(canvas, look, rng).place((0.22, 0.15, 1.38, 1.36), "casement")

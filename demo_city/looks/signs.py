@@ -21,9 +21,8 @@ def sign_texture(kind: str, key: int) -> Texture:
     """A sign. kind: of SIGNS, or "traffic" for any of round, triangle and rectangle; key: decides what is random."""
     if kind == "traffic":
         kind = ("round", "round", "triangle", "rectangle")[key % 4]
-    change = SIGNS[kind].get("change", 0)
-    painter, size = partial(_sign, kind, key), SIGNS[kind]["size"]
-    return Texture(*size, painter, lambda year, season: generation(key, kind, year, change) if change else 0)
+    version = partial(generation, key, kind, chance=SIGNS[kind].get("change", 0))
+    return Texture(*SIGNS[kind]["size"], partial(_sign, kind, key), lambda year, season: version(year))
 
 
 def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:

@@ -30,18 +30,15 @@ _LINES = {
     ),
 }
 _GRAIN = {"roughcast": 0.045, "rubble": 0.05, "felt": 0.05, "concrete": 0.03, "foliage": 0.12}
-EVERGREEN = ("conifer", "palm", "hedge", "ivy")
-_SIDE = 256  # texels that are drawn on; the picture has half as many
-_SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
-_CLUMPS = table("clumps")
 _LIGHT_JOINTS = {"brick": (176, 168, 156), "stock": (150, 142, 130), "rubble": (150, 142, 128)}
+_SIDE = 256  # texels that leaves are drawn on; the picture has half as many
+_SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
 
 
 def noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Smooth noise of unit spread that repeats: float32 (height, width) of size, with rows and columns of cells."""
     coarse = np.pad(rng.normal(0, 1, cells).astype(np.float32), 2, mode="wrap")
-    box = (2.0, 2.0, 2.0 + cells[1], 2.0 + cells[0])
-    return np.asarray(Image.fromarray(coarse).resize((size[1], size[0]), Image.BICUBIC, box))
+    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.BICUBIC, (2, 2, 2 + cells[1], 2 + cells[0])))
 
 
 def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -257,7 +254,7 @@ def leaves_texture(kind: str, variant: int) -> Texture:
     kind: "palm", "conifer", "grass", or of the table "clumps"
     variant: any number; of broad and tall trees and of bushes each third variant is evergreen
     """
-    evergreen = kind in EVERGREEN or kind in ("broad", "tall", "bush") and variant % 3 == 2
+    evergreen = kind in ("conifer", "palm", "hedge", "ivy") or kind in ("broad", "tall", "bush") and variant % 3 == 2
     painter = partial(_leaves, kind, variant)
     return Texture(_SIDE // 2, _SIDE // 2, painter, lambda year, season: "evergreen" if evergreen else season)
 
@@ -278,7 +275,7 @@ def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
     blooming = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
     blossom = pick(lasting, "blossom")
     blooming = blooming and (kind == "flowers" or lasting.random() < 0.2)
-    _crown(draw, lasting, tone, _CLUMPS[kind], _SHARES.get(season, 1.0), blossom if blooming else None)
+    _crown(draw, lasting, tone, table("clumps")[kind], _SHARES.get(season, 1.0), blossom if blooming else None)
     return cutout(image, 2)
 
 
