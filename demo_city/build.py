@@ -14,8 +14,8 @@ from tqdm import tqdm
 from datasets.names import images_list_path, write_images_list
 from demo_city import photos
 from demo_city.engine.develop import Optics, develop
-from demo_city.engine.memory import TextureMemory
 from demo_city.engine.scene import Scene, Surroundings
+from demo_city.engine.textures import TextureMemory
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 from support.errors import UserError

@@ -9,11 +9,10 @@ import pytest
 from demo_city.camera import Camera
 from demo_city.engine import jit
 from demo_city.engine.develop import Optics, develop
-from demo_city.engine.lamps import DOWN, Lamps
-from demo_city.engine.memory import TextureMemory
+from demo_city.engine.light import DOWN, Lamps
 from demo_city.engine.mesh import CUTOUT, EMITS, GROUND, NO_OWNER, SHELTERED, TWO_SIDED, Mesh
 from demo_city.engine.scene import Scene
-from demo_city.engine.textures import Texture, TextureTable
+from demo_city.engine.textures import Texture, TextureMemory, TextureTable
 from demo_city.weather import Capture
 from support.errors import UserError
 

@@ -8,13 +8,11 @@ from PIL import Image
 from demo_city.camera import Camera
 from demo_city.engine.develop import expose
 from demo_city.engine.draw import Picture, draw, photograph_of
-from demo_city.engine.lamps import Lamps
-from demo_city.engine.light import light_of
+from demo_city.engine.light import Lamps, light_of
 from demo_city.engine.maps import STEP, Maps, maps_of
-from demo_city.engine.memory import Texels, TextureMemory
 from demo_city.engine.mesh import CUTOUT, Mesh
 from demo_city.engine.shade import mirror, seen_of, shade
-from demo_city.engine.textures import TextureTable
+from demo_city.engine.textures import Texels, TextureMemory, TextureTable
 from demo_city.engine.triangles import Triangles, triangles_of
 from demo_city.weather import Capture
 

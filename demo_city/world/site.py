@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_city.engine.lamps import Lamps
+from demo_city.engine.light import Lamps
 from demo_city.engine.mesh import DETAIL, GROUND, Mesh
 from demo_city.looks.plan import House
 from demo_city.looks.surfaces import TILE
