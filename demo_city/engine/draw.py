@@ -109,7 +109,7 @@ def draw(
                 along = _line(one.planes[i], picture.inverse, lines[i])
                 for c in range(3):
                     lines[i, c] += along * lines[0, c]
-            _fill(picture, number + k, top, bottom, spans, lines, texels, one)
+            _fill(picture, number + k, top, bottom, texels, one)
 
 
 @part
@@ -189,18 +189,10 @@ def _pixel(place: float, size: int) -> int:
 
 
 @part
-def _fill(
-    picture: Picture,
-    number: int,
-    top: int,
-    bottom: int,
-    spans: np.ndarray,
-    lines: np.ndarray,
-    texels: Texels,
-    one: np.ndarray,
-) -> None:
+def _fill(picture: Picture, number: int, top: int, bottom: int, texels: Texels, one: np.ndarray) -> None:
     """Draws a triangle where its value is greater, and, if it is a cutout, its texture solid."""
-    values, cutout, slot, density = picture.values, one.flags & CUTOUT, 0, 0.0
+    lines, spans, values = picture.room[2], picture.room[3], picture.values
+    cutout, slot, density = one.flags & CUTOUT, 0, 0.0
     if cutout:
         slot = texels.slots[one.texture]
         for i in range(3):  # the determinant: the area of a pixel in the texture at w = 1; it grows with 1 / w ** 3

@@ -127,7 +127,10 @@ def smaller_copies(picture: np.ndarray, cutout: bool) -> list[np.ndarray]:
         image = Image.fromarray(levels[-1], "RGBA")
         if cutout:
             small = np.array(image.convert("RGBa").reduce(2).convert("RGBA"))
-            small[..., 3] = _with_share(small[..., 3], solid)
+            # as much as in the first level is above 127: leaves don't vanish in the distance
+            ranked = np.sort(small[..., 3], axis=None)[::-1]
+            limit = max(int(ranked[min(int(solid * ranked.size + 0.5), ranked.size - 1)]), 1)
+            small[..., 3] = np.minimum(small[..., 3] * np.int64(127) // limit, 255)
         else:
             small = np.array(Image.fromarray(levels[-1][..., :3]).reduce(2))
             # an index is none that can be averaged: that of one of the four
@@ -138,10 +141,3 @@ def smaller_copies(picture: np.ndarray, cutout: bool) -> list[np.ndarray]:
         near = coarse.repeat(2, 0).repeat(2, 1)[: len(fine), : fine.shape[1], :3]
         fine[..., :3] = np.where(fine[..., 3:] == 0, near, fine[..., :3])
     return levels
-
-
-def _with_share(alpha: np.ndarray, solid: float) -> np.ndarray:
-    """Scales alpha so that as much as in the first level is above 127: leaves don't vanish in the distance."""
-    ranked = np.sort(alpha, axis=None)[::-1]
-    limit = max(int(ranked[min(int(solid * alpha.size + 0.5), alpha.size - 1)]), 1)
-    return np.minimum(alpha * np.int64(127) // limit, 255) if solid else alpha

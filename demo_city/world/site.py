@@ -125,7 +125,7 @@ class Site:
             self.put(mesh, xy, along, above, room)
 
     def lamp(self, at: np.ndarray, kind: int, power: float, colour: tuple | None = None) -> None:
-        """Light at a place (3,), metres; kind: of engine.lamps; power: 1 is a street lamp's."""
+        """Light at a place (3,), metres; kind: of engine.light; power: 1 is a street lamp's."""
         self.lamps.append(Lamps(at[None], np.array([colour or self.light]), [power], [kind]))
 
     def barrier(self, rng: np.random.Generator, kind: str, a: np.ndarray, b: np.ndarray, above: float) -> None:
