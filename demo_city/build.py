@@ -14,8 +14,8 @@ from tqdm import tqdm
 from datasets.names import images_list_path, write_images_list
 from demo_city import photos
 from demo_city.engine.develop import Optics, develop
-from demo_city.engine.memory import TextureMemory
 from demo_city.engine.scene import Scene, Surroundings
+from demo_city.engine.textures import TextureMemory
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 from support.errors import UserError
@@ -26,6 +26,7 @@ SETTINGS_FILE = "demo_city.json"
 MADE_BY = "python -m demo_city"
 _FORMER = "python -m datasets.demo_city"  # the command's former name, which older folders of cities mention
 FORMAT = 2  # raise it whenever the same settings give other pictures
+_FINER = 1.5  # so many times as large as the photograph, along a side, is what is rendered
 _SCENES = 4  # that a process keeps in memory
 _JOB = 8  # tasks, of neighbouring streets, that a process takes at a time
 
@@ -93,7 +94,7 @@ def photograph(
     pixels: side of the picture
     """
     optics = Optics.drawn(random_for("optics", photo.name), capture)
-    image = surroundings.view(photo.camera, pixels)
+    image = surroundings.view(photo.camera, round(pixels * _FINER))
     return develop(image, pixels, capture, optics, random_for("develop", photo.name)), optics.jpeg
 
 

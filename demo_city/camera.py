@@ -1,4 +1,4 @@
-"""The camera: where it stands, where it looks, and where points appear in its picture."""
+"""The camera: where it stands, and where it looks."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,11 +25,6 @@ class Camera:
     roll: float = 0.0
     field_of_view: float = CROP
 
-    @property
-    def heading(self) -> float:
-        """The heading in the name: half a crop to the left of the axis, degrees in [0, 360)."""
-        return (self.azimuth - CROP / 2) % 360
-
     @cached_property
     def axes(self) -> np.ndarray:
         """(3, 3): rows are unit vectors to the right, down and forward in the picture."""
@@ -42,14 +37,3 @@ class Camera:
     def focal_length(self, pixels: int) -> float:
         """In pixels, of a picture of `pixels` a side."""
         return pixels / 2 / np.tan(np.radians(self.field_of_view / 2))
-
-    def project(self, points: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Projects points (n, 3) into a picture of `pixels` a side.
-
-        Returns x and y in pixels from the upper left corner, and the depth along the axis in metres, float64 (n,) each.
-        Only points with a positive depth are in front of the camera.
-        """
-        right, down, depth = ((points - self.position) @ self.axes.T).T
-        f = self.focal_length(pixels)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return pixels / 2 + f * right / depth, pixels / 2 + f * down / depth, depth

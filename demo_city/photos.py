@@ -47,18 +47,8 @@ class Settings:
     pixels: int = 128
 
 
-TINY = Settings(
-    train_metres=30.0,
-    city_metres=30.0,
-    val_metres=20.0,
-    test_metres=30.0,
-    years=2,
-    queries=6,
-    query_days=1,
-    target_night=4,
-    headings=4,
-    pixels=48,
-)
+_SHORT = {"train_metres": 30.0, "city_metres": 30.0, "val_metres": 20.0, "test_metres": 30.0}
+TINY = Settings(**_SHORT, years=2, queries=6, query_days=1, target_night=4, headings=4, pixels=48)
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,6 @@ class Task:
     """Photographs of one folder on one day along one street: what a process renders at a time."""
 
     folder: str
-    area: Area
     capture: Capture
     photos: list[Photo]
 
@@ -153,80 +142,143 @@ def make_district(settings: Settings, area: Area) -> District:
 
 def plan_tasks(settings: Settings, area: Area, district: District) -> list[Task]:
     """Plans the photographs of an area, street by street: a process then draws the walls of a street once."""
-    if area.role == "train":
-        tasks = []
-        for n, year in enumerate(TRAIN_YEARS[: settings.years]):
-            days = _days(settings, area, year, _SURVEY_DAYS)
-            if settings.night_share:
-                days += _nights(settings, area, year, _SURVEY_DAYS)
-            tasks += _survey(settings, area, district, area.folder, f"year {n}", days)
-    else:
-        days = _days(settings, area, DATABASE_YEAR, _SURVEY_DAYS, fair=True)
-        database = _survey(settings, area, district, f"{area.folder}/database", "database", days)
-        tasks = [] if area.role == "target" else database
-        for folder, days in _query_folders(settings, area):
-            tasks += _queries(settings, area, district, folder, days, database)
+    plan = _Plan(settings, area, district)
+    tasks = plan.training() if area.role == "train" else plan.testing()
     order = {piece[0]: n for n, piece in enumerate(district.walk(area.metres))}
     return sorted(tasks, key=lambda task: order[task.photos[0].place[0]])
 
 
-def _query_folders(settings: Settings, area: Area) -> Iterator[tuple[str, list[Capture]]]:
-    """(folder, days) of an area's queries."""
-    days, nights = (draw(settings, area, QUERY_YEAR, settings.query_days) for draw in (_days, _nights))
-    if area.role == "target":
-        yield area.folder, nights
-    elif area.role == "val":
-        yield f"{area.folder}/queries", [*days, *nights] if settings.night_share else days
-    else:
-        yield f"{area.folder}/queries_v1", days
-        yield f"{area.folder}/queries_night", nights
+class _Plan:
+    """Plans the photographs of an area."""
+
+    def __init__(self, settings: Settings, area: Area, district: District):
+        self.settings, self.area, self.district = settings, area, district
+        self.trained = area.role == "train"
+
+    def random(self, *keys: int | str) -> np.random.Generator:
+        return random_for(self.settings.seed, self.area.name, *keys)
+
+    def days(self, year: int, count: int, fair: bool = False) -> list[Capture]:
+        return [draw_day(self.random("day", year, n), year, fair) for n in range(count)]
+
+    def nights(self, year: int, count: int) -> list[Capture]:
+        return [draw_night(self.random("night", year, n), year, 1 + n) for n in range(count)]
+
+    def training(self) -> list[Task]:
+        """A survey of each year."""
+        tasks = []
+        for n, year in enumerate(TRAIN_YEARS[: self.settings.years]):
+            nights = self.nights(year, _SURVEY_DAYS) if self.settings.night_share else []
+            tasks += self.survey(self.area.folder, f"year {n}", self.days(year, _SURVEY_DAYS) + nights)
+        return tasks
+
+    def testing(self) -> list[Task]:
+        """A survey, which is the database unless photographs of nights alone are wanted, and the queries."""
+        folder, count = self.area.folder, self.settings.query_days
+        days, nights = self.days(QUERY_YEAR, count), self.nights(QUERY_YEAR, count)
+        fair = self.days(DATABASE_YEAR, _SURVEY_DAYS, fair=True)
+        database = self.survey(f"{folder}/database", "database", fair)
+        if self.area.role == "target":
+            return self.queries(folder, nights, database)
+        if self.area.role == "val":
+            some = days + nights if self.settings.night_share else days
+            return database + self.queries(f"{folder}/queries", some, database)
+        found = database + self.queries(f"{folder}/queries_v1", days, database)
+        return found + self.queries(f"{folder}/queries_night", nights, found)
+
+    def survey(self, folder: str, key: str, days: list[Capture]) -> list[Task]:
+        """Panoramas every few metres, taken from a car on the left or right of the street, and cut into crops.
+
+        folder: that the photographs go to
+        key: tells this survey from others
+        days: of which each street has one
+        """
+        settings, tasks = self.settings, []
+        step = settings.train_step if self.trained else settings.database_step
+        for index, begin, end in self.district.walk(self.area.metres):
+            street, rng = self.district.streets[index], self.random(key, index)
+            day, photos = self.one_of(rng, days), []
+            count = max(round((end - begin) / step), 1)
+            for k in range(count):
+                s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
+                across = street.along(s)[::-1] * (1, -1)
+                position = street.at(s) + across * rng.uniform(*street.driven())
+                height, moment = rng.uniform(*_MAST), (settings.seed, self.area.name, folder, *day.key, index, k)
+                turn = _floored(rng.uniform(0, 360 / settings.headings)) if self.trained else 0.0
+                for n in range(settings.headings):
+                    heading = (turn + n * 360.0 / settings.headings) % 360
+                    lens = _lens(rng, self.trained)
+                    photos.append(self.photo((index, s), day, position, height, heading, lens, moment))
+            tasks.append(Task(folder, day, photos))
+        return tasks
+
+    def one_of(self, rng: np.random.Generator, days: list[Capture]) -> Capture:
+        """A day of several, or a night with the chance night_share if there are nights."""
+        nights, by_day = [day for day in days if day.night], [day for day in days if not day.night]
+        chosen = nights if nights and rng.random() < self.settings.night_share else by_day or nights
+        return chosen[int(rng.integers(len(chosen)))]
+
+    def queries(self, folder: str, days: list[Capture], others: list[Task]) -> list[Task]:
+        """Single photographs, uniform in disks of QUERY_RADIUS around places of others, where one can stand.
+
+        folder: that they go to
+        days: of which each has one
+        others: photographs of the area
+        """
+        panoramas = [photo for task in others for photo in task.photos[:: self.settings.headings]]
+        groups = {}
+        for n in range(self.area.queries):
+            rng = self.random(folder, n)
+            near = panoramas[int(rng.integers(len(panoramas)))]
+            middle = position = near.camera.position[:2]
+            for _ in range(200):
+                angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
+                candidate = middle + radius * np.array([np.cos(angle), np.sin(angle)])
+                if self.district.free(candidate):
+                    position = candidate
+                    break
+            day, heading = self.one_of(rng, days), _floored(rng.uniform(0, 360))
+            height, moment = rng.uniform(*_EYE), (self.settings.seed, self.area.name, folder, n)
+            photo = self.photo(near.place, day, position, height, heading, _lens(rng, True), moment)
+            groups.setdefault((days.index(day), near.place[0]), []).append(photo)
+        return [Task(folder, days[which], photos) for (which, _), photos in sorted(groups.items())]
+
+    def photo(
+        self,
+        place: tuple[int, float],
+        day: Capture,
+        position: np.ndarray,
+        height: float,
+        heading: float,
+        lens: tuple[float, float, float],
+        moment: tuple,
+    ) -> Photo:
+        """A photograph with its name, whose numbers are those of the camera.
+
+        place: index of the street, and metres along it
+        day: the day or night
+        position: (2,), metres
+        height: above the ground, metres
+        heading: of a crop's left edge, degrees
+        lens: pitch, roll and field of view, degrees
+        moment: keys of what moves
+        """
+        area = self.area
+        east, north = np.round(np.add(area.place, position), 2)
+        identity = base64.urlsafe_b64encode(hashlib.sha256(repr(moment).encode()).digest())[:22].decode()
+        pitch, roll, field_of_view = (round(value, 2) for value in lens)
+        height, position = round(float(height), 2), np.array([east, north]) - area.place
+        fields = {"pitch": f"{pitch:.2f}", "roll": f"{roll:.2f}", "height": f"{height:.2f}"}
+        fields |= {"timestamp": f"{day.year}{day.month:02d}", "note": f"fov{field_of_view:.2f}"}
+        degrees = utm_to_latlon(east, north, *area.zone)
+        name = format_name(east, north, *area.zone, *degrees, identity, heading=heading, **fields)
+        point = np.array([*position, float(self.district.ground(position)) + height])
+        return Photo(Camera(point, (heading + CROP / 2) % 360, pitch, roll, field_of_view), name, moment, place)
 
 
-def _days(settings: Settings, area: Area, year: int, count: int, fair: bool = False) -> list[Capture]:
-    return [draw_day(random_for(settings.seed, area.name, "day", year, n), year, fair) for n in range(count)]
-
-
-def _nights(settings: Settings, area: Area, year: int, count: int) -> list[Capture]:
-    return [draw_night(random_for(settings.seed, area.name, "night", year, n), year, 1 + n) for n in range(count)]
-
-
-def _survey(
-    settings: Settings, area: Area, district: District, folder: str, key: str, days: list[Capture]
-) -> list[Task]:
-    """Panoramas every few metres, taken from a car on the left or right of the street, and cut into crops.
-
-    settings, area, district: where
-    folder: that the photographs go to
-    key: tells this survey from others
-    days: of which each street has one
-    """
-    step = settings.train_step if area.role == "train" else settings.database_step
-    tasks = []
-    for index, begin, end in district.walk(area.metres):
-        street, rng = district.streets[index], random_for(settings.seed, area.name, key, index)
-        day = _one_of(rng, days, settings.night_share)
-        count = max(round((end - begin) / step), 1)
-        photos = []
-        for k in range(count):
-            s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
-            along = street.along(s)
-            across = np.array([along[1], -along[0]])
-            position = street.at(s) + across * rng.uniform(*street.driven())
-            height, moment = rng.uniform(*_MAST), (settings.seed, area.name, folder, *day.key, index, k)
-            turn = float(np.floor(rng.uniform(0, 360 / settings.headings) * 100) / 100) if area.role == "train" else 0.0
-            for n in range(settings.headings):
-                heading = (turn + n * 360.0 / settings.headings) % 360
-                lens = _lens(rng, area.role == "train")
-                photos.append(_photo(area, district, (index, s), day, position, height, heading, lens, moment))
-        tasks.append(Task(folder, area, day, photos))
-    return tasks
-
-
-def _one_of(rng: np.random.Generator, days: list[Capture], night_share: float) -> Capture:
-    """A day of several, or a night with the chance night_share if there are nights."""
-    nights = [day for day in days if day.night]
-    chosen = nights if nights and rng.random() < night_share else [day for day in days if not day.night] or nights
-    return chosen[int(rng.integers(len(chosen)))]
+def _floored(degrees: float) -> float:
+    """With the two decimals of a name."""
+    return float(np.floor(degrees * 100) / 100)
 
 
 def _lens(rng: np.random.Generator, wild: bool) -> tuple[float, float, float]:
@@ -234,83 +286,3 @@ def _lens(rng: np.random.Generator, wild: bool) -> tuple[float, float, float]:
     if wild:
         return float(rng.normal(5, 5)), float(rng.normal(0, 2.5)), float(np.clip(rng.normal(72, 12), 50, 110))
     return 6.0, float(rng.normal(0, 0.5)), 74.0
-
-
-def _queries(
-    settings: Settings,
-    area: Area,
-    district: District,
-    folder: str,
-    days: list[Capture],
-    database: list[Task],
-) -> list[Task]:
-    """Single photographs, uniform in disks of QUERY_RADIUS around the database's places, where one can stand.
-
-    settings, area, district: where
-    folder: that they go to
-    days: of which each has one
-    database: the area's
-    """
-    panoramas = [task.photos[k] for task in database for k in range(0, len(task.photos), settings.headings)]
-    groups = {}
-    for n in range(area.queries):
-        rng = random_for(settings.seed, area.name, folder, n)
-        near = panoramas[int(rng.integers(len(panoramas)))]
-        position = near.camera.position[:2]
-        for _ in range(200):
-            angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
-            candidate = near.camera.position[:2] + radius * np.array([np.cos(angle), np.sin(angle)])
-            if district.free(candidate):
-                position = candidate
-                break
-        day = _one_of(rng, days, settings.night_share)
-        heading = float(np.floor(rng.uniform(0, 360) * 100) / 100)
-        moment = (settings.seed, area.name, folder, n)
-        photo = _photo(area, district, near.place, day, position, rng.uniform(*_EYE), heading, _lens(rng, True), moment)
-        groups.setdefault((days.index(day), near.place[0]), []).append(photo)
-    return [Task(folder, area, days[which], photos) for (which, _), photos in sorted(groups.items())]
-
-
-def _photo(
-    area: Area,
-    district: District,
-    place: tuple[int, float],
-    day: Capture,
-    position: np.ndarray,
-    height: float,
-    heading: float,
-    lens: tuple[float, float, float],
-    moment: tuple,
-) -> Photo:
-    """A photograph with its name, whose numbers are those of the camera.
-
-    area, district: where
-    place: index of the street, and metres along it
-    day: the day or night
-    position: (2,), metres
-    height: above the ground, metres
-    heading: of a crop's left edge, degrees
-    lens: pitch, roll and field of view, degrees
-    moment: keys of what moves
-    """
-    east, north = np.round(np.add(area.place, position), 2)
-    latitude, longitude = utm_to_latlon(east, north, *area.zone)
-    identity = base64.urlsafe_b64encode(hashlib.sha256(repr(moment).encode()).digest())[:22].decode()
-    pitch, roll, field_of_view = (round(value, 2) for value in lens)
-    height, position = round(float(height), 2), np.array([east, north]) - area.place
-    name = format_name(
-        east,
-        north,
-        *area.zone,
-        latitude,
-        longitude,
-        identity,
-        heading=heading,
-        pitch=f"{pitch:.2f}",
-        roll=f"{roll:.2f}",
-        height=f"{height:.2f}",
-        timestamp=f"{day.year}{day.month:02d}",
-        note=f"fov{field_of_view:.2f}",
-    )
-    point = np.array([*position, float(district.ground(position)) + height])
-    return Photo(Camera(point, (heading + CROP / 2) % 360, pitch, roll, field_of_view), name, moment, place)

@@ -52,7 +52,7 @@ class Capture:
 def draw_day(rng: np.random.Generator, year: int, fair: bool = False) -> Capture:
     """Draws a day of a year; fair: one on which surveys are made, dry and without snow."""
     month = int(rng.integers(3, 11) if fair else rng.integers(1, 13))
-    season = _season(month)
+    season = _SEASONS[month % 12 // 3]
     # the sun at an hour of the day, at a latitude of about 48 degrees
     hour = rng.uniform(9.5, 16.5) if fair else rng.uniform(7.5, 18.5)
     highest = 42 - 23 * np.cos(2 * np.pi * (month - 0.5) / 12)
@@ -61,48 +61,24 @@ def draw_day(rng: np.random.Generator, year: int, fair: bool = False) -> Capture
     weights = np.array([_SKIES[kind][0] for kind in kinds], float)
     _, low, high = _SKIES[str(rng.choice(kinds, p=weights / weights.sum()))]
     cloud = rng.uniform(low, high)
-    snow = float(rng.uniform(0.3, 1.0)) if not fair and season == "winter" and rng.random() < _SNOW else 0.0
-    wet = 0.0
-    if not fair and cloud > 0.55 and rng.random() < _RAIN * 2:
-        wet = float(rng.uniform(0.2, 1.0))
+    snow = rng.uniform(0.3, 1.0) if not fair and season == "winter" and rng.random() < _SNOW else 0.0
+    wet = rng.uniform(0.2, 1.0) if not fair and cloud > 0.55 and rng.random() < _RAIN * 2 else 0.0
     haze = rng.uniform(0.03, 0.12) + (0.12 * rng.random() ** 3 if not fair else 0.0)
     warmth = rng.normal(0.1 - 0.35 * cloud, 0.2) + 0.6 * np.exp(-height / 10)
-    azimuth = 180 + (hour - 12.5) * 15
-    return Capture(
-        year,
-        month,
-        season,
-        round(float(azimuth), 2),
-        round(float(height), 2),
-        round(float(cloud), 3),
-        round(float(haze), 3),
-        round(float(np.clip(warmth, -1, 1)), 3),
-        round(wet, 3),
-        round(snow, 3),
-    )
+    light = 180 + (hour - 12.5) * 15, height, cloud, haze, min(max(warmth, -1), 1), wet, snow
+    return Capture(year, month, season, *_rounded(*light))
 
 
 def draw_night(rng: np.random.Generator, year: int, number: int) -> Capture:
     """Draws a night of a year; number: its number, from 1 on. Windows and parked cars differ from night to night."""
     month = int(rng.integers(1, 13))
-    cloud, wet = rng.random(), float(rng.uniform(0.2, 1.0)) if rng.random() < 0.2 else 0.0
-    snow = float(rng.uniform(0.3, 1.0)) if _season(month) == "winter" and rng.random() < _SNOW else 0.0
-    azimuth, haze = round(float(rng.uniform(0, 360)), 2), round(float(rng.uniform(0.03, 0.15)), 3)
-    warmth = round(float(rng.uniform(-0.3, 0.6)), 3)
-    return Capture(
-        year,
-        month,
-        _season(month),
-        azimuth,
-        -20.0,
-        round(float(cloud), 3),
-        haze,
-        warmth,
-        round(wet, 3),
-        round(snow, 3),
-        number,
-    )
+    season = _SEASONS[month % 12 // 3]
+    cloud, wet = rng.random(), rng.uniform(0.2, 1.0) if rng.random() < 0.2 else 0.0
+    snow = rng.uniform(0.3, 1.0) if season == "winter" and rng.random() < _SNOW else 0.0
+    azimuth, haze, warmth = rng.uniform(0, 360), rng.uniform(0.03, 0.15), rng.uniform(-0.3, 0.6)
+    return Capture(year, month, season, *_rounded(azimuth, -20, cloud, haze, warmth, wet, snow), number)
 
 
-def _season(month: int) -> str:
-    return _SEASONS[month % 12 // 3]
+def _rounded(*light: float) -> list[float]:
+    """The numbers of a Capture from sun_azimuth to snow; equal ones of other processors are then the same."""
+    return [round(float(value), digits) for value, digits in zip(light, (2, 2, 3, 3, 3, 3, 3), strict=True)]

@@ -9,11 +9,11 @@ import pytest
 from demo_city.camera import Camera
 from demo_city.engine import jit
 from demo_city.engine.develop import Optics, develop
-from demo_city.engine.lamps import DOWN, Lamps
-from demo_city.engine.memory import TextureMemory
+from demo_city.engine.draw import photograph_of
+from demo_city.engine.light import DOWN, Lamps
 from demo_city.engine.mesh import CUTOUT, EMITS, GROUND, NO_OWNER, SHELTERED, TWO_SIDED, Mesh
 from demo_city.engine.scene import Scene
-from demo_city.engine.textures import Texture, TextureTable
+from demo_city.engine.textures import Texture, TextureMemory, TextureTable
 from demo_city.weather import Capture
 from support.errors import UserError
 
@@ -64,11 +64,13 @@ class World:
         return Scene(self.table, [Mesh.joined(self.meshes)], lamps or Lamps(), capture, 1, 10, self.memory)
 
     def view(self, camera, capture=GREY, lamps=None, moving=None, lights=None):
-        """The picture, float32 (PIXELS, PIXELS, 3), and the buffers."""
-        buffers = {}
+        """The picture, float32 (PIXELS, PIXELS, 3), and of its pixels the depth (infinite: nothing) and the owner."""
         around = self.scene(capture, lamps).around(camera.position, moving, lights)
-        image = around.view(camera, PIXELS, 1.0, buffers)
-        return np.asarray(image).astype(np.float32), buffers
+        photograph = photograph_of(camera, PIXELS)
+        owners = np.append(around.draw(photograph)["owner"], -1)
+        with np.errstate(divide="ignore"):
+            buffers = {"depth": 1 / photograph.values, "owner": owners[photograph.seen]}
+        return np.asarray(around.view(camera, PIXELS)).astype(np.float32), buffers
 
 
 @pytest.mark.parametrize("azimuth, pitch, roll", [(0, 0, 0), (40, 0, 0), (0, 12, 0), (200, -15, 10), (310, 25, -30)])
@@ -82,8 +84,8 @@ def test_points_appear_where_the_camera_projects_them(azimuth, pitch, roll):
         half = depth * 0.04
         corners = np.array([centre + half * (a * right + b * below) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))])
         world.polygon(corners, SQUARE, world.white, owner=owner)
-        x, y, z = (float(value[0]) for value in camera.project(centre[None], PIXELS))
-        expected[owner] = x, y, z, float(np.float32(half / depth) * camera.focal_length(PIXELS))
+        f = camera.focal_length(PIXELS)
+        expected[owner] = PIXELS / 2 + f * across, PIXELS / 2 + f * down, depth, f * half / depth
     _, buffers = world.view(camera)
     for owner, (x, y, depth, half) in expected.items():
         rows, columns = np.nonzero(buffers["owner"] == owner)
@@ -272,8 +274,9 @@ def test_what_moves_is_drawn_and_casts_a_shadow():
     camera = Camera(np.array([0, 8.0, 20]), 0, -90)
     still, _ = world.view(camera, CLEAR)
     picture, buffers = world.view(camera, CLEAR, moving=Mesh.joined(car.meshes))
-    assert (buffers["owner"][buffers["moves"]] == 7).all() and buffers["moves"].sum() > 20
-    assert ((still - picture).sum(2) > 60)[~buffers["moves"]].sum() > 20  # north of it, away from the sun
+    moves = buffers["owner"] == 7
+    assert moves.sum() > 20
+    assert ((still - picture).sum(2) > 60)[~moves].sum() > 20  # north of it, away from the sun
 
 
 def test_the_same_bits_again_whatever_was_in_memory():
@@ -289,7 +292,7 @@ def test_the_same_bits_again_whatever_was_in_memory():
     world.memory = TextureMemory(1)  # too small for more than one of them
     around = world.scene(CLEAR).around(EYE)
     for azimuth in (0, 120, 240, 0):
-        image = around.view(Camera(EYE, azimuth), PIXELS, 1.0)
+        image = around.view(Camera(EYE, azimuth), PIXELS)
     np.testing.assert_array_equal(np.asarray(image), first)
     rng, optics = np.random.default_rng, Optics.drawn(np.random.default_rng(7), CLEAR)
     photographs = [develop(image, 64, CLEAR, optics, rng(8)) for _ in range(2)]
@@ -301,7 +304,7 @@ def test_optics_do_what_they_say():
     world = World()
     world.ground()
     world.box((-3, 10, 0), (3, 12, 5))
-    image = world.scene(GREY).around(EYE).view(Camera(EYE, 0), 64)
+    image = world.scene(GREY).around(EYE).view(Camera(EYE, 0), 96)
     rng = np.random.default_rng
 
     def developed(**optics):
@@ -319,7 +322,7 @@ def test_optics_do_what_they_say():
 
 def test_an_empty_world_is_all_sky():
     _, buffers = World().view(Camera(EYE, 0), CLEAR)
-    assert np.isinf(buffers["depth"]).all() and (buffers["triangle"] == -1).all()
+    assert np.isinf(buffers["depth"]).all()
 
 
 def test_houses_hide_lamps():

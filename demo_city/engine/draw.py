@@ -11,8 +11,8 @@ import numpy as np
 
 from demo_city.camera import Camera
 from demo_city.engine.jit import kernel, part
-from demo_city.engine.memory import Texels
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED
+from demo_city.engine.textures import Texels
 from demo_city.engine.triangles import REPEATS, Triangles
 
 NEAR = 0.08  # metres
@@ -35,8 +35,7 @@ def photograph_of(camera: Camera, size: int) -> Picture:
     focal, position = camera.focal_length(size), np.asarray(camera.position, np.float64)
     right, down, forward = camera.axes
     rows = np.array([focal * right + size / 2 * forward, focal * down + size / 2 * forward, forward])
-    matrix = np.zeros((4, 4))
-    matrix[:3, :3], matrix[:3, 3], matrix[3, 3] = rows, -rows @ position, 1
+    matrix = np.vstack([np.column_stack([rows, -rows @ position]), (0, 0, 0, 1)])
     return _empty(matrix, size, 0.0)
 
 
@@ -106,13 +105,11 @@ def draw(
                 continue
             for c in range(3):
                 lines[0, c] /= -facing
-            if one.flags & CUTOUT and not _seen(lines[0], top, bottom, spans, picture.values):
-                continue
             for i in range(1, 4 if one.flags & CUTOUT else 1):  # value, u w, v w and w
                 along = _line(one.planes[i], picture.inverse, lines[i])
                 for c in range(3):
                     lines[i, c] += along * lines[0, c]
-            _fill(picture, number + k, top, bottom, spans, lines, texels, one)
+            _fill(picture, number + k, top, bottom, texels, one)
 
 
 @part
@@ -192,18 +189,10 @@ def _pixel(place: float, size: int) -> int:
 
 
 @part
-def _fill(
-    picture: Picture,
-    number: int,
-    top: int,
-    bottom: int,
-    spans: np.ndarray,
-    lines: np.ndarray,
-    texels: Texels,
-    one: np.ndarray,
-) -> None:
+def _fill(picture: Picture, number: int, top: int, bottom: int, texels: Texels, one: np.ndarray) -> None:
     """Draws a triangle where its value is greater, and, if it is a cutout, its texture solid."""
-    values, cutout, slot, density = picture.values, one.flags & CUTOUT, 0, 0.0
+    lines, spans, values = picture.room[2], picture.room[3], picture.values
+    cutout, slot, density = one.flags & CUTOUT, 0, 0.0
     if cutout:
         slot = texels.slots[one.texture]
         for i in range(3):  # the determinant: the area of a pixel in the texture at w = 1; it grows with 1 / w ** 3
@@ -217,17 +206,6 @@ def _fill(
             if value > values[y, x]:
                 if not cutout or _solid(lines, x, y, abs(density), texels, slot, one.flags & REPEATS):
                     values[y, x], picture.seen[y, x] = value, number
-
-
-@part
-def _seen(line: np.ndarray, top: int, bottom: int, spans: np.ndarray, values: np.ndarray) -> bool:
-    """Whether anything of a triangle lies before all that was drawn."""
-    for y in range(top, bottom):
-        base = line[1] * (y + 0.5) + line[2]
-        for x in range(_pixel(spans[y, 0], len(spans)), _pixel(spans[y, 1], len(spans))):
-            if line[0] * (x + 0.5) + base > values[y, x]:
-                return True
-    return False
 
 
 @part

@@ -15,17 +15,14 @@ def kernel(function: Callable, **options: object) -> Callable:
 
     Kernels call parts of their own module only: numba does not notice when another module changes. options: of njit.
     """
-    return _compiled(function, cache=True, **options)
+    return part(function, no_cpython_wrapper=False, no_cfunc_wrapper=False, cache=True, **options)
 
 
 def part(function: Callable, **options: object) -> Callable:
     """A function that kernels alone call. It takes less time to compile."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
-
-
-def _compiled(function: Callable, **options: object) -> Callable:
     if numba is None:
         return _refuse
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} | options
     # kernels ask for no memory (no NRT): counting references to arrays would take longer than the work
     return numba.njit(nogil=True, error_model="numpy", _nrt=False, **options)(function)
 

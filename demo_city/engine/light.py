@@ -1,18 +1,57 @@
-"""The light of a day or night: sun, sky and ground by the weather; lit windows and signs."""
+"""The light of a day or night: sun, sky and ground by the weather; lit windows, signs and lamps."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.engine.lamps import Lamps
 from demo_city.engine.sky import noise, sky_map
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 
+ROUND = 0  # shines to all sides: a shop window, a lantern
+DOWN = 1  # a street lamp: shines below itself
+BEAM = 2  # a headlight: shines in its direction
+_REACH = 30.0  # metres, of a street lamp
 _LIGHTS_AT_ONCE = 8  # for a moment
 _WARM = np.array([[1.0, 0.78, 0.48], [1.0, 0.66, 0.34], [1.0, 0.9, 0.72], [0.86, 0.93, 1.0], [1.0, 0.83, 0.6]])
 # of alphas that shine: from, to, share that is lit (None: differs by house), darkest and brightest
 _SHINES = ((1, 200, None, 0.1, 0.75), (200, 230, 0.75, 0.5, 1.3), (230, 256, 0.8, 0.7, 2.0))
+
+
+@dataclass
+class Lamps:
+    """k lamps."""
+
+    positions: np.ndarray = ()  # float32 (k, 3), metres
+    colours: np.ndarray = ()  # float32 (k, 3), about 1
+    power: np.ndarray = ()  # float32 (k,), 1 for a street lamp at a height of 6 m
+    kind: np.ndarray = ()  # uint8 (k,), ROUND, DOWN or BEAM
+    directions: np.ndarray | None = None  # float32 (k, 3), unit vectors of beams, zeros for all others
+
+    def __post_init__(self) -> None:
+        if self.directions is None:
+            self.directions = np.zeros((len(self.power), 3))
+        for name in ("positions", "colours", "directions"):
+            setattr(self, name, np.asarray(getattr(self, name), np.float32).reshape(-1, 3))
+        self.power, self.kind = np.asarray(self.power, np.float32), np.asarray(self.kind, np.uint8)
+
+    def reach(self) -> np.ndarray:
+        """How far their light goes: (k,), metres."""
+        return _REACH * np.sqrt(np.clip(self.power, 0.05, 4)) * np.where(self.kind == BEAM, 1.6, 1.0)
+
+    def table(self) -> np.ndarray:
+        """What kernels read: float32 (k, 11), positions, colours times power, directions, kind, 1 / reach ** 2."""
+        coloured = self.colours * self.power[:, None]
+        table = [self.positions, coloured, self.directions, self.kind, 1 / np.square(self.reach())]
+        return np.column_stack(table).astype(np.float32)
+
+    @staticmethod
+    def joined(parts: "Sequence[Lamps]") -> "Lamps":
+        """All lamps of some collections in one."""
+        parts = parts or [Lamps()]
+        return Lamps(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Lamps)))
 
 
 class Light(NamedTuple):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from demo_city.engine.draw import Picture, draw, map_of
-from demo_city.engine.lamps import Lamps
-from demo_city.engine.memory import Texels
+from demo_city.engine.light import Lamps
 from demo_city.engine.mesh import CUTOUT, GROUND
+from demo_city.engine.textures import Texels
 from demo_city.engine.triangles import Triangles
 
 STEP = 64.0  # metres between the middles of maps

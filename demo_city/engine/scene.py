@@ -8,13 +8,11 @@ from PIL import Image
 from demo_city.camera import Camera
 from demo_city.engine.develop import expose
 from demo_city.engine.draw import Picture, draw, photograph_of
-from demo_city.engine.lamps import Lamps
-from demo_city.engine.light import light_of
+from demo_city.engine.light import Lamps, light_of
 from demo_city.engine.maps import STEP, Maps, maps_of
-from demo_city.engine.memory import Texels, TextureMemory
 from demo_city.engine.mesh import CUTOUT, Mesh
 from demo_city.engine.shade import mirror, seen_of, shade
-from demo_city.engine.textures import TextureTable
+from demo_city.engine.textures import Texels, TextureMemory, TextureTable
 from demo_city.engine.triangles import Triangles, triangles_of
 from demo_city.weather import Capture
 
@@ -63,10 +61,8 @@ class Scene:
         """Makes sure that some textures are in memory together."""
         if self._epoch != self.memory.epoch or (self._slots[wanted] < 0).any():
             year, season = self.capture.year, self.capture.season
-            asked = [
-                (index, self.textures.textures[index].version(year, season), bool(self._cutout[index]))
-                for index in wanted.tolist()
-            ]
+            known, cutout = self.textures.textures, self._cutout
+            asked = [(index, known[index].version(year, season), bool(cutout[index])) for index in wanted.tolist()]
             found = self.memory.slots(self.textures, asked)
             if self._epoch != self.memory.epoch:
                 self._slots[:], self._epoch = _UNKNOWN, self.memory.epoch
@@ -101,38 +97,17 @@ class Surroundings:
             self._light = scene.light.also(lights, position)
         self._cells = [part.around(position) for part in self._parts]
 
-    def view(self, camera: Camera, pixels: int, supersample: float = 1.5, buffers: dict | None = None) -> Image.Image:
-        """Renders a photograph, before the camera's faults.
-
-        camera: at the place of these surroundings, or near it
-        pixels: side of the developed photograph
-        supersample: pixels of the result for one of these
-        buffers: if given, receives "depth" (metres along the axis, infinite where nothing is), "owner", "flags",
-            "triangle" (-1 where nothing is) and "moves" (whether it belongs to what moves), of the result's pixels
-        Returns RGB of round(pixels * supersample) pixels a side.
-        """
-        size, scene = round(pixels * supersample), self._scene
-        picture = photograph_of(camera, size)
-        numbers, triangles = self._draw(picture)
-        rows = seen_of(triangles, picture, self._light)
-        light = np.empty((size, size, 3), np.float32)
+    def view(self, camera: Camera, size: int) -> Image.Image:
+        """A picture of `size` pixels a side before the camera's faults; camera: at this place, or near it."""
+        scene, picture, light = self._scene, photograph_of(camera, size), np.empty((size, size, 3), np.float32)
+        rows = seen_of(self.draw(picture), picture, self._light)
         shade(picture, rows, scene.load(np.unique(rows["texture"])), self._light, self._maps, light)
         if self._light.wet > 0.05:
             mirror(picture, rows, self._light, light)
-        if buffers is not None:
-            with np.errstate(divide="ignore"):
-                buffers["depth"] = 1 / picture.values
-            for name, values, nothing in (
-                ("triangle", numbers, -1),
-                ("owner", rows["owner"], -1),
-                ("flags", rows["flags"], 0),
-            ):
-                buffers[name] = np.append(values, nothing)[picture.seen]
-            buffers["moves"] = buffers["triangle"] >= sum(len(part.each) for part in scene.parts)
         return Image.fromarray(expose(light, bool(scene.capture.night)))
 
-    def _draw(self, picture: Picture) -> tuple[np.ndarray, np.ndarray]:
-        """Finds out what is seen: its numbers, counted through all parts, and its triangles. picture.seen gets rows."""
+    def draw(self, picture: Picture) -> np.ndarray:
+        """Finds out what is seen in an empty photograph: TRIANGLE (n,), whose numbers picture.seen gets."""
         texels = self._scene.load(self._cutouts)
         first = np.cumsum([0, *(len(part.each) for part in self._parts)])
         for flags in (0, CUTOUT):
@@ -144,5 +119,4 @@ class Surroundings:
         rows[numbers], rows[-1] = np.arange(len(numbers)), -1
         picture.seen[:] = rows[picture.seen]
         parts = np.split(numbers, np.searchsorted(numbers, first[1:-1]))
-        triangles = [part.each[own - start] for part, own, start in zip(self._parts, parts, first, strict=False)]
-        return numbers, np.concatenate(triangles)
+        return np.concatenate([part.each[own - n] for part, own, n in zip(self._parts, parts, first, strict=False)])

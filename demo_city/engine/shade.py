@@ -6,12 +6,11 @@ import numpy as np
 
 from demo_city.engine import jit
 from demo_city.engine.draw import Picture
-from demo_city.engine.lamps import BEAM, DOWN
-from demo_city.engine.light import Light
+from demo_city.engine.light import BEAM, DOWN, Light
 from demo_city.engine.maps import LAMP_MARGIN, LAMP_POOL, POOL, SUN_CELL, Maps
-from demo_city.engine.memory import Texels
 from demo_city.engine.mesh import CUTOUT, EMITS, FOLIAGE, GLASS, GROUND, SHELTERED
 from demo_city.engine.sky import NOISE
+from demo_city.engine.textures import Texels
 from demo_city.engine.triangles import REPEATS
 
 # sums may be taken in any order: here no edge of a triangle depends on them
@@ -23,10 +22,7 @@ SEEN = np.dtype(
         ("normal", np.float32, 3),  # towards the camera
         ("across", np.float32, 4),  # whose product with a point (x, y, z, 1) is u
         ("down", np.float32, 4),  # and v
-        (
-            "density",
-            np.float64,
-        ),  # the area of a pixel in a texture of 1 x 1, at a depth of 1 m; it grows with depth ** 3
+        ("density", np.float64),  # the area of a pixel in a texture of 1 x 1 at a depth of 1 m; as depth ** 3
         ("tint", np.float32, 3),  # by which squares of texels are multiplied
         ("ambient", np.float32, 3),  # light from the sky and the ground, where nothing is around
         ("sun", np.float32, 3),  # light from the sun, where nothing is before it
@@ -87,7 +83,6 @@ def shade(picture: Picture, rows: np.ndarray, texels: Texels, light: Light, maps
         for x in range(len(out)):
             if seen[x] >= 0:
                 colour[x, 3] = _sample(rows[seen[x]], place[x], texels, colour[x])
-        for x in range(len(out)):
             if light.snow > 0 and seen[x] >= 0:
                 _snow(light.noise, light.snow, rows[seen[x]], place[x], colour[x])
         for x in range(len(out)):
@@ -330,9 +325,8 @@ def mirror(picture: Picture, rows: np.ndarray, light: Light, out: np.ndarray) ->
             if k < 0 or not rows[k].flags & GROUND or rows[k].normal[2] < 0.7:
                 continue
             _ray(picture, x, y, ray, place)
-            puddle = min(
-                max((_noise(light.noise, place[0] * 11, place[1] * 11) - 0.8 + 0.35 * light.wet) * 8, 0.0), 1.0
-            )
+            low = _noise(light.noise, place[0] * 11, place[1] * 11)
+            puddle = min(max((low - 0.8 + 0.35 * light.wet) * 8, 0.0), 1.0)
             ripple, facing = 0.06 - 0.05 * puddle, 0.0
             for c in range(3):
                 normal[c] = rows[k].normal[c]

@@ -33,13 +33,7 @@ def directions() -> np.ndarray:
 
 
 def sky_map(capture: Capture, sun_colour: np.ndarray, key: int) -> np.ndarray:
-    """Paints the sky.
-
-    capture: the day or night
-    sun_colour: (3,), light of the sun
-    key: decides the clouds, together with the day
-    Returns float32 (SIZE, SIZE, 3), light.
-    """
+    """The light of the sky, float32 (SIZE, SIZE, 3); sun_colour: (3,); key: decides the clouds, as the day does."""
     rng = random_for(key, "sky", *capture.key)
     vectors = directions()
     up = vectors[..., 2]

@@ -76,8 +76,5 @@ def _sorted(mesh: Mesh) -> Triangles:
     repeats = ((uv < -1e-3) | (uv > 1 + 1e-3)).any((1, 2))
     each["flags"], each["tint"][:, :3] = mesh.flags[kept] + repeats * np.int32(REPEATS), mesh.tint[kept]
     first = np.flatnonzero(np.diff(cell, prepend=-1 << 62))
-    boxes = np.zeros((len(first), 2, 3), np.float32)
-    if len(first):
-        boxes[:, 0] = np.minimum.reduceat(corners.min(1), first)
-        boxes[:, 1] = np.maximum.reduceat(corners.max(1), first)
-    return Triangles(each, np.append(first, len(kept)), boxes)
+    boxes = np.minimum.reduceat(corners.min(1), first), np.maximum.reduceat(corners.max(1), first)
+    return Triangles(each, np.append(first, len(kept)), np.stack(boxes, 1).astype(np.float32))

@@ -1,12 +1,52 @@
-"""A picture that is drawn in metres, with the index of what can shine."""
+"""What pictures are drawn with: colours, and a canvas in metres."""
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo_city.looks.colours import Colour
-
-BLACK = (14, 14, 16)  # of shadows
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+Size = tuple[int, int]  # width and height, texels
 Area = tuple[float, float, float, float]  # left, low, right and high edge of a rectangle, metres
+BLACK = (14, 14, 16)  # of shadows
+
+
+@lru_cache(None)
+def table(name: str) -> dict:
+    """A table of tables.toml."""
+    with open(Path(__file__).with_name("tables.toml"), "rb") as file:
+        return tomllib.load(file)[name]
+
+
+@lru_cache(None)
+def colours(text: str) -> tuple[Colour, ...]:
+    """Colours of a text of hexadecimal numbers and names of the table "colours", such as "ff0000 00ff00 brick"."""
+    named = table("colours")
+    return sum((colours(named[w]) if w in named else (tuple(bytes.fromhex(w)),) for w in text.split()), ())
+
+
+def pick(rng: np.random.Generator, options: str) -> Colour:
+    """Picks one of some colours, see colours()."""
+    found = colours(options)
+    return found[int(rng.integers(len(found)))]
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Makes a colour lighter or darker."""
+    return tuple(int(min(max(c * factor, 0), 255)) for c in colour)
+
+
+def mixed(one: Colour, other: Colour, share: float) -> Colour:
+    """Mixes two colours; share: of the other."""
+    return tuple(int(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+
+
+def jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
+    """Changes a colour at random, by about `amount` in brightness and half of it in hue."""
+    change = rng.normal(0, amount) + rng.normal(0, amount / 2, 3)
+    return tuple(int(min(max(c + d, 8), 250)) for c, d in zip(colour, change.tolist(), strict=True))
 
 
 class Canvas:
@@ -18,36 +58,29 @@ class Canvas:
     ppm: texels a metre
     """
 
-    def __init__(self, size: tuple[int, int], ppm: float, colour: Colour = BLACK, cover: bool = False):
+    def __init__(self, size: Size, ppm: float, colour: Colour = BLACK, cover: bool = False):
         self.image, self.index = Image.new("RGB", size, colour), Image.new("L", size)
         self.cover = Image.new("L", size) if cover else None
         self.ppm, (self.width, self.height) = ppm, size
         self.length, self.rise = self.width / ppm, self.height / ppm  # metres
-        self.draw, self.glow = ImageDraw.Draw(self.image), ImageDraw.Draw(self.index)
-        self.covers = ImageDraw.Draw(self.cover) if cover else None
+        self.draw = ImageDraw.Draw(self.image)
 
     def texels(self, area: Area) -> tuple[int, int, int, int] | None:
-        """The first and last texels of an area: left, top, right and bottom; None if it has none."""
+        """The texels of an area: first column and row, and those after the last; None if it has none."""
         (left, low, right, high), p, h = area, self.ppm, self.height
-        x0, y0, x1, y1 = round(left * p), h - round(high * p), round(right * p) - 1, h - round(low * p) - 1
-        return (x0, y0, x1, y1) if x1 >= x0 and y1 >= y0 else None
+        x0, y0, x1, y1 = round(left * p), h - round(high * p), round(right * p), h - round(low * p)
+        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
     def box(self, area: Area, colour: Colour, share: float = 1.0, shine: int | None = None) -> None:
         """Draws a rectangle; share: of the colour, the rest is what was there; shine: its index, None to keep it."""
-        if not (texels := self.texels(area)):
-            return
-        if share == 1:
-            self.draw.rectangle(texels, fill=colour)
-            if self.covers:
-                self.covers.rectangle(texels, fill=255)
+        if place := self.texels(area):
+            size = place[2] - place[0], place[3] - place[1]
+            mask = None if share == 1 else Image.new("L", size, int(share * 255))
+            self.image.paste(colour, place, mask)
+            if self.cover:
+                self.cover.paste(255, place, mask)
             if shine is not None:
-                self.glow.rectangle(texels, fill=shine)
-            return
-        x0, y0, x1, y1 = texels
-        area, mask = (x0, y0, x1 + 1, y1 + 1), Image.new("L", (x1 + 1 - x0, y1 + 1 - y0), int(share * 255))
-        self.image.paste(colour, area, mask)
-        if self.cover:
-            self.cover.paste(255, area, mask)
+                self.index.paste(shine, place)
 
     def bars(
         self, area: Area, step: float, pen: float, colour: Colour, level: bool = False, share: float = 1.0
@@ -64,10 +97,9 @@ class Canvas:
 
     def fill(self, area: Area, picture: Image.Image, shine: int) -> None:
         """Stretches a picture over an area, which shines with an index."""
-        if texels := self.texels(area):
-            size = texels[2] - texels[0] + 1, texels[3] - texels[1] + 1
-            self.image.paste(picture.resize(size, Image.BILINEAR), texels[:2])
-            self.glow.rectangle(texels, fill=shine)
+        if place := self.texels(area):
+            self.image.paste(picture.resize((place[2] - place[0], place[3] - place[1]), Image.BILINEAR), place)
+            self.index.paste(shine, place)
 
     def put(self, corner: tuple[float, float], what: Image.Image | Colour, mask: Image.Image, shine: int = 0) -> None:
         """Puts a picture or a colour where a mask (L) is; corner: upper left, metres; shine: index, 0 to keep it."""
@@ -76,7 +108,7 @@ class Canvas:
         if shine:
             self.index.paste(shine, (x, y), mask.convert("1", dither=Image.Dither.NONE))
 
-    def size(self, wide: float, tall: float) -> tuple[int, int]:
+    def size(self, wide: float, tall: float) -> Size:
         """Metres as texels, at least 4."""
         return max(int(wide * self.ppm), 4), max(int(tall * self.ppm), 4)
 

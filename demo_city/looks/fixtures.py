@@ -7,12 +7,10 @@ from functools import partial
 import numpy as np
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import Canvas
-from demo_city.looks.colours import Colour, jitter, mixed, pick, shade
+from demo_city.looks.canvas import Canvas, Colour, Size, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, dress, layout
-from demo_city.looks.shops import Tenant, tenants
 from demo_city.looks.surfaces import covered, material_texture, plain_texture
-from demo_city.looks.windows import Windows
+from demo_city.looks.windows import Tenant, Windows, tenants
 from demo_city.seeds import random_for
 from demo_city.years import REPAINT, generation
 
@@ -35,6 +33,7 @@ class Fixture:
     depth: m outwards
     texture, texture_key: the picture of its faces, and what it is to be declared by
     tint: by which the picture is multiplied
+    cutout: whether one sees through between bars
     """
 
     kind: str
@@ -45,21 +44,12 @@ class Fixture:
     depth: float
     texture: Texture
     texture_key: tuple
-    tint: Colour = _WHITE
-
-    @property
-    def cutout(self) -> bool:
-        """Whether one sees through between bars."""
-        return self.texture_key[0] == "railing"
+    tint: Colour
+    cutout: bool
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:
-    """What sticks out of a wall, aligned with what wall_texture paints on it.
-
-    house: the building
-    kind: of the wall; "roof" gives its dormers
-    length: of the wall, m
-    """
+    """What sticks out of a wall `length` metres long, where wall_texture paints it; of a "roof", its dormers."""
     return _Maker(house, kind, length).found if kind in ("front", "side", "back", "roof") else []
 
 
@@ -88,7 +78,7 @@ class _Maker:
         """Adds a fixture; span: left and right; height: low and high; picture: None for a plain one."""
         key, texture = picture or ("plain", plain_texture())
         left, right = max(span[0], 0.0), min(span[1], self.length)
-        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint))
+        self.found.append(Fixture(kind, left, right, *height, depth, texture, key, tint, key[0] == "railing"))
 
     def has(self, extra: str, chance: float = 1.0) -> bool:
         """Whether the house has an extra, and a chance comes true."""
@@ -182,9 +172,7 @@ class _Maker:
                 self.add("dormer", (x - half, x + half), (0.6, 2.4), 1.5, picture=picture)
 
 
-def _changing(
-    house: House, kind: str, size: tuple[int, int], ppm: float, paint: Callable, unit: int | None = None
-) -> Picture:
+def _changing(house: House, kind: str, size: Size, ppm: float, paint: Callable, unit: int | None = None) -> Picture:
     """A picture that changes with the tenant of a unit, or without one, when the house is painted, drawn by `paint`."""
 
     def draw(number: int) -> np.ndarray:
@@ -230,7 +218,6 @@ def _bay(house: House, low: float, canvas: Canvas, look: Dress, rng: np.random.G
 
 
 def _dormer(canvas: Canvas, look: Dress, rng: np.random.Generator) -> None:
-    """The face of a dormer."""
     metal = jitter(rng, pick(rng, "seams slates"), 8)
     canvas.box((0, 0, 1.6, 1.6), metal if rng.random() < 0.6 else mixed(look.roof_colour, look.trim, 0.4))
     Windows(canvas, look, rng).place((0.22, 0.15, 1.38, 1.36), "casement")

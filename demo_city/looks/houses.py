@@ -6,30 +6,19 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import BLACK, Canvas
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade
-from demo_city.looks.fixtures import Fixture, fixtures
+from demo_city.looks.canvas import BLACK, Canvas, Colour, jitter, mixed, pick, shade
 from demo_city.looks.plan import DOOR_HEIGHT, Dress, House, Layout, dress, layout
-from demo_city.looks.shops import ShopFront, Tenant, tenants
 from demo_city.looks.signs import sprayed
 from demo_city.looks.surfaces import covered, noise, weathered
-from demo_city.looks.windows import Windows, mirrored_city, pane
-from demo_city.seeds import random_for
+from demo_city.looks.windows import ShopFront, Tenant, Windows, mirrored_city, pane, tenants
+from demo_city.seeds import choose, random_for
 from demo_city.years import GRAFFITI_CHANGE, REPAINT, generation
-
-__all__ = ["Fixture", "House", "fixtures", "wall_texture"]
 
 _PPM, _LIMIT = 16, 512  # texels a metre, and at most a side
 _WALLS = ("front", "side", "party", "back")
 
 
-def wall_texture(
-    house: House,
-    kind: str,
-    piece: int,
-    length: float,
-    height: float,
-) -> Texture:
+def wall_texture(house: House, kind: str, piece: int, length: float, height: float) -> Texture:
     """The picture of a wall.
 
     house: the building
@@ -241,26 +230,21 @@ class Facade:
             c.box((0, low - 0.2, length, low), BLACK, 0.5)
             c.bars((0.1, low + 0.05, length, low + 0.2), 0.5, 0.2, shade(look.trim, 0.8))
 
-    def additions(self, rng: np.random.Generator) -> None:
-        """Draws pipes and their shade, cables and graffiti; rng: decides the latter."""
-        c, look, extras, free, length = self.canvas, self.look, self.look.extras, not self.plan.shops, self.length
+    def additions(self, sprays: np.random.Generator) -> None:
+        """Draws pipes and their shade, cables with the boxes where they end, and graffiti; sprays: decides these."""
+        c, look, extras, rng, length = self.canvas, self.look, self.look.extras, self.rng, self.length
         if "pipe" in extras and self.kind != "party":
             c.box((length - 0.34, 0, length - 0.1, self.top), BLACK, 0.35)
             c.box((length - 0.3, 0, length - 0.17, self.top - 0.2), shade(mixed(look.wall, (90, 92, 92), 0.6), 0.8))
-        if "cables" in extras:
-            self.cables()
-        hidden = self.kind in ("party", "back") and rng.random() < 0.3
-        sprayed_on = hidden or "graffiti" in extras and (free or self.kind != "front")
-        for _ in range(int(rng.integers(1, 4)) if sprayed_on else 0):
-            wide, tall = min(rng.uniform(0.6, 4.0), length), rng.uniform(0.4, 1.8)
-            corner = rng.uniform(0, length - wide + 0.1), rng.uniform(0.1, 0.6) + tall
-            c.put(corner, *sprayed(rng, c.size(wide, tall)))
-
-    def cables(self) -> None:
-        """Draws cables along the first storey, and the boxes where they end."""
-        c, rng, t = self.canvas, self.rng, np.linspace(0, 1, 9)
-        for _ in range(int(rng.integers(2, 6))):
-            first, end = self.house.ground_height + rng.uniform(-0.2, 0.8), rng.uniform(0.2, max(self.length, 0.3))
+        t = np.linspace(0, 1, 9)
+        for _ in range(int(rng.integers(2, 6)) if "cables" in extras else 0):
+            first, end = self.house.ground_height + rng.uniform(-0.2, 0.8), rng.uniform(0.2, max(length, 0.3))
             z = first + rng.uniform(-0.25, 0.25) * (t - 0.5) - rng.uniform(0, 1) * t * (1 - t)
-            c.line(np.stack([t * self.length, z], 1).tolist(), mixed(self.look.wall, BLACK, 0.7), 0.03)
+            c.line(np.stack([t * length, z], 1).tolist(), mixed(look.wall, BLACK, 0.7), 0.03)
             c.box((end, first - 0.8, end + rng.uniform(0.2, 0.5), first - 0.4), pick(rng, "panels"))
+        hidden = self.kind in ("party", "back") and sprays.random() < 0.3
+        sprayed_on = hidden or "graffiti" in extras and not (self.plan.shops and self.kind == "front")
+        for _ in range(int(sprays.integers(1, 4)) if sprayed_on else 0):
+            wide, tall = min(sprays.uniform(0.6, 4.0), length), sprays.uniform(0.4, 1.8)
+            corner = sprays.uniform(0, length - wide + 0.1), sprays.uniform(0.1, 0.6) + tall
+            c.put(corner, *sprayed(sprays, c.size(wide, tall)))

@@ -6,22 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demo_city.looks.colours import choose, jitter, mixed, pick, shade, table, weights
-from demo_city.seeds import random_for
+from demo_city.looks.canvas import jitter, mixed, pick, shade, table
+from demo_city.seeds import choose, random_for, weights
 from demo_city.styles import style
 
 DOOR_HEIGHT = 2.3
 _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of the bays without windows
-_LARGE = ("wide", "slider", "picture", "loft")
 _BODIES = {"shed": "corrugated 4 panels 2 brick 1", "church": "ashlar 3 rubble 2 brick 3 plaster 2"}
 _RURAL = ("rubble", "timber", "clapboard", "boards", "shingle")
 _PAINTED = ("plaster", "whitewash", "roughcast", "clapboard", "boards", "concrete", "timber")
 _ROOFS = {"flat": "felt", "barrel": "seams", "sawtooth": "seams", "shed": "seams"}
 _LARGE_USES = ("warehouse", "hall", "church")
-# of the table [look] of a style
-_DEFAULTS = {"schemes": {}, "colours": {}, "frames": "frames light_frames", "balconies": "none 1", "scripts": "latin 1"}
-# how walls are composed, see houses.Facade, where the style does not say it
-_SCHEMES = {"hall": "hall 2 loft 1", "church": "church 1", "warehouse": "shed 3 loft 2", "tower": "curtain 3 frame 2"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +53,9 @@ class Dress:
 
     def __init__(self, house: House, painted: int):
         rng, paint = random_for(house.key, "dress"), random_for(house.key, "paint", painted)
-        look = _DEFAULTS | style(house.style)["look"]
-        schemes = look["schemes"]
-        self.scheme = choose(rng, schemes.get(house.use) or _SCHEMES.get(house.use) or schemes.get("any", "punched 1"))
+        own = style(house.style)["look"]
+        look, schemes = table("look") | own, table("look")["schemes"] | own.get("schemes", {})
+        self.scheme = choose(rng, schemes.get(house.use, schemes["any"]))
         self.material = choose(rng, _BODIES.get(self.scheme, look["materials"]))
         if self.scheme in ("curtain", "frame", "ribbon", "loft") and self.material in _RURAL:
             self.material = "brick" if self.scheme == "loft" else "concrete"
@@ -85,7 +80,7 @@ class Dress:
         self.roof_colour = jitter(rng, pick(rng, self.roof), 6)
         self.window = choose(rng, look["windows"])
         rise, tall, share = table("windows")[self.window][:3]
-        self.pitch = rng.uniform(1.9, 3.3) * (1.35 if self.window in _LARGE else 1.0)  # distance of the windows, m
+        self.pitch = rng.uniform(1.9, 3.3) * (1.35 if share > 0.5 else 1.0)  # distance of the windows, m
         self.share = min(share * rng.uniform(0.85, 1.2), 0.8)  # width of a window in its bay
         self.rise, self.tall = rise * rng.uniform(0.9, 1.1), tall * rng.uniform(0.9, 1.12)
         surround = str(rng.choice(["none", "none", "frame", "lintel", "hood", "brick"]))
@@ -101,10 +96,7 @@ class Dress:
         self.shop = house.use == "shop" or house.use not in _LARGE_USES and rng.random() < look["shop"]
 
 
-@lru_cache(4096)
-def dress(house: House, painted: int) -> Dress:
-    """What a house looks like after it was painted so many times."""
-    return Dress(house, painted)
+dress = lru_cache(4096)(Dress)
 
 
 class Opening(NamedTuple):
@@ -119,7 +111,7 @@ class Opening(NamedTuple):
 
 
 class Layout:
-    """The parts of a wall, in metres from its left end and from the ground.
+    """The parts of a wall, in metres from its left end and from the ground; kind: "front", "side", "party" or "back".
 
     bays, pitch: how many windows stand side by side, and their distance
     windows: of all storeys
@@ -149,10 +141,9 @@ class Layout:
         """Shops with a door up to the flats beside them, or a door and perhaps a garage."""
         house, rng, length, pitch = self.house, self.rng, self.length, self.pitch
         if self.look.shop and (self.kind == "front" or self.kind == "side" and house.key % 3 == 0):
-            start = 0.0
             if self.kind == "front" and house.storeys > 1 and length > 5.5:
                 self.door = 0.35, 1.3 if length < 9 else 1.9
-                start = self.door[1] + 0.35
+            start = self.door[1] + 0.35 if self.door else 0.0
             edges = np.linspace(start, length, max(round((length - start) / rng.uniform(4.0, 8.5)), 1) + 1).tolist()
             self.shops = list(zip(edges[:-1], edges[1:], strict=True))
         elif self.kind == "front":
@@ -170,6 +161,7 @@ class Layout:
             return
         bays = np.flatnonzero(self.rng.random(self.bays) >= (0 if scheme == "loft" else _BLANK[self.kind])).tolist()
         half = min(pitch * (0.82 if scheme in ("frame", "loft") else look.share), 3.4) / 2
+        taken = [*self.shops, *([self.door] if self.door else ()), *(gate[:2] for gate in self.gates)]
         for storey in range(house.storeys):
             z, room = house.floor(storey), house.storey_height if storey else house.ground_height
             low, high = z + room * look.rise, z + room * (look.rise + look.tall)
@@ -179,17 +171,12 @@ class Layout:
                 low, high = max(low, 0.8), min(max(low, 1.0) + house.storey_height * look.tall, room - 0.25)
             elif storey == 1 and house.key % 4 == 0:  # a main storey with taller windows
                 high = min(high + 0.3, z + room - 0.25)
+            window, spans = None, [((bay + 0.5) * pitch - half, (bay + 0.5) * pitch + half) for bay in bays]
             if scheme == "ribbon" and self.kind != "party":
-                self._add(Opening(0.35, z + room * 0.34, self.length - 0.35, z + room * 0.82, storey, "ribbon"))
-                continue
-            for bay in bays:
-                self._add(Opening((bay + 0.5) * pitch - half, low, (bay + 0.5) * pitch + half, high, storey))
-
-    def _add(self, window: Opening) -> None:
-        """Adds a window, unless there is a shop, a door or a gate."""
-        taken = [*self.shops, *([self.door] if self.door else ()), *(gate[:2] for gate in self.gates)]
-        if window.storey or not any(window.left < b + 0.3 and window.right > a - 0.3 for a, b in taken):
-            self.windows.append(window)
+                low, high, window, spans = z + room * 0.34, z + room * 0.82, "ribbon", [(0.35, self.length - 0.35)]
+            for left, right in spans:  # on the ground not where there is a shop, a door or a gate
+                if storey or not any(left < b + 0.3 and right > a - 0.3 for a, b in taken):
+                    self.windows.append(Opening(left, low, right, high, storey, window))
 
     def _balconies(self) -> None:
         house, bays, pitch, scheme = self.house, self.bays, self.pitch, self.look.scheme
@@ -228,7 +215,4 @@ class Layout:
                 self.windows.append(Opening(x - half, top * low, x + half, top * 0.74, 1, window))
 
 
-@lru_cache(4096)
-def layout(house: House, kind: str, length: float) -> Layout:
-    """The parts of a wall; kind: "front", "side", "party" or "back"; length: metres."""
-    return Layout(house, kind, length)
+layout = lru_cache(4096)(Layout)

@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import cutout
-from demo_city.looks.colours import Colour, choose, jitter, mixed, pick, shade, table
-from demo_city.seeds import random_for
+from demo_city.looks.canvas import Colour, Size, cutout, jitter, mixed, pick, shade, table
+from demo_city.seeds import choose, random_for
 from demo_city.styles import STYLES, style
 from demo_city.years import generation
 
 SIGNS = table("signs")
+_font = lru_cache(64)(ImageFont.load_default)
 _SCALE = 4  # drawn so many times as large
 
 
@@ -21,14 +21,8 @@ def sign_texture(kind: str, key: int) -> Texture:
     """A sign. kind: of SIGNS, or "traffic" for any of round, triangle and rectangle; key: decides what is random."""
     if kind == "traffic":
         kind = ("round", "round", "triangle", "rectangle")[key % 4]
-    change = SIGNS[kind].get("change", 0)
-    painter, size = partial(_sign, kind, key), SIGNS[kind]["size"]
-    return Texture(*size, painter, lambda year, season: generation(key, kind, year, change) if change else 0)
-
-
-def car_texture(kind: str, key: int) -> Texture:
-    """A part of a car; kind: "wheel" (a cutout), which is all that is not plain; key: decides what is random."""
-    return sign_texture(kind, key)
+    version = partial(generation, key, kind, chance=SIGNS[kind].get("change", 0))
+    return Texture(*SIGNS[kind]["size"], partial(_sign, kind, key), lambda year, season: version(year))
 
 
 def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:
@@ -46,7 +40,7 @@ def _sign(kind: str, key: int, version: Hashable) -> np.ndarray:
     return np.asarray(image)
 
 
-def _drawn(rng: np.random.Generator, form: str, size: tuple[int, int], script: str) -> Image.Image:
+def _drawn(rng: np.random.Generator, form: str, size: Size, script: str) -> Image.Image:
     """Draws a form of the table four times as large, and reduces it: RGBA."""
     big = Image.new("RGBA", (size[0] * 4, size[1] * 4), (128, 128, 128, 0))
     draw = ImageDraw.Draw(big)
@@ -67,7 +61,7 @@ def _drawn(rng: np.random.Generator, form: str, size: tuple[int, int], script: s
     return Image.fromarray(cutout(big, 4))
 
 
-def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Image.Image:
+def _printed(rng: np.random.Generator, size: Size, script: str) -> Image.Image:
     """A poster: a ground, a picture of shapes, a title and small print."""
     w, h = size
     tones = [jitter(rng, pick(rng, "vivid white ochre c6a088"), 14) for _ in range(4)]
@@ -86,7 +80,7 @@ def _printed(rng: np.random.Generator, size: tuple[int, int], script: str) -> Im
     return image
 
 
-def sprayed(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+def sprayed(rng: np.random.Generator, size: Size) -> tuple[Image.Image, Image.Image]:
     """Graffiti: a picture (RGB) and what of it is there (L). size: width and height, texels."""
     w, h = size
     fill, image, mask = pick(rng, "spray"), Image.new("RGB", size, pick(rng, "spray")), Image.new("L", size)
@@ -116,12 +110,7 @@ def word(rng: np.random.Generator) -> str:
     return str(rng.choice([trade, trade.title(), name, f"{name} & {name[:2].title()}o", f"{name} {trade}"]))
 
 
-@lru_cache(64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)
-
-
-def latin(text: str, size: tuple[int, int]) -> Image.Image:
+def latin(text: str, size: Size) -> Image.Image:
     """A text that fills a box as far as its shape allows: an L image of `size` (width, height), 255 in the letters."""
     font, stroke = _font(max(min(int(size[1] * 1.25), 64), 6)), int(size[1] > 9)
     left, top, right, bottom = font.getbbox(text, stroke_width=stroke)
@@ -134,7 +123,7 @@ def latin(text: str, size: tuple[int, int]) -> Image.Image:
     return picture
 
 
-def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Image.Image:
+def _dense(rng: np.random.Generator, size: Size, upright: bool) -> Image.Image:
     """A row of letters of many strokes, or a column: each has one or two parts."""
     count, picture, known = int(rng.integers(2, 9)), Image.new("L", (size[0] * 2, size[1] * 2)), table("letters")
     draw, (room, across) = ImageDraw.Draw(picture), picture.size[::-1] if upright else picture.size
@@ -150,7 +139,7 @@ def _dense(rng: np.random.Generator, size: tuple[int, int], upright: bool) -> Im
     return ImageChops.add(small, small)
 
 
-def writing(rng: np.random.Generator, script: str, size: tuple[int, int], upright: bool = False) -> Image.Image:
+def writing(rng: np.random.Generator, script: str, size: Size, upright: bool = False) -> Image.Image:
     """Words by chance: an L image of `size`, 255 in the letters, which may stand one below the other.
 
     script: "latin" or "dense"
@@ -175,32 +164,33 @@ def _person(key: int, season: str) -> np.ndarray:
     wide = 8.5 + 1.5 * (not woman) + 1.5 * cold
     skirt, coat = woman and not cold and rng.random() < 0.4, cold and rng.random() < 0.5
 
-    def area(points: list[tuple[float, float]], colour: Colour) -> None:
-        pen.polygon([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour)
-
-    def limb(points: list[tuple[float, float]], colour: Colour, width: float) -> None:
-        pen.line([(x * _SCALE, y * _SCALE) for x, y in points], fill=colour, width=int(width * _SCALE), joint="curve")
+    def part(colour: Colour, width: float, *points: tuple[float, float]) -> None:
+        """Draws a limb, or without a width what lies between the points."""
+        places = [(x * _SCALE, y * _SCALE) for x, y in points]
+        if not width:
+            pen.polygon(places, fill=colour)
+            return
+        pen.line(places, fill=colour, width=int(width * _SCALE), joint="curve")
         for x, y in points:
             pen.ellipse([(v + d * width / 2) * _SCALE for d in (-1, 1) for v in (x, y)], fill=colour)
 
     for step, tone in ((-walk, 0.8), (walk * 0.8, 1.0)):
         foot = 24 + step * side
-        leg = [(24, 50), (24 + step * 0.6 * side, 68), (foot, 89)]
-        limb(leg, shade(skin if skirt else legs, tone), 6 - 1.5 * skirt)
-        limb([(foot, 91), (foot + 3 * side, 92)], (40, 36, 34), 4)
+        part(shade(skin if skirt else legs, tone), 6 - 1.5 * skirt, (24, 50), (24 + step * 0.6 * side, 68), (foot, 89))
+        part((40, 36, 34), 4, (foot, 91), (foot + 3 * side, 92))
     if skirt or coat:
-        area([(18, 46), (30, 46), (33, 64), (15, 64)], top if coat else legs)
-    limb([(28 - wide, 27), (20 + wide, 27)], top, 9)
+        part(top if coat else legs, 0, (18, 46), (30, 46), (33, 64), (15, 64))
+    part(top, 9, (28 - wide, 27), (20 + wide, 27))
     for edge, tone in ((-1, 1.0), (1, 0.85)):
-        area([(24, 24), (24 + edge * wide, 26), (24 + edge * wide * 0.72, 53), (24, 53)], shade(top, tone))
+        part(shade(top, tone), 0, (24, 24), (24 + edge * wide, 26), (24 + edge * wide * 0.72, 53), (24, 53))
         elbow, hand = (24 + edge * (wide + 1.5), 40), (24 + edge * (wide + 0.5 + walk * 0.5 * side), 53)
-        limb([(24 + edge * wide * 0.85, 28), elbow], shade(top, 0.92), 4.4 + cold)
-        limb([elbow, hand], skin if bare and not cold else shade(top, 0.92), 3.6 + cold)
-        limb([hand, hand], skin, 3.4)
+        part(shade(top, 0.92), 4.4 + cold, (24 + edge * wide * 0.85, 28), elbow)
+        part(skin if bare and not cold else shade(top, 0.92), 3.6 + cold, elbow, hand)
+        part(skin, 3.4, hand, hand)
     if rng.random() < 0.35:  # a bag
         x = 24 + side * (wide + 1)
-        area([(x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62)], pick(rng, "coats shirts"))
-    limb([(24, 22), (24, 18)], skin, 4.5)
+        part(pick(rng, "coats shirts"), 0, (x - 4, 50), (x + 4, 50), (x + 4, 62), (x - 4, 62))
+    part(skin, 4.5, (24, 22), (24, 18))
     pen.ellipse([v * _SCALE for v in (19.5, 6, 28.5, 18.5)], fill=skin)
     pen.pieslice([v * _SCALE for v in (18.8, 4.6, 29.2, 18)], 0 if back else 180, 360, fill=hair)
     if woman:

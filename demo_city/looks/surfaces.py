@@ -1,4 +1,4 @@
-"""Materials of walls, grounds and things: pictures that repeat."""
+"""Materials of walls, grounds and things, which repeat; leaves and bark."""
 
 from collections.abc import Hashable
 from functools import lru_cache, partial
@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from demo_city.engine.textures import Texture
-from demo_city.looks.canvas import opaque
-from demo_city.looks.colours import Colour, colours, jitter, mixed, pick, shade, table
+from demo_city.looks.canvas import Colour, Size, colours, cutout, jitter, mixed, opaque, pick, shade, table
 from demo_city.seeds import random_for
 
 TILE = 8.0  # metres of a repetition of a ground
@@ -32,13 +31,14 @@ _LINES = {
 }
 _GRAIN = {"roughcast": 0.045, "rubble": 0.05, "felt": 0.05, "concrete": 0.03, "foliage": 0.12}
 _LIGHT_JOINTS = {"brick": (176, 168, 156), "stock": (150, 142, 130), "rubble": (150, 142, 128)}
+_SIDE = 256  # texels that leaves are drawn on; the picture has half as many
+_SHARES = {"winter": 0.02, "autumn": 0.7, "spring": 0.8}  # of the leaves that are there
 
 
 def noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Smooth noise of unit spread that repeats: float32 (height, width) of size, with rows and columns of cells."""
     coarse = np.pad(rng.normal(0, 1, cells).astype(np.float32), 2, mode="wrap")
-    box = (2.0, 2.0, 2.0 + cells[1], 2.0 + cells[0])
-    return np.asarray(Image.fromarray(coarse).resize((size[1], size[0]), Image.BICUBIC, box))
+    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.BICUBIC, (2, 2, 2 + cells[1], 2 + cells[0])))
 
 
 def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,16 +58,6 @@ def stones(rng: np.random.Generator, count: int, side: int, flat: float) -> tupl
     return np.choose(np.argmin(gaps, 0), numbers), first, second - first
 
 
-def _cells(rng: np.random.Generator, name: str, stacked: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Tones (PERIOD, PERIOD) and joints of rows of bricks, blocks or tiles."""
-    tall, wide, depth, spread = table("cells")[name]
-    y, x = np.mgrid[0:PERIOD, 0:PERIOD]
-    row, tones = y // tall, rng.normal(1, spread, (PERIOD, PERIOD))
-    tones[rng.random(tones.shape) < (0.07 if name in ("brick", "stock") else 0)] *= 0.72  # overburnt
-    x = (x + (0 if stacked else row % 2 * (wide // 2 + 1))) % PERIOD
-    return tones[row, x // wide], np.where((y % tall == 0) | (x % wide == 0), depth, 0.0)
-
-
 def _picture(factors: np.ndarray, one: int = 255) -> Image.Image:
     return Image.fromarray((factors * one).clip(0, 255).astype(np.uint8))
 
@@ -81,16 +71,20 @@ def _tile(name: str, stacked: bool, level: int) -> tuple[Image.Image, Image.Imag
     if level:
         return tuple(image and image.reduce(2**level) for image in _tile(name, stacked, 0))
     rng, shape = random_for("material", name, int(stacked)), (PERIOD, PERIOD)
-    tones, joints = np.ones(shape), np.zeros(shape)
+    tones, joints, (y, x) = np.ones(shape), np.zeros(shape), np.mgrid[0:PERIOD, 0:PERIOD]
     if name in table("cells"):
-        tones, joints = _cells(rng, name, stacked)
+        tall, wide, depth, spread = table("cells")[name]
+        row, tones = y // tall, rng.normal(1, spread, shape)
+        tones[rng.random(shape) < (0.07 if name in ("brick", "stock") else 0)] *= 0.72  # overburnt
+        x = (x + (0 if stacked else row % 2 * (wide // 2 + 1))) % PERIOD
+        tones, joints = tones[row, x // wide], np.where((y % tall == 0) | (x % wide == 0), depth, 0.0)
     elif name == "rubble":
         number, _, gap = stones(rng, 48, PERIOD, 1.4)
         tones, joints = rng.normal(1, 0.12, number.max() + 1)[number], np.clip(0.75 - gap * 10 / 3, 0, 0.7)
     elif name == "foliage":
         tones = 0.95 + 0.22 * noise(rng, (160, 160), shape) + 0.14 * noise(rng, (60, 60), shape)
     elif name in _LINES:
-        tones = _LINES[name](*np.mgrid[0:PERIOD, 0:PERIOD][::-1], rng.normal(0, 1, PERIOD))
+        tones = _LINES[name](x, y, rng.normal(0, 1, PERIOD))
     tones = tones * (1 + _GRAIN.get(name, 0.025) * rng.normal(0, 1, shape)) * (1 + 0.02 * noise(rng, (30, 30), shape))
     warm = noise(rng, (96, 96), shape) * (0.014 if joints.any() else 0.006)
     mortar = _picture(joints) if name in _LIGHT_JOINTS else None
@@ -108,7 +102,7 @@ def _dirt(strength: int) -> Image.Image:
     return _picture(1 - (dirt * strength / 10).clip(0, 0.6)[..., None] * (0.9, 1.0, 1.06))  # it is brown to black
 
 
-def _piece(tile: Image.Image, left: int, top: int, size: tuple[int, int]) -> Image.Image:
+def _piece(tile: Image.Image, left: int, top: int, size: Size) -> Image.Image:
     """A part of a tile that repeats; left, top: where it begins, inside the tile; size: width and height, texels."""
     part = Image.new(tile.mode, size)
     for y in range(-top, size[1], tile.height):
@@ -117,13 +111,7 @@ def _piece(tile: Image.Image, left: int, top: int, size: tuple[int, int]) -> Ima
     return part
 
 
-def covered(
-    rng: np.random.Generator,
-    material: str,
-    colour: Colour,
-    size: tuple[int, int],
-    ppm: float = 16.0,
-) -> Image.Image:
+def covered(rng: np.random.Generator, material: str, colour: Colour, size: Size, ppm: float = 16.0) -> Image.Image:
     """A surface of one material and its mean colour: an RGB image.
 
     rng: decides which part of the pattern, and the bond
@@ -151,16 +139,13 @@ def weathered(rng: np.random.Generator, image: Image.Image, strength: float, row
 
 
 def ground_texture(kind: str, variant: int) -> Texture:
-    """A ground that repeats after TILE metres. kind: of GROUNDS; variant: any number, 0 to 3 are enough.
-
-    Along v follow the stones of a kerb.
-    """
+    """A ground that repeats after TILE metres, a kerb along v; variant: any number, 0 to 3 are enough."""
     changing = kind in ("grass", "soil", "gravel")
     return Texture(_N, _N, partial(_ground, kind, variant), lambda year, season: season if changing else "")
 
 
 def material_texture(kind: str, variant: int) -> Texture:
-    """A material that repeats after 2 m, pale enough to be tinted. kind: of MATERIALS; variant: any number."""
+    """A material that repeats after 2 m, pale enough to be tinted. kind: of the table "things"; variant: any number."""
     return Texture(_M, _M, partial(_material, kind, variant))
 
 
@@ -244,7 +229,6 @@ def _tram(rng: np.random.Generator, variant: int) -> Field:
 
 
 _SPECIAL = {"cobbles": _cobbles, "water": _water, "tram": _tram}
-GROUNDS = (*_LOOSE, *_PAVED, *_SPECIAL)
 
 
 def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
@@ -264,4 +248,123 @@ def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
     return opaque(np.asarray(image))
 
 
-MATERIALS = tuple(_THINGS)
+def leaves_texture(kind: str, variant: int) -> Texture:
+    """A clump of leaves (cutout), a palm's frond with its tip at the top, a tier of a conifer's boughs, or a tuft.
+
+    kind: "palm", "conifer", "grass", or of the table "clumps"
+    variant: any number; of broad and tall trees and of bushes each third variant is evergreen
+    """
+    evergreen = kind in ("conifer", "palm", "hedge", "ivy") or kind in ("broad", "tall", "bush") and variant % 3 == 2
+    painter = partial(_leaves, kind, variant)
+    return Texture(_SIDE // 2, _SIDE // 2, painter, lambda year, season: "evergreen" if evergreen else season)
+
+
+def _leaves(kind: str, variant: int, season: str) -> np.ndarray:
+    lasting, rng = random_for("plant", kind, variant), random_for("leaves", kind, variant, season)
+    tone = jitter(lasting, pick(lasting, season), 7)
+    image = Image.new("RGBA", (_SIDE, _SIDE), (*shade(tone, 0.7), 0))
+    draw = ImageDraw.Draw(image)
+    if kind in _STROKES:
+        withered = kind == "grass" and season in ("autumn", "winter")
+        bluish = mixed(tone, (36, 58, 52), 0.4 if kind == "conifer" else 0.0)
+        _draw(draw, _STROKES[kind](rng), (136, 124, 82) if withered else bluish)
+        return cutout(image, 2)
+    if kind not in ("hedge", "ivy"):
+        bark = shade(pick(lasting, "bark"), 0.75)
+        _draw(draw, _twigs(lasting, 0.35 if kind == "tall" else 0.62, 5 if season == "winter" else 3), bark)
+    blooming = season == "spring" or kind in ("flowers", "bush") and season in ("summer", "evergreen")
+    blossom = pick(lasting, "blossom")
+    blooming = blooming and (kind == "flowers" or lasting.random() < 0.2)
+    _crown(draw, lasting, tone, table("clumps")[kind], _SHARES.get(season, 1.0), blossom if blooming else None)
+    return cutout(image, 2)
+
+
+def _draw(draw: ImageDraw.ImageDraw, strokes: np.ndarray, tone: Colour) -> None:
+    """Draws lines of a tone; strokes: (k, 6), x and y of both ends, brightness and width."""
+    for *ends, bright, pen in strokes.tolist():
+        draw.line(ends, fill=(*shade(tone, bright), 255), width=max(int(pen), 1))
+
+
+def _crown(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, tone: Colour, clump: list, share: float, blossom: Colour | None
+) -> None:
+    """Draws leaves in sprays, the shaded ones first: a share of those of a clump, of a tone, perhaps with blossoms."""
+    wide, high, count, length, width, everywhere = clump
+    angle, reach = rng.uniform(0, 2 * np.pi, 70), np.sqrt(rng.random(70)) * rng.uniform(0.75, 1.0, 70)
+    reach *= 1 + 0.16 * np.sin(angle * int(rng.integers(2, 5)) + rng.uniform(0, 6))  # an uneven crown
+    centres = (np.stack([np.cos(angle) * wide, np.sin(angle) * high]) * reach * 0.46 + 0.5).T * _SIDE
+    if everywhere:
+        centres = rng.uniform((0, 1 - high), 1, (80, 2)) * _SIDE
+    # upper sprays are lit, lower and inner ones lie in the shade
+    light = 1.25 - 0.5 * centres[:, 1] / _SIDE + rng.normal(0, 0.16, len(centres))
+    size = length * rng.uniform(0.85, 1.25)
+    for n in np.argsort(light):
+        here = int(count * share / len(centres) + rng.random())
+        places, turns = centres[n] + rng.normal(0, 14, (here, 2)), rng.uniform(0, np.pi, here)
+        ahead = np.stack([np.cos(turns), np.sin(turns)], 1) * size
+        aside = ahead[:, ::-1] * (-1, 1) * width / length
+        corners = np.stack([places - ahead, places + aside, places + ahead, places - aside], 1).reshape(here, 8)
+        colours = np.array(tone) * light[n] * rng.uniform(0.7, 1.3, (here, 1)) + rng.normal(0, 4, (here, 3))
+        for points, fill in zip(corners.tolist(), colours.clip(0, 255).astype(int).tolist(), strict=True):
+            draw.polygon(points, fill=(*fill, 255))
+        for x, y in (centres[n] + rng.normal(0, 14, (int(rng.integers(0, 8)), 2))).tolist() if blossom else ():
+            r, petal = rng.uniform(2.5, 6), shade(jitter(rng, blossom, 12), min(light[n], 1.1))
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=(*petal, 255))
+
+
+def _twigs(rng: np.random.Generator, spread: float, depth: int) -> np.ndarray:
+    """Strokes of two branches that fork; spread: of the angles; depth: how often they fork."""
+    starts = np.column_stack([rng.uniform(102, 154, 2), [251, 251]])
+    angles, length = rng.normal(-1.57, 0.2, 2), np.full(2, 77.0)
+    strokes = []
+    for _ in range(depth):
+        steps = np.stack([np.cos(angles), np.sin(angles)], 1) * length[:, None]
+        strokes.append(np.column_stack([starts, starts + steps, rng.uniform(0.8, 1.25, len(starts)), length / 16]))
+        starts = np.repeat(starts, 3, 0) + np.repeat(steps, 3, 0) * rng.uniform(0.45, 1.0, (len(starts) * 3, 1))
+        angles = np.repeat(angles, 3) + rng.normal(0, spread, len(starts))
+        length = np.repeat(length, 3) * rng.uniform(0.6, 0.85, len(starts))
+    return np.concatenate(strokes)
+
+
+def _frond(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of a palm's leaf."""
+    y, edge = np.repeat(np.arange(5, 236, 5), 2), np.tile([-1, 1], 47)
+    reach = 123 * np.sqrt(np.sin(np.pi * np.minimum(0.12 + y / 320, 1))) * rng.uniform(0.75, 1, 94)
+    leaves = [np.full(94, 128), y + 13, 128 + edge * reach, y - 20 + rng.normal(0, 3, 94), rng.uniform(0.7, 1.25, 94)]
+    return np.vstack([np.column_stack([*leaves, np.full(94, 4)]), (128, 0, 128, 256, 1.5, 5)])
+
+
+def _boughs(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of the twigs of a conifer, from the top down."""
+    t = np.sort(rng.random(1500))
+    x, y, k = rng.uniform(-1, 1, 1500) * (10 + 118 * t), 10 + 236 * t, 1500
+    start = 128 + x - np.sign(x) * rng.uniform(0, 16, k), y - rng.uniform(6, 12, k)
+    return np.column_stack([*start, 128 + x, y, rng.uniform(0.5, 1.15, k) * (1.15 - 0.3 * t), np.full(k, 3)])
+
+
+def _blades(rng: np.random.Generator) -> np.ndarray:
+    """Strokes of a tuft of grass."""
+    x, high, k = rng.normal(128, 51, 190), rng.uniform(90, 243, 190), 190
+    tip = x + rng.normal(0, 31, k), 256 - high
+    return np.column_stack([x, np.full(k, 256), *tip, rng.uniform(0.6, 1.35, k), np.full(k, 3)])
+
+
+_STROKES = {"conifer": _boughs, "palm": _frond, "grass": _blades}
+
+
+def bark_texture(kind: str, variant: int) -> Texture:
+    """Bark that repeats, 32 x 64 texels; kind: as of leaves; variant: any number."""
+
+    def paint(version: int) -> np.ndarray:
+        rng = random_for("bark", kind, variant)
+        tone = np.array(jitter(rng, pick(rng, "bark"), 6), float)
+        rough = 0.16 * noise(rng, (8, 16), (64, 32)) + 0.08 * rng.normal(0, 1, (64, 32))
+        if kind == "palm":
+            rough += np.where(np.arange(64) % 6 == 0, -0.3, 0.05)[:, None]
+        elif variant % 4 == 1:  # smooth, with pale plates as planes have
+            tone = np.where((noise(rng, (9, 5), (64, 32)) > 0.2)[..., None], (166, 160, 138), tone)
+        elif variant % 4 == 2:  # white, with dark marks as birches have
+            tone = np.where((noise(rng, (14, 3), (64, 32)) > 1.0)[..., None], (52, 48, 46), (206, 202, 192))
+        return opaque(tone * (1 + rough)[..., None])
+
+    return Texture(32, 64, paint)

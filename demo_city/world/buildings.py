@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
-from demo_city.looks.houses import Fixture, fixtures
+from demo_city.looks.fixtures import Fixture, fixtures
 from demo_city.seeds import random_for
 from demo_city.world import shapes, things
 from demo_city.world.network import between

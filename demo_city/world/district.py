@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from demo_city.engine.lamps import ROUND, Lamps
+from demo_city.engine.light import ROUND, Lamps
 from demo_city.engine.mesh import Mesh
 from demo_city.engine.textures import TextureTable
 from demo_city.seeds import random_for

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo_city.looks.houses import House
+from demo_city.looks.plan import House
 from demo_city.seeds import random_for
 from demo_city.world import plants
 from demo_city.world.network import Block, between

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo_city.engine.lamps import BEAM, ROUND, Lamps
+from demo_city.engine.light import BEAM, ROUND, Lamps
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
 from demo_city.seeds import random_for
 from demo_city.weather import Capture

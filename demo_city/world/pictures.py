@@ -3,10 +3,11 @@
 from functools import partial
 
 from demo_city.engine.textures import TextureTable
-from demo_city.looks.houses import Fixture, House, wall_texture
-from demo_city.looks.plants import bark_texture, leaves_texture
-from demo_city.looks.signs import car_texture, person_texture, sign_texture
-from demo_city.looks.surfaces import ground_texture, material_texture, plain_texture
+from demo_city.looks.fixtures import Fixture
+from demo_city.looks.houses import wall_texture
+from demo_city.looks.plan import House
+from demo_city.looks.signs import person_texture, sign_texture
+from demo_city.looks.surfaces import bark_texture, ground_texture, leaves_texture, material_texture, plain_texture
 
 SIGNS = 24  # different signs of a kind in a district, and different people: each costs a picture
 
@@ -17,7 +18,7 @@ class Pictures:
     def __init__(self, key: int):
         self.key, self.table = key, TextureTable()
         self.plain = self.table.index("plain", plain_texture)  # white, to be tinted
-        self.wheel = self.table.index("wheel", partial(car_texture, "wheel", 0))
+        self.wheel = self.table.index("wheel", partial(sign_texture, "wheel", 0))
 
     def ground(self, kind: str, variant: int = 0) -> int:
         """Repeats every 8 m."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demo_city.engine.lamps import Lamps
+from demo_city.engine.light import Lamps
 from demo_city.engine.mesh import DETAIL, GROUND, Mesh
-from demo_city.looks.houses import House
+from demo_city.looks.plan import House
 from demo_city.looks.surfaces import TILE
 from demo_city.seeds import random_for
 from demo_city.world import plants, shapes, things
@@ -125,7 +125,7 @@ class Site:
             self.put(mesh, xy, along, above, room)
 
     def lamp(self, at: np.ndarray, kind: int, power: float, colour: tuple | None = None) -> None:
-        """Light at a place (3,), metres; kind: of engine.lamps; power: 1 is a street lamp's."""
+        """Light at a place (3,), metres; kind: of engine.light; power: 1 is a street lamp's."""
         self.lamps.append(Lamps(at[None], np.array([colour or self.light]), [power], [kind]))
 
     def barrier(self, rng: np.random.Generator, kind: str, a: np.ndarray, b: np.ndarray, above: float) -> None:

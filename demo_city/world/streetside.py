@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo_city.engine.lamps import DOWN, ROUND
+from demo_city.engine.light import DOWN, ROUND
 from demo_city.engine.mesh import DETAIL
 from demo_city.seeds import random_for
 from demo_city.world import shapes, things
