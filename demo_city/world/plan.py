@@ -92,7 +92,7 @@ def choose(rng: np.random.Generator, options: Weights | str) -> str:
 
 
 def of_city(seed: int, name: str) -> Plan:
-    """The plan of one city of a style: narrower ranges than its style's, and choices weighted anew."""
+    """The plan of one city of a style: narrower ranges than its style's, and choices with weights of their own."""
     rng, table, values = random_for(seed, name, "city"), style(name)["plan"], {"name": name}
     for each in fields(Plan)[1:]:
         value = table.get(each.name, each.default)
