@@ -49,13 +49,13 @@ class Renderer:
 
     def scene(self, capture: Capture) -> Scene:
         """The Scene of this area on one day or night; a few are kept."""
-        district = self.district
+        district, site = self.district, self.district.site
         if capture.key not in self.scenes:
             while len(self.scenes) >= _SCENES:
                 self.scenes.pop(next(iter(self.scenes)))
             meshes = [district.fixed, district.of_day(capture)]
             self.scenes[capture.key] = Scene(
-                district.textures, meshes, district.lamps, capture, district.key, district.owners, self.memory
+                site.pictures.table, meshes, district.lamps, capture, district.key, len(site.buildings), self.memory
             )
         return self.scenes[capture.key]
 

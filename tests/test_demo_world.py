@@ -11,13 +11,11 @@ from demo_city.seeds import random_for
 from demo_city.styles import STYLES, style
 from demo_city.weather import Capture
 from demo_city.world import shapes
-from demo_city.world.district import District
-from demo_city.world.moments import CLEAR
+from demo_city.world.district import CLEAR, District
 from demo_city.world.network import Network
-from demo_city.world.pictures import Pictures
 from demo_city.world.plan import of_city
 from demo_city.world.plants import VARIANTS, tree
-from demo_city.world.terrain import PAVEMENT, ROAD
+from demo_city.world.site import PAVEMENT, ROAD
 from demo_city.world.things import KINDS, PAINT, THINGS, TWO_WHEELED, thing, vehicle
 
 DAY = Capture(2019, 9, "autumn", 185, 44, 0.2, 0.08, 0.2, snow=0.5)
@@ -76,8 +74,8 @@ def test_a_district_has_streets_enough_and_everything_in_it(district):
     mesh = district.fixed
     assert np.isfinite(mesh.points).all() and np.isfinite(mesh.uv).all()
     assert mesh.faces.max() < len(mesh.points)
-    assert mesh.texture.max() < len(district.textures.textures)
-    assert mesh.owner.max() < district.owners
+    assert mesh.texture.max() < len(district.site.pictures.table.textures)
+    assert mesh.owner.max() < len(district.site.buildings)
     assert len(district.site.buildings) > 4 and len(district.lamps.power) > 0
     # about 150 triangles a building, and as many again for what stands about
     assert 5_000 < len(mesh.faces) < 150_000
@@ -201,7 +199,7 @@ def test_bodies_look_outwards():
 
 
 def test_things_have_few_triangles():
-    pictures = Pictures(1)
+    pictures = shapes.Pictures(1)
     for kind in ("round", "tall", "broad", "conifer", "palm"):
         assert all(len(tree(pictures, kind, n).faces) <= 130 for n in range(VARIANTS))
     assert all(len(thing(pictures, kind, n).faces) <= 500 for kind in THINGS for n in range(4))

@@ -6,21 +6,17 @@ import numpy as np
 
 from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
 from demo_city.looks.fixtures import Fixture, fixtures
-from demo_city.seeds import random_for
+from demo_city.seeds import choose, random_for
 from demo_city.world import shapes, things
 from demo_city.world.network import between
-from demo_city.world.pictures import Pictures
-from demo_city.world.plan import choose
 from demo_city.world.shapes import CLOSED, ENDS, WHOLE, Kit, box, grid, level, polygon
 from demo_city.world.site import Building, Site
 
 ARCADE_DEPTH = 2.4  # metres
 THIN = CUTOUT | TWO_SIDED
 BOXED = (*ENDS, "top", "bottom")
-PALE = (190, 188, 184)
 UNDERSIDE = (150, 140, 128)
 KNEE = 0.82  # share of a mansard roof's height at which it bends
-TRIANGLE = ((0, 1), (1, 1), (0.5, 0))
 
 
 def build_building(site: Site, building: Building) -> list[Mesh]:
@@ -36,7 +32,7 @@ def build_building(site: Site, building: Building) -> list[Mesh]:
         if k == 0 and house.use == "church":
             _steeple(kit, building, length, rng)
         meshes.append(kit.done((*origin, building.floor), along))
-    return meshes + _roof(site, building, rng)
+    return [*meshes, _Roof(site, building, rng).done()]
 
 
 def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> None:
@@ -55,7 +51,7 @@ def _wall(kit: Kit, building: Building, k: int, length: float, foot: float) -> N
         kit.add(polygon, corners, ((u0, v1), (u1, v1), (u1, v0), (u0, v0)), material=texture)
     if kind != "party" and foot < -0.05:
         stone = ("stone", "plaster", "concrete", "brick")[house.key % 4]
-        kit.add(box, (0, -0.03, foot), (length, 0, 0.02), ("front",), material=stone, tint=PALE)
+        kit.add(box, (0, -0.03, foot), (length, 0, 0.02), ("front",), material=stone, tint=(190, 188, 184))
     for each in fixtures(house, kind, length) if building.near else ():
         _fixture(kit, each)
 
@@ -125,20 +121,6 @@ def _steeple(kit: Kit, building: Building, length: float, rng: np.random.Generat
     kit.parts.append(shapes.moved(things.thing(kit.pictures, "clock", house.key % 4), (x, front, high)))
 
 
-def _roof(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
-    """The roof of a building: its planes, gables, parapets, dormers, chimneys and plant."""
-    pictures, house, roof = site.pictures, building.house, _Roof(site.pictures, building, rng)
-    getattr(roof, house.roof)()
-    meshes = [roof.done()]
-    if house.roof in ("gable", "mansard") and not building.across and building.near:
-        meshes.append(_dormers(pictures, building))
-    if house.roof in ("gable", "hip", "mansard") and house.use != "church" and rng.random() < 0.75:
-        meshes += _chimneys(pictures, building, rng)
-    if house.roof == "flat" and building.near:
-        meshes += _plant(site, building, rng)
-    return meshes
-
-
 def _ridge(quad: np.ndarray, share: float) -> np.ndarray:
     """A quadrangle (4, 2) narrowed to a ridge along its first side, which ends some share of its length inside."""
     ends = (quad[[0, 1]] + quad[[3, 2]]) / 2
@@ -146,13 +128,20 @@ def _ridge(quad: np.ndarray, share: float) -> np.ndarray:
 
 
 class _Roof(Kit):
-    """The planes of one roof: a method for each kind of House.roof."""
+    """One roof: its planes, gables and parapets (a method for each kind of House.roof), and what stands on it."""
 
-    def __init__(self, pictures: Pictures, building: Building, rng: np.random.Generator):
-        super().__init__(pictures, 0, building.index)
-        self.building, self.house, self.rng = building, building.house, rng
+    def __init__(self, site: Site, building: Building, rng: np.random.Generator):
+        super().__init__(site.pictures, 0, building.index)
+        self.building, self.house, self.rng, kind = building, building.house, rng, building.house.roof
         self.eaves, self.top = building.eaves, building.eaves + building.rise
         self.open = [kind != "party" for kind in building.walls]
+        getattr(self, kind)()
+        if kind in ("gable", "mansard") and not building.across and building.near:
+            self.dormers()
+        if kind in ("gable", "hip", "mansard") and self.house.use != "church" and rng.random() < 0.75:
+            self.chimneys()
+        if kind == "flat" and building.near:
+            self.plant(site)
 
     def plane(self, piece: int, corners: Sequence, uv: Sequence = WHOLE, kind: str = "roof") -> None:
         """A part (4, 3), the first two corners along its lower edge; kind: "roof" or "gable"."""
@@ -238,48 +227,49 @@ class _Roof(Kit):
         self.add(shapes.sheet, np.array(corners)[::-1], uv[::-1], material=texture)
         self.plane(0, level(inner, self.eaves + 0.02))
 
+    def dormers(self) -> None:
+        """Windows in the slope above the front."""
+        (a, along, length), mansard = self.building.wall(0), self.house.roof == "mansard"
+        kit = Kit(self.pictures, 0, self.owner)
+        run = 0.8 if mansard else float(np.hypot(*(self.building.quad[2] - self.building.quad[1]))) / 2
+        rise = self.building.rise * (KNEE if mansard else 1.0)
+        slope, tin = float(np.hypot(run, rise)), {"material": "metal", "tint": (110, 112, 116)}
+        for each in fixtures(self.house, "roof", length):
+            if each.kind != "dormer" or each.high * 0.8 > slope:
+                continue
+            y, z = each.low * run / slope, each.low * rise / slope
+            tall = min(each.high - each.low, rise - z)
+            low, high = (each.left, y, z), (each.right, y + tall * run / rise + 0.1, z + tall)
+            kit.add(box, low, high, ("front",), 0, material=self.pictures.fixture(each), tint=each.tint)
+            kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
+            x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
+            middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
+            ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
+            kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
+            kit.add(polygon, ((x1, y0, z), (x1, y1, z), end, ridge), **tin)
+            kit.add(polygon, ((x0, y0, z), (x1, y0, z), ridge), ((0, 1), (1, 1), (0.5, 0)), tint=(200, 196, 190))
+        self.parts.append(kit.done((*a, self.eaves), along))
 
-def _dormers(pictures: Pictures, building: Building) -> Mesh:
-    (a, along, length), mansard = building.wall(0), building.house.roof == "mansard"
-    kit = Kit(pictures, 0, building.index)
-    run = 0.8 if mansard else float(np.hypot(*(building.quad[2] - building.quad[1]))) / 2
-    rise = building.rise * (KNEE if mansard else 1.0)
-    slope, tin = float(np.hypot(run, rise)), {"material": "metal", "tint": (110, 112, 116)}
-    for each in fixtures(building.house, "roof", length):
-        if each.kind != "dormer" or each.high * 0.8 > slope:
-            continue
-        y, z = each.low * run / slope, each.low * rise / slope
-        tall = min(each.high - each.low, rise - z)
-        low, high = (each.left, y, z), (each.right, y + tall * run / rise + 0.1, z + tall)
-        kit.add(box, low, high, ("front",), 0, material=pictures.fixture(each), tint=each.tint)
-        kit.add(box, low, high, ("left", "right"), tint=(128, 128, 130))
-        x0, x1, y0, y1, z = each.left - 0.1, each.right + 0.1, y - 0.15, high[1], high[2]
-        middle, tip = (x0 + x1) / 2, z + (x1 - x0) * 0.35
-        ridge, end = (middle, y0, tip), (middle, y1 + 0.4, tip)
-        kit.add(polygon, ((x0, y1, z), (x0, y0, z), ridge, end), **tin)
-        kit.add(polygon, ((x1, y0, z), (x1, y1, z), end, ridge), **tin)
-        kit.add(polygon, ((x0, y0, z), (x1, y0, z), ridge), TRIANGLE, tint=(200, 196, 190))
-    return kit.done((*a, building.eaves), along)
+    def chimneys(self) -> None:
+        """One or two, across the ridge."""
+        texture, rng, rise = self.pictures.wall(self.house, "chimney", 0, 2.0, 2.0), self.rng, self.building.rise
+        for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
+            kit, x, y = Kit(self.pictures, 0, self.owner), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.3)
+            high = rise + rng.uniform(0.4, 1.3)
+            kit.add(box, (-x, -y, rise * 0.3), (x, y, high), material=texture)
+            kit.add(box, (-0.09, -0.09, high), (0.09, 0.09, high + 0.35), tint=(150, 92, 66), flags=DETAIL)
+            kit.repeat([(at, 0, 0) for at in np.arange(0.2 - x, x - 0.1, 0.35)])
+            self.stand(kit.done(), u, rng.uniform(0.35, 0.65))
 
+    def plant(self, site: Site) -> None:
+        """Stair heads, tanks, coolers and masts on a flat roof."""
+        rng, (a, b, c) = self.rng, self.building.quad[:3]
+        area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
+        for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
+            kind = choose(rng, "room 1 cooler 2 cistern 1 mast 1")
+            self.stand(site.made(things.thing, kind, int(rng.integers(4))), u, v)
 
-def _chimneys(pictures: Pictures, building: Building, rng: np.random.Generator) -> list[Mesh]:
-    texture, meshes, (_, along, _) = pictures.wall(building.house, "chimney", 0, 2.0, 2.0), [], building.wall(0)
-    for u in rng.choice([0.08, 0.3, 0.62, 0.92], rng.integers(1, 3), replace=False):
-        kit, x, y = Kit(pictures, 0, building.index), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.3)
-        low, high = building.rise * 0.3, building.rise + rng.uniform(0.4, 1.3)
-        kit.add(box, (-x, -y, low), (x, y, high), material=texture)
-        kit.add(box, (-0.09, -0.09, high), (0.09, 0.09, high + 0.35), tint=(150, 92, 66), flags=DETAIL)
-        kit.repeat([(at, 0, 0) for at in np.arange(0.2 - x, x - 0.1, 0.35)])
-        spot = between(building.quad, u, rng.uniform(0.35, 0.65))
-        meshes.append(kit.done((*spot, building.eaves), along))
-    return meshes
-
-
-def _plant(site: Site, building: Building, rng: np.random.Generator) -> list[Mesh]:
-    """Stair heads, tanks, coolers and masts on a flat roof."""
-    (a, b, c), (_, along, _), meshes = building.quad[:3], building.wall(0), []
-    area = float(np.hypot(*(b - a)) * np.hypot(*(c - b)))
-    for u, v in rng.uniform(0.2, 0.8, (int(rng.integers(1, 3 + min(area / 150, 3))), 2)):
-        mesh = site.made(things.thing, choose(rng, "room 1 cooler 2 cistern 1 mast 1"), int(rng.integers(4)))
-        meshes.append(shapes.moved(mesh, (*between(building.quad, u, v), building.eaves), along))
-    return meshes
+    def stand(self, mesh: Mesh, u: float, v: float) -> None:
+        """Puts something at shares of the roof's sides, turned as the front is."""
+        spot, (_, along, _) = between(self.building.quad, u, v), self.building.wall(0)
+        self.parts.append(shapes.moved(mesh, (*spot, self.eaves), along))

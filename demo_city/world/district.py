@@ -1,21 +1,22 @@
-"""A district: everything in it, from one seed."""
+"""A district: everything in it, from one seed, and what changes from day to day and from moment to moment."""
 
 import zlib
 from functools import cached_property
 
 import numpy as np
 
-from demo_city.engine.light import ROUND, Lamps
-from demo_city.engine.mesh import Mesh
-from demo_city.engine.textures import TextureTable
-from demo_city.seeds import random_for
+from demo_city.engine.light import BEAM, ROUND, Lamps
+from demo_city.engine.mesh import CUTOUT, DETAIL, TWO_SIDED, Mesh
+from demo_city.seeds import choose, random_for
 from demo_city.weather import Capture
-from demo_city.world import ground, lots, moments, shapes, streetside, yards
+from demo_city.world import ground, lots, outdoors, shapes
 from demo_city.world.buildings import build_building
-from demo_city.world.network import Network
+from demo_city.world.network import Network, Street
 from demo_city.world.plan import of_city
-from demo_city.world.site import LIGHTS, Site
-from demo_city.world.terrain import Terrain
+from demo_city.world.site import LIGHTS, PAVEMENT, ROAD, Site, Terrain
+
+SIGHT = 70.0  # metres within which something moves
+CLEAR = 7.0  # metres before and behind the camera where no vehicle is
 
 
 class District:
@@ -27,14 +28,15 @@ class District:
     name: of the district; other names are other districts of the same city
     metres: of streets to walk, at least
 
-    Attributes: key; plan; terrain; network; streets; low, high: (2,), its extent in metres.
+    Attributes: key; plan; terrain; network; streets; low, high: (2,), its extent in metres; ground: the height of the
+    ground, as of a carriageway, in metres at points (..., 2).
     """
 
     def __init__(self, seed: int, style: str, name: str, metres: float):
         self.key = zlib.crc32(repr((seed, style, name)).encode())
         self.plan = of_city(seed, style)
         self.terrain = Terrain(self.key, random_for(self.key, "slope").uniform(*self.plan.slope))
-        self.network = Network(self.key, self.plan, metres)
+        self.ground, self.network = self.terrain.height, Network(self.key, self.plan, metres)
         self.streets, self.low, self.high = self.network.streets, self.network.low, self.network.high
 
     @cached_property
@@ -45,13 +47,13 @@ class District:
         sea = ground.build_water(site)
         for number, block in enumerate(self.network.blocks):
             lots.settle(site, block, number)
-        streetside.build_streetsides(site)
+        outdoors.build_streetsides(site)
         for garden in site.gardens:
-            yards.furnish_garden(site, *garden)
+            outdoors.furnish_garden(site, *garden)
         for number, block in enumerate(self.network.blocks):
-            yards.furnish_block(site, block, number)
+            outdoors.furnish_block(site, block, number)
         if sea is not None:
-            yards.furnish_quays(site, sea)
+            outdoors.furnish_quays(site, sea)
         ground.build_beyond(site, sea)
         lots.build_skyline(site)
         for building in site.buildings:
@@ -64,23 +66,16 @@ class District:
 
     @cached_property
     def fixed(self) -> Mesh:
-        """The mesh that is the same on all days."""
-        return shapes.without_slivers(Mesh.joined(self.site.meshes))
+        """The mesh that is the same on all days, without faces of no area."""
+        points, uv, faces, *rest = vars(Mesh.joined(self.site.meshes)).values()
+        a, b, c = points[faces.T]
+        keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-6
+        return Mesh(points, uv, *(each[keep] for each in (faces, *rest)))
 
     @cached_property
     def lamps(self) -> Lamps:
         """What shines at night."""
         return Lamps.joined(self.site.lamps)
-
-    @property
-    def textures(self) -> TextureTable:
-        """The pictures on all faces."""
-        return self.site.pictures.table
-
-    @property
-    def owners(self) -> int:
-        """How many buildings there are."""
-        return len(self.site.buildings)
 
     @cached_property
     def _lanes(self) -> np.ndarray:
@@ -97,17 +92,12 @@ class District:
     def walk(self, metres: float) -> list[tuple[int, float, float]]:
         """Chooses streets of `metres` in all to walk: (street index, from m, to m), each at most one block long."""
         pieces, left = [], metres
-        order = (i for i, street in enumerate(self.streets) if street.walkable)
-        for index in sorted(order, key=lambda i: (self.streets[i].line % 7, i)):
-            if left <= 0:
-                break
-            pieces.append((index, 0.0, min(self.streets[index].length, left)))
-            left -= self.streets[index].length
+        walkable = [(street.line % 7, i, street.length) for i, street in enumerate(self.streets) if street.walkable]
+        for _, index, length in sorted(walkable):
+            if left > 0:
+                pieces.append((index, 0.0, min(length, left)))
+            left -= length
         return pieces
-
-    def ground(self, xy: np.ndarray) -> np.ndarray:
-        """Height of the ground in metres at points (n, 2) or (2,), as of a carriageway there."""
-        return self.terrain.height(xy)
 
     def free(self, xy: np.ndarray) -> np.ndarray:
         """Whether one can stand at points (n, 2) or (2,): where cars drive, or on a pavement where nothing is."""
@@ -118,7 +108,20 @@ class District:
 
     def of_day(self, capture: Capture) -> Mesh:
         """What is there on one day or night only: parked cars, bins, stalls, fallen leaves."""
-        return moments.of_day(self.site, capture)
+        site, rng = self.site, random_for(self.key, "day", *capture.key)
+        meshes = [mesh for street in site.network.streets for mesh in _at_kerbs(site, street, rng)]
+        for place, along in site.places:
+            if rng.random() < 0.55:
+                car = site.vehicle(rng).painted(rng, lit=False)
+                meshes.append(_on_slope(site, car, place[:2], along, float(place[2])))
+        for kind, mesh, place, along in site.daily:
+            closed = capture.night and kind in ("stall", "menu", "parasol")
+            cold = capture.season == "winter" and kind in ("terrace", "parasol")
+            if rng.random() < (0.25 if closed or cold else 0.75):
+                meshes.append(shapes.moved(mesh, place, along))
+        if capture.season == "autumn" and site.trees:
+            meshes.append(_fallen(site, rng))
+        return Mesh.joined(meshes)
 
     def of_moment(self, rng: np.random.Generator, street: int, s: float, capture: Capture) -> tuple[Mesh, Lamps]:
         """What moves near a place, and its lamps at night.
@@ -127,4 +130,89 @@ class District:
         street, s: the place, metres along a street
         capture: the day or night
         """
-        return moments.of_moment(self.site, rng, self.streets[street], s, capture)
+        site, plan, street = self.site, self.plan, self.streets[street]
+        meshes, lamps, eye = [], [], street.at(s)
+        for _ in range(rng.poisson(rng.uniform(*plan.traffic) * SIGHT / 50) if street.roadway > 1.8 else 0):
+            side = int(rng.choice([-1, 1]))
+            kind = choose(rng, {**plan.vehicles, "bicycle": 0.8, "moped": 0.5, "bus": 0.3})
+            model = site.vehicle(rng, kind)
+            at = s + (CLEAR + model.length / 2 + rng.uniform(0, SIGHT)) * rng.choice([-1, 1])
+            if not 0 < at < street.length:
+                continue
+            spot = street.beside(at, max(street.roadway * 0.35, model.width / 2 + 0.15) * side)
+            along = street.along(at) * side
+            meshes.append(_on_slope(site, model.painted(rng, bool(capture.night)), spot, along))
+            if kind in ("bicycle", "moped"):
+                meshes.append(_person(site, rng, spot, eye, 0.35))
+            if capture.night:
+                lamps.append(_headlights(site, spot, along, model.length, model.width))
+        for _ in range(rng.poisson(rng.uniform(*plan.people) * SIGHT / 50 * (0.4 if capture.night else 1.0))):
+            at = s + rng.uniform(2.5, SIGHT * 0.7) * rng.choice([-1, 1])
+            if not 0 < at < street.length:
+                continue
+            right = (street.roadway + rng.uniform(0.2, 0.95) * street.pavement) * rng.choice([-1, 1])
+            if rng.random() < 0.12 or street.pavement < 0.8:
+                right = rng.uniform(-1, 1) * street.roadway
+            spot, up = street.beside(at, right), street.up if abs(right) > street.roadway else 0.0
+            if site.map.at(spot) in (ROAD, PAVEMENT):
+                for _ in range(1 + (rng.random() < 0.3)):  # some walk together
+                    meshes.append(_person(site, rng, spot, eye, up))
+                    spot = spot + rng.uniform(-0.6, 0.6, 2)
+        return Mesh.joined(meshes), Lamps.joined(lamps)
+
+
+def _at_kerbs(site: Site, street: Street, rng: np.random.Generator) -> list[Mesh]:
+    """The cars that are parked in a street."""
+    meshes, (start, end) = [], street.stations()[[0, -1]] + (5, -5)
+    for side, usual in zip((-1, 1), street.look["parked"], strict=True):
+        share, s = np.clip(usual * rng.uniform(0.6, 1.4), 0, 0.97), start + rng.uniform(0, 3)
+        while s < end and side in street.parking:
+            if rng.random() < share:
+                model = site.vehicle(rng)
+                xy = street.beside(s, side * (street.roadway - model.width / 2 - rng.uniform(0.1, 0.35)))
+                tall = model.mesh.points[:, 2].max() > 2  # would hide a narrow street
+                if site.map.at(xy) == ROAD and not (tall and street.roadway < 4.4):
+                    along = street.along(s) * (side if rng.random() < 0.85 else -side)
+                    meshes.append(_on_slope(site, model.painted(rng, lit=False), xy, along))
+                s += model.length - 4.5
+            s += rng.uniform(5.2, 6.6)
+    return meshes
+
+
+def _on_slope(site: Site, mesh: Mesh, xy: np.ndarray, along: np.ndarray, height: float | None = None) -> Mesh:
+    """Puts a vehicle on the ground, tilted as it is; height: of the ground there, if it is not the carriageway's."""
+    low, high = site.terrain.height(np.stack([xy - along * 1.5, xy + along * 1.5])).tolist()
+    mesh = shapes.moved(mesh, (*xy, (low + high) / 2 if height is None else height), along)
+    mesh.points[:, 2] += (mesh.points[:, :2] - xy.astype(np.float32)) @ (along * (high - low) / 3.0).astype(np.float32)
+    return mesh
+
+
+def _fallen(site: Site, rng: np.random.Generator) -> Mesh:
+    """Leaves below the trees."""
+    feet, heights = (np.repeat(np.array(each), 2, 0) for each in zip(*site.trees, strict=True))
+    count = len(feet)
+    size, turn = heights * rng.uniform(0.12, 0.3, count), rng.uniform(0, 6.3, count)
+    d = np.stack([np.cos(turn), np.sin(turn)], 1) * size[:, None]
+    e = np.stack([-d[:, 1], d[:, 0]], 1)
+    middle = feet[:, :2] + rng.uniform(-0.2, 0.2, (count, 2)) * heights[:, None]
+    corners = np.stack([middle - d - e, middle + d - e, middle + d + e, middle - d + e], 1)
+    above = feet[:, 2] - site.terrain.height(feet[:, :2]) + 0.03
+    points, kind = site.terrain.on(corners, above[:, None]), max(site.plan.trees, key=site.plan.trees.get)
+    return shapes.quads(points, texture=site.pictures.leaves(kind, 0), tint=(235, 215, 190), flags=CUTOUT | DETAIL)
+
+
+def _person(site: Site, rng: np.random.Generator, xy: np.ndarray, eye: np.ndarray, up: float) -> Mesh:
+    """A figure that is turned to where it is seen from."""
+    high, away = float(np.clip(rng.normal(1.7, 0.12), 1.1, 1.95)), (xy - eye) / max(np.hypot(*(xy - eye)), 1e-6)
+    half = high * 0.21 * float(rng.choice([-1, 1]))  # some are seen from behind, as in a mirror
+    corners = ((-half, 0, 0), (half, 0, 0), (half, 0, high), (-half, 0, high))
+    texture = site.pictures.person(int(rng.integers(1 << 20)))
+    figure = shapes.polygon(corners, texture=texture, flags=CUTOUT | TWO_SIDED)
+    return shapes.moved(figure, site.terrain.on(xy, up), (away[1], -away[0]))
+
+
+def _headlights(site: Site, xy: np.ndarray, along: np.ndarray, length: float, width: float) -> Lamps:
+    across, front = np.array([along[1], -along[0]]) * width * 0.36, xy + along * length / 2
+    positions = site.terrain.on(np.array([front + across, front - across, xy - along * length / 2]), 0.65)
+    ahead, colours = np.array([*along, -0.06]) / np.hypot(1, 0.06), [(1.0, 0.97, 0.9)] * 2 + [(1.0, 0.12, 0.08)]
+    return Lamps(positions, colours, [1.0, 1.0, 0.06], [BEAM, BEAM, ROUND], [ahead, ahead, np.zeros(3)])

@@ -1,7 +1,5 @@
 """The ground: carriageways, kerbs, pavements, what is painted on them, yards, water, and what lies beyond."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from demo_city.engine.mesh import DETAIL, GROUND
@@ -10,14 +8,11 @@ from demo_city.seeds import random_for
 from demo_city.world import shapes
 from demo_city.world.network import WHITE_PAINT, Side, Street
 from demo_city.world.shapes import grid, level, runs
-from demo_city.world.site import Site
-from demo_city.world.terrain import PAVEMENT, ROAD, WATER
+from demo_city.world.site import PAVEMENT, ROAD, WATER, Site
 
 KERB = 0.18  # width of the kerb stone, metres
 PAINT = 0.015  # height of markings above the ground, metres
 GRID = 9  # points of a yard in each direction
-WATER_LEVEL = -1.3  # metres, of water below the lowest quay
-FAR = 700.0  # metres, as far as the ground reaches beyond the district
 
 
 def build_streets(site: Site) -> None:
@@ -29,7 +24,7 @@ def build_streets(site: Site) -> None:
         rng = random_for(site.key, "surface", number)
         half, tint = street.roadway, (255 * street.look["shade"],) * 3
         s, texture = street.stations(), site.pictures.ground(street.look["road"], street.look["variant"])
-        outline = _band(site, street, s, (-half, 0.0, half), texture, 0.0, tint=tint, flags=GROUND)
+        outline = _band(site, street, (s, (-half, 0.0, half)), texture, 0.0, tint=tint, flags=GROUND)
         site.map.mark(np.concatenate([outline[0], outline[2, ::-1]]), ROAD)
         _mended(site, rng, street)
         if street.look["lines"] and s[-1] - s[0] > 12:
@@ -71,16 +66,9 @@ def _pavement(site: Site, side: Side) -> None:
             site.surface(xy, up, stone if kind == "kerb" else site.pictures.ground(kind, look["variant"]), uv=uv)
 
 
-def _band(
-    site: Site, street: Street, s: np.ndarray, right: Sequence[float], texture: int, up: float = PAINT, **look: object
-) -> np.ndarray:
-    """A band on a carriageway; returns its points (len(right), n, 2).
-
-    s: (n,), metres along the street
-    right: of its edges, metres to the right of the centre line, from the left
-    up: metres above the carriageway
-    """
-    across = np.array(right)[:, None]
+def _band(site: Site, street: Street, place: tuple, texture: int, up: float = PAINT, **look: object) -> np.ndarray:
+    """A band on a carriageway, metres (n,) along it and to its right (m,), from the left; returns its points."""
+    s, across = place[0], np.array(place[1])[:, None]
     xy, uv = street.beside(s, across), grid(across, -s) / TILE
     site.surface(xy, up, texture, uv, **{"flags": GROUND | DETAIL, **look})
     return xy
@@ -91,10 +79,10 @@ def _mended(site: Site, rng: np.random.Generator, street: Street) -> None:
     half, (start, end) = street.roadway, street.stations()[[0, -1]]
     for _ in range(rng.integers(0, 7)):
         middle, wide, long = rng.uniform(-3, 3), rng.uniform(0.5, 2.4), rng.uniform(0.8, 14)
-        across = tuple(np.clip((middle - wide / 2, middle + wide / 2), 0.2 - half, half - 0.2))
+        across = np.clip((middle - wide / 2, middle + wide / 2), 0.2 - half, half - 0.2)
         begin = start + rng.random() * max(end - start - long, 0)
         texture, tint = site.pictures.ground("asphalt", int(rng.integers(4))), (255 * rng.uniform(0.6, 1.0),) * 3
-        _band(site, street, np.linspace(begin, begin + long, 3), across, texture, PAINT / 2, tint=tint)
+        _band(site, street, (np.linspace(begin, begin + long, 3), across), texture, PAINT / 2, tint=tint)
 
 
 def _markings(site: Site, rng: np.random.Generator, street: Street, start: float, end: float) -> None:
@@ -106,7 +94,7 @@ def _markings(site: Site, rng: np.random.Generator, street: Street, start: float
         if fading < 0.44:
             texture = worn if fading > 0.12 else site.pictures.plain
             s = np.linspace(begin, until, max(int((until - begin) / 6), 1) + 1)
-            _band(site, street, s, (left, right), texture, tint=np.array(tint) * (1 - 0.6 * fading))
+            _band(site, street, (s, (left, right)), texture, tint=np.array(tint) * (1 - 0.6 * fading))
 
     lanes = (-half / 2, half / 2)
     for wanted, where, step, long, tint in (
@@ -135,7 +123,7 @@ def build_water(site: Site) -> float | None:
     if not wet:
         return None
     borders = [block.border(k) for block in wet for k in range(4)]
-    sea = float(site.terrain.height(np.concatenate(borders)).min()) + WATER_LEVEL
+    sea = float(site.terrain.height(np.concatenate(borders)).min()) - 1.3  # below the lowest quay
     stone, water = site.pictures.material("stone"), site.pictures.ground("water")
     for n, block in enumerate(wet):
         points, lines = block.inner(GRID), borders[4 * n : 4 * n + 4]
@@ -152,7 +140,7 @@ def build_beyond(site: Site, sea: float | None) -> None:
     """What lies round the district, far out; sea: height of the water that is there, or None."""
     low, high, turn = site.network.low, site.network.high, np.linspace(0, 2 * np.pi, 25)
     reach = (high - low).max() / 2
-    radii = np.append(np.array([0.0, 0.35, 0.7, 1.0, 1.25, 1.6, 2.2]) * reach * 1.2, reach + FAR)
+    radii = np.append(np.array([0.0, 0.35, 0.7, 1.0, 1.25, 1.6, 2.2]) * reach * 1.2, reach + 700)
     xy = (low + high) / 2 + radii[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
     points, inside = site.terrain.on(xy, -0.6), (radii < reach * 1.1)[:, None]
     points[..., 2] -= 6.0 * inside

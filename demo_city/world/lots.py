@@ -3,18 +3,15 @@
 import numpy as np
 
 from demo_city.looks.plan import House
-from demo_city.seeds import random_for
+from demo_city.seeds import choose, random_for
 from demo_city.world import plants
-from demo_city.world.network import Block, between
-from demo_city.world.plan import choose
+from demo_city.world.network import Block, spot
 from demo_city.world.shapes import along_line, ray, rectangle, runs, widened
-from demo_city.world.site import Building, Site
-from demo_city.world.terrain import BUILDING
+from demo_city.world.site import BUILDING, Building, Site
 
-TAKEN = 0.015  # share of a building's ground on which something may stand
 MAKES = 8  # different houses beyond the last streets
-SMALL = 2.6  # metres: no building is narrower
-FREE = ("front", "side", "side", "side")  # walls of a building that stands alone
+# a building in no row; kerb: height of its yard, corner: whether two streets meet there, the rest: see Building
+ALONE = {"walls": ("front", "side", "side", "side"), "arcade": False, "near": False, "kerb": 0.1, "corner": False}
 
 
 def settle(site: Site, block: Block, number: int) -> None:
@@ -45,22 +42,20 @@ def _rows(site: Site, rng: np.random.Generator, block: Block) -> None:
     }
     for k in range(4):
         if real[k]:
-            street = block.sides[k][0].street
-            _row(site, rng, _Frontage(block, inner, setbacks[k], k), style, street.up, street.walkable)
+            _row(site, rng, _Frontage(block, inner, setbacks[k], k), style)
     if rng.random() < 0.6 and not style["gap"]:  # lower ones in the middle, over which one sees now and then
         u, v = rng.uniform(0.3, 0.38), rng.uniform(0.32, 0.4)
-        make = _make(site, rng, style["storeys"] * 0.7)
-        _add(site, rng, _part(block, u, u + 0.24, v, v + 0.2), make)
+        _add(site, rng, _part(block, u, u + 0.24, v, v + 0.2), _make(site, rng, style["storeys"] * 0.7))
 
 
-def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, kerb: float, near: bool) -> None:
-    """Buildings from one corner to the next; kerb: height of their yards; near: whether one walks there."""
+def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict) -> None:
+    """Buildings from one corner to the next."""
     plan, depth, touching = site.plan, style["depth"], not style["gap"]
     gap, least = rng.uniform(*plan.gap), plan.widths[0] * 0.7
     position = gap / 2 if not front.corner_before else 0.0
     end = front.length - (depth + max(gap, 0.05) if front.corner_after else gap / 2)
     first, left, make = True, 0, None
-    while end - position > max(least, SMALL):
+    while end - position > max(least, 2.6):
         if left <= 0:
             left, make = int(round(rng.uniform(*plan.rows))), _make(site, rng, style["storeys"])
         left -= 1
@@ -75,20 +70,20 @@ def _row(site: Site, rng: np.random.Generator, front: "_Frontage", style: dict, 
                 break
         last = end - position - width <= 1
         right, left_wall = ("party" if touching and not free else "side" for free in (last, first))
-        make["arcade"] = style["arcade"] and not corner
-        building = _add(site, rng, quad, make, ("front", right, "back", left_wall), kerb, near, corner)
-        if building:
+        make.update(walls=("front", right, "back", left_wall), corner=corner, arcade=style["arcade"] and not corner)
+        make.update(kerb=front.street.up, near=front.street.walkable)
+        if building := _add(site, rng, quad, make):
             kind = style["front"] if rng.random() < 0.7 else choose(rng, plan.front)
             (a, along, length), spare = building.wall(0), gap * 0.5 * style["gap"]
             outline = rectangle(a, along, (-spare, length + spare), (-front.setback, 0))
-            site.gardens.append((outline, building, kerb, kind))
+            site.gardens.append((outline, building, front.street.up, kind))
         position += width + gap * rng.uniform(0.7, 1.4)
         first = False
 
 
 def _has_room(site: Site, quad: np.ndarray) -> bool:
     """Whether a building (4, 2) would stand on no road, and hardly on anything else."""
-    return not site.map.built_on(quad)[1] and site.map.built_on(widened(quad, [-0.35] * 4))[0] <= TAKEN
+    return not site.map.built_on(quad)[1] and site.map.built_on(widened(quad, [-0.35] * 4))[0] <= 0.015
 
 
 def _make(site: Site, rng: np.random.Generator, storeys: float) -> dict:
@@ -98,7 +93,10 @@ def _make(site: Site, rng: np.random.Generator, storeys: float) -> dict:
     if use in ("warehouse", "hall", "shop") and rng.random() < 0.35:
         count = max(1, min(count, int(round(low)) + 1))
     return {
-        **{"use": use, "storeys": count, "roof": choose(rng, plan.roofs), "arcade": False},
+        **ALONE,
+        "use": use,
+        "storeys": count,
+        "roof": choose(rng, plan.roofs),
         "width": rng.uniform(*plan.widths),
         "ground": rng.uniform(*plan.ground_height),
         "storey": rng.uniform(*plan.storey_height),
@@ -109,20 +107,11 @@ def _make(site: Site, rng: np.random.Generator, storeys: float) -> dict:
     }
 
 
-def _add(
-    site: Site,
-    rng: np.random.Generator,
-    quad: np.ndarray,
-    make: dict,
-    walls: tuple = FREE,
-    kerb: float = 0.1,
-    near: bool = False,
-    corner: bool = False,
-) -> Building | None:
-    """Adds a building where there is room; kerb: height of its yard; corner: whether two streets meet there."""
+def _add(site: Site, rng: np.random.Generator, quad: np.ndarray, make: dict) -> Building | None:
+    """Adds a building where there is room."""
     if not _has_room(site, quad):
         return None
-    roof, storeys, pitch = make["roof"], make["storeys"], make["pitch"]
+    roof, storeys, pitch, corner = make["roof"], make["storeys"], make["pitch"], make["corner"]
     if corner and roof in ("gable", "shed", "sawtooth"):
         roof = "hip" if rng.random() < 0.6 else "gable"
     roof, key = "flat" if storeys > 8 else roof, make.get("key", int(rng.integers(1 << 31)))
@@ -137,10 +126,9 @@ def _add(
         "shed": min(deep * 0.14, 2.5),
         "sawtooth": 2.2,
     }[roof]
-    floor, arcade = float(site.terrain.height(quad[:2]).mean()) + kerb, make["arcade"] and width > 3.5
-    number = len(site.buildings)
-    building = Building(quad, house, floor, walls, rise, across, make["overhang"], arcade, near, number)
-    site.buildings.append(building)
+    floor, arcade = float(site.terrain.height(quad[:2]).mean()) + make["kerb"], make["arcade"] and width > 3.5
+    about = make["walls"], rise, across, make["overhang"], arcade, make["near"]
+    site.buildings.append(building := Building(quad, house, floor, *about, len(site.buildings)))
     site.map.mark(quad, BUILDING)
     return building
 
@@ -161,15 +149,15 @@ def _estate(site: Site, rng: np.random.Generator, block: Block, share: float = 1
         quad = _part(block, u, u + part[0] / counts[0], v, v + part[1] / counts[1])
         # the front looks to the nearest street
         turn = 0 if j == 0 else 2 if j == counts[1] - 1 else 3 if i == 0 else 1
-        _add(site, rng, np.roll(quad, -turn, 0), _make(site, rng, base), near=near)
+        _add(site, rng, np.roll(quad, -turn, 0), {**_make(site, rng, base), "near": near})
 
 
 def _landmark(site: Site, rng: np.random.Generator, block: Block) -> None:
     """A church or a hall in the middle of a square."""
     make, quad = _make(site, rng, 2), np.roll(_part(block, 0.36, 0.64, 0.22, 0.8), -int(rng.integers(4)), 0)
-    make.update(use=site.plan.landmark, storeys=1, ground=rng.uniform(6, 9), across=True, overhang=0.0)
+    make.update(use=site.plan.landmark, storeys=1, ground=rng.uniform(6, 9), across=True, overhang=0.0, near=True)
     make.update(roof="gable" if rng.random() < 0.8 else "hip", pitch=rng.uniform(0.45, 0.7))
-    _add(site, rng, quad, make, near=True)
+    _add(site, rng, quad, make)
 
 
 def build_skyline(site: Site) -> None:
@@ -206,14 +194,14 @@ def _house(site: Site, rng: np.random.Generator, make: dict, xy: np.ndarray, out
     """A house, the middle of whose front is at xy (2,); out: (2,), the way from the town to it."""
     half = make["width"] / 2
     quad = rectangle(xy, (out[1], -out[0]), (-half, half), (0, make["deep"]))
-    _add(site, rng, quad, make, kerb=-0.4)
+    _add(site, rng, quad, {**make, "kerb": -0.4})
 
 
 class _Frontage:
     """The line along side k of a block on which buildings stand."""
 
     def __init__(self, block: Block, inner: np.ndarray, setback: float, k: int):
-        border, self.setback = block.border(k), setback
+        border, self.setback, self.street = block.border(k), setback, block.sides[k][0].street
         d = np.gradient(border, axis=0)
         self.line = border + np.stack([-d[:, 1], d[:, 0]], 1) * (setback / np.hypot(*d.T))[:, None]
         self.line[0], self.line[-1] = inner[k], inner[(k + 1) % 4]
@@ -231,9 +219,5 @@ class _Frontage:
 
 def _part(block: Block, u0: float, u1: float, v0: float, v1: float) -> np.ndarray:
     """A quadrangle (4, 2) of a block, by shares of its sides."""
-    grid, corners = block.inner(21), []
-    for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1)):
-        i, j = (min(max(int(share * 20), 0), 19) for share in (u, v))
-        cell = np.array([grid[i, j], grid[i + 1, j], grid[i + 1, j + 1], grid[i, j + 1]])
-        corners.append(between(cell, u * 20 - i, v * 20 - j))
-    return np.array(corners)
+    grid = block.inner(21)
+    return np.array([spot(grid, u * 20, v * 20) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))])

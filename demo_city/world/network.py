@@ -3,13 +3,13 @@
 The outermost lines of the lattice are no streets: they close the last ring of blocks, which nobody walks into.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from demo_city.seeds import random_for
-from demo_city.world.plan import Plan, choose
+from demo_city.seeds import choose, random_for
+from demo_city.world.plan import Plan
 from demo_city.world.shapes import along_line, ray, runs
 
 STEP = 6.0  # metres between the points of a centre line
@@ -38,10 +38,9 @@ class Street:
     real: bool
     walkable: bool
     look: dict
-    trims: list[float] = field(default_factory=lambda: [0.3, 0.3])
 
     def __post_init__(self) -> None:
-        self.distances = runs(self.points)
+        self.distances, self.trims = runs(self.points), [0.3, 0.3]
         self.length = float(self.distances[-1])
         ends = self.points[[1, -1]] - self.points[[0, -2]]
         self.ends = ends / np.hypot(*ends.T)[:, None]  # its direction there
@@ -163,13 +162,19 @@ class Block:
 
     def draw(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Sets the lines of its sides. Returns its corners at the carriageway: (the node (2,), an arc (n, 2))."""
+        t = np.linspace(0, 2, ARC_POINTS)[:, None]
         for name in ("plot", "kerb"):
             wide, arcs, none = name == "plot", [], np.zeros((0, 2))
             owns = [side.line(wide) if side.street.real else none for side in self.flat]
             for (side, after), own, following in zip(self.turns, owns, owns[1:] + owns[:1], strict=True):
                 start, corner, end = own[-1:], _meeting(side, after, wide)[None], following[:1]
                 both = side.street.real and after.street.real
-                arcs.append(_arc(start, corner, end, not wide) if both else np.concatenate([start, corner, end]))
+                if not both:
+                    arcs.append(np.concatenate([start, corner, end]))
+                elif wide:
+                    arcs.append(start + (corner - start) * np.minimum(t, 1) + (end - corner) * np.maximum(t - 1, 0))
+                else:
+                    arcs.append((1 - t / 2) ** 2 * start + t * (1 - t / 2) * corner + (t / 2) ** 2 * end)
             for k, side in enumerate(self.flat):
                 start = none if self.flat[k - 1].street.real else arcs[k - 1][:1]
                 setattr(side, name, np.concatenate([start, owns[k], arcs[k][1:]]))
@@ -183,6 +188,12 @@ def between(corners: np.ndarray, u: float | np.ndarray, v: float | np.ndarray) -
     return (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)
 
 
+def spot(grid: np.ndarray, u: float, v: float) -> np.ndarray:
+    """A point (2,) between those of a grid (n, n, 2), u and v cells from its first one."""
+    i, j = (min(max(int(cells), 0), len(grid) - 2) for cells in (u, v))
+    return between((grid[i, j], grid[i + 1, j], grid[i + 1, j + 1], grid[i, j + 1]), u - i, v - j)
+
+
 def _meeting(side: Side, after: Side, wide: bool) -> np.ndarray:
     """Where the borders of two successive sides meet, (2,)."""
     (ax, ay), (bx, by) = side.heading(1).tolist(), after.heading(0).tolist()
@@ -191,14 +202,6 @@ def _meeting(side: Side, after: Side, wide: bool) -> np.ndarray:
         normal = np.array([-ay - by, ax + bx])
         return side.node + normal / np.hypot(*normal) * (a + b) / 2
     return side.node + np.array([a * bx - b * ax, a * by - b * ay]) / turn
-
-
-def _arc(start: np.ndarray, corner: np.ndarray, end: np.ndarray, rounded: bool) -> np.ndarray:
-    """ARC_POINTS points from `start` to `end`, (1, 2) each, round a corner or through it."""
-    t = np.linspace(0, 1, ARC_POINTS)[:, None]
-    if rounded:
-        return (1 - t) ** 2 * start + 2 * t * (1 - t) * corner + t**2 * end
-    return start + (corner - start) * np.minimum(2 * t, 1) + (end - corner) * np.maximum(2 * t - 1, 0)
 
 
 class Network:
@@ -236,7 +239,8 @@ class Network:
             offset = np.cumsum([0, first, *rng.uniform(*plan.spacing[axis], count), MARGIN])
             offsets.append(offset - offset.mean())
         looks = [[{**_line_look(rng, plan), "axis": axis} for _ in offsets[axis]] for axis in (0, 1)]
-        removed, self._cells = _merged(rng, plan, counts)
+        self._cells = _cells(rng, plan, counts)
+        removed = {(0, i0 + 1, j0) for i0, i1, j0, _ in self._cells if i1 - i0 == 2}
         self.edges = {}
         for axis, (own, other) in enumerate((offsets, offsets[::-1])):
             for k, m in np.ndindex(len(own), len(other) - 1):
@@ -260,12 +264,9 @@ class Network:
         if abs(arc) > 1e-4:
             u, v = np.sin(u * arc) * (1 / arc - v), 1 / arc - np.cos(u * arc) * (1 / arc - v)
         u = u + self._shear * v
-        x, y = (
-            along
-            + np.sin((across[:, None] + along[:, None] * self._tilts[k]) * self._waves[k] + self._phases[k])
-            @ self._swings[k]
-            for k, (along, across) in enumerate(((u, v), (v, u)))
-        )
+        lines = np.stack([v, u])[..., None] + np.stack([u, v])[..., None] * self._tilts[:, None]
+        bends = np.sin(lines * self._waves[:, None] + self._phases[:, None])
+        x, y = u + bends[0] @ self._swings[0], v + bends[1] @ self._swings[1]
         cos, sin = np.cos(self._turn), np.sin(self._turn)
         return np.stack([x * cos - y * sin, x * sin + y * cos], -1)
 
@@ -332,15 +333,13 @@ def _line_look(rng: np.random.Generator, plan: Plan) -> dict:
     }
 
 
-def _merged(rng: np.random.Generator, plan: Plan, counts: list[int]) -> tuple[set, list[tuple]]:
-    """Joins some cells: the edges (axis, line, place) that fall away, and the cells (i0, i1, j0, j1), ends excluded."""
-    share, removed, cells = rng.uniform(*plan.merged), set(), []
+def _cells(rng: np.random.Generator, plan: Plan, counts: list[int]) -> list[tuple[int, int, int, int]]:
+    """The cells (i0, i1, j0, j1) of the lattice, ends excluded; some are two in one."""
+    share, cells = rng.uniform(*plan.merged), []
     for j in range(counts[1] + 2):
         i = 0
         while i < counts[0] + 2:
             wide = 2 if 0 < i < counts[0] and 0 < j <= counts[1] and rng.random() < 1.5 * share else 1
-            if wide == 2:
-                removed.add((0, i + 1, j))
             cells.append((i, i + wide, j, j + 1))
             i += wide
-    return removed, cells
+    return cells

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from demo_city.seeds import random_for
+from demo_city.seeds import random_for, weights
 from demo_city.styles import style
 
 Range = tuple[float, float]
@@ -76,19 +76,6 @@ class Plan:
 
 # how far the cities of a style differ in their preferences, where it is not 1.3
 _SPREADS = {"blocks": 0.4, "things": 0.9, "uses": 0.6, "vehicles": 0.5}
-
-
-def weights(text: str) -> Weights:
-    """Reads a text such as "asphalt 4 setts 2"."""
-    words = text.split()
-    return {kind: float(weight) for kind, weight in zip(words[::2], words[1::2], strict=True)}
-
-
-def choose(rng: np.random.Generator, options: Weights | str) -> str:
-    """One of some kinds, by their weights."""
-    options = weights(options) if isinstance(options, str) else options
-    below = np.cumsum(list(options.values()))
-    return list(options)[int(np.searchsorted(below, rng.random() * below[-1], "right"))]
 
 
 def of_city(seed: int, name: str) -> Plan:

@@ -5,7 +5,7 @@ import numpy as np
 from demo_city.engine.mesh import CUTOUT, DETAIL, FOLIAGE, NO_OWNER, TWO_SIDED, Mesh
 from demo_city.seeds import random_for
 from demo_city.world import shapes
-from demo_city.world.pictures import Pictures
+from demo_city.world.shapes import Pictures
 
 LEAVES = CUTOUT | FOLIAGE | TWO_SIDED
 VARIANTS = 5  # different trees of a kind in a district
@@ -14,21 +14,8 @@ GREENS = ((255, 255, 255), (228, 236, 214), (244, 240, 220), (214, 226, 206), (2
 LEAFY = {"round": (0.3, 0.3, 12, 0.36), "tall": (0.16, 0.13, 11, 0.27), "broad": (0.24, 0.46, 17, 0.38)}
 
 
-def _cards(pictures: Pictures, kind: str, variant: int, corners: np.ndarray, tints: np.ndarray, uv: object) -> Mesh:
-    """Pictures of leaves: corners (n, 4, 3), tints (n, 3), uv (n, 4, 2) or (4, 2) for all."""
-    count = len(corners)
-    faces = np.arange(count)[:, None, None] * 4 + np.array([(0, 1, 2), (0, 2, 3)])
-    uv = np.broadcast_to(uv, (count, 4, 2)).reshape(-1, 2)
-    mesh = shapes.make(np.reshape(corners, (-1, 3)), uv, faces.reshape(-1, 3), pictures.leaves(kind, variant))
-    mesh.tint[:] = np.repeat(np.broadcast_to(tints, (count, 3)), 2, 0)
-    mesh.flags[:] = LEAVES
-    return mesh
-
-
-def _clumps(
-    pictures: Pictures, kind: str, variant: int, rng: np.random.Generator, middles: np.ndarray, sizes: np.ndarray
-) -> Mesh:
-    """Two crossed pictures of leaves at each of some places (n, 3), of some sizes (n,), metres."""
+def _clumps(texture: int, green: int, rng: np.random.Generator, middles: np.ndarray, sizes: np.ndarray) -> Mesh:
+    """Two crossed pictures of leaves at each of some places (n, 3), of some sizes (n,), metres; green: of GREENS."""
     count = len(middles)
     turn = (rng.uniform(0, np.pi, count)[:, None] + (0, np.pi / 2)).reshape(-1)
     tip, half = np.repeat(rng.uniform(-0.5, 0.5, count), 2), np.repeat(sizes / 2, 2)
@@ -37,12 +24,11 @@ def _clumps(
     up *= (half * rng.uniform(0.85, 1.1, 2 * count))[:, None]
     middle = np.repeat(middles, 2, 0)
     corners = np.stack([middle - side - up, middle + side - up, middle + side + up, middle - side + up], 1)
-    mirrored = rng.random(2 * count)[:, None] < 0.5
-    uv = np.broadcast_to(shapes.WHOLE, (2 * count, 4, 2)).astype(float)
-    uv[..., 0] = np.where(mirrored, 1 - uv[..., 0], uv[..., 0])
+    mirrored = rng.random(2 * count)[:, None, None] < 0.5
+    uv = np.abs(shapes.WHOLE - mirrored * (1, 0))
     shades = 1 - 0.22 * rng.random(count) - 0.12 * (middles[:, 2] < np.median(middles[:, 2]))
-    tints = np.repeat(shades, 2)[:, None] * GREENS[variant % len(GREENS)]
-    return _cards(pictures, kind, variant, corners, tints, uv)
+    tints = np.repeat(shades, 4)[:, None] * GREENS[green % len(GREENS)]
+    return shapes.quads(corners, uv, texture=texture, tint=tints, flags=LEAVES)
 
 
 def tree(pictures: Pictures, kind: str, variant: int) -> Mesh:
@@ -70,7 +56,8 @@ def _leafy(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator
     z = np.minimum(fork + (1 - fork) * (0.52 + high * 0.4), 1 - size * 0.4)
     middles = np.stack([np.cos(turn) * reach * wide, np.sin(turn) * reach * wide, z], 1)
     meshes += [shapes.rod(head, at, (0.016, 0.006), 3, texture=bark) for at in middles[1:16:3]]
-    return [*meshes, _clumps(pictures, kind, variant, rng, middles, size * rng.uniform(0.8, 1.25, count))]
+    sizes = size * rng.uniform(0.8, 1.25, count)
+    return [*meshes, _clumps(pictures.leaves(kind, variant), variant, rng, middles, sizes)]
 
 
 def _conifer(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator) -> list[Mesh]:
@@ -80,9 +67,9 @@ def _conifer(pictures: Pictures, kind: str, variant: int, rng: np.random.Generat
     bottom = np.stack([0 * t, 0 * t, low + (1 - low) * t], 1)
     up = np.stack([0 * t, 0 * t, np.minimum((1 - low) * 0.35, 1.02 - bottom[:, 2])], 1)
     corners = np.stack([bottom - side, bottom + side, bottom + side + up, bottom - side + up], 1)
-    tints = (255 - 50 * (1 - t) * rng.random(18))[:, None]
+    tints = np.repeat(255 - 50 * (1 - t) * rng.random(18), 2)[:, None]
     trunk = shapes.rod((0, 0, -0.03), (0, 0, 0.95), (0.022, 0.004), texture=pictures.bark(kind, variant))
-    return [trunk, _cards(pictures, kind, variant, corners, tints, shapes.WHOLE)]
+    return [trunk, shapes.quads(corners, texture=pictures.leaves(kind, variant), tint=tints, flags=LEAVES)]
 
 
 def _palm(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator) -> list[Mesh]:
@@ -92,22 +79,19 @@ def _palm(pictures: Pictures, kind: str, variant: int, rng: np.random.Generator)
     side, start = np.stack([-out[:, 1], out[:, 0], 0 * turn], 1) * 0.085, np.broadcast_to(top, (11, 3))
     bend = top + out * 0.19 + up
     tip = bend + out * 0.14 + up - (0, 0, 0.2)
-    fronds = [
-        _cards(pictures, kind, variant, np.stack([a - side, a + side, b + side, b - side], 1), (255,) * 3, uv)
-        for a, b, uv in (
-            (start, bend, ((0, 1), (1, 1), (1, 0.5), (0, 0.5))),
-            (bend, tip, ((0, 0.5), (1, 0.5), (1, 0), (0, 0))),
-        )
-    ]
-    lower = shapes.rod((0, 0, -0.03), knee, (0.03, 0.022), 5, texture=bark)
-    return [lower, shapes.rod(knee, top, (0.022, 0.018), 5, texture=bark), *fronds]
+    meshes = [shapes.rod((0, 0, -0.03), knee, (0.03, 0.022), 5, texture=bark)]
+    meshes.append(shapes.rod(knee, top, (0.022, 0.018), 5, texture=bark))
+    for a, b, low in ((start, bend, 0.5), (bend, tip, 0.0)):
+        corners, uv = np.stack([a - side, a + side, b + side, b - side], 1), shapes.WHOLE * np.array([1, 0.5])
+        meshes.append(shapes.quads(corners, uv + (0, low), texture=pictures.leaves(kind, variant), flags=LEAVES))
+    return meshes
 
 
 def bush(pictures: Pictures, kind: str, variant: int) -> Mesh:
     """A bush of 1 m, to be scaled. kind: "bush", "flowers" or "grass"."""
     rng = random_for(pictures.key, "bush", kind, variant)
     middles = np.column_stack([rng.uniform(-0.32, 0.32, (5, 2)), [0.6, 0.36, 0.36, 0.36, 0.36]])
-    return _clumps(pictures, kind, variant, rng, middles, rng.uniform(0.75, 1.0, 5))
+    return _clumps(pictures.leaves(kind, variant), variant, rng, middles, rng.uniform(0.75, 1.0, 5))
 
 
 def hedge(pictures: Pictures, variant: int, length: float, height: float) -> Mesh:
@@ -116,8 +100,8 @@ def hedge(pictures: Pictures, variant: int, length: float, height: float) -> Mes
     x = np.arange(0, max(length - 0.4, 0.5), 1.1)
     y, z = np.full_like(x, 0.1), np.full_like(x, height + 0.15)
     corners = [(x, y - 0.14, z - 0.45), (x + 1.2, y - 0.14, z - 0.45), (x + 1.2, y, z), (x, y, z)]
-    tints = rng.uniform(200, 255, (len(x), 1))
-    leaves = _cards(pictures, "hedge", variant, np.array(corners).transpose(2, 0, 1), tints, shapes.WHOLE)
-    leaves.flags |= DETAIL
+    look = {"texture": pictures.leaves("hedge", variant), "flags": LEAVES | DETAIL}
+    tints = np.repeat(rng.uniform(200, 255, (len(x), 1)), 2, 0)
+    leaves = shapes.quads(np.array(corners).transpose(2, 0, 1), tint=tints, **look)
     body = shapes.box((0, 0, -0.2), (length, 0.6, height), texture=green, owner=NO_OWNER)
     return Mesh.joined([body, leaves])

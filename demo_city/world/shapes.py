@@ -1,45 +1,51 @@
-"""Meshes of simple bodies, of which everything in the world is built, and a kit that collects them.
+"""What everything in the world is built of: simple bodies and their textures, and a kit that collects them.
 
 A body is made in coordinates of its own (x along its front from left to right as seen from outside, y inwards, z up),
 then moved to its place. `face` is what all its faces share: texture, tint, flags and owner.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from demo_city.engine.mesh import NO_OWNER, Mesh
-from demo_city.world.pictures import Pictures
+from demo_city.engine.textures import TextureTable
+from demo_city.looks.fixtures import Fixture
+from demo_city.looks.houses import wall_texture
+from demo_city.looks.plan import House
+from demo_city.looks.signs import person_texture, sign_texture
+from demo_city.looks.surfaces import bark_texture, ground_texture, leaves_texture, material_texture, plain_texture
 
-WHITE, DARK, IRON, STEEL = (255, 255, 255), (34, 36, 38), (58, 60, 62), (150, 154, 158)
+SIGNS = 24  # different signs of a kind in a district, and different people: each costs a picture
+WHITE, DARK, STEEL = (255, 255, 255), (34, 36, 38), (150, 154, 158)
 AROUND = ("front", "right", "back", "left", "top")
 CLOSED = (*AROUND, "bottom")
 ENDS = ("front", "left", "right")
 WHOLE = ((0, 1), (1, 1), (1, 0), (0, 0))  # uv of a quadrangle that shows a picture once
-_FACE = ("faces", "texture", "tint", "flags", "owner")
 Point = Sequence[float]
 
 
-def make(
-    points: np.ndarray,
-    uv: np.ndarray,
-    faces: np.ndarray,
-    texture: int,
-    tint: Sequence[int] = WHITE,
-    flags: int = 0,
-    owner: int = NO_OWNER,
-) -> Mesh:
-    """A mesh whose faces share their texture, tint (3,), flags and owner; points (n, 3), uv (n, 2), faces (m, 3)."""
-    count = len(faces)
-    tints = np.empty((count, 3), np.uint8)
-    tints[:] = tint
-    whole = (np.full(count, texture, np.int32), tints, np.full(count, flags, np.uint8), np.full(count, owner, np.int32))
-    return Mesh(np.asarray(points, np.float32), np.asarray(uv, np.float32), np.asarray(faces, np.int32), *whole)
+def make(points: np.ndarray, uv: np.ndarray, faces: np.ndarray, **face: object) -> Mesh:
+    """A mesh of points (n, 3), uv (n, 2) and faces (m, 3). Tints may also be (m, 3)."""
+    count, face = len(faces), {"tint": WHITE, "flags": 0, "owner": NO_OWNER, **face}
+    texture, owner, flags = (np.full(count, face[name], np.int32) for name in ("texture", "owner", "flags"))
+    tint, (points, uv) = np.empty((count, 3), np.uint8), (np.asarray(each, np.float32) for each in (points, uv))
+    tint[:] = face["tint"]
+    return Mesh(points, uv, np.asarray(faces, np.int32), texture, tint, flags.astype(np.uint8), owner)
 
 
 def polygon(corners: Sequence, uv: Sequence = WHOLE, **face: object) -> Mesh:
     """A convex polygon (k, 3), counter-clockwise from the lower left corner."""
     return make(corners, uv, [(0, k, k + 1) for k in range(1, len(corners) - 1)], **face)
+
+
+def quads(corners: np.ndarray, uv: object = WHOLE, **face: object) -> Mesh:
+    """Quadrangles (n, 4, 3), as those of `polygon`; uv: (n, 4, 2), or (4, 2) of each; tints may be (2 n, 3)."""
+    k, uv = 4 * np.arange(len(corners))[:, None], np.broadcast_to(uv, (len(corners), 4, 2))
+    faces = np.stack([k + (0, 1, 2), k + (0, 2, 3)], 1).reshape(-1, 3)
+    return make(np.reshape(corners, (-1, 3)), uv.reshape(-1, 2), faces, **face)
 
 
 # the corners of a box in the order: bottom 0 to 3, top 4 to 7, each counter-clockwise as seen from above
@@ -57,11 +63,9 @@ _SIDES = {  # corners, and the axes along which a side is wide and high
 def box(low: Point, high: Point, sides: Sequence[str] = AROUND, metres: float = 2.0, **face: object) -> Mesh:
     """A box between two corners; metres: size of a repetition of the texture, 0 puts all of it on each side."""
     low, size = np.asarray(low, float), np.subtract(high, low)
-    corners, k = low + _CORNERS * size, 4 * np.arange(len(sides))[:, None]
-    points = np.concatenate([corners[list(_SIDES[side][0])] for side in sides])
+    corners = low + _CORNERS * size
     repeats = [[size[axis] / metres if metres else 1.0 for axis in _SIDES[side][1:]] for side in sides]
-    uv = (np.array(repeats)[:, None] * np.array(WHOLE)).reshape(-1, 2)
-    return make(points, uv, np.concatenate([k + (0, 1, 2), k + (0, 2, 3)]), **face)
+    return quads([corners[list(_SIDES[side][0])] for side in sides], np.array(repeats)[:, None] * WHOLE, **face)
 
 
 def sheet(points: np.ndarray, uv: np.ndarray, **face: object) -> Mesh:
@@ -166,24 +170,50 @@ def moved(mesh: Mesh, origin: Point, along: Point = (1.0, 0.0), scale: Sequence[
     """A copy that is scaled, whose x axis points along a horizontal unit vector (2,), and whose origin is at (3,)."""
     c, s = float(along[0]), float(along[1])
     x, y, z = mesh.points.T if scale is None else mesh.points.T * np.asarray(scale, np.float32)[:, None]
-    points = np.stack([x * c - y * s + origin[0], x * s + y * c + origin[1], z + origin[2]], 1).astype(np.float32)
-    return Mesh(points, mesh.uv, *(getattr(mesh, name) for name in _FACE))
+    points = np.stack([x * c - y * s + origin[0], x * s + y * c + origin[1], z + origin[2]], 1)
+    return replace(mesh, points=points.astype(np.float32))
 
 
-def repeated(mesh: Mesh, offsets: Sequence) -> Mesh:
-    """Copies of a mesh, moved by some offsets (n, 3)."""
-    count = len(offsets)
-    points = (mesh.points + np.asarray(offsets, np.float32).reshape(count, 1, 3)).reshape(-1, 3)
-    faces = mesh.faces + np.arange(count, dtype=np.int32)[:, None, None] * np.int32(len(mesh.points))
-    rest = (np.concatenate([getattr(mesh, name)] * count) for name in _FACE[1:])
-    return Mesh(points, np.tile(mesh.uv, (count, 1)), faces.reshape(-1, 3), *rest)
+class Pictures:
+    """Declares the textures of a district in a table, each once; all methods return its index. key: of the district."""
 
+    def __init__(self, key: int):
+        self.key, self.table = key, TextureTable()
+        self.plain = self.table.index("plain", plain_texture)  # white, to be tinted
+        self.wheel = self.table.index("wheel", partial(sign_texture, "wheel", 0))
 
-def without_slivers(mesh: Mesh) -> Mesh:
-    """The mesh without its faces of no area."""
-    a, b, c = (mesh.points[mesh.faces[:, k]] for k in range(3))
-    keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-6
-    return Mesh(mesh.points, mesh.uv, *(getattr(mesh, name)[keep] for name in _FACE))
+    def ground(self, kind: str, variant: int = 0) -> int:
+        """Repeats every 8 m."""
+        return self.table.index(("ground", kind, variant), partial(ground_texture, kind, variant))
+
+    def material(self, kind: str, variant: int = 0) -> int:
+        """Wood, metal, stone and the like."""
+        return self.table.index(("material", kind, variant), partial(material_texture, kind, variant))
+
+    def leaves(self, kind: str, variant: int = 0) -> int:
+        """A clump of leaves, a cutout."""
+        return self.table.index(("leaves", kind, variant % 3), partial(leaves_texture, kind, variant % 3))
+
+    def bark(self, kind: str, variant: int = 0) -> int:
+        """Of a trunk."""
+        return self.table.index(("bark", kind, variant), partial(bark_texture, kind, variant))
+
+    def sign(self, kind: str, key: int) -> int:
+        """A sign, poster or screen."""
+        return self.table.index(("sign", kind, key % SIGNS), partial(sign_texture, kind, self.key + key % SIGNS))
+
+    def person(self, key: int) -> int:
+        """A figure, a cutout."""
+        return self.table.index(("person", key % SIGNS), partial(person_texture, self.key + key % SIGNS))
+
+    def wall(self, house: House, kind: str, piece: int, length: float, height: float) -> int:
+        """One wall of a building; length and height in metres."""
+        key = ("wall", house.key, kind, piece, round(length, 2), round(height, 2))
+        return self.table.index(key, partial(wall_texture, house, kind, piece, length, height))
+
+    def fixture(self, each: Fixture) -> int:
+        """Of what sticks out of a wall."""
+        return self.table.index(each.texture_key, lambda: each.texture)
 
 
 class Kit:
@@ -202,7 +232,8 @@ class Kit:
 
     def repeat(self, offsets: Sequence) -> None:
         """Puts the part that was added last at some offsets (n, 3) instead."""
-        self.parts[-1] = repeated(self.parts[-1], offsets)
+        part = self.parts.pop()
+        self.parts += [replace(part, points=part.points + np.asarray(offset, np.float32)) for offset in offsets]
 
     def done(self, origin: Point = (0.0, 0.0, 0.0), along: Point = (1.0, 0.0)) -> Mesh:
         """All parts in one mesh, moved to a place."""

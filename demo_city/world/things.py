@@ -2,7 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,7 @@ import numpy as np
 from demo_city.engine.mesh import CUTOUT, DETAIL, EMITS, GLASS, TWO_SIDED, Mesh
 from demo_city.seeds import random_for
 from demo_city.world import plants, shapes
-from demo_city.world.pictures import Pictures
-from demo_city.world.shapes import AROUND, CLOSED, DARK, Kit, box, make, polygon, sheet
+from demo_city.world.shapes import AROUND, CLOSED, DARK, Kit, Pictures, box, make, polygon, sheet
 
 
 def _table(name: str) -> dict:
@@ -35,15 +34,15 @@ def of(kind: str, name: str, otherwise: float = 0.0) -> float:
 def thing(pictures: Pictures, kind: str, variant: int) -> Mesh:
     """A thing of a district; kind: of THINGS; variant: 0 to 3."""
     size = random_for(pictures.key, "thing", kind, variant).uniform(-1, 1, 3) * of(kind, "vary", 0.1) + 1
-    return shapes.moved(Mesh.joined(_parts(pictures, kind, variant, PAINT)), (0, 0, 0), scale=size)
+    return shapes.moved(_joined(pictures, kind, variant, PAINT), (0, 0, 0), scale=size)
 
 
-def _parts(pictures: Pictures, kind: str, n: int, paint: tuple[int, ...]) -> list[Mesh]:
+def _joined(pictures: Pictures, kind: str, n: int, paint: tuple[int, ...]) -> Mesh:
     kit = Kit(pictures, n)
     for variants, shape, numbers, words in _read(kind):
         if str(n) in variants:
-            _add(kit, n, shape, numbers, [options[n % len(options)] for options in words], paint)
-    return kit.parts
+            _add(kit, shape, numbers, [options[n % len(options)] for options in words], paint)
+    return Mesh.joined(kit.parts)
 
 
 @lru_cache(None)
@@ -60,57 +59,48 @@ def _read(kind: str) -> list[tuple[str, str, list[float], list[list[str]]]]:
     return found
 
 
-def _add(kit: Kit, n: int, shape: str, a: list[float], words: list[str], paint: tuple[int, ...]) -> None:
+def _add(kit: Kit, shape: str, a: list[float], words: list[str], paint: tuple[int, ...]) -> None:
     """Adds one part; a: its numbers."""
-    how, sides, repeats, metres = {"flags": 0}, 8 if shape in ("drum", "cone") else 4, (1, 0.0), 2.0
+    how, sides, count, step = {"flags": 0}, 8 if shape in ("drum", "cone") else 4, 1, 0.0
     for word in words:
         if word[0] == "#":
-            colour = word.lstrip("#")
-            how["tint"] = tuple(int(colour[k : k + 2], 16) for k in (0, 2, 4))
+            how["tint"] = tuple(bytes.fromhex(word[1:]))
         elif word == "paint":
             how["tint"] = paint
         elif word in _FLAGS:
             how["flags"] |= _FLAGS[word]
         elif word.startswith("sign:"):
-            how["material"] = kit.pictures.sign(word[5:], n)
-            metres = 0.0
+            how["material"] = kit.pictures.sign(word[5:], kit.variant)
         elif word[0] == "s" and word[1:].isdigit():
             sides = int(word[1:])
         elif word[0] == "x" and word[1].isdigit():
-            repeats = (int(word[1]), float(word[3:]))
+            count, step = int(word[1]), float(word[3:])
         elif word not in ("open", "closed", *CLOSED):
             how["material"] = word
+    x, y, z = a[:3]
     if shape == "use":
-        parts = _parts(kit.pictures, words[0], n, how.get("tint", paint))
-        turn = np.radians(a[3])
-        kit.parts.append(shapes.moved(Mesh.joined(parts), a[:3], (np.cos(turn), np.sin(turn))))
-        return
-    if shape == "bush":
-        kit.parts.append(shapes.moved(plants.bush(kit.pictures, words[0], n), a[:3], scale=(a[3], a[3], a[4])))
-        return
-    kit.add(*_body(shape, a, sides, words, metres), **{"tint": DARK, **how} if shape == "ring" else how)
-    kit.repeat([(k * repeats[1], 0, 0) for k in range(repeats[0])])
-
-
-def _body(shape: str, a: list[float], sides: int, words: list[str], metres: float) -> tuple:
-    """A function of `shapes`, and its arguments."""
-    if shape == "box":
+        turn, mesh = np.radians(a[3]), _joined(kit.pictures, words[0], kit.variant, how.get("tint", paint))
+        kit.parts.append(shapes.moved(mesh, a[:3], (np.cos(turn), np.sin(turn))))
+    elif shape == "bush":
+        kit.parts.append(plants.bush(kit.pictures, words[0], kit.variant))
+        kit.parts[-1] = shapes.moved(kit.parts[-1], a[:3], scale=(a[3], a[3], a[4]))
+    elif shape == "box":
         those = [word for word in words if word in CLOSED] or (CLOSED if "closed" in words else AROUND)
-        return partial(shapes.box, sides=those, metres=metres), a[:3], a[3:]
-    if shape == "rod":
-        return partial(shapes.rod, sides=sides), a[:3], a[3:6], a[6:]
-    if shape in ("drum", "cone"):
-        x, y, radius, low, high = a
-        ring = shapes.circle(radius, sides, (x, y))
-        if shape == "drum":
-            return partial(shapes.prism, top="open" not in words), ring, low, high
-        return shapes.cone, ring if high > low else ring[::-1], low, (x, y, high)
-    if shape == "ring":
+        kit.add(box, a[:3], a[3:], those, 2.0 if isinstance(how.get("material", ""), str) else 0.0, **how)
+    elif shape == "rod":
+        kit.add(shapes.rod, a[:3], a[3:6], a[6:], sides, **how)
+    elif shape == "drum":
+        kit.add(shapes.prism, shapes.circle(z, sides, (x, y)), *a[3:], "open" not in words, **how)
+    elif shape == "cone":
+        kit.add(shapes.cone, shapes.circle(z, sides, (x, y))[:: 1 if a[4] > a[3] else -1], a[3], (x, y, a[4]), **how)
+    elif shape == "ring":
         turn = np.linspace(0, 2 * np.pi, 9)
-        round_ = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], 1)
-        rows = np.stack([round_ * a[2], round_ * (a[2] - 0.06)]) + (a[0], 0, a[1])
-        return shapes.sheet, rows, np.zeros((2, 9, 2))
-    return shapes.polygon, np.reshape(a, (4, 3))
+        circle = np.stack([np.cos(turn), 0 * turn, np.sin(turn)], 1)
+        rows = np.stack([circle * z, circle * (z - 0.06)]) + (x, 0, y)
+        kit.add(sheet, rows, np.zeros((2, 9, 2)), tint=DARK, **how)
+    else:
+        kit.add(polygon, np.reshape(a, (4, 3)), **how)
+    kit.repeat([(k * step, 0, 0) for k in range(count)])
 
 
 @dataclass(frozen=True)
@@ -132,10 +122,6 @@ def vehicle(pictures: Pictures, kind: str, variant: int) -> Model:
     """A vehicle; kind: of KINDS or TWO_WHEELED; variant: below MODELS."""
     if kind in TWO_WHEELED:
         return Model(thing(pictures, kind, variant), *TWO_WHEELED[kind])
-    return _car(pictures, kind, variant)
-
-
-def _car(pictures: Pictures, kind: str, variant: int) -> Model:
     about, rng = KINDS[kind], random_for("car", kind, variant)
     length, width, height = np.array(about["size"]) * rng.uniform((0.93, 0.97, 0.96), (1.07, 1.03, 1.05))
     outline = [[float(word) for word in point.split()] for point in about["outline"].split(",")]
@@ -186,14 +172,12 @@ def _wheels(k: Kit, length: float, width: float, radius: float, height: float) -
 
 
 def _lights(k: Kit, length: float, width: float, z: float) -> None:
-    def board(end: int, y: float, half: float, low: float, high: float, **look: object) -> None:
-        x = end * (length / 2 + 0.012)
-        corners = (x, y - half, z + low), (x, y + half, z + high)
-        k.add(box, *corners, ("right" if end > 0 else "left",), 0, **{"flags": DETAIL, **look})
-
+    """Lamps, number plates and the grille."""
+    red, white, boards = {"tint": (158, 22, 24)}, {"tint": (240, 242, 244)}, []
     for y in (-width * 0.36, width * 0.36):
-        board(1, y, 0.17, -0.07, 0.08, tint=(240, 242, 244), flags=DETAIL | EMITS)
-        board(-1, y, 0.15, 0.0, 0.17, tint=(158, 22, 24), flags=DETAIL | EMITS)
-    for end in (-1, 1):
-        board(end, 0.0, 0.26, -0.2, -0.08, material=k.pictures.sign("plate", 0))
-    board(1, 0.0, width * 0.2, -0.06, 0.06, tint=DARK)
+        boards += [(1, y, 0.17, -0.07, 0.08, white), (-1, y, 0.15, 0.0, 0.17, red)]
+    boards += [(end, 0.0, 0.26, -0.2, -0.08, {"material": k.pictures.sign("plate", 0)}) for end in (-1, 1)]
+    for end, y, half, low, high, look in (*boards, (1, 0.0, width * 0.2, -0.06, 0.06, {"tint": DARK})):
+        x, flags = end * (length / 2 + 0.012), DETAIL | EMITS * (look in (red, white))
+        corners = (x, y - half, z + low), (x, y + half, z + high)
+        k.add(box, *corners, ("right" if end > 0 else "left",), 0, flags=flags, **look)

@@ -1,16 +1,15 @@
-"""What lies and grows behind the pavements: yards, gardens, parks, squares, parking places and quays."""
+"""What stands and grows beside the carriageways: trees, lamps, furniture and wires, yards, gardens, parks and quays."""
 
 import numpy as np
 
+from demo_city.engine.light import DOWN, ROUND
 from demo_city.engine.mesh import DETAIL, GROUND
-from demo_city.seeds import random_for
+from demo_city.seeds import choose, random_for
 from demo_city.world import shapes, things
 from demo_city.world.ground import GRID
-from demo_city.world.network import Block, between
-from demo_city.world.plan import choose
+from demo_city.world.network import ARC_POINTS, NEAR_KERB, Block, Street, spot
 from demo_city.world.shapes import along_line, rectangle, runs
-from demo_city.world.site import Building, Site
-from demo_city.world.terrain import NOTHING, PAVEMENT, THING
+from demo_city.world.site import NOTHING, PAVEMENT, THING, Building, Site
 
 SQUARES = "slabs 3 cobbles 2 setts 2 bricks 1"
 GROUNDS = {"park": "grass 1", "wood": "grass 1 soil 1", "parking": "asphalt 3 gravel 1", "square": SQUARES}
@@ -23,10 +22,9 @@ def furnish_block(site: Site, block: Block, number: int) -> None:
     rng, plan, use = random_for(site.key, "yard", number), site.plan, block.use
     if use in ("water", "basin"):
         return
-    ups = [side.street.up for side in block.flat if side.street.real]
-    up = float(np.mean(ups)) if ups else 0.1
-    kind = choose(rng, GROUNDS.get(use, plan.yard))
-    points, texture = block.inner(GRID), site.pictures.ground(kind, int(rng.integers(4)))
+    up = float(np.mean([side.street.up for side in block.flat if side.street.real] or [0.1]))
+    texture = site.pictures.ground(choose(rng, GROUNDS.get(use, plan.yard)), int(rng.integers(4)))
+    points = block.inner(GRID)
     middle = points.mean((0, 1))  # the yard reaches under the pavements' edges
     site.surface(middle + (points - middle) * 1.012, up - 0.03, texture, tint=(rng.uniform(205, 255),) * 3)
     if use == "park":
@@ -37,7 +35,10 @@ def furnish_block(site: Site, block: Block, number: int) -> None:
         _parking(site, rng, block, up, rows=3 if use == "parking" else 1)
     _greenery(site, rng, block, up)
     if use in ("estate", "park", "wood", "parking"):
-        _enclosure(site, rng, block, up)
+        kind = choose(rng, {"none": 2, **plan.front, "hedge": 1.0})
+        for k in range(4):
+            if kind not in OPEN and block.real(k) and rng.random() < 0.75:
+                site.barriers(rng, kind, block.border(k), up, 0.85)
 
 
 def _greenery(site: Site, rng: np.random.Generator, block: Block, up: float) -> None:
@@ -61,9 +62,7 @@ def _scatter(site: Site, rng: np.random.Generator, block: Block, density: float,
     *_, width, depth = block.frame()
     grid, places = block.inner(13), []
     for u, v in rng.uniform(0, 11.999, (int(width * depth * density), 2)):
-        i, j = int(u), int(v)
-        cell = (grid[i, j], grid[i + 1, j], grid[i + 1, j + 1], grid[i, j + 1])
-        xy = between(cell, u - i, v - j)
+        xy = spot(grid, u, v)
         if site.map.within([xy, *shapes.circle(room, 6, xy)]):
             places.append(xy)
     return places
@@ -108,20 +107,10 @@ def _parking(site: Site, rng: np.random.Generator, block: Block, up: float, rows
             xy = block.corners[0] + along * x + inward * y
             bay = rectangle(xy, along, (-1.3, 1.3), (-2.5, 2.5))
             if site.map.within(bay):
-                line = rectangle(xy, along, (-1.35, -1.25), (-2.4, 2.4))[[0, 1, 3, 2]].reshape(2, 2, 2)
-                site.surface(
-                    line.transpose(1, 0, 2), up, site.pictures.plain, tint=(220, 220, 214), flags=DETAIL | GROUND
-                )
+                line = rectangle(xy, along, (-1.35, -1.25), (-2.4, 2.4))[[[0, 3], [1, 2]]]
+                site.surface(line, up, site.pictures.plain, tint=(220, 220, 214), flags=DETAIL | GROUND)
                 site.places.append((site.terrain.on(xy, up), inward * (1 if row % 2 else -1)))
                 site.map.mark(bay, THING)
-
-
-def _enclosure(site: Site, rng: np.random.Generator, block: Block, up: float) -> None:
-    """What runs round a block that has no rows of houses."""
-    kind = choose(rng, {"none": 2, **site.plan.front, "hedge": 1.0})
-    for k in range(4):
-        if kind not in OPEN and block.real(k) and rng.random() < 0.75:
-            site.barriers(rng, kind, block.border(k), up, 0.85)
 
 
 def furnish_garden(site: Site, outline: np.ndarray, building: Building, up: float, kind: str) -> None:
@@ -182,3 +171,123 @@ def furnish_quays(site: Site, sea: float) -> None:
                 site.meshes.append(shapes.moved(boat, at, along * rng.choice([-1, 1]), (size,) * 3))
                 s += 8 * size
             s += rng.uniform(5, 9)
+
+
+def build_streetsides(site: Site) -> None:
+    """Furnishes all streets and crossings."""
+    _corners(site)
+    rng = random_for(site.key, "lamps")
+    lamp_kinds = [choose(rng, site.plan.lamps) for _ in range(3)]
+    for number, street in enumerate(site.network.streets):
+        rng, ends = random_for(site.key, "street", number), street.stations()[[0, -1]] + (1, -1)
+        if ends[1] - ends[0] < 4:
+            continue
+        _lamps(site, rng, street, *ends, lamp_kinds[street.line % 3])
+        if street.look["wires"] and street.walkable:
+            _wires(site, rng, street)
+        for side in (-1, 1):
+            if street.look["tree"] and street.pavement > 1.2:
+                _trees(site, rng, street, side, *ends)
+            for kind, count in site.plan.things.items():
+                for s in rng.uniform(*ends, rng.poisson(count * (ends[1] - ends[0]) / 120)):
+                    _furnish(site, rng, street, kind, s, side)
+
+
+def _trees(site: Site, rng: np.random.Generator, street: Street, side: int, start: float, end: float) -> None:
+    """Trees on one side; where there is no verge, in bare soil."""
+    look, up = street.look, street.up
+    right = side * (street.roadway + min(max(look["verge"] / 2, 0.75), NEAR_KERB - 0.55))
+    s = start + rng.uniform(0, look["tree_step"] * 0.7)
+    while s < end - 0.5:
+        xy, along = street.beside(s, right), street.along(s)
+        if rng.random() < 0.88 and site.map.at(xy) == PAVEMENT:
+            if not look["verge"]:
+                site.patch(shapes.rectangle(xy, along, (-0.6, 0.6), (-0.6, 0.6)), "soil", 0, up + 0.015)
+            site.tree(rng, xy, look["tree"], look["tree_height"] * rng.uniform(0.75, 1.2), up)
+        s += look["tree_step"] * rng.uniform(0.85, 1.15)
+
+
+def _furnish(site: Site, rng: np.random.Generator, street: Street, kind: str, s: float, side: int) -> None:
+    """Puts a thing on a pavement. On the right one, the strip where one walks stays free."""
+    room, wall = things.of(kind, "room"), things.of(kind, "wall")
+    if (things.of(kind, "wide") and street.pavement < 2.6) or street.pavement < room * 1.2:
+        return
+    side = -1 if wall or room > 0.3 else side
+    right = side * (street.roadway + (street.pavement - room - 0.05 if wall else 0.25 + max(room, 0.3)))
+    along = street.along(s) * -side  # so that y points away from the carriageway
+    for k in range(int(rng.integers(2, 6)) if kind == "bollard" else 1):
+        site.thing(rng, kind, street.beside(s + k * 1.6, right), along, street.up)
+
+
+def _lamps(site: Site, rng: np.random.Generator, street: Street, start: float, end: float, kind: str) -> None:
+    step, up = rng.uniform(*site.plan.lamp_step), street.up
+    if kind == "hung":
+        _hung(site, rng, street, np.arange(start + step * 0.3, end, step))
+        return
+    kind = "bracket" if street.pavement < 0.9 else kind
+    mesh, both, k = site.made(things.thing, kind, len(kind) % 4), rng.random() < 0.6, int(rng.integers(2))
+    light, down = things.of(kind, "light"), DOWN if things.of(kind, "down") else ROUND
+    s = start + rng.uniform(1, step * 0.6)
+    while s < end:
+        side, on_wall = (-1, 1)[k % 2] if both else -1, kind == "bracket"
+        xy = street.beside(s, side * (street.roadway + (street.pavement - 0.02 if on_wall else 0.4)))
+        along = street.along(s) * -side
+        if on_wall or site.map.at(xy) == PAVEMENT:
+            site.put(mesh, xy, along, up, 0.0 if on_wall else 0.25)
+            at = site.terrain.on(xy + np.array([-along[1], along[0]]) * light[1], up + light[2])
+            site.lamp(at, down, (light[2] / 6) ** 1.2)
+        s += step * rng.uniform(0.9, 1.1) * (1 if both else 1.3)
+        k += 1
+
+
+def _hung(site: Site, rng: np.random.Generator, street: Street, stations: np.ndarray) -> None:
+    """Lamps on wires across the street."""
+    wire, lamp = (site.made(things.thing, kind, 0) for kind in ("hung_wire", "hung"))
+    wire = shapes.moved(wire, (0, 0, 0), scale=(street.roadway + street.pavement, 1, 1))
+    for at, along in zip(street.at(stations), street.along(stations), strict=True):
+        high = rng.uniform(5.0, 6.2)
+        site.put(wire, at, np.array([along[1], -along[0]]), high)
+        site.put(lamp, at, along, high)
+        site.lamp(site.terrain.on(at, high), DOWN, 0.9)
+
+
+def _wires(site: Site, rng: np.random.Generator, street: Street) -> None:
+    """Poles on one side, with wires from each to the next and to the houses."""
+    side = float(rng.choice([-1, 1]))
+    right, up, kit = side * (street.roadway + min(0.35, street.pavement / 2)), street.up, shapes.Kit(site.pictures)
+    pole, (start, end) = site.made(things.thing, "pole", int(rng.integers(4))), street.stations()[[0, -1]]
+    stations = np.linspace(start + 0.5, end - 0.5, max(int(street.length / 27), 1) + 1)
+    feet, alongs = site.terrain.on(street.beside(stations, right), up), street.along(stations)
+    for foot, along in zip(feet, alongs, strict=True):
+        site.put(pole, foot[:2], along * -side, up, 0.25)
+    strands = [(-0.8, 7.95), (0.8, 7.95), (0.0, 7.95), (0.15, 6.4), (-0.1, 5.9)][: int(rng.integers(2, 6))]
+    ends = []
+    for s, a, b, along in zip(stations, feet[:-1], feet[1:], alongs[:-1], strict=False):
+        across = np.array([along[1], -along[0], 0.0])
+        for offset, high in strands:
+            first, last = (p + across * offset + (0, 0, high) for p in (a, b))
+            middle = (first + last) / 2 - (0, 0, rng.uniform(0.45, 0.75))
+            ends += [(first, middle, high), (middle, last, high)]
+        for _ in range(int(rng.integers(0, 3))):
+            reach = right * 1.3 if rng.random() < 0.4 else -side * (street.roadway + street.pavement)
+            house = street.beside(s + rng.uniform(4, 22), reach)
+            ends.append((a + (0, 0, 6.6), site.terrain.on(house, rng.uniform(4, 6.4)), 9))
+    for first, last, high in ends:
+        kit.add(shapes.rod, first, last, 0.022 if high > 7 else 0.035, 3, tint=(36, 36, 38), flags=DETAIL)
+    site.meshes += kit.parts
+
+
+def _corners(site: Site) -> None:
+    """Traffic lights and street names at the corners of the crossings."""
+    rng, plan, last = random_for(site.key, "crossings"), site.plan, -1 - ARC_POINTS // 2
+    lights = plan.traffic[1] > 1.2 and plan.roadway[1] > 3.6
+    for side, after in (turn for block in site.network.blocks for turn in block.turns):
+        street, other = side.street, after.street
+        if not (street.real and other.real and street.look["axis"] != other.look["axis"]):
+            continue
+        corner, inward = side.kerb[last], side.plot[last] - side.kerb[last]
+        lit = lights and street.roadway + other.roadway > 7.4 and rng.random() < 0.85
+        if np.hypot(*inward) > 0.5 and (lit or rng.random() < 0.35):
+            kind = "names" if not lit else plan.signal if street.roadway > 5 else "signal"
+            mesh = site.made(things.thing, kind, int(rng.integers(4)) if kind == "names" else 0)
+            site.put(mesh, corner + inward / np.hypot(*inward) * 0.5, -side.heading(1), street.up, 0.25)
