@@ -18,6 +18,7 @@ import numpy as np
 import commons
 from benchmarks.measure import machine, table
 from datasets.test_dataset import ImageFolder, TestDataset
+from demo import SHIPPED
 from localization import calibration
 from localization.answers import Located
 from localize import Session
@@ -41,9 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         epilog="Further flags go to localize.py.",
     )
     parser.add_argument("--dataset_folder", default="data/demo", help="the demo's cities (default: %(default)s)")
-    parser.add_argument(
-        "--resume_model", default="recipes/weights/rendered_resnet18_512.pth", help="network (default: %(default)s)"
-    )
+    parser.add_argument("--resume_model", default=SHIPPED, help="network (default: %(default)s)")
     parser.add_argument(
         "--image_size", type=int, default=96, help="shorter side of images, pixels (default: %(default)s)"
     )

@@ -25,6 +25,7 @@ from datasets.name_fields import FIELDS, HEADING
 from datasets.names import parse_fields, positions
 from datasets.positives import chance_recalls, find_positives, heading_differences
 from datasets.test_dataset import ImageFolder
+from demo import SHIPPED
 from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
@@ -32,7 +33,6 @@ from retrieval.last_layer import without_last_layer
 from retrieval.recalls import found_at, paired_difference, percent, recall_intervals
 from support.errors import UserError, ending_in_one_line
 
-SHIPPED = "recipes/weights/rendered_resnet18_512.pth"
 RECALL_VALUES = (1, 5, 10)
 _BLOCK = 256  # queries searched at a time
 _TIMESTAMP = FIELDS.index("timestamp")

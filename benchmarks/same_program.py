@@ -29,6 +29,7 @@ import torch
 
 from benchmarks.measure import table
 from benchmarks.pictures import make_pictures
+from demo import SHIPPED
 
 FLAGS = (
     "--M 10 --alpha 30 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone ResNet18 --fc_output_dim 32 "
@@ -47,7 +48,7 @@ TRAININGS = {
 LONGER = "--epochs_num 4 --iterations_per_epoch 8 --checkpoint_every 1 --resume_train auto --save_dir run".split()
 EVALUATION = "--save_descriptors npy --save_pairs 3 --save_sfm_pairs 2 --num_preds_to_save 2".split()
 # one file for every tree
-FIXED = str(Path(__file__).parents[1] / "recipes" / "weights" / "rendered_resnet18_512.pth")
+FIXED = str(Path(__file__).parents[1] / SHIPPED)
 # names that exist in both layouts
 GROUPS = """
 import hashlib, json, sys
