@@ -15,6 +15,7 @@ from torch import nn
 
 from datasets.test_dataset import ImageFolder
 from model.checkpoints import load_network
+from model.layers import L2Norm
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from support.errors import UserError, ending_in_one_line
@@ -78,16 +79,16 @@ def fit_last_layer(
 
     Raises UserError as principal_components and extract_descriptors do.
     """
-    pooling = without_last_layer(network, unit_length=False)
-    features, bad = extract_descriptors(pooling, images, options, description="Features")
+    fitted = without_last_layer(network, unit_length=False)
+    features, bad = extract_descriptors(fitted, images, options, description="Features")
     if bad:
         features = np.delete(features, list(bad), axis=0)
     weight, bias = principal_components(features, dim, power)
-    fitted = copy.deepcopy(network)
     layer = nn.Linear(weight.shape[1], dim)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight)), layer.bias.copy_(torch.from_numpy(bias))
-    fitted.fc_output_dim, fitted.aggregation[_LAST] = dim, layer.to(next(network.parameters()).device)
+    layer = layer.to(next(network.parameters()).device)
+    fitted.fc_output_dim, fitted.aggregation[_LAST], fitted.aggregation[_LAST + 1] = dim, layer, L2Norm()
     return fitted
 
 
