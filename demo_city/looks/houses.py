@@ -172,7 +172,7 @@ class Facade:
         c.box((0, self.top - 0.5, length, c.rise), shade(bar, 1.1), shine=0)
 
     def patches(self) -> None:
-        """Draws patches where the render has fallen or was mended."""
+        """Draws patches where the render has fallen or was repaired."""
         c, rng, look = self.canvas, self.rng, self.look
         for _ in range(int(rng.integers(1, 5))):
             corner, size = rng.uniform(0, (self.length, self.top)), c.size(rng.uniform(0.6, 3.0), rng.uniform(0.5, 2.4))

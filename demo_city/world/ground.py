@@ -26,7 +26,7 @@ def build_streets(site: Site) -> None:
         s, texture = street.stations(), site.pictures.ground(street.look["road"], street.look["variant"])
         outline = _band(site, street, (s, (-half, 0.0, half)), texture, 0.0, tint=tint, flags=GROUND)
         site.map.mark(np.concatenate([outline[0], outline[2, ::-1]]), ROAD)
-        _mended(site, rng, street)
+        _repaired(site, rng, street)
         if street.look["lines"] and s[-1] - s[0] > 12:
             _markings(site, rng, street, s[0], s[-1])
     widest = max(site.network.streets, key=lambda street: street.roadway)
@@ -35,7 +35,7 @@ def build_streets(site: Site) -> None:
 
 
 def _crossing(site: Site, rng: np.random.Generator, outline: np.ndarray, street: Street) -> None:
-    """The surface where streets meet, made as that of one of them, with some mended places."""
+    """The surface where streets meet, made as that of one of them, with some repaired places."""
     site.map.mark(outline, ROAD)
     middle = outline.mean(0)
     ring = np.concatenate([outline, outline[:1]])
@@ -74,8 +74,8 @@ def _band(site: Site, street: Street, place: tuple, texture: int, up: float = PA
     return xy
 
 
-def _mended(site: Site, rng: np.random.Generator, street: Street) -> None:
-    """Mended places."""
+def _repaired(site: Site, rng: np.random.Generator, street: Street) -> None:
+    """Repaired places."""
     half, (start, end) = street.roadway, street.stations()[[0, -1]]
     for _ in range(rng.integers(0, 7)):
         middle, wide, long = rng.uniform(-3, 3), rng.uniform(0.5, 2.4), rng.uniform(0.8, 14)
