@@ -2,6 +2,9 @@
 
 import builtins
 import importlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from demo_city.engine.scene import Scene
 from demo_city.engine.textures import Texture, TextureMemory, TextureTable
 from demo_city.weather import Capture
 from support.errors import UserError
+from tests.scripts import ROOT
 
 PIXELS = 96
 CLEAR = Capture(2019, 6, "summer", 180, 45, 0.0, 0.02, 0.0)
@@ -351,3 +355,18 @@ def test_without_numba_a_line_says_what_to_install(monkeypatch):
     finally:
         monkeypatch.undo()
         importlib.reload(jit)
+
+
+def test_what_another_package_or_state_has_compiled_is_not_read(tmp_path):
+    """What numba keeps on disk names the classes of the arguments."""
+    kept = "def added(pair):\n    return pair.a + pair.b\n"
+    (tmp_path / "kernels.py").write_text(kept)
+    for package, own in (("cosplace.demo_city", "one"), ("demo_city", "two")):
+        (tmp_path / f"{own}.py").write_text("import collections\nPair = collections.namedtuple('Pair', 'a b')\n")
+        program = f"import kernels, {own}\nfrom {package}.engine import jit\n"
+        program += f"print(jit.kernel(kernels.added)({own}.Pair(1, 2)))\n"
+        path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "python")))
+        child = [sys.executable, "-c", program]
+        done = subprocess.run(child, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+        assert done.stdout == "3\n", done.stderr
+        (tmp_path / f"{own}.py").unlink()

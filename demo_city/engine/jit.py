@@ -1,6 +1,9 @@
 """Compiling kernels with numba, which the demo city alone needs."""
 
+import zlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from support.errors import UserError
 
@@ -15,7 +18,18 @@ def kernel(function: Callable, **options: object) -> Callable:
 
     Kernels call parts of their own module only: numba does not notice when another module changes. options: of njit.
     """
+    if numba is not None:
+        function.__qualname__ += f"-{_state():08x}"  # is in the name of the file
     return part(function, no_cpython_wrapper=False, no_cfunc_wrapper=False, cache=True, **options)
+
+
+@cache
+def _state() -> int:
+    """Another number for other sources, and for the package `cosplace`: what is kept on disk names the classes of the
+    arguments, and cannot be read where those are not.
+    """
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return zlib.crc32(b"".join([__name__.encode(), *sources]))
 
 
 def part(function: Callable, **options: object) -> Callable:
