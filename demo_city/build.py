@@ -25,7 +25,7 @@ from support.workers import end_with_parent
 SETTINGS_FILE = "demo_city.json"
 MADE_BY = "python -m demo_city"
 _FORMER = "python -m datasets.demo_city"  # the command's former name, which older folders of cities mention
-FORMAT = 2  # raise it whenever the same settings give other pictures
+FORMAT = 3  # raise it whenever the same settings give other pictures
 _FINER = 1.5  # so many times as large as the photograph, along a side, is what is rendered
 _SCENES = 4  # that a process keeps in memory
 _JOB = 8  # tasks, of neighbouring streets, that a process takes at a time

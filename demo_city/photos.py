@@ -22,6 +22,7 @@ TRAIN_YEARS, DATABASE_YEAR, QUERY_YEAR = (2012, 2014, 2016, 2017), 2019, 2022
 _SURVEY_DAYS = 2  # of a training year, and of the database's
 _EYE = (1.45, 1.85)  # metres above the ground of a camera in the hand
 _MAST = (1.9, 2.8)  # and of one on a car
+_ON_FOOT = 0.4  # share of the training streets of a year that are photographed on foot
 MOST_CITIES = 400
 _APART = 20_000.0  # metres between two cities; areas of one city lie a quarter of it apart
 
@@ -183,11 +184,12 @@ class _Plan:
         if self.area.role == "val":
             some = days + nights if self.settings.night_share else days
             return database + self.queries(f"{folder}/queries", some, database)
-        found = database + self.queries(f"{folder}/queries_v1", days, database)
-        return found + self.queries(f"{folder}/queries_night", nights, found)
+        by_day = self.queries(f"{folder}/queries_v1", days, database)
+        return database + by_day + self.queries(f"{folder}/queries_night", nights, database)
 
     def survey(self, folder: str, key: str, days: list[Capture]) -> list[Task]:
-        """Panoramas every few metres, taken from a car on the left or right of the street, and cut into crops.
+        """Panoramas every few metres, cut into crops, taken from a car on the left or right of the street. Some of the
+        training streets are photographed on foot, from where queries are taken.
 
         folder: that the photographs go to
         key: tells this survey from others
@@ -198,12 +200,15 @@ class _Plan:
         for index, begin, end in self.district.walk(self.area.metres):
             street, rng = self.district.streets[index], self.random(key, index)
             day, photos = self.one_of(rng, days), []
+            on_foot = self.trained and rng.random() < _ON_FOOT
             count = max(round((end - begin) / step), 1)
             for k in range(count):
                 s = begin + (k + rng.uniform(0.2, 0.8)) * (end - begin) / count
                 across = street.along(s)[::-1] * (1, -1)
-                position = street.at(s) + across * rng.uniform(*street.driven())
-                height, moment = rng.uniform(*_MAST), (settings.seed, self.area.name, folder, *day.key, index, k)
+                driven = street.at(s) + across * rng.uniform(*street.driven())
+                position = self.stand(rng, street.at(s)) if on_foot else driven
+                height = rng.uniform(*(_EYE if on_foot else _MAST))
+                moment = (settings.seed, self.area.name, folder, *day.key, index, k)
                 turn = _floored(rng.uniform(0, 360 / settings.headings)) if self.trained else 0.0
                 for n in range(settings.headings):
                     heading = (turn + n * 360.0 / settings.headings) % 360
@@ -218,30 +223,33 @@ class _Plan:
         chosen = nights if nights and rng.random() < self.settings.night_share else by_day or nights
         return chosen[int(rng.integers(len(chosen)))]
 
-    def queries(self, folder: str, days: list[Capture], others: list[Task]) -> list[Task]:
-        """Single photographs, uniform in disks of QUERY_RADIUS around places of others, where one can stand.
+    def queries(self, folder: str, days: list[Capture], surveyed: list[Task]) -> list[Task]:
+        """Single photographs, uniform in disks of QUERY_RADIUS around panoramas, where one can stand.
 
         folder: that they go to
         days: of which each has one
-        others: photographs of the area
+        surveyed: panoramas of the area
         """
-        panoramas = [photo for task in others for photo in task.photos[:: self.settings.headings]]
+        panoramas = [photo for task in surveyed for photo in task.photos[:: self.settings.headings]]
         groups = {}
         for n in range(self.area.queries):
             rng = self.random(folder, n)
             near = panoramas[int(rng.integers(len(panoramas)))]
-            middle = position = near.camera.position[:2]
-            for _ in range(200):
-                angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
-                candidate = middle + radius * np.array([np.cos(angle), np.sin(angle)])
-                if self.district.free(candidate):
-                    position = candidate
-                    break
+            position = self.stand(rng, near.camera.position[:2])
             day, heading = self.one_of(rng, days), _floored(rng.uniform(0, 360))
             height, moment = rng.uniform(*_EYE), (self.settings.seed, self.area.name, folder, n)
             photo = self.photo(near.place, day, position, height, heading, _lens(rng, True), moment)
             groups.setdefault((days.index(day), near.place[0]), []).append(photo)
         return [Task(folder, days[which], photos) for (which, _), photos in sorted(groups.items())]
+
+    def stand(self, rng: np.random.Generator, middle: np.ndarray) -> np.ndarray:
+        """A point where one can stand, uniform in the disk of QUERY_RADIUS around the middle (2,)."""
+        for _ in range(200):
+            angle, radius = rng.uniform(0, 2 * np.pi), (QUERY_RADIUS - 0.02) * np.sqrt(rng.random())
+            candidate = middle + radius * np.array([np.cos(angle), np.sin(angle)])
+            if self.district.free(candidate):
+                return candidate
+        return middle
 
     def photo(
         self,
