@@ -20,6 +20,7 @@ from datasets.test_dataset import TestDataset
 from datasets.train_dataset import Batch
 from demo_city import __main__ as demo_city
 from model.checkpoints import load_network
+from model.choices import split_loss
 from model.network import GeoLocalizationNet
 from model.precision import name_of, training_dtype
 from parser import parse_arguments
@@ -139,7 +140,7 @@ def seconds_a_step(args: argparse.Namespace) -> float:
     """The median time of some training steps on random images."""
     device = commons.select_device(args.device)
     network = make_network(args, None).to(device, memory_format=torch.channels_last)
-    head = make_head(args.loss, network.fc_output_dim, 500, seed=0).to(device)
+    head = make_head(split_loss(args.loss)[0] or "cosface", network.fc_output_dim, 500, seed=0).to(device)
     amp = MixedPrecision(training_dtype(args.use_amp16, args.amp_dtype, network, device)[0], device)
     optimizers = [make_adam(network, args.lr, device), make_adam(head, args.classifiers_lr, device)]
     state = Run(network, optimizers[0], [head], [optimizers[1]], amp)

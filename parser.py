@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from options import GROUPS, OPTIONS, RESULT_OPTIONS, taken_by
 from options.checks import check
 from options.further import CheckOptions, LocalizationOptions, ReportOptions, SoupOptions
+from options.losses import LossOptions
 from options.programs import PROGRAMS, title
 from options.shared import DATASET_VARIABLE, EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
@@ -33,6 +34,7 @@ __all__ = [
     "EvaluationOptions",
     "GroupsOptions",
     "LocalizationOptions",
+    "LossOptions",
     "ModelOptions",
     "NightOptions",
     "PathsOptions",

@@ -122,7 +122,8 @@ def train_one_epoch(
         with run.step(batch):
             run.set_learning_rates(batch.step)
             with run.amp.autocast():
-                terms = objectives[batch.group](batch.images, batch.labels, batch.domain)  # {name: scalar}
+                # {name: scalar}
+                terms = objectives[batch.group](batch.images, batch.labels, batch.domain, batch.places)
             run.backward_and_update(sum(terms.values()), batch.group)
             run.monitor.add(batch.step, terms, batch.names, run.learning_rates(batch.group))
         if progress:

@@ -41,11 +41,12 @@ class Schedule:
     By default each group has an epoch, as published: epoch e trains group e mod groups_num.
 
     classes_per_group: number of classes of each trained group
-    batch_size: classes in a batch
+    batch_size: images in a batch
     iterations_per_epoch: steps
     epochs_num: epochs
     seed: of all draws
     local_steps: steps of a group's turn (default: an epoch)
+    images_per_class: of each class in a batch
     places: (this rank, number of ranks) that train a group each at the same time: in turn r, rank k trains group (r *
         ranks + k) mod groups_num
 
@@ -61,6 +62,7 @@ class Schedule:
         seed: int,
         local_steps: int | None = None,
         places: tuple[int, int] = (0, 1),
+        images_per_class: int = 1,
     ):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
         self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = (
@@ -70,11 +72,13 @@ class Schedule:
             seed,
         )
         self.local_steps, (self.place, self.num_places) = local_steps or iterations_per_epoch, places
+        self.images_per_class, self.classes_per_batch = images_per_class, batch_size // images_per_class
         for group, classes in enumerate(self.classes_per_group):
-            if classes < batch_size:
+            if classes < self.classes_per_batch:
                 raise UserError(
-                    f"group {group} has {classes} classes, fewer than a batch of {batch_size}: lower --batch_size, "
-                    "or change --M, --alpha, --N, --L or --min_images_per_class so that groups have more classes"
+                    f"group {group} has {classes} classes, fewer than the {self.classes_per_batch} of a batch: "
+                    "lower --batch_size, or change --M, --alpha, --N, --L or --min_images_per_class so that groups "
+                    "have more classes"
                 )
         self._pass = None, None
 
@@ -103,21 +107,21 @@ class Schedule:
     def batch(self, group: int, k: int) -> np.ndarray:
         """Draws the classes of batch k of a group: int64 (batch_size,).
 
-        A pass over the group draws without replacement.
+        A pass over the group draws without replacement. With several images a class, all classes come once, then all
+        a second time, and so on.
         """
-        batches_per_pass = (
-            self.classes_per_group[group] // self.batch_size
-        )  # the last partial batch of a pass is dropped
+        size = self.classes_per_batch
+        batches_per_pass = self.classes_per_group[group] // size  # the last partial batch of a pass is dropped
         number, position = divmod(k, batches_per_pass)
         if self._pass[0] != (group, number):
             self._pass = (
                 (group, number),
                 self._generator(_CLASSES, group, number).permutation(self.classes_per_group[group]),
             )
-        return self._pass[1][position * self.batch_size : (position + 1) * self.batch_size]
+        return np.tile(self._pass[1][position * size : (position + 1) * size], self.images_per_class)
 
     def image_draws(self, group: int, k: int) -> np.ndarray:
-        """Draws a number in [0, 1) for each class of the batch, which picks its image: float64 (batch_size,)."""
+        """Draws a number in [0, 1) for each row of the batch, which picks its image: float64 (batch_size,)."""
         return self._generator(_IMAGES, group, k).random(self.batch_size)
 
     def augmentation_seed(self, group: int, k: int) -> int:
@@ -125,7 +129,7 @@ class Schedule:
         return self._seed(_AUGMENTATION, group, k)
 
     def night_draws(self, group: int, k: int) -> np.ndarray:
-        """Draws two numbers in [0, 1) for each class of the batch: float64 (2, batch_size).
+        """Draws two numbers in [0, 1) for each row of the batch: float64 (2, batch_size).
 
         They decide whether its image becomes night, and with which target.
         """
@@ -163,6 +167,19 @@ class Schedule:
 
     def _generator(self, *counters: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(self._sequence(*counters)))
+
+
+def pick_apart(count: int, draws: Sequence[float]) -> list[float]:
+    """Draws that pick other ones of `count` candidates by round_from, while there are any, where `draws` may repeat.
+
+    count: of candidates, at least 1
+    draws: numbers in [0, 1); the first stays
+    """
+    picked, left = [], []
+    for draw in draws:
+        left = left or list(range(count))
+        picked.append(left.pop(int(draw * len(left))))
+    return [(pick + 0.5) / count for pick in picked]
 
 
 def round_from(candidates: Sequence, draw: float) -> Iterator:

@@ -1,4 +1,4 @@
-"""Batches of a training run: the step's classes, one image each, decoded to uint8."""
+"""Batches of a training run: the step's classes, one or more images each, decoded to uint8."""
 
 import collections
 import os
@@ -12,7 +12,7 @@ from datasets.groups import Groups
 from datasets.images import ImageError, ImageRows, read_size
 from datasets.night.augmentation import NightAugmentation, NightRows
 from datasets.night.pseudo_targets import PseudoTargets, num_day_rows
-from datasets.schedule import Schedule, Share, round_from
+from datasets.schedule import Schedule, Share, pick_apart, round_from
 from datasets.target_dataset import DomainBatch, DomainImages
 from model.normalization import to_tensor
 from support.errors import UserError
@@ -36,6 +36,7 @@ class Batch(Tensors):
     resized: list[str] = field(default_factory=list)  # paths of images that had another size than the others
     error: str = ""  # why training cannot go on
     domain: DomainBatch | None = None  # with domain adaptation
+    places: torch.Tensor | None = None  # float64 (B, 3), east, north and heading of the whole batch, for pair losses
     night: NightRows | None = None  # the images that NightAugmentation turns into night
 
     @property
@@ -115,7 +116,7 @@ class TrainDataset(torch.utils.data.Dataset):
     def _read(self, group: int, k: int, labels: np.ndarray, days: int):
         """(the ImageRows of one image per class, "" or why there is no batch). Rows from `days` on are by night."""
         mine = range(len(labels))[self.share.rows]
-        images, draws = ImageRows(len(mine), self.size), self.schedule.image_draws(group, k)
+        images, draws = ImageRows(len(mine), self.size), self._image_draws(group, k, labels)
         for number, row in enumerate(mine):
             folder, groups, place = self.folder, self.groups, (group, labels[row])
             if row >= days:
@@ -134,6 +135,14 @@ class TrainDataset(torch.utils.data.Dataset):
                     f"fix or remove them in {folder}"
                 )
         return images, ""
+
+    def _image_draws(self, group: int, k: int, labels: np.ndarray) -> np.ndarray:
+        """Numbers in [0, 1) that pick the image of each row: other ones of the same class."""
+        draws, classes = self.schedule.image_draws(group, k), self.schedule.classes_per_batch
+        if self.schedule.images_per_class > 1:
+            for row, label in enumerate(labels[:classes]):
+                draws[row::classes] = pick_apart(len(self.groups.image_indices(group, label)), draws[row::classes])
+        return draws
 
     def _usual_size(self):
         """The size of most of some images, spread over the trained classes: the same whatever the workers see."""

@@ -49,6 +49,34 @@ LOSSES = {
     "emms": Margins(0.0, 1.0, "on the cosine"),
 }
 
+# name of a pair loss -> its class in pytorch_metric_learning.losses
+PAIR_LOSSES = {
+    "multi_similarity": "MultiSimilarityLoss",
+    "contrastive": "ContrastiveLoss",
+    "triplet_margin": "TripletMarginLoss",
+    "circle": "CircleLoss",
+    "nt_xent": "NTXentLoss",
+    "sup_con": "SupConLoss",
+    "generalized_lifted_structure": "GeneralizedLiftedStructureLoss",
+    "tuplet_margin": "TupletMarginLoss",
+}
+
+
+def split_loss(loss: str) -> tuple[str | None, str | None]:
+    """The head and the pair loss of a --loss: "cosface", "multi_similarity" or "cosface+multi_similarity".
+
+    None stands for the one that is not asked for. Raises UserError when there is no such loss.
+    """
+    head, _, pairs = loss.partition("+")
+    if head in PAIR_LOSSES and not pairs:
+        head, pairs = "", head
+    if (head and head not in LOSSES) or (pairs and pairs not in PAIR_LOSSES) or not (head or pairs):
+        raise UserError(
+            f"--loss {loss}: there is no such loss. Choose a head ({', '.join(LOSSES)}), a pair loss "
+            f"({', '.join(PAIR_LOSSES)}), or both, as in cosface+multi_similarity"
+        )
+    return head or None, pairs or None
+
 
 def canonical_backbone(name: str) -> str:
     """The name of a backbone as in BACKBONES, whatever its case. Raises UserError that lists those that exist."""
@@ -59,16 +87,22 @@ def canonical_backbone(name: str) -> str:
 
 
 def head_options(
-    loss: str,
+    loss: str | None,
     s: float | None = None,
     m: float | None = None,
     l: float | None = None,  # noqa: E741
 ) -> dict[str, float]:
     """The keyword arguments of HEADS[loss], without those that are None: there the head has its own default.
 
-    loss: a name of LOSSES; s: the scale; m: the margin; l: the weight of EMMS' plain softmax. Raises UserError when
-    the margin is out of the head's range, or l is given to a head that has none.
+    loss: a name of LOSSES, or None for no head; s: the scale; m: the margin; l: the weight of EMMS' plain softmax.
+    Raises UserError when the margin is out of the head's range, or an option is given that the head does not have.
     """
+    if loss is None:
+        if (s, m, l) != (None, None, None):
+            raise UserError(
+                "--loss_s, --loss_m and --emms_l belong to a head: name one, as in cosface+multi_similarity"
+            )
+        return {}
     margins = LOSSES[loss]
     if m is not None and not margins.low <= m <= margins.high:
         raise UserError(

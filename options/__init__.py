@@ -5,6 +5,7 @@ compares all follow from it.
 """
 
 from options.further import CheckOptions, DescribeOptions, LocalizationOptions, ReportOptions, SoupOptions
+from options.losses import LossOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
@@ -14,6 +15,7 @@ GROUPS = (  # in the order of --help
     ModelOptions,
     GroupsOptions,
     TrainingOptions,
+    LossOptions,
     AugmentationOptions,
     DomainOptions,
     NightOptions,

@@ -5,7 +5,7 @@ import os
 import re
 
 from datasets.choices import needs_target
-from model.choices import head_options
+from model.choices import head_options, split_loss
 from options import OPTIONS
 from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
@@ -91,7 +91,27 @@ def _check_training(args: argparse.Namespace) -> None:
         )
     if args.resume_model and args.resume_train not in (None, "auto"):  # auto may find none, and begin from that network
         raise UserError("--resume_train holds a network already: give it or --resume_model, not both")
-    head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
+    _resolve_loss(args)
+
+
+def _resolve_loss(args: argparse.Namespace) -> None:
+    """Checks the loss, and fills in the defaults that depend on it."""
+    head, pairs = split_loss(args.loss)
+    head_options(head, args.loss_s, args.loss_m, args.emms_l)
+    for name in ("positives", "pair_options", "pair_weight"):
+        if not pairs and getattr(args, name):
+            raise UserError(f"--{name} needs a pair loss, as in --loss cosface+multi_similarity")
+    if args.pair_weight is not None and not head:
+        raise UserError("--pair_weight is for a pair loss beside a head: leave it out")
+    args.pair_weight = 1.0 if args.pair_weight is None else args.pair_weight
+    args.images_per_class = args.images_per_class or (4 if pairs else 1)
+    if pairs and args.images_per_class == 1:
+        raise UserError(f"--loss {args.loss} compares images of one place: --images_per_class must be at least 2")
+    if args.batch_size % args.images_per_class or args.batch_size == args.images_per_class:
+        raise UserError(
+            f"--batch_size {args.batch_size} must be a multiple of --images_per_class {args.images_per_class}, of two "
+            "classes at least"
+        )
 
 
 def _resolve_domain(args: argparse.Namespace) -> None:

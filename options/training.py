@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from datasets.choices import AUGMENTATION_TYPES, NIGHT_METHODS
-from model.choices import LOSSES
 from support.options import SWITCH, number, option, whole
 
 # flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
@@ -163,27 +162,6 @@ class TrainingOptions:
     lr: float = option(1e-5, number(0), "learning rate of the network (Adam)", "train", published=True, results=True)
     classifiers_lr: float = option(
         0.01, number(0), "learning rate of the groups' heads (Adam)", "train", published=True, results=True
-    )
-    loss: str = option("cosface", tuple(LOSSES), "head over a group's classes", "train")
-    loss_s: float | None = option(
-        None,
-        number(0),
-        "scale of the head's cosines",
-        "train",
-        metavar="S",
-        default_text="the head's own: cosface, sphereface and emms 30, arcface 64",
-    )
-    loss_m: float | None = option(
-        None,
-        number(0),
-        "margin of the head",
-        "train",
-        metavar="M",
-        default_text="the head's own: cosface and emms 0.40, on the cosine, 0 to 1; arcface 0.5, radians, 0 to 1.571; "
-        "sphereface 1.5, a factor on the angle, 1 to 10",
-    )
-    emms_l: float | None = option(
-        None, number(0), "weight of emms' plain softmax", "train", metavar="L", default_text="1"
     )
     lr_schedule: str = option(
         "constant",

@@ -102,6 +102,10 @@ DEFAULTS = dict(
     checkpoint_every=None,
     freeze_bn=False,
     sync_bn=False,
+    images_per_class=1,
+    positives=None,
+    pair_options=(),
+    pair_weight=1.0,
     parallel="data",
     group_schedule="epoch",
     local_steps=10_000,
@@ -132,12 +136,13 @@ RESULT_RELEVANT = (
     "classifiers_lr lr_schedule image_size augmentation_type brightness contrast hue saturation random_resized_crop "
     "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
-    "parallel group_schedule local_steps local_moments freeze_bn sync_bn"
+    "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
+    "pair_weight"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
     # the images, the network and the head are compared themselves, and so are the number types
-    "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo loss "
+    "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo "
     "loss_s loss_m emms_l use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
     "epochs_num "

@@ -12,10 +12,11 @@ from torch import nn
 import distributed
 from datasets.bad_images import BadImages
 from model.checkpoints import build_network, load_network
-from model.choices import BACKBONES, head_options
+from model.choices import BACKBONES, head_options, split_loss
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
 from model.network import GeoLocalizationNet
+from model.pair_losses import NoHead, PairLoss
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
 from model.state_dicts import digest_tensors
 from training.acceleration import compiled
@@ -41,11 +42,10 @@ def build_run(
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
     network.batch_norm_frozen = args.freeze_bn
     network = ranks.synchronised(network, device) if args.sync_bn else network
-    options = head_options(args.loss, args.loss_s, args.loss_m, args.emms_l)
+    loss, _ = split_loss(args.loss)
+    options = head_options(loss, args.loss_s, args.loss_m, args.emms_l)
     heads = [
-        ranks.own_head(
-            group, make_head(args.loss, network.fc_output_dim, classes, schedule.head_seed(group), **options)
-        )
+        ranks.own_head(group, make_head(loss, network.fc_output_dim, classes, schedule.head_seed(group), **options))
         for group, classes in enumerate(schedule.classes_per_group)
     ]
     domain = make_domain(args, network, schedule.domain_seed(), device)
@@ -57,6 +57,7 @@ def build_run(
         choose_precision(args, network, device),
         functools.partial(lr_factor, args.lr_schedule, schedule.steps),
         compiled(network, device) if args.compile else None,
+        make_pair_loss(args),
         domain,
         make_adam(domain, args.domain_lr, device) if domain else None,
         ranks=ranks,
@@ -79,10 +80,18 @@ def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoL
     return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
 
 
-def make_head(loss: str, dim: int, classes: int, seed: int, **options: float) -> nn.Module:
+def make_pair_loss(args: argparse.Namespace) -> PairLoss | None:
+    """The pair loss of train.py's arguments; None without one. Raises UserError as PairLoss does."""
+    _, name = split_loss(args.loss)
+    if not name:
+        return None
+    return PairLoss(name, dict(args.pair_options), args.positives, args.positive_dist_threshold, args.pair_weight)
+
+
+def make_head(loss: str | None, dim: int, classes: int, seed: int, **options: float) -> nn.Module:
     """A head of random weights, which are a function of the seed alone.
 
-    loss: one of model.heads.HEADS
+    loss: one of model.heads.HEADS, or None for no head
     dim: of descriptors
     classes: of the group
     seed: of the weights
@@ -90,7 +99,7 @@ def make_head(loss: str, dim: int, classes: int, seed: int, **options: float) ->
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return HEADS[loss](dim, classes, **options)
+        return (HEADS[loss] if loss else NoHead)(dim, classes, **options)
 
 
 def make_domain(

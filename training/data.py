@@ -4,8 +4,13 @@ import argparse
 import logging
 from dataclasses import dataclass, replace
 
+import torch
+
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.groups import Groups, open_groups
+from datasets.image_names import ImageNames
+from datasets.name_fields import EAST, HEADING, NORTH
+from datasets.names import parse_fields
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
@@ -14,6 +19,7 @@ from datasets.schedule import Schedule, Share
 from datasets.target_dataset import DomainImages
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import Batch, TrainDataset
+from model.choices import split_loss
 from support.errors import UserError
 from training.ranks import Alone
 
@@ -26,6 +32,8 @@ class TrainingData:
     schedule: Schedule
     dataset: TrainDataset
     augment: TrainAugmentation
+    placed: bool = False  # whether batches say where their images were taken, for a pair loss
+    headings: bool = True  # whether that needs headings
     val_set: TestDataset | None = None
     test_set: TestDataset | None = None
 
@@ -38,7 +46,12 @@ class TrainingData:
         if domain:
             seed = schedule.domain_augmentation_seed(batch.group, batch.k)
             domain = replace(domain, images=self.augment(domain.images, seed, self.dataset.domain.share))
-        return replace(batch, images=images, domain=domain, night=None)
+        places = self._places(batch) if self.placed else None
+        return replace(batch, images=images, domain=domain, night=None, places=places)
+
+    def _places(self, batch: Batch) -> torch.Tensor:
+        names = ImageNames.from_strings(batch.names[: len(batch.labels)], self.dataset.folder)
+        return torch.from_numpy(parse_fields(names, (EAST, NORTH, HEADING), () if self.headings else (HEADING,)))
 
 
 def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData:
@@ -62,6 +75,7 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
         seed,
         args.local_steps,
         ranks.places,
+        args.images_per_class,
     )
     ranks.check(args, schedule.classes_per_group)
     log_groups(groups, schedule)
@@ -77,7 +91,8 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     )
     logging.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
     check_same_lists([val_set, test_set], _lists_of_targets(dataset))
-    return TrainingData(groups, schedule, dataset, augment, val_set, test_set)
+    placed, headings = split_loss(args.loss)[1] is not None, args.positives is not None and args.positives[1] < 180
+    return TrainingData(groups, schedule, dataset, augment, placed, headings, val_set, test_set)
 
 
 def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Schedule, ranks: Alone):

@@ -7,11 +7,12 @@ from datasets.schedule import Share
 from datasets.target_dataset import DomainBatch
 from model.layers import full_precision
 from model.network import GeoLocalizationNet
+from model.pair_losses import PairLoss
 from model.stochastic_depth import stochastic_depths
 
 
 class Objective:
-    """The classification loss of a group's head and, with domain adaptation, the domain's terms.
+    """The classification loss of a group's head, a pair loss, or both and, with domain adaptation, the domain's terms.
 
     Domain images go through the backbone in a forward pass of their own, after the training images. Batch norm
     normalises the domain batch, source and target together, by its own statistics, so the training descriptors of a
@@ -19,8 +20,9 @@ class Objective:
     test they are those of both domains.
 
     network: gives descriptors, and features of the domain batch
-    head: with loss(descriptors, labels)
+    head: with loss(descriptors, labels); None without one
     domain: a module of model.domain_adaptation, if any
+    pairs: a loss over the pairs of a batch, if any
     share, domain_share: the rows of a batch and of a domain batch that this process has (default: all)
     options: of the domain's terms (mean)
     """
@@ -28,17 +30,23 @@ class Objective:
     def __init__(
         self,
         network: GeoLocalizationNet,
-        head: nn.Module,
+        head: nn.Module | None,
         domain: nn.Module | None = None,
+        pairs: PairLoss | None = None,
         share: Share | None = None,
         domain_share: Share | None = None,
         **options,
     ):
         self.network, self.head, self.domain, self.options = network, head, domain, options
+        self.pairs = pairs
         self.share, self.domain_share, self._depths = share, domain_share, stochastic_depths(network)
 
     def __call__(
-        self, images: torch.Tensor, labels: torch.Tensor, domain_batch: DomainBatch | None = None
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        domain_batch: DomainBatch | None = None,
+        places: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """The weighted terms of the loss, whose sum is minimised: name -> scalar.
 
@@ -47,9 +55,14 @@ class Objective:
         images: float32 (B, 3, H, W), normalised
         labels: int64 (B,), rows of the head
         domain_batch: float32 images (D, 3, H, W) and bool is_target (D,), with domain adaptation
+        places: float64 (B, 3), metres and degrees, with a pair loss
         """
         self._set_share(self.share)
-        terms = {"classification": self.head.loss(self.network(images), labels)}
+        descriptors, terms = self.network(images), {}
+        if self.head is not None:
+            terms["classification"] = self.head.loss(descriptors, labels)
+        if self.pairs is not None:
+            terms["pairs"] = self.pairs(descriptors, labels, places)
         if self.domain is not None:
             self._set_share(self.domain_share)
             features = self.network.backbone(domain_batch.images)  # (D, C, h, w)

@@ -15,6 +15,7 @@ from torch import nn
 import distributed
 from datasets.bad_images import BadImages
 from datasets.train_dataset import Batch, TrainDataset
+from model.pair_losses import NoHead
 from support.errors import UserError
 from support.signals import Interrupted, deferred_signals, pending_signal
 from training.averaging import (
@@ -27,7 +28,7 @@ from training.averaging import (
     running_statistics,
 )
 from training.objective import Objective
-from training.sharded_head import ShardedHead
+from training.sharded_head import GatheredPairs, ShardedHead
 from training.step_monitor import EpochSums
 
 if TYPE_CHECKING:  # both call these strategies
@@ -66,7 +67,8 @@ class Alone:
 
     def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective:
         """The objective of a group's steps."""
-        return Objective(run.trained, run.heads[group], run.domain)
+        head = run.heads[group]
+        return Objective(run.trained, None if isinstance(head, NoHead) else head, run.domain, run.pairs)
 
     def take(self, bad_images: BadImages, batch: Batch, rows: list[int]) -> Batch:
         """Tells BadImages which images were read, and returns the batch with the names of the whole batch.
@@ -182,9 +184,11 @@ class DataParallel(_Together):
 
     def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective:
         classes = distributed.share(dataset.groups.num_classes(group))
-        head = ShardedHead(run.heads[group], classes, distributed)
+        alone = isinstance(run.heads[group], NoHead)
+        head = None if alone else ShardedHead(run.heads[group], classes, distributed)
+        pairs = run.pairs and GatheredPairs(run.pairs, distributed)
         domain_share = dataset.domain and dataset.domain.share
-        return Objective(run.trained, head, run.domain, dataset.share, domain_share, mean=distributed.mean)
+        return Objective(run.trained, head, run.domain, pairs, dataset.share, domain_share, mean=distributed.mean)
 
     def take(self, bad_images: BadImages, batch: Batch, rows: list[int]) -> Batch:
         mine = [_report(batch), batch.error, list(zip(rows, batch.names, strict=False))]
@@ -197,13 +201,13 @@ class DataParallel(_Together):
     def reduce_gradients(self, run: "Run", head: nn.Module) -> None:
         """Sums gradients, and averages the running statistics of batch norms."""
         gradients = [parameter.grad for parameter in common_parameters(run) if parameter.grad is not None]
-        if (
-            run.scaler.is_enabled()
-        ):  # if one process's classes have a gradient that is not finite, all must skip the step
+        # if one process's classes have a gradient that is not finite, all must skip the step
+        poisons = run.scaler.is_enabled() and head.weight.grad is not None
+        if poisons:
             poison = (head.weight.grad * 0).sum()
             gradients.append(poison)
         distributed.sum_flat(gradients, "gradients")
-        if run.scaler.is_enabled():
+        if poisons:
             head.weight.grad += poison
         if not run.network.batch_norm_frozen:
             average(running_statistics(run.network), "statistics")

@@ -12,6 +12,7 @@ from torch import nn
 from datasets.bad_images import BadImages
 from datasets.train_dataset import Batch, TrainDataset
 from model.network import GeoLocalizationNet
+from model.pair_losses import PairLoss
 from support.signals import deferred_signals
 from training.objective import Objective
 from training.optimizers import MixedPrecision, on_device
@@ -31,6 +32,7 @@ class Run:
     amp: MixedPrecision
     lr_factor: Callable[[int], float] = lambda step: 1.0  # what the network's learning rate is multiplied by at a step
     trained: nn.Module | None = None  # the compiled network, which has the network's parameters; None: itself
+    pairs: PairLoss | None = None  # a loss over the pairs of a batch
     domain: nn.Module | None = None  # what domain adaptation adds
     domain_optimizer: torch.optim.Optimizer | None = None
     bad_images: BadImages | None = None

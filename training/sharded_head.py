@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from model.layers import full_precision
+from model.pair_losses import PairLoss
 
 
 class ShardedHead:
@@ -38,6 +39,29 @@ class ShardedHead:
     def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor):
         with full_precision(logits.device.type):
             return _ShardedCrossEntropy.apply(logits, labels, self.ranks)
+
+
+class GatheredPairs:
+    """The pair loss of the descriptors of all ranks.
+
+    pairs: the loss
+    ranks: the module `distributed`
+    """
+
+    def __init__(self, pairs: PairLoss, ranks: Any):
+        self.pairs, self.ranks = pairs, ranks
+
+    def __call__(self, descriptors: torch.Tensor, labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """The loss of the whole batch, the same on every rank. Its gradients are this rank's parts of the network's.
+
+        descriptors: (b, dim) of this rank's share of the batch
+        labels: int64 (B,) of the whole batch
+        places: float64 (B, 3) of the whole batch
+        """
+        everyones = _GatheredRows.apply(descriptors, len(labels), self.ranks)  # (B, dim)
+        loss = self.pairs(everyones, labels, places)
+        # every rank computes all of it, and their gradients are summed
+        return loss / self.ranks.size() + (loss * (1 - 1 / self.ranks.size())).detach()
 
 
 class _GatheredRows(torch.autograd.Function):
