@@ -15,7 +15,7 @@ from demo_city.styles import STYLES
 
 SEASONS = ("spring", "summer", "autumn", "winter")
 USES = ("home", "flats", "shop", "office", "tower", "warehouse", "hall", "church")
-ROOFS = ("flat", "gable", "hip", "mansard", "shed", "sawtooth", "barrel")
+ROOFS = ("flat", "gable", "hip", "mansard", "shed", "sawtooth")
 WALLS = ("front", "side", "party", "back", "roof", "chimney", "gable")
 EVERGREEN = ("conifer", "palm", "hedge", "ivy")
 WITH_WINDOWS = {"front", "side", "party", "back", "roof", "gable"}  # the walls that may shine

@@ -15,7 +15,7 @@ _BLANK = {"front": 0.04, "side": 0.3, "back": 0.2, "party": 0.85}  # share of th
 _BODIES = {"shed": "corrugated 4 panels 2 brick 1", "church": "ashlar 3 rubble 2 brick 3 plaster 2"}
 _RURAL = ("rubble", "timber", "clapboard", "boards", "shingle")
 _PAINTED = ("plaster", "whitewash", "roughcast", "clapboard", "boards", "concrete", "timber")
-_ROOFS = {"flat": "felt", "barrel": "seams", "sawtooth": "seams", "shed": "seams"}
+_ROOFS = {"flat": "felt", "sawtooth": "seams", "shed": "seams"}
 _LARGE_USES = ("warehouse", "hall", "church")
 
 
@@ -27,7 +27,7 @@ class House:
     style: of styles.STYLES
     use: "home", "flats", "shop", "office", "tower", "warehouse", "hall" or "church"
     ground_height, storey_height: of the ground floor and of the others, m
-    roof: "flat", "gable", "hip", "mansard", "shed", "sawtooth" or "barrel"
+    roof: "flat", "gable", "hip", "mansard", "shed" or "sawtooth"
     """
 
     key: int
