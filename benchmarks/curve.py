@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("run", help="a run's output folder, with metrics.csv and epoch_<n>.pth")
     add("--folder", default="data/demo", help="the demo's cities (default: %(default)s)")
+    add("--resume_model", metavar="FILE", help="the weights that the run began from (default: random ones)")
     add("--batch_size", type=int, default=64, help="the run's training images a step (default: %(default)s)")
     add("--iterations_per_epoch", type=int, default=150, help="the run's (default: %(default)s)")
     add("--image_size", type=int, default=96, help="shorter side of test images, pixels (default: %(default)s)")
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluates the network of each kept epoch, the untrained one first. Raises UserError if none was kept."""
+    """Evaluates the network before the run, and of each kept epoch. Raises UserError if none was kept."""
     device = commons.select_device(args.device)
     commons.set_seed(0)
     set_tf32(False)
@@ -65,9 +66,8 @@ def run(args: argparse.Namespace) -> None:
     dtype = chosen_infer_dtype(args.infer_dtype, trained, device)
     rows = []
     for epoch in [0, *sorted(kept)]:
-        network = (
-            load_network(kept[epoch]) if epoch else GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
-        )
+        path = kept[epoch] if epoch else args.resume_model
+        network = load_network(path) if path else GeoLocalizationNet(trained.backbone_name, trained.fc_output_dim)
         network = network.to(device, memory_format=torch.channels_last)
         row = {
             "images seen": f"{epoch * args.batch_size * args.iterations_per_epoch:,}",
