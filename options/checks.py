@@ -104,6 +104,11 @@ def _resolve_loss(args: argparse.Namespace) -> None:
     if args.pair_weight is not None and not head:
         raise UserError("--pair_weight is for a pair loss beside a head: leave it out")
     args.pair_weight = 1.0 if args.pair_weight is None else args.pair_weight
+    _resolve_images_per_class(args)
+
+
+def _resolve_images_per_class(args: argparse.Namespace) -> None:
+    _, pairs = split_loss(args.loss)
     args.images_per_class = args.images_per_class or (4 if pairs else 1)
     if pairs and args.images_per_class == 1:
         raise UserError(f"--loss {args.loss} compares images of one place: --images_per_class must be at least 2")
@@ -266,6 +271,7 @@ def _check_describe(args: argparse.Namespace) -> None:
 
 
 def _check_check(args: argparse.Namespace) -> None:
+    _resolve_images_per_class(args)
     if args.sample is not None and args.sample < 1:
         raise UserError(f"--sample is {args.sample}; it must be at least 1")
 

@@ -39,7 +39,7 @@ class LossOptions:
         _loss,
         f"head over a group's classes: {', '.join(LOSSES)}; or a pair loss: {', '.join(PAIR_LOSSES)} (needs "
         "requirements-losses.txt); or both, as in cosface+multi_similarity",
-        "train",
+        "train check",
         results=True,
         metavar="LOSS",
     )
@@ -67,7 +67,7 @@ class LossOptions:
         None,
         whole(1),
         "images of each class in a batch, which has --batch_size / K classes",
-        "train",
+        "train check",
         results=True,
         metavar="K",
         default_text="1, and 4 with a pair loss",

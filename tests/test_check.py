@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import train
+from datasets.check import training
 from datasets.check.__main__ import main
 from datasets.check.suggestions import Parameters, suggest
 from datasets.groups import build_groups
@@ -175,6 +176,26 @@ def test_suggestions_are_what_can_be_trained(tiny, workdir, capsys):
     assert "--groups_num 2 --batch_size 4" in report["suggestions"][0]["flags"]
     with pytest.raises(SystemExit):
         train.main(["--dataset_folder", tiny, *FLAGS, "--groups_num", "9"])
+
+
+def test_batches_of_several_images_a_class(tiny, workdir, capsys):
+    several = [*FLAGS, "--batch_size", 24, "--images_per_class", 2]
+    assert "recipe" not in check(capsys, tiny, *several)
+    check(capsys, tiny, *FLAGS, "--batch_size", 24, "--images_per_class", 2, "--loss", "multi_similarity")
+    check(capsys, tiny, *FLAGS, "--batch_size", 48, "--loss", "cosface+circle")  # 48 / 4 = 12, as many as there are
+    report = check(capsys, tiny, *FLAGS, "--batch_size", 26, "--images_per_class", 2, code=1)
+    assert "2 of 2 groups have fewer classes than a batch of 13 (group 0 has 12)" in report["problems"][0]
+    best = report["suggestions"][0]["flags"]
+    assert best.endswith("--images_per_class 2")
+    check(capsys, tiny, *best.split())
+
+
+def test_few_images_have_a_recipe(tiny, copy, workdir, capsys, monkeypatch):
+    assert check(capsys, tiny, *FLAGS)["recipe"] == "recipes/small_city.txt"
+    main([tiny, *map(str, FLAGS)])
+    assert f"python train.py @recipes/small_city.txt --dataset_folder {tiny}" in capsys.readouterr().out
+    monkeypatch.setattr(training, "FEW_IMAGES", 72)
+    assert "recipe" not in check(capsys, tiny, *FLAGS)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,7 +10,7 @@ from datasets.check.suggestions import Parameters
 from parser import parse_arguments
 from support.errors import ending_in_one_line
 
-_PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size")
+_PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size", "images_per_class")
 
 
 def main(argv: list[str] | None = None) -> None:

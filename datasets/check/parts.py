@@ -35,7 +35,7 @@ def check(
 ) -> dict[str, Any]:
     """Checks a data set, and returns a report of plain values.
 
-    Its keys are "folder", "parts" (by name), "groups", "suggestions", "test_sets", "duplicates", "problems",
+    Its keys are "folder", "parts" (by name), "groups", "recipe", "suggestions", "test_sets", "duplicates", "problems",
     "warnings".
 
     folder: of the data set

@@ -28,6 +28,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         )
     if "groups" in report:
         yield from _groups(report["groups"])
+    if "recipe" in report:
+        yield (
+            "\nThese are few images for CosPlace's own training, which was made for millions. A recipe for them:\n"
+            f"python train.py @{report['recipe']} --dataset_folder {report['folder']}"
+        )
     for kind in ("warnings", "problems"):
         if report[kind]:
             yield f"\n{kind.capitalize()}:"

@@ -19,6 +19,8 @@ _UNUSED = 2.0  # the cost of training on half as many images; doubling or halvin
 
 @dataclass(frozen=True)
 class Parameters:
+    """Flags of train.py, by their names."""
+
     M: int
     alpha: int
     N: int
@@ -26,10 +28,17 @@ class Parameters:
     min_images_per_class: int
     groups_num: int
     batch_size: int
+    images_per_class: int = 1
+
+    @property
+    def classes_per_batch(self) -> int:
+        """How many classes a group needs."""
+        return self.batch_size // self.images_per_class
 
     def flags(self) -> str:
         """The parameters as flags of train.py."""
-        return " ".join(f"--{name} {value}" for name, value in asdict(self).items())
+        defaults = {"images_per_class": 1}
+        return " ".join(f"--{name} {value}" for name, value in asdict(self).items() if defaults.get(name) != value)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count:
     tried = {
         name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()
     }
-    tried["batch_size"] = [value for value in tried["batch_size"] if value <= wanted.batch_size]
+    each = wanted.images_per_class
+    tried["batch_size"] = [size for size in tried["batch_size"] if 2 * each <= size <= wanted.batch_size]
     unknown = not np.isfinite(headings).all()
     if unknown:
         tried["alpha"] = [360]
@@ -83,10 +93,11 @@ def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count:
                     continue  # bins of one group would meet at north
                 sizes, images = _groups(classes[kept], first[kept], counts[kept], M, alpha, N, L)
                 for batch_size in tried["batch_size"]:
-                    usable = int(np.argmax(np.append(sizes < batch_size, True)))  # leading groups that fill a batch
+                    lacks = np.append(sizes < batch_size // each, True)
+                    usable = int(np.argmax(lacks))  # leading groups that fill a batch
                     usable = min(usable, wanted.groups_num)
                     if usable:
-                        parameters = Parameters(M, alpha, N, L, minimum, usable, batch_size)
+                        parameters = Parameters(M, alpha, N, L, minimum, usable, batch_size, each)
                         trained = int(images[:usable].sum())
                         found.append(
                             Suggestion(

@@ -11,11 +11,16 @@ from datasets.check.suggestions import Parameters, suggest
 from datasets.groups import Groups, build_groups
 from support.errors import UserError
 
+SMALL_RECIPE = "recipes/small_city.txt"
+FEW_IMAGES = 50_000  # below that it is proposed; the recipe was measured on up to 20,000
+
 
 def check_training(
     part: Part, scanned: ScannedNames, pictures: Pictures, parameters: Parameters, report: dict[str, Any]
 ) -> None:
     """Adds "groups" to the report and, if training would fail, "suggestions", problems and warnings.
+
+    Of few images with headings it adds "recipe", the one for them, unless batches are of its kind already.
 
     part: of training images
     scanned: its names
@@ -26,6 +31,9 @@ def check_training(
     good = scanned.good()
     if not len(good):
         return
+    has_headings = np.isfinite(scanned.headings[good]).all()
+    if len(good) < FEW_IMAGES and has_headings and parameters.images_per_class == 1:
+        report["recipe"] = SMALL_RECIPE
     fails = False
     try:
         groups = build_groups(
@@ -68,11 +76,11 @@ def _refuse_groups(
         report["problems"].append(
             f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}"
         )
-    small = [(group, count) for group, count in enumerate(classes) if count < parameters.batch_size]
+    small = [(group, count) for group, count in enumerate(classes) if count < parameters.classes_per_batch]
     if small:
         report["problems"].append(
             f"{part.name}: {len(small)} of {len(classes)} groups have fewer classes than a batch of "
-            f"{parameters.batch_size} (group {small[0][0]} has {small[0][1]})"
+            f"{parameters.classes_per_batch} (group {small[0][0]} has {small[0][1]})"
         )
     return parameters.groups_num > num_groups or bool(small)
 
