@@ -1,5 +1,6 @@
 """What training on small sets needs: an early end, an average of the weights, a learning rate of the last layer."""
 
+import glob
 import logging
 import os
 import shutil
@@ -96,6 +97,14 @@ def test_an_early_end_is_the_same_after_a_kill(tiny, workdir, monkeypatch, recal
     assert "With --patience 3 the training ends after 5 of 9" in open(f"{folder}/info.log").read()
 
 
+def test_all_ranks_end_early_together(tiny, workdir):
+    """The network stays as it is, and so does its recall."""
+    flags = ["--dataset_folder", tiny, *FEW, *ENDS, "--patience", 1, "--freeze_bn", "--lr", 0]
+    all_ranks(2, train.main, [str(flag) for flag in flags])
+    (log,) = glob.glob("logs/default/*/info.log")
+    assert "the training ends after 2 of 9" in open(log).read() and "< test - " in open(log).read()
+
+
 # --- an average of the weights
 
 
@@ -119,14 +128,14 @@ def record_averages(*flags):
     ("processes", "flags"), [(1, []), (2, []), (2, ["--parallel", "groups", "--local_steps", 1])], ids=str
 )
 def test_the_average_is_the_one_computed_by_hand(tiny, workdir, processes, flags):
-    flags = ["--dataset_folder", tiny, *FEW, *flags, "--epochs_num", 1, "--lr", 0.001, "--ema", 0.25]
+    flags = ["--dataset_folder", tiny, *FEW, *flags, "--epochs_num", 1, "--lr", 0.001, "--ema", 0.2]
     results = [record_averages(*flags)] if processes == 1 else all_ranks(processes, record_averages, *flags)
     for (_, average), (_, other) in zip(results[0], results[-1], strict=True):
         assert_equal(average, other)
     networks, averages = zip(*results[0], strict=True)
     assert len(networks) == 5
     expected = {}
-    for network, decay in zip(networks[1:], (0.0, 0.1, 2 / 11, 0.25), strict=True):  # the last would be 3 / 12 too
+    for network, decay in zip(networks[1:], (0.0, 0.1, 2 / 11, 0.2), strict=True):  # the last would be 3 / 12
         expected = {key: decay * expected.get(key, 0.0) + (1 - decay) * network[key].double() for key in network}
     for key, value in averages[-1].items():
         wanted = expected[key] if value.is_floating_point() else networks[-1][key]

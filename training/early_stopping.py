@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from training.run import Run
 
-_LONG = 1 / 3, 5  # a share of the epochs, and epochs at least, without a rise: then the log says so
+_LONG = 5  # epochs without a rise, or a third of all if those are more: then the log says so
 
 
 def epochs_left(run: Run, epochs_num: int, patience: int | None) -> Iterator[int]:
@@ -16,10 +16,10 @@ def epochs_left(run: Run, epochs_num: int, patience: int | None) -> Iterator[int
     epochs_num: of the whole training
     patience: epochs in a row without a higher R@1, after which the training ends; None: it never ends early
     """
-    long = max(math.ceil(_LONG[0] * epochs_num), _LONG[1])
+    long = max(_LONG, math.ceil(epochs_num / 3))
     while run.epoch < epochs_num:
         waited = run.epochs_since_best
-        so_far = f"R@1 has not risen for {waited} epochs: the best was {run.best_recall1:.1f}"
+        so_far = f"R@1 has not risen for {waited} epoch{'s' * (waited > 1)}: the best was {run.best_recall1:.1f}"
         so_far += f", in Epoch {run.best_epoch:02d}" if run.best_epoch >= 0 else ""  # an earlier version's run
         if patience and waited >= patience:
             logging.info(f"{so_far}. With --patience {patience} the training ends after {run.epoch} of {epochs_num}")
