@@ -47,7 +47,8 @@ class Run:
     is_whole: bool = True  # False within a step: no run can go on from such a state
 
     def __post_init__(self):
-        self.trained = self.trained or self.network
+        if self.trained is None:  # a compiled network has no truth value
+            self.trained = self.network
         self.scaler = self.amp.scaler
         self.monitor = StepMonitor(self.scaler)
 
