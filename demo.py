@@ -166,13 +166,14 @@ class Demo:
     plan: str  # a line that says how long is trained
     problems: Sequence[str] = ()  # with checkpoints, to be logged
     output_folder: str = ""
+    epochs: int = 0  # that were trained
 
     def run(self, args: argparse.Namespace, output_folder: str) -> None:
         """Trains, evaluates, and writes results.md. args: of train.py."""
         self.output_folder = output_folder
         logging.info(self.plan)
         start = time.monotonic()
-        train.train(args, output_folder, self.problems)
+        self.epochs = train.train(args, output_folder, self.problems)
         self.seconds["train"] = time.monotonic() - start
         start = time.monotonic()
         table, trained_in = self.evaluate(args, output_folder)
@@ -234,7 +235,7 @@ class Demo:
         lines = [
             *rows,
             "",
-            f"Trained for {args.epochs_num} epochs of {images} images, in {trained_in}, on {processor_name()}.",
+            f"Trained for {self.epochs} epochs of {images} images, in {trained_in}, on {processor_name()}.",
             "",
             "| phase | seconds | budget |",
             "|---|---|---|",

@@ -30,6 +30,7 @@ from training.acceleration import set_tf32, traced
 from training.build import build_run, record_facts
 from training.checkpoints import Checkpoints, checkpoint_at_the_end
 from training.data import TrainingData, open_data
+from training.early_stopping import epochs_left
 from training.metrics import Metrics
 from training.objective import Objective
 from training.progress import TrainingProgress
@@ -49,8 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         return commons.run_experiment(functools.partial(train, problems=problems), args, resumed_folder)
 
 
-def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] = ()) -> None:
+def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] = ()) -> int:
     """The whole run: data, network and heads, epochs with validation and checkpoints, the test of the best model.
+
+    Returns the number of epochs that it has been trained for.
 
     args: of the command line
     output_folder: for logs, checkpoints and metrics
@@ -75,12 +78,12 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)
     metrics = Metrics(os.path.join(output_folder, "metrics.csv"), run.epoch, args.tensorboard and ranks.writes)
     first_step = run.epoch * args.iterations_per_epoch + run.iteration
-    progress = TrainingProgress(data.schedule, first_step)
+    progress = TrainingProgress(data.schedule, first_step, args.patience is not None)
     loader = make_loader(data.dataset, first_step, args.num_workers, pin_memory=device.type == "cuda")
     batches = prepare_batches(loader, data, run, augmentation_device)
     trace = os.path.join(output_folder, "trace.json") if args.profile and ranks.writes else None
     with checkpoint_at_the_end(checkpoints), loader:
-        for epoch in range(run.epoch, args.epochs_num):
+        for epoch in epochs_left(run, args.epochs_num, args.patience):
             groups = data.schedule.groups_of(epoch)
             with ranks.ending_together(), run.training_groups(groups, data.dataset) as objectives:
                 steps = epoch_batches(batches, args.iterations_per_epoch, run)
@@ -89,17 +92,17 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
                 ranks.end_training(checkpoints)
             result, row = validate(run, data, groups, args)
             with deferred_signals():
-                if result.recall(1) > run.best_recall1:
-                    run.best_recall1 = result.recall(1)
+                if run.take_recall1(result.recall(1)):
                     checkpoints.keep_best()
                 keep_epoch(run, metrics, row, args, output_folder)
                 run.end_epoch()
                 run.bad_images.take_test(data.val_set, result)
                 checkpoints.save()
-    logging.info(f"Trained for {args.epochs_num} epochs; best R@1 on {data.val_set}: {run.best_recall1:.1f}")
+    logging.info(f"Trained for {run.epoch} epochs; best R@1 on {data.val_set}: {run.best_recall1:.1f}")
     test_best(run, checkpoints, data, args, output_folder)
     metrics.write()  # what a full disk has refused so far
     ranks.finish(checkpoints)
+    return run.epoch
 
 
 def train_one_epoch(
@@ -179,9 +182,9 @@ def validate(
     losses = sums.means()
     log_losses(run, sums, names)
     run.bad_images.log_totals()
-    options = test_options(args, run.network, run.amp.device, run.seed).for_validation()
+    options = test_options(args, run.evaluated, run.amp.device, run.seed).for_validation()
     # not kept: the next epoch's network is another
-    result = test(data.val_set, run.network, options, descriptor_cache(args, keep=False))
+    result = test(data.val_set, run.evaluated, options, descriptor_cache(args, keep=False))
     seconds = sums.seconds + time.monotonic() - start
     duration = datetime.timedelta(seconds=round(seconds))
     logging.info(f"Epoch {run.epoch:02d} in {duration}, {data.val_set}: {result}")
@@ -216,7 +219,7 @@ def keep_epoch(run: Run, metrics: Metrics, row: dict[str, float], args: argparse
     with commons.tolerating_full_disks("and writes the row or the network that is missing with the next one"):
         metrics.add(**row)
         if args.keep_every and (run.epoch + 1) % args.keep_every == 0:
-            save_network(run.network, os.path.join(output_folder, f"epoch_{run.epoch + 1:03d}.pth"))
+            save_network(run.evaluated, os.path.join(output_folder, f"epoch_{run.epoch + 1:03d}.pth"))
 
 
 def test_best(

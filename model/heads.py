@@ -22,7 +22,12 @@ class _CosineHead(nn.Module):
     out_features: number of classes
     s: scale
     m: margin
+
+    If the attribute label_smoothing is set, so much of a label is spread evenly over all classes (Szegedy et al., CVPR
+    2016, section 7).
     """
+
+    label_smoothing = 0.0
 
     def __init__(self, in_features: int, out_features: int, s: float, m: float):
         super().__init__()
@@ -50,9 +55,9 @@ class _CosineHead(nn.Module):
     ) -> torch.Tensor:
         """Computes the mean cross-entropy of the batch, a scalar.
 
-        cross_entropy: another function of (logits, labels) to compute it with.
+        cross_entropy: another function of (logits, labels, label_smoothing) to compute it with.
         """
-        return cross_entropy(self(descriptors, labels), labels)
+        return cross_entropy(self(descriptors, labels), labels, label_smoothing=self.label_smoothing)
 
     def settings(self) -> dict[str, str | float]:
         """What the head's loss depends on, as plain values."""
@@ -132,7 +137,8 @@ class EMMS(CosFace):
         with full_precision(descriptors.device.type):
             # (B, out_features)
             plain = F.linear(descriptors.to(torch.promote_types(descriptors.dtype, torch.float32)), self.weight)
-            return super().loss(descriptors, labels, cross_entropy) + self.l * cross_entropy(plain, labels)
+            plain_loss = cross_entropy(plain, labels, label_smoothing=self.label_smoothing)
+            return super().loss(descriptors, labels, cross_entropy) + self.l * plain_loss
 
     def settings(self) -> dict[str, str | float]:
         return {**super().settings(), "l": self.l}

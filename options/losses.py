@@ -63,6 +63,14 @@ class LossOptions:
     emms_l: float | None = option(
         None, number(0), "weight of emms' plain softmax", "train", metavar="L", default_text="1"
     )
+    label_smoothing: float = option(
+        0.0,
+        number(0, 1),
+        "share of a label that the head's cross-entropy spreads evenly over all classes of the group",
+        "train",
+        results=True,
+        metavar="E",
+    )
     images_per_class: int | None = option(
         None,
         whole(1),

@@ -97,6 +97,16 @@ class TrainingOptions:
     )
     batch_size: int = option(32, whole(2), "training images a step", "train check", published=True, results=True)
     epochs_num: int = option(50, whole(1), "epochs, each of one group", "train", published=True)
+    patience: int | None = option(
+        None,
+        whole(1),
+        "end the training when the validation's R@1 has not risen for N epochs in a row; an epoch trains one group, so "
+        "N should be at least --groups_num",
+        "train",
+        metavar="N",
+        default_text="all of --epochs_num",
+        unit="epochs",
+    )
     iterations_per_epoch: int = option(10_000, whole(1), "steps an epoch", "train", published=True, results=True)
     checkpoint_every: int | None = option(
         None,
@@ -159,7 +169,26 @@ class TrainingOptions:
         "train",
         unit="epochs",
     )
+    ema: float | None = option(
+        None,
+        number(0, 0.99999),
+        "validate, keep and test an exponential moving average of the network's weights, of this decay a step; in the "
+        "first steps the decay is lower, so that the first weights are soon forgotten",
+        "train",
+        results=True,
+        metavar="DECAY",
+        default_text="the network itself",
+    )
     lr: float = option(1e-5, number(0), "learning rate of the network (Adam)", "train", published=True, results=True)
+    fc_lr: float | None = option(
+        None,
+        number(0),
+        "learning rate of the network's last layer, which gives descriptors their dimension (Adam)",
+        "train",
+        results=True,
+        metavar="LR",
+        default_text="--lr",
+    )
     classifiers_lr: float = option(
         0.01, number(0), "learning rate of the groups' heads (Adam)", "train", published=True, results=True
     )

@@ -13,6 +13,8 @@ from model.network import GeoLocalizationNet
 from support.errors import UserError
 from tests.tiny import FLAGS, make_tiny
 from training.acceleration import compiled, set_tf32, traced
+from training.optimizers import MixedPrecision
+from training.run import Run
 from training.transfer import to_device
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -66,6 +68,10 @@ def test_a_compiled_network_shares_the_parameters(monkeypatch):
     )  # the same without a C++ compiler
     network = torch.nn.Linear(3, 2)
     fast = compiled(network, torch.device("cpu"))
+    optimizer = torch.optim.Adam(network.parameters())
+    amp = MixedPrecision(torch.float32, torch.device("cpu"))
+    assert Run(network, optimizer, [], [], amp, trained=fast).trained is fast
+    assert Run(network, optimizer, [], [], amp).trained is network
     fast(torch.ones(1, 3)).sum().backward()
     assert network.weight.grad is not None and {id(p) for p in fast.parameters()} == {
         id(p) for p in network.parameters()

@@ -87,6 +87,19 @@ def mean_cross_entropy(logits):
     )
 
 
+@pytest.mark.parametrize("head", HEADS.values())
+def test_label_smoothing_is_torchs(head):
+    head, descriptors = hand_made(head=head)
+    head.label_smoothing = 0.3
+    expected = F.cross_entropy(head(descriptors, LABELS), LABELS, label_smoothing=0.3)
+    if isinstance(head, EMMS):
+        expected = expected + head.l * F.cross_entropy(descriptors @ head.weight.T, LABELS, label_smoothing=0.3)
+    assert head.loss(descriptors, LABELS).item() == pytest.approx(expected.item(), rel=1e-12)
+    smoothed = head.loss(descriptors, LABELS).item()
+    head.label_smoothing = 0.0
+    assert head.loss(descriptors, LABELS).item() != pytest.approx(smoothed, rel=1e-3)
+
+
 @pytest.mark.parametrize("head", [CosFace, ArcFace, SphereFace])
 def test_loss_is_the_mean_cross_entropy(head):
     head, descriptors = hand_made(head=head)

@@ -242,7 +242,7 @@ def test_groups_go_on_with_another_number_of_processes(tiny):
     assert moved == [False, True]  # by the last two steps, which are turn 5 of one process
 
 
-def plain_sgd(module, lr, device):
+def plain_sgd(module, lr, device, fc_lr=None):
     optimizer = torch.optim.SGD(module.parameters(), lr=lr)
     for parameters in optimizer.param_groups:
         parameters["initial_lr"] = lr

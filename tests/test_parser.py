@@ -43,12 +43,16 @@ DEFAULTS = dict(
     batch_size=32,
     epochs_num=50,
     iterations_per_epoch=10_000,
+    patience=None,
+    ema=None,
     lr=1e-5,
+    fc_lr=None,
     classifiers_lr=0.01,
     loss="cosface",
     loss_s=None,
     loss_m=None,
     emms_l=None,
+    label_smoothing=0.0,
     lr_schedule="constant",
     infer_dtype="float32",
     image_size=512,
@@ -137,7 +141,7 @@ RESULT_RELEVANT = (
     "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
-    "pair_weight"
+    "pair_weight ema fc_lr label_smoothing"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -145,7 +149,7 @@ NOT_RESULT_RELEVANT = (
     "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo "
     "loss_s loss_m emms_l use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
-    "epochs_num "
+    "epochs_num patience "
     # the test, after the training
     "test_set_folder queries_folder database_folder descriptors_dtype no_descriptors_cache descriptors_cache_size "
     "faiss_index faiss_nprobe recall_values save_descriptors save_pairs save_sfm_pairs num_preds_to_save "
@@ -396,6 +400,10 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--M", "2.5"], "whole number"),
         (["--lr", "nan"], "'nan' is not a finite number"),
         (["--hue", "0.6"], "from 0 to 0.5"),
+        (["--patience", "0"], "'0' is not a whole number of at least 1"),
+        (["--ema", "1"], "from 0 to 0.99999"),
+        (["--fc_lr", "-1"], "'-1' is not a finite number of at least 0"),
+        (["--label_smoothing", "1.5"], "from 0 to 1"),
         (["--random_resized_crop", "1"], "from 0 to 0.999"),
         (["--backbone", "ResNet51"], "choose one of"),
         (["--device", "tpu"], "invalid choice"),

@@ -86,6 +86,10 @@ def test_speed_and_ends_of_a_training(clock, caplog):
     monitor.sums, clock[0] = EpochSums(), clock[0] + 60
     watched.log_if_due(run, 103)
     assert caplog.messages[1].startswith("Epoch 01, iteration 3: about 2 h 28 min to the end")
+    watched = TrainingProgress(schedule, 100, may_end_early=True)
+    clock[0] += 30
+    watched.log_if_due(run, 103)
+    assert caplog.messages[2].endswith("50 min to the end of the training at the latest")
 
 
 def test_the_bar_of_an_epoch_shows_its_loss(monkeypatch):

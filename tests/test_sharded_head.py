@@ -26,31 +26,32 @@ def batch(dtype=torch.float64):
     )
 
 
-def make(loss, weight):
+def make(loss, weight, label_smoothing=0.0):
     head = HEADS[loss](DIM, len(weight)).to(weight.dtype)
     head.weight.data.copy_(weight)
+    head.label_smoothing = label_smoothing
     return head
 
 
-def sharded_losses():
+def sharded_losses(label_smoothing):
     """{head: (loss, gradient of this rank's descriptors, gradient of its classes)}."""
     descriptors, labels, weight = batch()
     found = {}
     for loss in HEADS:
         part, classes = distributed.share(B), distributed.share(CLASSES)
-        head, mine = make(loss, weight[classes]), descriptors[part].clone().requires_grad_()
+        head, mine = make(loss, weight[classes], label_smoothing), descriptors[part].clone().requires_grad_()
         value = ShardedHead(head, classes, distributed).loss(mine, labels)
         value.backward()
         found[loss] = value.item(), mine.grad.tolist(), head.weight.grad.tolist()
     return found
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_a_sharded_head_is_the_whole_head(number):
-    results = all_ranks(number, sharded_losses)
+@pytest.mark.parametrize(("number", "label_smoothing"), [(2, 0.0), (3, 0.0), (3, 0.2)])
+def test_a_sharded_head_is_the_whole_head(number, label_smoothing):
+    results = all_ranks(number, sharded_losses, label_smoothing)
     for loss in HEADS:
         descriptors, labels, weight = batch()
-        head = make(loss, weight)
+        head = make(loss, weight, label_smoothing)
         descriptors.requires_grad_()
         expected = head.loss(descriptors, labels)
         expected.backward()

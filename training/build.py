@@ -22,6 +22,7 @@ from model.state_dicts import digest_tensors
 from training.acceleration import compiled
 from training.data import TrainingData
 from training.environment import describe_environment, write_environment
+from training.moving_average import MovingAverage
 from training.optimizers import MixedPrecision, lr_factor, make_adam
 from training.ranks import Alone
 from training.run import Run
@@ -48,10 +49,12 @@ def build_run(
         ranks.own_head(group, make_head(loss, network.fc_output_dim, classes, schedule.head_seed(group), **options))
         for group, classes in enumerate(schedule.classes_per_group)
     ]
+    for head in heads:
+        head.label_smoothing = args.label_smoothing
     domain = make_domain(args, network, schedule.domain_seed(), device)
     return Run(
         network,
-        make_adam(network, args.lr, device),  # of frozen parameters too: published optimizer states have them
+        make_adam(network, args.lr, device, args.fc_lr),  # of frozen parameters too, as in published optimizer states
         heads,
         [make_adam(head, args.classifiers_lr, device) for head in heads],
         choose_precision(args, network, device),
@@ -60,6 +63,7 @@ def build_run(
         make_pair_loss(args),
         domain,
         make_adam(domain, args.domain_lr, device) if domain else None,
+        average=MovingAverage(network, args.ema) if args.ema is not None else None,
         ranks=ranks,
         facts={"seed": schedule.seed},
     )

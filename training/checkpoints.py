@@ -80,8 +80,8 @@ class Checkpoints:
         self.is_behind = False
 
     def keep_best(self) -> None:
-        """The network as it is now is the best."""
-        self._unsaved_best = {name: value.clone() for name, value in portable(self.run.network.state_dict()).items()}
+        """The network that was validated is the best."""
+        self._unsaved_best = {name: value.clone() for name, value in portable(self.run.evaluated.state_dict()).items()}
 
     def _write_best(self):
         if self._unsaved_best is not None and self.writes:
@@ -120,7 +120,7 @@ def keep_best_model(checkpoint: str, output_folder: str, network: GeoLocalizatio
 
     checkpoint: the path of the resumed run's last_checkpoint.pth
     output_folder: where the run goes on
-    network: as it was when the checkpoint was written
+    network: that was validated, as it was when the checkpoint was written
     best_recall1: percent, of the best model; -1 before the first validation
     """
     if best_recall1 < 0:

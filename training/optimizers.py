@@ -8,12 +8,21 @@ import torch
 from torch import nn
 
 
-def make_adam(module: nn.Module, lr: float, device: torch.device) -> torch.optim.Adam:
-    """Adam over all parameters of a module, which knows its first learning rate as `initial_lr`."""
-    optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
-    for parameters in optimizer.param_groups:
-        parameters["initial_lr"] = lr
-    return optimizer
+def make_adam(module: nn.Module, lr: float, device: torch.device, fc_lr: float | None = None) -> torch.optim.Adam:
+    """Adam over all parameters of a module, which knows its first learning rates as `initial_lr`.
+
+    module: whose parameters are trained
+    lr: learning rate
+    device: where they are
+    fc_lr: of a GeoLocalizationNet's last layer, which then is a parameter group of its own; None: as the others
+    """
+    groups = [{"params": list(module.parameters()), "initial_lr": lr}]
+    if fc_lr is not None:
+        last = list(module.aggregation[3].parameters())
+        # the module's last parameters: so each has the same number in a state_dict as with one group
+        groups[0]["params"] = groups[0]["params"][: -len(last)]
+        groups.append({"params": last, "lr": fc_lr, "initial_lr": fc_lr})
+    return torch.optim.Adam(groups, lr=lr, fused=device.type in ("cpu", "cuda"))
 
 
 def lr_factor(name: str, steps: int, step: int) -> float:

@@ -12,11 +12,12 @@ class TrainingProgress(Progress):
 
     schedule: of the training
     done: steps that an earlier, interrupted run did
+    may_end_early: whether the training may end before its last epoch
     """
 
-    def __init__(self, schedule: Schedule, done: int = 0):
+    def __init__(self, schedule: Schedule, done: int = 0, may_end_early: bool = False):
         super().__init__(schedule.steps, done)
-        self.schedule = schedule
+        self.schedule, self._ends = schedule, "to the end of the training" + may_end_early * " at the latest"
 
     def log_if_due(self, run: Run, done: int) -> None:
         """Logs a line if one is due.
@@ -26,7 +27,7 @@ class TrainingProgress(Progress):
         """
         if not self.is_due():
             return
-        sums, ends = run.monitor.sums, f"{self.left(done)} to the end of the training"
+        sums, ends = run.monitor.sums, f"{self.left(done)} {self._ends}"
         so_far = f"Epoch {run.epoch:02d}, iteration {run.iteration}: "
         if not sums.steps:  # on a GPU the first step is counted with the second
             logging.info(f"{so_far}about {ends}")

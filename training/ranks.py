@@ -275,6 +275,10 @@ class GroupParallel(_Together):
     def _average_networks(self, run: "Run"):
         average([parameter.data for parameter in common_parameters(run) if parameter.requires_grad], "networks")
         average(running_statistics(run.network), "statistics")
+        if run.average:  # the mean of moving averages is the moving average of the mean
+            network = run.average.network
+            trained = [parameter.data for parameter in network.parameters() if parameter.requires_grad]
+            average([*trained, *running_statistics(network)], "moving average")
         for optimizer in filter(None, (run.optimizer, run.domain_optimizer)):
             if self.moments == "average":
                 moments = [entry[key] for entry in optimizer.state.values() for key in MOMENTS if key in entry]

@@ -15,6 +15,17 @@ from training.run import Run
 from training.run_files import find_newest_run
 from training.run_state import describe_precision_changes, head_differences
 
+# options that earlier runs did not have, at the values that mean what those did
+_LATER_OPTIONS = {
+    "ema": None,
+    "fc_lr": None,
+    "label_smoothing": 0.0,
+    "images_per_class": 1,
+    "positives": None,
+    "pair_options": (),
+    "pair_weight": 1.0,
+}
+
 
 def find_run_to_resume(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Resolves --resume_train auto: (the folder that a resumed run goes on in or None, problems of checkpoints to log).
@@ -54,8 +65,10 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
     run.load(state, args.resume_train, data.groups.published_order)
     run.iteration = min(run.iteration, args.iterations_per_epoch)
     run.best_recall1 = distributed.on_main(
-        keep_best_model, args.resume_train, output_folder, run.network, run.best_recall1
+        keep_best_model, args.resume_train, output_folder, run.evaluated, run.best_recall1
     )
+    if run.best_recall1 < 0:
+        run.best_epoch, run.epochs_since_best = -1, 0  # the next validation is the best again
     logging.info(
         f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of "
         f"{args.iterations_per_epoch}, best R@1 so far {run.best_recall1:.1f}"
@@ -68,6 +81,7 @@ def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) ->
     With --accept_changes the differences are warnings.
     """
     before, now = state.get("arguments", {}), run.facts["arguments"]
+    before = {**_LATER_OPTIONS, **before} if before else {}  # a published run does not say
     changes = [
         f"--{name} {before[name]}, now {value}"
         for name, value in now.items()

@@ -14,6 +14,7 @@ from datasets.train_dataset import Batch, TrainDataset
 from model.network import GeoLocalizationNet
 from model.pair_losses import PairLoss
 from support.signals import deferred_signals
+from training.moving_average import MovingAverage
 from training.objective import Objective
 from training.optimizers import MixedPrecision, on_device
 from training.ranks import ALONE, Alone
@@ -35,6 +36,7 @@ class Run:
     pairs: PairLoss | None = None  # a loss over the pairs of a batch
     domain: nn.Module | None = None  # what domain adaptation adds
     domain_optimizer: torch.optim.Optimizer | None = None
+    average: MovingAverage | None = None  # of the network, with --ema
     bad_images: BadImages | None = None
     ranks: Alone = ALONE
     facts: dict[str, Any] = field(default_factory=dict)  # plain values that are written with the state
@@ -42,10 +44,13 @@ class Run:
     epoch: int = 0  # epochs that are done, validation included
     iteration: int = 0  # steps of this epoch that are done
     best_recall1: float = -1.0  # percent; -1 before the first validation
+    best_epoch: int = -1  # whose validation that was; -1 if it is not known
+    epochs_since_best: int = 0  # that were validated
     is_whole: bool = True  # False within a step: no run can go on from such a state
 
     def __post_init__(self):
-        self.trained = self.trained or self.network
+        if self.trained is None:  # a compiled network has no truth value
+            self.trained = self.network
         self.scaler = self.amp.scaler
         self.monitor = StepMonitor(self.scaler)
 
@@ -53,6 +58,11 @@ class Run:
     def seed(self) -> int:
         """The seed of all that is random in it."""
         return self.facts["seed"]
+
+    @property
+    def evaluated(self) -> GeoLocalizationNet:
+        """The network that is validated, kept and tested."""
+        return self.average.network if self.average else self.network
 
     def begin_epoch(self) -> None:
         """Makes the network ready for the epoch's steps that are left."""
@@ -96,6 +106,8 @@ class Run:
         for optimizer in optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
+        if self.average:
+            self.average.update(self.network)
 
     def optimizers_of(self, group: int) -> list[torch.optim.Optimizer]:
         """The optimizers of a step: of the network, of the group's head, and of what domain adaptation adds."""
@@ -112,6 +124,14 @@ class Run:
     def load(self, state: dict[str, Any], source: str, published_order: Callable[[int], np.ndarray]) -> None:
         """As training.run_state.load_state."""
         load_state(self, state, source, published_order)
+
+    def take_recall1(self, recall1: float) -> bool:
+        """Takes the R@1 of the epoch's validation, in percent. Returns whether it is the best so far."""
+        is_best = recall1 > self.best_recall1
+        if is_best:
+            self.best_recall1, self.best_epoch = recall1, self.epoch
+        self.epochs_since_best = 0 if is_best else self.epochs_since_best + 1
+        return is_best
 
     def end_epoch(self) -> None:
         """Counts the epoch, after its validation."""

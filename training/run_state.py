@@ -1,5 +1,6 @@
 """The state of a run: all that it needs to go on, as plain values and tensors, written and read in one place."""
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from model.state_dicts import describe_differences
 from support.errors import UserError
+from training.moving_average import MovingAverage
 from training.step_monitor import EpochSums, check_finite
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def state_of(run: "Run") -> dict[str, Any]:
     Raises DivergedError if a weight is not finite.
     """
     run.monitor.flush()
-    for module in filter(None, (run.network, *run.heads, run.domain)):
+    for module in filter(None, (run.network, *run.heads, run.domain, run.average and run.average.network)):
         check_finite(module.state_dict(), run.epoch, run.iteration)
     state = {
         "epoch_num": run.epoch,
@@ -35,6 +37,8 @@ def state_of(run: "Run") -> dict[str, Any]:
         "classifiers_state_dict": [head.state_dict() for head in run.heads],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in run.head_optimizers],
         "best_val_recall1": run.best_recall1,
+        "best_epoch": run.best_epoch,
+        "epochs_since_best": run.epochs_since_best,
         "scaler_state_dict": run.scaler.state_dict(),
         "head_settings": run.heads[0].settings(),
         **run.facts,
@@ -42,6 +46,8 @@ def state_of(run: "Run") -> dict[str, Any]:
     if run.domain:
         state["domain_state_dict"] = run.domain.state_dict()
         state["domain_optimizer_state_dict"] = run.domain_optimizer.state_dict()
+    if run.average:
+        state["average_state_dict"] = run.average.state_dict()
     if run.bad_images:
         state["bad_images"] = run.bad_images.state()
     return run.ranks.gather_state(state)
@@ -71,9 +77,12 @@ def load_state(run: "Run", state: dict[str, Any], source: str, published_order: 
         run.scaler.load_state_dict(state["scaler_state_dict"])
     if run.domain:
         restore_domain(state, source, run.domain, run.domain_optimizer)
+    if run.average:
+        _restore_average(state, source, run.average)
     run.epoch, run.best_recall1 = state["epoch_num"], state["best_val_recall1"]
     try:
         run.iteration, run.monitor.sums = int(state.get("iteration", 0)), EpochSums(**state.get("epoch_sums", {}))
+        run.best_epoch, run.epochs_since_best = int(state.get("best_epoch", -1)), int(state.get("epochs_since_best", 0))
     except (TypeError, ValueError) as error:
         raise UserError(f"{source} is damaged: where in the epoch it was made does not read ({error})") from error
     if run.bad_images and "bad_images" in state:
@@ -156,13 +165,26 @@ def restore_domain(state: dict[str, Any], source: str, domain: nn.Module, optimi
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
 
 
-def _restore_optimizer(target: torch.optim.Optimizer, saved: dict[str, Any], source: str):
-    rate, fused = target.defaults["lr"], target.defaults["fused"]
+def _restore_average(state: dict[str, Any], source: str, average: MovingAverage):
+    """Puts back the average of --ema. Without one it begins with the network, with a warning."""
+    if "average_state_dict" not in state:
+        logging.warning(f"{source} is of a run without --ema: the average begins with the network as it is there")
+        return
     try:
-        target.load_state_dict(saved)
+        average.load_state_dict(state["average_state_dict"])
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{source} is damaged: its moving average does not fit its network ({reason})") from error
+
+
+def _restore_optimizer(target: torch.optim.Optimizer, saved: dict[str, Any], source: str):
+    rates = [parameters.get("initial_lr", parameters["lr"]) for parameters in target.param_groups]
+    sizes, fused = [len(parameters["params"]) for parameters in target.param_groups], target.defaults["fused"]
+    try:
+        target.load_state_dict(_in_groups(saved, sizes))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"an optimizer state of {source} does not fit: {error}") from error
-    for parameters in target.param_groups:
+    for parameters, rate in zip(target.param_groups, rates, strict=True):
         before = parameters.get("initial_lr", parameters["lr"])
         if before != rate:
             logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
@@ -175,6 +197,17 @@ def _restore_optimizer(target: torch.optim.Optimizer, saved: dict[str, Any], sou
             if entry[key].shape != parameter.shape:  # copy_ would stretch a single number
                 raise UserError(f"an optimizer state of {source} does not fit: {key} is {tuple(entry[key].shape)}")
             entry[key] = torch.empty_like(parameter).copy_(entry[key])
+
+
+def _in_groups(saved: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
+    """An optimizer's state with its parameters in groups of these sizes: published ones have one, --fc_lr makes two."""
+    groups = saved["param_groups"]
+    numbers = [number for group in groups for number in group["params"]]
+    if len(groups) == len(sizes) or len(numbers) != sum(sizes):
+        return saved
+    ends = list(itertools.accumulate(sizes))
+    parts = [numbers[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    return {**saved, "param_groups": [{**groups[0], "params": part} for part in parts]}
 
 
 def _reorder_classes(head: nn.Module, optimizer: torch.optim.Optimizer, order: torch.Tensor):

@@ -1,8 +1,8 @@
 """A head whose classes are shared among ranks (model parallelism, as in Partial FC, An et al., 2021).
 
 Each rank has some rows of the weight, with their gradient and moments. The softmax is exact. A step sends the batch's
-descriptors and their gradient, B x dim each, and three numbers per image. The gradient of a whole head on each rank
-would be classes x dim.
+descriptors and their gradient, B x dim each, and three numbers per image (five with --label_smoothing). The gradient of
+a whole head on each rank would be classes x dim.
 """
 
 from typing import Any
@@ -36,9 +36,9 @@ class ShardedHead:
         here = (labels >= self.classes.start) & (labels < self.classes.stop)
         return self.head.loss(everyones, torch.where(here, labels - self.classes.start, -1), self._cross_entropy)
 
-    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor):
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float):
         with full_precision(logits.device.type):
-            return _ShardedCrossEntropy.apply(logits, labels, self.ranks)
+            return _ShardedCrossEntropy.apply(logits, labels, self.ranks, label_smoothing)
 
 
 class GatheredPairs:
@@ -85,20 +85,27 @@ class _ShardedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor, ranks: Any) -> Any:
+    def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor, ranks: Any, label_smoothing: float) -> Any:
         largest = ranks.all_reduce(logits.amax(dim=1), "softmax", maximum=True)  # (B,)
         exponentials = (logits - largest.unsqueeze(1)).exp_()
         right = logits.gather(1, labels.clamp(min=0).unsqueeze(1)).squeeze(1)
-        total, right = ranks.all_reduce(
-            torch.stack([exponentials.sum(dim=1), torch.where(labels < 0, 0, right)]), "softmax"
-        )  # (B,) each
+        sums = [exponentials.sum(dim=1), torch.where(labels < 0, 0, right)]
+        if label_smoothing:
+            sums += [logits.sum(dim=1), torch.full_like(largest, logits.shape[1])]  # whose sum is the number of classes
+        total, wanted, *others = ranks.all_reduce(torch.stack(sums), "softmax")  # (B,) each
+        ctx.label_smoothing, ctx.of_each_class = label_smoothing, 0.0
+        if label_smoothing:
+            ctx.of_each_class = label_smoothing / others[1][0]
+            wanted = (1 - label_smoothing) * wanted + ctx.of_each_class * others[0]
         ctx.save_for_backward(exponentials, total, labels)
-        return (total.log() + largest - right).mean()
+        return (total.log() + largest - wanted).mean()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         exponentials, total, labels = ctx.saved_tensors
         softmax = exponentials / total.unsqueeze(1)
         rows = (labels >= 0).nonzero().squeeze(1)
-        softmax[rows, labels[rows]] -= 1
-        return softmax * (gradient / len(labels)), None, None
+        softmax[rows, labels[rows]] -= 1 - ctx.label_smoothing
+        if ctx.label_smoothing:
+            softmax -= ctx.of_each_class
+        return softmax * (gradient / len(labels)), None, None, None
