@@ -10,9 +10,10 @@ from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
 from datasets.same_lists import check_same_lists
+from datasets.samples import sample_training_images
 from datasets.schedule import Schedule, Share
 from datasets.target_dataset import DomainImages
-from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import Batch, TrainDataset
 from support.errors import UserError
 from training.ranks import Alone
@@ -39,6 +40,10 @@ class TrainingData:
             seed = schedule.domain_augmentation_seed(batch.group, batch.k)
             domain = replace(domain, images=self.augment(domain.images, seed, self.dataset.domain.share))
         return replace(batch, images=images, domain=domain, night=None)
+
+    def sample(self, count: int, resize: int) -> ImageFolder:
+        """At most `count` images of the trained groups, not augmented, their shorter side of `resize` pixels."""
+        return sample_training_images(self.dataset.folder, self.groups, self.schedule.groups_num, count, resize)
 
 
 def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData:
