@@ -163,7 +163,8 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
         )
     else:
         logging.warning(
-            "Without --resume_model the network is not trained: its last layer is random, "
+            "Without --resume_model the network is not trained: its last layer is "
+            f"{'fitted to images' if args.whiten else 'random'}, "
             f"and the weights of its backbone are {args.backbone_weights or 'too'}"
         )
         name, network = (

@@ -30,6 +30,7 @@ from support.files import read_tensors, write_tensors
 
 _VERSION = 1  # of what happens between features and layer, and of the file: raise it when one of them changes
 _FILES = "last_layer_*.pth"
+_LARGEST = 1 << 26  # bytes of a file: four times as many as of 2048 dimensions
 _MOST = 32  # layers in a folder of limited size
 
 
@@ -161,7 +162,7 @@ def _read(path: str, identity: dict, shape: tuple[int, int]) -> FittedLayer | No
     if not os.path.exists(path):
         return None
     try:
-        content = read_tensors(path)
+        content = read_tensors(path, _LARGEST)
         if not isinstance(content, dict) or _identity(content) != identity:
             raise UserError(f"{path} is of something else")
         weight, bias = content["weight"], content["bias"]
@@ -192,7 +193,7 @@ def _identities(folder: str) -> Iterator[tuple[str, dict]]:
     """Yields (path, identity) of the layers in a folder. Damaged ones are left out."""
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), _FILES))):
         with contextlib.suppress(UserError, KeyError, TypeError, ValueError, AttributeError):
-            yield path, _identity(read_tensors(path))
+            yield path, _identity(read_tensors(path, _LARGEST))
 
 
 def _keep(path: str, fitted: FittedLayer, identity: dict, limit: int | None) -> None:
