@@ -25,7 +25,6 @@ class LastLayerOptions:
         "train",
         results=True,
         metavar="N",
-        unit="images",
     )
     fc_init_power: float = option(
         0.5,
@@ -70,7 +69,6 @@ class LastLayerOptions:
         "images that --whiten takes at most, evenly spread",
         "eval localize describe",
         metavar="N",
-        unit="images",
     )
 
 
