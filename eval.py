@@ -34,6 +34,7 @@ from report.training import beside_checkpoint, read_metrics
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.recalls import paired_difference
+from retrieval.whitening import Whitening, describe_whitening, images_to_fit, whitened
 from support.errors import UserError
 from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
 from training.environment import describe_environment, write_environment
@@ -162,7 +163,8 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
         )
     else:
         logging.warning(
-            "Without --resume_model the network is not trained: its last layer is random, "
+            "Without --resume_model the network is not trained: its last layer is "
+            f"{'fitted to images' if args.whiten else 'random'}, "
             f"and the weights of its backbone are {args.backbone_weights or 'too'}"
         )
         name, network = (
@@ -213,7 +215,8 @@ def test_all(
     args: of eval.py
     table: of recalls; with --test_set_folders it is written and logged, also when a later test set fails
     """
-    output_folder, results = os.path.dirname(table.path), []
+    output_folder, results, fitted = os.path.dirname(table.path), [], {}
+    cache = descriptor_cache(args)
     try:
         for number, (test_set, dataset) in enumerate(test_sets, 1):
             folder = output_folder
@@ -221,7 +224,13 @@ def test_all(
                 folder = os.path.join(folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
             elif len(test_sets) > 1:
                 folder = os.path.join(folder, os.path.basename(os.path.normpath(dataset.queries.folder)))
-            results.append(test_and_report(dataset, network, options, test_files(args, folder), descriptor_cache(args)))
+            tested = network
+            if args.whiten:
+                images = images_to_fit(args, dataset.database)
+                if images.folder not in fitted:  # folders of queries may share a database
+                    fitted = {images.folder: whitened(network, images, Whitening.of(args), options, cache)}
+                tested = fitted[images.folder]
+            results.append(test_and_report(dataset, tested, options, test_files(args, folder), cache))
             if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])
     finally:
@@ -263,6 +272,8 @@ def report_settings(
     size = f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
     yield "Images", f"{size}; the first query: {size_of_first(datasets[0].queries)}"
     yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
+    if args.whiten:
+        yield "Last layer", describe_whitening(args)
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
     yield from run_notes()
 

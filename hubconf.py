@@ -19,4 +19,12 @@ import cosplace  # noqa: E402
 if os.path.realpath(cosplace.__path__[0]) != os.path.realpath(os.path.dirname(_FOLDER)):
     raise ImportError(f"there is another `cosplace` in {cosplace.__path__[0]}: it hides that of {_FOLDER}")
 
-from cosplace import describe, get_trained_model, list_photos, localize, nearest, preprocess  # noqa: E402, F401
+from cosplace import (  # noqa: E402, F401
+    describe,
+    fit_last_layer,
+    get_trained_model,
+    list_photos,
+    localize,
+    nearest,
+    preprocess,
+)

@@ -6,6 +6,7 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
     parser.answer_early("localize")
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -36,10 +37,13 @@ from report.localization import LocalizedPhoto, write_localization_report
 from report.notes import run_notes
 from report.page import check_report
 from retrieval import cache
+from retrieval.choices import WHITEN_DATABASE
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.identity import identity_key, weights_digest
 from retrieval.index import FLAT, check_index
 from retrieval.store import DescriptorStore
+from retrieval.store_header import read_header
+from retrieval.whitening import Whitening, describe_whitening, whitened, whitened_as_before
 from support.errors import PartlyDone, UserError
 from support.escaping import printable
 from support.files import replacing
@@ -78,6 +82,8 @@ def run(args: Namespace, output_folder: str) -> None:
             else "in their own size",
             **dict(run_notes()),
         }
+        if args.whiten:
+            settings["Last layer"] = describe_whitening(args)
         if args.positions:
             settings["Positions of the database"] = args.positions
         if args.near:
@@ -141,28 +147,58 @@ def write(text: str, path: str | None) -> None:
         file.write(text)
 
 
+def _folder_of_index(folder: str) -> str | None:
+    """Where the images of an index were; None if the folder is none, but holds them, or if it is damaged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return read_header(folder)["identity"]["folder"]
+    return None
+
+
 class Session:
     """A network with a database's index, which localizes photos or is calibrated."""
 
     def __init__(self, args: Namespace, network: GeoLocalizationNet, device: torch.device, seed: int):
-        """args: of localize.py; network: on device; seed: as chosen for the run."""
-        self.args, self.network, self.seed = args, network, seed
+        """args: of localize.py; network: on device, as it was loaded; seed: as chosen for the run."""
+        self.args, self.loaded, self.seed = args, network, seed
         dtype = chosen_infer_dtype(args.infer_dtype, network, device)
         self.options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
         self.resize = args.image_size if args.resize_test_imgs else None
         self.folder = args.index_folder or cache.FOLDER
-        self.identity = {
-            "weights": weights_digest(network),
-            "resize": self.resize,
-            "estimate": args.estimate,
-            "threshold": args.positive_dist_threshold,
-        }
         limit = None if args.index_folder else round(args.descriptors_cache_size * 1e9)
         kept = os.path.dirname(os.path.abspath(self.folder)) if holds_index(self.folder) else self.folder
         self.cache = cache.DescriptorCache(kept, limit, args.descriptors_dtype, grows=True)
-        self.calibration_path = args.calibration or os.path.join(
-            kept, f"calibration_{identity_key(self.identity)}.json"
-        )
+
+    @functools.cached_property
+    def network(self) -> GeoLocalizationNet:
+        """The network that describes: with the last layer of --whiten, which is fitted when it is first asked for."""
+        args = self.args
+        if not args.whiten:
+            return self.loaded
+        wanted, folder = Whitening.of(args), args.whiten
+        if folder == WHITEN_DATABASE:
+            folder = args.database_folder
+        if folder is None or not os.path.isdir(folder):
+            folder = folder or _folder_of_index(self.folder)
+            return whitened_as_before(self.loaded, wanted, folder, self.resize, self.cache.folder)
+        images = ImageFolder(folder, self.resize)
+        # as for an index, what changes only the last bits does not matter
+        return whitened(self.loaded, images, wanted, self.options, self.cache, exact=False)
+
+    @functools.cached_property
+    def identity(self) -> dict:
+        """What a calibration depends on."""
+        return {
+            "weights": weights_digest(self.network),
+            "resize": self.resize,
+            "estimate": self.args.estimate,
+            "threshold": self.args.positive_dist_threshold,
+        }
+
+    @functools.cached_property
+    def calibration_path(self) -> str:
+        """Where the calibration is."""
+        name = f"calibration_{identity_key(self.identity)}.json"
+        return self.args.calibration or os.path.join(self.cache.folder, name)
 
     def localize(self, paths: list[str]) -> list[Localization]:
         """Localizes the photos among files and folders."""
@@ -175,8 +211,8 @@ class Session:
         photos = Photos(paths, self.resize)
         if missing := photos.all_missing():  # before the index is built
             return describe(photos, missing, None, None, None, args.neighbours)
-        calibrated = self._calibration()
         images, places = self._database()
+        calibrated = self._calibration()
         with self.open_index(images, args.database_folder, places) as index:
             if args.near:
                 index.narrow(*args.near)
@@ -265,7 +301,8 @@ class Session:
             images=images,
             places=places,
             database_folder=database_folder,
-            strict=self.args.index_folder is not None,
+            # a database that has changed has another last layer, and a second index
+            strict=self.args.index_folder is not None and self.args.whiten != WHITEN_DATABASE,
         )
         return open_index(self.folder, wanted, lambda: self._described(images))
 

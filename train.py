@@ -24,6 +24,7 @@ from datasets.train_dataset import Batch, make_loader
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
 from parser import RESULT_OPTIONS, parse_arguments
+from retrieval.last_layer import begin_with_fitted_layer
 from support.signals import deferred_signals
 from test import TestResult, descriptor_cache, test, test_and_report, test_files, test_options
 from training.acceleration import set_tf32, traced
@@ -69,6 +70,10 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     ranks = make_ranks(args.parallel, args.local_steps, args.local_moments)
     data = open_data(args, seed, ranks)
     run = build_run(args, data, ranks, device, state)
+    if args.fc_init == "pca" and not state:
+        images = data.sample(args.fc_init_images, args.image_size)
+        options = test_options(args, run.network, device, seed)
+        begin_with_fitted_layer(run.network, images, args.fc_init_power, options)
     record_facts(run, args, RESULT_OPTIONS, data.groups.digest, output_folder)
     if state:
         resume(run, state, args, data, output_folder)

@@ -27,9 +27,9 @@ from datasets.positives import chance_recalls, find_positives, heading_differenc
 from datasets.test_dataset import ImageFolder
 from demo import SHIPPED
 from model.checkpoints import load_network
+from model.last_layer import without_last_layer
 from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
-from retrieval.last_layer import without_last_layer
 from retrieval.recalls import found_at, paired_difference, percent, recall_intervals
 from support.errors import UserError, ending_in_one_line
 

@@ -86,6 +86,11 @@ class Groups:
         first, last = self._group_offsets[group], self._group_offsets[group + 1]
         return int(self._class_offsets[last] - self._class_offsets[first])
 
+    def class_sizes(self, group: int) -> np.ndarray:
+        """The number of images of each class of a group: int64 (C,)."""
+        first, last = self._group_offsets[group], self._group_offsets[group + 1]
+        return np.diff(self._class_offsets[first : last + 1]).astype(np.int64)
+
     def class_ids(self, group: int) -> np.ndarray:
         """The classes of a group, sorted: int64 (C, 3), east and north (metres) and heading (degrees)."""
         return self._class_ids[self._group_offsets[group] : self._group_offsets[group + 1]]

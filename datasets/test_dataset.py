@@ -71,11 +71,18 @@ class TestDataset:
 
 
 class ImageFolder(torch.utils.data.Dataset):
-    """The images of a folder. Item i is (i, uint8 (3, H, W), ""), or (i, None, why it cannot be read)."""
+    """The images of a folder. Item i is (i, uint8 (3, H, W), ""), or (i, None, why it cannot be read).
 
-    def __init__(self, folder: str, resize: int | None = None):
+    folder: of the images
+    resize: pixels of the shorter side, or None for the images' own size
+    names: of the images, relative to the folder; None: all of the folder
+
+    Raises UserError if the folder is to be listed, and is missing or empty.
+    """
+
+    def __init__(self, folder: str, resize: int | None = None, names: Sequence[str] | None = None):
         self.folder, self.resize = folder, resize
-        self.names = list_images(folder)
+        self.names = list_images(folder) if names is None else names
 
     def __len__(self):
         return len(self.names)

@@ -177,8 +177,8 @@ def _unfit(kept: dict[str, dict], folder: str, wanted: WantedIndex) -> str:
     path = max(kept, key=_last_used)
     if not any(header["identity"]["weights"] == wanted.weights for header in kept.values()):
         return (
-            f"the index {path} was made with another model than --resume_model: give the model that it was made with, "
-            "or another --index_folder to build a new one"
+            f"the index {path} was made with another model than --resume_model: give the model that it was made with "
+            "(and its --whiten), or another --index_folder to build a new one"
         )
     if not _of(kept, wanted):
         sizes = sorted({header["identity"]["settings"]["resize"] or 0 for header in kept.values()})

@@ -72,10 +72,8 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
         f"{len(placed)} of the {len(images)} images of {images.folder} have positions in {source}, "
         f"UTM zone {zone[0]}{zone[1]}{reasons}"
     )
-    found = ImageFolder.__new__(ImageFolder)  # the same folder, whose listing need not be read again
-    found.folder, found.resize = images.folder, images.resize
-    found.names = ImageNames.from_strings((photo.key for photo in placed), source=images.folder)
-    return found, Places(points, zone)
+    names = ImageNames.from_strings((photo.key for photo in placed), source=images.folder)
+    return ImageFolder(images.folder, images.resize, names), Places(points, zone)
 
 
 def _of_exif(images: ImageFolder, num_workers: int) -> tuple[list[Photo], list[Rejected]]:

@@ -4,7 +4,14 @@ To add one, add a field to its group: the command line, --help, the refusal of f
 compares all follow from it.
 """
 
-from options.further import CheckOptions, DescribeOptions, LocalizationOptions, ReportOptions, SoupOptions
+from options.further import (
+    CheckOptions,
+    DescribeOptions,
+    LastLayerOptions,
+    LocalizationOptions,
+    ReportOptions,
+    SoupOptions,
+)
 from options.losses import LossOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
@@ -13,6 +20,7 @@ from support.options import Option, options_of
 GROUPS = (  # in the order of --help
     PathsOptions,
     ModelOptions,
+    LastLayerOptions,
     GroupsOptions,
     TrainingOptions,
     LossOptions,

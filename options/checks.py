@@ -10,8 +10,17 @@ from options import OPTIONS
 from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from options.training import DOMAIN_DEFAULTS
+from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
 
+# options that say how a last layer is fitted, if one is
+_FITTING = {
+    "train": ("fc_init", "random", "--fc_init pca", ("fc_init_images", "fc_init_power")),
+    **dict.fromkeys(
+        ("eval", "localize", "describe"),
+        ("whiten", None, "--whiten", ("whiten_dim", "whiten_power", "whiten_images")),
+    ),
+}
 # what --no_labels has no use for
 _NEEDS_LABELS = (
     "test_set_folders",
@@ -26,6 +35,8 @@ _NEEDS_LABELS = (
 def check(args: argparse.Namespace, script: str) -> None:
     """Checks the arguments of a script and resolves its folders. Raises UserError on what does not go together."""
     _refuse_empty(args)
+    if script in _FITTING:
+        _check_fitting(args, *_FITTING[script])
     if script == "eval" and args.no_labels:
         _check_no_labels(args)
     needed = PROGRAMS[script].needed
@@ -46,13 +57,31 @@ def check(args: argparse.Namespace, script: str) -> None:
 def _check_no_labels(args: argparse.Namespace) -> None:
     """Refuses what needs positions. No folders are guessed: the environment names labelled ones."""
     for name in _NEEDS_LABELS:
-        if getattr(args, name) != next(option.default for option in OPTIONS if option.name == name):
+        if getattr(args, name) != _default(name):
             raise UserError(f"--{name} needs to know which images are right: leave it out, or --no_labels")
     if not (args.database_folder and args.queries_folder) and not (args.dataset_folder or args.test_set_folder):
         raise UserError("--no_labels needs two folders of images: give --database_folder and --queries_folder")
     outputs = ("num_preds_to_save", "save_pairs", "save_sfm_pairs", "save_descriptors", "report")
     if all(getattr(args, name) in (0, None, ()) for name in outputs):
         args.num_preds_to_save = NO_LABELS_PREDICTIONS  # a search that leaves nothing would be for nothing
+
+
+def _default(name: str) -> object:
+    return next(option.default for option in OPTIONS if option.name == name)
+
+
+def _check_fitting(args: argparse.Namespace, name: str, without: str | None, needed: str, names: tuple[str, ...]):
+    """Refuses what says how a last layer is fitted, where none is.
+
+    args: of the script
+    name: of the option that asks for a layer
+    without: its value where it asks for none
+    needed: how it is given, for the message
+    names: of the options that say how
+    """
+    for other in names:
+        if getattr(args, name) == without and getattr(args, other) != _default(other):
+            raise UserError(f"--{other} says how a last layer is fitted: give {needed} too, or leave it out")
 
 
 def _refuse_empty(args: argparse.Namespace) -> None:
@@ -181,6 +210,11 @@ def _check_localization(args: argparse.Namespace) -> None:
         raise UserError("give photos, or folders of photos, to localize")
     elif not args.database_folder and not args.index_folder:
         raise UserError("give the database's images as --database_folder, or its index as --index_folder")
+    if args.calibrate and args.whiten == WHITEN_DATABASE:
+        raise UserError(
+            f"--calibrate with --whiten {WHITEN_DATABASE} would calibrate a network that is fitted to the validation "
+            "set: name the folder of the database that photos will be localized in, as --whiten FOLDER"
+        )
     if args.calibrate and args.report:
         raise UserError("--report is of photos: leave it out with --calibrate")
     if args.output:

@@ -3,7 +3,73 @@
 from dataclasses import dataclass
 
 from localization.choices import FORMAT_NAMES, MAX_PIXELS, METHODS
-from support.options import SWITCH, number, option
+from support.options import SWITCH, number, option, whole
+
+
+@dataclass(frozen=True)
+class LastLayerOptions:
+    """last layer, fitted to images without labels"""
+
+    fc_init: str = option(
+        "random",
+        ("random", "pca"),
+        "what the last layer of a new run begins with: random, random weights, or those of --resume_model; pca, the "
+        "principal components of the features of training images",
+        "train",
+        results=True,
+    )
+    fc_init_images: int = option(
+        5000,
+        whole(2),
+        "training images that --fc_init pca takes at most, evenly spread over the classes of the trained groups",
+        "train",
+        results=True,
+        metavar="N",
+    )
+    fc_init_power: float = option(
+        0.5,
+        number(0, 1),
+        "whitening of --fc_init pca: 0, the components keep their lengths; 1, they are whitened; 0.5 is between both",
+        "train",
+        results=True,
+        metavar="P",
+    )
+    whiten: str | None = option(
+        None,
+        str,
+        "replace the network's last layer by one that is fitted to images, without labels: database, those of the "
+        "database; or those of a folder (one of that name: ./database). It is kept beside the descriptors",
+        "eval localize describe",
+        metavar="FOLDER",
+        help_in={
+            "describe": "replace the network's last layer by one that is fitted to images, without labels: database, "
+            "those that are described; or those of a folder (one of that name: ./database). It is kept beside the "
+            "descriptors",
+        },
+        ranks="given",
+    )
+    whiten_dim: int | None = option(
+        None,
+        whole(1),
+        "dimension of the descriptors with --whiten",
+        "eval localize describe",
+        metavar="N",
+        default_text="the network's own",
+    )
+    whiten_power: float = option(
+        0.5,
+        number(0, 1),
+        "whitening of --whiten: 0, the components keep their lengths; 1, they are whitened; 0.5 is between both",
+        "eval localize describe",
+        metavar="P",
+    )
+    whiten_images: int = option(
+        5000,
+        whole(2),
+        "images that --whiten takes at most, evenly spread",
+        "eval localize describe",
+        metavar="N",
+    )
 
 
 @dataclass(frozen=True)

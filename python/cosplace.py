@@ -3,8 +3,8 @@
 Put this folder on sys.path to use the repository in a program of your own. Nothing but `cosplace` becomes importable
 by that. The repository's own names (`model`, `datasets`, `test`, ...) stay free for your packages.
 
-From photos to positions: get_trained_model, describe, nearest, localize. An argument that cannot be right raises
-ValueError. What is wrong with a file, a folder or a network raises UserError, with one line on what to do.
+From photos to positions: get_trained_model, fit_last_layer, describe, nearest, localize. An argument that cannot be
+right raises ValueError. What is wrong with a file, a folder or a network raises UserError, with one line on what to do.
 """
 
 from __future__ import annotations
@@ -214,6 +214,42 @@ def describe(
         message = f"{len(unreadable)} of {len(given)} images cannot be read ({shown}{more})"
         raise UnreadableImagesError(message, unreadable, descriptors)
     return descriptors
+
+
+def fit_last_layer(
+    images: Source | Iterable[Source],
+    model: str | os.PathLike[str] | GeoLocalizationNet,
+    dim: int | None = None,
+    resize: int | None = None,
+    batch_size: int = 16,
+    power: float = 0.5,
+    count: int = 5000,
+) -> torch.nn.Module:
+    """A copy of a network whose last layer is fitted to images, without labels, as --whiten does: for `describe` and
+    `localize`.
+
+    It is a function of the images and the arguments. Describe queries and database with one fitted network.
+
+    images, model, resize, batch_size: as in describe; of a database that is to be searched, or of streets like it
+    dim: of the new descriptors; None: the network's own
+    power: of the whitening, from 0, the principal components as they are, to 1
+    count: images that are taken at most, evenly spread
+
+    Images that cannot be read are skipped. Raises ValueError for other images or a bad argument; UserError if fewer
+    than dim + 1 images can be read, or if their features vary in fewer dimensions.
+    """
+    from cosplace.datasets.given_images import GivenImages
+    from cosplace.retrieval.whitening import Whitening, whitened
+    from cosplace.training.acceleration import without_tf32
+
+    dim = None if dim is None else _whole("dim", dim, 1)
+    count = _whole("count", count, 2)
+    if not hasattr(power, "__float__") or not 0 <= power <= 1:
+        raise ValueError(f"power is {power!r}, and must be a number from 0 to 1")
+    network, options, resize = _prepare(model, resize, batch_size)
+    given = GivenImages(images, resize)
+    with without_tf32():
+        return whitened(network, given, Whitening(dim, float(power), count, flag="dim"), options)
 
 
 def nearest(queries: np.ndarray, database: np.ndarray, k: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.interchange import check_names, write_array, write_names
+from retrieval.whitening import Whitening, images_to_fit, whitened
 from support.errors import PartlyDone, UserError
 from test import descriptor_cache
 
@@ -44,8 +45,11 @@ def describe(args: Namespace) -> None:
     network = network.to(device, memory_format=torch.channels_last)
     dtype = chosen_infer_dtype(args.infer_dtype, network, device)
     options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
+    cache = descriptor_cache(args)
+    if args.whiten:
+        network = whitened(network, images_to_fit(args, images, PhotoFolder), Whitening.of(args), options, cache)
     names = os.path.splitext(args.output)[0] + "_names.txt"
-    with descriptor_cache(args).store(network, images, options) as store:
+    with cache.store(network, images, options) as store:
         extract_descriptors(network, images, options, store)
         unreadable = store.unreadable
         if len(unreadable) == len(images):

@@ -2,3 +2,4 @@
 
 RECALL_VALUES = (1, 5, 10, 20, 100)  # the N of R@N
 MAX_RECALL_VALUE = 10_000  # so many predictions a query are kept in memory
+WHITEN_DATABASE = "database"  # of --whiten: the database's images themselves, and no folder of that name

@@ -37,6 +37,9 @@ DEFAULTS = dict(
     backbone="ResNet18",
     fc_output_dim=512,
     train_all_layers=False,
+    fc_init="random",
+    fc_init_images=5000,
+    fc_init_power=0.5,
     use_amp16=False,
     amp_dtype="auto",
     augmentation_device=None,
@@ -126,6 +129,10 @@ OF_EVAL = dict(
     report=None,
     compare=None,
     positive_heading_threshold=None,
+    whiten=None,
+    whiten_dim=None,
+    whiten_power=0.5,
+    whiten_images=5000,
 )
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
@@ -141,7 +148,7 @@ RESULT_RELEVANT = (
     "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
-    "pair_weight ema fc_lr label_smoothing"
+    "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -277,7 +284,7 @@ def test_ranks_must_have_these_options_in_common():
     )
     assert ranks["given"] == sorted(
         "test_set_folders resume_model resume_train report compare further_queries target_dataset_folder "
-        "pseudo_target_folder".split()
+        "pseudo_target_folder whiten".split()
     )
     options = taken_by("train") | taken_by("eval")
     assert options["lr"].shared(0.1) == 0.1 and options["device"].shared("cpu") is None

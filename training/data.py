@@ -15,9 +15,10 @@ from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
 from datasets.same_lists import check_same_lists
+from datasets.samples import sample_training_images
 from datasets.schedule import Schedule, Share
 from datasets.target_dataset import DomainImages
-from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
 from datasets.train_dataset import Batch, TrainDataset
 from model.choices import split_loss
 from support.errors import UserError
@@ -52,6 +53,10 @@ class TrainingData:
     def _places(self, batch: Batch) -> torch.Tensor:
         names = ImageNames.from_strings(batch.names[: len(batch.labels)], self.dataset.folder)
         return torch.from_numpy(parse_fields(names, (EAST, NORTH, HEADING), () if self.headings else (HEADING,)))
+
+    def sample(self, count: int, resize: int) -> ImageFolder:
+        """At most `count` images of the trained groups, not augmented, their shorter side of `resize` pixels."""
+        return sample_training_images(self.dataset.folder, self.groups, self.schedule.groups_num, count, resize)
 
 
 def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData:

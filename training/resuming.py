@@ -24,6 +24,7 @@ _LATER_OPTIONS = {
     "positives": None,
     "pair_options": (),
     "pair_weight": 1.0,
+    "fc_init": "random",
 }
 
 

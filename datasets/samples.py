@@ -1,0 +1,63 @@
+"""Some images of many, evenly spread."""
+
+import bisect
+
+import numpy as np
+import torch
+
+from datasets.groups import Groups
+from datasets.test_dataset import ImageFolder
+
+
+class ImageSample(ImageFolder):
+    """At most `count` images of an ImageFolder, evenly spread over its order. They are read as the folder reads them.
+
+    The attribute `rows` holds their indices in the folder: int64 (n,), ascending.
+    """
+
+    def __init__(self, images: ImageFolder, count: int):
+        self.images = images
+        self.rows = np.linspace(0, len(images) - 1, min(count, len(images))).astype(np.int64)
+        super().__init__(images.folder, images.resize, [images.names[row] for row in self.rows])
+        if hasattr(images, "settings"):  # changed as they are read, each by its own draw
+            self.settings, self.targets = {**images.settings, "rows": self.rows.tolist()}, images.targets
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None, str]:
+        _, image, reason = self.images[self.rows[index]]
+        return index, image, reason
+
+    def path(self, index: int) -> str:
+        """The path of image `index`."""
+        return self.images.path(self.rows[index])
+
+
+def sample_training_images(folder: str, groups: Groups, groups_num: int, count: int, resize: int) -> ImageFolder:
+    """At most `count` training images, evenly spread over the classes: a function of groups and count alone.
+
+    A class gives as many images as every other, or all that it has. The images of a class are evenly spread too.
+
+    folder: of the training images
+    groups: classes and their images
+    groups_num: how many groups are trained, the first ones
+    count: of images
+    resize: pixels of the shorter side
+    """
+    sizes = [groups.class_sizes(group) for group in range(groups_num)]
+    shares = np.split(share_out(np.concatenate(sizes), count), np.cumsum([len(part) for part in sizes])[:-1])
+    names = []
+    for group, (available, wanted) in enumerate(zip(sizes, shares, strict=True)):
+        for row in np.flatnonzero(wanted):
+            places = (2 * np.arange(wanted[row]) + 1) * available[row] // (2 * wanted[row])
+            names += [groups.image_name(index) for index in groups.image_indices(group, row)[places]]
+    return ImageFolder(folder, resize, names)
+
+
+def share_out(sizes: np.ndarray, count: int) -> np.ndarray:
+    """How many of `count` images each class gives, of those that it has (sizes): int64, of the shape of sizes."""
+    most = int(sizes.max())
+    level = bisect.bisect_right(range(most + 1), count, key=lambda level: int(np.minimum(sizes, level).sum())) - 1
+    shares = np.minimum(sizes, level)
+    rest, larger = count - int(shares.sum()), np.flatnonzero(sizes > level)
+    if len(larger):  # more than `rest`, or the level would be higher
+        shares[larger[np.arange(rest) * len(larger) // max(rest, 1)]] += 1
+    return shares
