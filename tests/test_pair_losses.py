@@ -214,6 +214,22 @@ def test_options_that_a_pair_loss_does_not_have():
         PairLoss("circle", {"alpha": 1.0})
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("multi_similarity", {"alpha": 0.0}, "multi_similarity refuses these values: "),
+        ("multi_similarity", {"beta": 1e300}, "is not finite with beta=1e\\+300"),
+        ("nt_xent", {"temperature": 0.0}, "is not finite with temperature=0"),
+    ],
+)
+def test_values_that_give_no_number_are_refused_before_a_training(name, options, message):
+    state = torch.get_rng_state()
+    with pytest.raises(UserError, match=message):
+        PairLoss(name, options)
+    PairLoss("triplet_margin", {"triplets_per_anchor": 1.0})
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_without_the_package_a_line_says_what_to_install(monkeypatch):
     importing = builtins.__import__
     pair_losses._package.cache_clear()
