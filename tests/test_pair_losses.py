@@ -14,7 +14,7 @@ from datasets.schedule import Schedule, pick_apart
 from datasets.train_dataset import TrainDataset
 from model import pair_losses
 from model.choices import PAIR_LOSSES
-from model.pair_losses import PairLoss
+from model.pair_losses import NoHead, PairLoss
 from parser import parse_arguments
 from support.errors import UserError
 from tests.failures import Killed, at_step, kill
@@ -22,7 +22,9 @@ from tests.ranks import all_ranks
 from tests.scripts import assert_same_end, run
 from tests.tiny import SHORT
 from training.data import open_data
+from training.optimizers import MixedPrecision
 from training.ranks import ALONE
+from training.run import Run
 from training.sharded_head import GatheredPairs
 
 pytest.importorskip("pytorch_metric_learning")
@@ -159,6 +161,16 @@ def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, workdir, monkeyp
     assert_same_end(run(train, *flags), whole)
     log = open(f"{whole}/info.log").read()
     assert ("loss_classification = " in log, "loss_pairs = " in log) == (with_head, with_head)
+
+
+def test_without_a_head_16_bits_need_no_fused_adam():
+    """As on MPS, where Adam is not fused, and leaves the scaler to look for gradients that are not finite."""
+    network, head = torch.nn.Linear(2, 2), NoHead(2, 3)
+    optimizers = [torch.optim.Adam(module.parameters(), 0.1, fused=False) for module in (network, head)]
+    run_ = Run(network, optimizers[0], [head], [optimizers[1]], MixedPrecision(torch.float16, torch.device("cpu")))
+    before = network.weight.clone()
+    run_.backward_and_update(network(torch.ones(1, 2)).sum(), 0)
+    assert not torch.equal(network.weight, before)
 
 
 def test_another_loss_is_not_resumed(tiny, workdir, capsys):
