@@ -34,7 +34,7 @@ from report.training import beside_checkpoint, read_metrics
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.recalls import paired_difference
-from retrieval.whitening import Whitening, describe_whitening, images_to_fit, whitened
+from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened
 from support.errors import UserError
 from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
 from training.environment import describe_environment, write_environment
@@ -227,6 +227,7 @@ def test_all(
             tested = network
             if args.whiten:
                 images = images_to_fit(args, dataset.database)
+                warn_of_queries(args, dataset.queries)
                 if images.folder not in fitted:  # folders of queries may share a database
                     fitted = {images.folder: whitened(network, images, Whitening.of(args), options, cache)}
                 tested = fitted[images.folder]

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -188,6 +189,13 @@ def test_eval_tests_the_fitted_network_and_fits_once(city, monkeypatch):
     line = "A last layer is fitted to 19 images of city/database: 6 dimensions, power 0.5, "
     assert line in open(f"{first}/info.log").read()
     assert "fitted to images of the database, 6-D, power 0.5" in open("page.html").read()
+
+
+@pytest.mark.parametrize(("images", "warns"), [("city/queries", True), ("city", True), ("city/database", False)])
+def test_a_layer_that_is_fitted_to_queries_is_warned_of(images, warns, caplog):
+    queries = ImageFolder("city/queries", names=["a.jpg"])
+    whitening.warn_of_queries(Namespace(whiten=images), queries)
+    assert ("is fitted to its queries" in caplog.text) == warns
 
 
 def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, monkeypatch):
