@@ -228,9 +228,11 @@ def test_all(
             if args.whiten:
                 images = images_to_fit(args, dataset.database)
                 warn_of_queries(args, dataset.queries)
-                if images.folder not in fitted:  # folders of queries may share a database
-                    fitted = {images.folder: whitened(network, images, Whitening.of(args), options, cache)}
-                tested = fitted[images.folder]
+                # folders of queries may share a database, unless it has their colours
+                key = images.folder, number if args.fda_database else None
+                if key not in fitted:
+                    fitted = {key: whitened(network, images, Whitening.of(args), options, cache)}
+                tested = fitted[key]
             results.append(test_and_report(dataset, tested, options, test_files(args, folder), cache))
             if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])

@@ -211,6 +211,14 @@ def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, m
     assert fitted == ["city/queries"] * 2
 
 
+def test_a_database_in_the_colours_of_its_queries_has_a_layer_for_each_folder_of_them(city, monkeypatch):
+    shutil.copytree("city/queries", "city/more")
+    fitted = fits(monkeypatch)
+    flags = ["--test_set_folder", city, "--resume_model", "m.pth", *FLAGS, *WHITEN, "--further_queries", "more"]
+    run(evaluation, *flags, "--fda_database")
+    assert fitted == ["city/database"] * 2
+
+
 def test_eval_fits_to_each_database_of_several_test_sets(city, monkeypatch):
     shutil.copytree("city", "town")
     fitted = fits(monkeypatch)
