@@ -91,9 +91,15 @@ def _as_flags(values: dict[str, Any]) -> str:
     for name, value in values.items():
         words.append(f"--{name}")
         if value is not True:
-            parts = value if isinstance(value, list | tuple) else [value]
-            words += ["none" if part is None else str(part) for part in parts]
+            words += map(_as_word, value if isinstance(value, list) else [value])
     return shlex.join(words)
+
+
+def _as_word(value: Any) -> str:
+    """A value as a command line has it: one word of "NAME=NUMBER" or "METRES,DEGREES" is a tuple."""
+    if isinstance(value, tuple):
+        return ("=" if isinstance(value[0], str) else ",").join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespace, output_folder: str):

@@ -34,7 +34,7 @@ from report.training import beside_checkpoint, read_metrics
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.recalls import paired_difference
-from retrieval.whitening import Whitening, describe_whitening, images_to_fit, whitened
+from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened
 from support.errors import UserError
 from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
 from training.environment import describe_environment, write_environment
@@ -227,9 +227,12 @@ def test_all(
             tested = network
             if args.whiten:
                 images = images_to_fit(args, dataset.database)
-                if images.folder not in fitted:  # folders of queries may share a database
-                    fitted = {images.folder: whitened(network, images, Whitening.of(args), options, cache)}
-                tested = fitted[images.folder]
+                warn_of_queries(args, dataset.queries)
+                # folders of queries may share a database, unless it has their colours
+                key = images.folder, number if args.fda_database else None
+                if key not in fitted:
+                    fitted = {key: whitened(network, images, Whitening.of(args), options, cache)}
+                tested = fitted[key]
             results.append(test_and_report(dataset, tested, options, test_files(args, folder), cache))
             if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])

@@ -67,10 +67,11 @@ def split_loss(loss: str) -> tuple[str | None, str | None]:
 
     None stands for the one that is not asked for. Raises UserError when there is no such loss.
     """
-    head, _, pairs = loss.partition("+")
-    if head in PAIR_LOSSES and not pairs:
+    head, plus, pairs = loss.partition("+")
+    if head in PAIR_LOSSES and not plus:
         head, pairs = "", head
-    if (head and head not in LOSSES) or (pairs and pairs not in PAIR_LOSSES) or not (head or pairs):
+    is_whole = (head and pairs) if plus else (head or pairs)
+    if not is_whole or (head and head not in LOSSES) or (pairs and pairs not in PAIR_LOSSES):
         raise UserError(
             f"--loss {loss}: there is no such loss. Choose a head ({', '.join(LOSSES)}), a pair loss "
             f"({', '.join(PAIR_LOSSES)}), or both, as in cosface+multi_similarity"

@@ -32,7 +32,7 @@ class PairLoss:
     apart: metres
     weight: what the loss is multiplied by
 
-    Raises UserError when the package is not installed, or the loss has no such options.
+    Raises UserError when the package is not installed, the loss has no such options, or their values give no number.
     """
 
     def __init__(
@@ -50,8 +50,12 @@ class PairLoss:
             raise UserError(f"--pair_options: {name} has no {', '.join(unknown)}; its options are: {has}")
         try:
             self.loss = kind(**options)
-        except (ValueError, TypeError, AssertionError) as error:
+            finite = self._is_finite()
+        except (ValueError, TypeError, AssertionError, ArithmeticError, RuntimeError) as error:
             raise UserError(f"--pair_options: {name} refuses these values: {error}") from error
+        if not finite:
+            given = ", ".join(f"{option}={value:g}" for option, value in options.items())
+            raise UserError(f"--pair_options: the loss of {name} is not finite with {given}: give other values")
         self.mines, self.near, self.apart, self.weight = name == "multi_similarity", near, apart, weight
 
     def __call__(self, descriptors: torch.Tensor, labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -68,6 +72,16 @@ class PairLoss:
                 positive, negative = _mined(F.normalize(descriptors.detach()), positive, negative)
             pairs = (*positive.nonzero(as_tuple=True), *negative.nonzero(as_tuple=True))
             return self.weight * self.loss(descriptors, indices_tuple=pairs)
+
+    def _is_finite(self) -> bool:
+        """Whether the loss of four images of two classes is finite, and its gradient."""
+        descriptors = F.normalize(torch.arange(32.0).sin().view(4, 8)).requires_grad_()
+        positive = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
+        negative = torch.tensor([[0, 0, 1, 1, 2, 2, 3, 3], [2, 3, 2, 3, 0, 1, 0, 1]])
+        with torch.random.fork_rng(devices=[]):  # some losses draw triplets
+            loss = self.loss(descriptors, indices_tuple=(*positive, *negative))
+        (gradient,) = torch.autograd.grad(loss, descriptors)
+        return bool(torch.isfinite(loss) and torch.isfinite(gradient).all())
 
     def pairs(self, labels: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which pairs are positive, and which negative: bool (B, B) each. The parameters are those of a call."""

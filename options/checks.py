@@ -128,10 +128,17 @@ def _resolve_loss(args: argparse.Namespace) -> None:
     head, pairs = split_loss(args.loss)
     head_options(head, args.loss_s, args.loss_m, args.emms_l)
     for name in ("positives", "pair_options", "pair_weight"):
-        if not pairs and getattr(args, name):
+        if not pairs and getattr(args, name) not in (None, ()):
             raise UserError(f"--{name} needs a pair loss, as in --loss cosface+multi_similarity")
+    names = [name for name, _ in args.pair_options]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise UserError(f"--pair_options gives {', '.join(twice)} more than once: give each one value")
     if args.pair_weight is not None and not head:
         raise UserError("--pair_weight is for a pair loss beside a head: leave it out")
+    if args.label_smoothing and not head:
+        raise UserError(
+            "--label_smoothing belongs to a head: name one, as in cosface+multi_similarity, or leave it out"
+        )
     args.pair_weight = 1.0 if args.pair_weight is None else args.pair_weight
     _resolve_images_per_class(args)
 

@@ -25,7 +25,7 @@ def _near(text: str) -> tuple[float, float]:
 
 def _pair_option(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
-    if not name or not equals:
+    if not name.isidentifier() or not equals:  # a blank beside the name would make another name of it
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=NUMBER, such as alpha=1")
     return name, number()(value)
 

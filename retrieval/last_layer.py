@@ -112,6 +112,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not 0 <= args.power <= 1 or args.fc_output_dim < 1 or args.images < 2:
         parser.error("--power is from 0 to 1, --fc_output_dim at least 1, and --images at least 2")
+    if args.image_size is not None and args.image_size < 1:
+        parser.error(f"--image_size is {args.image_size}, and must be at least 1")
+    if not {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[args.device]:
+        parser.error(f"--device {args.device}: PyTorch finds no such device here")
     with ending_in_one_line():
         images = ImageSample(ImageFolder(args.folder, args.image_size), args.images)
         network = load_network(args.model).eval().to(args.device, memory_format=torch.channels_last)

@@ -74,6 +74,18 @@ def images_to_fit(args: Namespace, database: ImageFolder, kind: type[ImageFolder
     return database if args.whiten == WHITEN_DATABASE else kind(args.whiten, database.resize)
 
 
+def warn_of_queries(args: Namespace, queries: ImageFolder) -> None:
+    """Warns if the folder that --whiten names has queries in it, whose recalls then say less."""
+    if args.whiten == WHITEN_DATABASE:
+        return
+    fitted, asked = os.path.realpath(args.whiten), os.path.realpath(queries.folder)
+    if os.path.commonpath([fitted, asked]) in (fitted, asked):
+        logging.warning(
+            f"--whiten {args.whiten} holds images of {queries.folder}: a network that is fitted to its queries may "
+            "find more of them than it will of others. For recalls to be compared, name database or another folder"
+        )
+
+
 def whitened(
     network: GeoLocalizationNet,
     images: ImageFolder,

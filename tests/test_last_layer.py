@@ -130,8 +130,11 @@ def test_the_command_replaces_the_last_layer(workdir):
     np.testing.assert_allclose(found[:12], expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-3)
 
 
-def test_bad_input(workdir, capsys):
+def test_bad_input(workdir, capsys, monkeypatch):
     os.mkdir("empty")
     assert "--power is from 0 to 1" in fails(last_layer, capsys, "model.pth", "empty", "fitted.pth", "--power", "2")
     assert "empty" in fails(last_layer, capsys, "model.pth", "empty", "fitted.pth")
+    assert "must be at least 1" in fails(last_layer, capsys, "model.pth", "empty", "fitted.pth", "--image_size", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no such device" in fails(last_layer, capsys, "model.pth", "empty", "fitted.pth", "--device", "cuda")
     assert not os.path.exists("fitted.pth")

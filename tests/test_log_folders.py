@@ -82,6 +82,10 @@ def test_the_log_begins_with_the_arguments(workdir, capsys):
     assert published.startswith("Arguments: {'dataset_folder': 'my city', 'test_set_folder': 'my city/test', ")
     assert "'recall_values': (1, 3)" in published and "save_dir_given" not in published and "'M'" not in published
     assert changed == "Other than the defaults: --dataset_folder 'my city' --recall_values 3 1 --resize_test_imgs"
+    pairs = ["--loss", "circle", "--positives", "12,40", "--pair_options", "m=0.3", "gamma=8.0"]
+    commons.run_experiment(lambda args, folder: None, parse_arguments("train", ["--dataset_folder", "d", *pairs]))
+    err = capsys.readouterr().err
+    assert "--loss circle --positives 12.0,40.0 --pair_options m=0.3 gamma=8.0\n" in err
     commons.run_experiment(lambda args, folder: None, parse_arguments("eval", ["--test_set_folder", "t"]))
     assert "Other than the defaults: --test_set_folder t\n" in capsys.readouterr().err
     assert end(lambda args, folder: None) == 0

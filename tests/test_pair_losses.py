@@ -14,7 +14,7 @@ from datasets.schedule import Schedule, pick_apart
 from datasets.train_dataset import TrainDataset
 from model import pair_losses
 from model.choices import PAIR_LOSSES
-from model.pair_losses import PairLoss
+from model.pair_losses import NoHead, PairLoss
 from parser import parse_arguments
 from support.errors import UserError
 from tests.failures import Killed, at_step, kill
@@ -22,7 +22,9 @@ from tests.ranks import all_ranks
 from tests.scripts import assert_same_end, run
 from tests.tiny import SHORT
 from training.data import open_data
+from training.optimizers import MixedPrecision
 from training.ranks import ALONE
+from training.run import Run
 from training.sharded_head import GatheredPairs
 
 pytest.importorskip("pytorch_metric_learning")
@@ -161,6 +163,16 @@ def test_killed_and_resumed_ends_as_the_uninterrupted_run(tiny, workdir, monkeyp
     assert ("loss_classification = " in log, "loss_pairs = " in log) == (with_head, with_head)
 
 
+def test_without_a_head_16_bits_need_no_fused_adam():
+    """As on MPS, where Adam is not fused, and leaves the scaler to look for gradients that are not finite."""
+    network, head = torch.nn.Linear(2, 2), NoHead(2, 3)
+    optimizers = [torch.optim.Adam(module.parameters(), 0.1, fused=False) for module in (network, head)]
+    run_ = Run(network, optimizers[0], [head], [optimizers[1]], MixedPrecision(torch.float16, torch.device("cpu")))
+    before = network.weight.clone()
+    run_.backward_and_update(network(torch.ones(1, 2)).sum(), 0)
+    assert not torch.equal(network.weight, before)
+
+
 def test_another_loss_is_not_resumed(tiny, workdir, capsys):
     flags = ["--dataset_folder", tiny, *SHORT, "--epochs_num", "1", "--images_per_class", "2"]
     folder = run(train, *flags, "--loss", "contrastive")
@@ -184,11 +196,18 @@ def test_another_loss_is_not_resumed(tiny, workdir, capsys):
         (["--loss", "multi_similarity+cosface"], "Choose a head"),
         (["--loss", "contrastive+circle"], "Choose a head"),
         (["--loss", "+"], "Choose a head"),
+        (["--loss", "cosface+"], "Choose a head"),
+        (["--loss", "+circle"], "Choose a head"),
+        (["--loss", "circle+"], "Choose a head"),
         (["--loss", "circle", "--images_per_class", "1"], "--images_per_class must be at least 2"),
         (["--loss", "circle", "--images_per_class", "5"], "--batch_size 32 must be a multiple of --images_per_class 5"),
         (["--loss", "circle", "--images_per_class", "32"], "of two classes at least"),
         (["--positives", "10,40"], "--positives needs a pair loss"),
         (["--pair_options", "alpha=1"], "--pair_options needs a pair loss"),
+        (["--pair_weight", "0"], "--pair_weight needs a pair loss"),
+        (["--loss", "circle", "--label_smoothing", "0.1"], "--label_smoothing belongs to a head"),
+        (["--loss", "circle", "--pair_options", "m=1", "gamma=2", "m=3"], "--pair_options gives m more than once"),
+        (["--loss", "circle", "--pair_options", " m=1"], "is not of the form NAME=NUMBER"),
         (["--loss", "circle", "--pair_weight", "2"], "--pair_weight is for a pair loss beside a head"),
         (["--loss", "circle", "--loss_m", "0.3"], "belong to a head"),
         (["--loss", "circle", "--positives", "10"], "is not two numbers"),
@@ -205,6 +224,22 @@ def test_what_does_not_go_together_is_refused(workdir, capsys, flags, message):
 def test_options_that_a_pair_loss_does_not_have():
     with pytest.raises(UserError, match="circle has no alpha; its options are: m, gamma"):
         PairLoss("circle", {"alpha": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("multi_similarity", {"alpha": 0.0}, "multi_similarity refuses these values: "),
+        ("multi_similarity", {"beta": 1e300}, "is not finite with beta=1e\\+300"),
+        ("nt_xent", {"temperature": 0.0}, "is not finite with temperature=0"),
+    ],
+)
+def test_values_that_give_no_number_are_refused_before_a_training(name, options, message):
+    state = torch.get_rng_state()
+    with pytest.raises(UserError, match=message):
+        PairLoss(name, options)
+    PairLoss("triplet_margin", {"triplets_per_anchor": 1.0})
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_without_the_package_a_line_says_what_to_install(monkeypatch):

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -190,6 +191,13 @@ def test_eval_tests_the_fitted_network_and_fits_once(city, monkeypatch):
     assert "fitted to images of the database, 6-D, power 0.5" in open("page.html").read()
 
 
+@pytest.mark.parametrize(("images", "warns"), [("city/queries", True), ("city", True), ("city/database", False)])
+def test_a_layer_that_is_fitted_to_queries_is_warned_of(images, warns, caplog):
+    queries = ImageFolder("city/queries", names=["a.jpg"])
+    whitening.warn_of_queries(Namespace(whiten=images), queries)
+    assert ("is fitted to its queries" in caplog.text) == warns
+
+
 def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, monkeypatch):
     shutil.copytree("city/queries", "city/more")
     fitted = fits(monkeypatch)
@@ -201,6 +209,14 @@ def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, m
     fitted.clear()
     run(evaluation, *flags, "--whiten", "city/queries", "--whiten_dim", "5")
     assert fitted == ["city/queries"] * 2
+
+
+def test_a_database_in_the_colours_of_its_queries_has_a_layer_for_each_folder_of_them(city, monkeypatch):
+    shutil.copytree("city/queries", "city/more")
+    fitted = fits(monkeypatch)
+    flags = ["--test_set_folder", city, "--resume_model", "m.pth", *FLAGS, *WHITEN, "--further_queries", "more"]
+    run(evaluation, *flags, "--fda_database")
+    assert fitted == ["city/database"] * 2
 
 
 def test_eval_fits_to_each_database_of_several_test_sets(city, monkeypatch):

@@ -104,7 +104,9 @@ class Run:
         self.scaler.scale(loss).backward()
         self.ranks.reduce_gradients(self, self.heads[group])
         for optimizer in optimizers:
-            self.scaler.step(optimizer)
+            # without a head one has nothing to update, which the scaler takes for an error where Adam is not fused
+            if any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"]):
+                self.scaler.step(optimizer)
         self.scaler.update()
         if self.average:
             self.average.update(self.network)
