@@ -34,7 +34,7 @@ class Settings:
     seed: int = 0
     cities: int = 0
     city_metres: float = 1500.0
-    train_metres: float = 2400.0
+    train_metres: float = 1500.0
     val_metres: float = 400.0
     test_metres: float = 1000.0
     years: int = 3
