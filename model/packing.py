@@ -16,7 +16,6 @@ from model.checkpoints import load_network
 from support.errors import UserError
 from support.files import check_written, replacing
 
-
 _MANTISSA = 7  # bits, of bfloat16
 
 
