@@ -76,7 +76,7 @@ class Schedule:
         for group, classes in enumerate(self.classes_per_group):
             if classes < self.classes_per_batch:
                 raise UserError(
-                    f"group {group} has {classes} classes, fewer than the {self.classes_per_batch} of a batch: "
+                    f"group {group} has {classes} classes, fewer than a batch of {self.classes_per_batch}: "
                     "lower --batch_size, or change --M, --alpha, --N, --L or --min_images_per_class so that groups "
                     "have more classes"
                 )

@@ -84,10 +84,11 @@ def run_code(blocks):
 def test_the_code_of_the_page_runs(folder):
     page = (ROOT / "docs" / "python.md").read_text().replace("path/to/this/repository", str(ROOT)).replace("480", "64")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 5 and len([line for line in blocks[0].splitlines() if line]) <= 10
+    assert len(blocks) == 6 and len([line for line in blocks[0].splitlines() if line]) <= 10
     (folder / "photos" / "more" / "d.jpg").write_bytes(b"no photo")
     blocks[0] = blocks[0].replace('list_photos("photos")', 'list_photos("photos")[:3]')  # the whole ones
-    blocks[3] = blocks[3].replace("describe(paths", 'describe("photos"')  # and the broken one
+    blocks[2] = blocks[2].replace('"photos"', '"data/mine/database"').replace("dim=128", "dim=4")  # of 8 images
+    blocks[4] = blocks[4].replace("describe(paths", 'describe("photos"')  # and the broken one
     blocks.append("assert abs(descriptors - descriptor.detach().numpy()).max() < 1e-5\nprint(own.training)")
     lines = in_child(run_code, blocks).splitlines()
     assert lines[0].startswith("photos/b.jpg 0.9")

@@ -410,7 +410,7 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
         (["--loss_m", "1.5"], "--loss_m 1.5 is out of the range of --loss cosface"),
         (["--emms_l", "1"], "--emms_l belongs to --loss emms"),
         (["--fda_queries", "--fda_database"], "not both"),
-        (["--loss", "softmax"], "invalid choice"),
+        (["--loss", "softmax"], "there is no such loss"),
         (["--augmentation_type", "hue"], "invalid choice"),
     ],
 )

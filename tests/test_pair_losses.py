@@ -128,7 +128,7 @@ def test_a_batch_has_its_classes_once_and_then_again():
     schedule = Schedule([10], 8, 5, 1, seed=0, images_per_class=2)
     first, second = schedule.batch(0, 0), schedule.batch(0, 1)
     assert (first[:4] == first[4:]).all() and len({*first, *second}) == 8
-    with pytest.raises(UserError, match="group 0 has 3 classes, fewer than the 4 of a batch"):
+    with pytest.raises(UserError, match="group 0 has 3 classes, fewer than a batch of 4"):
         Schedule([3], 8, 5, 1, seed=0, images_per_class=2)
 
 
