@@ -12,12 +12,16 @@ import os
 import shutil
 import sys
 
+import numpy as np
+
+from datasets.image_names import ImageNames
 from datasets.name_fields import FIELDS
-from datasets.names import format_name, latlon_to_utm
+from datasets.names import format_name, latlon_to_utm, positions
 from support.errors import UserError, ending_in_one_line
 from support.regular_files import open_regular
 
 _SCALE = 1e-6  # degrees
+_FAR = 1500.0  # metres from the middle; the campus is 700 m long
 _TIMESTAMP = FIELDS.index("timestamp")
 
 
@@ -30,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         "--split",
         action="store_true",
         help="photos of even hours go into OUTPUT/database, those of odd hours into OUTPUT/queries, for localize.py "
-        "--calibrate (default: all into one folder)",
+        "--calibrate (default: all into one folder); 6 photos that lie far away are left out",
     )
     args = parser.parse_args(argv)
     with ending_in_one_line():
@@ -47,6 +51,8 @@ def copy_photos(dataset: str, output: str, split: bool = False) -> str:
             names = {os.path.join(dataset, "images_val", row["filename"]): _name(row) for row in csv.DictReader(file)}
         os.makedirs(output)  # once it is known that the labels can be read
         there = [path for path in names if os.path.isfile(path)]
+        if split and there:
+            there = _near(there, names)
         for path in there:
             folder = os.path.join(output, _half(names[path])) if split else output
             os.makedirs(folder, exist_ok=True)
@@ -55,6 +61,13 @@ def copy_photos(dataset: str, output: str, split: bool = False) -> str:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{getattr(error, 'filename', None) or dataset} cannot be used: {reason}") from error
     return f"{len(there)} of {len(names)} labelled photos are in {output}"
+
+
+def _near(paths: list[str], names: dict[str, str]) -> list[str]:
+    """Without the photos that are far from all others: they would be a half of the campus's extent of their own."""
+    places = positions(ImageNames.from_strings(names[path] for path in paths))
+    away = np.linalg.norm(places - np.median(places, axis=0), axis=1)
+    return [path for path, metres in zip(paths, away, strict=True) if metres <= _FAR]
 
 
 def _half(name: str) -> str:

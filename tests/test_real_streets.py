@@ -113,3 +113,11 @@ def test_campus_names(workdir, capsys):
     assert np.isclose(float(fields[5]), 0.2197, atol=1e-4)
     campus.main(["set", "halves", "--split"])
     assert os.listdir("halves/queries") == [name]  # 15:04
+    for number in (3, 4):
+        save_photo(f"set/images_val/img_000{number}.jpg", 100, 80)
+    with open("set/labels_val.csv", "a") as file:
+        file.write("img_0003.jpg,16:00,219699,144782,0,2\nimg_0004.jpg,16:00,819698,144782,0,2\n")
+    capsys.readouterr()
+    campus.main(["set", "near", "--split"])
+    assert "2 of 4 labelled photos are in near" in capsys.readouterr().out  # one is missing, one 60 km away
+    assert "img_0003" in os.listdir("near/database")[0]
