@@ -85,7 +85,8 @@ class PairLoss:
 
     def pairs(self, labels: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which pairs are positive, and which negative: bool (B, B) each. The parameters are those of a call."""
-        metres = torch.cdist(places[:, :2] - places[:1, :2], places[:, :2] - places[:1, :2])  # exact for large numbers
+        points = places[:, :2] - places[:1, :2]  # from the first one: cdist rounds large numbers
+        metres = torch.cdist(points, points)
         if self.near is None:
             positive = labels[:, None] == labels
         else:

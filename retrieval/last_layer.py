@@ -64,17 +64,22 @@ def fit_last_layer(
         with all_descriptors(store) as values:
             fitted = principal_components(values, dim, power, len(store.unreadable), flag)
         unreadable = len(store.unreadable)
-    # machines may round differently
-    weight, bias = (
-        distributed.broadcast(torch.from_numpy(np.ascontiguousarray(values, np.float32)), 0, "last layer").numpy()
-        for values in (fitted.weight, fitted.bias)
-    )
+    fitted = broadcast_layer(fitted)  # machines may round differently
     skipped = f"; {unreadable} more cannot be read, and are skipped" if unreadable else ""
     logging.info(
         f"A last layer is fitted to {len(images) - unreadable} images of {images.folder}: {dim} dimensions, power "
         f"{power:g}, {100 * fitted.kept:.1f}% of the variance of the features{skipped}"
     )
-    return FittedLayer(weight, bias, fitted.kept)
+    return fitted
+
+
+def broadcast_layer(mine: FittedLayer) -> FittedLayer:
+    """Rank 0's layer in float32, on every rank. mine: this rank's, of the same shapes."""
+    weight, bias = (
+        distributed.broadcast(torch.from_numpy(np.ascontiguousarray(values, np.float32)), 0, "last layer").numpy()
+        for values in (mine.weight, mine.bias)
+    )
+    return FittedLayer(weight, bias, mine.kept)
 
 
 def begin_with_fitted_layer(

@@ -24,7 +24,7 @@ from retrieval.cache import DescriptorCache
 from retrieval.choices import WHITEN_DATABASE
 from retrieval.descriptors import ExtractionOptions
 from retrieval.identity import identify, identity_key, weights_digest
-from retrieval.last_layer import fit_last_layer
+from retrieval.last_layer import broadcast_layer, fit_last_layer
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
 
@@ -49,10 +49,8 @@ class Whitening:
         return cls(args.whiten_dim, args.whiten_power, args.whiten_images)
 
     def settings(self, network: GeoLocalizationNet) -> dict:
-        """What a network's layer depends on beside images and their size, plain, for JSON."""
-        features = without_last_layer(network, unit_length=False)
-        dim = self.dim or network.fc_output_dim
-        return {"weights": weights_digest(features), "dim": dim, "power": self.power, "count": self.count}
+        """What a network's layer depends on beside its weights, images and their size, plain, for JSON."""
+        return {"dim": self.dim or network.fc_output_dim, "power": self.power, "count": self.count}
 
 
 def describe_whitening(args: Namespace) -> str:
@@ -141,7 +139,8 @@ def whitened_as_before(
 
     Raises UserError if there is none, or if it could be one of several folders'.
     """
-    identity = {"version": _VERSION, **wanted.settings(network), "settings": {"resize": resize}}
+    weights = weights_digest(without_last_layer(network, unit_length=False))
+    identity = {"version": _VERSION, "weights": weights, **wanted.settings(network), "settings": {"resize": resize}}
     if folder is not None:
         identity["folder"] = os.path.realpath(folder)
     shape = identity["dim"], find_last_layer(network).in_features
@@ -164,9 +163,7 @@ def whitened_as_before(
 
 def _from_main(fitted: FittedLayer | None, dim: int, channels: int) -> FittedLayer:
     """Rank 0's layer, on every rank."""
-    mine = fitted or FittedLayer(torch.empty(dim, channels).numpy(), torch.empty(dim).numpy(), 0.0)
-    weight, bias = (distributed.broadcast(torch.from_numpy(mine[part]), 0, "last layer").numpy() for part in (0, 1))
-    return FittedLayer(weight, bias, mine.kept)
+    return broadcast_layer(fitted or FittedLayer(torch.empty(dim, channels).numpy(), torch.empty(dim).numpy(), 0.0))
 
 
 def _read(path: str, identity: dict, shape: tuple[int, int]) -> FittedLayer | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from model.last_layer import find_last_layer
+
 
 def make_adam(module: nn.Module, lr: float, device: torch.device, fc_lr: float | None = None) -> torch.optim.Adam:
     """Adam over all parameters of a module, which knows its first learning rates as `initial_lr`.
@@ -18,7 +20,7 @@ def make_adam(module: nn.Module, lr: float, device: torch.device, fc_lr: float |
     """
     groups = [{"params": list(module.parameters()), "initial_lr": lr}]
     if fc_lr is not None:
-        last = list(module.aggregation[3].parameters())
+        last = list(find_last_layer(module).parameters())
         # the module's last parameters: so each has the same number in a state_dict as with one group
         groups[0]["params"] = groups[0]["params"][: -len(last)]
         groups.append({"params": last, "lr": fc_lr, "initial_lr": fc_lr})
