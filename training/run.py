@@ -12,7 +12,7 @@ from torch import nn
 from datasets.bad_images import BadImages
 from datasets.train_dataset import Batch, TrainDataset
 from model.network import GeoLocalizationNet
-from model.pair_losses import PairLoss
+from model.pair_losses import NoHead, PairLoss
 from support.signals import deferred_signals
 from training.moving_average import MovingAverage
 from training.objective import Objective
@@ -104,16 +104,16 @@ class Run:
         self.scaler.scale(loss).backward()
         self.ranks.reduce_gradients(self, self.heads[group])
         for optimizer in optimizers:
-            # without a head one has nothing to update, which the scaler takes for an error where Adam is not fused
-            if any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"]):
-                self.scaler.step(optimizer)
+            self.scaler.step(optimizer)
         self.scaler.update()
         if self.average:
             self.average.update(self.network)
 
     def optimizers_of(self, group: int) -> list[torch.optim.Optimizer]:
         """The optimizers of a step: of the network, of the group's head, and of what domain adaptation adds."""
-        return [self.optimizer, self.head_optimizers[group], *filter(None, [self.domain_optimizer])]
+        # the scaler takes an optimizer that has nothing to update for an error
+        heads = [] if isinstance(self.heads[group], NoHead) else [self.head_optimizers[group]]
+        return [self.optimizer, *heads, *filter(None, [self.domain_optimizer])]
 
     def learning_rates(self, group: int) -> list[float]:
         """The learning rates of optimizers_of(group)."""
