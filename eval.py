@@ -64,7 +64,8 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
     evaluations = []
     for number, (name, network) in enumerate(networks.items()):
         logging.info(
-            f"Network: {network.backbone_name} with {network.fc_output_dim}-D descriptors"
+            f"Network: {network.backbone_name} with {args.whiten_dim or network.fc_output_dim}-D descriptors"
+            + (", whose last layer --whiten fits" if args.whiten else "")
             + (f", {name}" if args.compare else "")
         )
         options = test_options(args, network, device, seed)

@@ -58,6 +58,18 @@ def with_last_layer(network: GeoLocalizationNet, fitted: FittedLayer) -> GeoLoca
     return copied
 
 
+def with_dim(network: GeoLocalizationNet, dim: int) -> GeoLocalizationNet:
+    """The network, or, where its descriptors are not of `dim` dimensions, a copy with a random last layer that makes
+    them so.
+    """
+    old = find_last_layer(network)
+    if old.out_features == dim:
+        return network
+    copied = copy.deepcopy(network)
+    copied.fc_output_dim, copied.aggregation[_LAST] = dim, nn.Linear(old.in_features, dim).to(old.weight.device)
+    return copied
+
+
 def begin_with(network: GeoLocalizationNet, fitted: FittedLayer) -> None:
     """Puts a fitted layer of the network's dimension into its last one, at the scale that suits training."""
     # L2 follows, so the scale changes no descriptor. But Adam's steps have the learning rate's length whatever the

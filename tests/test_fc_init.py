@@ -73,7 +73,7 @@ def test_the_layer_is_the_pca_of_the_features_of_training_images(copy):
     assert f"{100 * expected.kept:.1f}% of the variance" in line
 
 
-def test_a_network_that_is_given_gets_a_new_layer(tiny, workdir):
+def test_a_network_that_is_given_gets_a_new_layer(tiny, workdir, capsys):
     flags = ["--dataset_folder", tiny, *STILL]
     first = run(train, *flags, "--seed", 1)
     model = f"{first}/best_model.pth"
@@ -82,6 +82,11 @@ def test_a_network_that_is_given_gets_a_new_layer(tiny, workdir):
     assert torch.equal(weights(kept)["aggregation.3.weight"], weights(first)["aggregation.3.weight"])
     assert not torch.allclose(weights(fitted)["aggregation.3.weight"], weights(first)["aggregation.3.weight"])
     assert torch.equal(weights(fitted)["backbone.0.0.0.weight"], weights(first)["backbone.0.0.0.weight"])
+    smaller = [*flags, "--resume_model", model, "--fc_output_dim", 8]
+    assert "with 32-D descriptors, not a MobileNet_V2 with 8-D" in fails(train, capsys, *smaller)
+    folder = run(train, *smaller, *PCA)
+    assert weights(folder)["aggregation.3.weight"].shape[0] == 8
+    assert torch.equal(weights(folder)["backbone.0.0.0.weight"], weights(first)["backbone.0.0.0.weight"])
 
 
 def test_a_resumed_run_ends_as_the_uninterrupted_one_and_fits_nothing(tiny, workdir, monkeypatch):

@@ -15,6 +15,7 @@ from model.checkpoints import build_network, load_network
 from model.choices import BACKBONES, head_options, split_loss
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
+from model.last_layer import with_dim
 from model.network import GeoLocalizationNet
 from model.pair_losses import NoHead, PairLoss
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
@@ -75,7 +76,10 @@ def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoL
         weights = state["model_state_dict"]
         return build_network(weights, args.resume_train, *args.expected_architecture, args.train_all_layers)
     if args.resume_model:
-        return load_network(args.resume_model, *args.expected_architecture, args.train_all_layers, args.zoo)
+        backbone, dim = args.expected_architecture
+        fitted = args.fc_init == "pca"  # the last layer is replaced, and so its dimension is free
+        network = load_network(args.resume_model, backbone, None if fitted else dim, args.train_all_layers, args.zoo)
+        return with_dim(network, dim) if fitted and dim else network
     if args.backbone_weights is None and not args.train_all_layers:
         logging.warning(
             "The backbone's weights are random and its first layers are frozen: they will stay random. "

@@ -1,0 +1,172 @@
+"""What each part of training on a small set brings: recipes/small_city.txt, and variations of it.
+
+The set is a city of `python -m demo_city`, or any data set in that layout. Of its training images, those that lie
+furthest south are taken. Every finished row of a seed is kept, so that a stopped comparison goes on where it was.
+"""
+
+import argparse
+import glob
+import hashlib
+import json
+import logging
+import os
+import shlex
+
+import numpy as np
+
+import train
+from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
+from benchmarks.measure import table
+from datasets.names import list_images, positions
+from support.files import replacing
+from support.recipes import expand_recipes
+
+MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
+SMALL = "@recipes/small_city.txt"
+_COSFACE = "--M 15 --alpha 30 --N 2 --L 1 --groups_num 4 --min_images_per_class 2 --batch_size 32 --lr_schedule cosine"
+_COLOURS = "--brightness 0.4 --contrast 0.4 --saturation 0.4 --hue 0.02 --random_resized_crop 0.4"
+# title -> flags of train.py (None: no training), flags of eval.py; {train} is the folder of the training images
+ROWS = {
+    "no training": (None, ""),
+    "no training, --whiten TRAIN": (None, "--whiten {train}"),
+    "no training, --whiten database": (None, "--whiten database"),
+    "CosFace in 4 groups": (f"{_COSFACE} {_COLOURS}", ""),
+    "CosFace, --fc_init pca": (f"{_COSFACE} {_COLOURS} --fc_init pca", ""),
+    "small_city.txt, random last layer": (SMALL, ""),
+    "small_city.txt, --fc_init pca": (f"{SMALL} --fc_init pca", ""),
+    "the same, --whiten database": (f"{SMALL} --fc_init pca", "--whiten database"),
+    "the same, --ema 0.99": (f"{SMALL} --fc_init pca --ema 0.99", ""),
+    "the same, --freeze_bn": (f"{SMALL} --fc_init pca --freeze_bn", ""),
+    "the same, --fc_lr 1e-3": (f"{SMALL} --fc_init pca --fc_lr 1e-3", ""),
+    "the same, --train_all_layers": (f"{SMALL} --fc_init pca --train_all_layers", ""),
+    "the same, --loss cosface+multi_similarity": (f"{SMALL} --fc_init pca --loss cosface+multi_similarity", ""),
+    "the same, and --label_smoothing 0.1": (
+        f"{SMALL} --fc_init pca --loss cosface+multi_similarity --label_smoothing 0.1",
+        "",
+    ),
+    "the same, --min_images_per_class 1": (f"{SMALL} --fc_init pca --min_images_per_class 1", ""),
+    "the same, crops of 0.7": (f"{SMALL} --fc_init pca --random_resized_crop 0.7", ""),
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Trains and evaluates what is missing, and writes the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.small_sets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add_flags(parser, "", "logs/small_sets", MARKS)
+    add(
+        "--start",
+        default="--backbone MobileNet_V2 --backbone_weights ../shared/data/mobilenet_v2_imagenet_trunk.pth",
+        help="flags of the network that every row begins with (default: %(default)s)",
+    )
+    add("--flags", default="", help="further flags of train.py for every training (default: none)")
+    add("--seen", type=int, default=12_800, help="images that a training sees (default: %(default)s)")
+    add("--epochs", type=int, default=10, help="of every training (default: %(default)s)")
+    add("--images", type=int, default=2000, help="training images (default: %(default)s)")
+    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {'; '.join(ROWS)}")
+    add("--reference", choices=ROWS, default="no training", help="row that others are compared with")
+    parse_and_run(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Collects the results of all rows and seeds, and writes the table."""
+    test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
+    subset = cut(args)
+    names = list(dict.fromkeys([args.reference, *args.rows]))
+    found = {(name, seed): results(args, subset, name, seed, test_sets) for name in names for seed in args.seeds}
+    rows = []
+    for name in names:
+        row = {"training": name}
+        for title in test_sets:
+            values, reference = (
+                [found[row_name, seed][title] for seed in args.seeds] for row_name in (name, args.reference)
+            )
+            row[title] = cell(values, None if name == args.reference else reference)
+        rows.append(row)
+    write_between(args.output, MARKS, table(rows, list(rows[0])) + "\n")
+
+
+def cut(args: argparse.Namespace) -> str:
+    """Makes a data set of the training images that lie furthest south, of links. Returns its folder."""
+    source, folder = os.path.join(args.dataset_folder, "city1"), os.path.join(args.work_folder, f"{args.images}_images")
+    names = list_images(os.path.join(source, "train"))
+    south = [names[i] for i in np.argsort(positions(names)[:, 1], kind="stable")[: args.images]]
+    os.makedirs(os.path.join(folder, "train"), exist_ok=True)
+    for name in south:
+        link = os.path.join(folder, "train", os.path.basename(name))
+        if not os.path.lexists(link):
+            os.symlink(os.path.abspath(os.path.join(source, "train", name)), link)
+    for other in ("val", "test"):
+        if not os.path.lexists(os.path.join(folder, other)):
+            os.symlink(os.path.abspath(os.path.join(source, other)), os.path.join(folder, other))
+    return folder
+
+
+def results(
+    args: argparse.Namespace, subset: str, name: str, seed: int, test_sets: dict[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """Returns {test set: bool (q,)}, whether each query is found first, from the work folder or measured.
+
+    args: the arguments
+    subset: folder of the small data set
+    name: one of ROWS
+    seed: the run's
+    test_sets: {title: (database folder, queries folder)}
+    """
+    training, evaluation = ROWS[name]
+    start = [*shlex.split(args.start), "--seed", str(seed)]
+    model = start if training is None else [*start, "--resume_model", trained(args, subset, name, seed)]
+    flags = [*model, *shlex.split(evaluation.format(train=os.path.join(subset, "train")))]
+    path = os.path.join(args.work_folder, f"{_file_name(args, name)}_seed{seed}.json")
+    kept = _read(path)
+    if kept.get("flags") != flags:
+        kept = {"flags": flags, "found": {}}
+    for title, (database, queries) in test_sets.items():
+        if title not in kept["found"]:
+            folders = ["--database_folder", database, "--queries_folder", queries]
+            kept["found"][title] = evaluate([*flags, *folders], "small_sets_tests")[:, 0].astype(int).tolist()
+            logging.info(f"{name}, seed {seed}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
+        with replacing(path) as temporary, open(temporary, "w") as file:
+            json.dump(kept, file)
+    return {title: np.array(kept["found"][title], bool) for title in test_sets}
+
+
+def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
+    """Trains a row, or resumes it, unless the same flags did before. Returns the path of its best network.
+
+    args: the arguments
+    subset: folder of the small data set
+    name: one of ROWS
+    seed: the run's
+    """
+    words = [args.start, ROWS[name][0], args.flags, f"--dataset_folder {shlex.quote(subset)} --seed {seed}"]
+    flags = expand_recipes(shlex.split(" ".join(words)))
+    batch = int(flags[flags.index("--batch_size") + 1])
+    flags += ["--epochs_num", str(args.epochs), "--iterations_per_epoch", str(args.seen // args.epochs // batch)]
+    digest = hashlib.sha256(json.dumps(flags).encode()).hexdigest()[:12]
+    save_dir = os.path.join("small_sets", f"{args.images}_{digest}")
+    if not (done := glob.glob(os.path.join("logs", save_dir, "*", "finished"))):
+        train.main([*flags, "--save_dir", save_dir, "--resume_train", "auto"])
+        done = [os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "finished")]
+        with open(done[0], "w"):
+            pass
+    return os.path.join(os.path.dirname(done[0]), "best_model.pth")
+
+
+def _file_name(args: argparse.Namespace, name: str):
+    return hashlib.sha256(json.dumps([args.images, args.start, args.flags, name]).encode()).hexdigest()[:16]
+
+
+def _read(path: str):
+    if not os.path.exists(path):
+        return {}
+    with open(path) as file:
+        return json.load(file)
+
+
+if __name__ == "__main__":
+    main()
