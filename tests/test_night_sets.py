@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,12 +29,13 @@ from datasets.schedule import Schedule
 from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
 from options import taken_by
-from parser import parse_arguments
+from parser import Arguments, parse_arguments
 from support.errors import UserError
 from support.files import read_tensors
 from tests.failures import interrupt, once_there
 from tests.scripts import fails
 from tests.tiny import FLAGS, SHORT, place_image, save_place
+from training.resuming import check_same_run
 
 BETA = ["--fda_beta", "0.05"]  # b = 3 at 64 pixels
 
@@ -446,6 +448,37 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
         "was trained with --loss emms, not cosface: resume with that, or start from its network alone"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [
+        ({"augmentation_type": "bcs"}, {"augmentation_type": "bcs", "fixed_colors": True}, ""),
+        ({"augmentation_type": "bcs"}, {"augmentation_type": "bcs"}, "--fixed_colors True, now False"),
+        ({"augmentation_type": "colorjitter"}, {"augmentation_type": "colorjitter"}, ""),
+        ({"augmentation_type": "none"}, {"augmentation_type": "none"}, ""),
+        ({"augmentation_type": "none"}, {"augmentation_type": "none", "fda_window": "fork"}, "--fda_window paper, now"),
+        (
+            {"augmentation_type": "none"},
+            {"augmentation_type": "none", "pp_strength": "mild"},
+            "--pp_strength None, now",
+        ),
+    ],
+)
+def test_earlier_runs_changed_every_image_by_the_same_factors(before, now, changed):
+    """A run that was begun without these options goes on as it was."""
+    head = {"loss": "cosface"}
+    now = {"fixed_colors": False, "fda_window": "paper", "pp_strength": None, **now}
+    run = SimpleNamespace(
+        facts={"arguments": now, "precision": {}, "split_digest": "d"}, heads=[SimpleNamespace(settings=lambda: head)]
+    )
+    args = Arguments(resume_train="last_checkpoint.pth")
+    state = {"arguments": before, "head_settings": head}
+    if not changed:
+        check_same_run(run, state, args)
+        return
+    with pytest.raises(UserError, match=changed):
+        check_same_run(run, state, args)
 
 
 # --- the flags
