@@ -141,12 +141,12 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
     if args.save_pairs or args.save_sfm_pairs:
         for _, dataset in pairs:
             check_pair_names(dataset)
-    check_same_lists([dataset for _, dataset in pairs])
+    has_fda = args.fda_queries or args.fda_database
+    targets = open_training_images(args.train_set_folder, resize) if has_fda and args.fda_targets == "train" else None
+    check_same_lists([dataset for _, dataset in pairs], [(targets.folder, targets.names)] if targets else ())
     if args.positive_heading_threshold is not None:
         degrees = args.positive_heading_threshold
         logging.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
-    has_fda = args.fda_queries or args.fda_database
-    targets = open_training_images(args.train_set_folder, resize) if has_fda and args.fda_targets == "train" else None
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")
         if has_fda:
