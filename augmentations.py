@@ -162,6 +162,56 @@ class FixedColors:
         return self.apply(images.clone(memory_format=torch.contiguous_format))
 
 
+class FactorParameters(NamedTuple):
+    chosen: torch.Tensor  # bool (B,): the images that are changed
+    factors: torch.Tensor  # float32 (B, 3): of brightness, contrast and saturation, the same in all rows
+
+
+class RandomFactors:
+    """Changes brightness, contrast or saturation of half of the images, by factors drawn for the batch.
+
+    As in AMLSquad/CosPlace. It has the methods of ColorJitter.
+
+    operations: which of them, in the order in which they are applied
+    """
+
+    _FACTORS = (0.65, 1.15, 0.85)  # of brightness, contrast and saturation
+    _OFFSETS = (0.5, 0.05, 0.05)  # the most that is added to a factor, or taken away
+    _PROBABILITY = 0.5
+
+    def __init__(self, *operations: int):
+        self.operations = operations
+
+    def sample_parameters(self, batch_size: int, generator: torch.Generator | None = None) -> FactorParameters:
+        """Draws the FactorParameters of a batch; generator: on the CPU."""
+        offsets = (2 * torch.rand(3, generator=generator) - 1) * torch.tensor(self._OFFSETS)
+        chosen = torch.rand(batch_size, generator=generator) < self._PROBABILITY
+        return FactorParameters(chosen, (torch.tensor(self._FACTORS) + offsets).expand(batch_size, 3))
+
+    def apply(self, images: torch.Tensor, parameters: FactorParameters) -> torch.Tensor:
+        """Changes the colours of float images (B, 3, H, W) in [0, 1], contiguous, in place."""
+        rows = parameters.chosen.nonzero().squeeze(1)  # (b,)
+        if len(rows):
+            factors, rows = parameters.factors[0].tolist(), rows.to(images.device)
+            changed = images[rows]
+            for operation in self.operations:
+                factor = torch.tensor(factors[operation], device=images.device)
+                _OPERATIONS[operation](changed, factor, factors[operation] > 1)
+            images[rows] = changed
+        return images
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        return self.apply(
+            images.clone(memory_format=torch.contiguous_format), self.sample_parameters(len(images), generator)
+        )
+
+
+_RANDOM = {
+    "brightness": (_BRIGHTNESS,),
+    "contrast": (_CONTRAST,),
+    "saturation": (_SATURATION,),
+    "bcs": (_BRIGHTNESS, _SATURATION, _CONTRAST),
+}
 _FIXED = {
     "none": {},
     "brightness": {"brightness": 0.65},
@@ -173,25 +223,28 @@ AUGMENTATION_TYPES = ("colorjitter", *_FIXED)
 
 
 def color_augmentation(
-    augmentation_type: str, brightness: float, contrast: float, saturation: float, hue: float
-) -> ColorJitter | FixedColors:
-    """Builds what --augmentation_type names: ColorJitter with these ranges, or FixedColors.
+    augmentation_type: str, brightness: float, contrast: float, saturation: float, hue: float, fixed: bool = False
+) -> ColorJitter | FixedColors | RandomFactors:
+    """Builds what --augmentation_type names: ColorJitter with these ranges, RandomFactors, or FixedColors.
 
     augmentation_type: one of AUGMENTATION_TYPES
-    brightness: range of the brightness factor around 1, as in ColorJitter; unused by FixedColors, as are the next three
+    brightness: range of the brightness factor around 1, as in ColorJitter; unused by the others, as are the next three
     contrast: range of the contrast factor around 1
     saturation: range of the saturation factor around 1
     hue: largest shift of the hue, turns
+    fixed: whether the other types change every image by the same factors
     """
     if augmentation_type == "colorjitter":
         return ColorJitter(brightness, contrast, saturation, hue)
+    if augmentation_type in _RANDOM and not fixed:
+        return RandomFactors(*_RANDOM[augmentation_type])
     return FixedColors(**_FIXED[augmentation_type])
 
 
 class TrainAugmentation:
     """The augmentation of training batches, in the published order: jitter, crop, ImageNet normalisation."""
 
-    def __init__(self, jitter: ColorJitter | FixedColors, crop: RandomResizedCrop):
+    def __init__(self, jitter: ColorJitter | FixedColors | RandomFactors, crop: RandomResizedCrop):
         self.jitter, self.crop = jitter, crop
 
     def __call__(self, images: torch.Tensor, seed: int, share: Share | None = None) -> torch.Tensor:

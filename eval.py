@@ -16,7 +16,7 @@ import torch
 import commons
 import distributed
 from datasets.bad_images import BadImages
-from datasets.night.fda_images import swap_amplitudes
+from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
@@ -142,14 +142,16 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
     if args.save_pairs or args.save_sfm_pairs:
         for _, dataset in pairs:
             check_pair_names(dataset)
-    check_same_lists([dataset for _, dataset in pairs])
+    has_fda = args.fda_queries or args.fda_database
+    targets = open_training_images(args.train_set_folder, resize) if has_fda and args.fda_targets == "train" else None
+    check_same_lists([dataset for _, dataset in pairs], [(targets.folder, targets.names)] if targets else ())
     if args.positive_heading_threshold is not None:
         degrees = args.positive_heading_threshold
         logging.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
     for _, dataset in pairs:
         logging.info(f"Test set: {dataset}")
-        if args.fda_queries or args.fda_database:
-            swap_amplitudes(dataset, args.fda_queries, args.fda_database, args.fda_beta, seed)
+        if has_fda:
+            swap_amplitudes(dataset, args.fda_queries, targets, args.fda_beta, seed, args.fda_window)
     return pairs
 
 
@@ -230,7 +232,7 @@ def test_all(
                 images = images_to_fit(args, dataset.database)
                 warn_of_queries(args, dataset.queries)
                 # folders of queries may share a database, unless it has their colours
-                key = images.folder, number if args.fda_database else None
+                key = images.folder, number if args.fda_database and args.fda_targets == "test" else None
                 if key not in fitted:
                     fitted = {key: whitened(network, images, Whitening.of(args), options, cache)}
                 tested = fitted[key]

@@ -55,9 +55,10 @@ class Arguments(argparse.Namespace):
     """The arguments of a script. vars() lists its own and those given; all others read as their defaults.
 
     changed: {name: value} of its own flags that were given another value than the default, as given; not in vars()
+    given: the names of the flags that were given, those of recipes aside; not in vars()
     """
 
-    __slots__ = ("changed",)
+    __slots__ = ("changed", "given")
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -78,7 +79,7 @@ def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) ->
     parser = _make_parser(script)
     try:
         args = Arguments(**vars(parser.parse_args(_words(script, argv))))
-        args.changed = _changed(args, script)
+        args.changed, args.given = _changed(args, script), _given(argv)
         check(args, script)
     except UserError as error:
         parser.error(str(error))
@@ -127,6 +128,12 @@ def _changed(args: Arguments, script: str) -> dict[str, Any]:
     flags = {name: option for name, option in taken_by(script).items() if not option.positional}
     values = ((name, getattr(args, name), option.default) for name, option in flags.items())
     return {name: value for name, value, default in values if value != default}
+
+
+def _given(argv: Sequence[str] | None) -> set[str]:
+    """The names of the flags that were given, those of recipes aside."""
+    words = [word for word, recipe in expand_with_origin(argv) if recipe is None]
+    return {word.partition("=")[0][2:] for word in words if word.startswith("--")}
 
 
 def _complete(args: Arguments, script: str) -> None:

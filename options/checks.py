@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 
-from datasets.choices import needs_target
+from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
 from options import OPTIONS
 from options.programs import PROGRAMS
@@ -105,8 +105,34 @@ def _resolve_folders(args: argparse.Namespace, needed: tuple[str, ...]) -> None:
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
+def _refuse_unused(args: argparse.Namespace, uses: dict[str, tuple[object, str]]) -> None:
+    """Refuses flags that nothing uses. Those of a recipe are skipped, as they serve several scripts.
+
+    uses: {name of an option: (whether something uses it, what would)}
+    """
+    for name, (is_used, needed) in uses.items():
+        if name in args.given and not is_used:
+            raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
+
+
+def _check_night(args: argparse.Namespace) -> None:
+    method = args.night_augmentation
+    check_beta(args.fda_beta, args.fda_window)
+    fda = needs_target(method), "--night_augmentation fda or fda_pp"
+    has_factors = args.augmentation_type not in ("colorjitter", "none")
+    uses = {
+        "night_probability": (method, "--night_augmentation"),
+        "fda_beta": fda,
+        "fda_window": fda,
+        "pp_strength": (needs_strength(method), "--night_augmentation pp or fda_pp"),
+        "fixed_colors": (has_factors, "--augmentation_type brightness, contrast, saturation or bcs"),
+    }
+    _refuse_unused(args, uses)
+
+
 def _check_training(args: argparse.Namespace) -> None:
     _resolve_domain(args)
+    _check_night(args)
     if needs_target(args.night_augmentation) and not args.target_dataset_folder:
         raise UserError(
             f"--night_augmentation {args.night_augmentation} takes colours from images of the night: give their "
@@ -193,6 +219,17 @@ def _resolve_local_steps(args: argparse.Namespace) -> None:
 def _check_evaluation(args: argparse.Namespace) -> None:
     if args.fda_queries and args.fda_database:
         raise UserError("give --fda_queries or --fda_database, not both")
+    check_beta(args.fda_beta, args.fda_window)
+    swaps = args.fda_queries or args.fda_database
+    _refuse_unused(
+        args,
+        dict.fromkeys(("fda_beta", "fda_window", "fda_targets"), (swaps, "--fda_queries or --fda_database")),
+    )
+    if swaps and args.fda_targets == "train" and args.train_set_folder is None:
+        raise UserError(
+            f"--fda_{'queries' if args.fda_queries else 'database'} takes colours of training images: give their "
+            "folder as --train_set_folder, or --fda_targets test for those of the test's other images"
+        )
 
 
 def _check_localization(args: argparse.Namespace) -> None:

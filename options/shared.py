@@ -41,9 +41,10 @@ class PathsOptions:
         None,
         str,
         "folder of training images",
-        "train soup",
+        "train soup eval",
         published=True,
         default_text="<dataset_folder>/train",
+        help_in={"eval": "folder of training images, whose colours --fda_queries and --fda_database take"},
         ranks="own",
     )
     val_set_folder: str | None = option(

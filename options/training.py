@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from datasets.choices import AUGMENTATION_TYPES, NIGHT_METHODS
+from datasets.choices import AUGMENTATION_TYPES, FDA_WINDOWS, NIGHT_METHODS, PP_STRENGTHS
 from support.options import SWITCH, number, option, whole
 
 # flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
@@ -227,8 +227,16 @@ class AugmentationOptions:
     augmentation_type: str = option(
         "colorjitter",
         AUGMENTATION_TYPES,
-        "colours of training images: jittered by the four flags below, left alone, or of every image brightness x "
-        "0.65, contrast x 1.15, saturation x 0.85, or (bcs) all three",
+        "colours of training images: jittered by the four flags below, left alone, or in half of the images, with "
+        "factors drawn for each batch, brightness x 0.65 +- 0.5, contrast x 1.15 +- 0.05, saturation x 0.85 +- 0.05, "
+        "or (bcs) all three",
+        "train",
+        results=True,
+    )
+    fixed_colors: bool = option(
+        False,
+        SWITCH,
+        "--augmentation_type brightness, contrast, saturation and bcs change every image, by the middle factors",
         "train",
         results=True,
     )
@@ -357,17 +365,39 @@ class NightOptions:
     )
     fda_beta: float = option(
         0.01,
-        number(0, 0.5),
-        "size of FDA's window of low frequencies, a share of an image's shorter side",
+        number(0, 1),
+        "size of FDA's window of low frequencies, a share of an image's shorter side, at most 0.5; at most 1 for "
+        "--fda_window fork",
         "train eval",
         results=True,
+    )
+    fda_window: str = option(
+        "paper",
+        tuple(FDA_WINDOWS),
+        "what --fda_beta means: paper, beta times the shorter side is the highest frequency; fork, as in "
+        "AMLSquad/CosPlace, half of that, less one",
+        "train eval",
+        results=True,
+    )
+    pp_strength: str | None = option(
+        None,
+        PP_STRENGTHS,
+        "ranges of the post-processing's factors",
+        "train",
+        results=True,
+        default_text="mild after FDA, else strong",
     )
     fda_queries: bool = option(
         False,
         SWITCH,
-        "give each query the low-frequency amplitude (FDA) of a database image that --seed draws",
+        "give each query the low-frequency amplitude (FDA) of an image of --fda_targets that --seed draws",
         "eval",
     )
-    fda_database: bool = option(
-        False, SWITCH, "the other way round: give each database image the low-frequency amplitude of a query", "eval"
+    fda_database: bool = option(False, SWITCH, "do that to each database image, and not to the queries", "eval")
+    fda_targets: str = option(
+        "train",
+        ("train", "test"),
+        "whose amplitude --fda_queries and --fda_database take: train, images of --train_set_folder; test, for queries "
+        "those of the database, for the database the queries",
+        "eval",
     )

@@ -3,8 +3,10 @@
 import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,11 +29,13 @@ from datasets.schedule import Schedule
 from datasets.test_dataset import ImageFolder
 from datasets.train_dataset import TrainDataset, make_loader
 from options import taken_by
+from parser import Arguments, parse_arguments
 from support.errors import UserError
 from support.files import read_tensors
 from tests.failures import interrupt, once_there
 from tests.scripts import fails
 from tests.tiny import FLAGS, SHORT, place_image, save_place
+from training.resuming import check_same_run
 
 BETA = ["--fda_beta", "0.05"]  # b = 3 at 64 pixels
 
@@ -209,6 +213,11 @@ def test_refuses_an_output_of_other_settings(tiny, targets, workdir, capsys):
     [
         ("--fda_beta", "0.6", "--fda_beta is 0.6, and must be from 0 to 0.5"),
         ("--fda_beta", "nan", "--fda_beta is nan"),
+        ("--fda_beta", "0.02", "--fda_beta has no use without --method fda or fda_pp: give that too, or leave"),
+        ("--fda_window", "fork", "--fda_window has no use without --method fda or fda_pp"),
+        ("--fda_size", "1024x512", "--fda_size has no use without --method fda or fda_pp"),
+        ("--target", "t", "--target has no use without --method fda or fda_pp"),
+        ("--sheet_rows", "3", "--sheet_rows has no use without --sheet"),
         ("--num_workers", "-1", "--num_workers is -1"),
         ("--batch_size", "0", "--batch_size is 0"),
         ("--jpeg_quality", "101", "from 1 to 100"),
@@ -218,6 +227,40 @@ def test_refuses_an_output_of_other_settings(tiny, targets, workdir, capsys):
 def test_refuses_values(tiny, workdir, capsys, flag, value, message):
     assert message in refused(capsys, "--source", f"{tiny}/train", "--output", "n", "--method", "pp", flag, value)
     assert not os.path.exists("n")
+
+
+@pytest.mark.parametrize("size", ["1024", "1024x", "x512", "1024x31", "99999x99999", "1024 x 512"])
+def test_refuses_sizes(workdir, capsys, size):
+    with pytest.raises(SystemExit) as exit_:
+        make("--source", "s", "--output", "n", "--target", "t", "--fda_size", size)
+    assert exit_.value.code == 2 and f"--fda_size: '{size}' is no size: give WIDTHxHEIGHT in" in capsys.readouterr().err
+
+
+def test_a_set_as_the_fork_made_it(targets, workdir, capsys):
+    """FDA at 1024 x 512, then mild post-processing of that set, each written with a JPEG quality of 75."""
+    os.mkdir("photos")
+    name = save_place("photos", 1, 0, 0)
+    fork = ["--fda_window", "fork", "--fda_size", "1024x512", "--jpeg_quality", 75, "--num_workers", 0]
+    make("--source", "photos", "--output", "fda", "--method", "fda", "--target", targets, *fork)
+    settings = json.load(open("fda_night.json"))
+    assert (settings["fda_window"], settings["fda_size"]) == ("fork", [1024, 512]) and "pp_strength" not in settings
+    maker = NightMaker("fda", 0.01, TargetImages(targets), window="fork", size=(1024, 512))
+    made = f"fda/{build.night_name(name)}"
+    Image.fromarray(maker(name, to_array(open_rgb(f"photos/{name}")))).save("expected.jpg")  # Pillow's default is 75
+    assert open(made, "rb").read() == open("expected.jpg", "rb").read()
+    make(*["--source", "fda", "--output", "pp", "--method", "pp", "--pp_strength", "mild", "--jpeg_quality", 75])
+    settings = json.load(open("pp_night.json"))
+    assert settings["pp_strength"] == "mild" and "fda_window" not in settings
+    mild = to_array(open_rgb(f"pp/{build.night_name(build.night_name(name))}")).mean()
+    strong = NightMaker("pp")("x", to_array(open_rgb(made))).mean()
+    assert strong < 0.95 * mild < 0.9 * to_array(open_rgb(made)).mean()
+    command = ["--source", "photos", "--output", "fda", "--method", "fda", "--target", targets, "--jpeg_quality", 75]
+    assert "with other settings: fda_window 'fork' (now None), fda_size [1024, 512] (now None)" in refused(
+        capsys, *command
+    )
+    assert "--pp_strength has no use without --method pp or fda_pp" in refused(
+        capsys, *command, *fork, "--pp_strength", "mild"
+    )
 
 
 def test_sheet(tiny, targets, workdir, capsys):
@@ -240,6 +283,17 @@ def test_sheet(tiny, targets, workdir, capsys):
     assert columns[0] > columns[1] > columns[3] and columns[0] > columns[2]  # day, FDA, PP, both
     make("--source", f"{tiny}/train", "--sheet", "pp.jpg", "--sheet_rows", 2, "--sheet_pixels", 32)
     assert Image.open("pp.jpg").width == 2 * 34 + 2
+    assert "--fda_beta has no use without --target, the folder of images by night" in refused(
+        capsys, "--source", f"{tiny}/train", "--sheet", "pp.jpg", *BETA
+    )
+    sheets = {}
+    for name, more in {"plain": [], "strong": ["--pp_strength", "strong"], "fork": ["--fda_window", "fork"]}.items():
+        flags = ["--sheet", f"{name}.png", "--sheet_rows", 1, "--sheet_pixels", 64, *BETA]
+        make("--source", f"{tiny}/train", "--target", targets, *flags, *more)
+        picture = np.asarray(Image.open(f"{name}.png")).astype(float)
+        sheets[name] = [picture[-66:, 2 + 66 * i : 2 + 66 * i + 64] for i in range(5)]
+    assert sheets["strong"][3].mean() < 0.95 * sheets["plain"][3].mean()  # both, which is mild after FDA
+    assert not np.array_equal(sheets["fork"][1], sheets["plain"][1])
     with open("file", "w"):
         pass
     assert "cannot be written" in refused(capsys, "--source", f"{tiny}/train", "--sheet", "file/x.png")
@@ -361,6 +415,10 @@ def test_training_with_everything_does_not_depend_on_workers_and_resumes(tiny, t
         "arcface",
         "--augmentation_type",
         "bcs",
+        "--fda_window",
+        "fork",
+        "--pp_strength",
+        "strong",
     ]
     whole = run(train, *flags, "--save_dir", "whole", "--num_workers", 1)
     part = run(train, *flags, "--save_dir", "part", "--epochs_num", 1)
@@ -392,6 +450,37 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [
+        ({"augmentation_type": "bcs"}, {"augmentation_type": "bcs", "fixed_colors": True}, ""),
+        ({"augmentation_type": "bcs"}, {"augmentation_type": "bcs"}, "--fixed_colors True, now False"),
+        ({"augmentation_type": "colorjitter"}, {"augmentation_type": "colorjitter"}, ""),
+        ({"augmentation_type": "none"}, {"augmentation_type": "none"}, ""),
+        ({"augmentation_type": "none"}, {"augmentation_type": "none", "fda_window": "fork"}, "--fda_window paper, now"),
+        (
+            {"augmentation_type": "none"},
+            {"augmentation_type": "none", "pp_strength": "mild"},
+            "--pp_strength None, now",
+        ),
+    ],
+)
+def test_earlier_runs_changed_every_image_by_the_same_factors(before, now, changed):
+    """A run that was begun without these options goes on as it was."""
+    head = {"loss": "cosface"}
+    now = {"fixed_colors": False, "fda_window": "paper", "pp_strength": None, **now}
+    run = SimpleNamespace(
+        facts={"arguments": now, "precision": {}, "split_digest": "d"}, heads=[SimpleNamespace(settings=lambda: head)]
+    )
+    args = Arguments(resume_train="last_checkpoint.pth")
+    state = {"arguments": before, "head_settings": head}
+    if not changed:
+        check_same_run(run, state, args)
+        return
+    with pytest.raises(UserError, match=changed):
+        check_same_run(run, state, args)
+
+
 # --- the flags
 
 
@@ -404,8 +493,14 @@ def test_resuming_with_another_head_or_other_settings_of_it(tiny, workdir, capsy
             "--target_dataset_folder",
         ),
         (["--night_augmentation", "fda_pp"], "--target_dataset_folder"),
-        (["--fda_beta", "0.51"], "from 0 to 0.5"),
-        (["--fda_beta", "-0.1"], "from 0 to 0.5"),
+        (["--fda_beta", "0.51"], "--fda_beta is 0.51, and must be from 0 to 0.5"),
+        (["--fda_beta", "1.1"], "from 0 to 1"),
+        (["--fda_beta", "-0.1"], "from 0 to 1"),
+        (["--fda_window", "published"], "invalid choice"),
+        (["--pp_strength", "strong"], "--pp_strength has no use without --night_augmentation pp or fda_pp: give that"),
+        (["--night_probability", "0.5"], "--night_probability has no use without --night_augmentation: give that too"),
+        (["--fixed_colors"], "--fixed_colors has no use without --augmentation_type brightness, contrast, saturation"),
+        (["--fda_targets", "test"], "--fda_targets has no use without --fda_queries or --fda_database: give that too"),
         (["--night_probability", "1.5"], "from 0 to 1"),
         (["--loss_m", "1.5"], "--loss_m 1.5 is out of the range of --loss cosface"),
         (["--emms_l", "1"], "--emms_l belongs to --loss emms"),
@@ -422,6 +517,34 @@ def test_bad_flags(workdir, capsys, flags, message):
         line, hint = capsys.readouterr().err.strip().splitlines()
         assert exit_.value.code == 2 and "error: " in line and hint.startswith("see ")
         assert (message if is_taken else f"has no {flags[0]}; ") in line
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "unused"),
+    [
+        ("train", ["--fda_beta=0.05"], "fda_beta has no use without --night_augmentation fda or fda_pp"),
+        ("train", ["--night_augmentation", "pp", "--fda_window", "fork"], "fda_window has no use without"),
+        ("train", ["--night_augmentation", "pp", "--fda_beta", "0.01"], "fda_beta has no use without"),
+        ("train", ["--night_augmentation", "fda", "--pp_strength", "mild"], "pp_strength has no use without"),
+        ("train", ["--augmentation_type", "none", "--fixed_colors"], "fixed_colors has no use without"),
+        ("eval", ["--fda_beta", "0.05"], "fda_beta has no use without --fda_queries or --fda_database"),
+        ("eval", ["--fda_window", "paper"], "fda_window has no use without"),
+    ],
+)
+def test_night_flags_that_nothing_uses(workdir, capsys, script, flags, unused):
+    """They are refused; in a recipe, which serves several scripts, they are skipped."""
+    needed = ["--dataset_folder", "x", *(["--target_dataset_folder", "t"] if script == "train" else [])]
+    with pytest.raises(SystemExit) as exit_:
+        parse_arguments(script, [*needed, *flags])
+    assert exit_.value.code == 2 and f"error: --{unused}" in capsys.readouterr().err
+    with open("recipe.txt", "w") as file:
+        file.write(" ".join(flags))
+    assert parse_arguments(script, [*needed, "@recipe.txt"]).dataset_folder == "x"
+
+
+def test_the_window_of_the_fork_takes_larger_betas(workdir):
+    flags = ["--dataset_folder", "x", "--fda_queries", "--fda_window", "fork", "--fda_beta", "0.9"]
+    assert parse_arguments("eval", flags).fda_beta == 0.9
 
 
 def test_missing_empty_and_damaged_target_folders(tiny, workdir, capsys):
@@ -447,6 +570,8 @@ def test_fda_images_take_the_amplitude_of_the_drawn_target(tiny, targets):
         settings.pop("target_images") == hashlib.sha256(b"".join(b"night %d.png\n" % i for i in range(5))).hexdigest()
     )
     assert settings == {"fda_beta": 0.05, "seed": 2, "targets": os.path.realpath(targets)}
+    fork = FDAImages(images, dark, 0.05, 2, "fork")
+    assert fork.settings["fda_window"] == "fork" and not torch.equal(fork[0][1], wrapped[0][1])
     used = set()
     for index in range(len(images)):
         _, found, reason = wrapped[index]
@@ -475,6 +600,42 @@ def test_fda_images_that_cannot_be_read(tiny, workdir):
     assert image is None and "no image of bad can be read to take its colours" in reason
 
 
+def test_eval_takes_colours_of_training_images_or_of_the_test(tiny, workdir, capsys, caplog):
+    flags = ["--dataset_folder", tiny, "--fda_queries"]
+    log, folders = logging.getLogger(), {}
+    log.setLevel(logging.INFO)
+    for name, more in {
+        "train": [],
+        "named": ["--train_set_folder", f"{tiny}/val/database"],
+        "test": ["--fda_targets", "test"],
+    }.items():
+        ((_, dataset),) = eval_script.open_test_sets(parse_arguments("eval", [*flags, *more, *BETA]), 0)
+        assert isinstance(dataset.queries, FDAImages) and type(dataset.database) is ImageFolder
+        folders[name] = dataset.queries.targets.folder
+        assert f"FDA: the queries take colours of the {len(dataset.queries.targets)} images of {folders[name]}" in (
+            caplog.text
+        )
+    assert folders == {
+        "train": f"{tiny}/train",
+        "named": f"{tiny}/val/database",
+        "test": f"{tiny}/test/database",
+    }
+    more = ["--fda_database", *BETA]
+    for targets, folder in (("train", "train"), ("test", "test/queries_v1")):
+        args = parse_arguments("eval", ["--dataset_folder", tiny, *more, "--fda_targets", targets])
+        ((_, dataset),) = eval_script.open_test_sets(args, 0)
+        assert type(dataset.queries) is ImageFolder and dataset.database.targets.folder == f"{tiny}/{folder}"
+    line = fails(eval_script, capsys, *flags, "--train_set_folder", "nowhere")
+    assert "there is no folder nowhere of training images, whose colours FDA takes: name it as --train_set_folder" in (
+        line
+    )
+    with pytest.raises(SystemExit):
+        parse_arguments("eval", ["--test_set_folders", "a", "--fda_queries"])
+    assert "--fda_queries takes colours of training images: give their folder as --train_set_folder, or" in (
+        capsys.readouterr().err
+    )
+
+
 def test_eval_with_fda(tiny, workdir, caplog):
     flags = [
         "--dataset_folder",
@@ -498,7 +659,11 @@ def test_eval_with_fda(tiny, workdir, caplog):
 
     extract, test.extract_descriptors = test.extract_descriptors, record
     try:
-        for name, more in {"plain": [], "queries": ["--fda_queries", *BETA], "database": ["--fda_database"]}.items():
+        for name, more in {
+            "plain": [],
+            "queries": ["--fda_queries", *BETA],
+            "database": ["--fda_database", "--fda_targets", "test"],
+        }.items():
             run(eval_script, *flags, *more, "--save_dir", name)
     finally:
         test.extract_descriptors = extract

@@ -56,7 +56,7 @@ def test_two_folders_are_searched_and_all_is_written(folders):
 
 def test_images_with_other_colours_have_a_page_too(folders):
     pytest.importorskip("jinja2", reason="Jinja2 is not installed (requirements-report.txt)")
-    run(eval_script, *FOLDERS, *NETWORK, *"--fda_queries --fda_beta 0.05 --report page.html".split())
+    run(eval_script, *FOLDERS, *NETWORK, *"--fda_queries --fda_targets test --fda_beta 0.05 --report page.html".split())
     assert "the first query: 64 x 64 pixels" in Page("page.html").text
 
 

@@ -164,20 +164,22 @@ def on_this_machine(main, folder_flag, *flags):
 @pytest.mark.parametrize(
     ("part", "flag", "flags", "counts"),
     [
-        ("test", "--test_set_folder", None, (12, 13)),
+        ("test", "--test_set_folder", [], (12, 13)),
+        ("train", "--train_set_folder", ["--fda_queries"], (72, 73)),
         ("val/database", "--target_dataset_folder", ["--domain_adaptation", "grl"], (24, 25)),
         ("val/database", "--target_dataset_folder", ["--night_augmentation", "fda"], (24, 25)),
         ("train", "--pseudo_target_folder", [], (72, 73)),
     ],
 )
 def test_scripts_refuse_different_folders(tiny, part, flag, flags, counts):
-    """eval.py's queries, and what train.py reads beside its training set."""
+    """eval.py's queries, the images whose colours they take, and what train.py reads beside its training set."""
     for rank in range(2):
         shutil.copytree(f"{tiny}/{part}", f"machine{rank}")
     below = "/queries_v1" if part == "test" else ""
     save_place(f"machine1{below}", 0, 0, 9)
-    script, flags = (eval.main, FEW[-2:]) if flags is None else (train.main, ["--dataset_folder", tiny, *FEW, *flags])
-    _, codes, errors = run_ranks(2, on_this_machine, script, flag, *flags)
+    is_eval = flag in ("--test_set_folder", "--train_set_folder")
+    script, common = (eval.main, FEW[-2:]) if is_eval else (train.main, FEW)
+    _, codes, errors = run_ranks(2, on_this_machine, script, flag, "--dataset_folder", tiny, *common, *flags)
     assert codes == [2, 2] and not errors[1], "\n".join(errors)
     assert f"(machine0{below}: {counts[0]} images, and machine1{below}: {counts[1]} images)" in errors[0]
 

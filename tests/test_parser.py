@@ -62,10 +62,13 @@ DEFAULTS = dict(
     recall_values=(1, 5, 10, 20, 100),
     resize_test_imgs=False,
     augmentation_type="colorjitter",
+    fixed_colors=False,
     pseudo_target_folder=None,
     night_augmentation=None,
     night_probability=0.5,
     fda_beta=0.01,
+    fda_window="paper",
+    pp_strength=None,
     target_dataset_folder=None,
     brightness=0.7,
     contrast=0.7,
@@ -126,6 +129,7 @@ OF_EVAL = dict(
     no_labels=False,
     fda_queries=False,
     fda_database=False,
+    fda_targets="train",
     report=None,
     compare=None,
     positive_heading_threshold=None,
@@ -148,7 +152,7 @@ RESULT_RELEVANT = (
     "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
-    "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power"
+    "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (

@@ -219,8 +219,11 @@ def test_a_database_in_the_colours_of_its_queries_has_a_layer_for_each_folder_of
     shutil.copytree("city/queries", "city/more")
     fitted = fits(monkeypatch)
     flags = ["--test_set_folder", city, "--resume_model", "m.pth", *FLAGS, *WHITEN, "--further_queries", "more"]
-    run(evaluation, *flags, "--fda_database")
+    run(evaluation, *flags, "--fda_database", "--fda_targets", "test")
     assert fitted == ["city/database"] * 2
+    fitted.clear()
+    run(evaluation, *flags, "--fda_database", "--train_set_folder", "city/more", "--no_descriptors_cache")
+    assert fitted == ["city/database"]  # its colours are the same for all queries
 
 
 def test_eval_fits_to_each_database_of_several_test_sets(city, monkeypatch):

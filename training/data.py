@@ -85,7 +85,8 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     ranks.check(args, schedule.classes_per_group)
     log_groups(groups, schedule)
     dataset = _open_train_dataset(args, groups, schedule, ranks)
-    colors = color_augmentation(args.augmentation_type, args.brightness, args.contrast, args.saturation, args.hue)
+    ranges = args.brightness, args.contrast, args.saturation, args.hue
+    colors = color_augmentation(args.augmentation_type, *ranges, args.fixed_colors)
     augment = TrainAugmentation(colors, RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
     val_set = _open_test_dataset(args, args.val_set_folder)
     test_set = _open_test_dataset(args, args.test_set_folder, args.database_folder, args.queries_folder)
@@ -104,7 +105,14 @@ def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Sche
     pseudo_targets = open_pseudo_targets(
         args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L
     )
-    night = open_night(args.night_augmentation, args.night_probability, args.fda_beta, args.target_dataset_folder)
+    night = open_night(
+        args.night_augmentation,
+        args.night_probability,
+        args.fda_beta,
+        args.target_dataset_folder,
+        args.fda_window,
+        args.pp_strength,
+    )
     domain_images = None
     if args.domain_adaptation:
         # images that were made night are of the target domain too

@@ -25,6 +25,8 @@ _LATER_OPTIONS = {
     "pair_options": (),
     "pair_weight": 1.0,
     "fc_init": "random",
+    "fda_window": "paper",
+    "pp_strength": None,
 }
 
 
@@ -82,7 +84,9 @@ def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) ->
     With --accept_changes the differences are warnings.
     """
     before, now = state.get("arguments", {}), run.facts["arguments"]
-    before = {**_LATER_OPTIONS, **before} if before else {}  # a published run does not say
+    if before:  # a published run does not say
+        was_fixed = before.get("augmentation_type", "colorjitter") not in ("colorjitter", "none")
+        before = {**_LATER_OPTIONS, "fixed_colors": was_fixed, **before}
     changes = [
         f"--{name} {before[name]}, now {value}"
         for name, value in now.items()

@@ -2,12 +2,13 @@
 
 import argparse
 import os
+import re
+from dataclasses import fields
 
-from datasets.choices import NIGHT_METHODS
+from datasets.choices import FDA_WINDOWS, NIGHT_METHODS, PP_STRENGTHS, check_beta, needs_strength, needs_target
+from datasets.images import MAX_PIXELS, MIN_SIDE
 from datasets.night.build import Settings, build
-from datasets.night.fourier import check_beta
 from datasets.night.sheet import write_sheet
-from datasets.night.target_images import TargetImages
 from support.errors import UserError, ending_in_one_line
 
 
@@ -39,8 +40,27 @@ def make_parser() -> argparse.ArgumentParser:
         "--fda_beta",
         type=float,
         default=0.01,
-        help="size of FDA's window of low frequencies, a share of an image's shorter side, 0 to "
-        "0.5 (default: %(default)s)",
+        help="size of FDA's window of low frequencies, a share of an image's shorter side, 0 to 0.5, or to 1 for the "
+        "fork's (default: %(default)s)",
+    )
+    add(
+        "--fda_window",
+        choices=FDA_WINDOWS,
+        default="paper",
+        help="what --fda_beta means: paper, beta times the shorter side is the highest frequency; fork, as in "
+        "AMLSquad/CosPlace, half of that, less one (default: %(default)s)",
+    )
+    add(
+        "--fda_size",
+        type=_size,
+        metavar="WIDTHxHEIGHT",
+        help="pixels that an image is resized to for FDA, and back (bicubic); 1024x512 in AMLSquad/CosPlace (default: "
+        "its own size)",
+    )
+    add(
+        "--pp_strength",
+        choices=PP_STRENGTHS,
+        help="ranges of the post-processing's factors (default: mild after FDA, else strong)",
     )
     add("--seed", type=int, default=0, help="seed of all that is random (default: %(default)s)")
     add("--jpeg_quality", type=int, default=95, help="of the images written, 1 to 100 (default: %(default)s)")
@@ -71,14 +91,11 @@ def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
         _check(args)
+        settings = Settings(**{field.name: getattr(args, field.name) for field in fields(Settings)})
         if args.sheet:
-            targets = TargetImages(args.target) if args.target else None
-            write_sheet(args.sheet, args.source, targets, args.fda_beta, args.seed, args.sheet_rows, args.sheet_pixels)
+            write_sheet(args.sheet, settings, args.sheet_rows, args.sheet_pixels)
             print(f"wrote {args.sheet}")
             return
-        settings = Settings(
-            args.source, args.output, args.method, args.target, args.fda_beta, args.seed, args.jpeg_quality
-        )
         made, there, unreadable = build(settings, args.num_workers, args.batch_size)
     for name, reason in unreadable.items():
         print(f"left out: {name!r}: {reason}")
@@ -97,11 +114,38 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if not low <= getattr(args, name) <= high:
             raise UserError(f"--{name} is {getattr(args, name)}; it must be from {low} to {high}")
-    check_beta(args.fda_beta)
+    check_beta(args.fda_beta, args.fda_window)
     if not args.sheet and not args.output:
         raise UserError("give --output, the folder to make, or --sheet")
     if args.sheet and not args.sheet.lower().endswith((".jpg", ".jpeg", ".png")):
         raise UserError(f"--sheet is {args.sheet}; it must end in .jpg or .png")
+    _refuse_unused(args)
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """Raises UserError on a flag of the night that nothing uses. A sheet shows PP, and FDA if there is a target."""
+    has_fda = bool(args.target) if args.sheet else needs_target(args.method)
+    fda = ("--target, the folder of images by night" if args.sheet else "--method fda or fda_pp"), has_fda
+    used = {
+        **dict.fromkeys(("fda_beta", "fda_window", "fda_size", "target"), fda),
+        "pp_strength": ("--method pp or fda_pp", args.sheet or needs_strength(args.method)),
+        **dict.fromkeys(("sheet_rows", "sheet_pixels"), ("--sheet", args.sheet)),
+    }
+    parser = make_parser()
+    for name, (needed, is_used) in used.items():
+        if not is_used and getattr(args, name) != parser.get_default(name):
+            raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(width, height) of WIDTHxHEIGHT."""
+    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
+    size = tuple(map(int, match.groups())) if match else (0, 0)
+    if min(size) < MIN_SIDE or size[0] * size[1] > MAX_PIXELS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size: give WIDTHxHEIGHT in pixels, as 1024x512, each at least {MIN_SIDE}"
+        )
+    return size
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from datasets.batches import Tensors
-from datasets.choices import needs_target
+from datasets.choices import needs_strength, needs_target
 from datasets.night.fourier import fda
 from datasets.night.post_processing import PostProcessing
 from datasets.night.target_images import TargetImages
@@ -21,22 +21,31 @@ def make_night(
     take_colors: Callable[[torch.Tensor], torch.Tensor],
     generator: torch.Generator | None,
     share: Share | None = None,
+    strength: str | None = None,
 ) -> torch.Tensor:
     """Makes night of float images (B, 3, H, W) in [0, 1].
 
     images: by day
     method: one of NIGHT_METHODS
     take_colors: a function that applies FDA to the images (not called for pp)
-    generator: of the post-processing, on the CPU; the post-processing is milder after FDA
+    generator: of the post-processing, on the CPU
     share: as in PostProcessing
+    strength: of the post-processing, one of PP_STRENGTHS (default: mild after FDA, else strong)
     """
     if needs_target(method):
         images = take_colors(images)
-    return images if method == "fda" else PostProcessing(after_fda=method == "fda_pp")(images, generator, share)
+    if not needs_strength(method):
+        return images
+    return PostProcessing(strength or ("mild" if method == "fda_pp" else "strong"))(images, generator, share)
 
 
 def open_night(
-    method: str | None, probability: float, beta: float, target_folder: str | None
+    method: str | None,
+    probability: float,
+    beta: float,
+    target_folder: str | None,
+    window: str = "paper",
+    strength: str | None = None,
 ) -> "NightAugmentation | None":
     """Builds the NightAugmentation of a method; None for None.
 
@@ -44,14 +53,15 @@ def open_night(
     probability: that an image becomes night
     beta: FDA's
     target_folder: of night images, for the methods that need one
+    window: FDA's
+    strength: as in make_night
 
     Raises UserError if the target folder is missing or empty.
     """
-    return (
-        NightAugmentation(method, probability, beta, TargetImages(target_folder) if needs_target(method) else None)
-        if method
-        else None
-    )
+    if not method:
+        return None
+    targets = TargetImages(target_folder) if needs_target(method) else None
+    return NightAugmentation(method, probability, beta, targets, window, strength)
 
 
 @dataclass
@@ -70,10 +80,21 @@ class NightAugmentation:
     probability: that an image becomes night
     beta: FDA's
     targets: night images, for the methods that need them
+    window: FDA's
+    strength: as in make_night
     """
 
-    def __init__(self, method: str, probability: float, beta: float, targets: TargetImages | None = None):
+    def __init__(
+        self,
+        method: str,
+        probability: float,
+        beta: float,
+        targets: TargetImages | None = None,
+        window: str = "paper",
+        strength: str | None = None,
+    ):
         self.method, self.probability, self.beta, self.targets = method, probability, beta, targets
+        self.window, self.strength = window, strength
 
     def prepare(
         self, draws: np.ndarray, size: tuple[int, int], unreadable: list[tuple[str, str]], share: Share
@@ -113,6 +134,11 @@ class NightAugmentation:
             )
             generator = torch.Generator().manual_seed(seed)
             images[rows] = make_night(
-                images[rows], self.method, lambda day: fda(day, targets, self.beta), generator, night.share
+                images[rows],
+                self.method,
+                lambda day: fda(day, targets, self.beta, self.window),
+                generator,
+                night.share,
+                self.strength,
             )
         return images

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.choices import needs_target
+from datasets.choices import needs_strength, needs_target
 from datasets.image_names import ImageNames
 from datasets.images import ImageError, open_rgb, read_size, to_array, within_memory
 from datasets.names import images_list_path, list_images, positions, write_images_list
-from datasets.night.fourier import window
+from datasets.night.fourier import reach
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
 from support.errors import UserError
@@ -42,6 +42,15 @@ class Settings:
     fda_beta: float = 0.01
     seed: int = 0
     jpeg_quality: int = 95
+    fda_window: str = "paper"
+    fda_size: tuple[int, int] | None = None
+    pp_strength: str | None = None
+
+    def maker(self, targets: TargetImages | None) -> NightMaker:
+        """Builds the NightMaker of these settings; targets: the night images, if the method needs them."""
+        return NightMaker(
+            self.method, self.fda_beta, targets, self.seed, self.fda_window, self.fda_size, self.pp_strength
+        )
 
     def targets(self) -> TargetImages | None:
         """Opens the night images; None for a method without. Raises UserError if their folder is missing or empty."""
@@ -69,6 +78,12 @@ class Settings:
                 "target_images": names_digest(targets.names),
                 "fda_beta": self.fda_beta,
             }
+            if self.fda_window != "paper":  # as sets made before do not say
+                values["fda_window"] = self.fda_window
+            if self.fda_size:
+                values["fda_size"] = list(self.fda_size)
+        if needs_strength(self.method) and self.pp_strength:
+            values["pp_strength"] = self.pp_strength
         return values
 
 
@@ -97,10 +112,8 @@ def build(settings: Settings, num_workers: int = 0, batch_size: int = 8) -> tupl
     targets = settings.targets()
     _prepare_folder(settings.output, settings.stored(targets))
     if targets:
-        _warn_of_small_window(settings.source, names[0], settings.fda_beta)
-    chunks = _Chunks(
-        settings, names, NightMaker(settings.method, settings.fda_beta, targets, settings.seed), batch_size
-    )
+        _warn_of_small_window(settings, names[0])
+    chunks = _Chunks(settings, names, settings.maker(targets), batch_size)
     made, there, unreadable = 0, 0, {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one core per image; the loader's workers have one thread anyway
@@ -176,11 +189,11 @@ class _Chunks(torch.utils.data.Dataset):
             raise UserError(f"{problem}; make room or rights, and run the same command again to go on") from error
 
 
-def _warn_of_small_window(source: str, name: str, beta: float) -> None:
+def _warn_of_small_window(settings: Settings, name: str) -> None:
     """Warns here once, and not in every worker."""
     with contextlib.suppress(ImageError):
-        width, height = read_size(os.path.join(source, name))
-        window(beta, height, width)
+        width, height = settings.fda_size or read_size(os.path.join(settings.source, name))
+        reach(settings.fda_beta, height, width, settings.fda_window)
 
 
 def _refuse_nesting(source: str, output: str) -> None:

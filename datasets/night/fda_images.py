@@ -1,14 +1,16 @@
-"""FDA at evaluation: queries take the low-frequency amplitude of the database images, or the other way round."""
+"""FDA at evaluation: queries or database images take the low-frequency amplitude of other images."""
 
+import logging
 import os
 
 import numpy as np
 import torch
 
-from datasets.night.fourier import fda, window
+from datasets.night.fourier import fda, reach
 from datasets.night.target_images import names_digest
 from datasets.test_dataset import ImageFolder, TestDataset
 from model.normalization import to_float
+from support.errors import UserError
 
 
 class FDAImages(torch.utils.data.Dataset):
@@ -16,14 +18,15 @@ class FDAImages(torch.utils.data.Dataset):
 
     images: the images; items are as theirs
     targets: whose amplitude is taken; each image draws one, uniformly, and takes the next if that cannot be read
-    beta: FDA's window
+    beta: FDA's
     seed: of the draws, together with the image's index
+    window: FDA's
 
     The attribute `settings` holds what the images depend on, as plain values.
     """
 
-    def __init__(self, images: ImageFolder, targets: ImageFolder, beta: float, seed: int):
-        self.images, self.targets, self.beta, self.seed = images, targets, beta, seed
+    def __init__(self, images: ImageFolder, targets: ImageFolder, beta: float, seed: int, window: str = "paper"):
+        self.images, self.targets, self.beta, self.seed, self.window = images, targets, beta, seed, window
         self.folder, self.names, self.resize = images.folder, images.names, images.resize
         self.path, self.read = images.path, images.read  # of the files, whose colours are as they were
         self.settings = {
@@ -32,6 +35,8 @@ class FDAImages(torch.utils.data.Dataset):
             "targets": os.path.realpath(targets.folder),
             "target_images": names_digest(targets.names),
         }
+        if window != "paper":  # as descriptors stored before do not say
+            self.settings["fda_window"] = window
 
     def __len__(self):
         return len(self.images)
@@ -47,24 +52,46 @@ class FDAImages(torch.utils.data.Dataset):
                 break
         else:
             return index, None, f"no image of {self.targets.folder} can be read to take its colours ({reason})"
-        night = fda(*(to_float(values.contiguous()).unsqueeze(0) for values in (image, target)), self.beta)[0]
+        pair = (to_float(values.contiguous()).unsqueeze(0) for values in (image, target))
+        night = fda(*pair, self.beta, self.window)[0]
         return index, (night * 255).round_().to(torch.uint8), ""
 
 
-def swap_amplitudes(test_set: TestDataset, queries: bool, database: bool, beta: float, seed: int) -> None:
-    """Wraps a TestDataset's queries, or its database, in FDAImages, with the other's images as targets.
+def open_training_images(folder: str, resize: int | None) -> ImageFolder:
+    """Opens the training images, whose amplitude is taken as by AMLSquad/CosPlace's "FDA on test".
+
+    folder: of the images; resize: as of ImageFolder. Raises UserError if it is missing or empty.
+    """
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"there is no folder {folder} of training images, whose colours FDA takes: name it as --train_set_folder, "
+            "or give --fda_targets test for those of the test's other images"
+        )
+    return ImageFolder(folder, resize)
+
+
+def swap_amplitudes(
+    test_set: TestDataset,
+    queries: bool,
+    targets: ImageFolder | None,
+    beta: float,
+    seed: int,
+    window: str = "paper",
+) -> None:
+    """Wraps a TestDataset's queries, or its database, in FDAImages.
 
     test_set: is changed
-    queries: whether to wrap the queries
-    database: whether to wrap the database
-    beta: FDA's window
+    queries: whether to wrap the queries; else the database
+    targets: whose amplitude is taken (default: of the other of the two)
+    beta: FDA's
     seed: of the draws
+    window: FDA's
     """
-    images = test_set.queries, test_set.database
-    _, first, _ = images[0 if queries else 1][0]
+    images, others = (test_set.queries, test_set.database) if queries else (test_set.database, test_set.queries)
+    targets = targets or others
+    _, first, _ = images[0]
     if first is not None:
-        window(beta, *first.shape[-2:])  # warns here, and not in every worker
-    if queries:
-        test_set.queries = FDAImages(images[0], images[1], beta, seed)
-    if database:
-        test_set.database = FDAImages(images[1], images[0], beta, seed)
+        reach(beta, *first.shape[-2:], window)  # warns here, and not in every worker
+    what = "queries" if queries else "database images"
+    logging.info(f"FDA: the {what} take colours of the {len(targets)} images of {targets.folder}")
+    setattr(test_set, "queries" if queries else "database", FDAImages(images, targets, beta, seed, window))

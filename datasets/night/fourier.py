@@ -12,45 +12,48 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from datasets.choices import check_beta
 from model.layers import full_precision
-from support.errors import UserError
 
 
-def fda(source: torch.Tensor, target: torch.Tensor, beta: float) -> torch.Tensor:
+def fda(source: torch.Tensor, target: torch.Tensor, beta: float, window: str = "paper") -> torch.Tensor:
     """Gives images the low-frequency amplitude of the target; their phase and content stay.
 
     source: float (B, 3, H, W) in [0, 1]
     target: float (B, 3, h, w) or (1, 3, h, w), resized to H x W if necessary
-    beta: half side of the window, as a share of the shorter side
+    beta: size of the window, a share of the shorter side
+    window: one of FDA_WINDOWS, as `reach` explains them
 
-    Returns float (B, 3, H, W), clipped to [0, 1]. Raises UserError if beta is outside [0, 0.5]. Warns if it is so small
-    that only the mean colour changes.
+    Returns float (B, 3, H, W), clipped to [0, 1]. Raises UserError if beta is outside [0, 0.5], or [0, 1] for "fork".
+    Warns if it is so small that at most the mean colour changes.
     """
-    b = window(beta, *source.shape[-2:])
-    return replace_amplitudes(source, amplitudes(resize(target, source.shape[-2:]), b), b)
+    n = reach(beta, *source.shape[-2:], window)
+    return replace_amplitudes(source, amplitudes(resize(target, source.shape[-2:]), n), n)
 
 
 @functools.cache  # so that it warns once
-def window(beta: float, height: int, width: int) -> int:
-    """Computes b = floor(beta * min(height, width)): the window holds the frequencies |row| <= b, |column| <= b.
+def reach(beta: float, height: int, width: int, window: str = "paper") -> int:
+    """Computes n: the window holds the frequencies |row| <= n, |column| <= n. It is empty for n = -1.
 
-    beta: half side of the window, as a share of the shorter side; height, width: pixels. Raises UserError if beta is
-    outside [0, 0.5].
+    beta: size of the window, a share of the shorter side
+    height, width: pixels
+    window: "paper", where n = floor(beta * min(height, width)), as Yang and Soatto's numpy code; or "fork", where n =
+    b - 1 with b = floor(0.5 * min(height, 2 * (floor(width / 2) + 1)) * beta), as their code in torch, which the
+    authors of the night's published results (AMLSquad/CosPlace) took
+
+    Raises UserError if beta is out of range, as check_beta.
     """
-    check_beta(beta)
-    b = math.floor(beta * min(height, width))
-    if b == 0:
+    check_beta(beta, window)
+    side = min(height, width if window == "paper" else 2 * (width // 2 + 1))
+    n = math.floor(beta * side) if window == "paper" else math.floor(0.5 * side * beta) - 1
+    if n < 1:
+        least = (1 if window == "paper" else 4) / side
         logging.warning(
-            f"FDA with beta {beta:g} changes nothing but the mean colour of images of {width} x {height} pixels "
-            f"(b = 0): give --fda_beta at least {math.ceil(1e4 / min(height, width)) / 1e4:g}"
+            f"FDA with beta {beta:g} changes nothing{' but the mean colour' if n == 0 else ''} of images of {width} x "
+            f"{height} pixels (b = {n if window == 'paper' else n + 1}): give --fda_beta at least "
+            f"{math.ceil(1e4 * least) / 1e4:g}"
         )
-    return b
-
-
-def check_beta(beta: float) -> None:
-    """Raises UserError if beta is outside [0, 0.5]: no frequency is higher than half the number of pixels."""
-    if not 0 <= beta <= 0.5:
-        raise UserError(f"--fda_beta is {beta}, and must be from 0 to 0.5")
+    return n
 
 
 def resize(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
@@ -60,29 +63,36 @@ def resize(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return F.interpolate(images, tuple(size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def amplitudes(images: torch.Tensor, b: int) -> torch.Tensor:
+def amplitudes(images: torch.Tensor, n: int) -> torch.Tensor:
     """Computes the amplitudes of the window's frequencies: float (B, 3, H, W) -> (B, 3, rows, columns).
 
     Negative columns mirror the positive ones, and are left out.
+
+    images: in [0, 1]
+    n: the window's highest frequency, as `reach` gives it
     """
+    if n < 0:
+        return _promoted(images)[..., :0, :0]
     with full_precision(images.device.type):
-        return _spectrum(_promoted(images), b).abs()
+        return _spectrum(_promoted(images), n).abs()
 
 
-def replace_amplitudes(images: torch.Tensor, new: torch.Tensor, b: int) -> torch.Tensor:
+def replace_amplitudes(images: torch.Tensor, new: torch.Tensor, n: int) -> torch.Tensor:
     """Gives images (B, 3, H, W) the amplitudes `new`, and keeps their phase.
 
-    new: as `amplitudes` gives them, for this size and b.
+    new: as `amplitudes` gives them, for this size and n.
     """
+    if n < 0:
+        return _promoted(images).clamp(0, 1)
     with full_precision(images.device.type):
         images = _promoted(images)
         height, width = images.shape[-2:]
-        spectrum = _spectrum(images, b)
+        spectrum = _spectrum(images, n)
         change = torch.polar(new.expand(spectrum.shape), spectrum.angle()) - spectrum
-        change = change * _multiplicity(width, b, images.dtype, images.device)
-        along_rows = torch.matmul(_rows(height, b, images.dtype, images.device).mH, change)  # (B, 3, H, columns)
+        change = change * _multiplicity(width, n, images.dtype, images.device)
+        along_rows = torch.matmul(_rows(height, n, images.dtype, images.device).mH, change)  # (B, 3, H, columns)
         change = (
-            torch.cat([along_rows.real, along_rows.imag], dim=-1) @ _columns(width, b, images.dtype, images.device).T
+            torch.cat([along_rows.real, along_rows.imag], dim=-1) @ _columns(width, n, images.dtype, images.device).T
         )
         return images.add(change, alpha=1 / (height * width)).clamp_(0, 1)
 
@@ -91,14 +101,14 @@ def _promoted(images: torch.Tensor) -> torch.Tensor:
     return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
-def _spectrum(images: torch.Tensor, b: int) -> torch.Tensor:
+def _spectrum(images: torch.Tensor, n: int) -> torch.Tensor:
     """The 2-D DFT at the window's rows, and its columns from 0: complex (B, 3, rows, columns)."""
     height, width = images.shape[-2:]
-    real, imaginary = (images @ _columns(width, b, images.dtype, images.device)).chunk(
+    real, imaginary = (images @ _columns(width, n, images.dtype, images.device)).chunk(
         2, dim=-1
     )  # (B, 3, H, columns) each
     return torch.matmul(
-        _rows(height, b, images.dtype, images.device), torch.complex(real.contiguous(), imaginary.contiguous())
+        _rows(height, n, images.dtype, images.device), torch.complex(real.contiguous(), imaginary.contiguous())
     )
 
 
@@ -108,22 +118,22 @@ def _phases(frequencies: torch.Tensor, pixels: int) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _rows(height: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """exp(-i phase) of the rows |row| <= b: complex (rows, H)."""
-    frequencies = torch.arange(height) if 2 * b + 1 > height else torch.arange(-b, b + 1)
+def _rows(height: int, n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """exp(-i phase) of the rows |row| <= n: complex (rows, H)."""
+    frequencies = torch.arange(height) if 2 * n + 1 > height else torch.arange(-n, n + 1)
     phases = _phases(frequencies, height)
     return torch.complex(torch.cos(phases).to(dtype), -torch.sin(phases).to(dtype)).to(device)
 
 
 @functools.lru_cache(maxsize=64)
-def _columns(width: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """(cos, -sin) of the columns 0 to b, side by side: (W, 2 * columns)."""
-    phases = _phases(torch.arange(min(b, width // 2) + 1), width).T
+def _columns(width: int, n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(cos, -sin) of the columns 0 to n, side by side: (W, 2 * columns)."""
+    phases = _phases(torch.arange(min(n, width // 2) + 1), width).T
     return torch.cat([torch.cos(phases), -torch.sin(phases)], dim=1).to(dtype).to(device)
 
 
 @functools.lru_cache(maxsize=64)
-def _multiplicity(width: int, b: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _multiplicity(width: int, n: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """How often each column counts: 2 with its mirror image, 1 if it is its own (0 and half the width)."""
-    columns = torch.arange(min(b, width // 2) + 1)
+    columns = torch.arange(min(n, width // 2) + 1)
     return torch.where((columns == 0) | (2 * columns == width), 1, 2).to(dtype).to(device)

@@ -34,13 +34,16 @@ class PostProcessParameters(NamedTuple):
 
 
 class PostProcessing:
-    """Darkens images by random factors; the factors' ranges are milder for images that FDA has darkened already."""
+    """Darkens images by random factors, whose ranges are mild or strong; mild is for images that are dark already.
 
-    def __init__(self, after_fda: bool = False):
+    strength: one of PP_STRENGTHS
+    """
+
+    def __init__(self, strength: str = "strong"):
         # of brightness, saturation, blue and contrast
         self.ranges = (
             ((0.8, 0.9), (0.9, 0.95), (1.05, 1.15), (1.05, 1.1))
-            if after_fda
+            if strength == "mild"
             else ((0.7, 0.8), (0.8, 0.9), (1.15, 1.2), (1.1, 1.2))
         )
 
@@ -70,14 +73,14 @@ class PostProcessing:
 
 
 def post_process(
-    images: torch.Tensor, generator: torch.Generator | None = None, after_fda: bool = False
+    images: torch.Tensor, generator: torch.Generator | None = None, strength: str = "strong"
 ) -> torch.Tensor:
     """Makes night of day: brightness, saturation, blue, contrast, a black gradient, circles of light, noise.
 
     images: float (B, 3, H, W) in [0, 1], on any device; generator: on the CPU, gives each image draws of its own;
-    after_fda: milder, for images by `fda`. Returns float (B, 3, H, W) in [0, 1].
+    strength: one of PP_STRENGTHS. Returns float (B, 3, H, W) in [0, 1].
     """
-    return PostProcessing(after_fda)(images, generator)
+    return PostProcessing(strength)(images, generator)
 
 
 def _change_colors(

@@ -1,51 +1,36 @@
 """A contact sheet: images by day, with FDA, with PP and with both, and the target whose colours FDA took."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.images import ImageError, open_rgb, to_array
 from datasets.names import list_images
+from datasets.night.build import Settings
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages
 from support.errors import UserError
 from support.files import replacing
 
 
-def write_sheet(
-    path: str,
-    source: str,
-    targets: TargetImages | None,
-    beta: float = 0.01,
-    seed: int = 0,
-    rows: int = 6,
-    pixels: int = 256,
-) -> None:
+def write_sheet(path: str, settings: Settings, rows: int = 6, pixels: int = 256) -> None:
     """Draws images of a folder, evenly spaced in its list, one per row: by day and in all ways by night.
 
     path: .jpg or .png
-    source: folder of images by day
-    targets: night images, or None for PP alone
-    beta: FDA's window
-    seed: of what is random
+    settings: how the night is made; without a target it is PP alone. Method, output and JPEG quality have no effect
     rows: number of images
     pixels: the most along a side of each image on the sheet; night is made at the image's own size
 
     Raises UserError if an image cannot be read or the sheet cannot be written.
     """
-    makers = (
-        {
-            "FDA": NightMaker("fda", beta, targets, seed),
-            "PP": NightMaker("pp", seed=seed),
-            "FDA+PP": NightMaker("fda_pp", beta, targets, seed),
-        }
-        if targets
-        else {"PP": NightMaker("pp", seed=seed)}
-    )
-    names = list_images(source)
+    targets = TargetImages(settings.target) if settings.target else None
+    methods = {"FDA": "fda", "PP": "pp", "FDA+PP": "fda_pp"} if targets else {"PP": "pp"}
+    makers = {label: replace(settings, method=method).maker(targets) for label, method in methods.items()}
+    names = list_images(settings.source)
     pictures = [
-        _row(source, names[int(index)], makers, pixels)
+        _row(settings.source, names[int(index)], makers, pixels)
         for index in np.linspace(0, len(names) - 1, min(rows, len(names)))
     ]
     labels = ["day", *makers, *(["FDA's target"] if targets else [])]

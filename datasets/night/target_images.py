@@ -35,19 +35,28 @@ class TargetImages:
         """The image that a uniform number in [0, 1) picks."""
         return min(int(draw * len(self)), len(self) - 1)
 
-    def read(self, index: int, size: tuple[int, int], unreadable: list[tuple[str, str]] | None = None) -> np.ndarray:
-        """Reads image `index`, or the next that can be read, resized to `size` (width, height): uint8 (H, W, 3).
+    def read(
+        self,
+        index: int,
+        size: tuple[int, int],
+        unreadable: list[tuple[str, str]] | None = None,
+        resampling: Image.Resampling = Image.Resampling.BILINEAR,
+    ) -> np.ndarray:
+        """Reads image `index`, or the next that can be read, resized: uint8 (H, W, 3).
 
-        unreadable: a list that receives (path, reason) of skipped images. Raises ImageError if none can be read.
+        index: of the image
+        size: (width, height), pixels
+        unreadable: a list that receives (path, reason) of skipped images
+        resampling: how it is resized
+
+        Raises ImageError if none can be read.
         """
         for offset in range(len(self)):
             path = os.path.join(self.folder, self.names[(index + offset) % len(self)])
             try:
                 with within_memory():
                     image = open_rgb(path, min(MIN_SIDE, *size))
-                    return to_array(
-                        image if image.size == tuple(size) else image.resize(size, Image.Resampling.BILINEAR)
-                    )
+                    return to_array(image if image.size == tuple(size) else image.resize(size, resampling))
             except ImageError as error:
                 reason = str(error)
                 if unreadable is not None:
