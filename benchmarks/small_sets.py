@@ -17,7 +17,8 @@ import numpy as np
 import train
 from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import table
-from datasets.names import list_images, positions
+from datasets.name_fields import HEADING
+from datasets.names import list_images, parse_fields, positions
 from support.files import replacing
 from support.recipes import expand_recipes
 
@@ -66,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--flags", default="", help="further flags of train.py for every training (default: none)")
     add("--seen", type=int, default=12_800, help="images that a training sees (default: %(default)s)")
     add("--epochs", type=int, default=10, help="of every training (default: %(default)s)")
+    add("--views", type=int, choices=(4, 12), default=4, help="crops of each panorama (default: %(default)s)")
     add("--images", type=int, default=2000, help="training images (default: %(default)s)")
     add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {'; '.join(ROWS)}")
     add("--reference", choices=ROWS, default="no training", help="row that others are compared with")
@@ -92,9 +94,14 @@ def run(args: argparse.Namespace) -> None:
 
 def cut(args: argparse.Namespace) -> str:
     """Makes a data set of the training images that lie furthest south, of links. Returns its folder."""
-    source, folder = os.path.join(args.dataset_folder, "city1"), os.path.join(args.work_folder, f"{args.images}_images")
+    source, folder = (
+        os.path.join(args.dataset_folder, "city1"),
+        os.path.join(args.work_folder, f"{args.images}_images_{args.views}"),
+    )
     names = list_images(os.path.join(source, "train"))
-    south = [names[i] for i in np.argsort(positions(names)[:, 1], kind="stable")[: args.images]]
+    order = np.argsort(positions(names)[:, 1], kind="stable")
+    ways = order[parse_fields(names, (HEADING,))[order, 0] % 90 < 30]
+    south = [names[i] for i in (ways if args.views == 4 else order)[: args.images]]
     os.makedirs(os.path.join(folder, "train"), exist_ok=True)
     for name in south:
         link = os.path.join(folder, "train", os.path.basename(name))
@@ -148,7 +155,7 @@ def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
     batch = int(flags[flags.index("--batch_size") + 1])
     flags += ["--epochs_num", str(args.epochs), "--iterations_per_epoch", str(args.seen // args.epochs // batch)]
     digest = hashlib.sha256(json.dumps(flags).encode()).hexdigest()[:12]
-    save_dir = os.path.join("small_sets", f"{args.images}_{digest}")
+    save_dir = os.path.join("small_sets", f"{args.images}_{args.views}_{digest}")
     if not (done := glob.glob(os.path.join("logs", save_dir, "*", "finished"))):
         train.main([*flags, "--save_dir", save_dir, "--resume_train", "auto"])
         done = [os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "finished")]
@@ -158,7 +165,9 @@ def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
 
 
 def _file_name(args: argparse.Namespace, name: str):
-    return hashlib.sha256(json.dumps([args.images, args.start, args.flags, name]).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([args.images, args.views, args.seen, args.epochs, args.start, args.flags, name]).encode()
+    ).hexdigest()[:16]
 
 
 def _read(path: str):
