@@ -126,7 +126,7 @@ def _check_training(args: argparse.Namespace) -> None:
 def _resolve_loss(args: argparse.Namespace) -> None:
     """Checks the loss, and fills in the defaults that depend on it."""
     head, pairs = split_loss(args.loss)
-    head_options(head, args.loss_s, args.loss_m, args.emms_l)
+    head_options(head, args.loss_s, args.loss_m, args.emms_l, args.head_variant)
     for name in ("positives", "pair_options", "pair_weight"):
         if not pairs and getattr(args, name) not in (None, ()):
             raise UserError(f"--{name} needs a pair loss, as in --loss cosface+multi_similarity")

@@ -55,6 +55,7 @@ DEFAULTS = dict(
     loss_s=None,
     loss_m=None,
     emms_l=None,
+    head_variant="paper",
     label_smoothing=0.0,
     lr_schedule="constant",
     infer_dtype="float32",
@@ -154,7 +155,7 @@ RESULT_RELEVANT = (
 NOT_RESULT_RELEVANT = (
     # the images, the network and the head are compared themselves, and so are the number types
     "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo "
-    "loss_s loss_m emms_l use_amp16 amp_dtype infer_dtype "
+    "loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
     "epochs_num patience "
     # the test, after the training

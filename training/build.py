@@ -44,7 +44,7 @@ def build_run(
     network.batch_norm_frozen = args.freeze_bn
     network = ranks.synchronised(network, device) if args.sync_bn else network
     loss, _ = split_loss(args.loss)
-    options = head_options(loss, args.loss_s, args.loss_m, args.emms_l)
+    options = head_options(loss, args.loss_s, args.loss_m, args.emms_l, args.head_variant)
     heads = [
         ranks.own_head(group, make_head(loss, network.fc_output_dim, classes, schedule.head_seed(group), **options))
         for group, classes in enumerate(schedule.classes_per_group)
