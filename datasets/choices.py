@@ -2,6 +2,7 @@
 
 AUGMENTATION_TYPES = ("colorjitter", "none", "brightness", "contrast", "saturation", "bcs")  # as in augmentations.py
 NIGHT_METHODS = ("fda", "pp", "fda_pp")
+DOMAIN_SOURCES = ("all", "group")  # the classes that source images are drawn from
 
 
 def needs_target(method: str | None) -> bool:

@@ -52,6 +52,8 @@ LOSSES = {
 HEAD_VARIANTS = ("paper", "fork")  # as published for the loss, and as in the published night experiments
 FORK_HEADS = ("arcface", "sphereface")  # those that have both
 
+AUTOENCODERS = ("pooled", "conv")  # of AADA
+
 # name of a pair loss -> its class in pytorch_metric_learning.losses
 PAIR_LOSSES = {
     "multi_similarity": "MultiSimilarityLoss",

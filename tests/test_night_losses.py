@@ -7,6 +7,12 @@ import pytest
 import torch
 
 import train
+from model.domain_adaptation import (
+    ConvolutionalAutoencoder,
+    DomainAutoencoder,
+    DomainClassifier,
+    make_domain_module,
+)
 from model.heads import HEADS
 from support.files import read_tensors
 from tests.scripts import assert_same_end, fails, run
@@ -14,6 +20,7 @@ from tests.tiny import SHORT
 from training.run_state import head_differences
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "night_fork.npz")
+IS_TARGET = torch.tensor([False] * 4 + [True] * 2)
 LABELS = torch.from_numpy(GOLDEN["heads/y"]).long()
 
 
@@ -82,6 +89,83 @@ def test_emms_is_the_fork_s(weight_of_plain):
     for name, value in (found | {"per_sample": torch.stack(rows)}).items():
         expected = golden(f"emms/l_{weight_of_plain}/{name}")
         torch.testing.assert_close(value, expected, rtol=0, atol=1e-4)
+
+
+# --- domain adaptation
+
+
+def uniform(random, *shape):
+    return torch.from_numpy(random.uniform(0, 1, shape).astype(np.float32))
+
+
+def fill(module, random, deviation):
+    """Draws a module's parameters, layer by layer, weights before biases."""
+    for parameter in module.parameters():
+        parameter.data.copy_(normal(random, deviation, *parameter.shape))
+
+
+def assert_near(value, name):
+    """To 1e-4 of the array's largest value."""
+    expected = golden(name)
+    torch.testing.assert_close(value, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
+def test_gradient_reversal_is_the_fork_s():
+    random = np.random.RandomState(51)
+    features = uniform(random, 6, 16, 3, 3).requires_grad_()
+    module = DomainClassifier(16, loss_weight=0.1)
+    fill(module, random, 0.3)
+    (term,) = module.terms(features, IS_TARGET).values()
+    term.backward()
+    assert_near(module.layers(features.detach().mean((2, 3))), "grl/logits")
+    assert_near(term.detach() / 0.1, "grl/cross_entropy")
+    assert_near(term.detach(), "grl/term")
+    assert_near(features.grad, "grl/dfeatures")
+    for name, parameter in module.layers.named_parameters():
+        layer, kind = name.split(".")
+        assert_near(parameter.grad, f"grl/d_{int(layer) + 1}.{kind}")  # there the reversal is layer 0
+
+
+def convolutional(m):
+    """(A DomainAutoencoder of the golden file's size and weights, with its terms' gradients; feature maps; terms.)"""
+    random = np.random.RandomState(61)
+    features, module = uniform(random, 6, 8, 8, 8).requires_grad_(), DomainAutoencoder(8, m, autoencoder="conv")
+    module.autoencoder = ConvolutionalAutoencoder((8, 6, 4, 3))
+    fill(module, random, 0.25)
+    terms = module.terms(features, IS_TARGET)
+    sum(terms.values()).backward()
+    gradients = {name: parameter.grad for name, parameter in module.autoencoder.named_parameters()}
+    return features.grad, gradients, {name: value.detach() for name, value in terms.items()}
+
+
+def test_convolutional_autoencoder_is_the_fork_s_with_the_margin_alive():
+    features, gradients, terms = convolutional(m=0.5)
+    assert_near(terms["autoencoder"], "ae/sound/autoencoder_loss")
+    assert_near(terms["target_error"] / 0.01, "ae/E_target")
+    assert_near(features[4:], "ae/dfeatures_kept")
+    assert not features[:4].any()
+    for name in ("encoder.0.weight", "decoder.4.bias"):
+        assert_near(gradients[name], f"ae/sound/d_{name}")
+
+
+def test_without_a_margin_it_trains_as_the_fork_s_whose_margin_had_no_gradient():
+    _, gradients, terms = convolutional(m=0.0)
+    assert_near(terms["autoencoder"], "ae/E_source")
+    names = {name.removeprefix("ae/d_") for name in GOLDEN.files if name.startswith(("ae/d_encoder", "ae/d_decoder"))}
+    assert set(gradients) == names and len(names) == 12
+    for name, gradient in gradients.items():
+        assert_near(gradient, f"ae/d_{name}")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (3, 3), (7, 10), (1, 1)])
+def test_convolutional_autoencoder_gives_maps_of_any_size_back(size):
+    module = make_domain_module("aada", 12, 0, autoencoder="conv").autoencoder
+    assert [tuple(layer.weight.shape[:2]) for layer in [*module.encoder, *module.decoder][::2]] == [
+        *((256, 12), (128, 256), (64, 128)),
+        *((64, 128), (128, 256), (256, 12)),  # of a transposed convolution: channels in, out
+    ]
+    found = module(torch.randn(2, 12, *size))
+    assert found.shape == (2, 12, *size) and found.min() >= 0 and found.max() > 0
 
 
 # --- whole runs

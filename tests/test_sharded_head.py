@@ -81,18 +81,18 @@ def domain_terms():
     """{kind: (terms, gradient of this rank's features, that of the module summed over ranks)}; the targets are the last
     rank's alone.
     """
-    features = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    features = torch.randn(6, 5, 3, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     is_target = torch.arange(6) >= 4
     found = {}
-    for kind in ("grl", "aada"):
-        module = make_domain_module(kind, 5, 0).double()
+    for kind, options in (("grl", {}), ("aada", {}), ("aada", {"autoencoder": "conv"})):
+        module = make_domain_module(kind, 5, 0, **options).double()
         part = distributed.share(6)
         mine = features[part].clone().requires_grad_()
         terms = module.terms(mine, is_target[part], **({"mean": distributed.mean} if distributed.size() > 1 else {}))
         sum(terms.values()).backward()
         gradients = [parameter.grad for parameter in module.parameters()]
         distributed.sum_flat(gradients, "gradients")
-        found[kind] = {name: term.item() for name, term in terms.items()}, mine.grad, gradients
+        found[kind, *options.values()] = {name: term.item() for name, term in terms.items()}, mine.grad, gradients
     return found
 
 

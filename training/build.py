@@ -118,7 +118,10 @@ def make_domain(
     """
     if not args.domain_adaptation:
         return None
-    options = {"grl": {"loss_weight": args.grl_loss_weight}, "aada": {"m": args.aada_m, "gamma": args.aada_gamma}}
+    options = {
+        "grl": {"loss_weight": args.grl_loss_weight},
+        "aada": {"m": args.aada_m, "gamma": args.aada_gamma, "autoencoder": args.aada_autoencoder},
+    }
     channels, _ = BACKBONES[network.backbone_name]
     return make_domain_module(args.domain_adaptation, channels, seed, **options[args.domain_adaptation]).to(device)
 

@@ -76,13 +76,24 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
     )
 
 
+def _later_domain_options(before: dict[str, Any]) -> dict[str, Any]:
+    """As _LATER_OPTIONS, of the domain adaptation: these depend on the earlier run's own arguments."""
+    kind, size = before.get("domain_adaptation"), before.get("domain_batch_size")
+    return {
+        "domain_target_images": size // 3 if isinstance(size, int) else None,
+        "domain_pseudo_images": None,
+        "domain_source": "all" if kind else None,
+        "aada_autoencoder": "pooled" if kind == "aada" else None,
+    }
+
+
 def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) -> None:
     """Raises UserError, naming every difference, if the run would not end as the uninterrupted one.
 
     With --accept_changes the differences are warnings.
     """
     before, now = state.get("arguments", {}), run.facts["arguments"]
-    before = {**_LATER_OPTIONS, **before} if before else {}  # a published run does not say
+    before = {**_LATER_OPTIONS, **_later_domain_options(before), **before} if before else {}  # published ones don't say
     changes = [
         f"--{name} {before[name]}, now {value}"
         for name, value in now.items()

@@ -161,7 +161,8 @@ def restore_domain(state: dict[str, Any], source: str, domain: nn.Module, optimi
     differences = describe_differences(state["domain_state_dict"], domain.state_dict())
     if differences:
         raise UserError(
-            f"the domain adaptation of {source} is of another kind or backbone: {differences}; fix --domain_adaptation"
+            f"the domain adaptation of {source} is of another kind or backbone: {differences}; fix --domain_adaptation "
+            "or --aada_autoencoder"
         )
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
