@@ -1,5 +1,6 @@
 """The domain batches: which images are of the source, of the target domain, and of a pseudo-target set."""
 
+import argparse
 import collections
 import os
 
@@ -7,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+import distributed
 from datasets.groups import build_groups
 from datasets.night.pseudo_targets import PseudoTargets
 from datasets.schedule import Schedule
 from datasets.target_dataset import DomainImages
 from datasets.train_dataset import TrainDataset, make_loader
 from support.errors import UserError
+from training.ranks import DataParallel
 
 
 def make_dataset(folder, batch_size=7, damage=(), target_size=(90, 50)):
@@ -146,6 +149,15 @@ def test_a_number_of_target_images_is_pseudo_night_and_source_images_may_be_of_t
     assert set(drawn) == {*range(15), *range(20, 35), 100, 101, 102, 200, 201, 202}
     assert all(same_group) if of_the_group else 0.3 < sum(same_group) / len(same_group) < 0.7
     assert str(dataset.domain).endswith("3 images of f/target2, 4 of 12 a step from f/night")
+
+
+def test_every_process_needs_a_source_image(monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 4)
+    args = argparse.Namespace(batch_size=8, domain_batch_size=16, domain_target_images=12)
+    DataParallel().check(args, [9])
+    args.domain_target_images = 13
+    with pytest.raises(UserError, match="4 processes cannot share 8 images a batch, 3 source images a domain batch"):
+        DataParallel().check(args, [9])
 
 
 def test_processes_share_pseudo_night_images_too(workdir):
