@@ -110,10 +110,7 @@ def head_options(
     Raises UserError when the margin is out of the head's range, or an option is given that the head does not have.
     """
     if variant != "paper" and loss not in FORK_HEADS:
-        raise UserError(
-            f"--head_variant {variant} is for --loss {' and '.join(FORK_HEADS)}, whose published night experiments "
-            "trained otherwise: leave it out"
-        )
+        raise UserError(f"--head_variant {variant} is for --loss {' and '.join(FORK_HEADS)} alone: leave it out")
     if loss is None:
         if (s, m, l) != (None, None, None):
             raise UserError(
