@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 
 from options import GROUPS, OPTIONS, RESULT_OPTIONS, taken_by
 from options.checks import check
+from options.domain import DomainOptions
 from options.further import CheckOptions, LocalizationOptions, ReportOptions, SoupOptions
 from options.losses import LossOptions
 from options.programs import PROGRAMS, title
 from options.shared import DATASET_VARIABLE, EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
-from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
+from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.errors import UserError
 from support.escaping import escape
 from support.options import Option, group_of, options_of

@@ -6,6 +6,7 @@ AUGMENTATION_TYPES = ("colorjitter", "none", "brightness", "contrast", "saturati
 NIGHT_METHODS = ("fda", "pp", "fda_pp")
 FDA_WINDOWS = {"paper": 0.5, "fork": 1.0}  # and the largest beta of each: no frequency is above half the pixels
 PP_STRENGTHS = ("mild", "strong")
+DOMAIN_SOURCES = ("all", "group")  # the classes that source images are drawn from
 
 
 def needs_target(method: str | None) -> bool:

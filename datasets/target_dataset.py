@@ -13,6 +13,7 @@ from datasets.batches import Tensors
 from datasets.groups import Groups
 from datasets.images import ImageRows
 from datasets.names import list_images
+from datasets.night.pseudo_targets import PseudoTargets
 from datasets.schedule import Schedule, Share, round_from
 from model.normalization import to_tensor
 
@@ -26,11 +27,12 @@ class DomainBatch(Tensors):
 
 
 class DomainImages:
-    """The domain batch of each step: a third are target images, the others source images.
+    """The domain batch of each step: source images, then target images.
 
     For a source image a trained group is drawn, one of its classes, and one of the class's images. For a target image a
-    target folder is drawn, and one of its images. A pseudo-target set is one more target folder. Raises UserError when
-    a folder is missing or empty.
+    target folder is drawn, and one of its images. A pseudo-target set may be one more target folder. Or a fixed number
+    of target images is of it, drawn as source images are: class first. Raises UserError when a folder is missing or
+    empty.
 
     train_folder: where the groups' images lie
     groups: classes and their images
@@ -38,6 +40,10 @@ class DomainImages:
     target_folders: of images of any size, whose names need no `@` fields
     batch_size: images, at least 3
     share: from a number of images to the slice of them that is read, of source and target images each (default: all)
+    target_size: how many are target images, 1 to batch_size - 1 (default: a third)
+    pseudo_size: how many of these, at most, are of pseudo_targets, class by class
+    pseudo_targets: needed with pseudo_size
+    of_the_group: whether source images are of the group that the step trains, and not of all that are trained
     """
 
     def __init__(
@@ -48,10 +54,15 @@ class DomainImages:
         target_folders: Sequence[str],
         batch_size: int,
         share: Callable[[int], slice] = lambda count: slice(0, count),
+        target_size: int | None = None,
+        pseudo_size: int = 0,
+        pseudo_targets: PseudoTargets | None = None,
+        of_the_group: bool = False,
     ):
         self.train_folder, self.groups, self.schedule = train_folder, groups, schedule
         self.targets = [(folder, list_images(folder)) for folder in target_folders]
-        self.target_size = batch_size // 3
+        self.target_size = batch_size // 3 if target_size is None else target_size
+        self.pseudo_size, self.pseudo_targets, self.of_the_group = pseudo_size, pseudo_targets, of_the_group
         self.source_size = batch_size - self.target_size
         rows = np.arange(batch_size)
         self.share = Share(
@@ -73,8 +84,7 @@ class DomainImages:
         images, error = ImageRows(len(self.share.rows), size), ""
         all_draws = self.schedule.domain_draws(group, k, self.share.count)
         for number, row in enumerate(self.share.rows):
-            draws = all_draws[row]
-            where, folder, names = self._source(draws) if row < self.source_size else self._target(draws)
+            where, folder, names = self._candidates(int(row), group, all_draws[row])
             if not images.fill(number, folder, names, crop=True):
                 path, reason = images.unreadable[-1]
                 error = f"none of the images of {where} can be read ({path!r}: {reason}); fix or remove them"
@@ -82,15 +92,31 @@ class DomainImages:
         is_target = torch.from_numpy(self.share.rows >= self.source_size)
         return DomainBatch(to_tensor(images.array), is_target), images.names, images.unreadable, error
 
-    def _source(self, draws: np.ndarray):
-        group = int(draws[0] * self.schedule.groups_num)
-        label = int(draws[1] * self.groups.num_classes(group))
-        names = map(self.groups.image_name, round_from(self.groups.image_indices(group, label), draws[2]))
-        return f"a class of {self.train_folder}", self.train_folder, names
+    def _candidates(self, row: int, group: int, draws: np.ndarray):
+        """(what the images are of, their folder, their names from the drawn one on) of a row of the whole batch.
 
-    def _target(self, draws: np.ndarray):
-        folder, names = self.targets[int(draws[0] * len(self.targets))]
-        return folder, folder, round_from(names, draws[1])
+        row: of the batch
+        group: that the step trains
+        draws: three numbers in [0, 1)
+        """
+        if row >= self.source_size + self.pseudo_size:
+            folder, names = self.targets[int(draws[0] * len(self.targets))]
+            return folder, folder, round_from(names, draws[1])
+        if not self.of_the_group:
+            group = int(draws[0] * self.schedule.groups_num)
+        place = group, int(draws[1] * self.groups.num_classes(group))
+        folder, groups = self.train_folder, self.groups
+        if row >= self.source_size:
+            folder, groups, place = (
+                self.pseudo_targets.folder,
+                self.pseudo_targets.groups,
+                self.pseudo_targets.place(*place),
+            )
+        names = map(groups.image_name, round_from(groups.image_indices(*place), draws[2]))
+        return f"a class of {folder}", folder, names
 
     def __str__(self):
-        return ", ".join(f"{len(names)} images of {folder}" for folder, names in self.targets)
+        parts = [f"{len(names)} images of {folder}" for folder, names in self.targets]
+        if self.pseudo_size:
+            parts.append(f"{self.pseudo_size} of {self.target_size} a step from {self.pseudo_targets.folder}")
+        return ", ".join(parts)

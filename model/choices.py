@@ -49,6 +49,11 @@ LOSSES = {
     "emms": Margins(0.0, 1.0, "on the cosine"),
 }
 
+HEAD_VARIANTS = ("paper", "fork")  # as published for the loss, and as in the published night experiments
+FORK_HEADS = ("arcface", "sphereface")  # those that have both
+
+AUTOENCODERS = ("pooled", "conv")  # of AADA
+
 # name of a pair loss -> its class in pytorch_metric_learning.losses
 PAIR_LOSSES = {
     "multi_similarity": "MultiSimilarityLoss",
@@ -92,12 +97,20 @@ def head_options(
     s: float | None = None,
     m: float | None = None,
     l: float | None = None,  # noqa: E741
+    variant: str = "paper",
 ) -> dict[str, float]:
     """The keyword arguments of HEADS[loss], without those that are None: there the head has its own default.
 
-    loss: a name of LOSSES, or None for no head; s: the scale; m: the margin; l: the weight of EMMS' plain softmax.
+    loss: a name of LOSSES, or None for no head
+    s: the scale
+    m: the margin
+    l: the weight of EMMS' plain softmax
+    variant: one of HEAD_VARIANTS
+
     Raises UserError when the margin is out of the head's range, or an option is given that the head does not have.
     """
+    if variant != "paper" and loss not in FORK_HEADS:
+        raise UserError(f"--head_variant {variant} is for --loss {' and '.join(FORK_HEADS)} alone: leave it out")
     if loss is None:
         if (s, m, l) != (None, None, None):
             raise UserError(
@@ -112,4 +125,5 @@ def head_options(
         )
     if l is not None and loss != "emms":
         raise UserError(f"--emms_l belongs to --loss emms; leave it out with --loss {loss}")
-    return {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}
+    options = {name: value for name, value in (("s", s), ("m", m), ("l", l)) if value is not None}
+    return options | ({"fork": True} if variant == "fork" else {})

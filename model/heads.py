@@ -44,7 +44,7 @@ class _CosineHead(nn.Module):
         """
         with full_precision(descriptors.device.type):
             descriptors = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))  # (B, in_features)
-            cosine = F.linear(F.normalize(descriptors), F.normalize(self.weight))  # (B, out_features)
+            cosine = F.linear(F.normalize(descriptors), self._unit_weight())  # (B, out_features)
             column = labels.unsqueeze(1)  # (B, 1)
             right = cosine.gather(1, column.clamp(min=0))  # (B, 1)
             right = torch.where(column < 0, right, self._with_margin(right))
@@ -62,6 +62,10 @@ class _CosineHead(nn.Module):
     def settings(self) -> dict[str, str | float]:
         """What the head's loss depends on, as plain values."""
         return {"loss": next(name for name, head in HEADS.items() if head is type(self)), "s": self.s, "m": self.m}
+
+    def _unit_weight(self) -> torch.Tensor:
+        """The class weights at unit length: (out_features, in_features)."""
+        return F.normalize(self.weight)
 
     def _with_margin(self, cosine: torch.Tensor) -> torch.Tensor:
         """The right class's cosine (B, 1), made smaller by the margin."""
@@ -82,30 +86,64 @@ class CosFace(_CosineHead):
         return cosine - self.m
 
 
-class ArcFace(_CosineHead):
+class _HeadWithVariants(_CosineHead):
+    """A head that the published night experiments trained in another way than its paper.
+
+    fork: whether to train so. Each forward pass first sets the stored class weights to unit length in place,
+        outside the graph. So their gradient keeps its part along the weights, and their norms do not drift. They begin
+        as Xavier normal.
+    """
+
+    def __init__(self, in_features: int, out_features: int, s: float, m: float, fork: bool):
+        super().__init__(in_features, out_features, s, m)
+        self.fork = fork
+        if fork:
+            nn.init.xavier_normal_(self.weight)
+
+    def settings(self) -> dict[str, str | float]:
+        return {**super().settings(), "variant": "fork" if self.fork else "paper"}
+
+    def _unit_weight(self) -> torch.Tensor:
+        if not self.fork:
+            return super()._unit_weight()
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(self.weight))
+        return self.weight
+
+
+class ArcFace(_HeadWithVariants):
     """ArcFace (Deng et al., CVPR 2019, equation 3): logit_y = s * cos(theta_y + m).
 
     Beyond pi - m, cos(theta + m) would rise again. There the logit is s * (cos(theta_y) - m sin(m)), which goes on
     falling with the angle.
+
+    With fork=True the logit is s * cos(min(theta_y + m, pi)), flat beyond pi - m, and the gradient is everywhere that
+    of s * cos(theta_y).
     """
 
-    def __init__(self, in_features: int, out_features: int, s: float = 64.0, m: float = 0.5):
-        super().__init__(in_features, out_features, s, m)
+    def __init__(self, in_features: int, out_features: int, s: float = 64.0, m: float = 0.5, fork: bool = False):
+        super().__init__(in_features, out_features, s, m, fork)
 
     def _with_margin(self, cosine: torch.Tensor) -> torch.Tensor:
+        if self.fork:
+            with torch.no_grad():
+                change = torch.cos((_angle(cosine) + self.m).clamp(max=math.pi)) - cosine
+            return cosine + change
         angle = _angle(cosine)
         return torch.where(angle > math.pi - self.m, cosine - self.m * math.sin(self.m), torch.cos(angle + self.m))
 
 
-class SphereFace(_CosineHead):
+class SphereFace(_HeadWithVariants):
     """SphereFace (Liu et al., CVPR 2017, equation 7), normalised: logit_y = s * psi(theta_y).
 
     psi(theta) = (-1)^k cos(m theta) - 2k with k = floor(m theta / pi). The gradient is that of s * cos(theta_y):
     characteristic gradient detachment (SphereFace Revived, Liu, Wen et al., 2021).
+
+    fork=True differs in the class weights alone.
     """
 
-    def __init__(self, in_features: int, out_features: int, s: float = 30.0, m: float = 1.5):
-        super().__init__(in_features, out_features, s, m)
+    def __init__(self, in_features: int, out_features: int, s: float = 30.0, m: float = 1.5, fork: bool = False):
+        super().__init__(in_features, out_features, s, m, fork)
 
     def _with_margin(self, cosine: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -39,9 +39,11 @@ class Trial(NamedTuple):
 def greedy_soup(recalls: Sequence[float], evaluate: Callable[[list[int]], float]) -> Iterator[Trial]:
     """Makes the greedy soup (recipe 1 of the paper): yields a Trial for each ingredient, from the best to the worst.
 
-    recalls: R@1 of each ingredient on the validation set, percent; evaluate: indices -> R@1 of their average. An
-    ingredient is kept if the recall does not fall. Among equal ones the earlier comes first. The last Trial that is
-    kept is the soup.
+    recalls: R@1 of each ingredient on the validation set, percent
+    evaluate: indices -> R@1 of their average
+
+    An ingredient is kept if the recall does not fall: with an equal recall it is. Among equal ingredients the earlier
+    comes first. The last Trial that is kept is the soup.
     """
     order = sorted(range(len(recalls)), key=lambda index: -recalls[index])
     kept, best = order[:1], recalls[order[0]]

@@ -4,6 +4,7 @@ To add one, add a field to its group: the command line, --help, the refusal of f
 compares all follow from it.
 """
 
+from options.domain import DomainOptions
 from options.further import (
     CheckOptions,
     DescribeOptions,
@@ -14,7 +15,7 @@ from options.further import (
 )
 from options.losses import LossOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
-from options.training import AugmentationOptions, DomainOptions, GroupsOptions, NightOptions, TrainingOptions
+from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
 
 GROUPS = (  # in the order of --help

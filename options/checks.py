@@ -7,9 +7,9 @@ import re
 from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
 from options import OPTIONS
+from options.domain import DOMAIN_DEFAULTS
 from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
-from options.training import DOMAIN_DEFAULTS
 from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
 
@@ -152,7 +152,7 @@ def _check_training(args: argparse.Namespace) -> None:
 def _resolve_loss(args: argparse.Namespace) -> None:
     """Checks the loss, and fills in the defaults that depend on it."""
     head, pairs = split_loss(args.loss)
-    head_options(head, args.loss_s, args.loss_m, args.emms_l)
+    head_options(head, args.loss_s, args.loss_m, args.emms_l, args.head_variant)
     for name in ("positives", "pair_options", "pair_weight"):
         if not pairs and getattr(args, name) not in (None, ()):
             raise UserError(f"--{name} needs a pair loss, as in --loss cosface+multi_similarity")
@@ -186,13 +186,34 @@ def _resolve_domain(args: argparse.Namespace) -> None:
     for flag, (kinds, default) in DOMAIN_DEFAULTS.items():
         if args.domain_adaptation in kinds:
             if getattr(args, flag) is None:
-                setattr(args, flag, args.lr if flag == "domain_lr" else default)
+                setattr(args, flag, default(args) if callable(default) else default)
         elif getattr(args, flag) is not None:
             raise UserError(f"--{flag} needs --domain_adaptation {' or '.join(kinds)}")
     if args.domain_adaptation and args.target_dataset_folder is None:
         raise UserError(
             f"--domain_adaptation {args.domain_adaptation} needs --target_dataset_folder, a folder of images of the "
             "target domain"
+        )
+    if args.domain_adaptation:
+        _check_domain_batch(args)
+
+
+def _check_domain_batch(args: argparse.Namespace) -> None:
+    """Checks how many images of a domain batch are of which folder."""
+    batch, target, pseudo = args.domain_batch_size, args.domain_target_images, args.domain_pseudo_images
+    if target >= batch:
+        raise UserError(
+            f"--domain_target_images {target} leaves no source images of --domain_batch_size {batch}: give at most "
+            f"{batch - 1}"
+        )
+    if pseudo is None:
+        return
+    if args.pseudo_target_folder is None:
+        raise UserError("--domain_pseudo_images needs --pseudo_target_folder, the training set by night")
+    if pseudo >= target:
+        raise UserError(
+            f"--domain_pseudo_images {pseudo} leaves no images of --target_dataset_folder among "
+            f"--domain_target_images {target}: give at most {target - 1}"
         )
 
 

@@ -214,7 +214,8 @@ class SoupOptions:
     method: str = option(
         "uniform",
         ("uniform", "greedy"),
-        "uniform: the mean of all; greedy: from the best on, each that does not lower R@1 on the validation set",
+        "uniform: the mean of all; greedy: from the best on, each that does not lower R@1 on the validation set "
+        "(an equal R@1 keeps it)",
         "soup",
     )
     output: str | None = option(

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from model.choices import LOSSES, PAIR_LOSSES, split_loss
+from model.choices import FORK_HEADS, HEAD_VARIANTS, LOSSES, PAIR_LOSSES, split_loss
 from support.errors import UserError
 from support.options import number, option, whole
 
@@ -62,6 +62,13 @@ class LossOptions:
     )
     emms_l: float | None = option(
         None, number(0), "weight of emms' plain softmax", "train", metavar="L", default_text="1"
+    )
+    head_variant: str = option(
+        "paper",
+        HEAD_VARIANTS,
+        f"paper: the head as its paper has it; fork ({' and '.join(FORK_HEADS)}): as the published night experiments "
+        "trained it, class weights set to unit length at each step and arcface's margin outside the gradient",
+        "train",
     )
     label_smoothing: float = option(
         0.0,

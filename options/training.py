@@ -1,18 +1,9 @@
-"""Options of a training: groups, the training itself, augmentation, target domain and night."""
+"""Options of a training: groups, the training itself, augmentation and night."""
 
 from dataclasses import dataclass
 
 from datasets.choices import AUGMENTATION_TYPES, FDA_WINDOWS, NIGHT_METHODS, PP_STRENGTHS
 from support.options import SWITCH, number, option, whole
-
-# flag -> (the kinds of domain adaptation that it belongs to, its default); None: --lr
-DOMAIN_DEFAULTS = {
-    "domain_batch_size": (("grl", "aada"), 24),
-    "domain_lr": (("grl", "aada"), None),
-    "grl_loss_weight": (("grl",), 0.1),
-    "aada_m": (("aada",), 0.5),
-    "aada_gamma": (("aada",), 0.01),
-}
 
 
 def _images_per_class(text: str) -> int:
@@ -263,74 +254,6 @@ class AugmentationOptions:
         "train",
         published=True,
         results=True,
-    )
-
-
-@dataclass(frozen=True)
-class DomainOptions:
-    """target domain"""
-
-    target_dataset_folder: str | None = option(
-        None,
-        str,
-        "folder of unlabelled images of the target domain (night); names need no @ fields",
-        "train",
-        results=True,
-        ranks="given",
-    )
-    domain_adaptation: str | None = option(
-        None,
-        ("grl", "aada"),
-        "make the backbone's features of source (training) and target images alike: grl, a domain classifier behind a "
-        "gradient reversal; aada, an autoencoder as adversary",
-        "train",
-        results=True,
-        default_text="neither",
-    )
-    domain_batch_size: int | None = option(
-        None,
-        whole(3),
-        "images a step of domain adaptation, a third of them of the target domain",
-        "train",
-        results=True,
-        metavar="N",
-        default_text=str(DOMAIN_DEFAULTS["domain_batch_size"][1]),
-    )
-    domain_lr: float | None = option(
-        None,
-        number(0),
-        "learning rate of grl's classifier or aada's autoencoder (Adam)",
-        "train",
-        results=True,
-        metavar="LR",
-        default_text="--lr",
-    )
-    grl_loss_weight: float | None = option(
-        None,
-        number(0),
-        "weight of grl's cross-entropy",
-        "train",
-        results=True,
-        metavar="ALPHA",
-        default_text=str(DOMAIN_DEFAULTS["grl_loss_weight"][1]),
-    )
-    aada_m: float | None = option(
-        None,
-        number(0),
-        "margin of aada, on the autoencoder's squared error",
-        "train",
-        results=True,
-        metavar="M",
-        default_text=str(DOMAIN_DEFAULTS["aada_m"][1]),
-    )
-    aada_gamma: float | None = option(
-        None,
-        number(0),
-        "weight of aada's term for the backbone",
-        "train",
-        results=True,
-        metavar="GAMMA",
-        default_text=str(DOMAIN_DEFAULTS["aada_gamma"][1]),
     )
 
 

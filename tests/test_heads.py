@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.choices import head_options
+from model.choices import FORK_HEADS, LOSSES, head_options
 from model.heads import EMMS, HEADS, ArcFace, CosFace, SphereFace
 from support.errors import UserError
 
 ANGLES = torch.tensor([0.0, 40.0, 75.0, 180.0], dtype=torch.float64) * math.pi / 180  # of class weights
 DESCRIPTOR_ANGLES = torch.tensor([10.0, 100.0, 359.0], dtype=torch.float64) * math.pi / 180
 LABELS = torch.tensor([0, 3, 1])
+FORK = {"fork": True}
 
 
 def on_circle(angles, length):
@@ -71,8 +72,8 @@ def test_defaults_are_the_published_ones():
     settings = {name: head(2, 3).settings() for name, head in HEADS.items()}
     assert settings == {
         "cosface": {"loss": "cosface", "s": 30.0, "m": 0.40},
-        "arcface": {"loss": "arcface", "s": 64.0, "m": 0.5},
-        "sphereface": {"loss": "sphereface", "s": 30.0, "m": 1.5},
+        "arcface": {"loss": "arcface", "s": 64.0, "m": 0.5, "variant": "paper"},
+        "sphereface": {"loss": "sphereface", "s": 30.0, "m": 1.5, "variant": "paper"},
         "emms": {"loss": "emms", "s": 30.0, "m": 0.40, "l": 1.0},
     }
 
@@ -198,9 +199,11 @@ def test_descriptors_on_and_opposite_their_class_have_finite_gradients(head):
     assert torch.isfinite(descriptors.grad).all() and torch.isfinite(head.weight.grad).all()
 
 
-@pytest.mark.parametrize("head", HEADS.values())
-def test_float32_under_mixed_precision(head):
-    head, descriptors = hand_made(torch.float32, head)
+@pytest.mark.parametrize(
+    ("head", "options"), [*((head, {}) for head in HEADS.values()), *((HEADS[name], FORK) for name in FORK_HEADS)]
+)
+def test_float32_under_mixed_precision(head, options):
+    head, descriptors = hand_made(torch.float32, head, **options)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits, loss = head(descriptors.bfloat16(), LABELS), head.loss(descriptors.bfloat16(), LABELS)
     assert logits.dtype == loss.dtype == torch.float32
@@ -242,3 +245,24 @@ def test_options_of_flags():
             head_options(loss, m=m)
     with pytest.raises(UserError, match="--emms_l belongs to --loss emms"):
         head_options("arcface", l=1.0)
+    for loss in (*LOSSES, None):
+        if loss in FORK_HEADS:
+            assert head_options(loss, 20.0, variant="fork") == {"s": 20.0, "fork": True}
+            assert HEADS[loss](2, 3, fork=True).settings()["variant"] == "fork"
+        else:
+            with pytest.raises(UserError, match="--head_variant fork is for --loss arcface and sphereface"):
+                head_options(loss, variant="fork")
+
+
+@pytest.mark.parametrize("loss", FORK_HEADS)
+def test_weights_of_a_fork_s_head_begin_as_xavier_normal_and_stay_on_the_sphere(loss):
+    torch.manual_seed(0)
+    head = HEADS[loss](64, 1000, fork=True)
+    assert head.weight.std().item() == pytest.approx(math.sqrt(2 / (64 + 1000)), rel=0.02)
+    assert head.weight.abs().max() > math.sqrt(6 / (64 + 1000))  # beyond the bound of Xavier uniform
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.5)
+    for _ in range(3):
+        head.loss(torch.randn(4, 64), torch.tensor([0, 1, 2, 3])).backward()
+        torch.testing.assert_close(head.weight.norm(dim=1), torch.ones(1000))
+        optimizer.step()
+    assert (head.weight.norm(dim=1) > 1.1).any()

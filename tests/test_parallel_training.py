@@ -144,6 +144,14 @@ def test_in_float64_two_processes_follow_the_trajectory_of_one(tiny):
     assert float(rows[0]["loss"]) == pytest.approx(float(other_rows[0]["loss"]), abs=1e-10)
 
 
+# what train.py is given for a variant of a head and a domain adaptation
+PAPER = ["--domain_batch_size", "5"]
+FORK = (
+    "--loss arcface --head_variant fork --aada_autoencoder conv --domain_batch_size 6 --domain_target_images 3 "
+    "--domain_pseudo_images 1 --domain_source group"
+).split()
+
+
 def record_traffic(*flags):
     """The bytes of each kind that this rank has told the others in all of train.py."""
     run(*flags)
@@ -165,7 +173,8 @@ def test_frozen_parameters_are_never_communicated(tiny):
     assert traffic["descriptors"] == 4 * 4 * 2 * 32  # two of four images; the head's gradient is not there
 
 
-def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny):
+@pytest.mark.parametrize("variant", ["paper", "fork"])
+def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny, variant):
     """With stochastic depth, whose draws are the whole batch's."""
     shutil.copytree(f"{tiny}/train", "pseudo")
     shutil.copytree(f"{tiny}/val/database", "target")
@@ -190,8 +199,7 @@ def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny)
         "target",
         "--domain_adaptation",
         "aada",
-        "--domain_batch_size",
-        "5",
+        *{"paper": PAPER, "fork": FORK}[variant],
         "--aada_m",
         "300",
         "--domain_lr",

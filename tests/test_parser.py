@@ -55,6 +55,7 @@ DEFAULTS = dict(
     loss_s=None,
     loss_m=None,
     emms_l=None,
+    head_variant="paper",
     label_smoothing=0.0,
     lr_schedule="constant",
     infer_dtype="float32",
@@ -95,10 +96,14 @@ DEFAULTS = dict(
     profile=0,
     domain_adaptation=None,
     domain_batch_size=None,
+    domain_target_images=None,
+    domain_pseudo_images=None,
+    domain_source=None,
     domain_lr=None,
     grl_loss_weight=None,
     aada_m=None,
     aada_gamma=None,
+    aada_autoencoder=None,
     descriptors_dtype="float32",
     no_descriptors_cache=False,
     save_descriptors=(),
@@ -151,6 +156,7 @@ RESULT_RELEVANT = (
     "classifiers_lr lr_schedule image_size augmentation_type brightness contrast hue saturation random_resized_crop "
     "pseudo_target_folder night_augmentation night_probability fda_beta target_dataset_folder resize_test_imgs "
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
+    "domain_target_images domain_pseudo_images domain_source aada_autoencoder "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength"
 ).split()
@@ -158,7 +164,7 @@ RESULT_RELEVANT = (
 NOT_RESULT_RELEVANT = (
     # the images, the network and the head are compared themselves, and so are the number types
     "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo "
-    "loss_s loss_m emms_l use_amp16 amp_dtype infer_dtype "
+    "loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
     "epochs_num patience "
     # the test, after the training

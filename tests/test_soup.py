@@ -86,6 +86,13 @@ def test_greedy_soup_starts_from_the_best_and_keeps_what_does_not_lower_the_reca
     ]
 
 
+def test_an_ingredient_with_an_equal_recall_is_kept_and_one_with_the_next_lower_is_not():
+    equal = 100 / 3
+    for recall, soup_of in ((equal, [0, 1, 2]), (np.nextafter(equal, 0), [0])):
+        trials = list(greedy_soup([equal] * 3, lambda indices, recall=recall: recall))
+        assert [trial.indices for trial in trials if trial.kept][-1] == soup_of
+
+
 def test_damaged_networks_are_refused_by_name():
     state = network_of(1).state_dict()
     refuse_damaged(state, "x.pth")

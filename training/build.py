@@ -45,7 +45,7 @@ def build_run(
     network.batch_norm_frozen = args.freeze_bn
     network = ranks.synchronised(network, device) if args.sync_bn else network
     loss, _ = split_loss(args.loss)
-    options = head_options(loss, args.loss_s, args.loss_m, args.emms_l)
+    options = head_options(loss, args.loss_s, args.loss_m, args.emms_l, args.head_variant)
     heads = [
         ranks.own_head(group, make_head(loss, network.fc_output_dim, classes, schedule.head_seed(group), **options))
         for group, classes in enumerate(schedule.classes_per_group)
@@ -122,7 +122,10 @@ def make_domain(
     """
     if not args.domain_adaptation:
         return None
-    options = {"grl": {"loss_weight": args.grl_loss_weight}, "aada": {"m": args.aada_m, "gamma": args.aada_gamma}}
+    options = {
+        "grl": {"loss_weight": args.grl_loss_weight},
+        "aada": {"m": args.aada_m, "gamma": args.aada_gamma, "autoencoder": args.aada_autoencoder},
+    }
     channels, _ = BACKBONES[network.backbone_name]
     return make_domain_module(args.domain_adaptation, channels, seed, **options[args.domain_adaptation]).to(device)
 

@@ -115,10 +115,20 @@ def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Sche
     )
     domain_images = None
     if args.domain_adaptation:
-        # images that were made night are of the target domain too
-        folders = [folder for folder in (args.target_dataset_folder, args.pseudo_target_folder) if folder]
+        folders = [args.target_dataset_folder]
+        if args.pseudo_target_folder and args.domain_pseudo_images is None:
+            folders.append(args.pseudo_target_folder)  # images that were made night are of the target domain too
         domain_images = DomainImages(
-            args.train_set_folder, groups, schedule, folders, args.domain_batch_size, ranks.share
+            args.train_set_folder,
+            groups,
+            schedule,
+            folders,
+            args.domain_batch_size,
+            ranks.share,
+            args.domain_target_images,
+            args.domain_pseudo_images or 0,
+            pseudo_targets,
+            args.domain_source == "group",
         )
         logging.info(f"Target domain: {domain_images}")
     share = Share(args.batch_size, ranks.share(args.batch_size))

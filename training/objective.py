@@ -67,7 +67,7 @@ class Objective:
             self._set_share(self.domain_share)
             features = self.network.backbone(domain_batch.images)  # (D, C, h, w)
             with full_precision(features.device.type):
-                terms |= self.domain.terms(features.float().mean(dim=(-2, -1)), domain_batch.is_target, **self.options)
+                terms |= self.domain.terms(features.float(), domain_batch.is_target, **self.options)
         return terms
 
     def _set_share(self, share: Share | None):

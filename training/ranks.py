@@ -160,7 +160,7 @@ class DataParallel(_Together):
 
     def check(self, args: Any, classes_per_group: Sequence[int]) -> None:
         size, domain = distributed.size(), args.domain_batch_size
-        source = domain - domain // 3 if domain else size
+        source = domain - args.domain_target_images if domain else size
         if min(args.batch_size, source, *classes_per_group) < size:
             raise UserError(
                 f"{size} processes cannot share {args.batch_size} images a batch"

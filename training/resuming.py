@@ -78,6 +78,18 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
     )
 
 
+def _later_options(before: dict[str, Any]) -> dict[str, Any]:
+    """As _LATER_OPTIONS; these depend on the earlier run's own arguments."""
+    kind, size = before.get("domain_adaptation"), before.get("domain_batch_size")
+    return {
+        "fixed_colors": before.get("augmentation_type", "colorjitter") not in ("colorjitter", "none"),
+        "domain_target_images": size // 3 if isinstance(size, int) else None,
+        "domain_pseudo_images": None,
+        "domain_source": "all" if kind else None,
+        "aada_autoencoder": "pooled" if kind == "aada" else None,
+    }
+
+
 def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) -> None:
     """Raises UserError, naming every difference, if the run would not end as the uninterrupted one.
 
@@ -85,8 +97,7 @@ def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) ->
     """
     before, now = state.get("arguments", {}), run.facts["arguments"]
     if before:  # a published run does not say
-        was_fixed = before.get("augmentation_type", "colorjitter") not in ("colorjitter", "none")
-        before = {**_LATER_OPTIONS, "fixed_colors": was_fixed, **before}
+        before = {**_LATER_OPTIONS, **_later_options(before), **before}
     changes = [
         f"--{name} {before[name]}, now {value}"
         for name, value in now.items()

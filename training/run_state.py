@@ -108,14 +108,16 @@ def head_differences(now: dict[str, Any], before: dict[str, Any] | None) -> list
     head is of another kind.
     """
     before = PUBLISHED_HEAD if before is None else before
+    flags = {"l": "emms_l", "variant": "head_variant"}
     if not isinstance(before, dict) or before.get("loss") != now["loss"]:
         before = before.get("loss") if isinstance(before, dict) else before
         raise UserError(
             f"the run to resume was trained with --loss {before}, not {now['loss']}: resume with that, or start from "
             "its network alone with --resume_model"
         )
+    before = {"variant": "paper", **before}  # earlier runs had no other
     return [
-        f"--{'emms_l' if name == 'l' else f'loss_{name}'} {before.get(name)}, now {value}"
+        f"--{flags.get(name, f'loss_{name}')} {before.get(name)}, now {value}"
         for name, value in now.items()
         if before.get(name) != value
     ]
@@ -159,7 +161,8 @@ def restore_domain(state: dict[str, Any], source: str, domain: nn.Module, optimi
     differences = describe_differences(state["domain_state_dict"], domain.state_dict())
     if differences:
         raise UserError(
-            f"the domain adaptation of {source} is of another kind or backbone: {differences}; fix --domain_adaptation"
+            f"the domain adaptation of {source} is of another kind or backbone: {differences}; fix --domain_adaptation "
+            "or --aada_autoencoder"
         )
     domain.load_state_dict(state["domain_state_dict"])
     _restore_optimizer(optimizer, state["domain_optimizer_state_dict"], source)
