@@ -13,6 +13,8 @@ from datasets.eigenplaces import EigenPlaces, build_eigen_groups, crop_offset, c
 from datasets.groups import open_groups, open_split
 from datasets.images import ImageError
 from datasets.names import format_name, write_images_list
+from datasets.schedule import Schedule, Share
+from datasets.train_dataset import TrainDataset, make_loader
 from support.errors import UserError
 from tests.photos import angle_between, heading_panorama, headings_of
 
@@ -267,3 +269,93 @@ def test_what_is_no_panorama_is_refused_with_the_folder_that_is_meant():
             method.size(size)
         with pytest.raises(ImageError, match="6.5:1"):
             cut_towards((EAST, NORTH), Image.new("RGB", size), name(5, 5))
+
+
+# --- batches
+
+
+def save_panoramas(folder, classes=4, images=3, size=(416, 64)):
+    """Panoramas whose colours say their headings, along a street from west to east; their names in order."""
+    os.makedirs(folder)
+    names = []
+    for row in range(classes):
+        for image in range(images):
+            heading = 40 * row + 100 * image
+            names.append(name(15 * row + 11 + image, 12 + image % 2, heading))
+            heading_panorama(*size, heading).save(os.path.join(folder, names[-1]), "PNG")
+    return names
+
+
+def make_dataset(folder, names, share=None):
+    groups = build_eigen_groups(names, 15, 1, 10, 2)
+    schedule = Schedule([groups.num_classes(0)], 4, 6, 1, seed=0, heads=2)
+    return TrainDataset(folder, groups, schedule, share=share, method=EigenPlaces(15, 1, 10, 2))
+
+
+def centre_heading(image):
+    """The heading of the middle of a crop of an even width: uint8 (3, H, W)."""
+    columns = headings_of(np.moveaxis(image.numpy(), 0, 2))[0][image.shape[1] // 2]
+    return columns[image.shape[2] // 2 - 1] + 180 / 416
+
+
+def test_a_step_has_a_lateral_and_a_frontal_batch_cut_towards_their_points(workdir):
+    names = save_panoramas("p")
+    dataset, drawn = make_dataset("p", names), []
+    assert dataset.size == (64, 64)
+    for step in range(6):
+        batch = dataset[step]
+        assert batch.images.shape == (8, 3, 64, 64) and len(batch.labels) == len(batch.names) == 8
+        assert sorted(batch.labels[:4].tolist()) == sorted(batch.labels[4:].tolist()) == list(range(4))
+        for row, (label, image, crop) in enumerate(zip(batch.labels.tolist(), batch.names, batch.images, strict=True)):
+            assert names.index(image) in dataset.groups.image_indices(0, label)
+            east, north = np.subtract(dataset.groups.focal_point(0, label, (0, 90)[row // 4]), (EAST, NORTH))
+            fields = image.split("@")
+            bearing = np.degrees(np.arctan2(east - float(fields[1]) + EAST, north - float(fields[2]) + NORTH))
+            assert angle_between(centre_heading(crop), bearing) < 3.5  # three columns and the colours' rounding
+        drawn.append((batch.labels.tolist(), batch.names))
+    assert any(labels[:4] != labels[4:] for labels, _ in drawn) and any(set(n[:4]) != set(n[4:]) for _, n in drawn)
+
+
+def test_the_first_heads_draws_are_cosplaces():
+    one, two = (Schedule([40], 8, 20, 1, seed=3, heads=heads) for heads in (1, 2))
+    for k in (0, 1, 7, 3):
+        for head in (1, 0):  # in any order
+            assert (two.batch(0, k, head) == one.batch(0, k)).all() == (head == 0)
+            assert (two.image_draws(0, k, head) == one.image_draws(0, k)).all() == (head == 0)
+
+
+def test_batches_of_both_heads_do_not_depend_on_workers_nor_on_shares(workdir):
+    names = save_panoramas("p")
+    dataset = make_dataset("p", names)
+    alone = [dataset[step] for step in range(6)]
+    for batch, expected in zip(make_loader(dataset, 2, 2, pin_memory=False), alone[2:], strict=True):
+        assert (batch.images == expected.images).all() and (batch.labels == expected.labels).all()
+    rows = np.array([2, 3, 6, 7])  # the second half of each head's batch
+    part = make_dataset("p", names, Share(8, rows))
+    assert part.rows() == rows.tolist()
+    for step in range(6):
+        assert (part[step].images == alone[step].images[rows]).all() and part[step].labels.equal(alone[step].labels)
+
+
+def test_among_panoramas_another_image_counts_as_unreadable(workdir):
+    names = save_panoramas("p", images=9)
+    Image.new("RGB", (64, 64)).save(f"p/{names[4]}", "PNG")
+    dataset = make_dataset("p", names)
+    unreadable = [entry for step in range(6) for entry in dataset[step].unreadable]
+    assert unreadable and {os.path.basename(path) for path, _ in unreadable} == {names[4]}
+    assert "64 x 64 pixels, and EigenPlaces needs whole panoramas" in unreadable[0][1]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 64)])
+def test_a_folder_of_other_images_is_refused(workdir, size):
+    names = save_panoramas("p", size=size)
+    with pytest.raises(UserError, match=r"'@.*' of p cannot be trained on: it has .*raw/train/panoramas, not in proc"):
+        make_dataset("p", names)
+
+
+def test_panoramas_of_another_width_are_resized_and_counted(workdir):
+    names = save_panoramas("p", images=9)
+    Image.open(f"p/{names[4]}").resize((208, 32)).save(f"p/{names[4]}", "PNG")
+    dataset = make_dataset("p", names)
+    resized = {os.path.basename(path) for step in range(6) for path in dataset[step].resized}
+    assert dataset.size == (64, 64) and resized == {names[4]}
