@@ -7,6 +7,7 @@ panorama of the class, the part around the direction of such a point is trained 
 
 import functools
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,6 +25,7 @@ from datasets.splitting import check_whole, split
 from support.errors import UserError
 
 ANGLES = (0, 90)  # degrees from the lateral direction: lateral, frontal
+CROP_EXTENSION = ".png"  # after the panorama's name, of crops that were made before: nothing is lost
 _CROPS = 13  # half crops round a panorama: 3328 / 256
 _TOLERANCE = 0.01  # of a panorama's ratio of width and height: stitching leaves a row too many or too few
 # of the axes' lengths and of the direction: positions have 2 decimals, and a float64 of 4e6 m has another 1e-9
@@ -88,6 +90,8 @@ class EigenPlaces(Method):
     """EigenPlaces: a class is a cell, a group has two heads, and panoramas are cut towards the class's focal points.
 
     The parameters are those of build_eigen_groups.
+
+    crops: folder of crops that datasets.prepare.eigen_crops has made, which are read instead; None: none
     """
 
     kind = "eigenplaces"
@@ -98,6 +102,7 @@ class EigenPlaces(Method):
     N: int
     focal_dist: float
     min_images_per_class: int
+    crops: str | None = None
 
     def parameters(self) -> dict[str, int | float]:
         return {
@@ -111,10 +116,17 @@ class EigenPlaces(Method):
         return build_eigen_groups(names, **self.parameters())
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self.crops:
+            return size
         check_panorama(size)
         return crop_width(size[0]), size[1]
 
-    def cut(self, groups: EigenGroups, group: int, class_row: int, head: int) -> Cut:
+    def files(self, folder: str, head: int) -> tuple[str, str]:
+        return (os.path.join(self.crops, self.heads[head]), CROP_EXTENSION) if self.crops else (folder, "")
+
+    def cut(self, groups: EigenGroups, group: int, class_row: int, head: int) -> Cut | None:
+        if self.crops:
+            return None
         return functools.partial(cut_towards, groups.focal_point(group, class_row, ANGLES[head]))
 
 

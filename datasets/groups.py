@@ -76,6 +76,11 @@ class Groups:
         return hashlib.sha256(json.dumps(same_split, sort_keys=True).encode()).hexdigest()
 
     @property
+    def list_digest(self) -> str | None:
+        """SHA-256 (hexadecimal) of the image list; None for groups in memory."""
+        return self._origin and self._origin[1]["list_digest"]
+
+    @property
     def num_groups(self) -> int:
         """Number of groups."""
         return len(self._group_offsets) - 1

@@ -39,6 +39,14 @@ class Method:
         """
         return size
 
+    def files(self, folder: str, head: int) -> tuple[str, str]:
+        """Where the images of one of a group's heads lie: (their folder, what follows the names of the list).
+
+        folder: that the list is of
+        head: index into heads
+        """
+        return folder, ""
+
     def cut(self, groups: "Groups", group: int, class_row: int, head: int) -> Cut | None:
         """How images of a class are cut for one of the group's heads; None: not at all.
 

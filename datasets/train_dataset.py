@@ -122,7 +122,8 @@ class TrainDataset(torch.utils.data.Dataset):
         mine = np.arange(len(labels))[self.share.rows].tolist()
         images, draws = ImageRows(len(mine), self.size), self._image_draws(group, k, labels)
         for number, row in enumerate(mine):
-            folder, groups, place = self.folder, self.groups, (group, labels[row])
+            head, groups, place = row // self.schedule.batch_size, self.groups, (group, labels[row])
+            folder, extension = self.method.files(self.folder, head)
             if row >= days:
                 folder, groups, place = (
                     self.pseudo_targets.folder,
@@ -130,9 +131,9 @@ class TrainDataset(torch.utils.data.Dataset):
                     self.pseudo_targets.place(*place),
                 )
             candidates = groups.image_indices(*place)
-            cut = self.method.cut(groups, *place, row // self.schedule.batch_size)
+            cut = self.method.cut(groups, *place, head)
             # an unreadable image is replaced by the next of its class
-            names = map(groups.image_name, round_from(candidates, draws[row]))
+            names = (groups.image_name(index) + extension for index in round_from(candidates, draws[row]))
             if not images.fill(number, folder, names, cut=cut):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
                 path, reason = images.unreadable[-1]
@@ -155,22 +156,22 @@ class TrainDataset(torch.utils.data.Dataset):
 
     def _usual_size(self):
         """The size of most of some images, spread over the trained classes: the same whatever the workers see."""
-        sizes, reason = collections.Counter(), ""
+        (folder, extension), sizes, reason = self.method.files(self.folder, 0), collections.Counter(), ""
         for sample in range(_SIZE_SAMPLES):
             group = sample % self.schedule.groups_num
             row = sample * self.groups.num_classes(group) // _SIZE_SAMPLES
-            name = self.groups.image_name(self.groups.image_indices(group, row)[0])
+            name = self.groups.image_name(self.groups.image_indices(group, row)[0]) + extension
             try:
-                size = read_size(os.path.join(self.folder, name))
+                size = read_size(os.path.join(folder, name))
             except ImageError as error:
                 reason = f"{name!r}: {error}"
                 continue
             try:
                 sizes[self.method.size(size)] += 1
             except ImageError as error:
-                raise UserError(f"{name!r} of {self.folder} cannot be trained on: {error}") from error
+                raise UserError(f"{name!r} of {folder} cannot be trained on: {error}") from error
         if not sizes:
-            raise UserError(f"none of {_SIZE_SAMPLES} sampled images of {self.folder} can be read ({reason})")
+            raise UserError(f"none of {_SIZE_SAMPLES} sampled images of {folder} can be read ({reason})")
         return sizes.most_common(1)[0][0]
 
 
