@@ -1,5 +1,6 @@
 """Millions of image names in one block of bytes with offsets, never as Python strings."""
 
+import array
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -32,10 +33,13 @@ class ImageNames:
     @classmethod
     def from_strings(cls, names: Iterable[str], source: str = "the image list") -> Self:
         """Builds the sequence from strings."""
-        encoded = [os.fsencode(name) for name in names]
-        ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if encoded else ends
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), starts, ends, source)
+        blob, ends = bytearray(), array.array("q")  # a list of their bytes would need twice the memory
+        for name in names:
+            blob += os.fsencode(name)
+            ends.append(len(blob))
+        ends = np.array(ends, np.int64)
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(ends) else ends
+        return cls(np.frombuffer(blob, np.uint8), starts, ends, source)
 
     def __len__(self) -> int:
         return len(self.starts)

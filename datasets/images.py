@@ -5,7 +5,7 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -97,13 +97,21 @@ class ImageRows:
         self.unreadable = []  # (path, reason) of candidates that others replaced
         self.resized = []  # paths of images that had another size
 
-    def fill(self, row: int, folder: str, names: Iterable[str], crop: bool = False) -> bool:
+    def fill(
+        self,
+        row: int,
+        folder: str,
+        names: Iterable[str],
+        crop: bool = False,
+        cut: Callable[[Image.Image, str], Image.Image] | None = None,
+    ) -> bool:
         """Decodes the first readable image of `names` into a row; False if none can be read.
 
         row: of the array
         folder: of the names
         names: candidates, in order
         crop: whether an image of another size is first cut centrally to this shape; it then does not count as resized
+        cut: from an image and its name to the part of it that is taken; an ImageError of it counts as unreadable
 
         An image of another size is resized. An image with fewer than MIN_SIDE pixels along a side counts as unreadable,
         unless this size is so small.
@@ -113,6 +121,7 @@ class ImageRows:
             try:
                 with within_memory():
                     image = open_rgb(path, min(MIN_SIDE, *self.size))
+                    image = cut(image, name) if cut else image
                     has_another_size = image.size != self.size
                     if has_another_size and crop:
                         image = ImageOps.fit(image, self.size, Image.Resampling.BILINEAR)

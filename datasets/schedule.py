@@ -47,6 +47,7 @@ class Schedule:
     seed: of all draws
     local_steps: steps of a group's turn (default: an epoch)
     images_per_class: of each class in a batch
+    heads: that each group has; a step has a batch for each, drawn independently
     places: (this rank, number of ranks) that train a group each at the same time: in turn r, rank k trains group (r *
         ranks + k) mod groups_num
 
@@ -63,6 +64,7 @@ class Schedule:
         local_steps: int | None = None,
         places: tuple[int, int] = (0, 1),
         images_per_class: int = 1,
+        heads: int = 1,
     ):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
         self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = (
@@ -73,6 +75,7 @@ class Schedule:
         )
         self.local_steps, (self.place, self.num_places) = local_steps or iterations_per_epoch, places
         self.images_per_class, self.classes_per_batch = images_per_class, batch_size // images_per_class
+        self.heads = heads
         for group, classes in enumerate(self.classes_per_group):
             if classes < self.classes_per_batch:
                 raise UserError(
@@ -80,7 +83,7 @@ class Schedule:
                     "lower --batch_size, or change --M, --alpha, --N, --L or --min_images_per_class so that groups "
                     "have more classes"
                 )
-        self._pass = None, None
+        self._passes: dict[int, tuple] = {}  # of each head: (group, number of the pass), its order of classes
 
     @property
     def groups_num(self) -> int:
@@ -104,8 +107,8 @@ class Schedule:
         turns = range(first // self.local_steps, -(-last // self.local_steps))[: self.groups_num]
         return list(dict.fromkeys(self.at(turn * self.local_steps)[1] for turn in turns))
 
-    def batch(self, group: int, k: int) -> np.ndarray:
-        """Draws the classes of batch k of a group: int64 (batch_size,).
+    def batch(self, group: int, k: int, head: int = 0) -> np.ndarray:
+        """Draws the classes of batch k of one of a group's heads: int64 (batch_size,).
 
         A pass over the group draws without replacement. With several images a class, all classes come once, then all
         a second time, and so on.
@@ -113,16 +116,14 @@ class Schedule:
         size = self.classes_per_batch
         batches_per_pass = self.classes_per_group[group] // size  # the last partial batch of a pass is dropped
         number, position = divmod(k, batches_per_pass)
-        if self._pass[0] != (group, number):
-            self._pass = (
-                (group, number),
-                self._generator(_CLASSES, group, number).permutation(self.classes_per_group[group]),
-            )
-        return np.tile(self._pass[1][position * size : (position + 1) * size], self.images_per_class)
+        if head not in self._passes or self._passes[head][0] != (group, number):
+            generator = self._generator(_CLASSES, group, number, *_of_head(head))
+            self._passes[head] = (group, number), generator.permutation(self.classes_per_group[group])
+        return np.tile(self._passes[head][1][position * size : (position + 1) * size], self.images_per_class)
 
-    def image_draws(self, group: int, k: int) -> np.ndarray:
-        """Draws a number in [0, 1) for each row of the batch, which picks its image: float64 (batch_size,)."""
-        return self._generator(_IMAGES, group, k).random(self.batch_size)
+    def image_draws(self, group: int, k: int, head: int = 0) -> np.ndarray:
+        """Draws a number in [0, 1) for each row of a head's batch, which picks its image: float64 (batch_size,)."""
+        return self._generator(_IMAGES, group, k, *_of_head(head)).random(self.batch_size)
 
     def augmentation_seed(self, group: int, k: int) -> int:
         """The seed of the batch's augmentation parameters."""
@@ -167,6 +168,11 @@ class Schedule:
 
     def _generator(self, *counters: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(self._sequence(*counters)))
+
+
+def _of_head(head: int) -> tuple[int, ...]:
+    """What a head adds to the counters of a draw: nothing for the first, the only one of CosPlace."""
+    return (head,) if head else ()
 
 
 def pick_apart(count: int, draws: Sequence[float]) -> list[float]:

@@ -10,6 +10,7 @@ import torch
 from datasets.batches import Tensors
 from datasets.groups import Groups
 from datasets.images import ImageError, ImageRows, read_size
+from datasets.methods import Method
 from datasets.night.augmentation import NightAugmentation, NightRows
 from datasets.night.pseudo_targets import PseudoTargets, num_day_rows
 from datasets.schedule import Schedule, Share, pick_apart, round_from
@@ -30,7 +31,7 @@ class Batch(Tensors):
     k: int  # how many batches the group has had before
     seed: int  # of what is random in the network
     images: torch.Tensor  # uint8 (b, 3, H, W), channels_last, this process's rows; float32 (b, 3, S, S) once augmented
-    labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch
+    labels: torch.Tensor  # int64 (B,), rows of the group's class_ids, of the whole batch: those of its heads in turn
     names: list[str]  # of the images, those of the domain batch after them
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # (path, reason) of images that others replaced
     resized: list[str] = field(default_factory=list)  # paths of images that had another size than the others
@@ -49,8 +50,8 @@ class Batch(Tensors):
 class TrainDataset(torch.utils.data.Dataset):
     """Item `step` is the whole batch of that step of the schedule.
 
-    All images are brought to the size that most of the training images have. Raises UserError when no image can be
-    read.
+    All images are brought to the size that most of the training images have. With several heads a group, B is their
+    number times the schedule's batch size. Raises UserError when no image can be read, or if the method cannot use one.
 
     folder: where the images lie
     groups: classes and their images
@@ -59,6 +60,7 @@ class TrainDataset(torch.utils.data.Dataset):
     pseudo_targets: give the images of half of each batch's classes, if any
     night: turns other images into night, if given
     share: the rows of each batch that are read (default: all)
+    method: says how images are cut for which head (default: they are not cut)
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class TrainDataset(torch.utils.data.Dataset):
         pseudo_targets: PseudoTargets | None = None,
         night: NightAugmentation | None = None,
         share: Share | None = None,
+        method: Method | None = None,
     ):
         self.folder, self.groups, self.schedule, self.domain = folder, groups, schedule, domain
         self.pseudo_targets, self.night = pseudo_targets, night
-        self.share = share or Share.whole(schedule.batch_size)
+        self.share = share or Share.whole(schedule.batch_size * schedule.heads)
+        self.method = method or Method()
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self) -> int:
@@ -81,7 +85,7 @@ class TrainDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> Batch:
         _, group, k = self.schedule.at(step)
-        labels = self.schedule.batch(group, k)
+        labels = np.concatenate([self.schedule.batch(group, k, head) for head in range(self.schedule.heads)])
         days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
         images, error = self._read(group, k, labels, days)
         batch = Batch(
@@ -110,15 +114,16 @@ class TrainDataset(torch.utils.data.Dataset):
 
     def rows(self) -> list[int]:
         """The rows of a whole batch, and of the domain batch after it, that this process's names belong to."""
-        rows = [*range(self.share.count)[self.share.rows]]
+        rows = np.arange(self.share.count)[self.share.rows].tolist()
         return rows + [self.share.count + int(row) for row in self.domain.share.rows] if self.domain else rows
 
     def _read(self, group: int, k: int, labels: np.ndarray, days: int):
         """(the ImageRows of one image per class, "" or why there is no batch). Rows from `days` on are by night."""
-        mine = range(len(labels))[self.share.rows]
+        mine = np.arange(len(labels))[self.share.rows].tolist()
         images, draws = ImageRows(len(mine), self.size), self._image_draws(group, k, labels)
         for number, row in enumerate(mine):
-            folder, groups, place = self.folder, self.groups, (group, labels[row])
+            head, groups, place = row // self.schedule.batch_size, self.groups, (group, labels[row])
+            folder, extension = self.method.files(self.folder, head)
             if row >= days:
                 folder, groups, place = (
                     self.pseudo_targets.folder,
@@ -126,8 +131,10 @@ class TrainDataset(torch.utils.data.Dataset):
                     self.pseudo_targets.place(*place),
                 )
             candidates = groups.image_indices(*place)
+            cut = self.method.cut(groups, *place, head)
             # an unreadable image is replaced by the next of its class
-            if not images.fill(number, folder, map(groups.image_name, round_from(candidates, draws[row]))):
+            names = (groups.image_name(index) + extension for index in round_from(candidates, draws[row]))
+            if not images.fill(number, folder, names, cut=cut):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
                 path, reason = images.unreadable[-1]
                 return images, (
@@ -137,26 +144,34 @@ class TrainDataset(torch.utils.data.Dataset):
         return images, ""
 
     def _image_draws(self, group: int, k: int, labels: np.ndarray) -> np.ndarray:
-        """Numbers in [0, 1) that pick the image of each row: other ones of the same class."""
-        draws, classes = self.schedule.image_draws(group, k), self.schedule.classes_per_batch
-        if self.schedule.images_per_class > 1:
-            for row, label in enumerate(labels[:classes]):
-                draws[row::classes] = pick_apart(len(self.groups.image_indices(group, label)), draws[row::classes])
-        return draws
+        """Numbers in [0, 1) that pick the image of each row: other ones of the same class, of each head's batch."""
+        classes, per_head = self.schedule.classes_per_batch, []
+        for head in range(self.schedule.heads):
+            draws = self.schedule.image_draws(group, k, head)
+            if self.schedule.images_per_class > 1:
+                for row, label in enumerate(labels[head * len(draws) :][:classes]):
+                    draws[row::classes] = pick_apart(len(self.groups.image_indices(group, label)), draws[row::classes])
+            per_head.append(draws)
+        return np.concatenate(per_head)
 
     def _usual_size(self):
         """The size of most of some images, spread over the trained classes: the same whatever the workers see."""
-        sizes, reason = collections.Counter(), ""
+        (folder, extension), sizes, reason = self.method.files(self.folder, 0), collections.Counter(), ""
         for sample in range(_SIZE_SAMPLES):
             group = sample % self.schedule.groups_num
             row = sample * self.groups.num_classes(group) // _SIZE_SAMPLES
-            name = self.groups.image_name(self.groups.image_indices(group, row)[0])
+            name = self.groups.image_name(self.groups.image_indices(group, row)[0]) + extension
             try:
-                sizes[read_size(os.path.join(self.folder, name))] += 1
+                size = read_size(os.path.join(folder, name))
             except ImageError as error:
                 reason = f"{name!r}: {error}"
+                continue
+            try:
+                sizes[self.method.size(size)] += 1
+            except ImageError as error:
+                raise UserError(f"{name!r} of {folder} cannot be trained on: {error}") from error
         if not sizes:
-            raise UserError(f"none of {_SIZE_SAMPLES} sampled images of {self.folder} can be read ({reason})")
+            raise UserError(f"none of {_SIZE_SAMPLES} sampled images of {folder} can be read ({reason})")
         return sizes.most_common(1)[0][0]
 
 

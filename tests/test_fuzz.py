@@ -267,9 +267,8 @@ def replace(path, content):
 @given(st.data())
 def test_caches_of_arrays(array_cache_folder, data):
     folder, cache, contents = array_cache_folder
-    expected = {
-        key: np.array(array) for key, array in groups._load(cache, json.loads(contents["header.json"])).arrays().items()
-    }
+    opened = groups._load(groups.Groups, cache, json.loads(contents["header.json"]))
+    expected = {key: np.array(array) for key, array in opened.arrays().items()}
     name = data.draw(st.sampled_from(sorted(contents)))
     if name == "header.json" and data.draw(st.booleans()):
         header = json.loads(contents[name])
@@ -287,7 +286,8 @@ def test_caches_of_arrays(array_cache_folder, data):
         with contextlib.suppress(ValueError, EOFError):
             seal(cache)
     try:
-        loaded = array_cache.load(cache, {"version": groups._VERSION, "kind": "groups"}, groups._ARRAYS, groups._check)
+        header, kind = {"version": groups._VERSION, "kind": "groups"}, groups.Groups
+        loaded = array_cache.load(cache, header, kind.layout, kind.check)
         if loaded is not None:  # whatever it says, it says it within its arrays
             read = groups.Groups(**loaded[1])
             for group in range(read.num_groups):

@@ -640,7 +640,7 @@ def test_other_folders_are_not_touched(photos, capsys):
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
     flags = ["--photos", "p", "--output", "out", "--all_to", "db"]
     with monkeypatch.context() as patch:
-        once_there(patch, images_module, "_put", 3, ".out.unfinished/**/*@*.*g", interrupt)
+        once_there(patch, images_module, "put", 3, ".out.unfinished/**/*@*.*g", interrupt)
         with pytest.raises(SystemExit) as exit_:
             prepare(*flags)
     assert (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import groups as benchmark
-from datasets import groups, image_names, name_fields, names
+from datasets import groups, image_names, name_fields, names, splitting
 from datasets.groups import build_groups, open_groups
 from datasets.image_names import ImageNames, split_lines
 from datasets.names import format_name, images_list_path, list_images, parse_fields, read_images_list, write_images_list
@@ -267,11 +267,11 @@ def test_groups_are_the_same_however_they_are_sorted_and_gathered(monkeypatch):
     order = np.argsort(keys, kind="stable")
     for large in (0, 2**61):  # which leaves no room for the index beside the key
         copy = keys + large
-        np.testing.assert_array_equal(groups._sort(copy), order)
+        np.testing.assert_array_equal(splitting._sort(copy), order)
         np.testing.assert_array_equal(copy, keys[order] + large)
     listed = [format_name(*rng.uniform(0, 60, 2), heading=0) for _ in range(500)]
     expected = build_groups(listed, 10, 30, 2, 1, 3)
-    monkeypatch.setattr(groups, "_BLOCK", 16)
+    monkeypatch.setattr(splitting, "_BLOCK", 16)
     for name, array in build_groups(listed, 10, 30, 2, 1, 3).arrays().items():
         np.testing.assert_array_equal(array, expected.arrays()[name])
 

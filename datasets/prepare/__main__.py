@@ -3,11 +3,14 @@
 import argparse
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from datasets.eigenplaces import EigenPlaces
 from datasets.prepare.areas import BUFFER_REASON, FOLDERS, assign_folders
 from datasets.prepare.build import REJECTED_FILE, SOURCES_FILE, Built, build
+from datasets.prepare.eigen_crops import prepare_crops
 from datasets.prepare.exif import read_photos, refuse_swapped
 from datasets.prepare.images import METHODS, Writing
 from datasets.prepare.panoramas import KINDS, SF_XL_FOV, Crops
@@ -16,6 +19,7 @@ from datasets.prepare.records import Photo, Rejected, count_reasons
 from datasets.prepare.tables import COLUMNS, Table
 from support.errors import UserError, ending_in_one_line
 
+_ON_EIGENPLACES = ("M", "N", "focal_dist", "min_images_per_class")  # flags of --panoramas eigenplaces alone
 _ON_SHARES = ("buffer", "query_share", "positive_dist_threshold", "seed")  # flags that matter only with a split
 
 
@@ -106,10 +110,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--panoramas",
-        choices=KINDS,
+        choices=(*KINDS, EigenPlaces.kind),
         help="cut photos of 2:1, equirectangular panoramas, into square crops: sf_xl, parts of the panorama "
         f"{SF_XL_FOV:.1f} degrees wide and high (and of panoramas of 3328 x 512 too), or perspective views (default: "
-        "they stay whole)",
+        "they stay whole). eigenplaces: from the folder --photos of panoramas of 6.5:1 with @ names, such as SF-XL's "
+        "raw/train/panoramas, makes the two crops of each that EigenPlaces trains on, as PNG",
     )
     add(
         "--crop_headings",
@@ -134,6 +139,24 @@ def make_parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="DEGREES",
         help="how far perspective crops look up (default: %(default)s)",
+    )
+
+    add = parser.add_argument_group("classes of --panoramas eigenplaces, as the training will have them").add_argument
+    add("--M", type=int, default=15, metavar="METRES", help="side of a class's cell (default: %(default)s)")
+    add("--N", type=int, default=3, metavar="CELLS", help="spacing of a group's classes (default: %(default)s)")
+    add(
+        "--focal_dist",
+        type=float,
+        default=10.0,
+        metavar="METRES",
+        help="from a class's mean position to its focal points (default: %(default)s)",
+    )
+    add(
+        "--min_images_per_class",
+        type=int,
+        default=5,
+        metavar="N",
+        help="classes with fewer panoramas are dropped (default: %(default)s)",
     )
 
     add = parser.add_argument_group("train, val and test").add_argument
@@ -184,8 +207,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     with ending_in_one_line("; run the same command again to go on"):
+        _check_kind(args, {action.dest: action.default for action in parser._actions})
         _check(args)
-        report = prepare(args)
+        report = prepare_eigenplaces(args) if args.panoramas == EigenPlaces.kind else prepare(args)
     for line in report:
         print(line)
 
@@ -212,6 +236,13 @@ def prepare(args: argparse.Namespace) -> list[str]:
     )
     built = build(photos, points, zone, folders, rejected, args.output, writing, settings, args.num_workers)
     return [*_report(args, photos, zone, built), *notes]
+
+
+def prepare_eigenplaces(args: argparse.Namespace) -> list[str]:
+    """Makes EigenPlaces' crops; returns the lines of the report. Raises UserError if it cannot."""
+    method = EigenPlaces(*(getattr(args, name) for name in _ON_EIGENPLACES))
+    built = prepare_crops(args.photos[0], args.output, method, args.num_workers)
+    return [f"{built.made} crops made, {built.there} were there", *_counts(args, built)]
 
 
 def _read(args: argparse.Namespace) -> tuple[list[Photo], list[Rejected], list[str]]:
@@ -271,15 +302,7 @@ def _split(
 def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str], built: Built) -> Iterator[str]:
     yield f"{len(photos)} photos in UTM zone {zone[0]}{zone[1]}; {built.made} images made, {built.there} were there"
     yield describe_extent(photos)
-    yield from (
-        f"{count:8d} images in {os.path.join(args.output, folder)}"
-        for folder, count in sorted(
-            built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1
-        )
-    )
-    if built.rejected:
-        yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}):"
-        yield from (f"  {reason}" for reason in count_reasons(built.rejected))
+    yield from _counts(args, built)
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
     if without:
         yield (
@@ -290,6 +313,32 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
         yield f"{magnetic} headings are of magnetic north, and stand as they are; --heading_offset adds the declination"
     if built.panoramic:
         yield f"{built.panoramic} photos of 2:1 may be panoramas; --panoramas cuts them"
+
+
+def _counts(args: argparse.Namespace, built: Built) -> Iterator[str]:
+    yield from (
+        f"{count:8d} images in {os.path.join(args.output, folder)}"
+        for folder, count in sorted(
+            built.counts.items(), key=lambda item: FOLDERS.index(item[0]) if item[0] in FOLDERS else -1
+        )
+    )
+    if built.rejected:
+        yield f"{len(built.rejected)} left out ({os.path.join(args.output, REJECTED_FILE)}):"
+        yield from (f"  {reason}" for reason in count_reasons(built.rejected))
+
+
+def _check_kind(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
+    """Raises UserError for flags that have no use with, or without, --panoramas eigenplaces."""
+    is_eigen = args.panoramas == EigenPlaces.kind
+    common = {"photos", "output", "panoramas", "num_workers"}
+    idle = set(defaults) - common - set(_ON_EIGENPLACES) - {"help"} if is_eigen else _ON_EIGENPLACES
+    given = [f"--{name}" for name in defaults if name in idle and getattr(args, name) != defaults[name]]
+    if given and is_eigen:
+        raise UserError(f"--panoramas eigenplaces has no use for {', '.join(given)}: leave out what it does not need")
+    if given:
+        raise UserError(f"{', '.join(given)} can only be given with --panoramas eigenplaces")
+    if is_eigen and len(args.photos or ()) != 1:
+        raise UserError("--panoramas eigenplaces needs one folder of panoramas: name it with --photos")
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -81,11 +81,11 @@ def build(
         "photos": _digest(photos),
     }
     stored = json.loads(json.dumps(stored))  # as it will be read
-    if (done := _finished(output, stored)) is not None:
+    if (done := finished(output, stored)) is not None:
         return done
-    building = os.path.join(os.path.dirname(output), f".{os.path.basename(output)}.unfinished")
-    with _alone(building):
-        _begin(building, stored)
+    building = unfinished(output)
+    with alone(building):
+        begin(building, stored)
         images, built = _write_images(PhotoImages(photos, points, zone, folders, building, writing), num_workers)
         built.rejected[:0] = rejected
         _finish(building, output, images, built, stored)
@@ -109,20 +109,20 @@ def _write_images(dataset: PhotoImages, num_workers: int) -> tuple[dict[str, dic
     return images, built
 
 
-def _finished(output: str, stored: dict[str, Any]) -> Built | None:
+def finished(output: str, stored: dict[str, Any]) -> Built | None:
     """What an earlier run of the same settings built; None if there is none.
 
     Raises UserError if something else is in its place.
     """
     if not os.path.exists(output) or os.path.isdir(output) and not os.listdir(output):
         return None
-    found = _read_settings(output)
+    found = read_settings(output)
     if found is None:
         raise UserError(f"{output} is not empty and was not made by {MADE_BY}; give --output a new folder")
     counts = found.pop("counts", None)
     if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
         raise UserError(f"{os.path.join(output, SETTINGS_FILE)} is damaged; give --output a new folder")
-    _compare(output, found, stored, "give --output a new folder")
+    compare(output, found, stored, "give --output a new folder")
     rejected = []
     with (
         contextlib.suppress(FileNotFoundError),
@@ -136,11 +136,11 @@ def _finished(output: str, stored: dict[str, Any]) -> Built | None:
     return Built(counts, rejected, there=sum(counts.values()))
 
 
-def _begin(building: str, stored: dict[str, Any]) -> None:
+def begin(building: str, stored: dict[str, Any]) -> None:
     """Makes the unfinished folder, or checks that it was begun with the same settings."""
-    found = _read_settings(building)
+    found = read_settings(building)
     if found is not None:
-        _compare(f"the unfinished {building}", found, stored, "remove it")
+        compare(f"the unfinished {building}", found, stored, "remove it")
         return
     os.makedirs(building, exist_ok=True)
     _write_settings(building, stored)
@@ -159,20 +159,36 @@ def _finish(
     for folder, names in images.items():
         write_images_list(os.path.join(building, folder), sorted(names))
     write_csv(
-        os.path.join(building, REJECTED_FILE),
-        ("source", "path", "reason", "detail"),
-        (
-            (csv_path(record.source), csv_path(record.path), csv_text(record.reason), csv_text(record.detail))
-            for record in built.rejected
-        ),
-    )
-    write_csv(
         os.path.join(building, SOURCES_FILE),
         ("image", "photo"),
         (
             (csv_path(f"{folder}/{name}"), csv_path(source))
             for folder, names in images.items()
             for name, source in sorted(names.items())
+        ),
+    )
+    complete(building, output, built, stored)
+
+
+def unfinished(output: str) -> str:
+    """The folder in which an output is made."""
+    return os.path.join(os.path.dirname(output), f".{os.path.basename(output)}.unfinished")
+
+
+def complete(building: str, output: str, built: Built, stored: dict[str, Any]) -> None:
+    """Writes what was left out and the settings, and renames the folder. Raises UserError if that fails.
+
+    building: that is complete
+    output: its name to be
+    built: what was built
+    stored: the settings
+    """
+    write_csv(
+        os.path.join(building, REJECTED_FILE),
+        ("source", "path", "reason", "detail"),
+        (
+            (csv_path(record.source), csv_path(record.path), csv_text(record.reason), csv_text(record.detail))
+            for record in built.rejected
         ),
     )
     _write_settings(building, stored | {"counts": built.counts})
@@ -195,7 +211,7 @@ def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> Non
         writer.writerows(rows)
 
 
-def _read_settings(folder: str) -> dict[str, Any] | None:
+def read_settings(folder: str) -> dict[str, Any] | None:
     """The settings of a folder that was made here; None for any other folder."""
     try:
         found = read_object(os.path.join(folder, SETTINGS_FILE))
@@ -211,7 +227,7 @@ def _write_settings(folder: str, stored: dict[str, Any]) -> None:
         json.dump(stored, file, indent=1)
 
 
-def _compare(place: str, found: dict[str, Any], stored: dict[str, Any], remedy: str) -> None:
+def compare(place: str, found: dict[str, Any], stored: dict[str, Any], remedy: str) -> None:
     differing = [key for key in dict.fromkeys([*stored, *found]) if found.get(key) != stored.get(key)]
     if differing == ["photos"]:
         raise UserError(f"{place} was made of other photos: some have been added, changed or removed since; {remedy}")
@@ -237,7 +253,7 @@ def _digest(photos: list[Photo]) -> str:
 
 
 @contextlib.contextmanager
-def _alone(building: str) -> Iterator[None]:
+def alone(building: str) -> Iterator[None]:
     """A context in which no other process makes this data set."""
     lock = FileLock(building + ".lock")
     try:

@@ -91,10 +91,7 @@ class PhotoImages(torch.utils.data.Dataset):
         except ImageError as error:
             done.rejected = Rejected(photo.source, photo.path, "an image that cannot be used", str(error))
         except OSError as error:  # a loader's worker would wrap it in a traceback
-            done.error = (
-                f"{error.filename2 or error.filename or self.building} cannot be written: {error.strerror or error}; "
-                "make room or rights, and run the same command again to go on"
-            )
+            done.error = refusal(error, self.building)
         return done
 
     def _cut(self, index: int, done: Done) -> None:
@@ -107,7 +104,7 @@ class PhotoImages(torch.utils.data.Dataset):
         if not all(map(os.path.exists, names)):
             for path, crop in zip(names, crops.cut(open_rgb(photo.path, MIN_SIDE), heading), strict=True):
                 if not os.path.exists(path):
-                    _put(path, lambda temporary, crop=crop: crop.save(temporary, "JPEG", quality=_QUALITY))
+                    put(path, lambda temporary, crop=crop: crop.save(temporary, "JPEG", quality=_QUALITY))
                     done.made += 1
         done.names = [self._relative(index, path) for path in names]
 
@@ -134,9 +131,9 @@ class PhotoImages(torch.utils.data.Dataset):
                     image = ImageOps.fit(image, (min(image.size),) * 2)
                 if resize and min(image.size) > resize:
                     image = resize_shorter_side(image, resize)
-                _put(path, lambda temporary: image.save(temporary, "JPEG", quality=_QUALITY))
+                put(path, lambda temporary: image.save(temporary, "JPEG", quality=_QUALITY))
             elif method == "copy":
-                _put(path, lambda temporary: shutil.copyfile(photo.path, temporary))
+                put(path, lambda temporary: shutil.copyfile(photo.path, temporary))
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 (os.symlink if method == "link" else os.link)(os.path.realpath(photo.path), path)
@@ -172,8 +169,16 @@ class PhotoImages(torch.utils.data.Dataset):
         return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
 
 
-def _put(path: str, write: Callable[[str], object]) -> None:
-    """write(temporary), then renamed to path."""
+def refusal(error: OSError, building: str) -> str:
+    """Why a file below `building` cannot be written, in one line."""
+    return (
+        f"{error.filename2 or error.filename or building} cannot be written: {error.strerror or error}; "
+        "make room or rights, and run the same command again to go on"
+    )
+
+
+def put(path: str, write: Callable[[str], object]) -> None:
+    """Calls write(temporary), and renames what it has written to path."""
     folder, base = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{base[-200:]}.tmp")  # hidden: no walk takes it for an image
