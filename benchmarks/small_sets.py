@@ -38,6 +38,7 @@ ROWS = {
     "the same, --whiten database": (f"{SMALL} --fc_init pca", "--whiten database"),
     "the same, --ema 0.99": (f"{SMALL} --fc_init pca --ema 0.99", ""),
     "the same, --freeze_bn": (f"{SMALL} --fc_init pca --freeze_bn", ""),
+    "the same, --freeze_bn, --whiten database": (f"{SMALL} --fc_init pca --freeze_bn", "--whiten database"),
     "the same, --fc_lr 1e-3": (f"{SMALL} --fc_init pca --fc_lr 1e-3", ""),
     "the same, --train_all_layers": (f"{SMALL} --fc_init pca --train_all_layers", ""),
     "the same, --loss cosface+multi_similarity": (f"{SMALL} --fc_init pca --loss cosface+multi_similarity", ""),
@@ -46,6 +47,7 @@ ROWS = {
         "",
     ),
     "the same, --min_images_per_class 1": (f"{SMALL} --fc_init pca --min_images_per_class 1", ""),
+    "the same, headings ignored": (f"{SMALL} --fc_init pca --alpha 360 --positives 12,180", ""),
     "the same, crops of 0.7": (f"{SMALL} --fc_init pca --random_resized_crop 0.7", ""),
 }
 

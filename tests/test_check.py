@@ -4,9 +4,11 @@ import glob
 import json
 import os
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import train
 from datasets.check import training
@@ -14,6 +16,8 @@ from datasets.check.__main__ import main
 from datasets.check.suggestions import Parameters, suggest
 from datasets.groups import build_groups
 from datasets.names import format_name, write_images_list
+from support.recipes import expand_recipes
+from tests.scripts import ROOT
 from tests.tiny import EAST, FLAGS, NORTH, save_place
 
 
@@ -191,11 +195,45 @@ def test_batches_of_several_images_a_class(tiny, workdir, capsys):
 
 
 def test_few_images_have_a_recipe(tiny, copy, workdir, capsys, monkeypatch):
-    assert check(capsys, tiny, *FLAGS)["recipe"] == "recipes/small_city.txt"
+    found = check(capsys, tiny, *FLAGS)["recipe"]
+    assert found["file"] == "recipes/small_city.txt" and found["headings"] and found["images"] > 36
     main([tiny, *map(str, FLAGS)])
-    assert f"python train.py @recipes/small_city.txt --dataset_folder {tiny}" in capsys.readouterr().out
+    assert (
+        f"A recipe for them makes {found['classes']} classes of {found['images']} images:\n"
+        f"python train.py @recipes/small_city.txt --dataset_folder {tiny} {found['flags']}".strip()
+        in capsys.readouterr().out
+    )
     monkeypatch.setattr(training, "FEW_IMAGES", 72)
     assert "recipe" not in check(capsys, tiny, *FLAGS)
+
+
+def street(metres, heading):
+    """A data set of 20 places, this far apart, each seen twice."""
+    for folder in ("train", "val/database", "val/queries", "test/database", "test/queries_v1"):
+        for place in range(20):
+            for time in range(2):
+                path = f"street/{folder}/@{551001 + metres * place + time}@4181003@@@@@@@{heading}@@@@{time}@@.jpg"
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                Image.new("RGB", (8, 8)).save(path)
+    return "street"
+
+
+def test_the_recipe_has_the_classes_of_its_own_parameters(workdir, capsys):
+    words = expand_recipes([f"@{ROOT}/{training.SMALL_RECIPE}"])
+    for name, value in asdict(training._SMALL).items():
+        if name != "images_per_class":  # 4 with a pair loss
+            assert words[words.index(f"--{name}") + 1] == str(value)
+    recipe = check(capsys, street(30, 10), code=1)["recipe"]
+    assert (recipe["flags"], recipe["classes"], recipe["images"]) == ("", 20, 40)
+
+
+def test_sets_that_the_recipe_cannot_learn_from_are_told_what_to_do_instead(workdir, capsys):
+    recipe = check(capsys, street(30, ""), code=1)["recipe"]
+    assert not recipe["headings"] and not recipe["classes"]
+    with pytest.raises(SystemExit):
+        main(["street"])
+    out = capsys.readouterr().out
+    assert "Names without headings do not say which do" in out and "--test_set_folder street/test" in out
 
 
 @pytest.mark.parametrize("seed", range(3))

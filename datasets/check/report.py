@@ -29,10 +29,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     if "groups" in report:
         yield from _groups(report["groups"])
     if "recipe" in report:
-        yield (
-            "\nThese are few images for CosPlace's own training, which was made for millions. A recipe for them:\n"
-            f"python train.py @{report['recipe']} --dataset_folder {report['folder']}"
-        )
+        yield "\n" + _recipe(report["recipe"], report["folder"])
     for kind in ("warnings", "problems"):
         if report[kind]:
             yield f"\n{kind.capitalize()}:"
@@ -47,6 +44,21 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield "\nNo parameters that were tried give usable groups: there are too few images of a place"
     yield "\n" + (
         f"{report['folder']} cannot be used as it is" if report["problems"] else f"{report['folder']} can be used"
+    )
+
+
+def _recipe(recipe: dict[str, Any], folder: str) -> str:
+    begin = "These are few images for CosPlace's own training, which was made for millions. "
+    if recipe["classes"]:
+        return (
+            f"{begin}A recipe for them makes {recipe['classes']} classes of {recipe['images']} images:\n"
+            f"python train.py @{recipe['file']} --dataset_folder {folder} {recipe['flags']}".rstrip()
+        )
+    why = "Too few of them show one place" if recipe["headings"] else "Names without headings do not say which do"
+    return (
+        f"{begin}The recipe for few images learns from photos that show the same. {why}: leave the network as it is, "
+        "and fit its last layer to the database, without training:\n"
+        f"python eval.py --test_set_folder {folder}/test --resume_model MODEL --whiten database"
     )
 
 

@@ -56,19 +56,23 @@ class Suggestion:
     cost: float
 
 
-def suggest(points: np.ndarray, headings: np.ndarray, wanted: Parameters, count: int = 3) -> list[Suggestion]:
+def suggest(
+    points: np.ndarray, headings: np.ndarray, wanted: Parameters, count: int = 3, alone: bool = False
+) -> list[Suggestion]:
     """Finds the usable parameters nearest to `wanted`, at most `count` Suggestions.
 
     points: float64 (n, 2), metres
     headings: float64 (n,), degrees, NaN if unknown (then alpha is 360)
     wanted: the parameters that were asked for
     count: the most suggestions
+    alone: whether only the wanted ones are tried
 
     Every group that would be trained has a batch of classes. The cost is the sum of |log2| of each parameter's ratio to
     the wanted one, plus 2 log2 of the ratio of all images to those of the trained groups.
     """
     tried = {
-        name: sorted({*values, getattr(wanted, name)}, key=lambda value: -value) for name, values in _TRIED.items()
+        name: sorted({*(() if alone else values), getattr(wanted, name)}, key=lambda value: -value)
+        for name, values in _TRIED.items()
     }
     each = wanted.images_per_class
     tried["batch_size"] = [size for size in tried["batch_size"] if 2 * each <= size <= wanted.batch_size]

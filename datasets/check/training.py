@@ -1,5 +1,6 @@
 """Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from datasets.groups import Groups, build_groups
 from support.errors import UserError
 
 SMALL_RECIPE = "recipes/small_city.txt"
-FEW_IMAGES = 50_000  # below that it is proposed; the recipe was measured on 2,016
+_SMALL = Parameters(
+    M=15, alpha=30, N=1, L=1, min_images_per_class=2, groups_num=1, batch_size=64, images_per_class=4
+)  # of that recipe
+FEW_IMAGES = 50_000  # below that it is proposed; the recipe was measured on up to 21,564
 
 
 def check_training(
@@ -20,7 +24,7 @@ def check_training(
 ) -> None:
     """Adds "groups" to the report and, if training would fail, "suggestions", problems and warnings.
 
-    Of few images with headings it adds "recipe", the one for them, unless batches are of its kind already.
+    Of few images it adds "recipe", what recipes/small_city.txt makes of them, unless batches are of its kind already.
 
     part: of training images
     scanned: its names
@@ -31,9 +35,8 @@ def check_training(
     good = scanned.good()
     if not len(good):
         return
-    has_headings = np.isfinite(scanned.headings[good]).all()
-    if len(good) < FEW_IMAGES and has_headings and parameters.images_per_class == 1:
-        report["recipe"] = SMALL_RECIPE
+    if len(good) < FEW_IMAGES and parameters.images_per_class == 1:
+        report["recipe"] = _small_recipe(scanned, good)
     fails = False
     try:
         groups = build_groups(
@@ -66,6 +69,25 @@ def check_training(
             {"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
             for suggestion in suggestions
         ]
+
+
+def _small_recipe(scanned: ScannedNames, good: np.ndarray) -> dict[str, Any]:
+    """What the recipe for few images makes of a set.
+
+    "file"; "headings": whether all images have one; "classes" and "images" that it trains on, 0 if there is no way;
+    "flags" that it needs beside, where its own parameters leave out more than half of the images.
+    """
+    points, headings = scanned.points[good], scanned.headings[good]
+    recipe = {"file": SMALL_RECIPE, "headings": bool(np.isfinite(headings).all()), "flags": ""}
+    recipe |= {"classes": 0, "images": 0}
+    if recipe["headings"]:
+        own = suggest(points, headings, _SMALL, alone=True)
+        best = own if own and 2 * own[0].images >= len(good) else suggest(points, headings, _SMALL)
+        if best:
+            values = asdict(best[0].parameters).items()
+            flags = " ".join(f"--{name} {value}" for name, value in values if value != getattr(_SMALL, name))
+            recipe |= {"flags": flags, "classes": best[0].classes, "images": best[0].images}
+    return recipe
 
 
 def _refuse_groups(
