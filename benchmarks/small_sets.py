@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shlex
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,29 +27,39 @@ MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
 SMALL = "@recipes/small_city.txt"
 _COSFACE = "--M 15 --alpha 30 --N 2 --L 1 --groups_num 4 --min_images_per_class 2 --batch_size 32 --lr_schedule cosine"
 _COLOURS = "--brightness 0.4 --contrast 0.4 --saturation 0.4 --hue 0.02 --random_resized_crop 0.4"
-# title -> flags of train.py (None: no training), flags of eval.py; {train} is the folder of the training images
+
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    training: str | None  # flags of train.py; None: no training
+    evaluation: str = ""  # flags of eval.py; {train} is the folder of the training images
+    trains_bn: bool = False  # whether the recipe's --freeze_bn is left out
+
+
+_PCA = f"{SMALL} --fc_init pca"
 ROWS = {
-    "no training": (None, ""),
-    "no training, --whiten TRAIN": (None, "--whiten {train}"),
-    "no training, --whiten database": (None, "--whiten database"),
-    "CosFace in 4 groups": (f"{_COSFACE} {_COLOURS}", ""),
-    "CosFace, --fc_init pca": (f"{_COSFACE} {_COLOURS} --fc_init pca", ""),
-    "small_city.txt, random last layer": (SMALL, ""),
-    "small_city.txt, --fc_init pca": (f"{SMALL} --fc_init pca", ""),
-    "the same, --whiten database": (f"{SMALL} --fc_init pca", "--whiten database"),
-    "the same, --ema 0.99": (f"{SMALL} --fc_init pca --ema 0.99", ""),
-    "the same, --freeze_bn": (f"{SMALL} --fc_init pca --freeze_bn", ""),
-    "the same, --freeze_bn, --whiten database": (f"{SMALL} --fc_init pca --freeze_bn", "--whiten database"),
-    "the same, --fc_lr 1e-3": (f"{SMALL} --fc_init pca --fc_lr 1e-3", ""),
-    "the same, --train_all_layers": (f"{SMALL} --fc_init pca --train_all_layers", ""),
-    "the same, --loss cosface+multi_similarity": (f"{SMALL} --fc_init pca --loss cosface+multi_similarity", ""),
-    "the same, and --label_smoothing 0.1": (
-        f"{SMALL} --fc_init pca --loss cosface+multi_similarity --label_smoothing 0.1",
-        "",
+    "no training": Row(None),
+    "no training, --whiten TRAIN": Row(None, "--whiten {train}"),
+    "no training, --whiten database": Row(None, "--whiten database"),
+    "CosFace in 4 groups": Row(f"{_COSFACE} {_COLOURS}"),
+    "CosFace in 4 groups, --whiten database": Row(f"{_COSFACE} {_COLOURS}", "--whiten database"),
+    "small_city.txt": Row(SMALL),
+    "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
+    "small_city.txt, --fc_init pca": Row(_PCA),
+    "small_city.txt, --fc_init pca, --whiten database": Row(_PCA, "--whiten database"),
+    "batch norms trained": Row(_PCA, trains_bn=True),
+    "batch norms trained, --whiten database": Row(_PCA, "--whiten database", trains_bn=True),
+    "batch norms trained, random last layer": Row(SMALL, trains_bn=True),
+    "batch norms trained, --ema 0.99": Row(f"{_PCA} --ema 0.99", trains_bn=True),
+    "batch norms trained, --fc_lr 1e-3": Row(f"{_PCA} --fc_lr 1e-3", trains_bn=True),
+    "batch norms trained, --train_all_layers": Row(f"{_PCA} --train_all_layers", trains_bn=True),
+    "batch norms trained, --loss cosface+multi_similarity": Row(
+        f"{_PCA} --loss cosface+multi_similarity", trains_bn=True
     ),
-    "the same, --min_images_per_class 1": (f"{SMALL} --fc_init pca --min_images_per_class 1", ""),
-    "the same, headings ignored": (f"{SMALL} --fc_init pca --alpha 360 --positives 12,180", ""),
-    "the same, crops of 0.7": (f"{SMALL} --fc_init pca --random_resized_crop 0.7", ""),
+    "batch norms trained, --min_images_per_class 1": Row(f"{_PCA} --min_images_per_class 1", trains_bn=True),
+    "batch norms trained, crops of 0.7": Row(f"{_PCA} --random_resized_crop 0.7", trains_bn=True),
+    "batch norms trained, headings ignored": Row(f"{_PCA} --alpha 360 --positives 12,180", trains_bn=True),
 }
 
 
@@ -126,10 +137,10 @@ def results(
     seed: the run's
     test_sets: {title: (database folder, queries folder)}
     """
-    training, evaluation = ROWS[name]
+    row = ROWS[name]
     start = [*shlex.split(args.start), "--seed", str(seed)]
-    model = start if training is None else [*start, "--resume_model", trained(args, subset, name, seed)]
-    flags = [*model, *shlex.split(evaluation.format(train=os.path.join(subset, "train")))]
+    model = start if row.training is None else [*start, "--resume_model", trained(args, subset, name, seed)]
+    flags = [*model, *shlex.split(row.evaluation.format(train=os.path.join(subset, "train")))]
     path = os.path.join(args.work_folder, f"{_file_name(args, name)}_seed{seed}.json")
     kept = _read(path)
     if kept.get("flags") != flags:
@@ -152,8 +163,10 @@ def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
     name: one of ROWS
     seed: the run's
     """
-    words = [args.start, ROWS[name][0], args.flags, f"--dataset_folder {shlex.quote(subset)} --seed {seed}"]
+    words = [args.start, ROWS[name].training, args.flags, f"--dataset_folder {shlex.quote(subset)} --seed {seed}"]
     flags = expand_recipes(shlex.split(" ".join(words)))
+    if ROWS[name].trains_bn:
+        flags.remove("--freeze_bn")
     batch = int(flags[flags.index("--batch_size") + 1])
     flags += ["--epochs_num", str(args.epochs), "--iterations_per_epoch", str(args.seen // args.epochs // batch)]
     digest = hashlib.sha256(json.dumps(flags).encode()).hexdigest()[:12]
