@@ -43,7 +43,10 @@ ROWS = {
     "no training, --whiten TRAIN": Row(None, "--whiten {train}"),
     "no training, --whiten database": Row(None, "--whiten database"),
     "CosFace in 4 groups": Row(f"{_COSFACE} {_COLOURS}"),
-    "CosFace in 4 groups, --whiten database": Row(f"{_COSFACE} {_COLOURS}", "--whiten database"),
+    "CosFace in 4 groups, --fc_init pca --freeze_bn": Row(f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"),
+    "CosFace in 4 groups, --fc_init pca --freeze_bn, --whiten database": Row(
+        f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn", "--whiten database"
+    ),
     "small_city.txt": Row(SMALL),
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),
