@@ -1,9 +1,10 @@
 """Shared by the comparisons of trainings: flags, the result of each query, intervals, and a table in a page."""
 
 import argparse
+import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
@@ -21,6 +22,12 @@ DEMO_TEST_SETS = (
 )
 RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
+# what a cell of cells() holds; reference: the name of the row that the others are compared with
+METHOD = (
+    "mean over seeds +- their standard deviation (95% interval, queries and seeds resampled); then the difference to "
+    "{reference} with its 95% interval, paired, and p of a two-sided exact sign test over queries, corrected for the "
+    "number of rows compared (Holm)"
+)
 
 
 def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str]) -> None:
@@ -99,48 +106,97 @@ def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
     return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
 
 
-def cell(found: list[np.ndarray], reference: list[np.ndarray] | None) -> str:
-    """Returns a cell of the table: R@1 with its deviation and interval, and the difference to the reference.
+def cells(found: dict[Hashable, dict[int, np.ndarray]], reference: Hashable) -> dict[Hashable, str]:
+    """Returns the cells of a column of the table: R@1 with its deviation and interval, and the difference.
 
-    found, reference: bool (q,) for each seed; reference is None in the row that the others are compared with.
+    found: {row: {seed: bool (q,), whether each query is found first}}, of one test set
+    reference: the row that the others are compared with, by the seeds that both have. Without it there are no
+    differences. METHOD says what a cell holds.
     """
-    recalls = [100 * values.mean() for values in found]
-    low, high = interval(np.mean(found, axis=0))
-    text = (
-        f"{np.mean(recalls):.1f} +- {np.std(recalls, ddof=1) if len(recalls) > 1 else 0:.1f} ({low:.1f} to {high:.1f})"
-    )
-    if reference is not None:
-        difference, (low, high), p = paired_bootstrap(np.mean(found, axis=0), np.mean(reference, axis=0))
-        text += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
-    return text
+    texts, differences = {}, {}
+    for row, of_seeds in found.items():
+        recalls = 100 * np.stack(list(of_seeds.values())).mean(axis=1)
+        deviation = f" +- {recalls.std(ddof=1):.1f}" if len(recalls) > 1 else ""
+        low, high = interval(list(of_seeds.values()))
+        texts[row] = f"{recalls.mean():.1f}{deviation} ({low:.1f} to {high:.1f})"
+        common = [seed for seed in of_seeds if seed in found.get(reference, {})]
+        if row != reference and common:
+            differences[row] = [of_seeds[seed] for seed in common], [found[reference][seed] for seed in common]
+    adjusted = holm([sign_test(*pair) for pair in differences.values()])
+    for (row, pair), p in zip(differences.items(), adjusted, strict=True):
+        difference, (low, high) = paired_difference(*pair)
+        p = "< 0.001" if p < 0.001 else f"{p:.3f}"
+        texts[row] += f"; {difference:+.1f} ({low:+.1f} to {high:+.1f}), p {p}"
+    return texts
 
 
-def interval(share: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Returns the 95% percentile interval of the mean over queries, in percent.
+def interval(found: list[np.ndarray], seed: int = 0) -> np.ndarray:
+    """Returns the 95% percentile interval of the mean over seeds and queries, in percent.
 
-    share: float (q,), the share of seeds that find each query.
+    found: a bool (q,) for each seed, whether each query is found.
+
+    Seeds and queries are resampled, each with replacement. All seeds have the same queries, so a resample has the same
+    queries for all its seeds (the pigeonhole bootstrap: Owen, Annals of Applied Statistics 1, 2007). Of few seeds, n,
+    their part of the spread comes out too small by a factor sqrt(1 - 1/n). One seed has no such part.
     """
-    return np.percentile(100 * _resampled_means(share, seed), [2.5, 97.5])
+    return np.percentile(_resampled_means(100.0 * np.stack(found), seed), [2.5, 97.5])
 
 
-def paired_bootstrap(share: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[float, np.ndarray, float]:
-    """Returns (difference in percentage points, its 95% interval, two-sided p of no difference).
+def paired_difference(found: list[np.ndarray], reference: list[np.ndarray], seed: int = 0) -> tuple[float, np.ndarray]:
+    """Returns (difference in percentage points, its 95% interval), resampled as interval() does.
 
-    Queries are resampled, the same ones for both models (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
-    share, reference: float (q,), the share of seeds that find each query.
+    Both have the same resampled queries and seeds (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+    found, reference: a bool (q,) for each seed, in the same order.
     """
-    differences = 100 * (share - reference)
-    means = _resampled_means(differences, seed)
-    # the share of resamples on the other side of 0, counting one more so that it is never 0
-    p = 2 * (1 + min((means <= 0).sum(), (means >= 0).sum())) / (1 + len(means))
-    return differences.mean(), np.percentile(means, [2.5, 97.5]), min(1.0, p)
+    differences = 100 * (np.stack(found).astype(float) - np.stack(reference))
+    return differences.mean(), np.percentile(_resampled_means(differences, seed), [2.5, 97.5])
+
+
+def sign_test(found: list[np.ndarray], reference: list[np.ndarray]) -> float:
+    """Returns the two-sided p of an exact sign test over queries.
+
+    found, reference: a bool (q,) for each seed, in the same order.
+
+    A query counts for the row that finds it with more seeds, and not at all where both find it with the same number. A
+    query counts once: to pool all seeds' answers would take those of one query, which resemble each other, for
+    independent ones, and p would be too small. With one seed it is McNemar's exact test (Psychometrika 12, 1947). It is
+    about these networks: whether other seeds would do the same, the interval says.
+    """
+    signs = np.sign(np.sum(found, axis=0, dtype=int) - np.sum(reference, axis=0, dtype=int))
+    fewer, count = int(min((signs > 0).sum(), (signs < 0).sum())), int((signs != 0).sum())
+    tail, choices = 0, 1  # whole numbers: exact, of any size
+    for k in range(fewer + 1):
+        tail += choices  # choices is count over k
+        choices = choices * (count - k) // (k + 1)
+    return min(1.0, 2 * tail / 2**count)
+
+
+def holm(values: list[float]) -> list[float]:
+    """Adjusts the p of several comparisons (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted, largest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def _resampled_means(values: np.ndarray, seed: int):
+    """The means of resamples of values (seeds, q): float (_RESAMPLES,)."""
+    seeds, queries = values.shape
+    by_query, counts = np.ascontiguousarray(values.T), _resampled_counts(queries, seed)
+    chunks = [counts[first : first + 500] @ by_query for first in range(0, _RESAMPLES, 500)]  # (500, seeds) each
+    drawn = np.random.default_rng((seed, seeds)).integers(seeds, size=(_RESAMPLES, seeds))
+    return np.take_along_axis(np.concatenate(chunks) / queries, drawn, axis=1).mean(axis=1)
+
+
+@functools.lru_cache(maxsize=1)  # all rows of a column have the same queries
+def _resampled_counts(queries: int, seed: int) -> np.ndarray:
+    """How often each query is in each resample: uint8 (_RESAMPLES, q)."""
     rng = np.random.default_rng(seed)
-    return np.concatenate(
-        [values[rng.integers(len(values), size=(500, len(values)))].mean(axis=1) for _ in range(_RESAMPLES // 500)]
-    )
+    counts = np.empty((_RESAMPLES, queries), np.uint8)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(queries, size=queries), minlength=queries)
+    return counts
 
 
 def write_between(path: str, marks: tuple[str, str], text: str) -> None:

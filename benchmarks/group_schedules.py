@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 
-from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
+from benchmarks.comparison import METHOD, add_flags, cells, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import ROOT, launcher, table
 from support.errors import UserError
 from support.files import replacing
@@ -62,21 +62,21 @@ def run(args: argparse.Namespace) -> None:
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
     ways = list(dict.fromkeys(["sequential", *args.ways]))  # which all are compared with
     found = {(way, seed): results(args, way, seed, test_sets) for seed in args.seeds for way in ways}
-    rows = []
-    for way in ways:
-        row = {"groups": way, "steps": steps_of(args, way)}
-        for title in test_sets:
-            values, reference = ([found[name, seed][title] for seed in args.seeds] for name in (way, "sequential"))
-            row[title] = cell(values, None if way == "sequential" else reference)
-        rows.append(row)
+    columns = {
+        title: cells({way: {seed: found[way, seed][title] for seed in args.seeds} for way in ways}, "sequential")
+        for title in test_sets
+    }
+    rows = [
+        {"groups": way, "steps": steps_of(args, way), **{title: columns[title][way] for title in test_sets}}
+        for way in ways
+    ]
     images = args.rounds * GROUPS * args.iterations
     write_between(
         args.output,
         MARKS,
-        f"R@1 in percent after {images} batches of {GROUPS} groups in every way: mean over seeds "
-        f"{', '.join(map(str, args.seeds))} +- their standard deviation (95% interval over queries); "
-        "then the difference to sequential training with its 95% interval and two-sided p, "
-        "by a paired bootstrap over queries. Steps are a process's.\n\n" + table(rows, list(rows[0])) + "\n",
+        f"R@1 in percent after {images} batches of {GROUPS} groups in every way, seeds "
+        f"{', '.join(map(str, args.seeds))}: {METHOD.format(reference='sequential training')}. "
+        f"Steps are a process's.\n\n{table(rows, list(rows[0]))}\n",
     )
 
 

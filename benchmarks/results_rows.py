@@ -1,10 +1,13 @@
 """The rows of the results table: their recipes, what they are made of, and the figures that their authors published.
 
+Each has a recipe in two forms: as its method is meant, and as its authors ran it, as far as that is known.
+
 Published: ResNet-18, 512-D, trained on SF-XL small; R@1 / R@5 / R@10 on sf-xs, tokyo-xs and tokyo-night.
 """
 
 from typing import NamedTuple
 
+FORMS = {"sound": "rows", "published": "rows_as_published"}  # form -> the folder of its recipes, in recipes/
 PUBLISHED_SETS = ("sf-xs", "tokyo-xs", "tokyo-night")
 
 
@@ -45,4 +48,25 @@ ROWS = {
     "different_alphas": _row("Different Alphas", "49.8 64.7 69.8 72.1 84.1 89.2 57.1 78.1 83.8", "soup"),
     "face_soup_emms": _row("Face soup + EMMS", "51.6 66.8 70.7 67.6 84.1 89.5 50.5 73.3 81.0", "soup"),
     "fda_pp_da_soup": _row("FDA PP DA soup", "51.4 65.3 70.3 70.8 84.1 88.9 55.2 75.2 81.9", "soup"),
+}
+
+_FDA = "--method fda --fda_beta {} --fda_window fork --fda_size 1024x512 --jpeg_quality 75"
+_PP = "--method pp --pp_strength mild --jpeg_quality 75"
+
+
+class NightSet(NamedTuple):
+    """A set by night that a recipe as published names by its folder's name."""
+
+    source: str  # "train", "queries", or the set that it is made of
+    target: str | None  # what FDA takes colours of: "night", --target_dataset_folder, or "train"
+    flags: str  # further ones of python -m datasets.night
+
+
+NIGHT_SETS = {
+    "fda": NightSet("train", "night", _FDA.format(0.01)),
+    "pp": NightSet("train", None, _PP),
+    "fda_pp": NightSet("fda", None, _PP),
+    "fda_beta_0.09": NightSet("train", "night", _FDA.format(0.09)),
+    "fda_pp_beta_0.09": NightSet("fda_beta_0.09", None, _PP),
+    "fda_queries": NightSet("queries", "train", _FDA.format(0.01)),
 }

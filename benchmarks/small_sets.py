@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 import train
-from benchmarks.comparison import add_flags, cell, evaluate, parse_and_run, test_set, write_between
+from benchmarks.comparison import METHOD, add_flags, cells, evaluate, parse_and_run, test_set, write_between
 from benchmarks.measure import table
 from datasets.name_fields import HEADING
 from datasets.names import list_images, parse_fields, positions
@@ -96,16 +96,13 @@ def run(args: argparse.Namespace) -> None:
     subset = cut(args)
     names = list(dict.fromkeys([args.reference, *args.rows]))
     found = {(name, seed): results(args, subset, name, seed, test_sets) for name in names for seed in args.seeds}
-    rows = []
-    for name in names:
-        row = {"training": name}
-        for title in test_sets:
-            values, reference = (
-                [found[row_name, seed][title] for seed in args.seeds] for row_name in (name, args.reference)
-            )
-            row[title] = cell(values, None if name == args.reference else reference)
-        rows.append(row)
-    write_between(args.output, MARKS, table(rows, list(rows[0])) + "\n")
+    columns = {
+        title: cells({name: {seed: found[name, seed][title] for seed in args.seeds} for name in names}, args.reference)
+        for title in test_sets
+    }
+    rows = [{"training": name, **{title: columns[title][name] for title in test_sets}} for name in names]
+    text = f"R@1 in percent, seeds {', '.join(map(str, args.seeds))}: {METHOD.format(reference=args.reference)}."
+    write_between(args.output, MARKS, f"{text}\n\n{table(rows, list(rows[0]))}\n")
 
 
 def cut(args: argparse.Namespace) -> str:

@@ -23,7 +23,8 @@ def city(tiny, workdir, monkeypatch):
     save_network(GeoLocalizationNet("MobileNet_V2", 8), "m.pth")
     os.makedirs("recipes")
     with open("recipes/small_city.txt", "w") as file:
-        file.write(" ".join(map(str, FEW)) + " --fc_output_dim 8 --loss multi_similarity --images_per_class 2 --freeze_bn\n")
+        pairs = "--fc_output_dim 8 --loss multi_similarity --images_per_class 2 --freeze_bn"
+        file.write(f"{' '.join(map(str, FEW))} {pairs}\n")
     return "data"
 
 
