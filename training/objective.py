@@ -87,7 +87,7 @@ class Part(NamedTuple):
 
 
 class SumOfParts:
-    """The losses of several heads, as EigenPlaces has them (Berton et al., ICCV 2023, section 3.3).
+    """The losses of several heads, as EigenPlaces has them (Berton et al., ICCV 2023).
 
     A batch has an equal part for each head, in their order. Each goes through the network in a forward pass of its own:
     batch norm normalises it by its own statistics, and the running ones move once for each.
