@@ -20,7 +20,7 @@ from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
-from model.checkpoints import load_network
+from model.checkpoints import initial_network, load_network
 from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
@@ -172,7 +172,7 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
         )
         name, network = (
             "untrained",
-            GeoLocalizationNet(args.backbone, args.fc_output_dim, weights=args.backbone_weights),
+            initial_network(args.backbone, args.fc_output_dim, weights=args.backbone_weights, zoo_location=args.zoo),
         )
     return {name: network} | ({args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {})
 

@@ -17,6 +17,7 @@ from options.checks import check
 from options.domain import DomainOptions
 from options.further import CheckOptions, LocalizationOptions, ReportOptions, SoupOptions
 from options.losses import LossOptions
+from options.method import MethodOptions, eigenplaces_defaults
 from options.programs import PROGRAMS, title
 from options.shared import DATASET_VARIABLE, EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
@@ -36,6 +37,7 @@ __all__ = [
     "GroupsOptions",
     "LocalizationOptions",
     "LossOptions",
+    "MethodOptions",
     "ModelOptions",
     "NightOptions",
     "PathsOptions",
@@ -47,7 +49,7 @@ __all__ = [
     "group_of",
     "parse_arguments",
 ]
-_DEFAULTS = {option.name: option.default for option in OPTIONS}
+_DEFAULTS = {option.name: option.default for option in reversed(OPTIONS)}
 _IN_A_RECIPE = " of a recipe"  # after the name of a flag that is to be skipped
 _early: dict[str, "Arguments"] = {}  # script -> what answer_early has parsed
 
@@ -79,7 +81,11 @@ def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) ->
         return _early.pop(script)
     parser = _make_parser(script)
     try:
-        args = Arguments(**vars(parser.parse_args(_words(script, argv))))
+        words = _words(script, argv)
+        args = Arguments(**vars(parser.parse_args(words)))
+        if script == "train" and args.method == "eigenplaces":
+            parser.set_defaults(**eigenplaces_defaults(args.backbone))
+            args = Arguments(**vars(parser.parse_args(words)))
         args.changed, args.given = _changed(args, script), _given(argv)
         check(args, script)
     except UserError as error:
@@ -169,16 +175,26 @@ def _foreign(script: str) -> dict[str, Option]:
     return {option.name: option for option in flags if option.name not in accepted}
 
 
+def _namesakes(script: str) -> dict[tuple[str, str], Option]:
+    """{(name, value): option} of other scripts' options that are called as one of this script: train.py's --method."""
+    own = {name: option for name, option in taken_by(script).items() if isinstance(option.kind, tuple)}
+    others = [option for option in OPTIONS if option.name in own and script not in option.scripts]
+    choices = [(option, value) for option in others for value in option.kind if value not in own[option.name].kind]
+    return {(option.name, value): option for option, value in choices}
+
+
 def _words(script: str, argv: Sequence[str] | None) -> list[str]:
     """The arguments with recipes expanded, in which foreign flags are marked as such.
 
     Raises UserError on a foreign flag that does not come from a recipe, and on a recipe that cannot be read.
     """
-    foreign = _foreign(script)
-    words = []
-    for word, recipe in expand_with_origin(argv):
+    foreign, namesakes = _foreign(script), _namesakes(script)
+    pairs, words = expand_with_origin(argv), []
+    for (word, recipe), (following, _) in zip(pairs, [*pairs[1:], ("", None)], strict=False):
         flag, equals, value = word.partition("=")
         option = foreign.get(flag[2:]) if flag.startswith("--") else None
+        if recipe is not None and flag.startswith("--"):
+            option = option or namesakes.get((flag[2:], value if equals else following))
         if option and recipe is None:
             raise UserError(f"{title(script)} has no {flag}; {title(option.scripts[0])} has")
         words.append(f"{flag}{_IN_A_RECIPE}{equals}{value}" if option else word)
@@ -202,7 +218,8 @@ def _make_parser(script: str) -> "_Parser":
         shown = parser.add_argument_group(group.__doc__) if options else None
         for option in options:
             option.add_to(shown, script, hidden=script not in option.scripts)
-    for option in _foreign(script).values():
+    namesakes = {option.name: option for option in _namesakes(script).values()}
+    for option in (_foreign(script) | namesakes).values():
         option.add_skipped(parser, f"--{option.name}{_IN_A_RECIPE}")
     return parser
 

@@ -1,4 +1,4 @@
-"""Trains CosPlace: one head per group of classes, one group per epoch in turn."""
+"""Trains CosPlace: one head per group of classes, one group per epoch in turn. EigenPlaces has two heads per group."""
 
 if __name__ == "__main__":  # answer --help and usage errors before torch is imported, which takes seconds
     import parser
@@ -33,7 +33,7 @@ from training.checkpoints import Checkpoints, checkpoint_at_the_end
 from training.data import TrainingData, open_data
 from training.early_stopping import epochs_left
 from training.metrics import Metrics
-from training.objective import Objective
+from training.objective import Objective, SumOfParts
 from training.progress import TrainingProgress
 from training.ranks import make_ranks
 from training.resuming import find_run_to_resume, resume
@@ -113,7 +113,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
 def train_one_epoch(
     batches: Iterable[Batch],
     run: Run,
-    objectives: dict[int, Objective],
+    objectives: dict[int, Objective | SumOfParts],
     checkpoints: Checkpoints | None = None,
     progress: TrainingProgress | None = None,
 ) -> None:
@@ -196,7 +196,7 @@ def validate(
     recalls = {f"R@{n}": recall for n, recall in zip(result.recall_values, result.recalls, strict=True)}
     chance = {f"chance R@{result.recall_values[0]}": float(result.chance[0])}
     row = {"epoch": run.epoch, "group": names, **losses, **recalls, **chance, "seconds": seconds}
-    row["images_per_second"] = sums.steps * args.batch_size / sums.seconds
+    row["images_per_second"] = sums.steps * args.batch_size * data.schedule.heads / sums.seconds
     if run.scaler.is_enabled():
         row["skipped_steps"] = sums.skipped_steps
     return result, {**row, "images_crc32": sums.images_crc32}

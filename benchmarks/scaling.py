@@ -221,7 +221,7 @@ def measure_rank(args: argparse.Namespace) -> None:
         for optimizer in (run.optimizer, *run.head_optimizers):
             optimizer.zero_grad(set_to_none=True)
         sum(objective(images, labels).values()).backward()
-        ranks.reduce_gradients(run, head)
+        ranks.reduce_gradients(run, [head])
         once = dict(distributed.traffic)
         for optimizer in (run.optimizer, *run.head_optimizers):
             optimizer.step()

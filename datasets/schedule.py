@@ -48,6 +48,7 @@ class Schedule:
     local_steps: steps of a group's turn (default: an epoch)
     images_per_class: of each class in a batch
     heads: that each group has; a step has a batch for each, drawn independently
+    parameters: of the classes, by the names of their options, for messages
     places: (this rank, number of ranks) that train a group each at the same time: in turn r, rank k trains group (r *
         ranks + k) mod groups_num
 
@@ -65,6 +66,7 @@ class Schedule:
         places: tuple[int, int] = (0, 1),
         images_per_class: int = 1,
         heads: int = 1,
+        parameters: Sequence[str] = ("M", "alpha", "N", "L", "min_images_per_class"),
     ):
         self.classes_per_group = [int(classes) for classes in classes_per_group]
         self.batch_size, self.iterations_per_epoch, self.epochs_num, self.seed = (
@@ -80,8 +82,8 @@ class Schedule:
             if classes < self.classes_per_batch:
                 raise UserError(
                     f"group {group} has {classes} classes, fewer than a batch of {self.classes_per_batch}: "
-                    "lower --batch_size, or change --M, --alpha, --N, --L or --min_images_per_class so that groups "
-                    "have more classes"
+                    f"lower --batch_size, or change --{', --'.join(parameters[:-1])} or --{parameters[-1]} so that "
+                    "groups have more classes"
                 )
         self._passes: dict[int, tuple] = {}  # of each head: (group, number of the pass), its order of classes
 

@@ -1,6 +1,7 @@
 """Reading and writing of networks: state_dicts in files, and the architecture that they belong to."""
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from model import zoo
 from model.choices import BACKBONES, canonical_backbone
 from model.network import GeoLocalizationNet
+from model.pretrained import TORCHVISION_WEIGHTS
 from model.state_dicts import describe_differences, first_not_finite, plain_names
 from support.errors import UserError
 from support.files import LARGEST_NETWORK, read_tensors, write_tensors
@@ -57,6 +59,34 @@ def load_network(
             f"{source} is a {network.backbone_name} with {network.fc_output_dim}-D descriptors: fix --backbone and "
             "--fc_output_dim"
         )
+    return network
+
+
+def initial_network(
+    backbone: str,
+    fc_output_dim: int,
+    train_all_layers: bool = False,
+    weights: str | None = None,
+    zoo_location: str | None = None,
+) -> GeoLocalizationNet:
+    """A network to be trained: a backbone of weights below a random last layer.
+
+    backbone, fc_output_dim, train_all_layers: as of GeoLocalizationNet
+    weights: as of GeoLocalizationNet, or the name of a model of the zoo, whose backbone is taken
+    zoo_location: the user's own zoo, as in zoo.find
+
+    Raises UserError as GeoLocalizationNet and load_network do.
+    """
+    is_plain = weights is None or weights in TORCHVISION_WEIGHTS or os.path.exists(weights)
+    if is_plain or os.path.basename(weights) != weights or "." in weights:
+        return GeoLocalizationNet(backbone, fc_output_dim, train_all_layers, weights)
+    network = GeoLocalizationNet(backbone, fc_output_dim, train_all_layers)
+    try:
+        model = load_network(weights, backbone, zoo_location=zoo_location)
+    except UserError as error:
+        raise UserError(f"{error}; or give another --backbone_weights, as IMAGENET1K_V1") from error
+    network.backbone.load_state_dict(model.backbone.state_dict())
+    logging.info(f"Initial weights of the {network.backbone_name}: those of {weights}, without its last layer")
     return network
 
 

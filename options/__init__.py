@@ -14,6 +14,7 @@ from options.further import (
     SoupOptions,
 )
 from options.losses import LossOptions
+from options.method import MethodOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
@@ -22,6 +23,7 @@ GROUPS = (  # in the order of --help
     PathsOptions,
     ModelOptions,
     LastLayerOptions,
+    MethodOptions,
     GroupsOptions,
     TrainingOptions,
     LossOptions,

@@ -8,6 +8,7 @@ from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
 from options import OPTIONS
 from options.domain import DOMAIN_DEFAULTS
+from options.method import NOT_OF_EIGENPLACES
 from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from retrieval.choices import WHITEN_DATABASE
@@ -130,7 +131,28 @@ def _check_night(args: argparse.Namespace) -> None:
     _refuse_unused(args, uses)
 
 
+def _resolve_method(args: argparse.Namespace) -> None:
+    """Refuses flags that the method has no use for. Fills in the number of EigenPlaces' groups."""
+    if args.method == "cosplace":
+        names = ("focal_dist", "lambda_lat", "lambda_front", "crops_folder")
+        _refuse_unused(args, dict.fromkeys(names, (False, "--method eigenplaces")))
+        _check_groups_num(args)
+        return
+    for name, why in NOT_OF_EIGENPLACES.items():
+        if name in args.given or getattr(args, name) != _default(name):
+            raise UserError(f"--method eigenplaces has no use for --{name} ({why}): leave it out")
+    if split_loss(args.loss)[1]:
+        raise UserError(f"--method eigenplaces trains heads alone, without pair losses: --loss {args.loss} names one")
+    args.groups_num = args.groups_num or args.N**2
+
+
+def _check_groups_num(args: argparse.Namespace) -> None:
+    if not args.groups_num:
+        raise UserError("--groups_num 0, all groups, is for --method eigenplaces: give a number of at least 1")
+
+
 def _check_training(args: argparse.Namespace) -> None:
+    _resolve_method(args)
     _resolve_domain(args)
     _check_night(args)
     if needs_target(args.night_augmentation) and not args.target_dataset_folder:
@@ -370,6 +392,9 @@ def _check_describe(args: argparse.Namespace) -> None:
 
 
 def _check_check(args: argparse.Namespace) -> None:
+    if args.method == "eigenplaces":
+        raise UserError("--method eigenplaces: only CosPlace's groups are looked over; train.py checks panoramas")
+    _check_groups_num(args)
     _resolve_images_per_class(args)
     if args.sample is not None and args.sample < 1:
         raise UserError(f"--sample is {args.sample}; it must be at least 1")

@@ -15,7 +15,7 @@ class Program(NamedTuple):
 PROGRAMS = {
     "train": Program(
         "train.py",
-        "Trains CosPlace.",
+        "Trains CosPlace, or by choice EigenPlaces.",
         (
             "train.py --dataset_folder path/to/sf-xl/processed --backbone ResNet50 --fc_output_dim 512",
             "train.py @recipes/demo.txt --save_dir mine --resume_train auto",

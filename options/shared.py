@@ -146,8 +146,8 @@ class ModelOptions:
         "IMAGENET1K_V1",
         _weights,
         "initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by "
-        "torchvision), none (random), or the path of a file: of torchvision, timm (ResNets), Places365 or Google "
-        "Landmarks v2; its classifier is dropped",
+        "torchvision), none (random), the path of a file: of torchvision, timm (ResNets), Places365 or Google "
+        "Landmarks v2, or the name of a model of the zoo (ResNet18_512); its classifier or last layer is dropped",
         "train eval",
         metavar="W",
         ranks="own",

@@ -12,7 +12,7 @@ def _images_per_class(text: str) -> int:
 
 @dataclass(frozen=True)
 class GroupsOptions:
-    """CosPlace groups"""
+    """classes and groups"""
 
     M: int = option(10, whole(1), "side of a class's cell", "train check", published=True, results=True, unit="metres")
     alpha: int = option(
@@ -31,7 +31,12 @@ class GroupsOptions:
         2, whole(1), "distance of a group's classes", "train check", published=True, results=True, unit="heading bins"
     )
     groups_num: int = option(
-        8, whole(1), "number of groups to train on, one an epoch in turn", "train check", published=True, results=True
+        8,
+        whole(0),
+        "number of groups to train on, one an epoch in turn; 0, all N x N, is for --method eigenplaces",
+        "train check",
+        published=True,
+        results=True,
     )
     min_images_per_class: int = option(
         10,
@@ -51,9 +56,10 @@ class TrainingOptions:
     use_amp16: bool = option(False, SWITCH, "mixed precision: faster, results differ a little", "train", published=True)
     amp_dtype: str = option(
         "auto",
-        ("auto", "float16", "bfloat16"),
-        "the 16-bit type of --use_amp16; auto is float16 with gradient scaling on a GPU; on a CPU it is bfloat16 if "
-        "the processor has AVX-512-bf16, AMX or ARM's bf16 and the network has no depthwise convolutions, else float32",
+        ("auto", "float32", "float16", "bfloat16"),
+        "the numbers of --use_amp16; float32 turns it off; auto is float16 with gradient scaling on a GPU; on a CPU it "
+        "is bfloat16 if the processor has AVX-512-bf16, AMX or ARM's bf16 and the network has no depthwise "
+        "convolutions, else float32",
         "train",
     )
     compile: bool = option(

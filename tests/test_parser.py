@@ -28,6 +28,11 @@ from support.recipes import expand_recipes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DEFAULTS = dict(
+    method="cosplace",
+    focal_dist=10.0,
+    lambda_lat=1.0,
+    lambda_front=1.0,
+    crops_folder=None,
     M=10,
     alpha=30,
     N=5,
@@ -158,13 +163,14 @@ RESULT_RELEVANT = (
     "positive_dist_threshold domain_adaptation domain_batch_size domain_lr grl_loss_weight aada_m aada_gamma seed "
     "domain_target_images domain_pseudo_images domain_source aada_autoencoder "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
-    "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength"
+    "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
+    "method focal_dist lambda_lat lambda_front"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
     # the images, the network and the head are compared themselves, and so are the number types
-    "dataset_folder train_set_folder val_set_folder backbone fc_output_dim backbone_weights resume_model zoo "
-    "loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
+    "dataset_folder train_set_folder crops_folder val_set_folder backbone fc_output_dim backbone_weights resume_model "
+    "zoo loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
     "epochs_num patience "
     # the test, after the training
@@ -290,7 +296,7 @@ def test_ranks_must_have_these_options_in_common():
     ranks = {kind: sorted(option.name for option in OPTIONS if option.ranks == kind) for kind in ("given", "own")}
     assert ranks["own"] == sorted(
         "dataset_folder train_set_folder val_set_folder test_set_folder queries_folder database_folder save_dir "
-        "backbone_weights zoo device augmentation_device num_workers".split()
+        "backbone_weights zoo device augmentation_device num_workers crops_folder".split()
     )
     assert ranks["given"] == sorted(
         "test_set_folders resume_model resume_train report compare further_queries target_dataset_folder "
@@ -375,13 +381,80 @@ def test_bad_recipes(workdir, capsys, content, message):
 @pytest.mark.parametrize(("script", "option"), FOREIGN, ids=lambda value: getattr(value, "name", value))
 def test_foreign_flags_are_refused_and_in_recipes_skipped(workdir, capsys, script, option):
     words = words_of(option)
-    first = next(other for other in OPTIONS if other.name == option.name)  # soup.py and localize.py have an --output
+    first = next(other for other in OPTIONS if other.name == option.name)  # train.py and soup.py have a --method
     refused = f"{title(script)} has no {option.flag}; {title(first.scripts[0])} has"
     assert usage_error(capsys, script, [*NEEDED[script], *words]) == refused
     assert usage_error(capsys, script, [f"{option.flag}=3", *NEEDED[script]]) == refused
     (workdir / "recipe.txt").write_text(f"{' '.join(words)} --num_workers 5\n")
     args = parse_arguments(script, ["@recipe.txt", *NEEDED[script]])
-    assert args.num_workers == 5 and getattr(args, option.name) == option.default and option.name not in vars(args)
+    assert args.num_workers == 5 and getattr(args, option.name) == first.default and option.name not in vars(args)
+
+
+def test_a_method_in_a_recipe_is_of_the_script_that_has_it(workdir, capsys):
+    """train.py and soup.py have a --method each."""
+    (workdir / "train.txt").write_text("--method eigenplaces --seed 3")
+    (workdir / "soup.txt").write_text("--seed 3 --method=greedy")
+    needed = NEEDED["soup"]
+    assert parse_arguments("soup", [*needed, "@train.txt", "--method", "greedy", "--val_set_folder", "v"]).seed == 3
+    assert parse_arguments("soup", [*needed, "@soup.txt", "--val_set_folder", "v"]).method == "greedy"
+    args = parse_arguments("train", [*NEEDED["train"], "@soup.txt"])
+    assert (args.method, args.seed) == ("cosplace", 3)
+    assert parse_arguments("train", [*NEEDED["train"], "@train.txt"]).method == "eigenplaces"
+    assert "invalid choice: 'greedy'" in usage_error(capsys, "train", [*NEEDED["train"], "--method", "greedy"])
+    (workdir / "bad.txt").write_text("--method best")
+    assert "invalid choice: 'best'" in usage_error(capsys, "soup", [*needed, "@bad.txt"])
+
+
+# --- methods
+
+
+def test_eigenplaces_has_defaults_of_its_own(workdir):
+    needed = [*NEEDED["train"], "--method", "eigenplaces"]
+    args = parse_arguments(argv=needed)
+    expected = dict(M=15, N=3, min_images_per_class=5, loss_s=100, groups_num=9, epochs_num=40, use_amp16=True)
+    expected |= dict(iterations_per_epoch=5000, local_steps=5000, backbone_weights="ResNet18_512", method="eigenplaces")
+    folders = {f"{part}_set_folder": f"d/{part}" for part in ("train", "val", "test")}
+    assert vars(args) == {**DEFAULTS, **expected, **folders, "dataset_folder": "d"}
+    given = "--M 20 --N 2 --loss_s 64 --backbone resnet50 --groups_num 3 --backbone_weights none".split()
+    args = parse_arguments(argv=[*needed, *given])
+    found = args.M, args.N, args.loss_s, args.groups_num, args.backbone, args.backbone_weights
+    assert found == (20, 2, 64, 3, "ResNet50", None)
+    assert parse_arguments(argv=[*needed, "--N", "2", "--backbone", "vgg16"]).groups_num == 4
+    assert parse_arguments(argv=[*needed, "--backbone", "vgg16"]).backbone_weights == "VGG16_512"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--alpha 360", "has no use for --alpha (its classes have no headings): leave it out"),
+        ("--L 2", "has no use for --L "),  # the default too
+        ("--images_per_class 2", "has no use for --images_per_class "),
+        ("--fc_init pca", "has no use for --fc_init "),
+        ("--night_augmentation pp", "has no use for --night_augmentation "),
+        ("--pseudo_target_folder p", "has no use for --pseudo_target_folder "),
+        ("--domain_adaptation grl --target_dataset_folder t", "has no use for --domain_adaptation "),
+        ("--loss multi_similarity", "--loss multi_similarity names one"),
+        ("--loss cosface+circle", "trains heads alone"),
+    ],
+)
+def test_what_eigenplaces_has_no_use_for_is_refused(workdir, capsys, flags, message):
+    assert message in usage_error(capsys, "train", [*NEEDED["train"], "--method", "eigenplaces", *flags.split()])
+
+
+@pytest.mark.parametrize("flags", ["--focal_dist 5", "--lambda_lat 2", "--lambda_front 1", "--crops_folder c"])
+def test_what_cosplace_has_no_use_for_is_refused(workdir, capsys, flags):
+    line = usage_error(capsys, "train", [*NEEDED["train"], *flags.split()])
+    assert line.startswith(f"{flags.split()[0]} has no use without --method eigenplaces")
+
+
+@pytest.mark.parametrize("script", ["train", "check"])
+def test_all_groups_are_for_eigenplaces(workdir, capsys, script):
+    line = usage_error(capsys, script, [*NEEDED[script], "--groups_num", "0"])
+    assert line.startswith("--groups_num 0, all groups, is for --method eigenplaces")
+
+
+def test_the_check_of_a_data_set_looks_over_cosplaces_groups_alone(workdir, capsys):
+    assert "only CosPlace's groups" in usage_error(capsys, "check", ["d", "--method", "eigenplaces"])
 
 
 def test_messages_name_the_script(workdir, capsys):

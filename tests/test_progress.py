@@ -73,14 +73,14 @@ def test_speed_and_ends_of_a_training(clock, caplog):
     caplog.set_level(logging.INFO)
     monitor = SimpleNamespace(sums=EpochSums({"loss": 24.0}, steps=3, seconds=6.0))
     run = SimpleNamespace(epoch=1, iteration=3, monitor=monitor)
-    schedule = SimpleNamespace(steps=400, iterations_per_epoch=100, batch_size=32, num_places=2)
+    schedule = SimpleNamespace(steps=400, iterations_per_epoch=100, batch_size=32, num_places=2, heads=2)
     watched = TrainingProgress(schedule, 100)
     watched.log_if_due(run, 103)
     assert not caplog.messages
     clock[0] += 30  # 3 steps with what is beside them, 6 s of them in the steps
     watched.log_if_due(run, 103)
     assert caplog.messages == [
-        "Epoch 01, iteration 3: loss 8.0000, 32.0 images/s, about 3 min to the end of the epoch, "
+        "Epoch 01, iteration 3: loss 8.0000, 64.0 images/s, about 3 min to the end of the epoch, "
         "50 min to the end of the training"
     ]
     monitor.sums, clock[0] = EpochSums(), clock[0] + 60

@@ -41,12 +41,19 @@ def test_every_recipe_of_a_whole_run_parses(monkeypatch):
     """Those of the results table's rows, and its bases, are in tests/test_results_table.py."""
     monkeypatch.chdir(ROOT)
     recipes = [
-        recipe for recipe in sorted((ROOT / "recipes").glob("*.txt")) if recipe.stem not in {"sf_xs", "small_city"}
+        recipe
+        for recipe in sorted((ROOT / "recipes").glob("*.txt"))
+        if recipe.stem not in {"sf_xs", "small_city", "eigenplaces"}
     ]
     assert len(recipes) >= 4
     for recipe in recipes:
         assert parse_arguments(argv=[f"@{recipe}"]).dataset_folder
     assert parse_arguments(argv=["@recipes/small_city.txt", "--dataset_folder", "city"]).patience == 8
+    named = vars(parse_arguments(argv=["@recipes/eigenplaces.txt", "--dataset_folder", "d"]))
+    plain = vars(parse_arguments(argv=["--method", "eigenplaces", "--dataset_folder", "d"]))
+    assert named.pop("expected_architecture") == ("ResNet18", 512) and named.pop("save_dir") == "eigenplaces"
+    assert named.pop("loss_m") == 0.4 and named.pop("save_dir_given")  # which all say what is the default
+    assert named == {name: plain[name] for name in named}
 
 
 def test_modules_import_without_side_effects(tmp_path):

@@ -11,7 +11,8 @@ from torch import nn
 
 import distributed
 from datasets.bad_images import BadImages
-from model.checkpoints import build_network, load_network
+from datasets.methods import Method
+from model.checkpoints import build_network, initial_network, load_network
 from model.choices import BACKBONES, head_options, split_loss
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
@@ -46,10 +47,11 @@ def build_run(
     network = ranks.synchronised(network, device) if args.sync_bn else network
     loss, _ = split_loss(args.loss)
     options = head_options(loss, args.loss_s, args.loss_m, args.emms_l, args.head_variant)
-    heads = [
-        ranks.own_head(group, make_head(loss, network.fc_output_dim, classes, schedule.head_seed(group), **options))
-        for group, classes in enumerate(schedule.classes_per_group)
-    ]
+    heads = []
+    for group, classes in enumerate(schedule.classes_per_group):
+        for _ in range(schedule.heads):
+            head = make_head(loss, network.fc_output_dim, classes, schedule.head_seed(len(heads)), **options)
+            heads.append(ranks.own_head(group, head))
     for head in heads:
         head.label_smoothing = args.label_smoothing
     domain = make_domain(args, network, schedule.domain_seed(), device)
@@ -65,9 +67,16 @@ def build_run(
         domain,
         make_adam(domain, args.domain_lr, device) if domain else None,
         average=MovingAverage(network, args.ema) if args.ema is not None else None,
+        head_weights=head_weights(args, data.dataset.method),
         ranks=ranks,
         facts={"seed": schedule.seed},
     )
+
+
+def head_weights(args: argparse.Namespace, method: Method) -> dict[str, float]:
+    """The weights of a group's heads in the loss, by name. args: of train.py; method: of the training."""
+    weights = {"lateral": args.lambda_lat, "frontal": args.lambda_front}
+    return {name: weights.get(name, 1.0) for name in method.heads}
 
 
 def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoLocalizationNet:
@@ -85,7 +94,7 @@ def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoL
             "The backbone's weights are random and its first layers are frozen: they will stay random. "
             "Give --backbone_weights, or --train_all_layers"
         )
-    return GeoLocalizationNet(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights)
+    return initial_network(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights, args.zoo)
 
 
 def make_pair_loss(args: argparse.Namespace) -> PairLoss | None:

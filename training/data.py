@@ -4,16 +4,20 @@ import argparse
 import logging
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
-from datasets.groups import Groups, open_groups
+from datasets.eigenplaces import EigenPlaces
+from datasets.groups import CosPlace, Groups, open_split
 from datasets.image_names import ImageNames
+from datasets.methods import Method
 from datasets.name_fields import EAST, HEADING, NORTH
 from datasets.names import parse_fields
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
+from datasets.prepare.eigen_crops import with_crops
 from datasets.same_lists import check_same_lists
 from datasets.samples import sample_training_images
 from datasets.schedule import Schedule, Share
@@ -66,11 +70,16 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     seed: of all that is drawn
     ranks: how processes share the work
     """
-    groups = open_groups(args.train_set_folder, args.M, args.alpha, args.N, args.L, args.min_images_per_class)
+    method = make_method(args)
+    groups = open_split(args.train_set_folder, method)
+    if args.crops_folder:
+        method = with_crops(method, groups, args.crops_folder)
+    # the number of classes depends on all parameters but this
+    parameters = {name: value for name, value in method.parameters().items() if name != "focal_dist"}
     if args.groups_num > groups.num_groups:
         raise UserError(
             f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
-            f"with --M {args.M} --alpha {args.alpha} --N {args.N} --L {args.L}"
+            f"with {' '.join(f'--{name} {value}' for name, value in parameters.items())}"
         )
     schedule = Schedule(
         [groups.num_classes(group) for group in range(args.groups_num)],
@@ -81,10 +90,12 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
         args.local_steps,
         ranks.places,
         args.images_per_class,
+        len(method.heads),
+        list(parameters),
     )
     ranks.check(args, schedule.classes_per_group)
     log_groups(groups, schedule)
-    dataset = _open_train_dataset(args, groups, schedule, ranks)
+    dataset = _open_train_dataset(args, method, groups, schedule, ranks)
     ranges = args.brightness, args.contrast, args.saturation, args.hue
     colors = color_augmentation(args.augmentation_type, *ranges, args.fixed_colors)
     augment = TrainAugmentation(colors, RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
@@ -101,7 +112,25 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     return TrainingData(groups, schedule, dataset, augment, placed, headings, val_set, test_set)
 
 
-def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Schedule, ranks: Alone):
+def make_method(args: argparse.Namespace) -> Method:
+    """The method of --method, with its parameters. args: of train.py."""
+    if args.method == "eigenplaces":
+        return EigenPlaces(args.M, args.N, args.focal_dist, args.min_images_per_class)
+    return CosPlace(args.M, args.alpha, args.N, args.L, args.min_images_per_class)
+
+
+def _share_of(batch_size: int, heads: int, ranks: Alone) -> Share:
+    """This process's share of a step's images: the same share of each head's batch."""
+    mine = ranks.share(batch_size)
+    if heads == 1:
+        return Share(batch_size, mine)
+    rows = np.arange(batch_size)[mine]
+    return Share(heads * batch_size, np.concatenate([head * batch_size + rows for head in range(heads)]))
+
+
+def _open_train_dataset(
+    args: argparse.Namespace, method: Method, groups: Groups, schedule: Schedule, ranks: Alone
+) -> TrainDataset:
     pseudo_targets = open_pseudo_targets(
         args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L
     )
@@ -131,8 +160,8 @@ def _open_train_dataset(args: argparse.Namespace, groups: Groups, schedule: Sche
             args.domain_source == "group",
         )
         logging.info(f"Target domain: {domain_images}")
-    share = Share(args.batch_size, ranks.share(args.batch_size))
-    return TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night, share)
+    share = _share_of(args.batch_size, schedule.heads, ranks)
+    return TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night, share, method)
 
 
 def _open_test_dataset(args: argparse.Namespace, folder: str, database: str | None = None, queries: str | None = None):
@@ -153,7 +182,7 @@ def _lists_of_targets(dataset: TrainDataset):
 
 def log_groups(groups: Groups, schedule: Schedule) -> None:
     """Logs how many classes and images each group has, and how often an epoch sees a class."""
-    seen = schedule.iterations_per_epoch * schedule.batch_size
+    seen = schedule.iterations_per_epoch * schedule.batch_size * schedule.heads
     for group, classes in enumerate(schedule.classes_per_group):
         logging.info(
             f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "

@@ -1,5 +1,8 @@
 """What a training step minimises, as named terms."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -73,3 +76,39 @@ class Objective:
     def _set_share(self, share: Share | None):
         for depth in self._depths:
             depth.share = share
+
+
+class Part(NamedTuple):
+    """The part that one of several heads has in a loss."""
+
+    name: str
+    weight: float
+    objective: Objective  # of this head
+
+
+class SumOfParts:
+    """The losses of several heads, as EigenPlaces has them (Berton et al., ICCV 2023).
+
+    A batch has an equal part for each head, in their order. Each goes through the network in a forward pass of its own:
+    batch norm normalises it by its own statistics, and the running ones move once for each.
+    """
+
+    def __init__(self, parts: Sequence[Part]):
+        self.parts = parts
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        domain_batch: DomainBatch | None = None,
+        places: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The weighted terms of the loss, by the names of the heads: name -> scalar.
+
+        images: float32 (B, 3, H, W), normalised, the parts of the heads in turn
+        labels: int64 (B,), rows of the heads
+        domain_batch, places: as of Objective; None
+        """
+        number = len(self.parts)
+        pieces = zip(self.parts, images.chunk(number), labels.chunk(number), strict=True)
+        return {part.name: part.weight * sum(part.objective(*piece).values()) for part, *piece in pieces}

@@ -33,8 +33,9 @@ class TrainingProgress(Progress):
             logging.info(f"{so_far}about {ends}")
             return
         a_step = sums.seconds / sums.steps
-        # processes that train a group each at the same time have a batch each
-        speed = self.schedule.batch_size * self.schedule.num_places / max(a_step, 1e-9)
+        # heads, and processes that train a group each at the same time, have a batch each
+        images = self.schedule.batch_size * self.schedule.heads * self.schedule.num_places
+        speed = images / max(a_step, 1e-9)
         epoch = describe_seconds((self.schedule.iterations_per_epoch - run.iteration) * a_step)
         loss = f"loss {sums.means()['loss']:.4f}"
         logging.info(f"{so_far}{loss}, {speed:.1f} images/s, about {epoch} to the end of the epoch, {ends}")

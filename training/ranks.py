@@ -14,6 +14,7 @@ from torch import nn
 
 import distributed
 from datasets.bad_images import BadImages
+from datasets.schedule import Share
 from datasets.train_dataset import Batch, TrainDataset
 from model.pair_losses import NoHead
 from support.errors import UserError
@@ -27,7 +28,7 @@ from training.averaging import (
     merged_sums,
     running_statistics,
 )
-from training.objective import Objective
+from training.objective import Objective, Part, SumOfParts
 from training.sharded_head import GatheredPairs, ShardedHead
 from training.step_monitor import EpochSums
 
@@ -59,15 +60,22 @@ class Alone:
         return network
 
     def own_head(self, group: int, head: nn.Module) -> nn.Module:
-        """The head of a group, or one without classes where another process trains the group."""
+        """A head of a group, or one without classes where another process trains the group."""
         return head
 
     def cut_heads(self, run: "Run") -> None:
         """Leaves to this process its share of each head's classes."""
 
-    def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective:
+    def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective | SumOfParts:
         """The objective of a group's steps."""
-        head = run.heads[group]
+        objectives = [self._objective(run, run.heads[head], group, dataset) for head in run.heads_of(group)]
+        if len(objectives) == 1:
+            return objectives[0]
+        parts = zip(run.head_weights.items(), objectives, strict=True)
+        return SumOfParts([Part(name, weight, objective) for (name, weight), objective in parts])
+
+    def _objective(self, run: "Run", head: nn.Module, group: int, dataset: TrainDataset) -> Objective:
+        """The objective of one of a group's heads."""
         return Objective(run.trained, None if isinstance(head, NoHead) else head, run.domain, run.pairs)
 
     def take(self, bad_images: BadImages, batch: Batch, rows: list[int]) -> Batch:
@@ -82,8 +90,8 @@ class Alone:
         bad_images.take(batch)
         return batch
 
-    def reduce_gradients(self, run: "Run", head: nn.Module) -> None:
-        """After backward: makes the gradients those of the whole batch."""
+    def reduce_gradients(self, run: "Run", heads: Sequence[nn.Module]) -> None:
+        """After backward of a group's heads: makes the gradients those of the whole batch."""
 
     def end_step(self, run: "Run", checkpoints: "Checkpoints | None") -> None:
         """After a step: writes a checkpoint if one is due."""
@@ -105,11 +113,11 @@ class Alone:
         """Whether a checkpoint can be written after this error: all processes have a part in it."""
         return True
 
-    def gather_state(self, state: dict) -> dict:
+    def gather_state(self, state: dict, heads_per_group: int) -> dict:
         """A run's state as it is written: that of all processes."""
         return state
 
-    def own_state(self, state: dict) -> dict:
+    def own_state(self, state: dict, heads_per_group: int) -> dict:
         """The part of a written state that this process goes on from."""
         return state
 
@@ -182,13 +190,13 @@ class DataParallel(_Together):
             for entry in optimizer.state.values():
                 entry |= {key: entry[key][classes].clone() for key in MOMENTS}
 
-    def objective(self, run: "Run", group: int, dataset: TrainDataset) -> Objective:
+    def _objective(self, run: "Run", head: nn.Module, group: int, dataset: TrainDataset) -> Objective:
         classes = distributed.share(dataset.groups.num_classes(group))
-        alone = isinstance(run.heads[group], NoHead)
-        head = None if alone else ShardedHead(run.heads[group], classes, distributed)
+        sharded = None if isinstance(head, NoHead) else ShardedHead(head, classes, distributed)
         pairs = run.pairs and GatheredPairs(run.pairs, distributed)
+        share = Share(dataset.schedule.batch_size, self.share(dataset.schedule.batch_size))  # of one head's batch
         domain_share = dataset.domain and dataset.domain.share
-        return Objective(run.trained, head, run.domain, pairs, dataset.share, domain_share, mean=distributed.mean)
+        return Objective(run.trained, sharded, run.domain, pairs, share, domain_share, mean=distributed.mean)
 
     def take(self, bad_images: BadImages, batch: Batch, rows: list[int]) -> Batch:
         mine = [_report(batch), batch.error, list(zip(rows, batch.names, strict=False))]
@@ -198,29 +206,27 @@ class DataParallel(_Together):
         _take(bad_images, batch, reports, on_all_ranks=True)
         return batch
 
-    def reduce_gradients(self, run: "Run", head: nn.Module) -> None:
+    def reduce_gradients(self, run: "Run", heads: Sequence[nn.Module]) -> None:
         """Sums gradients, and averages the running statistics of batch norms."""
         gradients = [parameter.grad for parameter in common_parameters(run) if parameter.grad is not None]
         # if one process's classes have a gradient that is not finite, all must skip the step
-        poisons = run.scaler.is_enabled() and head.weight.grad is not None
-        if poisons:
-            poison = (head.weight.grad * 0).sum()
-            gradients.append(poison)
-        distributed.sum_flat(gradients, "gradients")
-        if poisons:
-            head.weight.grad += poison
+        poisoned = [head.weight for head in heads if run.scaler.is_enabled() and head.weight.grad is not None]
+        poisons = [(weight.grad * 0).sum() for weight in poisoned]
+        distributed.sum_flat([*gradients, *poisons], "gradients")
+        for weight, poison in zip(poisoned, poisons, strict=True):
+            weight.grad += poison
         if not run.network.batch_norm_frozen:
             average(running_statistics(run.network), "statistics")
 
-    def gather_state(self, state: dict) -> dict:
+    def gather_state(self, state: dict, heads_per_group: int) -> dict:
         heads, optimizers = state["classifiers_state_dict"], state["optimizers_state_dict"]
-        for group, (head, optimizer) in enumerate(zip(heads, optimizers, strict=True)):
-            heads[group] = {"weight": all_rows(head["weight"])}
+        for number, (head, optimizer) in enumerate(zip(heads, optimizers, strict=True)):
+            heads[number] = {"weight": all_rows(head["weight"])}
             entries = {
-                number: {**entry, **{key: all_rows(entry[key]) for key in MOMENTS}}
-                for number, entry in optimizer["state"].items()
+                parameter: {**entry, **{key: all_rows(entry[key]) for key in MOMENTS}}
+                for parameter, entry in optimizer["state"].items()
             }
-            optimizers[group] = {**optimizer, "state": entries}
+            optimizers[number] = {**optimizer, "state": entries}
         return state
 
 
@@ -291,11 +297,12 @@ class GroupParallel(_Together):
             run.scaler.load_state_dict(min(scales, key=lambda state: state["scale"]))
             run.monitor.read_scale()  # a lower scale from another process does not mean that a step was skipped here
 
-    def gather_state(self, state: dict) -> dict:
+    def gather_state(self, state: dict, heads_per_group: int) -> dict:
         """The state of all processes on rank 0, which writes it; the others keep their own."""
         heads, optimizers = state["classifiers_state_dict"], state["optimizers_state_dict"]
-        for group, pair in enumerate(zip(heads, optimizers, strict=True)):
-            heads[group], optimizers[group] = distributed.tensors_to_main(list(pair), _owner(group))
+        for number, pair in enumerate(zip(heads, optimizers, strict=True)):
+            owner = _owner(number // heads_per_group)
+            heads[number], optimizers[number] = distributed.tensors_to_main(list(pair), owner)
         state["ranks"] = {"sums": distributed.gather(state["epoch_sums"])}
         state["epoch_sums"] = merged_sums(state["ranks"]["sums"]).state_dict()
         if self.moments == "keep":
@@ -305,9 +312,10 @@ class GroupParallel(_Together):
             state["optimizer_state_dict"] = mean_optimizer(optimizers)
         return state
 
-    def own_state(self, state: dict) -> dict:
+    def own_state(self, state: dict, heads_per_group: int) -> dict:
         """Of another number of processes' state all take the mean of the moments, and rank 0 the sums."""
-        own = [_owner(group) == distributed.rank() for group in range(len(state["classifiers_state_dict"]))]
+        numbers = range(len(state["classifiers_state_dict"]))
+        own = [_owner(number // heads_per_group) == distributed.rank() for number in numbers]
         heads = [
             head if mine else {**head, "weight": head["weight"][:0]}
             for mine, head in zip(own, state["classifiers_state_dict"], strict=True)

@@ -27,6 +27,10 @@ _LATER_OPTIONS = {
     "fc_init": "random",
     "fda_window": "paper",
     "pp_strength": None,
+    "method": "cosplace",
+    "focal_dist": 10.0,
+    "lambda_lat": 1.0,
+    "lambda_front": 1.0,
 }
 
 
@@ -107,7 +111,7 @@ def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) ->
     if args.lr_schedule != "constant" and epochs != args.epochs_num:
         changes.append(f"--epochs_num {epochs}, now {args.epochs_num}, which changes --lr_schedule {args.lr_schedule}")
     changes += describe_precision_changes(state, run.facts["precision"])
-    changes += head_differences(run.heads[0].settings(), state.get("head_settings"))
+    changes += head_differences(run.heads[0].settings(), state.get("head_settings"), args.method)
     if state.get("split_digest", run.facts["split_digest"]) != run.facts["split_digest"]:
         changes.append(f"the images of {args.train_set_folder} or their split into groups")
     if changes and not args.accept_changes:

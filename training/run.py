@@ -15,7 +15,7 @@ from model.network import GeoLocalizationNet
 from model.pair_losses import NoHead, PairLoss
 from support.signals import deferred_signals
 from training.moving_average import MovingAverage
-from training.objective import Objective
+from training.objective import Objective, SumOfParts
 from training.optimizers import MixedPrecision, on_device
 from training.ranks import ALONE, Alone
 from training.run_state import load_state, state_of
@@ -28,7 +28,7 @@ class Run:
 
     network: GeoLocalizationNet
     optimizer: torch.optim.Optimizer
-    heads: list[nn.Module]  # one per group
+    heads: list[nn.Module]  # those of each group in turn, one or more
     head_optimizers: list[torch.optim.Optimizer]
     amp: MixedPrecision
     lr_factor: Callable[[int], float] = lambda step: 1.0  # what the network's learning rate is multiplied by at a step
@@ -38,6 +38,7 @@ class Run:
     domain_optimizer: torch.optim.Optimizer | None = None
     average: MovingAverage | None = None  # of the network, with --ema
     bad_images: BadImages | None = None
+    head_weights: dict[str, float] = field(default_factory=lambda: {"": 1.0})  # of a group's heads in the loss, by name
     ranks: Alone = ALONE
     facts: dict[str, Any] = field(default_factory=dict)  # plain values that are written with the state
 
@@ -70,12 +71,20 @@ class Run:
         self.monitor.begin()
 
     @contextlib.contextmanager
-    def training_groups(self, groups: Sequence[int], dataset: TrainDataset) -> Iterator[dict[int, Objective]]:
+    def training_groups(
+        self, groups: Sequence[int], dataset: TrainDataset
+    ) -> Iterator[dict[int, Objective | SumOfParts]]:
         """Yields the objective of each group. Heads and their optimizers' states are on the device meanwhile."""
         with contextlib.ExitStack() as stack:
             for group in groups:
-                stack.enter_context(on_device(self.heads[group], self.head_optimizers[group], self.amp.device))
+                for head in self.heads_of(group):
+                    stack.enter_context(on_device(self.heads[head], self.head_optimizers[head], self.amp.device))
             yield {group: self.ranks.objective(self, group, dataset) for group in groups}
+
+    def heads_of(self, group: int) -> range:
+        """The numbers of a group's heads: indices into heads and head_optimizers."""
+        number = len(self.head_weights)
+        return range(group * number, (group + 1) * number)
 
     @contextlib.contextmanager
     def step(self, batch: Batch) -> Iterator[None]:
@@ -93,16 +102,16 @@ class Run:
             parameters["lr"] = parameters["initial_lr"] * self.lr_factor(step)
 
     def backward_and_update(self, loss: torch.Tensor, group: int) -> None:
-        """One step of Adam on the network, the group's head, and what domain adaptation adds.
+        """One step of Adam on the network, the group's heads, and what domain adaptation adds.
 
         loss: scalar, the sum of the objective's terms
-        group: which head has a part in it
+        group: whose heads have a part in it
         """
         optimizers = self.optimizers_of(group)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        self.ranks.reduce_gradients(self, self.heads[group])
+        self.ranks.reduce_gradients(self, [self.heads[head] for head in self.heads_of(group)])
         for optimizer in optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
@@ -110,14 +119,17 @@ class Run:
             self.average.update(self.network)
 
     def optimizers_of(self, group: int) -> list[torch.optim.Optimizer]:
-        """The optimizers of a step: of the network, of the group's head, and of what domain adaptation adds."""
+        """The optimizers of a step: of the network, of the group's heads, and of what domain adaptation adds."""
         # the scaler takes an optimizer that has nothing to update for an error
-        heads = [] if isinstance(self.heads[group], NoHead) else [self.head_optimizers[group]]
+        heads = [
+            self.head_optimizers[head] for head in self.heads_of(group) if not isinstance(self.heads[head], NoHead)
+        ]
         return [self.optimizer, *heads, *filter(None, [self.domain_optimizer])]
 
     def learning_rates(self, group: int) -> list[float]:
-        """The learning rates of optimizers_of(group)."""
-        return [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers_of(group)]
+        """The learning rates of optimizers_of(group); several heads have one."""
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers_of(group)]
+        return rates[: 1 + (len(rates) > 1)] + rates[1 + len(self.head_weights) :]
 
     def state_dict(self) -> dict[str, Any]:
         """As training.run_state.state_of."""

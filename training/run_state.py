@@ -17,7 +17,11 @@ from training.step_monitor import EpochSums, check_finite
 if TYPE_CHECKING:
     from training.run import Run
 
-PUBLISHED_HEAD = {"loss": "cosface", "s": 30.0, "m": 0.40}  # of states that do not say
+# by method, of states that do not say
+PUBLISHED_HEADS = {
+    "cosplace": {"loss": "cosface", "s": 30.0, "m": 0.40},
+    "eigenplaces": {"loss": "cosface", "s": 100.0, "m": 0.40},
+}
 
 
 def state_of(run: "Run") -> dict[str, Any]:
@@ -50,7 +54,7 @@ def state_of(run: "Run") -> dict[str, Any]:
         state["average_state_dict"] = run.average.state_dict()
     if run.bad_images:
         state["bad_images"] = run.bad_images.state()
-    return run.ranks.gather_state(state)
+    return run.ranks.gather_state(state, len(run.head_weights))
 
 
 def load_state(run: "Run", state: dict[str, Any], source: str, published_order: Callable[[int], np.ndarray]) -> None:
@@ -63,16 +67,17 @@ def load_state(run: "Run", state: dict[str, Any], source: str, published_order: 
     source: the file's path, for messages
     published_order: group -> int array (C,), for row i of a published head its row here
     """
-    state = run.ranks.own_state(state)
+    heads = len(run.head_weights)
+    state = run.ranks.own_state(state, heads)
     _load_heads(run, state, source)
     saved = [state["optimizer_state_dict"], *state["optimizers_state_dict"]]
     for optimizer, optimizer_state in zip([run.optimizer, *run.head_optimizers], saved, strict=True):
         _restore_optimizer(optimizer, optimizer_state, source)
     if "arguments" not in state:  # ours have them
         logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
-        for group, (head, optimizer) in enumerate(zip(run.heads, run.head_optimizers, strict=True)):
+        for number, (head, optimizer) in enumerate(zip(run.heads, run.head_optimizers, strict=True)):
             if len(head.weight):  # another process may have it
-                _reorder_classes(head, optimizer, torch.as_tensor(published_order(group)).argsort())
+                _reorder_classes(head, optimizer, torch.as_tensor(published_order(number // heads)).argsort())
     if state.get("scaler_state_dict") and run.scaler.is_enabled():
         run.scaler.load_state_dict(state["scaler_state_dict"])
     if run.domain:
@@ -90,24 +95,32 @@ def load_state(run: "Run", state: dict[str, Any], source: str, published_order: 
 
 
 def _load_heads(run: "Run", state: dict[str, Any], source: str):
-    heads = state["classifiers_state_dict"]
+    heads, per_group = state["classifiers_state_dict"], len(run.head_weights)
     if not len(heads) == len(state["optimizers_state_dict"]) == len(run.heads):
-        raise UserError(f"{source} was trained on {len(heads)} groups, not on {len(run.heads)}: fix --groups_num")
-    for group, (head, head_state) in enumerate(zip(run.heads, heads, strict=True)):
+        each = f", of {per_group} heads each" if per_group > 1 else ""
+        raise UserError(
+            f"{source} was trained on {len(heads) / per_group:g} groups, not on {len(run.heads) // per_group}{each}: "
+            f"fix --groups_num{' or --method' if per_group > 1 else ''}"
+        )
+    for number, (head, head_state) in enumerate(zip(run.heads, heads, strict=True)):
         shape = tuple(head_state["weight"].shape) if "weight" in head_state else None
         if shape != tuple(head.weight.shape):
             raise UserError(
-                f"group {group} of {source} has a head of {shape}, and of this training set {tuple(head.weight.shape)} "
-                "(classes, dimension): resume with the data set and the parameters of that run"
+                f"group {number // per_group} of {source} has a head of {shape}, and of this training set "
+                f"{tuple(head.weight.shape)} (classes, dimension): resume with the data set and the parameters of that "
+                "run"
             )
         head.load_state_dict(head_state)
 
 
-def head_differences(now: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
-    """["--loss_m 0.4, now 0.5", ...] of a head's settings. before: None for a published head. Raises UserError if the
-    head is of another kind.
+def head_differences(now: dict[str, Any], before: dict[str, Any] | None, method: str = "cosplace") -> list[str]:
+    """["--loss_m 0.4, now 0.5", ...] of a head's settings. Raises UserError if the head is of another kind.
+
+    now: of the head that goes on
+    before: None for a published head
+    method: of the training
     """
-    before = PUBLISHED_HEAD if before is None else before
+    before = PUBLISHED_HEADS[method] if before is None else before
     flags = {"l": "emms_l", "variant": "head_variant"}
     if not isinstance(before, dict) or before.get("loss") != now["loss"]:
         before = before.get("loss") if isinstance(before, dict) else before

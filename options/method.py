@@ -1,0 +1,89 @@
+"""Options of EigenPlaces, the other method that train.py trains by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from support.options import number, option
+
+METHODS = ("cosplace", "eigenplaces")
+# the published EigenPlaces' defaults where CosPlace's are others (Berton et al., ICCV 2023); --groups_num 0 is all
+EIGENPLACES_DEFAULTS = {
+    "M": 15,
+    "N": 3,
+    "groups_num": 0,
+    "min_images_per_class": 5,
+    "loss_s": 100.0,
+    "epochs_num": 40,
+    "iterations_per_epoch": 5000,
+    "use_amp16": True,
+}
+# name of an option -> why EigenPlaces has no use for it
+NOT_OF_EIGENPLACES = {
+    "alpha": "its classes have no headings",
+    "L": "its classes have no headings",
+    "images_per_class": "a batch has one image of each class",
+    "fc_init": "its last layer begins with random weights",
+    "domain_adaptation": "it trains on panoramas alone",
+    "pseudo_target_folder": "it trains on panoramas alone",
+    "night_augmentation": "it trains on panoramas alone",
+}
+
+
+def eigenplaces_defaults(backbone: str | None) -> dict[str, Any]:
+    """{name: default} of --method eigenplaces, where they are not CosPlace's.
+
+    backbone: of the network; its initial weights are those of the published CosPlace network of 512 dimensions
+    """
+    return {**EIGENPLACES_DEFAULTS, "backbone_weights": f"{backbone or 'ResNet18'}_512"}
+
+
+_OTHERS = " ".join(f"--{name} {value}" for name, value in EIGENPLACES_DEFAULTS.items() if value is not True)
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """method"""
+
+    method: str = option(
+        "cosplace",
+        METHODS,
+        "cosplace, or eigenplaces (Berton et al., ICCV 2023), which trains on panoramas, towards two points of each "
+        f"class. Its defaults are {_OTHERS} (all groups), mixed precision, and as --backbone_weights the published "
+        "CosPlace network NAME_512 of the backbone",
+        "train",
+        results=True,
+    )
+    focal_dist: float = option(
+        10.0,
+        number(0),
+        "from a class's mean position to its two points, of --method eigenplaces",
+        "train",
+        results=True,
+        unit="metres",
+    )
+    lambda_lat: float = option(
+        1.0,
+        number(0),
+        "weight of the lateral loss, towards a point beside the street, of --method eigenplaces",
+        "train",
+        results=True,
+        metavar="W",
+    )
+    lambda_front: float = option(
+        1.0,
+        number(0),
+        "weight of the frontal loss, towards a point along the street, of --method eigenplaces",
+        "train",
+        results=True,
+        metavar="W",
+    )
+    crops_folder: str | None = option(
+        None,
+        str,
+        "crops of the training set's panoramas, as `python -m datasets.prepare --panoramas eigenplaces` makes them; "
+        "they are read instead of the panoramas, with the same results",
+        "train",
+        metavar="FOLDER",
+        default_text="panoramas are cut as they are read",
+        ranks="own",
+    )
