@@ -19,6 +19,11 @@ def needs_strength(method: str | None) -> bool:
     return method in ("pp", "fda_pp")
 
 
+def default_strength(method: str) -> str:
+    """The strength of a night method's post-processing, where none is given: one of PP_STRENGTHS."""
+    return "mild" if method == "fda_pp" else "strong"
+
+
 def check_beta(beta: float, window: str = "paper") -> None:
     """Raises UserError if FDA's beta is outside the range of a window of FDA_WINDOWS."""
     if not 0 <= beta <= FDA_WINDOWS[window]:

@@ -120,12 +120,14 @@ def _check_night(args: argparse.Namespace) -> None:
     method = args.night_augmentation
     check_beta(args.fda_beta, args.fda_window)
     fda = needs_target(method), "--night_augmentation fda or fda_pp"
+    jitter = args.augmentation_type == "colorjitter", "--augmentation_type colorjitter"
     has_factors = args.augmentation_type not in ("colorjitter", "none")
     uses = {
         "night_probability": (method, "--night_augmentation"),
         "fda_beta": fda,
         "fda_window": fda,
         "pp_strength": (needs_strength(method), "--night_augmentation pp or fda_pp"),
+        **dict.fromkeys(("brightness", "contrast", "saturation", "hue"), jitter),
         "fixed_colors": (has_factors, "--augmentation_type brightness, contrast, saturation or bcs"),
     }
     _refuse_unused(args, uses)

@@ -224,9 +224,9 @@ class AugmentationOptions:
     augmentation_type: str = option(
         "colorjitter",
         AUGMENTATION_TYPES,
-        "colours of training images: jittered by the four flags below, left alone, or in half of the images, with "
-        "factors drawn for each batch, brightness x 0.65 +- 0.5, contrast x 1.15 +- 0.05, saturation x 0.85 +- 0.05, "
-        "or (bcs) all three",
+        "colours of training images: jittered by --brightness, --contrast, --saturation and --hue; left alone; or in "
+        "half of the images changed by factors drawn for each batch, brightness x 0.65 +- 0.5, contrast x 1.15 +- "
+        "0.05, saturation x 0.85 +- 0.05, or (bcs) all three",
         "train",
         results=True,
     )
@@ -322,7 +322,9 @@ class NightOptions:
         "give each query the low-frequency amplitude (FDA) of an image of --fda_targets that --seed draws",
         "eval",
     )
-    fda_database: bool = option(False, SWITCH, "do that to each database image, and not to the queries", "eval")
+    fda_database: bool = option(
+        False, SWITCH, "as --fda_queries, for the database images and not for the queries", "eval"
+    )
     fda_targets: str = option(
         "train",
         ("train", "test"),

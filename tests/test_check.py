@@ -3,6 +3,8 @@
 import glob
 import json
 import os
+import re
+import shlex
 import shutil
 from dataclasses import asdict
 
@@ -16,6 +18,7 @@ from datasets.check.__main__ import main
 from datasets.check.suggestions import Parameters, suggest
 from datasets.groups import build_groups
 from datasets.names import format_name, write_images_list
+from parser import parse_arguments
 from support.recipes import expand_recipes
 from tests.scripts import ROOT
 from tests.tiny import EAST, FLAGS, NORTH, save_place
@@ -203,6 +206,11 @@ def test_few_images_have_a_recipe(tiny, copy, workdir, capsys, monkeypatch):
         f"python train.py @recipes/small_city.txt --dataset_folder {tiny} {found['flags']}".strip()
         in capsys.readouterr().out
     )
+    assert "recipe" not in check(capsys, f"{tiny}/train", *FLAGS)  # no data set
+    folder = shutil.copytree(tiny, "my city")
+    main([folder, *map(str, FLAGS)])
+    command = re.search("python train.py .*", capsys.readouterr().out)[0].split("train.py ")[1]
+    assert parse_arguments("train", shlex.split(command.replace("@", f"@{ROOT}/"))).dataset_folder == folder
     monkeypatch.setattr(training, "FEW_IMAGES", 72)
     assert "recipe" not in check(capsys, tiny, *FLAGS)
 
@@ -224,6 +232,9 @@ def test_the_recipe_has_the_classes_of_its_own_parameters(workdir, capsys):
         if name != "images_per_class":  # 4 with a pair loss
             assert words[words.index(f"--{name}") + 1] == str(value)
     recipe = check(capsys, street(30, 10), code=1)["recipe"]
+    with pytest.raises(SystemExit):
+        main(["street"])
+    assert capsys.readouterr().out.endswith("as it is; the recipe above makes usable groups\n")
     assert (recipe["flags"], recipe["classes"], recipe["images"]) == ("", 20, 40)
 
 
@@ -233,6 +244,7 @@ def test_sets_that_the_recipe_cannot_learn_from_are_told_what_to_do_instead(work
     with pytest.raises(SystemExit):
         main(["street"])
     out = capsys.readouterr().out
+    assert out.endswith("street cannot be used as it is\n")
     assert "Names without headings do not say which do" in out and "--test_set_folder street/test" in out
 
 

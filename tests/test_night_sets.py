@@ -255,12 +255,27 @@ def test_a_set_as_the_fork_made_it(targets, workdir, capsys):
     strong = NightMaker("pp")("x", to_array(open_rgb(made))).mean()
     assert strong < 0.95 * mild < 0.9 * to_array(open_rgb(made)).mean()
     command = ["--source", "photos", "--output", "fda", "--method", "fda", "--target", targets, "--jpeg_quality", 75]
-    assert "with other settings: fda_window 'fork' (now None), fda_size [1024, 512] (now None)" in refused(
+    assert "with other settings: fda_window 'fork' (now 'paper'), fda_size [1024, 512] (now None)" in refused(
         capsys, *command
     )
     assert "--pp_strength has no use without --method pp or fda_pp" in refused(
         capsys, *command, *fork, "--pp_strength", "mild"
     )
+
+
+def test_a_set_goes_on_when_its_defaults_are_given(targets, workdir):
+    os.mkdir("photos")
+    save_place("photos", 1, 0, 0)
+    for method, strength in (("pp", "strong"), ("fda_pp", "mild")):
+        command = ["--source", "photos", "--output", method, "--method", method, "--num_workers", 0]
+        command += ["--target", targets, *BETA] if method == "fda_pp" else []
+        make(*command)
+        make(*command, "--pp_strength", strength)
+        os.rename(f"{method}_night.json", "plain.json")
+        stored = json.load(open("plain.json")) | {"pp_strength": strength}
+        with open(f"{method}_night.json", "w") as file:
+            json.dump(stored, file)
+        make(*command)
 
 
 def test_sheet(tiny, targets, workdir, capsys):
@@ -286,6 +301,10 @@ def test_sheet(tiny, targets, workdir, capsys):
     assert "--fda_beta has no use without --target, the folder of images by night" in refused(
         capsys, "--source", f"{tiny}/train", "--sheet", "pp.jpg", *BETA
     )
+    for flag, value in {"output": "o", "method": "fda", "jpeg_quality": 20, "num_workers": 77, "batch_size": 2}.items():
+        assert f"--{flag} has no use with --sheet" in refused(
+            capsys, "--source", f"{tiny}/train", "--sheet", "pp.jpg", f"--{flag}", value
+        )
     sheets = {}
     for name, more in {"plain": [], "strong": ["--pp_strength", "strong"], "fork": ["--fda_window", "fork"]}.items():
         flags = ["--sheet", f"{name}.png", "--sheet_rows", 1, "--sheet_pixels", 64, *BETA]
@@ -527,6 +546,12 @@ def test_bad_flags(workdir, capsys, flags, message):
         ("train", ["--night_augmentation", "pp", "--fda_beta", "0.01"], "fda_beta has no use without"),
         ("train", ["--night_augmentation", "fda", "--pp_strength", "mild"], "pp_strength has no use without"),
         ("train", ["--augmentation_type", "none", "--fixed_colors"], "fixed_colors has no use without"),
+        (
+            "train",
+            ["--augmentation_type", "bcs", "--hue", "0.1"],
+            "hue has no use without --augmentation_type colorjitter",
+        ),
+        ("train", ["--augmentation_type", "none", "--contrast", "0"], "contrast has no use without"),
         ("eval", ["--fda_beta", "0.05"], "fda_beta has no use without --fda_queries or --fda_database"),
         ("eval", ["--fda_window", "paper"], "fda_window has no use without"),
     ],

@@ -1,5 +1,7 @@
 """The findings as text for people: a few lines per folder, then what is wrong."""
 
+import os
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,8 +44,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         )
     elif "suggestions" in report:
         yield "\nNo parameters that were tried give usable groups: there are too few images of a place"
-    yield "\n" + (
-        f"{report['folder']} cannot be used as it is" if report["problems"] else f"{report['folder']} can be used"
+    has_way = "suggestions" in report and report.get("recipe", {}).get("classes")
+    yield f"\n{report['folder']} can" + (
+        f"not be used as it is{'; the recipe above makes usable groups' if has_way else ''}"
+        if report["problems"]
+        else " be used"
     )
 
 
@@ -52,13 +57,14 @@ def _recipe(recipe: dict[str, Any], folder: str) -> str:
     if recipe["classes"]:
         return (
             f"{begin}A recipe for them makes {recipe['classes']} classes of {recipe['images']} images:\n"
-            f"python train.py @{recipe['file']} --dataset_folder {folder} {recipe['flags']}".rstrip()
+            f"python train.py @{recipe['file']} --dataset_folder {shlex.quote(folder)} {recipe['flags']}".rstrip()
         )
     why = "Too few of them show one place" if recipe["headings"] else "Names without headings do not say which do"
     return (
         f"{begin}The recipe for few images learns from photos that show the same. {why}: leave the network as it is, "
         "and fit its last layer to the database, without training:\n"
-        f"python eval.py --test_set_folder {folder}/test --resume_model MODEL --whiten database"
+        f"python eval.py --test_set_folder {shlex.quote(os.path.join(folder, 'test'))} --resume_model MODEL "
+        "--whiten database"
     )
 
 

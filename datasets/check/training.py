@@ -24,7 +24,8 @@ def check_training(
 ) -> None:
     """Adds "groups" to the report and, if training would fail, "suggestions", problems and warnings.
 
-    Of few images it adds "recipe", what recipes/small_city.txt makes of them, unless batches are of its kind already.
+    Of few images it adds "recipe", what recipes/small_city.txt makes of them, unless batches are of its kind already or
+    there is only this one folder, and training needs a data set.
 
     part: of training images
     scanned: its names
@@ -35,7 +36,7 @@ def check_training(
     good = scanned.good()
     if not len(good):
         return
-    if len(good) < FEW_IMAGES and parameters.images_per_class == 1:
+    if len(good) < FEW_IMAGES and parameters.images_per_class == 1 and part.path != report["folder"]:
         report["recipe"] = _small_recipe(scanned, good)
     fails = False
     try:

@@ -135,6 +135,11 @@ def _refuse_unused(args: argparse.Namespace) -> None:
     for name, (needed, is_used) in used.items():
         if not is_used and getattr(args, name) != parser.get_default(name):
             raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
+    for name in ("output", "method", "jpeg_quality", "num_workers", "batch_size"):
+        if args.sheet and getattr(args, name) != parser.get_default(name):
+            raise UserError(
+                f"--{name} has no use with --sheet, which shows all methods on one page: leave one of them out"
+            )
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -143,7 +148,8 @@ def _size(text: str) -> tuple[int, int]:
     size = tuple(map(int, match.groups())) if match else (0, 0)
     if min(size) < MIN_SIDE or size[0] * size[1] > MAX_PIXELS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size: give WIDTHxHEIGHT in pixels, as 1024x512, each at least {MIN_SIDE}"
+            f"{text!r} is no size: give WIDTHxHEIGHT in pixels, as 1024x512, each at least {MIN_SIDE}, and "
+            f"at most {MAX_PIXELS:,} in all"
         )
     return size
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from datasets.batches import Tensors
-from datasets.choices import needs_strength, needs_target
+from datasets.choices import default_strength, needs_strength, needs_target
 from datasets.night.fourier import fda
 from datasets.night.post_processing import PostProcessing
 from datasets.night.target_images import TargetImages
@@ -36,7 +36,7 @@ def make_night(
         images = take_colors(images)
     if not needs_strength(method):
         return images
-    return PostProcessing(strength or ("mild" if method == "fda_pp" else "strong"))(images, generator, share)
+    return PostProcessing(strength or default_strength(method))(images, generator, share)
 
 
 def open_night(

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.choices import needs_strength, needs_target
+from datasets.choices import default_strength, needs_strength, needs_target
 from datasets.image_names import ImageNames
 from datasets.images import ImageError, open_rgb, read_size, to_array, within_memory
 from datasets.names import images_list_path, list_images, positions, write_images_list
@@ -239,6 +239,7 @@ def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
         raise UserError(f"{path} is damaged; delete it and the folder {output}, and start again") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} was not written by {MADE_BY}; give --output a new or empty folder")
+    found, stored = _complete(found), _complete(stored)
     differing = [
         f"{key} {found.get(key)!r} (now {stored.get(key)!r})"
         for key in dict.fromkeys([*stored, *found])
@@ -249,3 +250,12 @@ def _check_settings(output: str, path: str, stored: dict[str, Any]) -> None:
             f"folder {output} was begun with other settings: {', '.join(differing)}; run with those, "
             "or give --output a new folder"
         )
+
+
+def _complete(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the defaults of those that are not stored, which make the same images as if they were given."""
+    method = stored.get("method")
+    defaults = {"fda_window": "paper"} if needs_target(method) else {}
+    if needs_strength(method):
+        defaults["pp_strength"] = default_strength(method)
+    return stored | defaults | stored
