@@ -48,7 +48,7 @@ def test_every_recipe_of_a_whole_run_parses(monkeypatch):
     assert len(recipes) >= 4
     for recipe in recipes:
         assert parse_arguments(argv=[f"@{recipe}"]).dataset_folder
-    assert parse_arguments(argv=["@recipes/small_city.txt", "--dataset_folder", "city"]).patience == 8
+    assert parse_arguments(argv=["@recipes/small_city.txt", "--dataset_folder", "city"]).freeze_bn
     named = vars(parse_arguments(argv=["@recipes/eigenplaces.txt", "--dataset_folder", "d"]))
     plain = vars(parse_arguments(argv=["--method", "eigenplaces", "--dataset_folder", "d"]))
     assert named.pop("expected_architecture") == ("ResNet18", 512) and named.pop("save_dir") == "eigenplaces"
