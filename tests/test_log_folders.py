@@ -79,7 +79,7 @@ def test_the_log_begins_with_the_arguments(workdir, capsys):
     ]
     commons.run_experiment(lambda args, folder: None, parse_arguments("eval", flags))
     published, changed = (line.split("   ", 1)[1] for line in capsys.readouterr().err.splitlines()[:2])
-    assert published.startswith("Arguments: {'dataset_folder': 'my city', 'test_set_folder': 'my city/test', ")
+    assert published.startswith("Arguments: {'dataset_folder': 'my city', 'train_set_folder': 'my city/train', ")
     assert "'recall_values': (1, 3)" in published and "save_dir_given" not in published and "'M'" not in published
     assert changed == "Other than the defaults: --dataset_folder 'my city' --recall_values 3 1 --resize_test_imgs"
     pairs = ["--loss", "circle", "--positives", "12,40", "--pair_options", "m=0.3", "gamma=8.0"]
