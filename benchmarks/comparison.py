@@ -2,9 +2,11 @@
 
 import argparse
 import functools
+import json
 import logging
 import os
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 
@@ -212,3 +214,18 @@ def write_between(path: str, marks: tuple[str, str], text: str) -> None:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Returns what a file holds that write_json wrote; {} if it is missing or cut off, so that it is made again."""
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def write_json(path: str, value: object) -> None:
+    """Writes a value beside a file, and puts it in its place."""
+    with replacing(path) as temporary, open(temporary, "w") as file:
+        json.dump(value, file)

@@ -7,7 +7,6 @@ as many times fewer steps.
 
 import argparse
 import glob
-import json
 import logging
 import os
 import subprocess
@@ -15,10 +14,19 @@ import sys
 
 import numpy as np
 
-from benchmarks.comparison import METHOD, add_flags, cells, evaluate, parse_and_run, test_set, write_between
+from benchmarks.comparison import (
+    METHOD,
+    add_flags,
+    cells,
+    evaluate,
+    parse_and_run,
+    read_json,
+    test_set,
+    write_between,
+    write_json,
+)
 from benchmarks.measure import ROOT, launcher, table
 from support.errors import UserError
-from support.files import replacing
 from support.recipes import expand_recipes
 
 MARKS = "<!-- group schedules -->", "<!-- end of the group schedules -->"
@@ -111,11 +119,9 @@ def results(
     ]
     settings = expand_recipes(flags)
     path = os.path.join(args.work_folder, f"{way.replace(', ', '_').replace(' = ', '')}_seed{seed}.json")
-    if os.path.exists(path):
-        with open(path) as file:
-            kept = json.load(file)
-        if kept["flags"] == settings:
-            return {title: np.array(values, bool) for title, values in kept["found"].items()}
+    kept = read_json(path)
+    if kept.get("flags") == settings:
+        return {title: np.array(values, bool) for title, values in kept["found"].items()}
     save_dir = os.path.join(os.path.basename(args.work_folder), os.path.basename(path).removesuffix(".json"))
     model = train(flags, save_dir, GROUPS if way in _PARALLEL else 1)
     found = {}
@@ -136,10 +142,9 @@ def results(
         )[:, 0]
         logging.info(f"{way}, seed {seed}, {title}: R@1 {100 * found[title].mean():.1f}")
     os.makedirs(args.work_folder, exist_ok=True)
-    with replacing(path) as temporary, open(temporary, "w") as file:
-        json.dump(
-            {"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}, file
-        )
+    write_json(
+        path, {"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}
+    )
     return found
 
 

@@ -6,18 +6,17 @@ What the same flags made is not made again, even if it was made on another machi
 import functools
 import glob
 import hashlib
-import json
 import logging
 import os
 import shlex
 import shutil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import soup
 import train
-from benchmarks.comparison import evaluate
+from benchmarks.comparison import evaluate, read_json, write_json
 from benchmarks.results_rows import FORMS, NIGHT_SETS, ROWS, NightSet
 from datasets.choices import needs_target
 from datasets.names import list_images
@@ -125,7 +124,7 @@ class Runs:
 
     def made(self, entry: Entry, seed: int) -> str | None:
         """Returns the digest of an entry's model, if its present flags made it; the file itself may be gone."""
-        record = _read_json(self._path(entry, seed, "made_from.json"))
+        record = read_json(self._path(entry, seed, "made_from.json"))
         return record.get("model") if record.get("digest") == self._digest(entry, seed) else None
 
     def model(self, entry: Entry, seed: int) -> str:
@@ -147,7 +146,7 @@ class Runs:
             newest = max(glob.glob(os.path.join("logs", save_dir, "*")))
             with replacing(model) as temporary:
                 shutil.copyfile(os.path.join(newest, "best_model.pth"), temporary)
-        _write_json(self._path(entry, seed, "made_from.json"), {"digest": digest, "model": _file_digest(model)})
+        write_json(self._path(entry, seed, "made_from.json"), {"digest": digest, "model": _file_digest(model)})
         return model
 
     def _digest(self, entry: Entry, seed: int) -> list[str]:
@@ -189,7 +188,7 @@ class Runs:
         title: of the test set
         test_set: its (database folder, queries folder)
         """
-        value = _read_json(self._path(entry, seed, f"{_plain(title)}.json"))
+        value = read_json(self._path(entry, seed, f"{_plain(title)}.json"))
         digest = self._evaluation_digest(entry, seed, test_set)
         return np.array(value["found"], bool) if digest and value.get("digest") == digest else None
 
@@ -207,7 +206,7 @@ class Runs:
             digest = self._evaluation_digest(entry, seed, test_set)
             path = self._path(entry, seed, f"{_plain(title)}.json")
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            _write_json(path, {"digest": digest, "found": values.astype(int).tolist()})
+            write_json(path, {"digest": digest, "found": values.astype(int).tolist()})
         logging.info(f"{entry.folder}, seed {seed}, {title}: R@1 {100 * values[:, 0].mean():.1f}")
         return values
 
@@ -281,16 +280,3 @@ def _file_digest(path: str) -> str:
 def _digest_of(path: str, _size: int, _changed: int):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    try:
-        with open(path) as file:
-            return json.load(file)
-    except (FileNotFoundError, ValueError):  # cut off: made again
-        return {}
-
-
-def _write_json(path: str, value: object):
-    with replacing(path) as temporary, open(temporary, "w") as file:
-        json.dump(value, file)

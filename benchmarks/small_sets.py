@@ -16,11 +16,20 @@ from typing import NamedTuple
 import numpy as np
 
 import train
-from benchmarks.comparison import METHOD, add_flags, cells, evaluate, parse_and_run, test_set, write_between
+from benchmarks.comparison import (
+    METHOD,
+    add_flags,
+    cells,
+    evaluate,
+    parse_and_run,
+    read_json,
+    test_set,
+    write_between,
+    write_json,
+)
 from benchmarks.measure import table
 from datasets.name_fields import HEADING
 from datasets.names import list_images, parse_fields, positions
-from support.files import replacing
 from support.recipes import expand_recipes
 
 MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
@@ -142,7 +151,7 @@ def results(
     model = start if row.training is None else [*start, "--resume_model", trained(args, subset, name, seed)]
     flags = [*model, *shlex.split(row.evaluation.format(train=os.path.join(subset, "train")))]
     path = os.path.join(args.work_folder, f"{_file_name(args, name)}_seed{seed}.json")
-    kept = _read(path)
+    kept = read_json(path)
     if kept.get("flags") != flags:
         kept = {"flags": flags, "found": {}}
     for title, (database, queries) in test_sets.items():
@@ -150,8 +159,7 @@ def results(
             folders = ["--database_folder", database, "--queries_folder", queries]
             kept["found"][title] = evaluate([*flags, *folders], "small_sets_tests")[:, 0].astype(int).tolist()
             logging.info(f"{name}, seed {seed}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
-        with replacing(path) as temporary, open(temporary, "w") as file:
-            json.dump(kept, file)
+        write_json(path, kept)
     return {title: np.array(kept["found"][title], bool) for title in test_sets}
 
 
@@ -183,13 +191,6 @@ def _file_name(args: argparse.Namespace, name: str):
     return hashlib.sha256(
         json.dumps([args.images, args.views, args.seen, args.epochs, args.start, args.flags, name]).encode()
     ).hexdigest()[:16]
-
-
-def _read(path: str):
-    if not os.path.exists(path):
-        return {}
-    with open(path) as file:
-        return json.load(file)
 
 
 if __name__ == "__main__":

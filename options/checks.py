@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Collection
 
 from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
@@ -106,13 +107,14 @@ def _resolve_folders(args: argparse.Namespace, needed: tuple[str, ...]) -> None:
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
 
 
-def _refuse_unused(args: argparse.Namespace, uses: dict[str, tuple[object, str]]) -> None:
-    """Refuses flags that nothing uses. Those of a recipe are skipped, as they serve several scripts.
+def refuse_unused(given: Collection[str], uses: dict[str, tuple[object, str]]) -> None:
+    """Raises UserError on a flag that nothing uses.
 
+    given: the names of the flags that were given; those of a recipe are not among them, as they serve several scripts
     uses: {name of an option: (whether something uses it, what would)}
     """
     for name, (is_used, needed) in uses.items():
-        if name in args.given and not is_used:
+        if name in given and not is_used:
             raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
 
 
@@ -130,14 +132,14 @@ def _check_night(args: argparse.Namespace) -> None:
         **dict.fromkeys(("brightness", "contrast", "saturation", "hue"), jitter),
         "fixed_colors": (has_factors, "--augmentation_type brightness, contrast, saturation or bcs"),
     }
-    _refuse_unused(args, uses)
+    refuse_unused(args.given, uses)
 
 
 def _resolve_method(args: argparse.Namespace) -> None:
     """Refuses flags that the method has no use for. Fills in the number of EigenPlaces' groups."""
     if args.method == "cosplace":
         names = ("focal_dist", "lambda_lat", "lambda_front", "crops_folder")
-        _refuse_unused(args, dict.fromkeys(names, (False, "--method eigenplaces")))
+        refuse_unused(args.given, dict.fromkeys(names, (False, "--method eigenplaces")))
         _check_groups_num(args)
         return
     for name, why in NOT_OF_EIGENPLACES.items():
@@ -266,8 +268,8 @@ def _check_evaluation(args: argparse.Namespace) -> None:
         raise UserError("give --fda_queries or --fda_database, not both")
     check_beta(args.fda_beta, args.fda_window)
     swaps = args.fda_queries or args.fda_database
-    _refuse_unused(
-        args,
+    refuse_unused(
+        args.given,
         dict.fromkeys(("fda_beta", "fda_window", "fda_targets"), (swaps, "--fda_queries or --fda_database")),
     )
     if swaps and args.fda_targets == "train" and args.train_set_folder is None:

@@ -120,16 +120,16 @@ class Run:
 
     def optimizers_of(self, group: int) -> list[torch.optim.Optimizer]:
         """The optimizers of a step: of the network, of the group's heads, and of what domain adaptation adds."""
-        # the scaler takes an optimizer that has nothing to update for an error
-        heads = [
-            self.head_optimizers[head] for head in self.heads_of(group) if not isinstance(self.heads[head], NoHead)
-        ]
-        return [self.optimizer, *heads, *filter(None, [self.domain_optimizer])]
+        return [self.optimizer, *self._optimizers_of_heads(group), *filter(None, [self.domain_optimizer])]
 
     def learning_rates(self, group: int) -> list[float]:
         """The learning rates of optimizers_of(group); several heads have one."""
-        rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers_of(group)]
-        return rates[: 1 + (len(rates) > 1)] + rates[1 + len(self.head_weights) :]
+        optimizers = [self.optimizer, *self._optimizers_of_heads(group)[:1], *filter(None, [self.domain_optimizer])]
+        return [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+
+    def _optimizers_of_heads(self, group: int):
+        # the scaler takes an optimizer that has nothing to update for an error
+        return [self.head_optimizers[head] for head in self.heads_of(group) if not isinstance(self.heads[head], NoHead)]
 
     def state_dict(self) -> dict[str, Any]:
         """As training.run_state.state_of."""

@@ -9,6 +9,7 @@ from datasets.choices import FDA_WINDOWS, NIGHT_METHODS, PP_STRENGTHS, check_bet
 from datasets.images import MAX_PIXELS, MIN_SIDE
 from datasets.night.build import Settings, build
 from datasets.night.sheet import write_sheet
+from options.checks import refuse_unused
 from support.errors import UserError, ending_in_one_line
 
 
@@ -125,18 +126,17 @@ def _check(args: argparse.Namespace) -> None:
 def _refuse_unused(args: argparse.Namespace) -> None:
     """Raises UserError on a flag of the night that nothing uses. A sheet shows PP, and FDA if there is a target."""
     has_fda = bool(args.target) if args.sheet else needs_target(args.method)
-    fda = ("--target, the folder of images by night" if args.sheet else "--method fda or fda_pp"), has_fda
-    used = {
+    fda = has_fda, ("--target, the folder of images by night" if args.sheet else "--method fda or fda_pp")
+    uses = {
         **dict.fromkeys(("fda_beta", "fda_window", "fda_size", "target"), fda),
-        "pp_strength": ("--method pp or fda_pp", args.sheet or needs_strength(args.method)),
-        **dict.fromkeys(("sheet_rows", "sheet_pixels"), ("--sheet", args.sheet)),
+        "pp_strength": (args.sheet or needs_strength(args.method), "--method pp or fda_pp"),
+        **dict.fromkeys(("sheet_rows", "sheet_pixels"), (args.sheet, "--sheet")),
     }
     parser = make_parser()
-    for name, (needed, is_used) in used.items():
-        if not is_used and getattr(args, name) != parser.get_default(name):
-            raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
+    given = {name for name, value in vars(args).items() if value != parser.get_default(name)}
+    refuse_unused(given, uses)
     for name in ("output", "method", "jpeg_quality", "num_workers", "batch_size"):
-        if args.sheet and getattr(args, name) != parser.get_default(name):
+        if args.sheet and name in given:
             raise UserError(
                 f"--{name} has no use with --sheet, which shows all methods on one page: leave one of them out"
             )
