@@ -31,6 +31,8 @@ from support.locks import NO_LOCKS, FileLock
 from support.signals import ENDINGS, Signals
 from training.acceleration import set_tf32
 
+logger = logging.getLogger(__name__)
+
 FINISHED = "Experiment finished (without any errors)"  # published: scripts look for it as the last line of a log
 FAILED = "Experiment finished (with some errors)"
 
@@ -64,14 +66,14 @@ def run_experiment(
     set_tf32(False)  # float32 is float32, unless the script asks for less
     with _logging_to(handlers), Signals(speaks=distributed.is_main()) as signals, lock:
         distributed.relay(signals)
-        logging.debug(" ".join(sys.argv))
-        logging.info(f"Arguments: {own_arguments(args)}")
-        logging.info(f"Other than the defaults: {_as_flags(getattr(args, 'changed', {})) or 'nothing'}")
-        logging.info(f"The outputs are being saved in {output_folder}")
+        logger.debug(" ".join(sys.argv))
+        logger.info(f"Arguments: {own_arguments(args)}")
+        logger.info(f"Other than the defaults: {_as_flags(getattr(args, 'changed', {})) or 'nothing'}")
+        logger.info(f"The outputs are being saved in {output_folder}")
         code = _run(body, args, output_folder)
         if left_nothing := code == 2 and is_new and writes and _has_only_logs(output_folder):
-            logging.info(f"{output_folder} holds nothing but logs, and is removed")
-        logging.info(FAILED if code else FINISHED)
+            logger.info(f"{output_folder} holds nothing but logs, and is removed")
+        logger.info(FAILED if code else FINISHED)
     if left_nothing:
         shutil.rmtree(output_folder, ignore_errors=True)
     if code:
@@ -113,7 +115,7 @@ def _run(body: Callable[[argparse.Namespace, str], Any], args: argparse.Namespac
         number = getattr(interrupt, "number", signal.SIGINT)
         return _settle(128 + number, ENDINGS[number])
     except Exception as error:
-        logging.debug(text := traceback.format_exc())
+        logger.debug(text := traceback.format_exc())
         if lack := TOO_MANY_FILES.get(getattr(error, "errno", None)):
             return _settle(2, lack)
         return _settle(1, text, error)
@@ -131,7 +133,7 @@ def tolerating_full_disks(what_then: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        logging.error(f"error: {error}; the run goes on, {what_then}")
+        logger.error(f"error: {error}; the run goes on, {what_then}")
 
 
 def make_log_folder(save_dir: str, root: str = "logs") -> str:
@@ -177,7 +179,7 @@ def _lock(folder: str):
         remove_temporaries(folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
-            logging.warning(
+            logger.warning(
                 f"{folder} is on a file system without locks ({error.strerror}): take care that no two runs write to it"
             )
             return lock
@@ -237,18 +239,18 @@ def _is_for_all(record: logging.LogRecord):
 @contextlib.contextmanager
 def _logging_to(handlers: list[logging.Handler]):
     """Logging with these handlers alone, so that scripts can run one after another in one process."""
-    logger = logging.getLogger()
-    before, level = logger.handlers[:], logger.level
-    logger.handlers[:] = before + handlers
-    logger.setLevel(logging.DEBUG)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = before + handlers
+    root.setLevel(logging.DEBUG)
     logging.getLogger("PIL").setLevel(
         logging.CRITICAL
     )  # it logs every chunk of every PNG, and each TIFF that it cannot read
     try:
         yield
     finally:
-        logger.handlers[:] = before
-        logger.setLevel(level)
+        root.handlers[:] = before
+        root.setLevel(level)
         for handler in handlers:
             handler.close()
 
@@ -274,7 +276,7 @@ def set_seed(seed: int) -> int:
     drawn = seed == -1
     if drawn:
         seed = distributed.from_main(secrets.randbelow(2**31))
-        logging.info(f"Seed: {seed} (drawn)")
+        logger.info(f"Seed: {seed} (drawn)")
     torch.backends.cudnn.benchmark = drawn
     if not drawn:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts

@@ -38,6 +38,8 @@ from training.run import Run
 from training.run_files import load_run_state
 from visualizations import save_predictions
 
+logger = logging.getLogger(__name__)
+
 # seconds on 2 cores
 BUDGETS = {"render": 150, "train": 240, "evaluate": 60}
 # where the recipe's epochs take longer than the budget, the demo trains the most of these that do not
@@ -171,7 +173,7 @@ class Demo:
     def run(self, args: argparse.Namespace, output_folder: str) -> None:
         """Trains, evaluates, and writes results.md. args: of train.py."""
         self.output_folder = output_folder
-        logging.info(self.plan)
+        logger.info(self.plan)
         start = time.monotonic()
         self.epochs = train.train(args, output_folder, self.problems)
         self.seconds["train"] = time.monotonic() - start
@@ -181,7 +183,7 @@ class Demo:
         self.write_table(args, table, trained_in, os.path.join(output_folder, "results.md"))
         over = [phase for phase, spent in self.seconds.items() if spent > BUDGETS[phase]]
         if over:
-            logging.warning(f"Over the budget for 2 cores: {', '.join(over)}")
+            logger.warning(f"Over the budget for 2 cores: {', '.join(over)}")
 
     def evaluate(self, args: argparse.Namespace, output_folder: str) -> tuple[list[str], str]:
         """Tests the trained network, the one that it began from, and random weights.
@@ -244,7 +246,7 @@ class Demo:
         table = "\n".join(lines) + "\n"
         with replacing(path) as temporary, open(temporary, "w") as file:
             file.write(table)
-        logging.info(
+        logger.info(
             "Results, R@N in percent with 95% intervals (also in results.md; predictions are drawn in preds/):\n\n"
             + table
         )

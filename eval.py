@@ -39,6 +39,8 @@ from support.errors import UserError
 from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
 from training.environment import describe_environment, write_environment
 
+logger = logging.getLogger(__name__)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs eval.py. argv: its arguments (default: those of the command line). Returns the exit code."""
@@ -63,7 +65,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
 
     evaluations = []
     for number, (name, network) in enumerate(networks.items()):
-        logging.info(
+        logger.info(
             f"Network: {network.backbone_name} with {args.whiten_dim or network.fc_output_dim}-D descriptors"
             + (", whose last layer --whiten fits" if args.whiten else "")
             + (f", {name}" if args.compare else "")
@@ -84,7 +86,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
             write_search_report(args.report, evaluations, settings)
         else:
             write_report(args.report, evaluations, settings, training_runs(args), seed)
-        logging.info(f"The report is in {args.report}")
+        logger.info(f"The report is in {args.report}")
     bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # at the very end, because too many of them are an error
         bad_images.take_test(evaluation.dataset, evaluation.result)
@@ -147,9 +149,9 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
     check_same_lists([dataset for _, dataset in pairs], [(targets.folder, targets.names)] if targets else ())
     if args.positive_heading_threshold is not None:
         degrees = args.positive_heading_threshold
-        logging.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
+        logger.info(f"A right database image also looks within {degrees:g} degrees of the query's heading")
     for _, dataset in pairs:
-        logging.info(f"Test set: {dataset}")
+        logger.info(f"Test set: {dataset}")
         if has_fda:
             swap_amplitudes(dataset, args.fda_queries, targets, args.fda_beta, seed, args.fda_window)
     return pairs
@@ -165,7 +167,7 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
             load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo),
         )
     else:
-        logging.warning(
+        logger.warning(
             "Without --resume_model the network is not trained: its last layer is "
             f"{'fitted to images' if args.whiten else 'random'}, "
             f"and the weights of its backbone are {args.backbone_weights or 'too'}"
@@ -241,7 +243,7 @@ def test_all(
                 table.add(test_set, dataset, results[-1])
     finally:
         if results and args.test_set_folders and distributed.is_main():
-            logging.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
+            logger.info(f"Recalls in percent with 95% intervals (also in {table.path}):\n\n{table}\n")
     return results
 
 
@@ -250,11 +252,11 @@ def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed
     for evaluation, other in zip(evaluations, others, strict=True):
         difference = paired_difference(evaluation.result.found, other.result.found, seed)
         few = " (few queries)" if evaluation.result.few else ""
-        logging.info(f"{evaluation.name}{few}: {evaluation.model} minus {other.model}")
-        logging.info("R@N     minus    95% interval  found by the first alone  by the other  p (exact McNemar test)")
+        logger.info(f"{evaluation.name}{few}: {evaluation.model} minus {other.model}")
+        logger.info("R@N     minus    95% interval  found by the first alone  by the other  p (exact McNemar test)")
         for row, n in enumerate(evaluation.result.recall_values):
             low, high = difference.intervals[row]
-            logging.info(
+            logger.info(
                 f"{f'R@{n}':<7} {difference.values[row]:+5.1f}  {low:+5.1f} to {high:+5.1f}  "
                 f"{difference.won[row]:24d}  {difference.lost[row]:12d}  {difference.p[row]:22.3g}"
             )
@@ -292,7 +294,7 @@ def training_runs(args: Namespace) -> dict[str, dict]:
         try:
             runs |= {checkpoint: read_metrics(metrics)} if metrics else {}
         except UserError as error:
-            logging.warning(f"The report has no training curves of {checkpoint}: {error}")
+            logger.warning(f"The report has no training curves of {checkpoint}: {error}")
     return runs
 
 

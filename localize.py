@@ -48,6 +48,8 @@ from support.errors import PartlyDone, UserError
 from support.escaping import printable
 from support.files import replacing
 
+logger = logging.getLogger(__name__)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs localize.py. argv: its arguments (default: those of the command line).
@@ -90,11 +92,11 @@ def run(args: Namespace, output_folder: str) -> None:
             settings["Searched"] = "within {2:g} m of {0:g}, {1:g}".format(*args.near)
         pictured = [_pictured(result, args.database_folder) for result in results]
         write_localization_report(args.report, pictured, settings.items())
-        logging.info(f"The page is {args.report}")
+        logger.info(f"The page is {args.report}")
     failed = [result for result in results if result.error]
     for result in failed:
-        logging.warning(f"{printable(result.photo)} is not localized: {printable(result.error)}")
-    logging.info(
+        logger.warning(f"{printable(result.photo)} is not localized: {printable(result.error)}")
+    logger.info(
         f"{len(results) - len(failed)} of {len(results)} photos are localized"
         + (f": {args.output}" if args.output else "")
     )
@@ -205,9 +207,9 @@ class Session:
         args = self.args
         paths, others = find_photos(paths)
         if others:
-            logging.info(f"{others} files whose names are of no image format are skipped")
+            logger.info(f"{others} files whose names are of no image format are skipped")
         if lack := describe_lack(paths):
-            logging.warning(lack)
+            logger.warning(lack)
         photos = Photos(paths, self.resize)
         if missing := photos.all_missing():  # before the index is built
             return describe(photos, missing, None, None, None, args.neighbours)
@@ -221,7 +223,7 @@ class Session:
             located = self._locate(index, descriptors[readable]) if len(readable) else None
             results = describe(photos, unreadable, index, located, calibrated, args.neighbours)
         if any(result.latitude is None for result in results if not result.error):
-            logging.warning(
+            logger.warning(
                 "The names of the database say neither UTM zone nor latitude and longitude: "
                 "positions are UTM metres alone"
             )
@@ -256,18 +258,18 @@ class Session:
             args.positive_dist_threshold,
             self.resize,
         )
-        logging.info(f"Validation set: {dataset}")
+        logger.info(f"Validation set: {dataset}")
         located, truth = self.locate_queries(dataset)
         fitted, checked, report = calibration.fit_and_check(
             located, truth, args.positive_dist_threshold, self.identity, self.seed
         )
         for line in calibration.describe_report(report):
-            logging.info(line)
+            logger.info(line)
         os.makedirs(os.path.dirname(self.calibration_path) or ".", exist_ok=True)
         fitted.save(self.calibration_path, {"queries_folder": os.path.realpath(queries_folder), **report})
         picture = os.path.splitext(self.calibration_path)[0] + ".png"
         draw_reliability(checked, args.positive_dist_threshold, picture)
-        logging.info(f"The calibration is {self.calibration_path}, its reliability diagram {picture}")
+        logger.info(f"The calibration is {self.calibration_path}, its reliability diagram {picture}")
 
     def locate_queries(self, dataset: TestDataset) -> tuple[Located, np.ndarray]:
         """The readable queries of a data set, and their true positions: float64 (q, 2), metres."""
@@ -282,7 +284,7 @@ class Session:
         """The calibration to use; None if there is none and none was named."""
         if self.args.calibration or os.path.exists(self.calibration_path):
             return calibration.load(self.calibration_path, self.identity)
-        logging.warning(
+        logger.warning(
             "Not calibrated: without a calibration of this model and these settings there is neither radius nor "
             "confidence: make one with localize.py --calibrate VAL_SET, and the same flags"
         )

@@ -26,6 +26,8 @@ from training.environment import describe_environment, write_environment
 from training.ingredients import calibration_batches, load_ingredients
 from training.metrics import Metrics
 
+logger = logging.getLogger(__name__)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Averages networks as the arguments say (default: those of the command line). Returns the exit code."""
@@ -44,7 +46,7 @@ def make_soup(args: argparse.Namespace, output_folder: str) -> None:
         soup = everything
         ingredients.log(soup, ingredients.recall(soup) if ingredients.val_set else None, "kept")
     save_network(ingredients.average(soup), args.output)
-    logging.info(
+    logger.info(
         f"The soup of {len(soup)} of {len(everything)} ingredients is {args.output}, the table {ingredients.table.path}"
     )
 
@@ -67,7 +69,7 @@ def choose_greedily(ingredients: "Ingredients", recalls: list[float]) -> list[in
         ingredients.log(trial.indices, trial.recall, "kept" if trial.kept else "left out")
         soup = trial.indices if trial.kept else soup
     if len(soup) == 1:
-        logging.warning(
+        logger.warning(
             f"No other ingredient helps: the soup is {ingredients.args.ingredients[soup[0]]} alone, as it is"
         )
     return soup
@@ -92,7 +94,7 @@ class Ingredients:
     def _open_val_set(self) -> TestDataset | None:
         folder, args = self.args.val_set_folder, self.args
         if folder is None or (args.method == "uniform" and not os.path.isdir(folder)):
-            logging.info("Without a validation set the soup is not evaluated")
+            logger.info("Without a validation set the soup is not evaluated")
             return None
         return TestDataset(
             find_database_folder(folder),
@@ -128,7 +130,7 @@ class Ingredients:
             self.average(indices),
             TestOptions(args.infer_batch_size, self.device, args.num_workers, self.infer_dtype, self.seed),
         )
-        logging.debug(f"{self.name(indices)}: {result}")
+        logger.debug(f"{self.name(indices)}: {result}")
         return result.recall(1)
 
     def name(self, indices: list[int]) -> str:
@@ -138,7 +140,7 @@ class Ingredients:
     def log(self, indices: list[int], recall: float | None, decision: str) -> None:
         """Writes a row of the table into the log and into the file."""
         shown = "not measured" if recall is None else f"R@1 {recall:5.1f}"
-        logging.info(f"{shown}  {decision:10}  {self.name(indices)}")
+        logger.info(f"{shown}  {decision:10}  {self.name(indices)}")
         self.table.add(
             networks=self.name(indices),
             count=len(indices),

@@ -30,6 +30,8 @@ from retrieval.store import DescriptorStore
 from support.errors import UserError
 from visualizations import save_predictions
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class TestResult:
@@ -230,14 +232,14 @@ def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOp
 
 def _report_unreadable(images: ImageFolder, unreadable: dict[int, str], effect: str):
     for index, reason in unreadable.items():
-        logging.debug(f"Unreadable: {images.path(index)!r}: {reason}")
+        logger.debug(f"Unreadable: {images.path(index)!r}: {reason}")
     if len(unreadable) == len(images):
         raise UserError(
             f"none of the {len(images)} images of {images.folder} can be read ({next(iter(unreadable.values()))})"
         )
     if unreadable:
         first = min(unreadable)
-        logging.warning(
+        logger.warning(
             f"{len(unreadable)} of {len(images)} images of {images.folder} cannot be read and are {effect} "
             f"(debug.log names them); the first, {images.names[first]!r}: {unreadable[first]}"
         )
@@ -274,9 +276,9 @@ def test_and_report(
 
     def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
         # first, before a full disk or a cache can end the run
-        logging.info(f"{test_set}: {result if result.labelled else 'searched, no recalls'}")
+        logger.info(f"{test_set}: {result if result.labelled else 'searched, no recalls'}")
         for line in result.details():
-            logging.info(line)
+            logger.info(line)
         interchange.save(test_set, files, options.device, database, queries, result.predictions)
 
     result = test(test_set, network, options, cache, log_and_export)
@@ -290,7 +292,7 @@ def test_and_report(
             files.only_wrong_preds,
             similarities=result.similarities,
         )
-        logging.info(f"Predictions of {drawn} queries are drawn in {folder}")
+        logger.info(f"Predictions of {drawn} queries are drawn in {folder}")
     return result
 
 

@@ -42,6 +42,8 @@ from training.run_files import load_run_state
 from training.step_monitor import EpochSums
 from training.transfer import to_device
 
+logger = logging.getLogger(__name__)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Trains as the arguments say (default: those of the command line). Returns the exit code."""
@@ -61,7 +63,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
     problems: with the checkpoints that a resumed run was looked for in, to be logged
     """
     for problem in problems:
-        logging.warning(f"{problem}. It is skipped")
+        logger.warning(f"{problem}. It is skipped")
     device = commons.select_device(args.device)
     augmentation_device = commons.select_device(args.augmentation_device or device.type, "--augmentation_device")
     set_tf32(args.tf32)
@@ -103,7 +105,7 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
                 run.end_epoch()
                 run.bad_images.take_test(data.val_set, result)
                 checkpoints.save()
-    logging.info(f"Trained for {run.epoch} epochs; best R@1 on {data.val_set}: {run.best_recall1:.1f}")
+    logger.info(f"Trained for {run.epoch} epochs; best R@1 on {data.val_set}: {run.best_recall1:.1f}")
     test_best(run, checkpoints, data, args, output_folder)
     metrics.write()  # what a full disk has refused so far
     ranks.finish(checkpoints)
@@ -192,7 +194,7 @@ def validate(
     result = test(data.val_set, run.evaluated, options, descriptor_cache(args, keep=False))
     seconds = sums.seconds + time.monotonic() - start
     duration = datetime.timedelta(seconds=round(seconds))
-    logging.info(f"Epoch {run.epoch:02d} in {duration}, {data.val_set}: {result}")
+    logger.info(f"Epoch {run.epoch:02d} in {duration}, {data.val_set}: {result}")
     recalls = {f"R@{n}": recall for n, recall in zip(result.recall_values, result.recalls, strict=True)}
     chance = {f"chance R@{result.recall_values[0]}": float(result.chance[0])}
     row = {"epoch": run.epoch, "group": names, **losses, **recalls, **chance, "seconds": seconds}
@@ -207,7 +209,7 @@ def log_losses(run: Run, sums: EpochSums, names: int | str) -> None:
     losses = ", ".join(f"{name} = {loss:.4f}" for name, loss in sums.means().items())
     skipped = f", {sums.skipped_steps} steps skipped for want of finite gradients" if sums.skipped_steps else ""
     duration = datetime.timedelta(seconds=round(sums.seconds))
-    logging.info(f"Epoch {run.epoch:02d} in {duration}, group {names}, {losses}{skipped}")
+    logger.info(f"Epoch {run.epoch:02d} in {duration}, group {names}, {losses}{skipped}")
 
 
 def keep_epoch(run: Run, metrics: Metrics, row: dict[str, float], args: argparse.Namespace, output_folder: str) -> None:

@@ -29,6 +29,8 @@ from benchmarks.measure import ROOT, launcher, table
 from support.errors import UserError
 from support.recipes import expand_recipes
 
+logger = logging.getLogger(__name__)
+
 MARKS = "<!-- group schedules -->", "<!-- end of the group schedules -->"
 GROUPS = 3
 _PARALLEL = {
@@ -140,7 +142,7 @@ def results(
             ],
             "group_schedules_tests",
         )[:, 0]
-        logging.info(f"{way}, seed {seed}, {title}: R@1 {100 * found[title].mean():.1f}")
+        logger.info(f"{way}, seed {seed}, {title}: R@1 {100 * found[title].mean():.1f}")
     os.makedirs(args.work_folder, exist_ok=True)
     write_json(
         path, {"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}

@@ -27,6 +27,8 @@ from support.errors import UserError
 from support.files import replacing
 from support.recipes import expand_recipes
 
+logger = logging.getLogger(__name__)
+
 
 class NotRun(Exception):
     """A row whose files are not there; the message says which."""
@@ -207,7 +209,7 @@ class Runs:
             path = self._path(entry, seed, f"{_plain(title)}.json")
             os.makedirs(os.path.dirname(path), exist_ok=True)
             write_json(path, {"digest": digest, "found": values.astype(int).tolist()})
-        logging.info(f"{entry.folder}, seed {seed}, {title}: R@1 {100 * values[:, 0].mean():.1f}")
+        logger.info(f"{entry.folder}, seed {seed}, {title}: R@1 {100 * values[:, 0].mean():.1f}")
         return values
 
     def _measure(self, entry: Entry, seed: int, title: str, test_set: tuple[str, str]):

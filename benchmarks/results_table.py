@@ -22,6 +22,8 @@ from parser import parse_arguments
 from support.errors import UserError
 from support.files import replacing
 
+logger = logging.getLogger(__name__)
+
 MARKS = "<!-- results table -->", "<!-- end of the results table -->"
 _REFERENCE = Entry("sound", "cosface")
 
@@ -102,7 +104,7 @@ def check(runs: Runs, entries: list[Entry], test_sets: dict[str, tuple[str, str]
             runs.check(entry)
         except NotRun as reason:
             missing[entry] = str(reason)
-            logging.warning(f"{entry.folder} is not run {reason}")
+            logger.warning(f"{entry.folder} is not run {reason}")
     train_set = parse_arguments("train", runs.base).train_set_folder
     for folder in (train_set, *(folder for folders in test_sets.values() for folder in folders)):
         if not os.path.isdir(folder):

@@ -32,6 +32,8 @@ from datasets.name_fields import HEADING
 from datasets.names import list_images, parse_fields, positions
 from support.recipes import expand_recipes
 
+logger = logging.getLogger(__name__)
+
 MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
 SMALL = "@recipes/small_city.txt"
 _COSFACE = "--M 15 --alpha 30 --N 2 --L 1 --groups_num 4 --min_images_per_class 2 --batch_size 32 --lr_schedule cosine"
@@ -158,7 +160,7 @@ def results(
         if title not in kept["found"]:
             folders = ["--database_folder", database, "--queries_folder", queries]
             kept["found"][title] = evaluate([*flags, *folders], "small_sets_tests")[:, 0].astype(int).tolist()
-            logging.info(f"{name}, seed {seed}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
+            logger.info(f"{name}, seed {seed}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
         write_json(path, kept)
     return {title: np.array(kept["found"][title], bool) for title in test_sets}
 

@@ -12,6 +12,8 @@ from support.escaping import printable
 from support.files import replacing
 from support.regular_files import open_regular
 
+logger = logging.getLogger(__name__)
+
 FILE = "bad_images.txt"
 _FEW, _ONE_IN = 10, 1000  # unreadable images that a run accepts by default: a few, or one in so many
 _LISTED_AT_ONCE = 100  # the list is rewritten when it would grow by 1%, and not for each image
@@ -47,10 +49,10 @@ class BadImages:
         """
         for path, reason in dict(batch.unreadable).items():
             if path not in self.unreadable:
-                logging.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
+                logger.warning(f"Unreadable image, another is taken: {path!r}: {escape(reason)}")
         if batch.resized and not self.num_resized:
             height, width = batch.images.shape[-2:]
-            logging.warning(
+            logger.warning(
                 f"{batch.resized[0]!r} is not of {width} x {height} pixels as most images are: "
                 "such images are resized, and counted each epoch"
             )
@@ -74,7 +76,7 @@ class BadImages:
         """Logs the totals, if there is anything to tell, and updates the list."""
         if self.unreadable or self.num_resized:
             listed = f" (listed in {self.path})" if self.unreadable else ""
-            logging.info(
+            logger.info(
                 f"{self.num_read} images read so far: {self.num_resized} resized, "
                 f"{len(self.unreadable)} unreadable{listed}"
             )
@@ -105,7 +107,7 @@ class BadImages:
             self._num_listed, self._warned = len(self.unreadable), False
         except UserError as error:
             if not self._warned:
-                logging.warning(
+                logger.warning(
                     f"{error}; the run goes on, and lists its {len(self.unreadable)} unreadable images when it can"
                 )
             self._warned = True

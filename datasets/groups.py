@@ -24,6 +24,8 @@ from datasets.splitting import check_whole, split
 from support import array_cache
 from support.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 _VERSION = 2  # of the cache's layout: a cache of another version is rebuilt
 
 
@@ -239,7 +241,7 @@ def open_split(train_set_folder: str, method: Method, cache_folder: str = "cache
 
     def build():
         names = listing.read()
-        logging.info(
+        logger.info(
             f"Splitting the {len(names)} images of {train_set_folder} into classes and groups (cached in {path})"
         )
         built = method.build(names)
@@ -267,9 +269,9 @@ def _open_unchanged(kind: type[Groups], path: str, expected: dict, listing: List
     header, arrays = loaded
     if listing.stamp is None or header.get("list_stamp") != listing.stamp:
         if header.get("list_digest") != listing.digest():
-            logging.info(f"The cache {path} is of another image list; rebuilding it")
+            logger.info(f"The cache {path} is of another image list; rebuilding it")
             return None
-        logging.debug(f"The digest of {listing.source} shows that it is the list of {path}")
+        logger.debug(f"The digest of {listing.source} shows that it is the list of {path}")
         if header.get("list_stamp") != listing.stamp:
             array_cache.update_header(path, header | {"list_stamp": listing.stamp})
     groups = kind(**arrays)
@@ -279,7 +281,7 @@ def _open_unchanged(kind: type[Groups], path: str, expected: dict, listing: List
             listing.check_first(groups.names)
         except UserError:  # building reads the list itself, and finds out what is wrong
             return None
-    logging.debug(f"Opened the groups of {len(groups.names)} images from {path}")
+    logger.debug(f"Opened the groups of {len(groups.names)} images from {path}")
     return groups
 
 

@@ -13,6 +13,8 @@ from support import array_cache
 from support.errors import UserError
 from support.verified import settled
 
+logger = logging.getLogger(__name__)
+
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", *heif.EXTENSIONS)
 _VERSION = 1  # of the cache's layout
 _NAMES = image_names.layout("name")
@@ -42,11 +44,11 @@ def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
     def build():
         arrays = _walk(folder)
         header = expected | {"digest": array_cache.digest(arrays["name_blob"])}
-        logging.info(f"Found the {len(arrays['name_starts'])} images of {folder} (cached in {path})")
+        logger.info(f"Found the {len(arrays['name_starts'])} images of {folder} (cached in {path})")
         try:
             array_cache.save(path, header, arrays)
         except UserError as error:
-            logging.warning(f"{folder} will be walked again the next time: {error}")
+            logger.warning(f"{folder} will be walked again the next time: {error}")
             return header, arrays
         # mapped, unless another process has walked another state of the folder
         return array_cache.load(path, header, _LAYOUT, _check) or (header, arrays)

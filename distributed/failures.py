@@ -19,6 +19,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+logger = logging.getLogger(__name__)
+
 PULSE = 1.0  # seconds between two looks
 SILENCE = 30.0  # seconds without a pulse, after which a rank on another machine counts as dead
 # seconds that a rank has to end by itself once another has failed, and that others wait for rank 0 to log why
@@ -88,7 +90,7 @@ class RankWatch:
                 time.sleep(PULSE / 5)  # they look every PULSE / 20; PyTorch prints a stack when the store is gone
             return code, message
         except RuntimeError as lost:  # the board went with the machine that it was on
-            logging.debug(f"The ranks' noticeboard is gone: {lost}")
+            logger.debug(f"The ranks' noticeboard is gone: {lost}")
             # rank 0 logs what was posted before it lets the board go
             return code, None if posted and self.rank else message
 
@@ -179,7 +181,7 @@ class RankWatch:
 def log_end(message: str | None) -> None:
     """Logs why a script ends, for all ranks; nothing for None."""
     if message:
-        logging.error(message if message.startswith("Traceback") else f"error: {message}", extra={FOR_ALL: True})
+        logger.error(message if message.startswith("Traceback") else f"error: {message}", extra={FOR_ALL: True})
 
 
 def _hang_up() -> None:

@@ -26,6 +26,8 @@ from retrieval.store_names import restore_names
 from support.errors import UserError
 from support.locks import FileLock
 
+logger = logging.getLogger(__name__)
+
 # what reading a damaged header raises
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -48,7 +50,7 @@ class DatabaseIndex:
         """Searches only the images within a radius of a point (degrees, metres). Raises UserError if there is none."""
         rows = within(Places(self.positions, self.zone), self.names, latitude, longitude, radius)
         self.rows = np.setdiff1d(rows, list(self.store.unreadable))
-        logging.info(f"{len(self.rows)} of the {len(self.names)} images of the database are searched (--near)")
+        logger.info(f"{len(self.rows)} of the {len(self.names)} images of the database are searched (--near)")
         if not len(self.rows):
             raise UserError(f"none of the {len(rows)} images of the database within --near can be read")
 
@@ -99,16 +101,16 @@ def open_index(
         try:
             if path is not None:
                 store, names = stack.enter_context(_opened(path, wanted.images))
-                logging.info(f"The index of {store.num_images} images is read from {path}")
+                logger.info(f"The index of {store.num_images} images is read from {path}")
         except DamagedIndex as error:
             if wanted.images is None:
                 raise
-            logging.warning(f"The index {path} is damaged ({error.__cause__}): building it again")
+            logger.warning(f"The index {path} is damaged ({error.__cause__}): building it again")
             path = None
         if path is None:
             store, names = stack.enter_context(build()), wanted.images.names
         if store.unreadable:
-            logging.warning(
+            logger.warning(
                 f"{len(store.unreadable)} of {store.num_images} images of the database could not be read and are never "
                 "retrieved"
             )
@@ -140,7 +142,7 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
     problem, fit = _unfit(kept, folder, wanted), _of(kept, wanted)
     if images is not None:
         if wanted.strict and not kept:  # the folder may be misspelt
-            logging.info(f"--index_folder {folder} holds no index of {database_folder}: a new one is built there")
+            logger.info(f"--index_folder {folder} holds no index of {database_folder}: a new one is built there")
         if problem and not (wanted.strict and kept):
             return None
         fit = {
@@ -149,7 +151,7 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
             if header["identity"]["images"] == digest and not have_decoders_come(header["unreadable"].values())
         }
         if not problem and not fit:
-            logging.info(f"{database_folder} has changed since its index in {folder} was built: rebuilding it")
+            logger.info(f"{database_folder} has changed since its index in {folder} was built: rebuilding it")
             return None
     if problem:
         raise UserError(problem)
@@ -160,7 +162,7 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
                 f"{folder} holds indices of several databases: name one with --database_folder, or as --index_folder "
                 f"{' or '.join(sorted(fit)[:5])}"
             )
-        logging.info(
+        logger.info(
             f"{folder} holds {len(fit)} indices of {fit[path]['identity']['folder']}, whose images have changed: the "
             "one that was used last is taken"
         )
@@ -226,7 +228,7 @@ def _kept(folder: str) -> Iterator[tuple[str, dict]]:
         except FileNotFoundError:
             continue
         except _DAMAGED as error:
-            logging.warning(f"The index {path} cannot be used: {error or type(error).__name__}")
+            logger.warning(f"The index {path} cannot be used: {error or type(error).__name__}")
 
 
 def holds_index(folder: str) -> bool:

@@ -23,6 +23,8 @@ from support.errors import UserError
 from support.files import read_object, replacing
 from support.workers import Loader
 
+logger = logging.getLogger(__name__)
+
 _FILE = "positions.json"  # in an index
 _VERSION = 1
 _BYTES = 64  # of a position in the file, at most
@@ -68,7 +70,7 @@ def read_places(images: ImageFolder, source: str, num_workers: int = 0) -> tuple
     reasons += f"; {len(rows)} rows of the table are not used: {'; '.join(count_reasons(rows))}" if rows else ""
     if not placed:
         raise UserError(f"no image of {images.folder} has a position in {source}{reasons}")
-    logging.info(
+    logger.info(
         f"{len(placed)} of the {len(images)} images of {images.folder} have positions in {source}, "
         f"UTM zone {zone[0]}{zone[1]}{reasons}"
     )
@@ -171,7 +173,7 @@ def keep_places(folder: str, places: Places) -> None:
     if there == content:
         return
     if there is not None:
-        logging.info(f"The positions of the images have changed since the index {folder} was used last")
+        logger.info(f"The positions of the images have changed since the index {folder} was used last")
     try:
         if content is None:
             os.unlink(path)
@@ -179,7 +181,7 @@ def keep_places(folder: str, places: Places) -> None:
         with replacing(path) as temporary, open(temporary, "w") as file:
             json.dump(content, file)
     except (UserError, OSError) as error:
-        logging.warning(f"The positions are not kept in the index, and serve this run: {error}")
+        logger.warning(f"The positions are not kept in the index, and serve this run: {error}")
 
 
 def load_places(folder: str, names: ImageNames) -> Places:

@@ -15,6 +15,8 @@ from model.state_dicts import describe_differences, first_not_finite, plain_name
 from support.errors import UserError
 from support.files import LARGEST_NETWORK, read_tensors, write_tensors
 
+logger = logging.getLogger(__name__)
+
 
 def load_network(
     source: str,
@@ -86,7 +88,7 @@ def initial_network(
     except UserError as error:
         raise UserError(f"{error}; or give another --backbone_weights, as IMAGENET1K_V1") from error
     network.backbone.load_state_dict(model.backbone.state_dict())
-    logging.info(f"Initial weights of the {network.backbone_name}: those of {weights}, without its last layer")
+    logger.info(f"Initial weights of the {network.backbone_name}: those of {weights}, without its last layer")
     return network
 
 

@@ -11,6 +11,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.normalization import normalize
 
+logger = logging.getLogger(__name__)
+
 FOLDING_TOLERANCE = 1e-5  # largest difference of an entry of a descriptor
 _BATCH_NORMS = nn.BatchNorm2d | nn.SyncBatchNorm
 _CACHED_PIXELS = 1 << 17  # pixels per CPU thread and pass: the feature maps then stay in the thread's cache
@@ -66,7 +68,7 @@ def fold_batch_norm(network: nn.Module, device: torch.device | str = "cpu") -> n
         difference = (folded(probe) - expected).abs().max().item()
     if difference <= FOLDING_TOLERANCE:
         return folded
-    logging.debug(f"Batch norms are not folded: descriptors would change by {difference:.1e}")
+    logger.debug(f"Batch norms are not folded: descriptors would change by {difference:.1e}")
     return copy.deepcopy(network).eval()
 
 

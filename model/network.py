@@ -12,6 +12,8 @@ from model.layers import GeM, L2Norm, full_precision
 from model.pretrained import load_initial_weights
 from model.stochastic_depth import replace_stochastic_depth
 
+logger = logging.getLogger(__name__)
+
 
 class GeoLocalizationNet(nn.Module):
     """The CosPlace network: images to descriptors of unit length.
@@ -40,7 +42,7 @@ class GeoLocalizationNet(nn.Module):
                 if name == first_trained:
                     break
                 child.requires_grad_(False)
-            logging.debug(f"Training the {self.backbone_name} from child {first_trained} on; frozen before")
+            logger.debug(f"Training the {self.backbone_name} from child {first_trained} on; frozen before")
         self.aggregation = nn.Sequential(L2Norm(), GeM(), nn.Flatten(), nn.Linear(channels, fc_output_dim), L2Norm())
 
     def train(self, mode: bool = True) -> Self:

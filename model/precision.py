@@ -10,6 +10,8 @@ from torch import nn
 
 from support.processor import arithmetic_of
 
+logger = logging.getLogger(__name__)
+
 _IMITATED = "it imitates them, which takes 5 to 25 times as long as float32"  # measured: benchmarks/RESULTS.md
 
 
@@ -56,9 +58,9 @@ def log_dtype(what: str, dtype: torch.dtype, reason: str, device: torch.device) 
     """
     name = name_of(dtype)
     if dtype != torch.float32 and device.type == "cpu" and not arithmetic_of(dtype):
-        logging.warning(f"{what} in {name}, as asked for: this processor has no {name} arithmetic; {_IMITATED}")
+        logger.warning(f"{what} in {name}, as asked for: this processor has no {name} arithmetic; {_IMITATED}")
     else:
-        logging.info(f"{what} in {name}" + (f": {reason}" if reason else ""))
+        logger.info(f"{what} in {name}" + (f": {reason}" if reason else ""))
 
 
 def chosen_infer_dtype(requested: str, network: nn.Module, device: torch.device) -> torch.dtype:

@@ -12,6 +12,8 @@ from support import downloads
 from support.errors import UserError
 from support.files import LARGEST_WEIGHTS, read_tensors
 
+logger = logging.getLogger(__name__)
+
 TORCHVISION_WEIGHTS = ("IMAGENET1K_V1", "IMAGENET1K_V2")
 # beginnings of the classifier's entries, in torchvision and timm: they are dropped
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "pre_logits.")
@@ -70,7 +72,7 @@ def _read_file(path: str, name: str) -> dict[str, torch.Tensor]:
     outputs = [len(value) for key, value in state_dict.items() if key.startswith(_CLASSIFIERS) and value.dim() == 2]
     classifier = f"its classifier of {outputs[-1]} outputs is dropped" if outputs else "without a classifier"
     dataset = f"of {_DATASETS[outputs[-1]]}, " if outputs and outputs[-1] in _DATASETS else ""
-    logging.info(
+    logger.info(
         f"Initial weights of the {name}: {path}, {dataset}in {len(entries)} entries"
         f"{''.join(f', {part}' for part in layout)}; {classifier}"
     )

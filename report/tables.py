@@ -10,6 +10,8 @@ from support.escaping import csv_path, csv_text
 from support.files import replacing
 from test import TestResult
 
+logger = logging.getLogger(__name__)
+
 
 class RecallTable:
     """A table with a row for each test set. Its CSV, which has all recall values, is written again after each.
@@ -68,7 +70,7 @@ class RecallTable:
             headings = f"a threshold of {dataset.positive_heading_threshold:g} degrees between headings"
             different = f"{different} and {headings}" if different else headings
         if different:
-            logging.warning(
+            logger.warning(
                 f"{test_set.name}: the test has {different}: its recalls cannot be compared with published ones"
             )
             return None

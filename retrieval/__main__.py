@@ -23,6 +23,8 @@ from retrieval.whitening import Whitening, images_to_fit, whitened
 from support.errors import PartlyDone, UserError
 from test import descriptor_cache
 
+logger = logging.getLogger(__name__)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command. argv: its arguments (default: those of the command line).
@@ -39,7 +41,7 @@ def describe(args: Namespace) -> None:
     commons.set_seed(args.seed)
     images = PhotoFolder(args.folder, args.image_size if args.resize_test_imgs else None)
     if images.others:
-        logging.info(f"{images.others} files whose names are of no image format are skipped")
+        logger.info(f"{images.others} files whose names are of no image format are skipped")
     check_names(images.names)
     network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     network = network.to(device, memory_format=torch.channels_last)
@@ -59,8 +61,8 @@ def describe(args: Namespace) -> None:
         write_names(images.names, names)
         write_array(store.descriptors, args.output)
     for row, reason in sorted(unreadable.items()):
-        logging.warning(f"{images.path(row)!r} cannot be read, and its row {row} is zero: {reason}")
-    logging.info(
+        logger.warning(f"{images.path(row)!r} cannot be read, and its row {row} is zero: {reason}")
+    logger.info(
         f"{len(images)} descriptors of {network.fc_output_dim} numbers are in {args.output}, their names in {names}"
     )
     if unreadable:

@@ -24,6 +24,8 @@ from retrieval.store_names import restore_names
 from support.errors import UserError
 from support.locks import LOCK, NO_LOCKS, FileLock, held_if_free, remove_leftovers
 
+logger = logging.getLogger(__name__)
+
 FOLDER = os.path.join("cache", "descriptors")
 _BUILDING, _REMOVED = ".building", ".removed"
 # errors that do not stop a run: the cache is a default. ELOOP, EISDIR: of a lock that is a link or a folder
@@ -111,7 +113,7 @@ class DescriptorCache:
     def _may_hold(self, size: int, folder: str) -> bool:
         if self.limit is None or size <= self.limit:
             return True
-        logging.info(
+        logger.info(
             f"The descriptors of {folder} take {size / 1e9:.3g} GB, more than --descriptors_cache_size "
             f"({self.limit / 1e9:.3g} GB): they are not kept"
         )
@@ -134,7 +136,7 @@ class DescriptorCache:
             lock.acquire(exclusive=True, reason=reason)
         except OSError as error:
             if error.errno in _NOT_KEPT:
-                logging.warning(
+                logger.warning(
                     f"The descriptors of {images.folder} are not kept: {error.filename or self.folder} cannot be used "
                     f"({error.strerror})"
                 )
@@ -145,7 +147,7 @@ class DescriptorCache:
             ) from error
         store, problem = _load(path, header, images)
         if problem:
-            logging.warning(f"The descriptors in {path} cannot be used ({problem}): computing them again")
+            logger.warning(f"The descriptors in {path} cannot be used ({problem}): computing them again")
             _remove(path)
         if store is None:
             self._make_room(header["num_images"] * header["dim"] * np.dtype(header["dtype"]).itemsize)
@@ -164,7 +166,7 @@ class DescriptorCache:
         except FileNotFoundError:  # nothing is kept
             return
         except OSError as error:
-            logging.warning(f"No descriptors are removed from {self.folder}, which cannot be read: {error.strerror}")
+            logger.warning(f"No descriptors are removed from {self.folder}, which cannot be read: {error.strerror}")
             return
         total = sum(size for _, size, _ in stores)
         for _, size, name in stores:
@@ -172,12 +174,12 @@ class DescriptorCache:
                 return
             if self._remove_unused(name):
                 total -= size
-                logging.info(
+                logger.info(
                     f"Removed the descriptors {name} ({size / 1e9:.3g} GB), the least recently used: "
                     f"the cache may hold {self.limit / 1e9:.3g} GB (--descriptors_cache_size)"
                 )
         if total + needed > self.limit:
-            logging.info(
+            logger.info(
                 f"{self.folder} holds {(total + needed) / 1e9:.3g} GB, more than --descriptors_cache_size: "
                 "the rest is in use"
             )
@@ -212,14 +214,14 @@ def _opened(store: FolderStore, images: ImageFolder) -> FolderStore:
     with contextlib.suppress(OSError):  # another user's
         os.utime(header_path(store.folder))  # what _last_used reads
     if store.complete:
-        logging.info(f"The descriptors of {images.folder} are read from {store.folder}")
+        logger.info(f"The descriptors of {images.folder} are read from {store.folder}")
     elif store.done:
-        logging.info(
+        logger.info(
             f"Going on with the descriptors of {images.folder} in {store.folder}: "
             f"{len(store.done)} of {store.num_blocks} blocks are there"
         )
     else:
-        logging.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
+        logger.debug(f"The descriptors of {images.folder} are kept in {store.folder}")
     return store
 
 

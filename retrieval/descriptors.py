@@ -20,6 +20,8 @@ from support.memory import is_out_of_memory
 from support.progress import EVERY, Progress
 from support.workers import Loader
 
+logger = logging.getLogger(__name__)
+
 _WAITING = 4  # batches of images that may wait for others of their size
 
 
@@ -93,7 +95,7 @@ def _watched(items: Iterator, bar: tqdm, total: int, description: str) -> Iterat
         if done and distributed.is_main() and progress.is_due():
             of = f"{total} images" + (" of this process" if distributed.size() > 1 else "")
             speed = f"{progress.speed(done):.1f} images/s"
-            logging.info(f"{description}, {done} of {of}: {speed}, about {progress.left(done)} to the end")
+            logger.info(f"{description}, {done} of {of}: {speed}, about {progress.left(done)} to the end")
         yield item
 
 

@@ -20,6 +20,8 @@ from retrieval.store_header import read_header
 from support.locks import LOCK, FileLock
 from support.regular_files import open_regular
 
+logger = logging.getLogger(__name__)
+
 GROWN = "grown"  # the setting of a store that has such rows
 
 
@@ -73,7 +75,7 @@ def _opened(path: str) -> Iterator[FolderStore | None]:
             if lock.acquire(exclusive=False, wait=False):
                 store = FolderStore(path)
         except (OSError, ValueError) as error:
-            logging.debug(f"No descriptors are taken from {path}: {error}")
+            logger.debug(f"No descriptors are taken from {path}: {error}")
         with contextlib.closing(store) if store else contextlib.nullcontext():
             yield store
     finally:
@@ -83,7 +85,7 @@ def _opened(path: str) -> Iterator[FolderStore | None]:
 def _log(images: ImageFolder, path: str, store: FolderStore, rows: np.ndarray) -> None:
     known = np.count_nonzero(rows >= 0)
     gone = store.num_images - len(np.unique(rows[rows >= 0]))
-    logging.info(
+    logger.info(
         f"{known} of the {len(images)} images of {images.folder} are as they were: their descriptors are taken from "
         f"{path}, {len(images) - known} are described"
         + (f"; {gone} of the images there are gone, or have changed" if gone else "")

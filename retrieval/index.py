@@ -18,6 +18,8 @@ from support.files import read_object, replacing
 from support.locks import FileLock
 from support.regular_files import open_regular
 
+logger = logging.getLogger(__name__)
+
 FLAT = "Flat"  # exact: retrieval/knn.py
 DEFAULT_NPROBE = 16
 _VERSION = 1
@@ -117,7 +119,7 @@ def _log_recall(
     pairs = list(zip(exact, neighbours[sample, :ranks], strict=True))
     nearest = np.mean([right[0] in found for right, found in pairs])
     shared = np.mean([np.isin(right[right >= 0], found).mean() for right, found in pairs])
-    logging.info(
+    logger.info(
         f"faiss index {name}, of {len(sample)} queries: its first {ranks} neighbours hold the exact nearest of "
         f"{100 * nearest:.1f}%, and {100 * shared:.1f}% of the exact {ranks}"
     )
@@ -142,7 +144,7 @@ def _open_or_build(store: DescriptorStore, factory: str, usable: np.ndarray, see
         try:
             lock.acquire(exclusive=True, reason=f"that builds the index {factory} in {store.folder}")
         except OSError as error:  # another user's store, or a full disk
-            logging.warning(f"The faiss index cannot be kept in {store.folder}: {error.strerror or error}")
+            logger.warning(f"The faiss index cannot be kept in {store.folder}: {error.strerror or error}")
             return _build(store, factory, usable, seed)
         index = _read(path, header)
         if index is None:
@@ -156,7 +158,7 @@ def _open_or_build(store: DescriptorStore, factory: str, usable: np.ndarray, see
 def _build(store: DescriptorStore, factory: str, usable: np.ndarray, seed: int) -> faiss.Index:
     """Trains an index on a sample of the usable descriptors, and adds them block by block."""
     num_usable = int(usable.sum())
-    logging.info(f"Building the faiss index {factory} of {num_usable} descriptors")
+    logger.info(f"Building the faiss index {factory} of {num_usable} descriptors")
     with _refusing(factory):
         index = _make(factory, store.dim)
         if not index.is_trained:
@@ -186,9 +188,9 @@ def _read(path: str, header: dict) -> faiss.Index | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RuntimeError, MemoryError) as error:  # what JSON and faiss raise
-        logging.warning(f"The index {path}.faiss cannot be used ({error}): rebuilding it")
+        logger.warning(f"The index {path}.faiss cannot be used ({error}): rebuilding it")
         return None
-    logging.info(f"The faiss index {header['factory']} is read from {path}.faiss")
+    logger.info(f"The faiss index {header['factory']} is read from {path}.faiss")
     return index
 
 
@@ -217,7 +219,7 @@ def _write(index: faiss.Index, path: str, header: dict) -> None:
     except (UserError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             os.unlink(path + ".faiss")
-        logging.warning(f"The index is not kept: {_reason(error)}")
+        logger.warning(f"The index is not kept: {_reason(error)}")
 
 
 def _file_digest(path: str) -> str:

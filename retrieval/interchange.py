@@ -23,6 +23,8 @@ from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import replacing
 
+logger = logging.getLogger(__name__)
+
 _BLOCK = 1 << 13  # images at a time
 
 
@@ -73,21 +75,21 @@ def save(
     if "npy" in exports.formats:
         save_npy(database, os.path.join(folder, "database"))
         save_npy(queries, os.path.join(folder, "queries"))
-        logging.info(
+        logger.info(
             f"Descriptors are in {folder}: database_descriptors.npy, queries_descriptors.npy, and names beside them"
         )
     if "h5" in exports.formats:
         path = os.path.join(folder, "global_descriptors.h5")
         save_h5((database, queries), root, path)
-        logging.info(f"Descriptors for hloc, whose image_dir is {root}, are in {path}")
+        logger.info(f"Descriptors for hloc, whose image_dir is {root}, are in {path}")
     if exports.num_pairs:
         path = os.path.join(folder, "pairs_queries.txt")
         count = save_query_pairs(predictions, queries.images, database.images, root, path, exports.num_pairs)
-        logging.info(f"{count} pairs of a query and a database image, named from {root}, are in {path}")
+        logger.info(f"{count} pairs of a query and a database image, named from {root}, are in {path}")
     if exports.num_sfm_pairs:
         path = os.path.join(folder, "pairs_sfm.txt")
         count = save_sfm_pairs(database, root, path, exports.num_sfm_pairs, device)
-        logging.info(f"{count} pairs of database images, named from {root}, are in {path}")
+        logger.info(f"{count} pairs of database images, named from {root}, are in {path}")
 
 
 def save_npy(described: Described, path_start: str) -> None:

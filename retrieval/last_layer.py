@@ -33,6 +33,8 @@ from retrieval.sharded import all_descriptors
 from support.errors import ending_in_one_line
 from support.files import write_tensors
 
+logger = logging.getLogger(__name__)
+
 
 def fit_last_layer(
     network: GeoLocalizationNet,
@@ -66,7 +68,7 @@ def fit_last_layer(
         unreadable = len(store.unreadable)
     fitted = broadcast_layer(fitted)  # machines may round differently
     skipped = f"; {unreadable} more cannot be read, and are skipped" if unreadable else ""
-    logging.info(
+    logger.info(
         f"A last layer is fitted to {len(images) - unreadable} images of {images.folder}: {dim} dimensions, power "
         f"{power:g}, {100 * fitted.kept:.1f}% of the variance of the features{skipped}"
     )

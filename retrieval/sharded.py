@@ -14,6 +14,8 @@ from retrieval import knn
 from retrieval.store import DescriptorStore, FolderStore, temporary_store
 from support.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def shared_store(
@@ -59,7 +61,7 @@ def _open_together(kept: DescriptorStore | None) -> DescriptorStore | None:
         return store
     if path:
         other = next(rank for rank, complete in enumerate(seen) if complete != seen[0])
-        logging.info(f"{os.path.dirname(path)} is not used: rank {other} does not see there what rank 0 does")
+        logger.info(f"{os.path.dirname(path)} is not used: rank {other} does not see there what rank 0 does")
     if store is not None:
         store.close()
     return None
@@ -76,7 +78,7 @@ def _leave_mark(folder: str) -> str | None:
     try:
         open(path, "x").close()
     except OSError as error:
-        logging.info(f"{folder} is not used: many processes need a folder that can be written to ({error.strerror})")
+        logger.info(f"{folder} is not used: many processes need a folder that can be written to ({error.strerror})")
         return None
     return path
 

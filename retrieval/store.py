@@ -39,6 +39,8 @@ from support.files import parse_object
 from support.regular_files import open_regular
 from support.verified import verify_once
 
+logger = logging.getLogger(__name__)
+
 _DATA, _BLOCKS = "descriptors.npy", "blocks_{}.jsonl"
 STAMPS = "stamps"
 _MAX_BLOCK = 1024  # images
@@ -216,9 +218,7 @@ class FolderStore(DescriptorStore):
             try:
                 write_header(self.folder, self.header)
             except UserError as error:
-                logging.warning(
-                    f"The descriptors in {self.folder} serve this run, and are not marked as whole: {error}"
-                )
+                logger.warning(f"The descriptors in {self.folder} serve this run, and are not marked as whole: {error}")
                 return
             for path in self._records():
                 with contextlib.suppress(OSError):
@@ -229,7 +229,7 @@ class FolderStore(DescriptorStore):
         """Raises ValueError unless the rows have their checksums. A store of an earlier version gets them now."""
         sums = self.header.get(_SUMS)
         if sums is None:
-            logging.info(
+            logger.info(
                 f"The descriptors in {self.folder} have no checksums, as an earlier version wrote them: they are taken "
                 "as they are, and get some"
             )
@@ -237,7 +237,7 @@ class FolderStore(DescriptorStore):
             try:
                 write_header(self.folder, self.header)
             except UserError as error:
-                logging.debug(f"They are not kept: {error}")
+                logger.debug(f"They are not kept: {error}")
             return
 
         def compare(_: str) -> None:

@@ -13,6 +13,8 @@ from support.files import replacing
 from support.regular_files import open_regular
 from support.verified import verify_once
 
+logger = logging.getLogger(__name__)
+
 _FILE = "names.txt"
 
 
@@ -75,9 +77,9 @@ def restore_names(folder: str, digest: str, names: Iterable[str]) -> None:
             if write_names(temporary, names) != digest:
                 raise ValueError(problem)
     except UserError as error:
-        logging.warning(f"{problem}; the descriptors serve this run all the same: {error}")
+        logger.warning(f"{problem}; the descriptors serve this run all the same: {error}")
         return
-    logging.warning(f"{problem}: it is written again, from the names of the images")
+    logger.warning(f"{problem}: it is written again, from the names of the images")
 
 
 def _unescape(name: str) -> str:

@@ -28,6 +28,8 @@ from retrieval.last_layer import broadcast_layer, fit_last_layer
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
 
+logger = logging.getLogger(__name__)
+
 _VERSION = 1  # of what happens between features and layer, and of the file: raise it when one of them changes
 _FILES = "last_layer_*.pth"
 _LARGEST = 1 << 26  # bytes of a file: four times as many as of 2048 dimensions
@@ -78,7 +80,7 @@ def warn_of_queries(args: Namespace, queries: ImageFolder) -> None:
         return
     fitted, asked = os.path.realpath(args.whiten), os.path.realpath(queries.folder)
     if os.path.commonpath([fitted, asked]) in (fitted, asked):
-        logging.warning(
+        logger.warning(
             f"--whiten {args.whiten} holds images of {queries.folder}: a network that is fitted to its queries may "
             "find more of them than it will of others. For recalls to be compared, name database or another folder"
         )
@@ -118,7 +120,7 @@ def whitened(
     if distributed.from_main(fitted is not None):
         fitted = _from_main(fitted, dim, channels)
         if path:
-            logging.info(f"The last layer that was fitted to images of {images.folder} is read from {path}")
+            logger.info(f"The last layer that was fitted to images of {images.folder} is read from {path}")
     else:
         fitted = fit_last_layer(network, sample, dim, wanted.power, options, wanted.flag)
         if path:
@@ -152,7 +154,7 @@ def whitened_as_before(
         )
     for path in sorted(found, key=_last_used, reverse=True):
         if fitted := _read(path, found[path], shape):
-            logging.info(f"The last layer that was fitted to images of {found[path]['folder']} is read from {path}")
+            logger.info(f"The last layer that was fitted to images of {found[path]['folder']} is read from {path}")
             return with_last_layer(network, fitted)
     missing = f"there is no folder {folder}, and " if folder and not os.path.isdir(folder) else ""
     raise UserError(
@@ -183,7 +185,7 @@ def _read(path: str, identity: dict, shape: tuple[int, int]) -> FittedLayer | No
             raise UserError(f"{path} holds NaN or infinity")
         fitted = FittedLayer(weight.numpy(), bias.numpy(), float(content["kept"]))
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        logging.warning(f"The kept last layer cannot be used: {error}")
+        logger.warning(f"The kept last layer cannot be used: {error}")
         return None
     with contextlib.suppress(OSError):  # another user's
         os.utime(path)  # what _last_used reads
@@ -228,7 +230,7 @@ def _keep(path: str, fitted: FittedLayer, identity: dict, limit: int | None) -> 
         for other in others[:-_MOST] if limit is not None else ():
             os.unlink(other)
     except (UserError, OSError) as error:
-        logging.warning(f"The last layer is not kept, and serves this run: {error}")
+        logger.warning(f"The last layer is not kept, and serves this run: {error}")
 
 
 def _last_used(path: str) -> float:

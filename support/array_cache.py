@@ -27,6 +27,8 @@ from support.locks import LOCK, held_if_possible, remove_leftovers
 from support.regular_files import open_regular
 from support.verified import verify_once
 
+logger = logging.getLogger(__name__)
+
 _HEADER = "header.json"
 _SUMS, _SEAL = "sha256", "header_sha256"  # keys of a header: {name of an array: its digest}, and the digest of the rest
 _NPY = ".npy"
@@ -125,13 +127,13 @@ def load(
     try:
         header = read_object(os.path.join(path, _HEADER))
         if header.get("version") != expected["version"]:
-            logging.info(
+            logger.info(
                 f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and "
                 f"{expected['version']} is needed; rebuilding it"
             )
             return None
         if _SEAL not in header:
-            logging.info(f"The cache {path} has no checksums, as an earlier version wrote it; rebuilding it")
+            logger.info(f"The cache {path} has no checksums, as an earlier version wrote it; rebuilding it")
             return None
         if header[_SEAL] != _seal(header):
             raise ValueError("its header has another checksum")
@@ -148,10 +150,10 @@ def load(
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isdir(path):
-            logging.warning(f"The cache {path} lacks {os.path.basename(error.filename)}; rebuilding it")
+            logger.warning(f"The cache {path} lacks {os.path.basename(error.filename)}; rebuilding it")
         return None
     except (OSError, ValueError, IndexError) as error:
-        logging.warning(f"The cache {path} is damaged ({error}); rebuilding it")
+        logger.warning(f"The cache {path} is damaged ({error}); rebuilding it")
         return None
     return header, arrays
 
@@ -202,7 +204,7 @@ def update_header(path: str, header: dict) -> None:
         with replacing(os.path.join(path, _HEADER)) as temporary:
             _write_header(temporary, header)
     except UserError as error:
-        logging.debug(f"The header of {path} stays as it is: {error}")
+        logger.debug(f"The header of {path} stays as it is: {error}")
 
 
 def _write_header(path: str, header: dict) -> None:

@@ -17,6 +17,8 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 
+logger = logging.getLogger(__name__)
+
 LOCK = ".lock"  # NAME.lock is the lock of NAME
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems without flock
 _NAMING = 0.05  # seconds in which a process that took a lock has written its name
@@ -55,7 +57,7 @@ class FileLock:
                     if not wait:
                         return False
                     time.sleep(_NAMING)
-                    logging.info(f"Waiting for another process{_holder(handle)} {reason}".rstrip())
+                    logger.info(f"Waiting for another process{_holder(handle)} {reason}".rstrip())
                     fcntl.flock(handle, mode)
                 if _is_file(handle, self.path):  # else its holder removed it, and another process may hold a new one
                     self._handle, handle, self.alone = handle, None, exclusive
@@ -120,7 +122,7 @@ def held_if_possible(path: str, reason: str) -> Iterator[bool]:
             held = lock.acquire(exclusive=True, reason=reason)
         except OSError as error:
             held = False
-            logging.debug(f"There is no lock {path}: {error.strerror or error}")
+            logger.debug(f"There is no lock {path}: {error.strerror or error}")
             if error.errno in NO_LOCKS:
                 _warn_once(
                     f"{os.path.dirname(path) or '.'} is on a file system without locks ({error.strerror}): two runs "
@@ -160,13 +162,13 @@ def remove_leftovers(folder: str, name_of: Callable[[str], str], held: str = "")
             free = contextlib.nullcontext(True) if name == held else held_if_free(os.path.join(folder, name + LOCK))
             with contextlib.suppress(OSError), free as is_free:
                 if is_free and not is_lock:
-                    logging.debug(f"Removing {path}, which a killed process left")
+                    logger.debug(f"Removing {path}, which a killed process left")
                     shutil.rmtree(path, ignore_errors=True)
 
 
 @functools.cache
 def _warn_once(message: str) -> None:
-    logging.warning(message)
+    logger.warning(message)
 
 
 def _holder(handle: int) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from support.errors import UserError
 from support.files import read_object, replacing
 
+logger = logging.getLogger(__name__)
+
 _RECORD = "verified.json"
 _TIME_STEP = 2_000_000_000  # ns: the coarsest step of modification times on any file system (FAT)
 
@@ -49,7 +51,7 @@ def verify_once(folder: str, sums: dict[str, str], check: Callable[[str], None])
             with replacing(record) as temporary, open(temporary, "w") as file:
                 json.dump(found, file)
         except UserError as error:
-            logging.debug(f"The files in {folder} are verified again the next time: {error}")
+            logger.debug(f"The files in {folder} are verified again the next time: {error}")
 
 
 def _stamp(path: str) -> list[int]:

@@ -10,6 +10,8 @@ import torch
 from support.errors import UserError
 from support.files import replacing
 
+logger = logging.getLogger(__name__)
+
 _WARM_UP = 10  # steps before a trace
 _Batch = TypeVar("_Batch")
 
@@ -60,7 +62,7 @@ def traced(batches: Iterable[_Batch], steps: int, path: str) -> Iterator[_Batch]
         if number := profiler.step_num - _WARM_UP:
             with replacing(path) as temporary:
                 profiler.export_chrome_trace(temporary)
-            logging.info(f"A trace of {number} steps is in {path}")
+            logger.info(f"A trace of {number} steps is in {path}")
 
     schedule = torch.profiler.schedule(skip_first=_WARM_UP - 1, wait=0, warmup=1, active=steps, repeat=1)
     with torch.profiler.profile(schedule=schedule, on_trace_ready=write) as profiler:
@@ -68,4 +70,4 @@ def traced(batches: Iterable[_Batch], steps: int, path: str) -> Iterator[_Batch]
             yield batch
             profiler.step()
         if profiler.step_num <= _WARM_UP:
-            logging.warning(f"No trace: the epoch has no more than the {_WARM_UP} steps that warm up")
+            logger.warning(f"No trace: the epoch has no more than the {_WARM_UP} steps that warm up")

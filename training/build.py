@@ -29,6 +29,8 @@ from training.optimizers import MixedPrecision, lr_factor, make_adam
 from training.ranks import Alone
 from training.run import Run
 
+logger = logging.getLogger(__name__)
+
 
 def build_run(
     args: argparse.Namespace, data: TrainingData, ranks: Alone, device: torch.device, state: dict[str, Any] | None
@@ -90,7 +92,7 @@ def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoL
         network = load_network(args.resume_model, backbone, None if fitted else dim, args.train_all_layers, args.zoo)
         return with_dim(network, dim) if fitted and dim else network
     if args.backbone_weights is None and not args.train_all_layers:
-        logging.warning(
+        logger.warning(
             "The backbone's weights are random and its first layers are frozen: they will stay random. "
             "Give --backbone_weights, or --train_all_layers"
         )

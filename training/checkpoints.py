@@ -17,6 +17,8 @@ from training.run import Run
 from training.run_files import BEST_MODEL, LAST_CHECKPOINT, save_run_state
 from training.step_monitor import DivergedError
 
+logger = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN = 600
 
 
@@ -64,7 +66,7 @@ class Checkpoints:
         try:
             self._write(state)
         except UserError as error:
-            logging.error(f"error: {error}; the previous checkpoint stays, and the run goes on")
+            logger.error(f"error: {error}; the previous checkpoint stays, and the run goes on")
             self.is_behind = True
         return not self.is_behind
 
@@ -106,7 +108,7 @@ def checkpoint_at_the_end(checkpoints: Checkpoints) -> Iterator[None]:
         if run.is_whole and run.ranks.can_save_after(error):
             with deferred_signals():
                 if checkpoints.save():
-                    logging.info(
+                    logger.info(
                         f"A checkpoint of epoch {run.epoch}, iteration {run.iteration} is written: "
                         f"go on with --resume_train {checkpoints.last_path}"
                     )
@@ -131,7 +133,7 @@ def keep_best_model(checkpoint: str, output_folder: str, network: GeoLocalizatio
             raise UserError(f"there is no {BEST_MODEL} beside {checkpoint}")
         read_tensors(source, packed=LARGEST_NETWORK)
     except UserError as error:
-        logging.warning(f"{error}: the best from here on will be kept")
+        logger.warning(f"{error}: the best from here on will be kept")
         save_network(network, target)
         return -1.0
     if not (os.path.exists(target) and os.path.samefile(source, target)):

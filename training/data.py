@@ -28,6 +28,8 @@ from model.choices import split_loss
 from support.errors import UserError
 from training.ranks import Alone
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class TrainingData:
@@ -101,12 +103,12 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     augment = TrainAugmentation(colors, RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
     val_set = _open_test_dataset(args, args.val_set_folder)
     test_set = _open_test_dataset(args, args.test_set_folder, args.database_folder, args.queries_folder)
-    logging.info(f"Validation set: {val_set}; test set: {test_set}")
+    logger.info(f"Validation set: {val_set}; test set: {test_set}")
     chances = (
         format_chance(chance_recalls(list(map(len, dataset.positives_per_query)), len(dataset.database))[0])
         for dataset in (val_set, test_set)
     )
-    logging.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
+    logger.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
     check_same_lists([val_set, test_set], _lists_of_targets(dataset))
     placed, headings = split_loss(args.loss)[1] is not None, args.positives is not None and args.positives[1] < 180
     return TrainingData(groups, schedule, dataset, augment, placed, headings, val_set, test_set)
@@ -159,7 +161,7 @@ def _open_train_dataset(
             pseudo_targets,
             args.domain_source == "group",
         )
-        logging.info(f"Target domain: {domain_images}")
+        logger.info(f"Target domain: {domain_images}")
     share = _share_of(args.batch_size, schedule.heads, ranks)
     return TrainDataset(args.train_set_folder, groups, schedule, domain_images, pseudo_targets, night, share, method)
 
@@ -184,12 +186,12 @@ def log_groups(groups: Groups, schedule: Schedule) -> None:
     """Logs how many classes and images each group has, and how often an epoch sees a class."""
     seen = schedule.iterations_per_epoch * schedule.batch_size * schedule.heads
     for group, classes in enumerate(schedule.classes_per_group):
-        logging.info(
+        logger.info(
             f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
             f"{seen / classes:.1f} times an epoch"
         )
     num_images = sum(groups.num_group_images(group) for group in range(schedule.groups_num))
-    logging.info(
+    logger.info(
         f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
         f"{num_images} of {groups.num_images} images"
     )

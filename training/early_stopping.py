@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from training.run import Run
 
+logger = logging.getLogger(__name__)
+
 _LONG = 5  # epochs without a rise, or a third of all if those are more: then the log says so
 
 
@@ -22,8 +24,8 @@ def epochs_left(run: Run, epochs_num: int, patience: int | None) -> Iterator[int
         so_far = f"R@1 has not risen for {waited} epoch{'s' * (waited > 1)}: the best was {run.best_recall1:.1f}"
         so_far += f", in Epoch {run.best_epoch:02d}" if run.best_epoch >= 0 else ""  # an earlier version's run
         if patience and waited >= patience:
-            logging.info(f"{so_far}. With --patience {patience} the training ends after {run.epoch} of {epochs_num}")
+            logger.info(f"{so_far}. With --patience {patience} the training ends after {run.epoch} of {epochs_num}")
             return
         if not patience and waited == long:
-            logging.info(f"{so_far}. The training can end: --patience N does that by itself")
+            logger.info(f"{so_far}. The training can end: --patience N does that by itself")
         yield run.epoch

@@ -16,6 +16,8 @@ from support.errors import UserError
 from support.files import replacing
 from support.regular_files import open_regular
 
+logger = logging.getLogger(__name__)
+
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "pillow")
 # a resumed run with others may differ from the uninterrupted one, if only by rounding
 NUMERIC = ("torch", "numpy", "pillow", "device", "instructions", "threads", "memory_format", "deterministic")
@@ -95,4 +97,4 @@ def write_environment(folder: str, args: argparse.Namespace, environment: dict[s
         with replacing(path) as temporary, open(temporary, "w") as file:
             json.dump(first, file, indent=1, default=str)
     except UserError as error:
-        logging.error(f"error: {error}; the run goes on without it")
+        logger.error(f"error: {error}; the run goes on without it")

@@ -14,6 +14,8 @@ from model.soups import refuse_damaged
 from support.errors import UserError
 from support.workers import Loader
 
+logger = logging.getLogger(__name__)
+
 StateDict = dict[str, torch.Tensor]
 
 
@@ -54,7 +56,7 @@ def calibration_batches(images: CalibrationImages, num_workers: int, device: tor
                 yield normalize(batch.to(device)).contiguous(memory_format=torch.channels_last)
     if unreadable:
         name, reason = unreadable[0]
-        logging.warning(f"{len(unreadable)} training images cannot be read and are left out, as {name!r}: {reason}")
+        logger.warning(f"{len(unreadable)} training images cannot be read and are left out, as {name!r}: {reason}")
     if not seen:
         raise UserError(f"none of the images drawn from {images.folder} can be read")
-    logging.debug(f"Batch norm estimated again on {seen} images")
+    logger.debug(f"Batch norm estimated again on {seen} images")

@@ -6,6 +6,8 @@ from datasets.schedule import Schedule
 from support.progress import Progress, describe_seconds
 from training.run import Run
 
+logger = logging.getLogger(__name__)
+
 
 class TrainingProgress(Progress):
     """Logs how far a training is, how fast, and when its epoch and all of it will end.
@@ -30,7 +32,7 @@ class TrainingProgress(Progress):
         sums, ends = run.monitor.sums, f"{self.left(done)} {self._ends}"
         so_far = f"Epoch {run.epoch:02d}, iteration {run.iteration}: "
         if not sums.steps:  # on a GPU the first step is counted with the second
-            logging.info(f"{so_far}about {ends}")
+            logger.info(f"{so_far}about {ends}")
             return
         a_step = sums.seconds / sums.steps
         # heads, and processes that train a group each at the same time, have a batch each
@@ -38,4 +40,4 @@ class TrainingProgress(Progress):
         speed = images / max(a_step, 1e-9)
         epoch = describe_seconds((self.schedule.iterations_per_epoch - run.iteration) * a_step)
         loss = f"loss {sums.means()['loss']:.4f}"
-        logging.info(f"{so_far}{loss}, {speed:.1f} images/s, about {epoch} to the end of the epoch, {ends}")
+        logger.info(f"{so_far}{loss}, {speed:.1f} images/s, about {epoch} to the end of the epoch, {ends}")

@@ -15,6 +15,8 @@ from training.run import Run
 from training.run_files import find_newest_run
 from training.run_state import describe_precision_changes, head_differences
 
+logger = logging.getLogger(__name__)
+
 # options that earlier runs did not have, at the values that mean what those did
 _LATER_OPTIONS = {
     "ema": None,
@@ -62,13 +64,13 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
     """
     check_same_run(run, state, args)
     for change in describe_changes(state.get("environment", {}), run.facts["environment"]):
-        logging.warning(
+        logger.warning(
             f"The resumed run had {change}: it will end with other weights than the uninterrupted one, if only slightly"
         )
     processes = state.get("processes", run.facts["processes"])
     if processes != run.facts["processes"]:
         another = another_number(args.parallel)
-        logging.warning(f"The resumed run had {processes} processes, now {run.facts['processes']}: {another}")
+        logger.warning(f"The resumed run had {processes} processes, now {run.facts['processes']}: {another}")
     run.load(state, args.resume_train, data.groups.published_order)
     run.iteration = min(run.iteration, args.iterations_per_epoch)
     run.best_recall1 = distributed.on_main(
@@ -76,7 +78,7 @@ def resume(run: Run, state: dict[str, Any], args: argparse.Namespace, data: Trai
     )
     if run.best_recall1 < 0:
         run.best_epoch, run.epochs_since_best = -1, 0  # the next validation is the best again
-    logging.info(
+    logger.info(
         f"Resuming at epoch {run.epoch} of {args.epochs_num}, iteration {run.iteration} of "
         f"{args.iterations_per_epoch}, best R@1 so far {run.best_recall1:.1f}"
     )
@@ -120,4 +122,4 @@ def check_same_run(run: Run, state: dict[str, Any], args: argparse.Namespace) ->
             "run's: give the arguments of that run, or --accept_changes"
         )
     for change in changes:
-        logging.warning(f"The resumed run had {change}: results will be neither run's")
+        logger.warning(f"The resumed run had {change}: results will be neither run's")

@@ -8,6 +8,8 @@ from model.checkpoints import network_state, portable
 from support.errors import UserError
 from support.files import check_sums, read_tensors, write_tensors
 
+logger = logging.getLogger(__name__)
+
 BEST_MODEL, LAST_CHECKPOINT = "best_model.pth", "last_checkpoint.pth"
 # the keys of the published last_checkpoint.pth, and their types; ours has more keys
 RUN_STATE_KEYS = {
@@ -72,7 +74,7 @@ def load_run_state(path: str) -> dict:
     except UserError as error:
         if not os.path.exists(previous_path(path)):
             raise
-        logging.warning(f"{error}. Going on from the checkpoint before it, {previous_path(path)}")
+        logger.warning(f"{error}. Going on from the checkpoint before it, {previous_path(path)}")
         return _load_run_state(previous_path(path))
 
 

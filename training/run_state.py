@@ -14,6 +14,8 @@ from support.errors import UserError
 from training.moving_average import MovingAverage
 from training.step_monitor import EpochSums, check_finite
 
+logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from training.run import Run
 
@@ -74,7 +76,7 @@ def load_state(run: "Run", state: dict[str, Any], source: str, published_order: 
     for optimizer, optimizer_state in zip([run.optimizer, *run.head_optimizers], saved, strict=True):
         _restore_optimizer(optimizer, optimizer_state, source)
     if "arguments" not in state:  # ours have them
-        logging.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
+        logger.info(f"{source} is taken to be of the published code: the classes of its heads are brought into order")
         for number, (head, optimizer) in enumerate(zip(run.heads, run.head_optimizers, strict=True)):
             if len(head.weight):  # another process may have it
                 _reorder_classes(head, optimizer, torch.as_tensor(published_order(number // heads)).argsort())
@@ -169,7 +171,7 @@ def _precision_of_arguments(arguments: dict[str, Any], environment: dict[str, An
 def restore_domain(state: dict[str, Any], source: str, domain: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Puts back what domain adaptation adds. A state without it leaves the module as it is, with a warning."""
     if "domain_state_dict" not in state:
-        logging.warning(f"{source} is of a run without domain adaptation: what that adds starts untrained")
+        logger.warning(f"{source} is of a run without domain adaptation: what that adds starts untrained")
         return
     differences = describe_differences(state["domain_state_dict"], domain.state_dict())
     if differences:
@@ -184,7 +186,7 @@ def restore_domain(state: dict[str, Any], source: str, domain: nn.Module, optimi
 def _restore_average(state: dict[str, Any], source: str, average: MovingAverage):
     """Puts back the average of --ema. Without one it begins with the network, with a warning."""
     if "average_state_dict" not in state:
-        logging.warning(f"{source} is of a run without --ema: the average begins with the network as it is there")
+        logger.warning(f"{source} is of a run without --ema: the average begins with the network as it is there")
         return
     try:
         average.load_state_dict(state["average_state_dict"])
@@ -203,7 +205,7 @@ def _restore_optimizer(target: torch.optim.Optimizer, saved: dict[str, Any], sou
     for parameters, rate in zip(target.param_groups, rates, strict=True):
         before = parameters.get("initial_lr", parameters["lr"])
         if before != rate:
-            logging.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
+            logger.warning(f"The resumed run's learning rate was {before:g}; going on with {rate:g}")
         parameters.update(lr=rate, initial_lr=rate, fused=fused, foreach=None)
     for parameter, entry in target.state.items():
         # fused Adam wants its counter on the parameter's device, and walks memory: moments must lie as their parameter

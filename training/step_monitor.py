@@ -11,6 +11,8 @@ import torch
 
 from support.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 _ADVICE = "Lower --lr or --classifiers_lr, or train without --use_amp16"
 MAX_SKIPPED_IN_A_ROW = 25  # a gradient scale of 65,536 has come down to 0.002 by then
 
@@ -114,7 +116,7 @@ class StepMonitor:
 
     @staticmethod
     def _stop(step: int, names: list[str], rates: list[float], problem: str) -> None:
-        logging.error("Images of iteration %d: %s", step, ", ".join(map(repr, names)))
+        logger.error("Images of iteration %d: %s", step, ", ".join(map(repr, names)))
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(("network", "head", "domain"), rates, strict=False))
         raise DivergedError(
             f"{problem}, at the learning rates {rates}; the images are named above, and the last checkpoint is older. "

@@ -12,6 +12,8 @@ from datasets.test_dataset import ImageFolder, TestDataset
 from model.normalization import to_float
 from support.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 
 class FDAImages(torch.utils.data.Dataset):
     """An ImageFolder whose images take the low-frequency amplitude of images of another ImageFolder.
@@ -93,5 +95,5 @@ def swap_amplitudes(
     if first is not None:
         reach(beta, *first.shape[-2:], window)  # warns here, and not in every worker
     what = "queries" if queries else "database images"
-    logging.info(f"FDA: the {what} take colours of the {len(targets)} images of {targets.folder}")
+    logger.info(f"FDA: the {what} take colours of the {len(targets)} images of {targets.folder}")
     setattr(test_set, "queries" if queries else "database", FDAImages(images, targets, beta, seed, window))

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from datasets.choices import check_beta
 from model.layers import full_precision
 
+logger = logging.getLogger(__name__)
+
 
 def fda(source: torch.Tensor, target: torch.Tensor, beta: float, window: str = "paper") -> torch.Tensor:
     """Gives images the low-frequency amplitude of the target; their phase and content stay.
@@ -48,7 +50,7 @@ def reach(beta: float, height: int, width: int, window: str = "paper") -> int:
     n = math.floor(beta * side) if window == "paper" else math.floor(0.5 * side * beta) - 1
     if n < 1:
         least = (1 if window == "paper" else 4) / side
-        logging.warning(
+        logger.warning(
             f"FDA with beta {beta:g} changes nothing{' but the mean colour' if n == 0 else ''} of images of {width} x "
             f"{height} pixels (b = {n if window == 'paper' else n + 1}): give --fda_beta at least "
             f"{math.ceil(1e4 * least) / 1e4:g}"

@@ -8,6 +8,8 @@ from datasets.groups import Groups, open_groups
 from datasets.image_names import ImageNames
 from support.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 
 def num_day_rows(batch_size: int) -> int:
     """Counts the first classes of a batch that give an image by day: the larger half. The others give one by night."""
@@ -63,7 +65,7 @@ class PseudoTargets:
                 "--pseudo_target_folder a set made of this training set, with `python -m datasets.night`"
             )
         if len(places) > len(trained):
-            logging.info(
+            logger.info(
                 f"{len(places) - len(trained)} of the {len(places)} classes of {folder} are not trained and not used"
             )
         self._places = np.split(
