@@ -130,7 +130,7 @@ class TrainDataset(torch.utils.data.Dataset):
                     self.pseudo_targets.groups,
                     self.pseudo_targets.place(*place),
                 )
-            candidates = groups.image_indices(*place)
+            candidates = self.method.images(groups, *place, head)
             cut = self.method.cut(groups, *place, head)
             # an unreadable image is replaced by the next of its class
             names = (groups.image_name(index) + extension for index in round_from(candidates, draws[row]))
