@@ -21,6 +21,7 @@ DEMO_TEST_SETS = (
     "City 1, day=city1/test/database:city1/test/queries_v1",
     "City 1, night=city1/test/database:city1/test/queries_night",
     "City 2, day=city2/test/database:city2/test/queries_v1",
+    "City 2, night=city2/test/database:city2/test/queries_night",
 )
 RECALLS = (1, 5, 10)
 _RESAMPLES = 10_000
@@ -32,18 +33,19 @@ METHOD = (
 )
 
 
-def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str]) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser, base: str, work_folder: str, marks: tuple[str, str], folder: str = "data/demo"
+) -> None:
     """Adds the flags of every comparison.
 
     parser: the parser that gets them
     base: the default recipe
     work_folder: the default folder of models and evaluations
     marks: the table goes between these two lines of the output
+    folder: of the demo's cities
     """
     add = parser.add_argument
-    add(
-        "--dataset_folder", default="data/demo", help="folder that the test sets' paths begin at (default: %(default)s)"
-    )
+    add("--dataset_folder", default=folder, help="folder that the test sets' paths begin at (default: %(default)s)")
     add(
         "--base",
         default=base,
@@ -56,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser, base: str, work_folder: str, mark
         nargs="+",
         default=DEMO_TEST_SETS,
         metavar="TITLE=DATABASE:QUERIES",
-        help="below the dataset folder (default: the demo's city 1 by day and by night, and city 2 by day)",
+        help="below the dataset folder (default: both of the demo's cities, by day and by night)",
     )
     add("--work_folder", default=work_folder, metavar="FOLDER", help="models and evaluations (default: %(default)s)")
     add(

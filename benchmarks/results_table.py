@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add_flags(parser, "recipes/demo_finetune.txt", "logs/results_table", MARKS)
+    add_flags(parser, "recipes/results_table.txt", "logs/results_table", MARKS, "data/results_table")
     add(
         "--flags",
         default="",

@@ -14,6 +14,7 @@ from datasets.groups import open_groups  # noqa: E402
 from datasets.test_dataset import ImageFolder  # noqa: E402
 from retrieval import store  # noqa: E402
 from retrieval.cache import DescriptorCache  # noqa: E402
+from tests import small  # noqa: E402
 from tests.caches import NAMES, SETTINGS, touch, write_list  # noqa: E402
 from tests.descriptors import make_images  # noqa: E402
 from tests.scripts import run  # noqa: E402
@@ -22,6 +23,11 @@ from tests.tiny import SHORT, make_tiny, save_place  # noqa: E402
 # The first backward pass of a process decides whether it may fork afterwards, as tests of ranks do. After an export,
 # whose stand-in tensors count as a GPU, it may not.
 torch.ones(1, requires_grad=True).backward()
+
+
+def pytest_collection_finish():
+    """Only now, so that tests of each backbone are of the project's."""
+    small.register()
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ from training.run_files import RUN_STATE_KEYS
 TRAJECTORY = json.loads((pathlib.Path(__file__).parent / "golden" / "eigenplaces.json").read_text())["trajectory"]
 # groups: parity of the cell along the street (N 2); 4 classes in each
 FLAGS = (
-    "--method eigenplaces --M 15 --N 2 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2 "
+    "--method eigenplaces --M 15 --N 2 --groups_num 2 --min_images_per_class 2 --backbone Small "
     "--backbone_weights none --train_all_layers --fc_output_dim 32 --batch_size 3 --epochs_num 2 "
     "--iterations_per_epoch 4 --image_size 32 --device cpu --num_workers 0 --lr 0.001"
 ).split()
@@ -235,7 +235,7 @@ def test_a_run_is_not_resumed_by_another_method(flags, eigen, tiny, workdir, cap
     resumed = ["--resume_train", f"{eigen}/last_checkpoint.pth"]
     line = fails(train, capsys, *flags, "--lambda_front", 2, "--focal_dist", 9, *resumed)
     assert "had other arguments: --focal_dist 10.0, now 9.0; --lambda_front 1.0, now 2.0" in line
-    cosplace = "--M 10 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone MobileNet_V2".split()
+    cosplace = "--M 10 --N 2 --L 1 --groups_num 2 --min_images_per_class 2 --backbone Small".split()
     cosplace += "--fc_output_dim 32 --train_all_layers --batch_size 3 --device cpu --num_workers 0".split()
     assert "--method eigenplaces, now cosplace" in fails(train, capsys, "--dataset_folder", tiny, *cosplace, *resumed)
     state = state_of(eigen)
@@ -294,7 +294,7 @@ def test_training_begins_with_the_published_cosplace_network(flags, workdir, cap
         raise UserError(f"{address} could not be fetched")
 
     monkeypatch.setattr(downloads, "fetch", offline)
-    begins = [flag for flag in flags if flag not in ("--backbone_weights", "none")]
+    begins = [flag for flag in flags if flag not in ("--backbone_weights", "none")] + ["--backbone", "MobileNet_V2"]
     line = fails(train, capsys, *begins, "--backbone", "ResNet18")
     assert "ResNet18_512_cosplace.pth could not be fetched; or give another --backbone_weights, as IMAGENET" in line
     assert "'MobileNet_V2_512' is neither a file nor a published model" in fails(train, capsys, *begins)

@@ -179,7 +179,7 @@ def test_each_head_is_trained_on_images_that_face_its_point(tiny, workdir):
 
 FLAGS = (
     "--method eigenplaces --nearest_crops --nearest_degrees 80 --heading_is_center --M 10 --N 2 --groups_num 2 "
-    "--min_images_per_class 1 --backbone MobileNet_V2 --backbone_weights none --fc_output_dim 32 --batch_size 3 "
+    "--min_images_per_class 1 --backbone Small --backbone_weights none --fc_output_dim 32 --batch_size 3 "
     "--epochs_num 2 --iterations_per_epoch 3 --image_size 32 --device cpu"
 ).split()
 

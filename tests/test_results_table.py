@@ -28,7 +28,7 @@ SAME = {"cosface", "emms_1", "emms_1.5", "emms_2", "places365"}
 def all_rows(tmp_path, monkeypatch):
     """The Runs of the project's recipes, on the demo's base."""
     monkeypatch.chdir(ROOT)
-    return Runs("recipes/demo_finetune.txt", "", "recipes", str(tmp_path))
+    return Runs("recipes/results_table.txt", "", "recipes", str(tmp_path))
 
 
 @pytest.mark.parametrize("form", FORMS)

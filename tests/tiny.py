@@ -70,7 +70,7 @@ FLAGS = [
     "--min_images_per_class",
     "2",
     "--backbone",
-    "ResNet18",
+    "Small",
     "--fc_output_dim",
     "32",
     "--backbone_weights",
@@ -102,6 +102,5 @@ EVAL = [
     "--device",
     "cpu",
 ]
-# its checkpoints are a fifth of ResNet18's
-SHORT = [*FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "4", "--lr", "0.001"]
-FEW = [*FLAGS, "--backbone", "MobileNet_V2", "--image_size", "32", "--iterations_per_epoch", "4"]
+SHORT = [*FLAGS, "--iterations_per_epoch", "4", "--lr", "0.001"]
+FEW = [*FLAGS, "--image_size", "32", "--iterations_per_epoch", "4"]
