@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datasets.names import format_name, utm_to_latlon
+from datasets.names import FIELDS, format_name, utm_to_latlon
 from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
 from demo_city.styles import STYLES
@@ -46,6 +47,7 @@ class Settings:
     target_night: int = 300
     headings: int = 12
     pixels: int = 128
+    panoramas: bool = False  # whether the training panoramas are written whole too
 
 
 _SHORT = {"train_metres": 30.0, "city_metres": 30.0, "val_metres": 20.0, "test_metres": 30.0}
@@ -85,12 +87,14 @@ class Photo:
     name: of the file
     moment: keys of what moves, which all crops of a panorama share
     place: index of the street, and metres along it
+    whole: whether it is a strip of all directions, and the camera looks at its middle column
     """
 
     camera: Camera
     name: str
     moment: tuple
     place: tuple[int, float]
+    whole: bool = False
 
 
 @dataclass
@@ -171,6 +175,9 @@ class _Plan:
         for n, year in enumerate(TRAIN_YEARS[: self.settings.years]):
             nights = self.nights(year, _SURVEY_DAYS) if self.settings.night_share else []
             tasks += self.survey(self.area.folder, f"year {n}", self.days(year, _SURVEY_DAYS) + nights)
+        folder, count = os.path.join(os.path.dirname(self.area.folder), "panoramas"), self.settings.headings
+        for task in list(tasks) if self.settings.panoramas else ():
+            tasks.append(replace(task, folder=folder, photos=[_whole(crop) for crop in task.photos[::count]]))
         return tasks
 
     def testing(self) -> list[Task]:
@@ -282,6 +289,15 @@ class _Plan:
         name = format_name(east, north, *area.zone, *degrees, identity, heading=heading, **fields)
         point = np.array([*position, float(self.district.ground(position)) + height])
         return Photo(Camera(point, (heading + CROP / 2) % 360, pitch, roll, field_of_view), name, moment, place)
+
+
+def _whole(crop: Photo) -> Photo:
+    """The whole panorama of a crop. Its heading, of the middle column, is a whole number, as SF-XL's are."""
+    heading = float(random_for(*crop.moment, "middle").integers(360))
+    known = dict(zip(FIELDS[:-1], crop.name.split("@"), strict=False))
+    known |= {"heading": f"{heading:06.2f}", "pitch": "", "roll": "", "note": ""}
+    name = "@".join([*known.values(), ".jpg"])
+    return replace(crop, camera=Camera(crop.camera.position, heading), name=name, whole=True)
 
 
 def _floored(degrees: float) -> float:

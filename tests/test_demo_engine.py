@@ -299,7 +299,7 @@ def test_the_same_bits_again_whatever_was_in_memory():
         image = around.view(Camera(EYE, azimuth), PIXELS)
     np.testing.assert_array_equal(np.asarray(image), first)
     rng, optics = np.random.default_rng, Optics.drawn(np.random.default_rng(7), CLEAR)
-    photographs = [develop(image, 64, CLEAR, optics, rng(8)) for _ in range(2)]
+    photographs = [develop(image, (64, 64), CLEAR, optics, rng(8)) for _ in range(2)]
     assert photographs[0].size == (64, 64)
     np.testing.assert_array_equal(*photographs)
 
@@ -312,7 +312,7 @@ def test_optics_do_what_they_say():
     rng = np.random.default_rng
 
     def developed(**optics):
-        return np.asarray(develop(image, 64, GREY, Optics(**optics), rng(0))).astype(np.float32)
+        return np.asarray(develop(image, (64, 64), GREY, Optics(**optics), rng(0))).astype(np.float32)
 
     plain = developed()
     assert developed(exposure=0.7).mean() > 1.1 * plain.mean()
