@@ -48,9 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
         description="Renders procedural cities into FOLDER in SF-XL's layout: photographs with true positions, several "
         "years, day and night. An interrupted run goes on when the same command is run again.",
     )
-    parser.add_argument(
-        "--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings"
-    )
+    text = "where the data set goes; new, empty, or begun with the same settings"
+    parser.add_argument("--folder", default="data/demo", help=text)
     for name, (_, text) in _FLAGS.items():
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=type(value), default=value, help=text)
@@ -58,9 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--panoramas", action="store_true", help=text)
     text = "processes that render; the files do not depend on it"
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help=text)
-    parser.add_argument(
-        "--tiny", action="store_true", help="a few dozen small images for tests: replaces all sizes but the ones given"
-    )
+    text = "a few dozen small images for tests: replaces all sizes but the ones given"
+    parser.add_argument("--tiny", action="store_true", help=text)
     parser.add_argument("--sheet", metavar="FILE", help="write only a sheet of sample views to FILE, no data set")
     text = "width and height of each view on the sheet, in pixels"
     parser.add_argument("--sheet_pixels", type=int, default=192, help=text)

@@ -138,9 +138,7 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
             raise UserError(f"{folder} is a file; give --folder a new or empty folder")
         if not os.path.exists(path):
             if os.path.isdir(folder) and set(os.listdir(folder)) - {SETTINGS_FILE + ".tmp"}:
-                raise UserError(
-                    f"folder {folder} is not empty and was not made by {MADE_BY}; give --folder a new or empty folder"
-                )
+                raise UserError(f"folder {folder} is not empty and not made by {MADE_BY}; give --folder a new one")
             os.makedirs(folder, exist_ok=True)
             with open(path + ".tmp", "w", encoding="utf-8") as file:
                 json.dump(stored, file, indent=2)
@@ -204,9 +202,7 @@ def _open_folder(path: str) -> set[str]:
             if name.endswith(".tmp"):
                 os.unlink(os.path.join(path, name))
     except OSError as error:
-        raise UserError(
-            f"{error.filename or path} cannot be written: {error.strerror}; choose another folder with --folder"
-        ) from error
+        raise UserError(f"{error.filename or path} cannot be written: {error.strerror}; change --folder") from error
     return there
 
 

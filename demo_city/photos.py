@@ -56,45 +56,28 @@ TINY = Settings(**_SHORT, years=2, queries=6, query_days=1, target_night=4, head
 
 @dataclass(frozen=True)
 class Area:
-    """Streets of a city that are photographed for one purpose, kilometres away from all others.
-
-    name: of the area
-    style: of styles.STYLES
-    city: its number; areas of one city have the same kinds of streets and houses
-    metres: of streets
-    place: east and north in UTM, metres
-    zone: UTM zone, number and letter
-    role: train, test (a database and queries by day and night), val (the same without nights) or target
-    folder: that its photographs go to
-    queries: photographs in each folder of queries
-    """
+    """Streets of a city that are photographed for one purpose, kilometres away from all others."""
 
     name: str
-    style: str
-    city: int
-    metres: float
-    place: tuple[float, float]
-    zone: tuple[int, str]
-    role: str
-    folder: str
-    queries: int
+    style: str  # of styles.STYLES
+    city: int  # its number; areas of one city have the same kinds of streets and houses
+    metres: float  # of streets
+    place: tuple[float, float]  # east and north in UTM, metres
+    zone: tuple[int, str]  # UTM zone, number and letter
+    role: str  # train, test (a database and queries by day and night), val (the same without nights) or target
+    folder: str  # that its photographs go to
+    queries: int  # photographs in each folder of queries
 
 
 @dataclass
 class Photo:
-    """One photograph.
-
-    name: of the file
-    moment: keys of what moves, which all crops of a panorama share
-    place: index of the street, and metres along it
-    whole: whether it is a strip of all directions, and the camera looks at its middle column
-    """
+    """One photograph."""
 
     camera: Camera
-    name: str
-    moment: tuple
-    place: tuple[int, float]
-    whole: bool = False
+    name: str  # of the file
+    moment: tuple  # keys of what moves, which all crops of a panorama share
+    place: tuple[int, float]  # index of the street, and metres along it
+    whole: bool = False  # whether it is a strip of all directions, in whose middle the camera looks
 
 
 @dataclass
@@ -196,11 +179,8 @@ class _Plan:
 
     def survey(self, folder: str, key: str, days: list[Capture]) -> list[Task]:
         """Panoramas every few metres, cut into crops, taken from a car on the left or right of the street. Some of the
-        training streets are photographed on foot, from where queries are taken.
-
-        folder: that the photographs go to
-        key: tells this survey from others
-        days: of which each street has one
+        training streets are photographed on foot, from where queries are taken. folder: that the photographs go to;
+        key: tells this survey from others; days: of which each street has one.
         """
         settings, tasks = self.settings, []
         step = settings.train_step if self.trained else settings.database_step
@@ -233,9 +213,7 @@ class _Plan:
     def queries(self, folder: str, days: list[Capture], surveyed: list[Task]) -> list[Task]:
         """Single photographs, uniform in disks of QUERY_RADIUS around panoramas, where one can stand.
 
-        folder: that they go to
-        days: of which each has one
-        surveyed: panoramas of the area
+        folder: that they go to; days: of which each has one; surveyed: panoramas of the area
         """
         panoramas = [photo for task in surveyed for photo in task.photos[:: self.settings.headings]]
         groups = {}

@@ -5,7 +5,6 @@ degree both ways. Of the 6.5:1 that SF-XL kept of its panoramas, five eighths li
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,19 +16,11 @@ HORIZON = 320 / 512  # of the height, from the top
 _VIEWS = 6  # of 60 degrees each: with the strip's height, they are about square
 
 
-class _Sector(NamedTuple):
-    """Where the pixels of a strip's sixth, (rows, columns), lie in a view."""
-
-    size: int  # pixels a side of the view
-    pitch: float  # of its camera, degrees, so that it has the strip's rows in its middle
-    field_of_view: float  # degrees
-    first: np.ndarray  # int64, which pixel of the view has the others of four at its right and below
-    right: np.ndarray  # float32 (rows, columns, 1), share of those at the right
-    below: np.ndarray  # and of those below
-
-
 @lru_cache(2)
-def _sector(rows: int, columns: int) -> _Sector:
+def _sector(rows: int, columns: int) -> tuple[int, float, float, np.ndarray, np.ndarray, np.ndarray]:
+    """The size, the pitch and the field of view (degrees) of views, and where the pixels of a strip's sixth lie in
+    them: the upper left one of four around each, and the shares (rows, columns, 1) of those at the right and below.
+    """
     up = (HORIZON - (np.arange(rows)[:, None] + 0.5) / rows) * 2 * np.pi / WIDE
     along = ((np.arange(columns) + 0.5) / columns - 0.5) * 2 * np.pi / _VIEWS
     pitch = (HORIZON - 0.5) * 2 * np.pi / WIDE
@@ -42,15 +33,13 @@ def _sector(rows: int, columns: int) -> _Sector:
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     shares = ((value - whole)[..., None].astype(np.float32) for value, whole in ((x, left), (y, top)))
     field_of_view = float(np.degrees(2 * np.arctan(size / 2 / focal)))
-    return _Sector(size, float(np.degrees(pitch)), field_of_view, top * size + left, *shares)
+    return size, float(np.degrees(pitch)), field_of_view, top * size + left, *shares
 
 
 def strip_of(around: Surroundings, camera: Camera, rows: int) -> np.ndarray:
-    """The light of a strip, float32 (rows, columns, 3), linear.
+    """The light of a strip, float32 (rows, columns, 3), linear, about WIDE times as wide as high.
 
-    around: of the camera's place
-    camera: looks at the middle column
-    rows: of the strip; it has about WIDE times as many columns
+    around: of the camera's place; camera: looks at the middle column
     """
     columns = round(rows * WIDE / _VIEWS)
     size, pitch, field_of_view, first, right, below = _sector(rows, columns)
