@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import glob
 import json
 import logging
 import os
@@ -12,10 +13,13 @@ import numpy as np
 
 import commons
 import eval as evaluation
+import train
 from parser import parse_arguments
 from support.errors import UserError
 from support.files import replacing
 from test import RECALL_VALUES
+
+logger = logging.getLogger(__name__)
 
 DEMO_TEST_SETS = (
     "City 1, day=city1/test/database:city1/test/queries_v1",
@@ -108,6 +112,47 @@ def evaluate(flags: list[str], save_dir: str) -> np.ndarray:
     parsed = parse_arguments("eval", [*flags, "--save_dir", save_dir])
     commons.run_experiment(lambda args, folder: results.append(evaluation.evaluate(args, folder)), parsed)
     return results[0].found[:, [RECALL_VALUES.index(n) for n in RECALLS]]
+
+
+def trained(flags: list[str], save_dir: str) -> str:
+    """Trains, or resumes a stopped run, unless it has finished. Returns its log folder.
+
+    flags: of train.py
+    save_dir: below logs/, of these flags alone
+    """
+    if not (done := glob.glob(os.path.join("logs", save_dir, "*", "finished"))):
+        train.main([*flags, "--save_dir", save_dir, "--resume_train", "auto"])
+        done = [os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "finished")]
+        with open(done[0], "w"):
+            pass
+    return os.path.dirname(done[0])
+
+
+def found_first(
+    path: str,
+    flags: list[str],
+    name: str,
+    test_sets: dict[str, tuple[str, str]],
+    measure: Callable[[str, str], np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Returns {test set: bool (q,)}, whether each query is found first, measured once for the same flags.
+
+    path: of the file that keeps it
+    flags: that the results depend on
+    name: of the run, for the log
+    test_sets: {title: (database folder, queries folder)}
+    measure: of these two folders, as evaluate() returns it
+    """
+    kept = read_json(path)
+    if kept.get("flags") != flags:
+        kept = {"flags": flags, "found": {}}
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    for title, folders in test_sets.items():
+        if title not in kept["found"]:
+            kept["found"][title] = measure(*folders)[:, 0].astype(int).tolist()
+            logger.info(f"{name}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
+            write_json(path, kept)
+    return {title: np.array(kept["found"][title], bool) for title in test_sets}
 
 
 def cells(found: dict[Hashable, dict[int, np.ndarray]], reference: Hashable) -> dict[Hashable, str]:

@@ -6,8 +6,8 @@ as many times fewer steps.
 """
 
 import argparse
+import functools
 import glob
-import logging
 import os
 import subprocess
 import sys
@@ -19,17 +19,14 @@ from benchmarks.comparison import (
     add_flags,
     cells,
     evaluate,
+    found_first,
     parse_and_run,
-    read_json,
     test_set,
     write_between,
-    write_json,
 )
 from benchmarks.measure import ROOT, launcher, table
 from support.errors import UserError
 from support.recipes import expand_recipes
-
-logger = logging.getLogger(__name__)
 
 MARKS = "<!-- group schedules -->", "<!-- end of the group schedules -->"
 GROUPS = 3
@@ -119,35 +116,16 @@ def results(
         args.moments,
         *WAYS[way],
     ]
-    settings = expand_recipes(flags)
     path = os.path.join(args.work_folder, f"{way.replace(', ', '_').replace(' = ', '')}_seed{seed}.json")
-    kept = read_json(path)
-    if kept.get("flags") == settings:
-        return {title: np.array(values, bool) for title, values in kept["found"].items()}
     save_dir = os.path.join(os.path.basename(args.work_folder), os.path.basename(path).removesuffix(".json"))
-    model = train(flags, save_dir, GROUPS if way in _PARALLEL else 1)
-    found = {}
-    for title, (database, queries) in test_sets.items():
-        found[title] = evaluate(
-            [
-                f"@{args.base}",
-                "--resume_model",
-                model,
-                "--database_folder",
-                database,
-                "--queries_folder",
-                queries,
-                "--seed",
-                str(seed),
-            ],
-            "group_schedules_tests",
-        )[:, 0]
-        logger.info(f"{way}, seed {seed}, {title}: R@1 {100 * found[title].mean():.1f}")
-    os.makedirs(args.work_folder, exist_ok=True)
-    write_json(
-        path, {"flags": settings, "found": {title: values.astype(int).tolist() for title, values in found.items()}}
-    )
-    return found
+    model = functools.cache(lambda: train(flags, save_dir, GROUPS if way in _PARALLEL else 1))
+
+    def measure(database: str, queries: str) -> np.ndarray:
+        folders = ["--database_folder", database, "--queries_folder", queries]
+        of_model = [f"@{args.base}", "--resume_model", model(), *folders, "--seed", str(seed)]
+        return evaluate(of_model, "group_schedules_tests")
+
+    return found_first(path, expand_recipes(flags), f"{way}, seed {seed}", test_sets, measure)
 
 
 def train(flags: list[str], save_dir: str, processes: int) -> str:

@@ -5,34 +5,29 @@ furthest south are taken. Every finished row of a seed is kept, so that a stoppe
 """
 
 import argparse
-import glob
 import hashlib
 import json
-import logging
 import os
 import shlex
 from typing import NamedTuple
 
 import numpy as np
 
-import train
 from benchmarks.comparison import (
     METHOD,
     add_flags,
     cells,
     evaluate,
+    found_first,
     parse_and_run,
-    read_json,
     test_set,
+    trained,
     write_between,
-    write_json,
 )
 from benchmarks.measure import table
 from datasets.name_fields import HEADING
 from datasets.names import list_images, parse_fields, positions
 from support.recipes import expand_recipes
-
-logger = logging.getLogger(__name__)
 
 MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
 SMALL = "@recipes/small_city.txt"
@@ -150,22 +145,17 @@ def results(
     """
     row = ROWS[name]
     start = [*shlex.split(args.start), "--seed", str(seed)]
-    model = start if row.training is None else [*start, "--resume_model", trained(args, subset, name, seed)]
+    model = start if row.training is None else [*start, "--resume_model", best_model(args, subset, name, seed)]
     flags = [*model, *shlex.split(row.evaluation.format(train=os.path.join(subset, "train")))]
     path = os.path.join(args.work_folder, f"{_file_name(args, name)}_seed{seed}.json")
-    kept = read_json(path)
-    if kept.get("flags") != flags:
-        kept = {"flags": flags, "found": {}}
-    for title, (database, queries) in test_sets.items():
-        if title not in kept["found"]:
-            folders = ["--database_folder", database, "--queries_folder", queries]
-            kept["found"][title] = evaluate([*flags, *folders], "small_sets_tests")[:, 0].astype(int).tolist()
-            logger.info(f"{name}, seed {seed}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
-        write_json(path, kept)
-    return {title: np.array(kept["found"][title], bool) for title in test_sets}
+
+    def measure(database: str, queries: str) -> np.ndarray:
+        return evaluate([*flags, "--database_folder", database, "--queries_folder", queries], "small_sets_tests")
+
+    return found_first(path, flags, f"{name}, seed {seed}", test_sets, measure)
 
 
-def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
+def best_model(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
     """Trains a row, or resumes it, unless the same flags did before. Returns the path of its best network.
 
     args: the arguments
@@ -180,13 +170,8 @@ def trained(args: argparse.Namespace, subset: str, name: str, seed: int) -> str:
     batch = int(flags[flags.index("--batch_size") + 1])
     flags += ["--epochs_num", str(args.epochs), "--iterations_per_epoch", str(args.seen // args.epochs // batch)]
     digest = hashlib.sha256(json.dumps(flags).encode()).hexdigest()[:12]
-    save_dir = os.path.join("small_sets", f"{args.images}_{args.views}_{digest}")
-    if not (done := glob.glob(os.path.join("logs", save_dir, "*", "finished"))):
-        train.main([*flags, "--save_dir", save_dir, "--resume_train", "auto"])
-        done = [os.path.join(max(glob.glob(os.path.join("logs", save_dir, "*"))), "finished")]
-        with open(done[0], "w"):
-            pass
-    return os.path.join(os.path.dirname(done[0]), "best_model.pth")
+    folder = trained(flags, os.path.join("small_sets", f"{args.images}_{args.views}_{digest}"))
+    return os.path.join(folder, "best_model.pth")
 
 
 def _file_name(args: argparse.Namespace, name: str):

@@ -48,17 +48,17 @@ def make_parser() -> argparse.ArgumentParser:
         description="Renders procedural cities into FOLDER in SF-XL's layout: photographs with true positions, several "
         "years, day and night. An interrupted run goes on when the same command is run again.",
     )
-    parser.add_argument(
-        "--folder", default="data/demo", help="where the data set goes; new, empty, or begun with the same settings"
-    )
+    text = "where the data set goes; new, empty, or begun with the same settings"
+    parser.add_argument("--folder", default="data/demo", help=text)
     for name, (_, text) in _FLAGS.items():
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=type(value), default=value, help=text)
+    text = "also write each training panorama whole, as EigenPlaces needs it, to panoramas beside the train folder"
+    parser.add_argument("--panoramas", action="store_true", help=text)
     text = "processes that render; the files do not depend on it"
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help=text)
-    parser.add_argument(
-        "--tiny", action="store_true", help="a few dozen small images for tests: replaces all sizes but the ones given"
-    )
+    text = "a few dozen small images for tests: replaces all sizes but the ones given"
+    parser.add_argument("--tiny", action="store_true", help=text)
     parser.add_argument("--sheet", metavar="FILE", help="write only a sheet of sample views to FILE, no data set")
     text = "width and height of each view on the sheet, in pixels"
     parser.add_argument("--sheet_pixels", type=int, default=192, help=text)
@@ -70,7 +70,7 @@ def _parse(argv: list[str] | None) -> tuple[photos.Settings, argparse.Namespace]
     args = make_parser().parse_args(argv)
     words = [word.split("=")[0] for word in (sys.argv[1:] if argv is None else argv)]
     given = {name: getattr(args, name) for name in _FLAGS if f"--{name}" in words}
-    settings = replace(photos.TINY if args.tiny else photos.Settings(), **given)
+    settings = replace(photos.TINY if args.tiny else photos.Settings(), **given, panoramas=args.panoramas)
     _check(settings, args, given)
     return settings, args
 
@@ -90,6 +90,8 @@ def _check(settings: photos.Settings, args: argparse.Namespace, given: Iterable[
         raise UserError(f"--processes is {args.processes}; it must be at least 1")
     if not 32 <= args.sheet_pixels <= 1024:
         raise UserError(f"--sheet_pixels is {args.sheet_pixels}; it must be 32 to 1024")
+    if args.sheet and args.panoramas:
+        raise UserError("--panoramas is for a data set, and --sheet writes none; leave one of them out")
     if args.sheet and not args.sheet.lower().endswith((".jpg", ".jpeg", ".png")):
         raise UserError(f"--sheet is {args.sheet}; it must end in .jpg or .png")
 

@@ -6,15 +6,17 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from datasets.names import images_list_path, write_images_list
 from demo_city import photos
-from demo_city.engine.develop import Optics, develop
+from demo_city.engine.develop import Optics, develop, expose
 from demo_city.engine.scene import Scene, Surroundings
+from demo_city.engine.strip import WIDE, strip_of
 from demo_city.engine.textures import TextureMemory
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
@@ -86,16 +88,24 @@ class Renderer:
 def photograph(
     surroundings: Surroundings, capture: Capture, photo: photos.Photo, pixels: int
 ) -> tuple[Image.Image, int]:
-    """Takes a photograph: (RGB image of `pixels` a side, the JPEG quality of its camera).
+    """Takes a photograph: (RGB image, square or a whole strip, the JPEG quality of its camera).
 
     surroundings: of the photo's moment
     capture: the day or night
     photo: with its camera
-    pixels: side of the picture
+    pixels: height of the picture
     """
-    optics = Optics.drawn(random_for("optics", photo.name), capture)
-    image = surroundings.view(photo.camera, round(pixels * _FINER))
-    return develop(image, pixels, capture, optics, random_for("develop", photo.name)), optics.jpeg
+    optics, rng = Optics.drawn(random_for("optics", photo.name), capture), random_for("develop", photo.name)
+    finer = round(pixels * _FINER)
+    if not photo.whole:
+        return develop(surroundings.view(photo.camera, finer), (pixels, pixels), capture, optics, rng), optics.jpeg
+    light, width, margin = strip_of(surroundings, photo.camera, finer), round(pixels * WIDE), pixels // 4
+    # what blurs or glows at one end goes on at the other: the ends are repeated beyond each other, and cut off again
+    more = round(margin * light.shape[1] / width)
+    picture = np.pad(expose(light, bool(capture.night)), ((0, 0), (more, more), (0, 0)), "wrap")
+    size, optics = (width + 2 * margin, pixels), replace(optics, vignette=0.0)
+    image = develop(Image.fromarray(picture), size, capture, optics, rng)
+    return image.crop((margin, 0, margin + width, pixels)), optics.jpeg
 
 
 _worker = {}
@@ -128,9 +138,7 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
             raise UserError(f"{folder} is a file; give --folder a new or empty folder")
         if not os.path.exists(path):
             if os.path.isdir(folder) and set(os.listdir(folder)) - {SETTINGS_FILE + ".tmp"}:
-                raise UserError(
-                    f"folder {folder} is not empty and was not made by {MADE_BY}; give --folder a new or empty folder"
-                )
+                raise UserError(f"folder {folder} is not empty and not made by {MADE_BY}; give --folder a new one")
             os.makedirs(folder, exist_ok=True)
             with open(path + ".tmp", "w", encoding="utf-8") as file:
                 json.dump(stored, file, indent=2)
@@ -142,10 +150,9 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
         raise UserError(f"folder {folder} cannot be used: {error.strerror}; choose another with --folder") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; delete the folder {folder} and start again") from error
-    if isinstance(found, dict) and found.get("made_by") == _FORMER:
-        found["made_by"] = MADE_BY
-    if not isinstance(found, dict) or found.get("made_by") != MADE_BY:
+    if not isinstance(found, dict) or found.get("made_by") not in (MADE_BY, _FORMER):
         raise UserError(f"{path} was not written by {MADE_BY}; give --folder a new or empty folder")
+    found = {"panoramas": False, **found, "made_by": MADE_BY}  # older folders do not say that they have none
     differing = [f"{key} {found.get(key)} (now {value})" for key, value in stored.items() if found.get(key) != value]
     if differing:
         raise UserError(
@@ -195,9 +202,7 @@ def _open_folder(path: str) -> set[str]:
             if name.endswith(".tmp"):
                 os.unlink(os.path.join(path, name))
     except OSError as error:
-        raise UserError(
-            f"{error.filename or path} cannot be written: {error.strerror}; choose another folder with --folder"
-        ) from error
+        raise UserError(f"{error.filename or path} cannot be written: {error.strerror}; change --folder") from error
     return there
 
 

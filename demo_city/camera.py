@@ -10,20 +10,13 @@ CROP = 70.0  # degrees: SF-XL's crops are as wide; a name holds the heading of s
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with square pictures.
+    """A pinhole camera with square pictures. Angles are in degrees."""
 
-    position: (3,), local metres (east, north, up)
-    azimuth: of the optical axis, degrees clockwise from north
-    pitch: of the optical axis above the horizon, degrees
-    roll: of the camera clockwise about its axis, degrees
-    field_of_view: degrees, from the left to the right edge
-    """
-
-    position: np.ndarray
-    azimuth: float
-    pitch: float = 0.0
-    roll: float = 0.0
-    field_of_view: float = CROP
+    position: np.ndarray  # (3,), local metres (east, north, up)
+    azimuth: float  # of the optical axis, clockwise from north
+    pitch: float = 0.0  # of the optical axis above the horizon
+    roll: float = 0.0  # of the camera clockwise about its axis
+    field_of_view: float = CROP  # from the left to the right edge
 
     @cached_property
     def axes(self) -> np.ndarray:

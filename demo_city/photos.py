@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datasets.names import format_name, utm_to_latlon
+from datasets.names import FIELDS, format_name, utm_to_latlon
 from demo_city.camera import CROP, Camera
 from demo_city.seeds import random_for
 from demo_city.styles import STYLES
@@ -46,6 +47,7 @@ class Settings:
     target_night: int = 300
     headings: int = 12
     pixels: int = 128
+    panoramas: bool = False  # whether the training panoramas are written whole too
 
 
 _SHORT = {"train_metres": 30.0, "city_metres": 30.0, "val_metres": 20.0, "test_metres": 30.0}
@@ -54,43 +56,28 @@ TINY = Settings(**_SHORT, years=2, queries=6, query_days=1, target_night=4, head
 
 @dataclass(frozen=True)
 class Area:
-    """Streets of a city that are photographed for one purpose, kilometres away from all others.
-
-    name: of the area
-    style: of styles.STYLES
-    city: its number; areas of one city have the same kinds of streets and houses
-    metres: of streets
-    place: east and north in UTM, metres
-    zone: UTM zone, number and letter
-    role: train, test (a database and queries by day and night), val (the same without nights) or target
-    folder: that its photographs go to
-    queries: photographs in each folder of queries
-    """
+    """Streets of a city that are photographed for one purpose, kilometres away from all others."""
 
     name: str
-    style: str
-    city: int
-    metres: float
-    place: tuple[float, float]
-    zone: tuple[int, str]
-    role: str
-    folder: str
-    queries: int
+    style: str  # of styles.STYLES
+    city: int  # its number; areas of one city have the same kinds of streets and houses
+    metres: float  # of streets
+    place: tuple[float, float]  # east and north in UTM, metres
+    zone: tuple[int, str]  # UTM zone, number and letter
+    role: str  # train, test (a database and queries by day and night), val (the same without nights) or target
+    folder: str  # that its photographs go to
+    queries: int  # photographs in each folder of queries
 
 
 @dataclass
 class Photo:
-    """One photograph.
-
-    name: of the file
-    moment: keys of what moves, which all crops of a panorama share
-    place: index of the street, and metres along it
-    """
+    """One photograph."""
 
     camera: Camera
-    name: str
-    moment: tuple
-    place: tuple[int, float]
+    name: str  # of the file
+    moment: tuple  # keys of what moves, which all crops of a panorama share
+    place: tuple[int, float]  # index of the street, and metres along it
+    whole: bool = False  # whether it is a strip of all directions, in whose middle the camera looks
 
 
 @dataclass
@@ -171,6 +158,9 @@ class _Plan:
         for n, year in enumerate(TRAIN_YEARS[: self.settings.years]):
             nights = self.nights(year, _SURVEY_DAYS) if self.settings.night_share else []
             tasks += self.survey(self.area.folder, f"year {n}", self.days(year, _SURVEY_DAYS) + nights)
+        folder, count = os.path.join(os.path.dirname(self.area.folder), "panoramas"), self.settings.headings
+        for task in list(tasks) if self.settings.panoramas else ():
+            tasks.append(replace(task, folder=folder, photos=[_whole(crop) for crop in task.photos[::count]]))
         return tasks
 
     def testing(self) -> list[Task]:
@@ -189,11 +179,8 @@ class _Plan:
 
     def survey(self, folder: str, key: str, days: list[Capture]) -> list[Task]:
         """Panoramas every few metres, cut into crops, taken from a car on the left or right of the street. Some of the
-        training streets are photographed on foot, from where queries are taken.
-
-        folder: that the photographs go to
-        key: tells this survey from others
-        days: of which each street has one
+        training streets are photographed on foot, from where queries are taken. folder: that the photographs go to;
+        key: tells this survey from others; days: of which each street has one.
         """
         settings, tasks = self.settings, []
         step = settings.train_step if self.trained else settings.database_step
@@ -226,9 +213,7 @@ class _Plan:
     def queries(self, folder: str, days: list[Capture], surveyed: list[Task]) -> list[Task]:
         """Single photographs, uniform in disks of QUERY_RADIUS around panoramas, where one can stand.
 
-        folder: that they go to
-        days: of which each has one
-        surveyed: panoramas of the area
+        folder: that they go to; days: of which each has one; surveyed: panoramas of the area
         """
         panoramas = [photo for task in surveyed for photo in task.photos[:: self.settings.headings]]
         groups = {}
@@ -282,6 +267,15 @@ class _Plan:
         name = format_name(east, north, *area.zone, *degrees, identity, heading=heading, **fields)
         point = np.array([*position, float(self.district.ground(position)) + height])
         return Photo(Camera(point, (heading + CROP / 2) % 360, pitch, roll, field_of_view), name, moment, place)
+
+
+def _whole(crop: Photo) -> Photo:
+    """The whole panorama of a crop. Its heading, of the middle column, is a whole number, as SF-XL's are."""
+    heading = float(random_for(*crop.moment, "middle").integers(360))
+    known = dict(zip(FIELDS[:-1], crop.name.split("@"), strict=False))
+    known |= {"heading": f"{heading:06.2f}", "pitch": "", "roll": "", "note": ""}
+    name = "@".join([*known.values(), ".jpg"])
+    return replace(crop, camera=Camera(crop.camera.position, heading), name=name, whole=True)
 
 
 def _floored(degrees: float) -> float:

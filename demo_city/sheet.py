@@ -24,17 +24,14 @@ def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
     path: .jpg or .png; pixels: side of a view. Raises UserError if the file cannot be written.
     """
     label, gap = max(pixels // 11, 16), max(pixels // 64, 2)
-    sheet = Image.new(
-        "RGB", (3 * _PLACES * (pixels + gap) + gap, (pixels + label + gap) * len(STYLES) + gap), (250, 250, 248)
-    )
+    size = 3 * _PLACES * (pixels + gap) + gap, (pixels + label + gap) * len(STYLES) + gap
+    sheet = Image.new("RGB", size, (250, 250, 248))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=label * 0.72)
     for row, style in enumerate(STYLES):
         y = gap + row * (pixels + label + gap)
         renderer = Renderer(settings)
         rng = random_for(settings.seed, "sheet", style)
-        area = photos.Area(
-            f"{style}-sheet", style, 900 + row, _METRES, (500_000.0, 5_000_000.0), (32, "T"), "sheet", "", 0
-        )
+        area = photos.Area(f"{style}-sheet", style, 900 + row, _METRES, (5e5, 5e6), (32, "T"), "sheet", "", 0)
         renderer.district = photos.make_district(settings, area)
         places = [_place(renderer, rng, column) for column in range(_PLACES)]
         captures = [draw_day(rng, 2019, fair=True), draw_day(rng, 2022), draw_night(rng, 2022, 1)]
@@ -47,9 +44,7 @@ def write_sheet(path: str, settings: photos.Settings, pixels: int) -> None:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         sheet.save(path, quality=88)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror or error}; choose another file with --sheet"
-        ) from error
+        raise UserError(f"{path} cannot be written: {error.strerror or error}; choose another --sheet") from error
 
 
 def _place(renderer: Renderer, rng: np.random.Generator, column: int) -> photos.Photo:

@@ -13,29 +13,19 @@ _RAIN, _SNOW = 0.12, 0.25  # chance of rain under a closed sky, and of snow on a
 
 @dataclass(frozen=True)
 class Capture:
-    """One day or night.
-
-    season: spring, summer, autumn or winter
-    sun_azimuth, sun_height: degrees, the azimuth clockwise from north
-    cloud: 0 clear to 1 overcast, when there are no shadows
-    haze: share of haze at 100 m
-    warmth: colour of the light, -1 cold to 1 warm
-    wet: 0 dry to 1 streaming: dark roads that mirror, and rain in the air above 0.5
-    snow: 0 none to 1 everything that looks up is white
-    night: 0 by day, else the number of the night
-    """
+    """One day or night."""
 
     year: int
     month: int
-    season: str
-    sun_azimuth: float
-    sun_height: float
-    cloud: float
-    haze: float
-    warmth: float
-    wet: float = 0.0
-    snow: float = 0.0
-    night: int = 0
+    season: str  # spring, summer, autumn or winter
+    sun_azimuth: float  # degrees clockwise from north
+    sun_height: float  # degrees
+    cloud: float  # 0 clear to 1 overcast, when there are no shadows
+    haze: float  # share of haze at 100 m
+    warmth: float  # colour of the light, -1 cold to 1 warm
+    wet: float = 0.0  # 0 dry to 1 streaming: dark roads that mirror, and rain in the air above 0.5
+    snow: float = 0.0  # 0 none to 1 everything that looks up is white
+    night: int = 0  # 0 by day, else the number of the night
 
     @property
     def key(self) -> tuple:

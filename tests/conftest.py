@@ -18,7 +18,7 @@ from tests import small  # noqa: E402
 from tests.caches import NAMES, SETTINGS, touch, write_list  # noqa: E402
 from tests.descriptors import make_images  # noqa: E402
 from tests.scripts import run  # noqa: E402
-from tests.tiny import SHORT, make_tiny, save_place  # noqa: E402
+from tests.tiny import SHORT, make_tiny, save_panoramas, save_place  # noqa: E402
 
 # The first backward pass of a process decides whether it may fork afterwards, as tests of ranks do. After an export,
 # whose stand-in tensors count as a GPU, it may not.
@@ -80,6 +80,12 @@ def once(tmp_path_factory):
 def tiny(once):
     """The folder of the tiny data set."""
     return str(once("tiny", lambda: make_tiny(".")))
+
+
+@pytest.fixture(scope="session")
+def panoramas(once):
+    """The folder of panoramas of a street, for EigenPlaces."""
+    return str(once("panoramas", lambda: save_panoramas("p")) / "p")
 
 
 @pytest.fixture(scope="session")

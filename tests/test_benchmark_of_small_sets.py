@@ -30,7 +30,7 @@ def city(tiny, workdir, monkeypatch):
 
 def test_rows_are_trained_and_tested_once(city, monkeypatch):
     runs, main = [], train.main
-    monkeypatch.setattr(small_sets.train, "main", lambda flags: (runs.append(flags), main(flags)))
+    monkeypatch.setattr(train, "main", lambda flags: (runs.append(flags), main(flags)))
     flags = ["--dataset_folder", city, "--test_sets", TEST, "--output", "table.md", "--start", START, "--seeds", "0"]
     flags += ["--images", "60", "--views", "12", "--seen", "48", "--epochs", "1"]
     rows = ["no training, --whiten database", "small_city.txt", "batch norms trained, --ema 0.99"]

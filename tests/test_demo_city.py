@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import utm
 from PIL import Image
 
 from datasets import names
+from datasets.eigenplaces import build_eigen_groups, cut_towards
 from demo_city import __main__ as cli
 from demo_city import build, photos, sheet, years
 from demo_city.camera import CROP, Camera
@@ -192,10 +194,50 @@ def test_many_cities_leave_one_style_out():
 def test_a_city_of_many(tmp_path, monkeypatch):
     monkeypatch.setattr(photos, "TRAINED_STYLES", ("old_town",))
     flags = ["--tiny", "--cities", "1", "--queries", "5", "--folder", str(tmp_path), "--processes", "1"]
-    cli.main([*flags, "--night_share", "1", "--years", "1", "--val_metres", "9"])
+    flags += ["--night_share", "1", "--years", "1", "--val_metres", "9", "--panoramas"]
+    cli.main(flags)
     train = os.listdir(tmp_path / "train")
     assert len(train) == 12 and len(os.listdir(tmp_path / "val/queries")) == 5
     assert len(os.listdir(tmp_path / "test/queries_night")) == 5
+    folder = tmp_path / "panoramas"
+    listed = names.list_images(str(folder))
+    assert list(listed) == sorted(os.listdir(folder)) and len(listed) == 3
+    # of the same places and moments: east to pano_id, and the height and the date
+    assert {(*p[1:8], *p[12:14]) for p in (name.split("@") for name in listed)} == {
+        (*p[1:8], *p[12:14]) for p in (name.split("@") for name in train)
+    }
+    groups = build_eigen_groups(list(listed), 15, 1, 10, 1)
+    for row in range(groups.num_classes(0)):
+        for index in groups.image_indices(0, row):
+            with Image.open(folder / listed[index]) as image:
+                assert image.size == (312, 48)
+                assert cut_towards(groups.focal_point(0, row, 0), image, listed[index]).size == (48, 48)
+    before = (folder / listed[1]).read_bytes()
+    (folder / listed[1]).unlink()
+    cli.main(flags)
+    assert (folder / listed[1]).read_bytes() == before
+
+
+def test_a_crop_of_a_panorama_shows_what_a_view_shows():
+    """Of twelve views all round, each crop resembles its own the most, over the seam too."""
+    settings = replace(photos.TINY, panoramas=True, night_share=0.0)
+    renderer = build.Renderer(settings)
+    renderer.enter(0)
+    task = next(task for task in renderer.tasks if task.folder == "city1/panoramas")
+    photo = task.photos[0]
+    around, place = renderer.surroundings(task.capture, photo), photo.camera.position
+    image, _ = build.photograph(around, task.capture, photo, settings.pixels)
+    east, north = map(float, photo.name.split("@")[1:3])
+    crops, views = [], []
+    for azimuth in range(0, 360, 30):
+        turn = np.radians(azimuth)
+        crop = cut_towards((east + 50 * np.sin(turn), north + 50 * np.cos(turn)), image, photo.name)
+        view = around.view(Camera(place, azimuth, 6.9, 0.0, 57.0), settings.pixels)
+        for pictures, picture in ((crops, crop), (views, view)):
+            pictures.append(np.asarray(picture.convert("L")).astype(float).ravel())
+    likeness = np.corrcoef(crops, views)[:12, 12:]
+    assert likeness.argmax(0).tolist() == likeness.argmax(1).tolist() == list(range(12))
+    assert np.diag(likeness).min() > 0.7
 
 
 def test_files_do_not_depend_on_processes_or_order(tiny):
@@ -255,6 +297,7 @@ def test_refuses_a_folder_of_others(tmp_path, capsys):
 def test_refuses_a_folder_with_other_settings(tiny, capsys):
     message = error_of(capsys, "--tiny", "--folder", str(tiny), "--pixels", "64", "--seed", "5")
     assert "pixels 48 (now 64)" in message and "seed 0 (now 5)" in message and "years" not in message
+    assert "panoramas False (now True)" in error_of(capsys, "--tiny", "--folder", str(tiny), "--panoramas")
 
 
 def test_refuses_a_damaged_settings_file(tmp_path, capsys):
@@ -292,6 +335,7 @@ def test_refuses_a_folder_that_cannot_be_made(tmp_path, capsys):
 def test_refuses_flags_of_the_other_kind(tmp_path, capsys):
     folder = ["--tiny", "--folder", str(tmp_path / "new")]
     assert "with --cities alone" in error_of(capsys, *folder, "--city_metres", "50")
+    assert "--sheet writes none" in error_of(capsys, "--sheet", str(tmp_path / "a.jpg"), "--panoramas")
     assert "without --cities alone" in error_of(capsys, *folder, "--cities", "2", "--target_night", "5")
 
 

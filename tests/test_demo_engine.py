@@ -16,6 +16,7 @@ from demo_city.engine.draw import photograph_of
 from demo_city.engine.light import DOWN, Lamps
 from demo_city.engine.mesh import CUTOUT, EMITS, GROUND, NO_OWNER, SHELTERED, TWO_SIDED, Mesh
 from demo_city.engine.scene import Scene
+from demo_city.engine.strip import strip_of
 from demo_city.engine.textures import Texture, TextureMemory, TextureTable
 from demo_city.weather import Capture
 from support.errors import UserError
@@ -97,6 +98,30 @@ def test_points_appear_where_the_camera_projects_them(azimuth, pitch, roll):
             continue  # behind another one
         assert columns.mean() + 0.5 == pytest.approx(x, abs=0.6) and rows.mean() + 0.5 == pytest.approx(y, abs=0.6)
         np.testing.assert_allclose(buffers["depth"][rows, columns], depth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("heading", [0, 217])
+def test_a_strip_has_each_direction_in_its_column_and_row(heading):
+    """Degrees to the right of the strip's middle, and above the horizon: far left, over the seam, in corners."""
+    marks = [(-170, 0), (180, 0), (179.5, 20), (-90, 33), (30, -19), (0, 0), (91, 10)]
+    world = World()
+    black = world.table.index("black", lambda: _plain((4, 4, 4, 0)))
+    for right, above in marks:
+        camera, half = Camera(EYE, heading + right, above), 0.4
+        across, down, forward = camera.axes
+        corners = [20 * forward + half * (a * across + b * down) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))]
+        world.polygon(EYE + np.array(corners), SQUARE, black)
+    light = strip_of(world.scene().around(EYE), Camera(EYE, heading), 256)
+    assert light.shape == (256, 1662, 3)  # as many columns as six views can share equally
+    wide, dark = light.shape[1], light.mean(2) < 0.1
+    for right, above in marks:
+        x, y = (0.5 + right / 360) * wide % wide, (320 / 512 - above / 360 * 6.5) * 256
+        rows, columns = np.nonzero(np.roll(dark, wide // 2 - int(x), 1)[:, wide // 2 - 12 : wide // 2 + 13])
+        near = np.abs(rows + 0.5 - y) < 12
+        assert rows[near].mean() + 0.5 == pytest.approx(y, abs=0.5)
+        assert columns[near].mean() + 0.5 - 12 == pytest.approx(x % 1, abs=0.5)
+        assert 80 < near.sum() < 150
+    assert dark.sum() < 150 * len(marks)  # nothing else
 
 
 def test_what_is_nearer_hides_what_is_farther_in_any_order():
@@ -299,7 +324,7 @@ def test_the_same_bits_again_whatever_was_in_memory():
         image = around.view(Camera(EYE, azimuth), PIXELS)
     np.testing.assert_array_equal(np.asarray(image), first)
     rng, optics = np.random.default_rng, Optics.drawn(np.random.default_rng(7), CLEAR)
-    photographs = [develop(image, 64, CLEAR, optics, rng(8)) for _ in range(2)]
+    photographs = [develop(image, (64, 64), CLEAR, optics, rng(8)) for _ in range(2)]
     assert photographs[0].size == (64, 64)
     np.testing.assert_array_equal(*photographs)
 
@@ -312,7 +337,7 @@ def test_optics_do_what_they_say():
     rng = np.random.default_rng
 
     def developed(**optics):
-        return np.asarray(develop(image, 64, GREY, Optics(**optics), rng(0))).astype(np.float32)
+        return np.asarray(develop(image, (64, 64), GREY, Optics(**optics), rng(0))).astype(np.float32)
 
     plain = developed()
     assert developed(exposure=0.7).mean() > 1.1 * plain.mean()

@@ -10,12 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import train
 from datasets.eigenplaces import EigenPlaces
 from datasets.groups import open_split
-from datasets.names import format_name
 from datasets.prepare.__main__ import main as prepare
 from model.checkpoints import initial_network, save_network
 from model.heads import CosFace
@@ -27,7 +25,7 @@ from tests.failures import Killed, at_step, kill, send
 from tests.golden import weights as golden
 from tests.ranks import all_ranks, run_ranks
 from tests.scripts import assert_equal, assert_same_end, fails, rows, run, weights
-from tests.tiny import EAST, NORTH, SHORT
+from tests.tiny import SHORT
 from training.acceleration import without_tf32
 from training.objective import Part, SumOfParts
 from training.optimizers import MixedPrecision, make_adam
@@ -41,24 +39,6 @@ FLAGS = (
     "--backbone_weights none --train_all_layers --fc_output_dim 32 --batch_size 3 --epochs_num 2 "
     "--iterations_per_epoch 4 --image_size 32 --device cpu --num_workers 0 --lr 0.001"
 ).split()
-
-
-def save_panoramas(folder):
-    """Panoramas of 8 classes along a street from west to east, 3 of each."""
-    os.makedirs(folder)
-    rng = np.random.default_rng(0)
-    for row in range(8):
-        blocks = rng.integers(0, 256, (8, 52, 3))
-        for image in range(3):
-            place = EAST + 15 * (row + 0.7) + image, NORTH + 5 + image % 2
-            path = os.path.join(folder, format_name(*place, 10, "S", heading=40 * row + 100 * image))
-            pixels = (blocks + rng.integers(-20, 20, blocks.shape)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).resize((416, 64)).save(path, quality=95)
-
-
-@pytest.fixture(scope="session")
-def panoramas(once):
-    return str(once("panoramas", lambda: save_panoramas("p")) / "p")
 
 
 @pytest.fixture(scope="session")

@@ -21,5 +21,6 @@ def test_cities_of_the_former_command_go_on(tmp_path):
     path = tmp_path / build.SETTINGS_FILE
     stored = json.loads(path.read_text())
     assert stored["made_by"] == "python -m demo_city"
+    assert stored.pop("panoramas") is False  # which older folders do not say
     path.write_text(json.dumps({**stored, "made_by": "python -m datasets.demo_city"}))
     build.prepare_folder(str(tmp_path), photos.TINY)

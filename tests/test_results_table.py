@@ -204,6 +204,21 @@ def test_other_tables_compare_in_the_same_way(workdir, monkeypatch):
     assert "difference to no training" in text and "| no training | 50.0 (" in text and "; +0.0 (" in text
 
 
+def test_a_way_through_the_groups_is_trained_and_tested_once(workdir, monkeypatch):
+    made = []
+    monkeypatch.setattr(group_schedules, "train", lambda *of: made.append(of[1]) or "m.pth")
+    monkeypatch.setattr(group_schedules, "evaluate", lambda flags, _: made.append(flags[4]) or np.eye(4, 3, dtype=bool))
+    pathlib.Path("base.txt").write_text("--lr 1e-3")
+    flags = ["--base", "base.txt", "--output", "out.md", "--seeds", "0", "--ways", "sequential", "--test_sets", "A=d:q"]
+    group_schedules.main(flags)
+    group_schedules.main([*flags, "B=e:q"])  # one more set, of the same network
+    trained = "group_schedules/sequential_seed0"
+    assert made == [trained, "data/demo/d", trained, "data/demo/e"]
+    pathlib.Path("base.txt").write_text("--lr 2e-3")
+    group_schedules.main(flags)
+    assert made[4:] == [trained, "data/demo/d"] and "| 25.0 (" in open("out.md").read()
+
+
 # --- runs
 
 

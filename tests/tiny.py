@@ -55,6 +55,19 @@ def make_tiny(root, places=12, headings=(0, 30), variants=3, size=64):
     return str(root)
 
 
+def save_panoramas(folder):
+    """Panoramas of 8 classes along a street from west to east, 3 of each."""
+    os.makedirs(folder)
+    rng = np.random.default_rng(0)
+    for row in range(8):
+        blocks = rng.integers(0, 256, (8, 52, 3))
+        for image in range(3):
+            place = EAST + 15 * (row + 0.7) + image, NORTH + 5 + image % 2
+            path = os.path.join(folder, format_name(*place, 10, "S", heading=40 * row + 100 * image))
+            pixels = (blocks + rng.integers(-20, 20, blocks.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).resize((416, 64)).save(path, quality=95)
+
+
 # groups: place parity (N=2); 6 places x 2 headings = 12 classes in each
 FLAGS = [
     "--M",

@@ -51,7 +51,7 @@ class Optics:
 
 
 def expose(light: np.ndarray, night: bool) -> np.ndarray:
-    """Turns light, float32 (size, size, 3), into a picture, uint8, as a camera that sets its exposure by itself."""
+    """Turns light, float32 (rows, columns, 3), into a picture, uint8, as a camera that sets its exposure by itself."""
     adapts, wanted = (0.5, 0.39) if night else (0.6, 0.52)
     mean = np.sqrt(np.minimum(light[::2, ::2] @ np.array([0.3, 0.6, 0.1], np.float32), 1.2)).mean()
     gain = min(max((wanted / (mean + 1e-4)) ** (2 * adapts), 0.45), 5.0)
@@ -69,18 +69,21 @@ def _tones() -> np.ndarray:
     return ((value + 0.4 * (steep - value)) * 255).astype(np.uint8)
 
 
-def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, rng: np.random.Generator) -> Image.Image:
+def develop(
+    image: Image.Image, size: tuple[int, int], capture: Capture, optics: Optics, rng: np.random.Generator
+) -> Image.Image:
     """Makes a photograph of what the engine rendered.
 
-    image: of Surroundings.view
-    pixels: side of the result
+    image: as exposed
+    size: width and height of the result
     capture: the day or night: rain falls through the picture
     optics: the camera and its settings
     rng: decides noise and drops
     """
-    scale = pixels / 128
-    if image.width != pixels:
-        image = image.resize((pixels, pixels), Image.BOX if image.width % pixels == 0 else Image.HAMMING)
+    width, height = size
+    scale = height / 128
+    if image.size != size:
+        image = image.resize(size, Image.BOX if image.width % width == 0 else Image.HAMMING)
     if capture.wet > 0.5:
         image = _rain(image, capture.wet, rng)
     if optics.bloom > 0.02:
@@ -96,10 +99,10 @@ def develop(image: Image.Image, pixels: int, capture: Capture, optics: Optics, r
     mixing = optics.contrast * 2 ** (optics.exposure / 2) * mixing * np.array(optics.balance)
     picture = picture @ mixing.T.astype(np.float32) + np.float32(118 * (1 - optics.contrast))
     if optics.vignette > 0.02:
-        away = np.square(np.linspace(-1, 1, pixels, dtype=np.float32))
-        picture *= 1 - np.float32(optics.vignette / 2) * (away[:, None] + away)[..., None]
+        down, across = (np.square(np.linspace(-1, 1, count, dtype=np.float32)) for count in (height, width))
+        picture *= 1 - np.float32(optics.vignette / 2) * (down[:, None] + across)[..., None]
     if optics.noise > 0.3:
-        rows, columns = ((rng.integers(_GRAIN) + np.arange(pixels)) % _GRAIN for _ in range(2))
+        rows, columns = ((rng.integers(_GRAIN) + np.arange(count)) % _GRAIN for count in (height, width))
         picture += _grain()[rows[:, None], columns] * (
             np.float32(optics.noise) * (np.float32(1.3) - picture * np.float32(0.0025))
         )
@@ -112,7 +115,7 @@ def _moved(picture: np.ndarray, length: float, direction: float) -> np.ndarray:
     wide, total = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "edge"), np.zeros_like(picture)
     for share in np.linspace(-0.5, 0.5, reach + 1):
         x, y = round(share * length * np.cos(angle)) + reach, round(share * length * np.sin(angle)) + reach
-        total += wide[y : y + len(picture), x : x + len(picture)]
+        total += wide[y : y + len(picture), x : x + picture.shape[1]]
     return total / (reach + 1)
 
 
@@ -125,9 +128,8 @@ def _grain() -> np.ndarray:
 
 def _rain(image: Image.Image, wet: float, rng: np.random.Generator) -> Image.Image:
     """Adds streaks of falling drops: a blurred picture of thin lines that shows where they are."""
-    side = image.width
-    drops = (rng.random((side, side)) < rng.uniform(0.002, 0.010) * wet).astype(np.float32)
-    length, lean = max(round(side * rng.uniform(0.03, 0.09)), 2), rng.normal(0, 0.25)
+    drops = (rng.random(image.size[::-1]) < rng.uniform(0.002, 0.010) * wet).astype(np.float32)
+    length, lean = max(round(image.height * rng.uniform(0.03, 0.09)), 2), rng.normal(0, 0.25)
     streaks = np.zeros_like(drops)
     for step in range(length):
         streaks += np.roll(drops, (step, round(step * lean)), (0, 1))

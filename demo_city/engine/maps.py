@@ -96,9 +96,7 @@ def _lamps(lamps: Lamps, low: np.ndarray, ground: np.ndarray, solid: np.ndarray)
     side = round(SIDE / cell) + 2 * LAMP_MARGIN
     strength = np.zeros((side, side, _LAMPS_AT_ONCE), np.float32)
     chosen = np.full(strength.shape, -1, np.int32)
-    ground, solid = (
-        np.pad(heights, LAMP_MARGIN * per, mode) for heights, mode in ((ground, "edge"), (solid, "minimum"))
-    )
+    ground, solid = np.pad(ground, LAMP_MARGIN * per, "edge"), np.pad(solid, LAMP_MARGIN * per, "minimum")
     places = lamps.positions - np.append(low[:2] - LAMP_MARGIN * cell, 0)
     for k, (place, power, reach) in enumerate(zip(places, lamps.power, lamps.reach(), strict=True)):
         columns, rows = (

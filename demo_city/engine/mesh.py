@@ -34,11 +34,8 @@ class Mesh:
     owner: np.ndarray  # int32 (m,), the building, by which lit windows are looked up; or NO_OWNER
 
     def placed(self, position: Sequence[float], turn: float = 0.0, scale: float | Sequence[float] = 1.0) -> "Mesh":
-        """A copy that is scaled, turned about the vertical, and moved.
-
-        position: (3,), metres
-        turn: degrees counter-clockwise as seen from above
-        scale: one factor, or one for each axis
+        """A copy that is scaled by one factor or one for each axis, turned by degrees counter-clockwise as seen from
+        above, and moved by metres, (3,).
         """
         angle = np.radians(turn)
         axes = [[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]]

@@ -99,12 +99,16 @@ class Surroundings:
 
     def view(self, camera: Camera, size: int) -> Image.Image:
         """A picture of `size` pixels a side before the camera's faults; camera: at this place, or near it."""
+        return Image.fromarray(expose(self.light(camera, size), bool(self._scene.capture.night)))
+
+    def light(self, camera: Camera, size: int) -> np.ndarray:
+        """The light of such a picture, float32 (size, size, 3), linear."""
         scene, picture, light = self._scene, photograph_of(camera, size), np.empty((size, size, 3), np.float32)
         rows = seen_of(self.draw(picture), picture, self._light)
         shade(picture, rows, scene.load(np.unique(rows["texture"])), self._light, self._maps, light)
         if self._light.wet > 0.05:
             mirror(picture, rows, self._light, light)
-        return Image.fromarray(expose(light, bool(scene.capture.night)))
+        return light
 
     def draw(self, picture: Picture) -> np.ndarray:
         """Finds out what is seen in an empty photograph: TRIANGLE (n,), whose numbers picture.seen gets."""

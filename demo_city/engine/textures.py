@@ -14,17 +14,12 @@ _MARGIN = 1 << 11  # texels; smoothing may read a row beyond the last one
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture that can be drawn at any time, and always comes out the same.
+    """A picture that can be drawn at any time, and always comes out the same."""
 
-    width, height: texels, at most 1024
-    paint: draws it: version -> uint8 (height, width, 4), red, green, blue, alpha; row 0 is at the top
-    version: (year, season) -> what distinguishes the picture then; equal versions are one picture. Seasons are
-        "spring", "summer", "autumn" and "winter"
-    """
-
-    width: int
+    width: int  # texels, at most 1024
     height: int
-    paint: Callable[[Hashable], np.ndarray]
+    paint: Callable[[Hashable], np.ndarray]  # draws it: version -> uint8 (height, width, 4), RGBA, row 0 at the top
+    # (year, season) -> what distinguishes the picture then; equal versions are one picture
     version: Callable[[int, str], Hashable] = lambda year, season: 0
 
 
@@ -71,11 +66,9 @@ class TextureMemory:
         return Texels(self._texels, self._levels, slots)
 
     def slots(self, table: TextureTable, wanted: Iterable[tuple[int, Hashable, bool]]) -> list[int]:
-        """The slots of some textures, which are painted if they are not there.
+        """The slots of some textures of a table, which are painted if they are not there; others may have to go.
 
-        table: of the textures
-        wanted: of each its index, its version, and whether alpha says what is there; textures that are asked for in
-            one call stay together, others may have to go
+        wanted: of each its index, its version, and whether alpha says what is there
         """
         keys = [(table, *one) for one in wanted]
         for key in keys:

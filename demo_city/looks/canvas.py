@@ -120,11 +120,9 @@ class Canvas:
 
 
 def cutout(big: Image.Image, factor: int) -> np.ndarray:
-    """Reduces a drawn RGBA image to a cutout: uint8 (height, width, 4).
-
-    What is not there gets the mean colour of what is, so that smaller versions of the picture have no dark edges.
-    """
+    """Reduces a drawn RGBA image to a cutout: uint8 (height, width, 4)."""
     small = np.array(big.reduce(factor))
+    # what is not there gets the mean colour of what is, so that smaller versions have no dark edges
     there = small[..., 3] > 0
     if there.any():
         small[~there, :3] = small[there, :3].mean(0)

@@ -23,29 +23,23 @@ _WHITE, _PPM = (255, 255, 255), 16
 class Fixture:
     """A box that sticks out of a wall.
 
-    kind: "balcony" (a slab with railings or a solid front), "slab" (a sunshade), "bay",
-        "awning" (slopes from `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement:
-        its faces are parallel to `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape"
-        (of the whole wall), "steps" (of the whole height), "dormer". Pictures of balconies, bays, signs, awnings, air
-        conditioners and dormers cover a face once; others repeat after 2 m
-    left, right: m from the wall's left end as seen from outside
-    low, high: m from the ground; of a dormer, m up the roof from the eaves
-    depth: m outwards
-    texture, texture_key: the picture of its faces, and what it is to be declared by
-    tint: by which the picture is multiplied
-    cutout: whether one sees through between bars
+    Its kind is "balcony" (a slab with railings or a solid front), "slab" (a sunshade), "bay", "awning" (slopes from
+    `high` at the wall to `low` at `depth`), "canopy", "blade" (a sign across the pavement: its faces are parallel to
+    `depth`), "board" (a flat sign), "air_conditioner", "pipe", "cornice", "fire_escape" (of the whole wall), "steps"
+    (of the whole height) or "dormer". Pictures of balconies, bays, signs, awnings, air conditioners and dormers cover a
+    face once; others repeat after 2 m.
     """
 
     kind: str
-    left: float
+    left: float  # m from the wall's left end as seen from outside
     right: float
-    low: float
+    low: float  # m from the ground; of a dormer, m up the roof from the eaves
     high: float
-    depth: float
-    texture: Texture
-    texture_key: tuple
-    tint: Colour
-    cutout: bool
+    depth: float  # m outwards
+    texture: Texture  # of its faces
+    texture_key: tuple  # what that is to be declared by
+    tint: Colour  # by which the picture is multiplied
+    cutout: bool  # whether one sees through between bars
 
 
 def fixtures(house: House, kind: str, length: float) -> list[Fixture]:

@@ -21,22 +21,15 @@ _LARGE_USES = ("warehouse", "hall", "church")
 
 @dataclass(frozen=True)
 class House:
-    """What painters know of a building.
+    """What painters know of a building."""
 
-    key: decides everything that is random
-    style: of styles.STYLES
-    use: "home", "flats", "shop", "office", "tower", "warehouse", "hall" or "church"
-    ground_height, storey_height: of the ground floor and of the others, m
-    roof: "flat", "gable", "hip", "mansard", "shed" or "sawtooth"
-    """
-
-    key: int
-    style: str
-    use: str
+    key: int  # decides everything that is random
+    style: str  # of styles.STYLES
+    use: str  # "home", "flats", "shop", "office", "tower", "warehouse", "hall" or "church"
     storeys: int
-    ground_height: float
-    storey_height: float
-    roof: str
+    ground_height: float  # of the ground floor, m
+    storey_height: float  # and of the others
+    roof: str  # "flat", "gable", "hip", "mansard", "shed" or "sawtooth"
 
     @property
     def height(self) -> float:

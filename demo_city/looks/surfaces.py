@@ -251,8 +251,7 @@ def _material(kind: str, variant: int, version: Hashable) -> np.ndarray:
 def leaves_texture(kind: str, variant: int) -> Texture:
     """A clump of leaves (cutout), a palm's frond with its tip at the top, a tier of a conifer's boughs, or a tuft.
 
-    kind: "palm", "conifer", "grass", or of the table "clumps"
-    variant: any number; of broad and tall trees and of bushes each third variant is evergreen
+    kind: "palm", "conifer", "grass", or of the table "clumps"; variant: any number; some are evergreen
     """
     evergreen = kind in ("conifer", "palm", "hedge", "ivy") or kind in ("broad", "tall", "bush") and variant % 3 == 2
     painter = partial(_leaves, kind, variant)

@@ -27,16 +27,14 @@ class District:
     seed, style: of the city
     name: of the district; other names are other districts of the same city
     metres: of streets to walk, at least
-
-    Attributes: key; plan; terrain; network; streets; low, high: (2,), its extent in metres; ground: the height of the
-    ground, as of a carriageway, in metres at points (..., 2).
     """
 
     def __init__(self, seed: int, style: str, name: str, metres: float):
         self.key = zlib.crc32(repr((seed, style, name)).encode())
         self.plan = of_city(seed, style)
         self.terrain = Terrain(self.key, random_for(self.key, "slope").uniform(*self.plan.slope))
-        self.ground, self.network = self.terrain.height, Network(self.key, self.plan, metres)
+        self.network = Network(self.key, self.plan, metres)
+        self.ground = self.terrain.height  # of a carriageway, metres at points (..., 2)
         self.streets, self.low, self.high = self.network.streets, self.network.low, self.network.high
 
     @cached_property

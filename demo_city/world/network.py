@@ -22,25 +22,19 @@ YELLOW, WHITE_PAINT = (222, 178, 74), (226, 226, 216)
 
 @dataclass
 class Street:
-    """A street between two crossings.
+    """A street between two crossings."""
 
-    points: (n, 2), centre line, metres
-    roadway: half width of the carriageway; pavement: width of each pavement, metres
-    line: index of the lattice line, whose streets have one look, see _line_look
-    real: whether it is a street, or just the edge of the outermost blocks; walkable: whether pictures are taken there
-    trims: metres at the start and at the end that belong to the crossings; known once there are blocks
-    """
-
-    points: np.ndarray
-    roadway: float
-    pavement: float
-    line: int
-    real: bool
-    walkable: bool
-    look: dict
+    points: np.ndarray  # (n, 2), centre line, metres
+    roadway: float  # half width of the carriageway, metres
+    pavement: float  # width of each pavement, metres
+    line: int  # index of the lattice line, whose streets have one look
+    real: bool  # whether it is a street, or just the edge of the outermost blocks
+    walkable: bool  # whether pictures are taken there
+    look: dict  # see _line_look
 
     def __post_init__(self) -> None:
-        self.distances, self.trims = runs(self.points), [0.3, 0.3]
+        self.trims = [0.3, 0.3]  # metres at the start and end that belong to crossings; known once there are blocks
+        self.distances = runs(self.points)
         self.length = float(self.distances[-1])
         ends = self.points[[1, -1]] - self.points[[0, -2]]
         self.ends = ends / np.hypot(*ends.T)[:, None]  # its direction there
@@ -115,9 +109,7 @@ class Side:
 class Block:
     """What lies between streets.
 
-    sides: four lists of Side, counter-clockwise
-    use: see Plan.blocks
-    corners: (4, 2), of the plot
+    sides: four lists of Side, counter-clockwise; use: see Plan.blocks; corners: (4, 2), of the plot
     """
 
     def __init__(self, sides: list[list[Side]], use: str):
