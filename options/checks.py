@@ -233,6 +233,11 @@ def _check_domain_batch(args: argparse.Namespace) -> None:
             f"{batch - 1}"
         )
     if pseudo is None:
+        if args.pseudo_target_folder and args.method == "eigenplaces":
+            raise UserError(
+                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: panoramas by night "
+                "are cut by class, and counted (0: none of them)"
+            )
         return
     if args.pseudo_target_folder is None:
         raise UserError("--domain_pseudo_images needs --pseudo_target_folder, the training set by night")
