@@ -235,8 +235,8 @@ def _check_domain_batch(args: argparse.Namespace) -> None:
     if pseudo is None:
         if args.pseudo_target_folder and args.method == "eigenplaces":
             raise UserError(
-                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: panoramas by night "
-                "are cut by class, and counted (0: none of them)"
+                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: how many target "
+                "images are panoramas by night, each cut for its class (0: none)"
             )
         return
     if args.pseudo_target_folder is None:
