@@ -131,12 +131,12 @@ class Schedule:
         """The seed of the batch's augmentation parameters."""
         return self._seed(_AUGMENTATION, group, k)
 
-    def night_draws(self, group: int, k: int) -> np.ndarray:
-        """Draws two numbers in [0, 1) for each row of the batch: float64 (2, batch_size).
+    def night_draws(self, group: int, k: int, head: int = 0) -> np.ndarray:
+        """Draws two numbers in [0, 1) for each row of a head's batch: float64 (2, batch_size).
 
         They decide whether its image becomes night, and with which target.
         """
-        return self._generator(_NIGHT_ROWS, group, k).random((2, self.batch_size))
+        return self._generator(_NIGHT_ROWS, group, k, *_of_head(head)).random((2, self.batch_size))
 
     def night_seed(self, group: int, k: int) -> int:
         """The seed of the night's post-processing."""

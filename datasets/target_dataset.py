@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from datasets.batches import Tensors
+from datasets.class_images import ClassImages
 from datasets.groups import Groups
 from datasets.images import ImageRows
+from datasets.methods import Method
 from datasets.names import list_images
 from datasets.night.pseudo_targets import PseudoTargets
 from datasets.schedule import Schedule, Share, round_from
@@ -29,10 +31,10 @@ class DomainBatch(Tensors):
 class DomainImages:
     """The domain batch of each step: source images, then target images.
 
-    For a source image a trained group is drawn, one of its classes, and one of the class's images. For a target image a
-    target folder is drawn, and one of its images. A pseudo-target set may be one more target folder. Or a fixed number
-    of target images is of it, drawn as source images are: class first. Raises UserError when a folder is missing or
-    empty.
+    For a source image a trained group is drawn, one of its classes, and one of the class's images. With several heads a
+    group, images are cut for each of them in turn. For a target image a target folder is drawn, and one of its images,
+    which the method does not cut. A pseudo-target set may be one more target folder. Or a fixed number of target images
+    is of it, drawn and cut as source images are: class first. Raises UserError when a folder is missing or empty.
 
     train_folder: where the groups' images lie
     groups: classes and their images
@@ -44,6 +46,7 @@ class DomainImages:
     pseudo_size: how many of these, at most, are of pseudo_targets, class by class
     pseudo_targets: needed with pseudo_size
     of_the_group: whether source images are of the group that the step trains, and not of all that are trained
+    method: as of ClassImages
     """
 
     def __init__(
@@ -58,8 +61,9 @@ class DomainImages:
         pseudo_size: int = 0,
         pseudo_targets: PseudoTargets | None = None,
         of_the_group: bool = False,
+        method: Method | None = None,
     ):
-        self.train_folder, self.groups, self.schedule = train_folder, groups, schedule
+        self.sources, self.schedule = ClassImages(train_folder, groups, method), schedule
         self.targets = [(folder, list_images(folder)) for folder in target_folders]
         self.target_size = batch_size // 3 if target_size is None else target_size
         self.pseudo_size, self.pseudo_targets, self.of_the_group = pseudo_size, pseudo_targets, of_the_group
@@ -84,8 +88,8 @@ class DomainImages:
         images, error = ImageRows(len(self.share.rows), size), ""
         all_draws = self.schedule.domain_draws(group, k, self.share.count)
         for number, row in enumerate(self.share.rows):
-            where, folder, names = self._candidates(int(row), group, all_draws[row])
-            if not images.fill(number, folder, names, crop=True):
+            where, folder, names, cut = self._candidates(int(row), group, all_draws[row])
+            if not images.fill(number, folder, names, crop=True, cut=cut):
                 path, reason = images.unreadable[-1]
                 error = f"none of the images of {where} can be read ({path!r}: {reason}); fix or remove them"
                 break
@@ -93,7 +97,7 @@ class DomainImages:
         return DomainBatch(to_tensor(images.array), is_target), images.names, images.unreadable, error
 
     def _candidates(self, row: int, group: int, draws: np.ndarray):
-        """(what the images are of, their folder, their names from the drawn one on) of a row of the whole batch.
+        """(what the images are of, their folder, names from the drawn one on, cut) of a row of the whole batch.
 
         row: of the batch
         group: that the step trains
@@ -101,19 +105,14 @@ class DomainImages:
         """
         if row >= self.source_size + self.pseudo_size:
             folder, names = self.targets[int(draws[0] * len(self.targets))]
-            return folder, folder, round_from(names, draws[1])
+            return folder, folder, round_from(names, draws[1]), None
         if not self.of_the_group:
             group = int(draws[0] * self.schedule.groups_num)
-        place = group, int(draws[1] * self.groups.num_classes(group))
-        folder, groups = self.train_folder, self.groups
-        if row >= self.source_size:
-            folder, groups, place = (
-                self.pseudo_targets.folder,
-                self.pseudo_targets.groups,
-                self.pseudo_targets.place(*place),
-            )
-        names = map(groups.image_name, round_from(groups.image_indices(*place), draws[2]))
-        return f"a class of {folder}", folder, names
+        class_row = int(draws[1] * self.sources.groups.num_classes(group))
+        images = self.sources if row < self.source_size else self.pseudo_targets
+        head = row % len(self.sources.method.heads)
+        folder, _, names, cut = images.candidates(group, class_row, head, draws[2])
+        return f"a class of {folder}", folder, names, cut
 
     def __str__(self):
         parts = [f"{len(names)} images of {folder}" for folder, names in self.targets]

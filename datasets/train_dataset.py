@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from datasets.batches import Tensors
+from datasets.class_images import ClassImages
 from datasets.groups import Groups
 from datasets.images import ImageError, ImageRows, read_size
 from datasets.methods import Method
 from datasets.night.augmentation import NightAugmentation, NightRows
 from datasets.night.pseudo_targets import PseudoTargets, num_day_rows
-from datasets.schedule import Schedule, Share, pick_apart, round_from
+from datasets.schedule import Schedule, Share, pick_apart
 from datasets.target_dataset import DomainBatch, DomainImages
 from model.normalization import to_tensor
 from support.errors import UserError
@@ -57,7 +58,7 @@ class TrainDataset(torch.utils.data.Dataset):
     groups: classes and their images
     schedule: which classes a step trains
     domain: the domain batches that come along, if any
-    pseudo_targets: give the images of half of each batch's classes, if any
+    pseudo_targets: give the images of half of the classes of each head's batch, if any
     night: turns other images into night, if given
     share: the rows of each batch that are read (default: all)
     method: says how images are cut for which head (default: they are not cut)
@@ -78,6 +79,9 @@ class TrainDataset(torch.utils.data.Dataset):
         self.pseudo_targets, self.night = pseudo_targets, night
         self.share = share or Share.whole(schedule.batch_size * schedule.heads)
         self.method = method or Method()
+        self.images = ClassImages(folder, groups, self.method)
+        days = num_day_rows(schedule.batch_size) if pseudo_targets else schedule.batch_size
+        self.by_day = np.arange(self.share.count) % schedule.batch_size < days  # of a whole batch: bool (B,)
         self.size = self._usual_size()  # (width, height)
 
     def __len__(self) -> int:
@@ -85,9 +89,9 @@ class TrainDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> Batch:
         _, group, k = self.schedule.at(step)
-        labels = np.concatenate([self.schedule.batch(group, k, head) for head in range(self.schedule.heads)])
-        days = num_day_rows(len(labels)) if self.pseudo_targets else len(labels)
-        images, error = self._read(group, k, labels, days)
+        heads = range(self.schedule.heads)
+        labels = np.concatenate([self.schedule.batch(group, k, head) for head in heads])
+        images, error = self._read(group, k, labels)
         batch = Batch(
             step,
             group,
@@ -105,9 +109,9 @@ class TrainDataset(torch.utils.data.Dataset):
             batch.names += names
             batch.unreadable += unreadable
         if self.night and not batch.error:
-            draws = self.schedule.night_draws(group, k)[:, :days]
+            draws = np.concatenate([self.schedule.night_draws(group, k, head) for head in heads], axis=1)
             try:
-                batch.night = self.night.prepare(draws, self.size, batch.unreadable, self.share)
+                batch.night = self.night.prepare(draws, self.by_day, self.size, batch.unreadable, self.share)
             except ImageError as problem:
                 batch.error = str(problem)
         return batch
@@ -117,29 +121,19 @@ class TrainDataset(torch.utils.data.Dataset):
         rows = np.arange(self.share.count)[self.share.rows].tolist()
         return rows + [self.share.count + int(row) for row in self.domain.share.rows] if self.domain else rows
 
-    def _read(self, group: int, k: int, labels: np.ndarray, days: int):
-        """(the ImageRows of one image per class, "" or why there is no batch). Rows from `days` on are by night."""
+    def _read(self, group: int, k: int, labels: np.ndarray):
+        """(the ImageRows of one image per class, "" or why there is no batch)."""
         mine = np.arange(len(labels))[self.share.rows].tolist()
         images, draws = ImageRows(len(mine), self.size), self._image_draws(group, k, labels)
         for number, row in enumerate(mine):
-            head, groups, place = row // self.schedule.batch_size, self.groups, (group, labels[row])
-            folder, extension = self.method.files(self.folder, head)
-            if row >= days:
-                folder, groups, place = (
-                    self.pseudo_targets.folder,
-                    self.pseudo_targets.groups,
-                    self.pseudo_targets.place(*place),
-                )
-            candidates = self.method.images(groups, *place, head)
-            cut = self.method.cut(groups, *place, head)
-            # an unreadable image is replaced by the next of its class
-            names = (groups.image_name(index) + extension for index in round_from(candidates, draws[row]))
-            if not images.fill(number, folder, names, cut=cut):
+            head, source = row // self.schedule.batch_size, self.images if self.by_day[row] else self.pseudo_targets
+            found = source.candidates(group, labels[row], head, draws[row])
+            if not images.fill(number, found.folder, found.names, cut=found.cut):
                 class_id = tuple(self.groups.class_ids(group)[labels[row]].tolist())
                 path, reason = images.unreadable[-1]
                 return images, (
-                    f"none of the {len(candidates)} images of class {class_id} can be read ({path!r}: {reason}); "
-                    f"fix or remove them in {folder}"
+                    f"none of the {found.count} images of class {class_id} can be read ({path!r}: {reason}); "
+                    f"fix or remove them in {found.folder}"
                 )
         return images, ""
 

@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-from collections.abc import Collection
 
 from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
@@ -14,6 +13,7 @@ from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
+from support.options import refuse_unused
 
 # options that say how a last layer is fitted, if one is
 _FITTING = {
@@ -105,17 +105,6 @@ def _resolve_folders(args: argparse.Namespace, needed: tuple[str, ...]) -> None:
             setattr(args, flag, os.path.join(args.dataset_folder, part))
         if getattr(args, flag) is None and part in needed:
             raise UserError(f"give --dataset_folder (or set {DATASET_VARIABLE}), or --{flag}")
-
-
-def refuse_unused(given: Collection[str], uses: dict[str, tuple[object, str]]) -> None:
-    """Raises UserError on a flag that nothing uses.
-
-    given: the names of the flags that were given; those of a recipe are not among them, as they serve several scripts
-    uses: {name of an option: (whether something uses it, what would)}
-    """
-    for name, (is_used, needed) in uses.items():
-        if name in given and not is_used:
-            raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
 
 
 def _check_night(args: argparse.Namespace) -> None:
@@ -235,6 +224,11 @@ def _check_domain_batch(args: argparse.Namespace) -> None:
             f"{batch - 1}"
         )
     if pseudo is None:
+        if args.pseudo_target_folder and args.method == "eigenplaces":
+            raise UserError(
+                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: how many target "
+                "images are panoramas by night, each cut for its class (0: none)"
+            )
         return
     if args.pseudo_target_folder is None:
         raise UserError("--domain_pseudo_images needs --pseudo_target_folder, the training set by night")

@@ -25,9 +25,6 @@ NOT_OF_EIGENPLACES = {
     "L": "its classes have no headings",
     "images_per_class": "a batch has one image of each class",
     "fc_init": "its last layer begins with random weights",
-    "domain_adaptation": "it trains on panoramas alone",
-    "pseudo_target_folder": "it trains on panoramas alone",
-    "night_augmentation": "it trains on panoramas alone",
 }
 
 

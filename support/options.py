@@ -3,8 +3,10 @@
 import argparse
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
+
+from support.errors import UserError
 
 Group = TypeVar("Group")
 SWITCH = "switch"  # the kind of an option without a value: False, or True when it is given
@@ -111,6 +113,17 @@ def options_of(group: type) -> list[Option]:
 def group_of(args: argparse.Namespace, group: type[Group]) -> Group:
     """The options of one group out of parsed arguments, as an object of the group's class."""
     return group(**{field.name: getattr(args, field.name) for field in dataclasses.fields(group)})
+
+
+def refuse_unused(given: Collection[str], uses: dict[str, tuple[object, str]]) -> None:
+    """Raises UserError on a flag that nothing uses.
+
+    given: the names of the flags that were given; those of a recipe are not among them, as they serve several scripts
+    uses: {name of an option: (whether something uses it, what would)}
+    """
+    for name, (is_used, needed) in uses.items():
+        if name in given and not is_used:
+            raise UserError(f"--{name} has no use without {needed}: give that too, or leave --{name} out")
 
 
 def whole(low: int, high: int = 10**9) -> Callable[[str], int]:

@@ -5,16 +5,27 @@ import os
 import pathlib
 import shutil
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import train
-from datasets.eigenplaces import EigenPlaces
+from datasets.eigenplaces import ANGLES, EigenPlaces, cut_towards
 from datasets.groups import open_split
+from datasets.images import open_rgb, to_array
+from datasets.names import list_images
+from datasets.night import build
+from datasets.night.augmentation import NightAugmentation
+from datasets.night.pseudo_targets import PseudoTargets
+from datasets.night.target_images import TargetImages
 from datasets.prepare.__main__ import main as prepare
+from datasets.schedule import Schedule, Share
+from datasets.target_dataset import DomainImages
+from datasets.train_dataset import TrainDataset
 from model.checkpoints import initial_network, save_network
 from model.heads import CosFace
 from model.network import GeoLocalizationNet
@@ -25,7 +36,7 @@ from tests.failures import Killed, at_step, kill, send
 from tests.golden import weights as golden
 from tests.ranks import all_ranks, run_ranks
 from tests.scripts import assert_equal, assert_same_end, fails, rows, run, weights
-from tests.tiny import SHORT
+from tests.tiny import SHORT, place_image
 from training.acceleration import without_tf32
 from training.objective import Part, SumOfParts
 from training.optimizers import MixedPrecision, make_adam
@@ -39,6 +50,14 @@ FLAGS = (
     "--backbone_weights none --train_all_layers --fc_output_dim 32 --batch_size 3 --epochs_num 2 "
     "--iterations_per_epoch 4 --image_size 32 --device cpu --num_workers 0 --lr 0.001"
 ).split()
+# with images of the night, which `dark` and `by_night` have
+NIGHT = {
+    "grl": "--night_augmentation fda_pp --fda_beta 0.1 --domain_adaptation grl --domain_batch_size 5 "
+    "--domain_target_images 2 --iterations_per_epoch 2",
+    "aada": "--night_augmentation pp --domain_adaptation aada --aada_m 300 --domain_lr 0.001 --domain_batch_size 6 "
+    "--domain_target_images 2 --domain_pseudo_images 1 --domain_source group --iterations_per_epoch 2",
+}
+MODULE_TERMS = {"grl": ["loss_domain_classifier"], "aada": ["loss_autoencoder", "loss_target_error"]}
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +67,53 @@ def flags(panoramas, tiny):
 
 
 @pytest.fixture(scope="session")
-def eigen(once, flags):
+def dark(once):
+    """Unlabelled photos of another size, without @ fields."""
+
+    def save_photos():
+        for number in range(3):
+            place_image(90 + number, 0, 0, size=80).point(lambda value: value // 3).resize((100, 80)).save(
+                f"photo {number}.jpg"
+            )
+
+    return str(once("dark", save_photos))
+
+
+@pytest.fixture(scope="session")
+def by_night(once, panoramas):
+    """The panoramas by night, without one of the first class: the class's mean position is another there."""
+
+    def save_night():
+        build.build(build.Settings(panoramas, "n", "pp"))
+        os.remove("n_images_paths.txt")
+        os.remove(f"n/{build.night_name(list_images(panoramas)[0])}")
+
+    return str(once("by_night", save_night) / "n")
+
+
+@pytest.fixture(scope="session")
+def kinds(flags, dark, by_night):
+    """{kind: its flags}: a plain run, and those of NIGHT."""
+    target = ["--target_dataset_folder", dark]
+    grl, aada = ([*flags, *target, *NIGHT[kind].split()] for kind in NIGHT)
+    return {"plain": flags, "grl": grl, "aada": [*aada, "--pseudo_target_folder", by_night]}
+
+
+@pytest.fixture(scope="session")
+def whole_run(once, kinds):
+    """From a kind to the log folder of an uninterrupted run."""
+
+    def folder_of(kind):
+        (folder,) = once(f"eigen_{kind}", lambda: run(train, *kinds[kind])).glob("logs/*/*")
+        return str(folder)
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def eigen(whole_run):
     """The log folder of an uninterrupted run."""
-    (folder,) = once("eigen", lambda: run(train, *flags)).glob("logs/*/*")
-    return str(folder)
+    return whole_run("plain")
 
 
 def state_of(folder):
@@ -98,7 +160,10 @@ def test_each_head_has_its_own_part_of_the_batch():
         return lambda images, labels: {"classification": factor * (images.sum() + labels.sum())}
 
     objective = SumOfParts([Part("a", 1.0, of(1)), Part("b", 0.5, of(10))])
-    assert objective(torch.tensor([1.0, 2, 3, 4]), torch.tensor([0, 1, 2, 3])) == {"a": 4, "b": 0.5 * 10 * 12}
+    images, labels = torch.tensor([1.0, 2, 3, 4]), torch.tensor([0, 1, 2, 3])
+    assert objective(images, labels) == {"a": 4, "b": 0.5 * 10 * 12}
+    adapted = SumOfParts(objective.parts, lambda batch: {"domain": 10 * batch})
+    assert adapted(images, labels, 7) == {"a": 4, "b": 0.5 * 10 * 12, "domain": 70}  # once, of no head's weight
 
 
 def test_rates_of_a_diverged_run_are_named():
@@ -162,18 +227,120 @@ def test_workers_change_nothing(flags, eigen, workdir):
     assert_same_end(run(train, *flags, "--num_workers", 3), eigen)
 
 
-def test_crops_that_were_made_before_train_the_same(flags, eigen, panoramas, workdir, capsys):
+@pytest.mark.parametrize("kind", ["plain", "aada"])
+def test_crops_that_were_made_before_train_the_same(kinds, whole_run, kind, panoramas, workdir, capsys):
+    flags, whole = kinds[kind], whole_run(kind)
     made = ["--panoramas", "eigenplaces", "--photos", panoramas, "--output", "crops", "--num_workers", "0"]
     prepare([*made, "--N", "2", "--min_images_per_class", "2"])
     shutil.copytree(panoramas, "panoramas")
     for entry in os.scandir("panoramas"):
         os.truncate(entry.path, 0)  # so nothing can be read of them
     folder = run(train, *flags, "--train_set_folder", "panoramas", "--crops_folder", "crops")
-    assert_equal(weights(folder), weights(eigen))
-    assert [row["loss"] for row in rows(folder)] == [row["loss"] for row in rows(eigen)]
+    assert_equal(weights(folder), weights(whole))
+    assert [row["loss"] for row in rows(folder)] == [row["loss"] for row in rows(whole)]
     line = fails(train, capsys, *flags, "--crops_folder", "crops", "--focal_dist", 12)
     assert "crops was made with other settings: focal_dist 10.0 (now 12.0)" in line
     assert "no crops of EigenPlaces" in fails(train, capsys, *flags, "--crops_folder", panoramas)
+
+
+# --- the night
+
+
+def open_dataset(panoramas, night=None, share=None, dark=None, by_night=None):
+    """A TrainDataset of 24 batches of 3 + 3 images. By night: the last of each head; in domain batches of 7 the fifth
+    image, before two of `dark`.
+    """
+    method = EigenPlaces(15, 2, 10.0, 2)
+    groups, schedule = method.build(list_images(panoramas)), Schedule([4, 4], 3, 4, 6, seed=0, heads=2)
+    pseudo = domain = None
+    if by_night:
+        copies = replace(method, min_images_per_class=1).build(list_images(by_night))
+        pseudo = PseudoTargets(by_night, copies, groups, 2, method)
+    if dark:
+        domain = DomainImages(
+            panoramas, groups, schedule, [dark], 7, target_size=3, pseudo_size=1, pseudo_targets=pseudo, method=method
+        )
+    return TrainDataset(panoramas, groups, schedule, domain, pseudo, night, share, method)
+
+
+@pytest.mark.parametrize("half_by_night", [False, True])
+def test_crops_of_both_heads_become_night(panoramas, by_night, half_by_night):
+    night = NightAugmentation("pp", 0.5, 0.01)
+    dataset, seen = open_dataset(panoramas, night, by_night=by_night if half_by_night else None), set()
+    by_day = range(2 if half_by_night else 3)
+    for step in range(8):
+        batch, (_, group, k) = dataset[step], dataset.schedule.at(step)
+        draws = [dataset.schedule.night_draws(group, k, head)[0] for head in range(2)]
+        assert (draws[0] != draws[1]).all()
+        expected = [3 * head + row for head in range(2) for row in by_day if draws[head][row] < 0.5]
+        difference = night(batch.images, batch.night, 7) - batch.images / 255
+        changed = np.flatnonzero(difference.abs().amax((1, 2, 3)) > 0.1)
+        assert batch.night.rows.tolist() == changed.tolist() == expected
+        seen.update(expected)
+    assert seen == {3 * head + row for head in range(2) for row in by_day}
+
+
+def test_processes_make_the_night_of_the_whole_batch(panoramas, dark):
+    night = NightAugmentation("fda_pp", 0.7, 0.1, TargetImages(dark))
+    shares = [Share(6, np.array(rows)) for rows in ([0, 1, 3, 4], [2, 5])]
+    whole, *parts = (open_dataset(panoramas, night, share) for share in (None, *shares))
+    for step in range(8):
+        expected = night(whole[step].images, whole[step].night, 7)
+        for share, part in zip(shares, parts, strict=True):
+            found = night(part[step].images, part[step].night, 7)
+            torch.testing.assert_close(found, expected[share.rows], rtol=0, atol=1e-5)
+
+
+def test_images_by_night_and_domain_images_are_cut_as_those_by_day(panoramas, dark, by_night):
+    """Source images for the heads in turn. Towards the points of the training set, though one image has no copy."""
+    dataset, seen = open_dataset(panoramas, dark=dark, by_night=by_night), set()
+    groups = dataset.groups
+    place_of = {
+        groups.image_name(index): (group, row)
+        for group in range(2)
+        for row in range(4)
+        for index in groups.image_indices(group, row)
+    }
+    for batch in map(dataset.__getitem__, range(len(dataset))):
+        # (head, whether by night) of the images that are cut
+        rows = [(row // 3, row % 3 == 2) for row in range(6)] + [(row % 2, row == 4) for row in range(5)]
+        images = [*batch.images, *batch.domain.images[:5]]
+        for image, name, (head, is_night) in zip(images, batch.names, rows, strict=False):
+            place = place_of[name.removeprefix("night")]
+            assert name.startswith("night") == is_night
+            path = os.path.join(by_night if is_night else panoramas, name)
+            crop = cut_towards(groups.focal_point(*place, ANGLES[head]), open_rgb(path), name)
+            assert np.array_equal(image.movedim(0, -1), to_array(crop))
+            seen.add((place, head, is_night))
+        assert batch.domain.is_target.tolist() == [False] * 4 + [True] * 3
+        assert all(name.startswith("photo") for name in batch.names[11:]) and len(batch.names) == 13
+    incomplete = place_of[list_images(panoramas)[0]]
+    assert {(incomplete, head, True) for head in range(2)} <= seen
+    assert dataset.pseudo_targets.groups.focal_point(*incomplete, 0) != groups.focal_point(*incomplete, 0)
+
+
+@pytest.mark.parametrize("kind", NIGHT)
+def test_a_night_run_ends_the_same_with_workers_and_killed(kinds, whole_run, kind, workdir, monkeypatch):
+    whole = whole_run(kind)
+    again = [*kinds[kind], "--resume_train", "auto", "--checkpoint_every", 1, "--num_workers", 2]
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        at_step(context, 2 + 1, kill)
+        train.main([str(flag) for flag in again])
+    folder = run(train, *again)
+    assert "Resuming at epoch" in open(f"{folder}/info.log").read()
+    assert_same_end(folder, whole)
+    assert_equal(state_of(folder)["domain_state_dict"], state_of(whole)["domain_state_dict"])
+    for row in rows(whole):
+        parts = [float(row[name]) for name in ("loss_lateral", "loss_frontal", *MODULE_TERMS[kind])]
+        assert all(parts) and float(row["loss"]) == pytest.approx(sum(parts), rel=1e-4)
+
+
+def test_a_folder_by_night_of_other_images_is_refused(kinds, by_night, workdir, capsys):
+    shutil.copytree(by_night, "squares")
+    for entry in os.scandir("squares"):
+        Image.new("RGB", (64, 64)).save(entry.path)
+    line = fails(train, capsys, *kinds["aada"], "--pseudo_target_folder", "squares")
+    assert "64 pixels, and EigenPlaces needs whole panoramas" in line and "fix or remove them in squares" in line
 
 
 # --- the published last_checkpoint.pth
@@ -314,21 +481,25 @@ def largest_difference(state, expected):
     return max((a[key].double() - b[key].double()).abs().max().item() for a, b in pairs for key in b)
 
 
-def test_two_processes_follow_the_trajectory_of_one(flags, workdir):
-    """With stochastic depth, whose draws are those of a head's whole batch."""
-    several = [*flags, "--freeze_bn", "--backbone", "EfficientNet_B0", "--lr", 1e-5]
+@pytest.mark.parametrize("kind", NIGHT)
+def test_two_processes_follow_the_trajectory_of_one(kinds, workdir, kind):
+    """With stochastic depth, whose draws are those of a head's whole batch, and with all that a batch may have."""
+    several = [*kinds[kind], "--epochs_num", 1, "--freeze_bn", "--backbone", "EfficientNet_B0", "--lr", 1e-5]
     run_here(*several, "--save_dir", "one")
     all_ranks(2, run_here, *several, "--save_dir", "two")
     one, two = only_folder("one"), only_folder("two")
     assert largest_difference(state_of(two), state_of(one)) < 1e-4
+    for key, value in state_of(one)["domain_state_dict"].items():
+        assert (state_of(two)["domain_state_dict"][key] - value).abs().mean() < 5e-5, key
     for row, other in zip(rows(one), rows(two), strict=True):
         assert row["images_crc32"] == other["images_crc32"]
-        for key in ("loss", "loss_lateral", "loss_frontal"):
-            assert float(row[key]) == pytest.approx(float(other[key]), rel=1e-4)
+        for key in ("loss", "loss_lateral", "loss_frontal", *MODULE_TERMS[kind]):
+            assert float(row[key]) == pytest.approx(float(other[key]), rel=1e-3), key
 
 
-def test_a_group_on_each_process_has_both_its_heads_there(flags, workdir):
-    several = [*flags, "--parallel", "groups", "--local_steps", 2, "--checkpoint_every", 2]
+def test_a_group_on_each_process_has_both_its_heads_there(kinds, workdir):
+    several = [*kinds["grl"], "--iterations_per_epoch", 4, "--parallel", "groups", "--local_steps", 2]
+    several += ["--checkpoint_every", 2]
     all_ranks(2, run_here, *several, "--save_dir", "whole")
     _, codes, errors = run_ranks(2, run_and_stop, 4 + 1, *several, "--save_dir", "groups")
     assert codes == [128 + signal.SIGTERM] * 2, "\n".join(errors)

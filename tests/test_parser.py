@@ -434,9 +434,10 @@ def test_eigenplaces_has_defaults_of_its_own(workdir):
         ("--L 2", "has no use for --L "),  # the default too
         ("--images_per_class 2", "has no use for --images_per_class "),
         ("--fc_init pca", "has no use for --fc_init "),
-        ("--night_augmentation pp", "has no use for --night_augmentation "),
-        ("--pseudo_target_folder p", "has no use for --pseudo_target_folder "),
-        ("--domain_adaptation grl --target_dataset_folder t", "has no use for --domain_adaptation "),
+        (
+            "--domain_adaptation grl --target_dataset_folder t --pseudo_target_folder p",
+            "needs --domain_pseudo_images beside --pseudo_target_folder",
+        ),
         ("--loss multi_similarity", "--loss multi_similarity names one"),
         ("--loss cosface+circle", "trains heads alone"),
     ],

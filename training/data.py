@@ -137,9 +137,8 @@ def _share_of(batch_size: int, heads: int, ranks: Alone) -> Share:
 def _open_train_dataset(
     args: argparse.Namespace, method: Method, groups: Groups, schedule: Schedule, ranks: Alone
 ) -> TrainDataset:
-    pseudo_targets = open_pseudo_targets(
-        args.pseudo_target_folder, groups, args.groups_num, args.M, args.alpha, args.N, args.L
-    )
+    # a set by night is a copy of the whole images, also where crops by day were made before
+    pseudo_targets = open_pseudo_targets(args.pseudo_target_folder, make_method(args), groups, args.groups_num)
     night = open_night(
         args.night_augmentation,
         args.night_probability,
@@ -164,6 +163,7 @@ def _open_train_dataset(
             args.domain_pseudo_images or 0,
             pseudo_targets,
             args.domain_source == "group",
+            method,
         )
         logger.info(f"Target domain: {domain_images}")
     share = _share_of(args.batch_size, schedule.heads, ranks)

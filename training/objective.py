@@ -1,6 +1,6 @@
 """What a training step minimises, as named terms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,12 +66,16 @@ class Objective:
             terms["classification"] = self.head.loss(descriptors, labels)
         if self.pairs is not None:
             terms["pairs"] = self.pairs(descriptors, labels, places)
-        if self.domain is not None:
-            self._set_share(self.domain_share)
-            features = self.network.backbone(domain_batch.images)  # (D, C, h, w)
-            with full_precision(features.device.type):
-                terms |= self.domain.terms(features.float(), domain_batch.is_target, **self.options)
+        if domain_batch is not None:
+            terms |= self.domain_terms(domain_batch)
         return terms
+
+    def domain_terms(self, batch: DomainBatch) -> dict[str, torch.Tensor]:
+        """The terms of a domain batch, as of __call__."""
+        self._set_share(self.domain_share)
+        features = self.network.backbone(batch.images)  # (D, C, h, w)
+        with full_precision(features.device.type):
+            return self.domain.terms(features.float(), batch.is_target, **self.options)
 
     def _set_share(self, share: Share | None):
         for depth in self._depths:
@@ -90,11 +94,16 @@ class SumOfParts:
     """The losses of several heads, as EigenPlaces has them (Berton et al., ICCV 2023).
 
     A batch has an equal part for each head, in their order. Each goes through the network in a forward pass of its own:
-    batch norm normalises it by its own statistics, and the running ones move once for each.
+    batch norm normalises it by its own statistics, and the running ones move once for each. One domain batch follows.
+
+    parts: of the heads
+    domain_terms: from the domain batch to its terms, with domain adaptation
     """
 
-    def __init__(self, parts: Sequence[Part]):
-        self.parts = parts
+    def __init__(
+        self, parts: Sequence[Part], domain_terms: Callable[[DomainBatch], dict[str, torch.Tensor]] | None = None
+    ):
+        self.parts, self.domain_terms = parts, domain_terms
 
     def __call__(
         self,
@@ -103,12 +112,14 @@ class SumOfParts:
         domain_batch: DomainBatch | None = None,
         places: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """The weighted terms of the loss, by the names of the heads: name -> scalar.
+        """The weighted terms of the loss, by the names of the heads, then those of the domain: name -> scalar.
 
         images: float32 (B, 3, H, W), normalised, the parts of the heads in turn
         labels: int64 (B,), rows of the heads
-        domain_batch, places: as of Objective; None
+        domain_batch: as of Objective
+        places: None
         """
         number = len(self.parts)
         pieces = zip(self.parts, images.chunk(number), labels.chunk(number), strict=True)
-        return {part.name: part.weight * sum(part.objective(*piece).values()) for part, *piece in pieces}
+        terms = {part.name: part.weight * sum(part.objective(*piece).values()) for part, *piece in pieces}
+        return terms | (self.domain_terms(domain_batch) if self.domain_terms else {})

@@ -72,7 +72,8 @@ class Alone:
         if len(objectives) == 1:
             return objectives[0]
         parts = zip(run.head_weights.items(), objectives, strict=True)
-        return SumOfParts([Part(name, weight, objective) for (name, weight), objective in parts])
+        parts = [Part(name, weight, objective) for (name, weight), objective in parts]
+        return SumOfParts(parts, objectives[0].domain_terms if run.domain else None)
 
     def _objective(self, run: "Run", head: nn.Module, group: int, dataset: TrainDataset) -> Objective:
         """The objective of one of a group's heads."""

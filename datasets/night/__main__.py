@@ -9,8 +9,8 @@ from datasets.choices import FDA_WINDOWS, NIGHT_METHODS, PP_STRENGTHS, check_bet
 from datasets.images import MAX_PIXELS, MIN_SIDE
 from datasets.night.build import Settings, build
 from datasets.night.sheet import write_sheet
-from options.checks import refuse_unused
 from support.errors import UserError, ending_in_one_line
+from support.options import refuse_unused
 
 
 def make_parser() -> argparse.ArgumentParser:

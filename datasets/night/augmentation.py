@@ -97,19 +97,25 @@ class NightAugmentation:
         self.window, self.strength = window, strength
 
     def prepare(
-        self, draws: np.ndarray, size: tuple[int, int], unreadable: list[tuple[str, str]], share: Share
+        self,
+        draws: np.ndarray,
+        by_day: np.ndarray,
+        size: tuple[int, int],
+        unreadable: list[tuple[str, str]],
+        share: Share,
     ) -> NightRows:
-        """Prepares the NightRows of a Share of a batch whose first rows are images by day.
+        """Prepares the NightRows of a Share of a batch.
 
-        draws: float64 (2, n) in [0, 1), for each image by day: whether it becomes night, and with which target
+        draws: float64 (2, B) in [0, 1), for each row: whether its image becomes night, and with which target
+        by_day: bool (B,): the others are of the night already
         size: (width, height) of the images
         unreadable: a list that receives (path, reason)
-        share: of the batch
+        share: of the batch, in ascending order
 
         Raises ImageError if no target can be read.
         """
-        all_rows = np.flatnonzero(draws[0] < self.probability)
-        mine = np.flatnonzero((all_rows >= share.rows.start) & (all_rows < share.rows.stop))
+        all_rows, own = np.flatnonzero(by_day & (draws[0] < self.probability)), np.arange(share.count)[share.rows]
+        mine = np.flatnonzero(np.isin(all_rows, own))
         rows = all_rows[mine]
         targets = None
         if needs_target(self.method):
@@ -117,7 +123,7 @@ class NightAugmentation:
             for target, draw in zip(targets, draws[1, rows], strict=True):
                 target[:] = self.targets.read(self.targets.index(draw), size, unreadable)
             targets = to_tensor(targets)
-        return NightRows(torch.from_numpy(rows - share.rows.start), targets, Share(len(all_rows), mine))
+        return NightRows(torch.from_numpy(np.searchsorted(own, rows)), targets, Share(len(all_rows), mine))
 
     def __call__(self, images: torch.Tensor, night: NightRows, seed: int) -> torch.Tensor:
         """Makes night of the rows of `night`: uint8 images (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1].

@@ -1,11 +1,14 @@
 """A pseudo-target set: a copy of the training set by night, whose images give half of every batch."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
-from datasets.groups import Groups, open_groups
+from datasets.class_images import Candidates, ClassImages
+from datasets.groups import Groups, open_split
 from datasets.image_names import ImageNames
+from datasets.methods import Method
 from support.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -17,35 +20,40 @@ def num_day_rows(batch_size: int) -> int:
 
 
 def open_pseudo_targets(
-    folder: str | None, train_groups: Groups, groups_num: int, M: int, alpha: int, N: int, L: int
+    folder: str | None, method: Method, train_groups: Groups, groups_num: int
 ) -> "PseudoTargets | None":
     """Opens the PseudoTargets of a folder; None for None.
 
     folder: of the images by night
+    method: of the training, for images that are not cut before; a class needs only one image by night
     train_groups: of the training set
     groups_num: number of groups that are trained
-    M, alpha, N, L: of the split, as of the training set; a class needs only one image by night
 
     Raises UserError as PseudoTargets does.
     """
     if not folder:
         return None
-    return PseudoTargets(folder, open_groups(folder, M, alpha, N, L, min_images_per_class=1), train_groups, groups_num)
+    groups = open_split(folder, replace(method, min_images_per_class=1))
+    return PseudoTargets(folder, groups, train_groups, groups_num, method)
 
 
-class PseudoTargets:
+class PseudoTargets(ClassImages):
     """The images by night of the classes that are trained. Classes are matched by their ids.
 
     folder: of the images by night
     groups: of that folder, with all classes kept
     train_groups: of the training set
     groups_num: the first groups of train_groups, which are trained
+    method: as of ClassImages
 
     Raises UserError if a class that is trained has no image by night.
     """
 
-    def __init__(self, folder: str, groups: Groups, train_groups: Groups, groups_num: int):
-        self.folder, self.groups = folder, groups
+    def __init__(
+        self, folder: str, groups: Groups, train_groups: Groups, groups_num: int, method: Method | None = None
+    ):
+        super().__init__(folder, groups, method)
+        self.train_groups = train_groups
         ids = [groups.class_ids(group) for group in range(groups.num_groups)]
         # of every class by night: its group and its row there
         places = np.stack(
@@ -81,9 +89,19 @@ class PseudoTargets:
         """Finds a class of the training set in `self.groups`: (group, row)."""
         return tuple(self._places[group][class_row].tolist())
 
+    def candidates(self, group: int, class_row: int, head: int, draw: float) -> Candidates:
+        """The images by night of a class of the training set, cut as its images by day.
+
+        group, class_row: of the class in the training set
+        head, draw: as of ClassImages
+        """
+        found = super().candidates(*self.place(group, class_row), head, draw)
+        # if some images have no copy by night, the classes here would be cut in another way
+        return found._replace(cut=self.method.cut(self.train_groups, group, class_row, head))
+
 
 def _find_rows(wanted: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Finds each row of `wanted` (n, 3) in `rows` (m, 3), which are distinct: its index, or -1: int64 (n,)."""
+    """Finds each row of `wanted` (n, d) in `rows` (m, d), which are distinct: its index, or -1: int64 (n,)."""
     _, number = np.unique(np.concatenate([rows, wanted]), axis=0, return_inverse=True)
     number = number.ravel()
     index = np.full(number.max() + 1, -1)
