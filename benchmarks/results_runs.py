@@ -138,13 +138,15 @@ class Runs:
         flags = self.flags(entry, seed)
         digest = self._digest(entry, seed)
         os.makedirs(os.path.dirname(model), exist_ok=True)
-        save_dir = os.path.join("results_table", f"{entry.folder}_seed{seed}")
+        # in a folder for these flags alone, so that a run that was stopped goes on
+        key = hashlib.sha256(repr(digest).encode()).hexdigest()[:12]
+        save_dir = os.path.join("results_table", f"{entry.folder}_seed{seed}", key)
         if ingredients:
             soup.main([*flags, "--ingredients", *ingredients, "--output", model, "--save_dir", save_dir])
         else:
             if name := self.night_set_of(entry):
                 flags += ["--pseudo_target_folder", self.night_set(name)]
-            train.main([*flags, "--save_dir", save_dir])
+            train.main([*flags, "--save_dir", save_dir, "--resume_train", "auto"])
             newest = max(glob.glob(os.path.join("logs", save_dir, "*")))
             with replacing(model) as temporary:
                 shutil.copyfile(os.path.join(newest, "best_model.pth"), temporary)

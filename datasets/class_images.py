@@ -22,7 +22,7 @@ class ClassImages:
 
     folder: that the list of images is of
     groups: its classes
-    method: says where the images of a head lie and how they are cut (default: in the folder, not at all)
+    method: says which of them a head has, where they lie and how they are cut (default: all, in the folder, not at all)
     """
 
     def __init__(self, folder: str, groups: Groups, method: Method | None = None):
@@ -36,6 +36,6 @@ class ClassImages:
         draw: a number in [0, 1) that picks the first
         """
         folder, extension = self.method.files(self.folder, head)
-        indices = self.groups.image_indices(group, class_row)
+        indices = self.method.images(self.groups, group, class_row, head)
         names = (self.groups.image_name(index) + extension for index in round_from(indices, draw))
         return Candidates(folder, len(indices), names, self.method.cut(self.groups, group, class_row, head))

@@ -42,20 +42,6 @@ class EigenGroups(Groups):
     }
     computed = ("focal_points",)
 
-    def __init__(
-        self,
-        class_ids: np.ndarray,
-        group_offsets: np.ndarray,
-        class_offsets: np.ndarray,
-        image_index: np.ndarray,
-        name_blob: np.ndarray,
-        name_starts: np.ndarray,
-        name_ends: np.ndarray,
-        focal_points: np.ndarray,
-    ):
-        super().__init__(class_ids, group_offsets, class_offsets, image_index, name_blob, name_starts, name_ends)
-        self._focal_points = focal_points
-
     def class_ids(self, group: int) -> np.ndarray:
         """The classes of a group, sorted: int64 (C, 2), east and north of the cell (metres)."""
         return super().class_ids(group)
@@ -69,12 +55,9 @@ class EigenGroups(Groups):
         """
         if angle not in ANGLES or not 0 <= class_row < self.num_classes(group):
             raise IndexError(f"group {group} has no class {class_row} with a focal point at {angle} degrees")
-        east, north = self._focal_points[self._group_offsets[group] + class_row, ANGLES.index(angle)].tolist()
+        points = self._further["focal_points"][self._group_offsets[group] + class_row]
+        east, north = points[ANGLES.index(angle)].tolist()
         return east, north
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by their names in the cache."""
-        return super().arrays() | {"focal_points": self._focal_points}
 
     @staticmethod
     def check(arrays: dict[str, np.ndarray]) -> None:
@@ -146,9 +129,7 @@ def build_eigen_groups(
     Raises UserError if a parameter is no positive (whole) number, a name does not parse, or no class is left. Every
     name needs a heading, which crops are cut by.
     """
-    check_whole(M=M, N=N, min_images_per_class=min_images_per_class)
-    if not 0 < focal_dist < math.inf:
-        raise UserError(f"--focal_dist is {focal_dist}, and must be more than 0 metres")
+    check_parameters(M, N, focal_dist, min_images_per_class)
     names = image_names if isinstance(image_names, ImageNames) else ImageNames.from_strings(image_names)
     positions = np.empty((len(names), 2))
 
@@ -159,8 +140,15 @@ def build_eigen_groups(
 
     arrays = split(names, chunks(), (M, M), (N, N), min_images_per_class, f"raise --M (now {M} m)")
     class_ids, _, class_offsets, image_index = arrays
-    focal_points = _focal_points(positions, class_ids, class_offsets, image_index, focal_dist)
-    return EigenGroups(*arrays, names.blob, names.starts, names.ends, focal_points)
+    points = focal_points(positions, class_ids, class_offsets, image_index, focal_dist)
+    return EigenGroups(*arrays, names.blob, names.starts, names.ends, focal_points=points)
+
+
+def check_parameters(M: int, N: int, focal_dist: float, min_images_per_class: int) -> None:
+    """Raises UserError if a parameter of build_eigen_groups is no positive (whole) number."""
+    check_whole(M=M, N=N, min_images_per_class=min_images_per_class)
+    if not 0 < focal_dist < math.inf:
+        raise UserError(f"--focal_dist is {focal_dist}, and must be more than 0 metres")
 
 
 def crop_offset(image_name: str, focal_point: tuple[float, float], panorama_width: int) -> int:
@@ -215,7 +203,7 @@ def cut_towards(focal_point: tuple[float, float], panorama: Image.Image, name: s
     return crop
 
 
-def _focal_points(
+def focal_points(
     positions: np.ndarray, class_ids: np.ndarray, class_offsets: np.ndarray, image_index: np.ndarray, focal_dist: float
 ) -> np.ndarray:
     """The focal points of each class: float64 (K, angles, 2).

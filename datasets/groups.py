@@ -54,7 +54,9 @@ class Groups:
         name_blob: np.ndarray,
         name_starts: np.ndarray,
         name_ends: np.ndarray,
+        **further: np.ndarray,
     ):
+        self._further = further  # arrays that another method's layout has too
         self._class_ids, self._group_offsets, self._class_offsets = class_ids, group_offsets, class_offsets
         self._image_index = image_index
         self.names = ImageNames(name_blob, name_starts, name_ends)
@@ -62,7 +64,7 @@ class Groups:
 
     def __reduce__(self):
         # a worker that is not forked opens the same cache, instead of receiving a copy of all names
-        return (_reopen, (type(self), *self._origin)) if self._origin else (type(self), tuple(self.arrays().values()))
+        return (_reopen, (type(self), *self._origin)) if self._origin else (_in_memory, (type(self), self.arrays()))
 
     @property
     def digest(self) -> str | None:
@@ -149,7 +151,7 @@ class Groups:
             self.names.starts,
             self.names.ends,
         )
-        return dict(zip(Groups.layout, values, strict=True))
+        return dict(zip(Groups.layout, values, strict=True)) | self._further
 
     @staticmethod
     def check(arrays: dict[str, np.ndarray]) -> None:
@@ -292,6 +294,10 @@ def _load(kind: type[Groups], path: str, expected: dict) -> Groups | None:
     groups = kind(**loaded[1])
     groups._origin = path, expected
     return groups
+
+
+def _in_memory(kind: type[Groups], arrays: dict[str, np.ndarray]) -> Groups:
+    return kind(**arrays)
 
 
 def _reopen(kind: type[Groups], path: str, expected: dict) -> Groups:

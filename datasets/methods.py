@@ -5,6 +5,7 @@ datasets.eigenplaces.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:  # it has a method of its own
@@ -46,6 +47,15 @@ class Method:
         head: index into heads
         """
         return folder, ""
+
+    def images(self, groups: "Groups", group: int, class_row: int, head: int) -> np.ndarray:
+        """The images of a class that one of the group's heads is trained on, as groups.image_indices has them.
+
+        groups: as the method builds them
+        group, class_row: as in groups.image_indices
+        head: index into heads
+        """
+        return groups.image_indices(group, class_row)
 
     def cut(self, groups: "Groups", group: int, class_row: int, head: int) -> Cut | None:
         """How images of a class are cut for one of the group's heads; None: not at all.

@@ -54,19 +54,45 @@ def split(
     del keys
     group_keys = _group_keys(class_ids, sides, spacing)
 
-    # a group's number is the rank of the first image of any of its kept classes
-    group_of_class = np.unique(group_keys[kept], return_inverse=True)[1].ravel()
-    first_image = np.full(group_of_class.max() + 1, len(order))
-    np.minimum.at(first_image, group_of_class, order[begins[kept]])
+    by_group, group_offsets = _number_groups(group_keys[kept], order[begins[kept]])
+    rows = np.flatnonzero(kept)[by_group]  # kept classes by group, sorted within it
+    class_offsets = _offsets(counts[rows])
+    image_index = gather(order, begins[rows], class_offsets)
+    return class_ids[rows], group_offsets, class_offsets, image_index
+
+
+def keep_classes(
+    kept: np.ndarray, group_offsets: np.ndarray, class_offsets: np.ndarray, image_index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Drops classes after a split, and numbers the groups again: (rows of what is kept, and the arrays of it).
+
+    kept: bool (K,), at least one of them
+    group_offsets, class_offsets, image_index: as split returns them
+    """
+    group_of_class = np.repeat(np.arange(len(group_offsets) - 1), np.diff(group_offsets))
+    by_group, group_offsets = _number_groups(group_of_class[kept], image_index[class_offsets[:-1][kept]])
+    rows = np.flatnonzero(kept)[by_group]
+    offsets = _offsets(np.diff(class_offsets)[rows])
+    return rows, group_offsets, offsets, gather(image_index, class_offsets[rows], offsets)
+
+
+def _number_groups(group_keys: np.ndarray, first_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(The order of classes by group, the groups' offsets). A group's number is the rank of the first of its images.
+
+    group_keys: of each class's group: int64 (K,)
+    first_images: of each class: (K,)
+    """
+    group_of_class = np.unique(group_keys, return_inverse=True)[1].ravel()
+    first_image = np.full(group_of_class.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_image, group_of_class, first_images)
     number = np.empty_like(first_image)
     number[np.argsort(first_image)] = np.arange(len(first_image))
     group_of_class = number[group_of_class]
+    return np.argsort(group_of_class, kind="stable"), _offsets(np.bincount(group_of_class))
 
-    rows = np.flatnonzero(kept)[np.argsort(group_of_class, kind="stable")]  # kept classes by group, sorted within it
-    class_offsets = np.concatenate([[0], np.cumsum(counts[rows])])
-    image_index = _gather(order, begins[rows], class_offsets)
-    group_offsets = np.concatenate([[0], np.cumsum(np.bincount(group_of_class))])
-    return class_ids[rows], group_offsets, class_offsets, image_index
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 def _class_keys(
@@ -118,7 +144,7 @@ def _sort(keys: np.ndarray) -> np.ndarray:
     return order.astype(dtype)
 
 
-def _gather(order: np.ndarray, begins: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def gather(order: np.ndarray, begins: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Copies order[begins[i]:...] to the place offsets[i]:offsets[i + 1] of the result, for all i."""
     gathered = np.empty(offsets[-1], order.dtype)
     row = 0

@@ -9,7 +9,7 @@ from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
 from options import OPTIONS
 from options.domain import DOMAIN_DEFAULTS
-from options.method import NOT_OF_EIGENPLACES
+from options.method import NOT_OF_EIGENPLACES, OF_EIGENPLACES, OF_NEAREST_CROPS
 from options.programs import PROGRAMS
 from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
 from retrieval.choices import WHITEN_DATABASE
@@ -138,8 +138,7 @@ def _check_night(args: argparse.Namespace) -> None:
 def _resolve_method(args: argparse.Namespace) -> None:
     """Refuses flags that the method has no use for. Fills in the number of EigenPlaces' groups."""
     if args.method == "cosplace":
-        names = ("focal_dist", "lambda_lat", "lambda_front", "crops_folder")
-        refuse_unused(args.given, dict.fromkeys(names, (False, "--method eigenplaces")))
+        refuse_unused(args.given, dict.fromkeys(OF_EIGENPLACES, (False, "--method eigenplaces")))
         _check_groups_num(args)
         return
     for name, why in NOT_OF_EIGENPLACES.items():
@@ -147,6 +146,9 @@ def _resolve_method(args: argparse.Namespace) -> None:
             raise UserError(f"--method eigenplaces has no use for --{name} ({why}): leave it out")
     if split_loss(args.loss)[1]:
         raise UserError(f"--method eigenplaces trains heads alone, without pair losses: --loss {args.loss} names one")
+    refuse_unused(args.given, dict.fromkeys(OF_NEAREST_CROPS, (args.nearest_crops, "--nearest_crops")))
+    if args.nearest_crops and args.crops_folder:
+        raise UserError("--crops_folder has parts of panoramas, and --nearest_crops takes no panoramas: leave one out")
     args.groups_num = args.groups_num or args.N**2
 
 
@@ -233,11 +235,8 @@ def _check_domain_batch(args: argparse.Namespace) -> None:
             f"{batch - 1}"
         )
     if pseudo is None:
-        if args.pseudo_target_folder and args.method == "eigenplaces":
-            raise UserError(
-                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: how many target "
-                "images are panoramas by night, each cut for its class (0: none)"
-            )
+        if args.pseudo_target_folder and args.method == "eigenplaces" and not args.nearest_crops:
+            raise UserError("--pseudo_target_folder has panoramas, cut by class: give --domain_pseudo_images (0: none)")
         return
     if args.pseudo_target_folder is None:
         raise UserError("--domain_pseudo_images needs --pseudo_target_folder, the training set by night")

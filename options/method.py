@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from support.options import number, option
+from support.options import SWITCH, number, option
 
 METHODS = ("cosplace", "eigenplaces")
 # the published EigenPlaces' defaults where CosPlace's are others (Berton et al., ICCV 2023); --groups_num 0 is all
@@ -17,6 +17,8 @@ EIGENPLACES_DEFAULTS = {
     "iterations_per_epoch": 5000,
     "use_amp16": True,
 }
+OF_NEAREST_CROPS = ("nearest_degrees", "crop_degrees", "heading_is_center")
+OF_EIGENPLACES = ("focal_dist", "lambda_lat", "lambda_front", "crops_folder", "nearest_crops", *OF_NEAREST_CROPS)
 # name of an option -> why EigenPlaces has no use for it
 NOT_OF_EIGENPLACES = {
     "alpha": "its classes have no headings",
@@ -73,6 +75,38 @@ class MethodOptions:
         "train",
         results=True,
         metavar="W",
+    )
+    nearest_crops: bool = option(
+        False,
+        SWITCH,
+        "--method eigenplaces trains on images with headings that are no panoramas: each class takes those that face "
+        "its points",
+        "train",
+        results=True,
+    )
+    nearest_degrees: float = option(
+        15.0,
+        number(0, 180),
+        "how far from a point's direction an image may look, of --nearest_crops; 12 crops of a panorama are at most 15 "
+        "off",
+        "train",
+        results=True,
+        unit="degrees",
+    )
+    crop_degrees: float = option(
+        55.4,
+        number(0, 180),
+        "that an image of --nearest_crops spans; it looks half of that right of its heading, as SF-XL's crops do",
+        "train",
+        results=True,
+        unit="degrees",
+    )
+    heading_is_center: bool = option(
+        False,
+        SWITCH,
+        "the heading of --nearest_crops' images is of their centre, as of photos, and not of their left edge",
+        "train",
+        results=True,
     )
     crops_folder: str | None = option(
         None,

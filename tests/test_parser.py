@@ -33,6 +33,10 @@ DEFAULTS = dict(
     lambda_lat=1.0,
     lambda_front=1.0,
     crops_folder=None,
+    nearest_crops=False,
+    nearest_degrees=15.0,
+    crop_degrees=55.4,
+    heading_is_center=False,
     M=10,
     alpha=30,
     N=5,
@@ -164,7 +168,7 @@ RESULT_RELEVANT = (
     "domain_target_images domain_pseudo_images domain_source aada_autoencoder "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
-    "method focal_dist lambda_lat lambda_front"
+    "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -432,7 +436,7 @@ def test_eigenplaces_has_defaults_of_its_own(workdir):
         ("--fc_init pca", "has no use for --fc_init "),
         (
             "--domain_adaptation grl --target_dataset_folder t --pseudo_target_folder p",
-            "needs --domain_pseudo_images beside --pseudo_target_folder",
+            "panoramas, cut by class: give --domain_pseudo_images (0: none)",
         ),
         ("--loss multi_similarity", "--loss multi_similarity names one"),
         ("--loss cosface+circle", "trains heads alone"),
@@ -442,7 +446,10 @@ def test_what_eigenplaces_has_no_use_for_is_refused(workdir, capsys, flags, mess
     assert message in usage_error(capsys, "train", [*NEEDED["train"], "--method", "eigenplaces", *flags.split()])
 
 
-@pytest.mark.parametrize("flags", ["--focal_dist 5", "--lambda_lat 2", "--lambda_front 1", "--crops_folder c"])
+@pytest.mark.parametrize(
+    "flags",
+    ["--focal_dist 5", "--lambda_lat 2", "--lambda_front 1", "--crops_folder c", "--nearest_crops", "--crop_degrees 9"],
+)
 def test_what_cosplace_has_no_use_for_is_refused(workdir, capsys, flags):
     line = usage_error(capsys, "train", [*NEEDED["train"], *flags.split()])
     assert line.startswith(f"{flags.split()[0]} has no use without --method eigenplaces")

@@ -17,6 +17,7 @@ from datasets.names import list_images
 from datasets.night.__main__ import make_parser
 from parser import parse_arguments
 from support.recipes import expand_recipes
+from tests.failures import Killed, at_step, kill
 from tests.tiny import FEW, make_tiny
 
 # rows whose flags and ingredients are the same as published
@@ -271,6 +272,16 @@ def test_the_table_is_made_once_and_goes_on_where_it_stopped(small, workdir, cap
     assert text.endswith("|\n<!-- end of the results table -->\nAfter.\n") and "old" not in text
     # the soup is of the former ArcFace: it is left out, and what is still true is not
     assert [line[0] for line in lines()] == ["cosface", "arcface", "fda_on_test"]
+
+
+def test_a_row_that_was_stopped_goes_on(small, workdir, monkeypatch):
+    flags = [*small, "--rows", "cosface", "--flags=--epochs_num 2"]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        at_step(patch, 2, kill)  # the second epoch's first
+        results_table.main(flags)
+    results_table.main(flags)
+    (log,) = workdir.glob("logs/results_table/cosface_seed0/*/*/info.log")
+    assert "Resuming at epoch 1 of 2" in log.read_text() and set(models(workdir)) == {"cosface"}
 
 
 def test_parts_make_one_table(small, workdir):

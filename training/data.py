@@ -14,6 +14,7 @@ from datasets.image_names import ImageNames
 from datasets.methods import Method
 from datasets.name_fields import EAST, HEADING, NORTH
 from datasets.names import parse_fields
+from datasets.nearest_crops import NearestCrops
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
@@ -117,7 +118,10 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
 def make_method(args: argparse.Namespace) -> Method:
     """The method of --method, with its parameters. args: of train.py."""
     if args.method == "eigenplaces":
-        return EigenPlaces(args.M, args.N, args.focal_dist, args.min_images_per_class)
+        parameters = args.M, args.N, args.focal_dist, args.min_images_per_class
+        if args.nearest_crops:
+            return NearestCrops(*parameters, args.nearest_degrees, 0 if args.heading_is_center else args.crop_degrees)
+        return EigenPlaces(*parameters)
     return CosPlace(args.M, args.alpha, args.N, args.L, args.min_images_per_class)
 
 

@@ -33,6 +33,10 @@ _LATER_OPTIONS = {
     "focal_dist": 10.0,
     "lambda_lat": 1.0,
     "lambda_front": 1.0,
+    "nearest_crops": False,
+    "nearest_degrees": 15.0,
+    "crop_degrees": 55.4,
+    "heading_is_center": False,
 }
 
 
