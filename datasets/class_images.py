@@ -22,7 +22,7 @@ class ClassImages:
 
     folder: that the list of images is of
     groups: its classes
-    method: says where the images of a head lie and how they are cut (default: in the folder, not at all)
+    method: says which of them a head has, where they lie and how they are cut (default: all, in the folder, not at all)
     """
 
     def __init__(self, folder: str, groups: Groups, method: Method | None = None):

@@ -224,11 +224,8 @@ def _check_domain_batch(args: argparse.Namespace) -> None:
             f"{batch - 1}"
         )
     if pseudo is None:
-        if args.pseudo_target_folder and args.method == "eigenplaces":
-            raise UserError(
-                "--method eigenplaces needs --domain_pseudo_images beside --pseudo_target_folder: how many target "
-                "images are panoramas by night, each cut for its class (0: none)"
-            )
+        if args.pseudo_target_folder and args.method == "eigenplaces" and not args.nearest_crops:
+            raise UserError("--pseudo_target_folder has panoramas, cut by class: give --domain_pseudo_images (0: none)")
         return
     if args.pseudo_target_folder is None:
         raise UserError("--domain_pseudo_images needs --pseudo_target_folder, the training set by night")

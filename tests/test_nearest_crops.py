@@ -1,5 +1,6 @@
 """EigenPlaces on images that face its focal points (--nearest_crops)."""
 
+import itertools
 import math
 import os
 import pickle
@@ -15,6 +16,7 @@ from datasets.images import ImageError
 from datasets.names import format_name, write_images_list
 from datasets.nearest_crops import NearestCrops, build_nearest_groups
 from datasets.schedule import Schedule
+from datasets.target_dataset import DomainImages
 from datasets.train_dataset import TrainDataset
 from support.errors import UserError
 from tests.photos import angle_between
@@ -165,13 +167,21 @@ def test_classes_are_cached_and_a_damaged_cache_is_rebuilt(workdir, caplog):
 
 
 def test_each_head_is_trained_on_images_that_face_its_point(tiny, workdir):
+    """And source images of a domain batch face one of each in turn."""
     method = NearestCrops(10, 2, 10, 1, 80.0, 0.0)
     groups = open_split(f"{tiny}/train", method)
     schedule = Schedule([groups.num_classes(g) for g in range(groups.num_groups)], 3, 4, 2, seed=0, heads=2)
-    dataset = TrainDataset(f"{tiny}/train", groups, schedule, method=method)
+    domain = DomainImages(f"{tiny}/train", groups, schedule, [f"{tiny}/val/database"], 6, method=method)
+    dataset = TrainDataset(f"{tiny}/train", groups, schedule, domain, method=method)
+    facing = [set(), set()]
+    for head, group in itertools.product(range(2), range(groups.num_groups)):
+        for row in range(groups.num_classes(group)):
+            facing[head].update(map(groups.image_name, groups.facing(group, row, ANGLES[head])))
+    assert facing[0] - facing[1]
     for step in range(len(dataset)):
         batch = dataset[step]
-        places = parsed([os.path.basename(n) for n in batch.names])
+        assert all(name in facing[row % 2] for row, name in enumerate(batch.names[6:10]))
+        places = parsed([os.path.basename(n) for n in batch.names[:6]])
         for row, (east, north, heading) in enumerate(places):
             x, y = groups.focal_point(batch.group, int(batch.labels[row]), ANGLES[row // 3])
             assert angle_between(math.degrees(math.atan2(x - east, y - north)), heading) <= 80
@@ -185,9 +195,13 @@ FLAGS = (
 
 
 def test_a_run_is_the_same_with_workers_and_when_it_is_resumed(tiny, workdir):
-    whole = run(train, "--dataset_folder", tiny, *FLAGS, "--num_workers", 0, "--save_dir", "whole")
+    """With images of the night."""
+    folders = ["--dataset_folder", tiny, "--pseudo_target_folder", f"{tiny}/train"]
+    folders += ["--target_dataset_folder", f"{tiny}/val/database"]
+    flags = [*folders, *FLAGS, *"--night_augmentation pp --domain_adaptation grl --domain_batch_size 4".split()]
+    whole = run(train, *flags, "--num_workers", 0, "--save_dir", "whole")
     assert "Experiment finished (without any errors)" in open(f"{whole}/info.log").read()
-    parts = ["--dataset_folder", tiny, *FLAGS, "--save_dir", "parts", "--resume_train", "auto"]
+    parts = [*flags, "--save_dir", "parts", "--resume_train", "auto"]
     run(train, *parts, "--epochs_num", 1, "--num_workers", 2)
     assert_same_end(run(train, *parts, "--num_workers", 0), whole)
 

@@ -436,7 +436,7 @@ def test_eigenplaces_has_defaults_of_its_own(workdir):
         ("--fc_init pca", "has no use for --fc_init "),
         (
             "--domain_adaptation grl --target_dataset_folder t --pseudo_target_folder p",
-            "needs --domain_pseudo_images beside --pseudo_target_folder",
+            "panoramas, cut by class: give --domain_pseudo_images (0: none)",
         ),
         ("--loss multi_similarity", "--loss multi_similarity names one"),
         ("--loss cosface+circle", "trains heads alone"),
