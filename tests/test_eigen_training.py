@@ -50,7 +50,7 @@ def flags(panoramas, tiny):
 @pytest.fixture(scope="session")
 def eigen(once, flags):
     """The log folder of an uninterrupted run."""
-    (folder,) = once("eigen", lambda: run(train, *flags)).glob("logs/*/*")
+    (folder,) = once("eigen", lambda: run(train, *flags, "--visualize_classes", 3)).glob("logs/*/*")
     return str(folder)
 
 
@@ -129,6 +129,7 @@ def test_a_run_from_beginning_to_end(eigen):
         assert float(row["loss"]) == pytest.approx(float(row["loss_lateral"]) + float(row["loss_frontal"]), rel=1e-4)
         assert 30 < float(row["loss_lateral"]) < 60  # s times the margin, and more
     assert os.path.exists(f"{eigen}/best_model.pth")
+    assert len(os.listdir(f"{eigen}/classes")) == 3
 
 
 def test_heads_of_a_group_begin_with_weights_of_their_own(flags, workdir):

@@ -37,6 +37,7 @@ DEFAULTS = dict(
     nearest_degrees=15.0,
     crop_degrees=55.4,
     heading_is_center=False,
+    visualize_classes=0,
     M=10,
     alpha=30,
     N=5,
@@ -183,7 +184,7 @@ NOT_RESULT_RELEVANT = (
     "save_only_wrong_preds "
     # how and where it runs, and what it writes
     "save_dir resume_train accept_changes profile tensorboard checkpoint_every keep_every augmentation_device "
-    "infer_batch_size device num_workers max_bad_images"
+    "infer_batch_size device num_workers max_bad_images visualize_classes"
 ).split()
 # what a command needs beside the flag under test
 NEEDED = {
