@@ -83,8 +83,9 @@ def parse_arguments(script: str = "train", argv: Sequence[str] | None = None) ->
     try:
         words = _words(script, argv)
         args = Arguments(**vars(parser.parse_args(words)))
-        if script == "train" and args.method == "eigenplaces":
-            parser.set_defaults(**eigenplaces_defaults(args.backbone))
+        if args.method == "eigenplaces":
+            defaults = eigenplaces_defaults(args.backbone).items()
+            parser.set_defaults(**{name: value for name, value in defaults if name in taken_by(script)})
             args = Arguments(**vars(parser.parse_args(words)))
         args.changed, args.given = _changed(args, script), _given(argv)
         check(args, script)

@@ -27,6 +27,7 @@ from support.errors import UserError
 ANGLES = (0, 90)  # degrees from the lateral direction: lateral, frontal
 CROP_EXTENSION = ".png"  # after the panorama's name, of crops that were made before: nothing is lost
 _CROPS = 13  # half crops round a panorama: 3328 / 256
+CROP_DEGREES = 360 * 2 / _CROPS  # that a crop spans from left to right
 _TOLERANCE = 0.01  # of a panorama's ratio of width and height: stitching leaves a row too many or too few
 # of the axes' lengths and of the direction: positions have 2 decimals, and a float64 of 4e6 m has another 1e-9
 _NO_AXIS, _LEVEL = 1e-8, 1e-6
@@ -203,19 +204,20 @@ def cut_towards(focal_point: tuple[float, float], panorama: Image.Image, name: s
     return crop
 
 
-def focal_points(
-    positions: np.ndarray, class_ids: np.ndarray, class_offsets: np.ndarray, image_index: np.ndarray, focal_dist: float
-) -> np.ndarray:
-    """The focal points of each class: float64 (K, angles, 2).
+def street_axes(
+    positions: np.ndarray, class_ids: np.ndarray, class_offsets: np.ndarray, image_index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The street of each class: its mean position, float64 (K, 2); the direction across it, (K, 2); its width, (K,).
 
-    The lateral direction is the minor axis of the class's positions. An axis has two: the one that has a part to the
-    north is taken, and of an axis from west to east the one to the east. The published sign is LAPACK's, and means
-    nothing. Positions without a principal axis (all equal, or the corners of a square) count as a street from west to
-    east.
+    Across is the minor axis of the class's positions. An axis has two directions: the one that has a part to the north
+    is taken, and of an axis from west to east the one to the east. The published sign is LAPACK's, and means nothing.
+    Positions without a principal axis (all equal, or the corners of a square) count as a street from west to east.
+
+    The width is the spread of the positions across the street, as a share of that along it: the ratio of the two
+    singular values. It is 1 without a principal axis.
 
     positions: float64 (n, 2), metres
     class_ids, class_offsets, image_index: as Groups has them
-    focal_dist: metres
     """
     begins, counts = class_offsets[:-1], np.diff(class_offsets)
     means, residuals = [], []
@@ -234,9 +236,24 @@ def focal_points(
         np.stack([-2 * b, a - c + difference], axis=1),
         np.stack([c - a + difference, -2 * b], axis=1),
     )
-    minor[difference <= _NO_AXIS * (a + c + counts * _NO_AXIS)] = 0, 1
+    no_axis = difference <= _NO_AXIS * (a + c + counts * _NO_AXIS)
+    minor[no_axis] = 0, 1
     minor /= np.sqrt((minor * minor).sum(axis=1, keepdims=True))
     level = np.abs(minor[:, 1]) < _LEVEL
     minor[np.where(level, minor[:, 0], minor[:, 1]) < 0] *= -1
-    directions = np.stack([minor, np.stack([-minor[:, 1], minor[:, 0]], axis=1)], axis=1)  # frontal: turned by +90
-    return (class_ids + np.stack(means, axis=1))[:, None] + focal_dist * directions
+    widths = np.ones(len(counts))
+    np.divide(np.maximum(a + c - difference, 0), a + c + difference, out=widths, where=~no_axis)
+    return class_ids + np.stack(means, axis=1), minor, np.sqrt(widths)
+
+
+def focal_points(
+    positions: np.ndarray, class_ids: np.ndarray, class_offsets: np.ndarray, image_index: np.ndarray, focal_dist: float
+) -> np.ndarray:
+    """The focal points of each class: float64 (K, angles, 2), metres.
+
+    focal_dist: metres
+    The other arguments are those of street_axes.
+    """
+    means, across, _ = street_axes(positions, class_ids, class_offsets, image_index)
+    directions = np.stack([across, np.stack([-across[:, 1], across[:, 0]], axis=1)], axis=1)  # frontal: turned by +90
+    return means[:, None] + focal_dist * directions

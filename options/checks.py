@@ -389,9 +389,7 @@ def _check_describe(args: argparse.Namespace) -> None:
 
 
 def _check_check(args: argparse.Namespace) -> None:
-    if args.method == "eigenplaces":
-        raise UserError("--method eigenplaces: only CosPlace's groups are looked over; train.py checks panoramas")
-    _check_groups_num(args)
+    _resolve_method(args)
     _resolve_images_per_class(args)
     if args.sample is not None and args.sample < 1:
         raise UserError(f"--sample is {args.sample}; it must be at least 1")

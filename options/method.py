@@ -1,4 +1,4 @@
-"""Options of EigenPlaces, the other method that train.py trains by."""
+"""Options of EigenPlaces, the other method that train.py trains by and datasets.check looks data over for."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -49,14 +49,14 @@ class MethodOptions:
         "cosplace, or eigenplaces (Berton et al., ICCV 2023), which trains on panoramas, towards two points of each "
         f"class. Its defaults are {_OTHERS} (all groups), mixed precision, and as --backbone_weights the published "
         "CosPlace network NAME_512 of the backbone",
-        "train",
+        "train check",
         results=True,
     )
     focal_dist: float = option(
         10.0,
         number(0),
         "from a class's mean position to its two points, of --method eigenplaces",
-        "train",
+        "train check",
         results=True,
         unit="metres",
     )
@@ -81,7 +81,7 @@ class MethodOptions:
         SWITCH,
         "--method eigenplaces trains on images with headings that are no panoramas: each class takes those that face "
         "its points",
-        "train",
+        "train check",
         results=True,
     )
     nearest_degrees: float = option(
@@ -89,7 +89,7 @@ class MethodOptions:
         number(0, 180),
         "how far from a point's direction an image may look, of --nearest_crops; 12 crops of a panorama are at most 15 "
         "off",
-        "train",
+        "train check",
         results=True,
         unit="degrees",
     )
@@ -97,7 +97,7 @@ class MethodOptions:
         55.4,
         number(0, 180),
         "that an image of --nearest_crops spans; it looks half of that right of its heading, as SF-XL's crops do",
-        "train",
+        "train check",
         results=True,
         unit="degrees",
     )
@@ -105,7 +105,7 @@ class MethodOptions:
         False,
         SWITCH,
         "the heading of --nearest_crops' images is of their centre, as of photos, and not of their left edge",
-        "train",
+        "train check",
         results=True,
     )
     crops_folder: str | None = option(

@@ -53,7 +53,8 @@ PROGRAMS = {
         "-m datasets.check",
         "Looks over a data set (train, val, test), a test set (database, queries) or one folder of images: names, UTM "
         "zones, headings, sizes, unreadable and double images, positives, overlap, and the groups of the given "
-        "parameters, or the parameters that would give usable ones. Exit code 1 if training or evaluation would fail.",
+        "parameters, or the parameters that would give usable ones; with --method eigenplaces also how panoramas see "
+        "the points that they are cut towards. Exit code 1 if training or evaluation would fail.",
         (
             "-m datasets.check path/to/sf-xl/processed",
             "-m datasets.check data/real_photos @recipes/real_photos.txt",

@@ -47,6 +47,15 @@ class GroupsOptions:
         results=True,
         unit="images",
     )
+    visualize_classes: int = option(
+        0,
+        whole(0),
+        "draw maps of N classes, evenly spread over the trained groups, into classes/ in the output folder: cameras, "
+        "cell and, of --method eigenplaces, focal points and the crops' directions",
+        "train",
+        metavar="N",
+        unit="classes",
+    )
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def whole_run(once, kinds):
     """From a kind to the log folder of an uninterrupted run."""
 
     def folder_of(kind):
-        (folder,) = once(f"eigen_{kind}", lambda: run(train, *kinds[kind])).glob("logs/*/*")
+        (folder,) = once(f"eigen_{kind}", lambda: run(train, *kinds[kind], "--visualize_classes", 3)).glob("logs/*/*")
         return str(folder)
 
     return folder_of
@@ -194,6 +194,7 @@ def test_a_run_from_beginning_to_end(eigen):
         assert float(row["loss"]) == pytest.approx(float(row["loss_lateral"]) + float(row["loss_frontal"]), rel=1e-4)
         assert 30 < float(row["loss_lateral"]) < 60  # s times the margin, and more
     assert os.path.exists(f"{eigen}/best_model.pth")
+    assert len(os.listdir(f"{eigen}/classes")) == 3
 
 
 def test_heads_of_a_group_begin_with_weights_of_their_own(flags, workdir):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.eigenplaces import EigenPlaces, build_eigen_groups, crop_offset, crop_width, cut_towards
+from datasets.eigenplaces import EigenPlaces, build_eigen_groups, crop_offset, crop_width, cut_towards, street_axes
 from datasets.groups import open_groups, open_split
 from datasets.images import ImageError
 from datasets.names import format_name, write_images_list
@@ -93,15 +93,19 @@ def test_the_side_of_the_street_is_the_northern_one(places, direction):
 
 
 def test_focal_points_are_the_axes_of_random_classes():
-    """Against numpy's decomposition, of long and of nearly round classes."""
+    """Against numpy's decomposition, of long and of nearly round classes; and how wide their streets are."""
     rng = np.random.default_rng(3)
     for _ in range(100):
         places = rng.uniform(0, 14, (rng.integers(3, 30), 2)) * (1, rng.choice([0.001, 0.1, 0.99])) + (10, 10)
         groups = build_eigen_groups([name(*place) for place in places], *PARAMETERS[:3], 1)
         points = places.round(2)
         lateral = np.subtract(groups.focal_point(0, 0, 0), points.mean(axis=0) + (EAST, NORTH))
-        minor = np.linalg.svd((points - points.mean(axis=0)).T)[0][:, 1]
+        vectors, values, _ = np.linalg.svd((points - points.mean(axis=0)).T)
+        minor = vectors[:, 1]
         assert min(abs(lateral - 10 * minor).max(), abs(lateral + 10 * minor).max()) < 1e-5
+        arrays = groups.arrays()
+        classes = (arrays[name] for name in ("class_ids", "class_offsets", "image_index"))
+        assert street_axes(points + (EAST, NORTH), *classes)[2] == pytest.approx(values[1] / values[0], abs=1e-6)
 
 
 def test_one_image_is_a_class():

@@ -37,6 +37,7 @@ DEFAULTS = dict(
     nearest_degrees=15.0,
     crop_degrees=55.4,
     heading_is_center=False,
+    visualize_classes=0,
     M=10,
     alpha=30,
     N=5,
@@ -183,7 +184,7 @@ NOT_RESULT_RELEVANT = (
     "save_only_wrong_preds "
     # how and where it runs, and what it writes
     "save_dir resume_train accept_changes profile tensorboard checkpoint_every keep_every augmentation_device "
-    "infer_batch_size device num_workers max_bad_images"
+    "infer_batch_size device num_workers max_bad_images visualize_classes"
 ).split()
 # what a command needs beside the flag under test
 NEEDED = {
@@ -461,8 +462,18 @@ def test_all_groups_are_for_eigenplaces(workdir, capsys, script):
     assert line.startswith("--groups_num 0, all groups, is for --method eigenplaces")
 
 
-def test_the_check_of_a_data_set_looks_over_cosplaces_groups_alone(workdir, capsys):
-    assert "only CosPlace's groups" in usage_error(capsys, "check", ["d", "--method", "eigenplaces"])
+def test_the_check_of_a_data_set_has_the_methods_defaults_and_refusals(workdir, capsys):
+    eigenplaces = ["d", "--method", "eigenplaces"]
+    args = parse_arguments("check", eigenplaces)
+    assert (args.M, args.N, args.min_images_per_class, args.groups_num, args.focal_dist) == (15, 3, 5, 9, 10)
+    assert not {"loss_s", "use_amp16", "backbone_weights"} & vars(args).keys()
+    (workdir / "recipe.txt").write_text("--method eigenplaces --M 20 --loss_s 64 --backbone_weights none")
+    args = parse_arguments("check", ["d", "@recipe.txt", "--N", "2"])
+    assert (args.method, args.M, args.N, args.groups_num) == ("eigenplaces", 20, 2, 4)
+    assert "no use for --alpha (its classes" in usage_error(capsys, "check", [*eigenplaces, "--alpha", "360"])
+    assert parse_arguments("check", [*eigenplaces, "--nearest_crops", "--heading_is_center"]).heading_is_center
+    assert "without --nearest_crops" in usage_error(capsys, "check", [*eigenplaces, "--heading_is_center"])
+    assert "without --method eigenplaces" in usage_error(capsys, "check", ["d", "--focal_dist", "5"])
 
 
 def test_messages_name_the_script(workdir, capsys):

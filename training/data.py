@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
+from datasets.class_maps import save_class_maps
 from datasets.eigenplaces import EigenPlaces
 from datasets.groups import CosPlace, Groups, open_split
 from datasets.image_names import ImageNames
@@ -60,6 +61,10 @@ class TrainingData:
     def _places(self, batch: Batch) -> torch.Tensor:
         names = ImageNames.from_strings(batch.names[: len(batch.labels)], self.dataset.folder)
         return torch.from_numpy(parse_fields(names, (EAST, NORTH, HEADING), () if self.headings else (HEADING,)))
+
+    def draw_classes(self, count: int, folder: str) -> None:
+        """Draws maps of some classes of the trained groups into a folder. Raises UserError if the disk refuses."""
+        save_class_maps(self.groups, self.dataset.method, self.schedule.groups_num, count, folder)
 
     def sample(self, count: int, resize: int) -> ImageFolder:
         """At most `count` images of the trained groups, not augmented, their shorter side of `resize` pixels."""

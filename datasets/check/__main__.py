@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from dataclasses import fields
 
 from datasets.check.parts import check
 from datasets.check.report import lines
@@ -10,7 +11,7 @@ from datasets.check.suggestions import Parameters
 from parser import parse_arguments
 from support.errors import ending_in_one_line
 
-_PARAMETERS = ("M", "alpha", "N", "L", "min_images_per_class", "groups_num", "batch_size", "images_per_class")
+_PARAMETERS = tuple(field.name for field in fields(Parameters))
 
 
 def main(argv: list[str] | None = None) -> None:

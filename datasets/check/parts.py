@@ -36,7 +36,7 @@ def check(
     """Checks a data set, and returns a report of plain values.
 
     Its keys are "folder", "parts" (by name), "groups", "recipe", "suggestions", "test_sets", "duplicates", "problems",
-    "warnings".
+    "warnings"; of EigenPlaces "views" or "crops".
 
     folder: of the data set
     parameters: of the split into groups

@@ -5,8 +5,10 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from datasets.check.eigenplaces import CLEAR, NEAR
 from datasets.check.layout import TRAIN
 from datasets.check.names import HEADING_BINS
+from datasets.eigenplaces import EigenPlaces
 
 _BAR = 40  # characters of the longest bar
 
@@ -30,6 +32,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         )
     if "groups" in report:
         yield from _groups(report["groups"])
+    if "views" in report:
+        yield from _views(report["views"])
+    if "crops" in report:
+        yield _crops(report["crops"])
     if "recipe" in report:
         yield "\n" + _recipe(report["recipe"], report["folder"])
     for kind in ("warnings", "problems"):
@@ -42,6 +48,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
             f"- {suggestion['flags']} ({suggestion['classes']} classes, {suggestion['images']} images)"
             for suggestion in report["suggestions"]
         )
+        if "command" in report:
+            yield f"The first as a command, where DATA_SET has val and test:\n{report['command']}"
     elif "suggestions" in report:
         yield "\nNo parameters that were tried give usable groups: there are too few images of a place"
     has_way = "suggestions" in report and report.get("recipe", {}).get("classes")
@@ -110,4 +118,34 @@ def _groups(groups: dict[str, Any]) -> Iterator[str]:
     yield from (
         f"  group {number}: {classes} classes, {images} images"
         for number, (classes, images) in enumerate(zip(groups["classes"], groups["images"], strict=True))
+    )
+
+
+def _views(views: dict[str, Any]) -> Iterator[str]:
+    classes, images = views["classes"], views["images"]
+    share = f"{100 * classes / views['cells']:.1f} %"
+    yield f"classes: {classes} in the trained groups, of {views['cells']} cells that have a panorama ({share})"
+    for head in EigenPlaces.heads:
+        (low, median, high), near = views[head]["metres"], views[head]["near"]
+        yield (
+            f"  {head} point: {median:g} m from the panoramas in the median, 90 % between {low:g} and {high:g} m; "
+            f"{near} ({100 * near / images:.1f} %) stand within {NEAR:g} m, where a view's direction means little; "
+            f"{views[head]['classes']} classes have at least {views['minimum']} others"
+        )
+    clear, none = views["streets"]["clear"], views["streets"]["none"]
+    yield (
+        f"  street: clear in {clear} classes ({100 * clear / classes:.1f} %), whose panoramas spread at least "
+        f"{1 / CLEAR:g} times as far along it as across; {none} classes have no axis, and count as a street from west "
+        "to east"
+    )
+
+
+def _crops(crops: dict[str, Any]) -> str:
+    enough = ", ".join(f"{crops[head]} towards the {head} point" for head in EigenPlaces.heads)
+    left_edge = "left edges (--nearest_crops --heading_is_center: of the centres)"
+    none = f"; {crops['without_heading']} images have no heading" if crops["without_heading"] else ""
+    return (
+        f"cells with {crops['minimum']} images: {crops['classes']}; with so many that look within "
+        f"{crops['degrees']:g} degrees: {enough}, {crops['both']} towards both. Headings are taken as those of the "
+        f"{left_edge if crops['left_edge'] else 'centres'}{none}"
     )

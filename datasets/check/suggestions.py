@@ -1,10 +1,15 @@
 """Which M, alpha, N, L and min_images_per_class would split a training set into usable groups: found by trying them."""
 
 import itertools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 from tqdm import tqdm
+
+from datasets.eigenplaces import EigenPlaces
+from datasets.groups import CosPlace
+from datasets.methods import Method
+from datasets.nearest_crops import NearestCrops
 
 _TRIED = {
     "M": (5, 10, 15, 20, 25, 30, 50),
@@ -19,7 +24,7 @@ _UNUSED = 2.0  # the cost of training on half as many images; doubling or halvin
 
 @dataclass(frozen=True)
 class Parameters:
-    """Flags of train.py, by their names."""
+    """Flags of train.py, by their names. EigenPlaces has no use for alpha and L."""
 
     M: int
     alpha: int
@@ -29,6 +34,12 @@ class Parameters:
     groups_num: int
     batch_size: int
     images_per_class: int = 1
+    method: str = "cosplace"
+    focal_dist: float = 10.0
+    nearest_crops: bool = False
+    nearest_degrees: float = 15.0
+    crop_degrees: float = 55.4
+    heading_is_center: bool = False
 
     @property
     def classes_per_batch(self) -> int:
@@ -37,8 +48,23 @@ class Parameters:
 
     def flags(self) -> str:
         """The parameters as flags of train.py."""
-        defaults = {"images_per_class": 1}
-        return " ".join(f"--{name} {value}" for name, value in asdict(self).items() if defaults.get(name) != value)
+        unused = ("alpha", "L") if self.method == "eigenplaces" else ()
+        values = {name: value for name, value in asdict(self).items() if name not in unused}
+        defaults = {field.name: field.default for field in fields(self)}
+        return " ".join(f"--{name} {value}" for name, value in values.items() if defaults[name] != value)
+
+    @property
+    def span(self) -> float:
+        """Degrees between the two edges of an image whose heading is of its left one; 0: it is of the centre."""
+        return 0.0 if self.heading_is_center else self.crop_degrees
+
+    def make_method(self) -> Method:
+        """The method with these parameters, which makes the classes."""
+        if self.method == "eigenplaces":
+            parameters = self.M, self.N, self.focal_dist, self.min_images_per_class
+            nearest = self.nearest_crops
+            return NearestCrops(*parameters, self.nearest_degrees, self.span) if nearest else EigenPlaces(*parameters)
+        return CosPlace(self.M, self.alpha, self.N, self.L, self.min_images_per_class)
 
 
 @dataclass(frozen=True)
@@ -62,7 +88,7 @@ def suggest(
     """Finds the usable parameters nearest to `wanted`, at most `count` Suggestions.
 
     points: float64 (n, 2), metres
-    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360)
+    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360); EigenPlaces' classes have none
     wanted: the parameters that were asked for
     count: the most suggestions
     alone: whether only the wanted ones are tried
@@ -76,6 +102,8 @@ def suggest(
     }
     each = wanted.images_per_class
     tried["batch_size"] = [size for size in tried["batch_size"] if 2 * each <= size <= wanted.batch_size]
+    if wanted.method == "eigenplaces":
+        headings = np.full(len(points), np.nan)
     unknown = not np.isfinite(headings).all()
     if unknown:
         tried["alpha"] = [360]
@@ -87,7 +115,7 @@ def suggest(
         delay=2,
         disable=None,
     ):
-        classes, first, counts = _classes(points, np.nan_to_num(headings), M, alpha)
+        classes, first, counts = count_classes(points, np.nan_to_num(headings), M, alpha)
         for minimum in tried["min_images_per_class"]:
             kept = counts >= minimum
             if not kept.any():
@@ -101,7 +129,8 @@ def suggest(
                     usable = int(np.argmax(lacks))  # leading groups that fill a batch
                     usable = min(usable, wanted.groups_num)
                     if usable:
-                        parameters = Parameters(M, alpha, N, L, minimum, usable, batch_size, each)
+                        values = {"M": M, "alpha": alpha, "N": N, "L": L, "min_images_per_class": minimum}
+                        parameters = replace(wanted, **values, groups_num=usable, batch_size=batch_size)
                         trained = int(images[:usable].sum())
                         found.append(
                             Suggestion(
@@ -122,7 +151,9 @@ def _cost(parameters: Parameters, wanted: Parameters, alpha_given: bool) -> floa
     return float(np.abs(np.log2(ratios)).sum())
 
 
-def _classes(points: np.ndarray, headings: np.ndarray, M: int, alpha: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def count_classes(
+    points: np.ndarray, headings: np.ndarray, M: int, alpha: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(class ids (K, 3), index of each one's first image, number of its images), as in datasets.groups."""
     cells = np.stack([points[:, 0] // M * M, points[:, 1] // M * M, headings // alpha * alpha], axis=1).astype(np.int64)
     low = cells.min(axis=0)

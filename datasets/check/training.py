@@ -1,15 +1,17 @@
 """Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from datasets.check.eigenplaces import add_views, can_be_trained_on
 from datasets.check.layout import Part
 from datasets.check.names import ScannedNames
 from datasets.check.pictures import Pictures
 from datasets.check.suggestions import Parameters, suggest
-from datasets.groups import Groups, build_groups
+from datasets.groups import Groups
 from support.errors import UserError
 
 SMALL_RECIPE = "recipes/small_city.txt"
@@ -25,7 +27,8 @@ def check_training(
     """Adds "groups" to the report and, if training would fail, "suggestions", problems and warnings.
 
     Of few images it adds "recipe", what recipes/small_city.txt makes of them, unless batches are of its kind already or
-    there is only this one folder, and training needs a data set.
+    there is only this one folder, and training needs a data set. For EigenPlaces there is none: it adds "views", how
+    the panoramas see their points, or what can_be_trained_on says of other images.
 
     part: of training images
     scanned: its names
@@ -36,18 +39,15 @@ def check_training(
     good = scanned.good()
     if not len(good):
         return
-    if len(good) < FEW_IMAGES and parameters.images_per_class == 1 and part.path != report["folder"]:
+    eigenplaces = parameters.method == "eigenplaces"
+    if eigenplaces and not can_be_trained_on(part, scanned, pictures, parameters, report):
+        return
+    few = len(good) < FEW_IMAGES and parameters.images_per_class == 1
+    if few and part.path != report["folder"] and not eigenplaces:
         report["recipe"] = _small_recipe(scanned, good)
     fails = False
     try:
-        groups = build_groups(
-            scanned.select(good),
-            parameters.M,
-            parameters.alpha,
-            parameters.N,
-            parameters.L,
-            parameters.min_images_per_class,
-        )
+        groups = parameters.make_method().build(scanned.select(good))
         trained = range(min(groups.num_groups, parameters.groups_num))
         classes, images = (
             [count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images)
@@ -61,15 +61,27 @@ def check_training(
         }
         fails = _refuse_groups(groups.num_groups, classes, parameters, part, report)
         _refuse_lost_classes(groups, good, set(pictures.unreadable), trained, part, report)
+        if eigenplaces and not parameters.nearest_crops:
+            add_views(groups, scanned.points[good], len(trained), parameters, report)
     except UserError as error:
         report["problems"].append(f"{part.name}: {_without_headings(scanned, parameters) or error}")
         fails = True
-    if fails:
+    if fails and not parameters.nearest_crops:  # whose classes depend on directions too
         suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
         report["suggestions"] = [
             {"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
             for suggestion in suggestions
         ]
+        if eigenplaces and suggestions:
+            report["command"] = _command(part, report["folder"], suggestions[0].parameters.flags())
+
+
+def _command(part: Part, folder: str, flags: str) -> str:
+    """How EigenPlaces is trained with some flags: of a lone folder of panoramas the data set of val and test lacks."""
+    folders = f"--dataset_folder {shlex.quote(folder)}"
+    if part.path == folder:
+        folders = f"--train_set_folder {shlex.quote(folder)} --dataset_folder DATA_SET"
+    return f"python train.py {folders} {flags}"
 
 
 def _small_recipe(scanned: ScannedNames, good: np.ndarray) -> dict[str, Any]:
