@@ -19,7 +19,7 @@ from datasets.splitting import gather, keep_classes, split
 from support.errors import UserError
 
 _BLOCK = 1 << 20  # images whose directions are computed at a time
-_ROUNDING = 1e-4  # degrees: a crop at the very limit faces the point, whatever its last bit; names have 0.01
+ROUNDING = 1e-4  # degrees: a crop at the very limit faces the point, whatever its last bit; names have 0.01
 
 
 class NearestGroups(EigenGroups):
@@ -215,5 +215,5 @@ def _faces(
         for angle in range(len(ANGLES)):
             east, north = (points[rows, angle] - positions[images]).T
             off = np.abs((np.degrees(np.arctan2(east, north)) - directions[images] + 180) % 360 - 180)
-            faces[angle, part] = off <= nearest_degrees + _ROUNDING
+            faces[angle, part] = off <= nearest_degrees + ROUNDING
     return faces

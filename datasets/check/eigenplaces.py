@@ -12,13 +12,13 @@ from datasets.check.suggestions import Parameters, count_classes
 from datasets.eigenplaces import ANGLES, EigenGroups, EigenPlaces, street_axes
 from datasets.images import ImageError
 from datasets.methods import Method
+from datasets.nearest_crops import ROUNDING
 from datasets.positives import heading_differences
 from support.errors import UserError
 
 NEAR = 3.0  # metres from a point within which the direction of a view means little
 CLEAR = 0.5  # the largest width of a street, as a share of its length, whose axis is clear
 _PERCENTILES = (5, 50, 95)
-_ROUNDING = 1e-4  # degrees, as datasets.nearest_crops has it
 FEW_PANORAMAS = 100_000  # the authors advise hundreds of thousands
 
 
@@ -171,7 +171,7 @@ def views_of_crops(
         enough = np.zeros(len(class_ids), bool)
         for mirrored in (False, True):
             _, bearings, begins = sight(groups, positions, angle, mirrored=mirrored)
-            facing = heading_differences(directions, bearings) <= degrees + _ROUNDING
+            facing = heading_differences(directions, bearings) <= degrees + ROUNDING
             enough |= np.add.reduceat(facing, begins, dtype=np.int64) >= min_images_per_class
         report[head], both = int(enough.sum()), both & enough
     return report | {"both": int(both.sum())}
