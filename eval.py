@@ -5,6 +5,7 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
 
     parser.answer_early("eval")
 
+import functools
 import logging
 import os
 import sys
@@ -25,18 +26,30 @@ from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
+from report.dimensions import write_dimensions
 from report.evaluation import Evaluation, write_report
 from report.notes import run_notes, size_of_first
 from report.page import check_report
 from report.search import write_search_report
 from report.tables import RecallTable
 from report.training import beside_checkpoint, read_metrics
+from retrieval.given import Given
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.recalls import paired_difference
 from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened
 from support.errors import UserError
-from test import TestOptions, TestResult, descriptor_cache, test_and_report, test_files, test_options
+from test import (
+    TestOptions,
+    TestResult,
+    descriptor_cache,
+    report_test,
+    report_unreadable,
+    test_and_report,
+    test_files,
+    test_options,
+    test_stores,
+)
 from training.environment import describe_environment, write_environment
 
 logger = logging.getLogger(__name__)
@@ -62,26 +75,32 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()
     }
     precision = describe_run(args, networks, device, output_folder)
+    methods = given_descriptors(args) | networks
+    check_dimensions(args, methods)
 
     evaluations = []
-    for number, (name, network) in enumerate(networks.items()):
-        logger.info(
-            f"Network: {network.backbone_name} with {args.whiten_dim or network.fc_output_dim}-D descriptors"
-            + (", whose last layer --whiten fits" if args.whiten else "")
-            + (f", {name}" if args.compare else "")
-        )
+    for number, (name, method) in enumerate(methods.items()):
+        network = None if isinstance(method, Given) else method
+        if network:
+            logger.info(
+                f"Network: {network.backbone_name} with {args.whiten_dim or network.fc_output_dim}-D descriptors"
+                + (", whose last layer --whiten fits" if args.whiten else "")
+                + (f", {name}" if args.compare else "")
+            )
+        else:
+            logger.info(f"Descriptors: {method.dim}-D, of {method.database} and {method.queries}")
         options = test_options(args, network, device, seed)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
-        results = test_all(test_sets, network, options, args, RecallTable(os.path.join(folder, "test_sets.csv"), name))
+        results = test_all(test_sets, method, options, args, RecallTable(os.path.join(folder, "test_sets.csv"), name))
         evaluations += [
             Evaluation(dataset.name, name, dataset, result)
             for (_, dataset), result in zip(test_sets, results, strict=True)
         ]
 
-    if args.compare:
+    if len(methods) > 1:
         log_comparison(evaluations[: len(test_sets)], evaluations[len(test_sets) :], seed)
     if args.report and distributed.is_main():
-        settings = report_settings(args, networks, [dataset for _, dataset in test_sets], precision)
+        settings = report_settings(args, methods, [dataset for _, dataset in test_sets], precision)
         if args.no_labels:
             write_search_report(args.report, evaluations, settings)
         else:
@@ -103,6 +122,8 @@ def check_outputs(args: Namespace) -> None:
             "--save_descriptors, --save_pairs and --save_sfm_pairs need one process with all descriptors: "
             "run without torchrun"
         )
+    if distributed.size() > 1 and args.database_descriptors:
+        raise UserError("--database_descriptors are read by one process: run without torchrun")
     if "h5" in args.save_descriptors:
         check_h5py()
 
@@ -158,9 +179,15 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
 
 
 def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
-    """{name: network}: the one of --resume_model, or an untrained one, and then the one of --compare."""
+    """{name: network}: the one of --resume_model, or an untrained one, and then the one of --compare.
+
+    Where descriptors are given, the one of --compare alone.
+    """
     if args.compare and args.resume_model and os.path.realpath(args.compare) == os.path.realpath(args.resume_model):
         raise UserError(f"--compare {args.compare} is --resume_model itself: name another network")
+    compared = {args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {}
+    if args.database_descriptors:
+        return compared
     if args.resume_model:
         name, network = (
             args.resume_model,
@@ -176,7 +203,24 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
             "untrained",
             initial_network(args.backbone, args.fc_output_dim, weights=args.backbone_weights, zoo_location=args.zoo),
         )
-    return {name: network} | ({args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {})
+    return {name: network} | compared
+
+
+def given_descriptors(args: Namespace) -> dict[str, Given]:
+    """{path of the database's file: what is in it and in that of the queries}. Raises UserError if they do not fit."""
+    pairs = zip(args.database_descriptors, args.queries_descriptors, strict=True)
+    given = {database: Given.of(database, queries) for database, queries in pairs}
+    if len(given) < len(args.database_descriptors):
+        raise UserError(f"--database_descriptors names {args.database_descriptors[0]} twice: name another file")
+    return given
+
+
+def check_dimensions(args: Namespace, methods: dict[str, Given | GeoLocalizationNet]) -> None:
+    """Raises UserError if --dimensions asks for more than a method has."""
+    for name, method in methods.items():
+        dim = method.dim if isinstance(method, Given) else args.whiten_dim or method.fc_output_dim
+        if args.dimensions and max(args.dimensions) > dim:
+            raise UserError(f"--dimensions {max(args.dimensions)} are more than the {dim} of {name}")
 
 
 def describe_run(
@@ -207,15 +251,15 @@ def describe_run(
 
 def test_all(
     test_sets: list[tuple[TestSet | None, TestDataset]],
-    network: GeoLocalizationNet,
+    method: GeoLocalizationNet | Given,
     options: TestOptions,
     args: Namespace,
     table: RecallTable,
 ) -> list[TestResult]:
-    """Tests a network on all test sets. Outputs go into the folder of the table.
+    """Tests a network, or descriptors that are given, on all test sets. Outputs go into the folder of the table.
 
     test_sets: as of open_test_sets
-    network: on options.device
+    method: on options.device, if it is a network
     options: how to extract and search
     args: of eval.py
     table: of recalls; with --test_set_folders it is written and logged, also when a later test set fails
@@ -229,16 +273,27 @@ def test_all(
                 folder = os.path.join(folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
             elif len(test_sets) > 1:
                 folder = os.path.join(folder, os.path.basename(os.path.normpath(dataset.queries.folder)))
-            tested = network
+            files, tested = test_files(args, folder), method
+            use = functools.partial(
+                write_dimensions, args.dimensions, dataset, options, os.path.join(folder, "dimensions.csv")
+            )
+            use = use if args.dimensions else None
+            if isinstance(method, Given):
+                with method.stores(dataset) as stores:
+                    for part, store in zip(("database", "queries"), stores, strict=True):
+                        report_unreadable(dataset, part, store)
+                    run = functools.partial(test_stores, dataset, *stores, options)
+                    results.append(report_test(dataset, run, options, files, use))
+                continue
             if args.whiten:
                 images = images_to_fit(args, dataset.database)
                 warn_of_queries(args, dataset.queries)
                 # folders of queries may share a database, unless it has their colours
                 key = images.folder, number if args.fda_database and args.fda_targets == "test" else None
                 if key not in fitted:
-                    fitted = {key: whitened(network, images, Whitening.of(args), options, cache)}
+                    fitted = {key: whitened(method, images, Whitening.of(args), options, cache)}
                 tested = fitted[key]
-            results.append(test_and_report(dataset, tested, options, test_files(args, folder), cache))
+            results.append(test_and_report(dataset, tested, options, files, cache, use))
             if test_set and distributed.is_main():
                 table.add(test_set, dataset, results[-1])
     finally:
@@ -263,23 +318,29 @@ def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed
 
 
 def report_settings(
-    args: Namespace, networks: dict[str, GeoLocalizationNet], datasets: list[TestDataset], precision: dict[str, str]
+    args: Namespace,
+    methods: dict[str, GeoLocalizationNet | Given],
+    datasets: list[TestDataset],
+    precision: dict[str, str],
 ) -> Iterator[tuple[str, str]]:
     """How the page's numbers were made, as pairs (label, value).
 
     args: of eval.py
-    networks: by name
+    methods: by name
     datasets: all of one database
     precision: as of describe_run
     """
-    yield from (
-        ("Network", f"{name}: {network.backbone_name}, {network.fc_output_dim}-D") for name, network in networks.items()
-    )
+    for name, method in methods.items():
+        if isinstance(method, Given):
+            yield "Descriptors", f"{name} and {method.queries}, {method.dim}-D"
+        else:
+            yield "Network", f"{name}: {method.backbone_name}, {method.fc_output_dim}-D"
     yield "Database", datasets[0].database.folder
     yield from (("Queries", dataset.queries.folder) for dataset in datasets)
     size = f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
     yield "Images", f"{size}; the first query: {size_of_first(datasets[0].queries)}"
-    yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
+    if precision:
+        yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     if args.whiten:
         yield "Last layer", describe_whitening(args)
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"

@@ -14,7 +14,7 @@ import torch
 
 import distributed
 from datasets.positives import chance_recalls, format_chance
-from datasets.test_dataset import ImageFolder, TestDataset
+from datasets.test_dataset import TestDataset
 from model.inference import Describer
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype
@@ -161,6 +161,7 @@ class TestOptions(ExtractionOptions):
 
 
 _DEFAULTS = TestOptions()
+Use = Callable[[DescriptorStore, DescriptorStore, TestResult], object]  # of stores of database and queries, while open
 
 
 def test(
@@ -168,7 +169,7 @@ def test(
     network: GeoLocalizationNet,
     options: TestOptions = _DEFAULTS,
     cache: DescriptorCache | None = None,
-    use: Callable[[DescriptorStore, DescriptorStore, TestResult], None] | None = None,
+    use: Use | None = None,
 ) -> TestResult:
     """Tests a network: descriptors, nearest neighbours by L2 distance, recalls.
 
@@ -192,22 +193,39 @@ def test(
             images = getattr(dataset, part)
             store = stack.enter_context(cache.store(network, images, options))
             extract_descriptors(network, images, options, store, f"{dataset.name}: {part}", describe)
-            missed = "counted as missed" if dataset.labelled else "given no prediction"
-            _report_unreadable(images, store.unreadable, missed if part == "queries" else "never retrieved")
+            report_unreadable(dataset, part, store)
             stores.append(store)
-        database, queries = stores
-        distances, predictions = _search(database, queries, options)
-        result = summarize(
-            predictions,
-            dataset.positives_per_query,
-            len(dataset.database),
-            queries.unreadable,
-            database.unreadable,
-            distances,
-            options.recall_values,
-        )
-        if use:
-            use(database, queries, result)
+        return test_stores(dataset, *stores, options, use)
+
+
+def test_stores(
+    dataset: TestDataset,
+    database: DescriptorStore,
+    queries: DescriptorStore,
+    options: TestOptions = _DEFAULTS,
+    use: Use | None = None,
+) -> TestResult:
+    """Tests descriptors that are there already: nearest neighbours by L2 distance, recalls.
+
+    dataset: the database and its queries
+    database, queries: stores of their descriptors, complete
+    options: how to search
+    use: called with the stores and the result
+
+    Raises UserError if faiss refuses.
+    """
+    distances, predictions = _search(database, queries, options)
+    result = summarize(
+        predictions,
+        dataset.positives_per_query,
+        len(dataset.database),
+        queries.unreadable,
+        database.unreadable,
+        distances,
+        options.recall_values,
+    )
+    if use:
+        use(database, queries, result)
     return result
 
 
@@ -230,7 +248,11 @@ def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOp
         return from_main_alone(approximate, database, (queries.num_images, k))
 
 
-def _report_unreadable(images: ImageFolder, unreadable: dict[int, str], effect: str):
+def report_unreadable(dataset: TestDataset, part: str, store: DescriptorStore) -> None:
+    """Logs which images of "database" or "queries" cannot be read. Raises UserError if it is none of them."""
+    images, unreadable = getattr(dataset, part), store.unreadable
+    missed = "counted as missed" if dataset.labelled else "given no prediction"
+    effect = missed if part == "queries" else "never retrieved"
     for index, reason in unreadable.items():
         logger.debug(f"Unreadable: {images.path(index)!r}: {reason}")
     if len(unreadable) == len(images):
@@ -264,6 +286,7 @@ def test_and_report(
     options: TestOptions,
     files: TestFiles,
     cache: DescriptorCache | None = None,
+    use: Use | None = None,
 ) -> TestResult:
     """Tests a network, logs its recalls and writes the files.
 
@@ -271,7 +294,25 @@ def test_and_report(
     network: on options.device
     options: how to extract and search
     files: what to write, and where
-    cache: as in test
+    cache, use: as in test
+    """
+    return report_test(test_set, functools.partial(test, test_set, network, options, cache), options, files, use)
+
+
+def report_test(
+    test_set: TestDataset,
+    run: Callable[[Use], TestResult],
+    options: TestOptions,
+    files: TestFiles,
+    use: Use | None = None,
+) -> TestResult:
+    """Runs a test, logs its recalls and writes the files.
+
+    test_set: the database and its queries
+    run: does the test, and calls what it is given with the open stores and the result
+    options: of the test
+    files: what to write, and where
+    use: called with the stores and the result, after all else
     """
 
     def log_and_export(database: DescriptorStore, queries: DescriptorStore, result: TestResult) -> None:
@@ -280,8 +321,10 @@ def test_and_report(
         for line in result.details():
             logger.info(line)
         interchange.save(test_set, files, options.device, database, queries, result.predictions)
+        if use:
+            use(database, queries, result)
 
-    result = test(test_set, network, options, cache, log_and_export)
+    result = run(log_and_export)
     if files.num_preds and distributed.is_main():
         folder = os.path.join(files.folder, "preds")
         drawn = save_predictions(
@@ -296,11 +339,11 @@ def test_and_report(
     return result
 
 
-def test_options(args: Namespace, network: GeoLocalizationNet, device: torch.device, seed: int) -> TestOptions:
+def test_options(args: Namespace, network: GeoLocalizationNet | None, device: torch.device, seed: int) -> TestOptions:
     """The TestOptions that a script's flags ask for.
 
     args: of the script
-    network: whose backbone --infer_dtype auto decides for
+    network: whose backbone --infer_dtype auto decides for; None: nothing is extracted
     device: that the network is on
     seed: as chosen for the run
     """
@@ -308,7 +351,7 @@ def test_options(args: Namespace, network: GeoLocalizationNet, device: torch.dev
         batch_size=args.infer_batch_size,
         device=device,
         num_workers=args.num_workers,
-        dtype=infer_dtype(args.infer_dtype, network, device)[0],
+        dtype=infer_dtype(args.infer_dtype, network, device)[0] if network else torch.float32,
         seed=seed,
         recall_values=args.recall_values,
         # a page's charts have an N of their own
@@ -338,5 +381,5 @@ def descriptor_cache(args: Namespace, keep: bool = True) -> DescriptorCache:
     )
 
 
-for function in (test, test_and_report, test_options, test_files):
+for function in (test, test_stores, test_and_report, test_options, test_files):
     function.__test__ = False  # for pytest: not tests

@@ -46,3 +46,8 @@ RESULT_OPTIONS = tuple(option.name for option in OPTIONS if option.results)
 def taken_by(script: str) -> dict[str, Option]:
     """{name: option} of the options that a script uses."""
     return {option.name: option for option in OPTIONS if script in option.scripts}
+
+
+def default_of(name: str) -> object:
+    """The default of the option of a name."""
+    return next(option.default for option in OPTIONS if option.name == name)

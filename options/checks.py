@@ -6,11 +6,12 @@ import re
 
 from datasets.choices import check_beta, needs_strength, needs_target
 from model.choices import head_options, split_loss
-from options import OPTIONS
+from options import default_of
 from options.domain import DOMAIN_DEFAULTS
+from options.evaluating import check_evaluation, check_no_labels
 from options.method import NOT_OF_EIGENPLACES, OF_EIGENPLACES, OF_NEAREST_CROPS
 from options.programs import PROGRAMS
-from options.shared import DATASET_VARIABLE, NO_LABELS_PREDICTIONS
+from options.shared import DATASET_VARIABLE
 from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
 from support.options import refuse_unused
@@ -23,15 +24,6 @@ _FITTING = {
         ("whiten", None, "--whiten", ("whiten_dim", "whiten_power", "whiten_images")),
     ),
 }
-# what --no_labels has no use for
-_NEEDS_LABELS = (
-    "test_set_folders",
-    "compare",
-    "save_only_wrong_preds",
-    "positive_dist_threshold",
-    "positive_heading_threshold",
-    "recall_values",
-)
 
 
 def check(args: argparse.Namespace, script: str) -> None:
@@ -40,7 +32,7 @@ def check(args: argparse.Namespace, script: str) -> None:
     if script in _FITTING:
         _check_fitting(args, *_FITTING[script])
     if script == "eval" and args.no_labels:
-        _check_no_labels(args)
+        check_no_labels(args)
     needed = PROGRAMS[script].needed
     if script == "eval" and args.test_set_folders:
         if args.test_set_folder or args.database_folder:
@@ -56,22 +48,6 @@ def check(args: argparse.Namespace, script: str) -> None:
         raise UserError("--faiss_nprobe is for approximate search: give --faiss_index too")
 
 
-def _check_no_labels(args: argparse.Namespace) -> None:
-    """Refuses what needs positions. No folders are guessed: the environment names labelled ones."""
-    for name in _NEEDS_LABELS:
-        if getattr(args, name) != _default(name):
-            raise UserError(f"--{name} needs to know which images are right: leave it out, or --no_labels")
-    if not (args.database_folder and args.queries_folder) and not (args.dataset_folder or args.test_set_folder):
-        raise UserError("--no_labels needs two folders of images: give --database_folder and --queries_folder")
-    outputs = ("num_preds_to_save", "save_pairs", "save_sfm_pairs", "save_descriptors", "report")
-    if all(getattr(args, name) in (0, None, ()) for name in outputs):
-        args.num_preds_to_save = NO_LABELS_PREDICTIONS  # a search that leaves nothing would be for nothing
-
-
-def _default(name: str) -> object:
-    return next(option.default for option in OPTIONS if option.name == name)
-
-
 def _check_fitting(args: argparse.Namespace, name: str, without: str | None, needed: str, names: tuple[str, ...]):
     """Refuses what says how a last layer is fitted, where none is.
 
@@ -82,7 +58,7 @@ def _check_fitting(args: argparse.Namespace, name: str, without: str | None, nee
     names: of the options that say how
     """
     for other in names:
-        if getattr(args, name) == without and getattr(args, other) != _default(other):
+        if getattr(args, name) == without and getattr(args, other) != default_of(other):
             raise UserError(f"--{other} says how a last layer is fitted: give {needed} too, or leave it out")
 
 
@@ -131,7 +107,7 @@ def _resolve_method(args: argparse.Namespace) -> None:
         _check_groups_num(args)
         return
     for name, why in NOT_OF_EIGENPLACES.items():
-        if name in args.given or getattr(args, name) != _default(name):
+        if name in args.given or getattr(args, name) != default_of(name):
             raise UserError(f"--method eigenplaces has no use for --{name} ({why}): leave it out")
     if split_loss(args.loss)[1]:
         raise UserError(f"--method eigenplaces trains heads alone, without pair losses: --loss {args.loss} names one")
@@ -254,22 +230,6 @@ def _resolve_local_steps(args: argparse.Namespace) -> None:
         )
     if args.freeze_bn and args.sync_bn:
         raise UserError("give --freeze_bn or --sync_bn, not both: frozen statistics are the same everywhere")
-
-
-def _check_evaluation(args: argparse.Namespace) -> None:
-    if args.fda_queries and args.fda_database:
-        raise UserError("give --fda_queries or --fda_database, not both")
-    check_beta(args.fda_beta, args.fda_window)
-    swaps = args.fda_queries or args.fda_database
-    refuse_unused(
-        args.given,
-        dict.fromkeys(("fda_beta", "fda_window", "fda_targets"), (swaps, "--fda_queries or --fda_database")),
-    )
-    if swaps and args.fda_targets == "train" and args.train_set_folder is None:
-        raise UserError(
-            f"--fda_{'queries' if args.fda_queries else 'database'} takes colours of training images: give their "
-            "folder as --train_set_folder, or --fda_targets test for those of the test's other images"
-        )
 
 
 def _check_localization(args: argparse.Namespace) -> None:
@@ -397,7 +357,7 @@ def _check_check(args: argparse.Namespace) -> None:
 
 _CHECKS = {
     "train": _check_training,
-    "eval": _check_evaluation,
+    "eval": check_evaluation,
     "localize": _check_localization,
     "soup": _check_soup,
     "check": _check_check,

@@ -98,6 +98,35 @@ class ReportOptions:
         metavar="FILE",
         ranks="given",
     )
+    database_descriptors: tuple[str, ...] = option(
+        (),
+        str,
+        "test these descriptors of the database, made by any method, instead of a network's: an .npy file (images, "
+        "dimensions), beside which x_names.txt of x.npy has the image of each row, as --save_descriptors writes both. "
+        "Two files: two methods are compared, as by --compare",
+        "eval",
+        nargs="+",
+        metavar="FILE",
+        ranks="given",
+    )
+    queries_descriptors: tuple[str, ...] = option(
+        (),
+        str,
+        "the same of the queries, one file for each of --database_descriptors",
+        "eval",
+        nargs="+",
+        metavar="FILE",
+        ranks="given",
+    )
+    dimensions: tuple[int, ...] = option(
+        (),
+        whole(1),
+        "also compute recalls of the descriptors' first N dimensions, brought to unit length again, by exact search; "
+        "--whiten makes them the strongest components",
+        "eval",
+        nargs="+",
+        metavar="N",
+    )
     further_queries: tuple[str, ...] = option(
         (),
         str,

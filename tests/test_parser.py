@@ -147,6 +147,9 @@ OF_EVAL = dict(
     fda_targets="train",
     report=None,
     compare=None,
+    database_descriptors=(),
+    queries_descriptors=(),
+    dimensions=(),
     positive_heading_threshold=None,
     whiten=None,
     whiten_dim=None,
@@ -304,8 +307,8 @@ def test_ranks_must_have_these_options_in_common():
         "backbone_weights zoo device augmentation_device num_workers crops_folder".split()
     )
     assert ranks["given"] == sorted(
-        "test_set_folders resume_model resume_train report compare further_queries target_dataset_folder "
-        "pseudo_target_folder whiten".split()
+        "test_set_folders resume_model resume_train report compare database_descriptors queries_descriptors "
+        "further_queries target_dataset_folder pseudo_target_folder whiten".split()
     )
     options = taken_by("train") | taken_by("eval")
     assert options["lr"].shared(0.1) == 0.1 and options["device"].shared("cpu") is None
