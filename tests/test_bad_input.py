@@ -5,8 +5,6 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +14,7 @@ import eval as eval_script
 import train
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
-from tests.scripts import ROOT, fails
+from tests.scripts import fails, start
 from tests.tiny import FLAGS
 
 
@@ -83,7 +81,7 @@ def test_no_class_large_enough(copy, capsys):
 
 def test_checkpoint_of_another_architecture(copy, capsys):
     save_network(GeoLocalizationNet("MobileNet_V2", 32), "other.pth")
-    for script, flags in ((train, FLAGS), (eval_script, ["--backbone", "ResNet18"])):
+    for script, flags in ((train, [*FLAGS, "--backbone", "ResNet18"]), (eval_script, ["--backbone", "ResNet18"])):
         line = fails(script, capsys, "--dataset_folder", copy, *flags, "--resume_model", "other.pth")
         assert (
             "other.pth is a MobileNet_V2 with 32-D descriptors, not a ResNet18" in line
@@ -168,21 +166,9 @@ def test_unknown_model(copy, capsys):
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGUSR1, "told to end by SIGUSR1")],
 )
 def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
-    command = [
-        sys.executable,
-        os.path.join(ROOT, "train.py"),
-        "--dataset_folder",
-        tiny,
-        *FLAGS,
-        "--iterations_per_epoch",
-        "100000",
-        "--num_workers",
-        "1",
-    ]
+    flags = ["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", 100_000, "--num_workers", 1]
     # a shell that starts these tests in the background has them, and what they start, ignore SIGINT
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)
-    )
+    process = start(*flags, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     try:
         for line in process.stderr:
             if "Validation set" in line:
