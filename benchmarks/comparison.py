@@ -135,7 +135,8 @@ def found_first(
     test_sets: dict[str, tuple[str, str]],
     measure: Callable[[str, str], np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Returns {test set: bool (q,)}, whether each query is found first, measured once for the same flags.
+    """Returns {test set: bool (q,)}, whether each query is found first, measured once for the same flags
+    and folders.
 
     path: of the file that keeps it
     flags: that the results depend on
@@ -143,13 +144,14 @@ def found_first(
     test_sets: {title: (database folder, queries folder)}
     measure: of these two folders, as evaluate() returns it
     """
-    kept = read_json(path)
-    if kept.get("flags") != flags:
-        kept = {"flags": flags, "found": {}}
+    kept = {"flags": flags, "found": {}, "folders": {}} | read_json(path)
+    if kept["flags"] != flags:
+        kept = {"flags": flags, "found": {}, "folders": {}}
     os.makedirs(os.path.dirname(path), exist_ok=True)
     for title, folders in test_sets.items():
-        if title not in kept["found"]:
+        if kept["folders"].get(title) != list(folders):
             kept["found"][title] = measure(*folders)[:, 0].astype(int).tolist()
+            kept["folders"][title] = list(folders)
             logger.info(f"{name}, {title}: R@1 {100 * np.mean(kept['found'][title]):.1f}")
             write_json(path, kept)
     return {title: np.array(kept["found"][title], bool) for title in test_sets}

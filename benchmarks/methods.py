@@ -15,7 +15,6 @@ import glob
 import hashlib
 import json
 import os
-import shlex
 
 import numpy as np
 
@@ -54,7 +53,6 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add_flags(parser, f"recipes/methods/{BASE}.txt", "logs/methods", MARKS)
     parser.set_defaults(dataset_folder="data/methods")
-    add("--flags", default="", help="further flags of train.py for every row, in one string (default: none)")
     add("--recipes", default="recipes/methods", metavar="FOLDER", help="where rows' recipes are (default: %(default)s)")
     add("--rows", nargs="+", metavar="ROW", help=f"names of recipes (default: all in the folder but {BASE})")
     parse_and_run(parser, run, argv)
@@ -95,7 +93,7 @@ def check(args: argparse.Namespace, rows: list[str], test_sets: dict[str, tuple[
         if not os.path.isdir(folder):
             raise UserError(
                 f"folder {folder} does not exist: render it (--help has the command), or fix --dataset_folder, "
-                "--test_sets, --base and --flags"
+                "--test_sets, --base and the recipes"
             )
 
 
@@ -106,7 +104,7 @@ def recipe(args: argparse.Namespace, row: str) -> str:
 
 def flags_of(args: argparse.Namespace, row: str, seed: int) -> list[str]:
     """Returns the flags of a row's training."""
-    return [f"@{args.base}", *shlex.split(args.flags), f"@{recipe(args, row)}", "--seed", str(seed)]
+    return [f"@{args.base}", f"@{recipe(args, row)}", "--seed", str(seed)]
 
 
 def results(

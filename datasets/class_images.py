@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from datasets.groups import Groups
 from datasets.methods import Cut, Method
 from datasets.schedule import round_from
@@ -27,6 +29,11 @@ class ClassImages:
 
     def __init__(self, folder: str, groups: Groups, method: Method | None = None):
         self.folder, self.groups, self.method = folder, groups, method or Method()
+        self.trained = groups  # that says how images are cut
+
+    def indices(self, group: int, class_row: int, head: int) -> np.ndarray:
+        """Which images a head has of a class, as indices into the list. The parameters are those of candidates."""
+        return self.method.images(self.groups, group, class_row, head)
 
     def candidates(self, group: int, class_row: int, head: int, draw: float) -> Candidates:
         """The images of a class.
@@ -36,6 +43,6 @@ class ClassImages:
         draw: a number in [0, 1) that picks the first
         """
         folder, extension = self.method.files(self.folder, head)
-        indices = self.method.images(self.groups, group, class_row, head)
+        indices = self.indices(group, class_row, head)
         names = (self.groups.image_name(index) + extension for index in round_from(indices, draw))
-        return Candidates(folder, len(indices), names, self.method.cut(self.groups, group, class_row, head))
+        return Candidates(folder, len(indices), names, self.method.cut(self.trained, group, class_row, head))

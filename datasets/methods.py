@@ -3,6 +3,7 @@ datasets.eigenplaces.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -56,6 +57,22 @@ class Method:
         head: index into heads
         """
         return groups.image_indices(group, class_row)
+
+    def copies(self) -> "Method":
+        """How a copy of the training set is split: into the same classes, however few images they have."""
+        return replace(self, min_images_per_class=1)
+
+    def copies_of(
+        self, names: "ImageNames", indices: np.ndarray, groups: "Groups", group: int, class_row: int, head: int
+    ) -> np.ndarray:
+        """Which images of a copy's class one of a group's heads is trained on: some of the indices.
+
+        names, indices: of the copy: its images, and which of them are of the class
+        groups: of the training set
+        group, class_row: of the class there
+        head: index into heads
+        """
+        return indices
 
     def cut(self, groups: "Groups", group: int, class_row: int, head: int) -> Cut | None:
         """How images of a class are cut for one of the group's heads; None: not at all.

@@ -98,6 +98,18 @@ class NearestCrops(Method):
     def images(self, groups: NearestGroups, group: int, class_row: int, head: int) -> np.ndarray:
         return groups.facing(group, class_row, ANGLES[head])
 
+    def copies(self) -> Method:
+        return EigenPlaces(self.M, self.N, self.focal_dist, min_images_per_class=1)
+
+    def copies_of(
+        self, names: ImageNames, indices: np.ndarray, groups: NearestGroups, group: int, class_row: int, head: int
+    ) -> np.ndarray:
+        # towards the training set's point: of fewer images, the copy's own may lie on the other side
+        point = np.array([[groups.focal_point(group, class_row, ANGLES[head])] * len(ANGLES)])
+        some = ImageNames.from_strings([names[index] for index in indices])
+        views, whole = _views(some, self.crop_degrees), np.arange(len(indices))
+        return indices[_faces(*views, point, np.array([0, len(indices)]), whole, self.nearest_degrees)[head]]
+
     def cut(self, groups: Groups, group: int, class_row: int, head: int) -> Cut | None:
         return None
 

@@ -21,6 +21,7 @@ from demo_city.engine.textures import TextureMemory
 from demo_city.seeds import random_for
 from demo_city.weather import Capture
 from support.errors import UserError
+from support.files import replacing
 from support.regular_files import open_regular
 from support.workers import end_with_parent
 
@@ -127,9 +128,8 @@ def _work(job: tuple[int, int, int]) -> tuple[int, str | None]:
 
 
 def prepare_folder(folder: str, settings: photos.Settings) -> None:
-    """Makes the folder and its settings file, or checks that an existing folder was begun with the same settings.
-
-    Raises UserError if it was not, or if the folder cannot be used.
+    """Makes the folder and its settings file, or checks that what is there was begun with the same settings, but that
+    panoramas may be added. Raises UserError if it was not, or if the folder cannot be used.
     """
     path = os.path.join(folder, SETTINGS_FILE)
     stored = {"made_by": MADE_BY, "format": FORMAT, **asdict(settings)}
@@ -137,13 +137,10 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise UserError(f"{folder} is a file; give --folder a new or empty folder")
         if not os.path.exists(path):
-            if os.path.isdir(folder) and set(os.listdir(folder)) - {SETTINGS_FILE + ".tmp"}:
+            if os.path.isdir(folder) and any(SETTINGS_FILE not in name for name in os.listdir(folder)):
                 raise UserError(f"folder {folder} is not empty and not made by {MADE_BY}; give --folder a new one")
             os.makedirs(folder, exist_ok=True)
-            with open(path + ".tmp", "w", encoding="utf-8") as file:
-                json.dump(stored, file, indent=2)
-            os.replace(path + ".tmp", path)
-            return
+            return _save(path, stored)
         with open_regular(path, "r", encoding="utf-8") as file:
             found = json.load(file)
     except OSError as error:
@@ -153,18 +150,26 @@ def prepare_folder(folder: str, settings: photos.Settings) -> None:
     if not isinstance(found, dict) or found.get("made_by") not in (MADE_BY, _FORMER):
         raise UserError(f"{path} was not written by {MADE_BY}; give --folder a new or empty folder")
     found = {"panoramas": False, **found, "made_by": MADE_BY}  # older folders do not say that they have none
+    adds = settings.panoramas and not found["panoramas"]
+    found["panoramas"] = adds or found["panoramas"]
     differing = [f"{key} {found.get(key)} (now {value})" for key, value in stored.items() if found.get(key) != value]
     if differing:
         raise UserError(
             f"folder {folder} was begun with other settings: {', '.join(differing)}; "
             "run with those, or give --folder a new folder"
         )
+    if adds:
+        _save(path, stored)
+
+
+def _save(path: str, stored: dict[str, str | int | float]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(stored, file, indent=2)
 
 
 def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, int, dict[str, int]]:
-    """Renders everything that is missing in `folder`: (images there before, images written, {folder: count}).
-
-    Raises UserError if the folder has other settings or cannot be written.
+    """Renders what is missing in `folder`: (images there before, images written, {folder: count}). Raises UserError if
+    the folder has other settings or cannot be written.
     """
     prepare_folder(folder, settings)
     renderer, names, jobs, present = Renderer(settings), {}, [], {}

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-CROP = 70.0  # degrees: SF-XL's crops are as wide; a name holds the heading of such a crop's left edge
+CROP = 70.0  # degrees: a name holds the heading of the left edge of so wide a crop
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """benchmarks.methods: rows are trained and tested once, and queries are sorted by where they look."""
 
+import glob
 import os
 import pathlib
 
@@ -15,7 +16,7 @@ from parser import parse_arguments
 
 RECIPES = sorted(path.stem for path in pathlib.Path(ROOT, "recipes", "methods").glob("*.txt"))
 ROWS = {
-    "base": "--dataset_folder {tiny} --resume_model m.pth --backbone MobileNet_V2 --fc_output_dim 8 --train_all_layers "
+    "base": "--dataset_folder {tiny} --resume_model m.pth --backbone Small --fc_output_dim 8 --train_all_layers "
     "--M 15 --N 2 --groups_num 2 --min_images_per_class 2 --batch_size 3 --epochs_num 1 --iterations_per_epoch 2 "
     "--image_size 32 --device cpu --num_workers 0",
     "cosplace": "--alpha 30 --L 1",
@@ -35,7 +36,7 @@ def test_every_recipe_parses_and_sees_as_many_images(row, monkeypatch):
 @pytest.fixture
 def small(tiny, panoramas, workdir):
     """Flags of the benchmark on tiny sets, whose recipes are in `rows`."""
-    save_network(GeoLocalizationNet("MobileNet_V2", 8), "m.pth")
+    save_network(GeoLocalizationNet("Small", 8), "m.pth")
     os.makedirs("rows")
     for row, text in ROWS.items():
         pathlib.Path("rows", f"{row}.txt").write_text(text.format(tiny=tiny, panoramas=panoramas))
@@ -61,8 +62,12 @@ def test_rows_are_trained_and_tested_once(small, workdir, monkeypatch):
     table = open("table.md").read()
     methods.main(small)
     assert len(runs) == 2 and open("table.md").read() == table
-    methods.main([*small, "--rows", "cosplace", "--flags=--lr 0.1"])  # of other flags
+    pathlib.Path("rows", "cosplace.txt").write_text("--alpha 30 --L 1 --lr 0.1")
+    methods.main([*small, "--rows", "cosplace"])  # of other flags
     assert len(runs) == 3 and "0.1" in runs[2] and "lateral" not in open("table.md").read()
+    tests = glob.glob("logs/methods_tests/*")
+    methods.main([*small[:-1], "Tiny=test/queries_v1:test/queries_v1", "--rows", "cosplace"])  # of other folders
+    assert len(runs) == 3 and len(glob.glob("logs/methods_tests/*")) > len(tests)
 
 
 def test_angles_to_streets():
@@ -79,11 +84,14 @@ def test_angles_to_streets():
     [
         (["--rows", "triplet"], "there is no recipe rows/triplet.txt: fix --rows or --recipes"),
         (["--test_sets", "T=absent:test/queries_v1"], "absent does not exist: render it"),
-        (["--flags=--loss absent"], "argument --loss: there is no such loss"),
-        (["--flags=--train_set_folder absent"], "folder absent does not exist"),
+        (["--rows", "odd"], "argument --loss: there is no such loss"),
+        (["--rows", "lost"], "folder absent does not exist"),
     ],
 )
 def test_bad_input_is_one_line(small, capsys, flags, message):
+    texts = {"odd": "--loss absent", "lost": "--train_set_folder absent"}
+    if flags[1] in texts:
+        pathlib.Path("rows", f"{flags[1]}.txt").write_text(texts[flags[1]])
     with pytest.raises(SystemExit) as refused:
         methods.main([*small, *flags])
     assert refused.value.code == 2 and message in capsys.readouterr().err

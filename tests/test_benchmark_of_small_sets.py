@@ -20,7 +20,7 @@ START = "--resume_model m.pth --image_size 32 --resize_test_imgs"
 def city(tiny, workdir, monkeypatch):
     """A data set in the demo's layout, and the recipe where the benchmark looks for it."""
     shutil.copytree(tiny, "data/city1")
-    save_network(GeoLocalizationNet("MobileNet_V2", 8), "m.pth")
+    save_network(GeoLocalizationNet("Small", 8), "m.pth")
     os.makedirs("recipes")
     with open("recipes/small_city.txt", "w") as file:
         pairs = "--fc_output_dim 8 --loss multi_similarity --images_per_class 2 --freeze_bn"

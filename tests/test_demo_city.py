@@ -191,12 +191,18 @@ def test_many_cities_leave_one_style_out():
     assert sum(area.queries for area in areas if area.role == "val") == settings.queries
 
 
-def test_a_city_of_many(tmp_path, monkeypatch):
+def test_a_city_of_many(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(photos, "TRAINED_STYLES", ("old_town",))
     flags = ["--tiny", "--cities", "1", "--queries", "5", "--folder", str(tmp_path), "--processes", "1"]
     flags += ["--night_share", "1", "--years", "1", "--val_metres", "9", "--panoramas"]
-    cli.main(flags)
+    cli.main(flags[:-1])
     train = os.listdir(tmp_path / "train")
+    first = tmp_path / "train" / train[0]
+    written = first.stat().st_mtime_ns
+    cli.main(flags)  # are added to what is there
+    assert first.stat().st_mtime_ns == written
+    capsys.readouterr()
+    assert "panoramas True (now False)" in error_of(capsys, *flags[:-1])
     assert len(train) == 12 and len(os.listdir(tmp_path / "val/queries")) == 5
     assert len(os.listdir(tmp_path / "test/queries_night")) == 5
     folder = tmp_path / "panoramas"
@@ -297,7 +303,6 @@ def test_refuses_a_folder_of_others(tmp_path, capsys):
 def test_refuses_a_folder_with_other_settings(tiny, capsys):
     message = error_of(capsys, "--tiny", "--folder", str(tiny), "--pixels", "64", "--seed", "5")
     assert "pixels 48 (now 64)" in message and "seed 0 (now 5)" in message and "years" not in message
-    assert "panoramas False (now True)" in error_of(capsys, "--tiny", "--folder", str(tiny), "--panoramas")
 
 
 def test_refuses_a_damaged_settings_file(tmp_path, capsys):

@@ -15,6 +15,7 @@ from datasets.groups import open_split
 from datasets.images import ImageError
 from datasets.names import format_name, write_images_list
 from datasets.nearest_crops import NearestCrops, build_nearest_groups
+from datasets.night.pseudo_targets import PseudoTargets
 from datasets.schedule import Schedule
 from datasets.target_dataset import DomainImages
 from datasets.train_dataset import TrainDataset
@@ -185,6 +186,22 @@ def test_each_head_is_trained_on_images_that_face_its_point(tiny, workdir):
         for row, (east, north, heading) in enumerate(places):
             x, y = groups.focal_point(batch.group, int(batch.labels[row]), ANGLES[row // 3])
             assert angle_between(math.degrees(math.atan2(x - east, y - north)), heading) <= 80
+
+
+def test_images_by_night_face_the_points_of_the_training_set():
+    """Of the images by night, more look to the west, where no point is. In the second set a class has no others."""
+    method = NearestCrops(15, 1, 10, 1, 45.0, 0.0)
+    headings = [0, 180, 90, 90, 90, 270, 270]  # a street to the north: the lateral point is in the east
+    day = [name(x, 3 * i + 12, heading) for x in (17, 32) for i in range(4) for heading in headings]
+    groups = method.build(day)
+    night = [n for i, n in enumerate(day) if i % 7 not in (3, 4)]
+    by_night = PseudoTargets("n", method.copies().build(night), groups, 1, method)
+    for row in range(groups.num_classes(0)):
+        looking = [{parsed([by_night.names[i]])[0][2] for i in by_night.indices(0, row, head)} for head in (0, 1)]
+        assert looking[0] == {90.0} and looking[1] < {0.0, 180.0}
+    night = [n for n in day if "@090.00@" not in n or n < day[28]]
+    with pytest.raises(UserError, match=r"no image of class \(551025, 4181010\) in n faces its lateral point"):
+        PseudoTargets("n", method.copies().build(night), groups, 1, method)
 
 
 FLAGS = (

@@ -1,11 +1,10 @@
 """A pseudo-target set: a copy of the training set by night, whose images give half of every batch."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 
-from datasets.class_images import Candidates, ClassImages
+from datasets.class_images import ClassImages
 from datasets.groups import Groups, open_split
 from datasets.image_names import ImageNames
 from datasets.methods import Method
@@ -33,7 +32,7 @@ def open_pseudo_targets(
     """
     if not folder:
         return None
-    groups = open_split(folder, replace(method, min_images_per_class=1))
+    groups = open_split(folder, method.copies())
     return PseudoTargets(folder, groups, train_groups, groups_num, method)
 
 
@@ -46,14 +45,16 @@ class PseudoTargets(ClassImages):
     groups_num: the first groups of train_groups, which are trained
     method: as of ClassImages
 
-    Raises UserError if a class that is trained has no image by night.
+    Raises UserError if a class that is trained has no image by night, or one of its heads has none.
     """
 
     def __init__(
         self, folder: str, groups: Groups, train_groups: Groups, groups_num: int, method: Method | None = None
     ):
         super().__init__(folder, groups, method)
-        self.train_groups = train_groups
+        self.trained = (
+            train_groups  # if some images have no copy by night, the classes here would be cut in another way
+        )
         ids = [groups.class_ids(group) for group in range(groups.num_groups)]
         # of every class by night: its group and its row there
         places = np.stack(
@@ -79,6 +80,8 @@ class PseudoTargets(ClassImages):
         self._places = np.split(
             places[found], np.cumsum([train_groups.num_classes(group) for group in range(groups_num)])[:-1]
         )
+        if len(self.method.heads) > 1:
+            self._check_heads()
 
     @property
     def names(self) -> ImageNames:
@@ -89,15 +92,21 @@ class PseudoTargets(ClassImages):
         """Finds a class of the training set in `self.groups`: (group, row)."""
         return tuple(self._places[group][class_row].tolist())
 
-    def candidates(self, group: int, class_row: int, head: int, draw: float) -> Candidates:
-        """The images by night of a class of the training set, cut as its images by day.
+    def indices(self, group: int, class_row: int, head: int) -> np.ndarray:
+        """As of ClassImages, of a class of the training set."""
+        whole = self.groups.image_indices(*self.place(group, class_row))
+        return self.method.copies_of(self.names, whole, self.trained, group, class_row, head)
 
-        group, class_row: of the class in the training set
-        head, draw: as of ClassImages
-        """
-        found = super().candidates(*self.place(group, class_row), head, draw)
-        # if some images have no copy by night, the classes here would be cut in another way
-        return found._replace(cut=self.method.cut(self.train_groups, group, class_row, head))
+    def _check_heads(self) -> None:
+        """Raises UserError if a head has no image by night of a class."""
+        for group, places in enumerate(self._places):
+            for row in range(len(places)):
+                for head, name in enumerate(self.method.heads):
+                    if not len(self.indices(group, row, head)):
+                        raise UserError(
+                            f"no image of class {tuple(self.trained.class_ids(group)[row].tolist())} in {self.folder} "
+                            f"faces its {name} point: give --pseudo_target_folder a set made of this whole training set"
+                        )
 
 
 def _find_rows(wanted: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,1 @@
-"""A small renderer: triangles with pictures on them, sun and shadow, lamps, weather, and a camera with its faults.
-
-It knows nothing of cities. What is rendered is a `Mesh` whose faces refer to `Texture`s.
-"""
+"""A small renderer of Meshes that knows nothing of cities: sun and shadow, lamps, weather, a camera with faults."""

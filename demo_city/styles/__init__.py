@@ -1,7 +1,4 @@
-"""The styles of cities, each a file with two tables: "plan" (see world.plan.Plan) and "look" (see looks).
-
-A new style is a copy of one of the files, changed.
-"""
+"""The styles of cities, each a file with two tables, "plan" (world.plan.Plan) and "look". Copy one to add one."""
 
 import tomllib
 from functools import lru_cache
