@@ -58,7 +58,8 @@ class Runs:
     def __init__(self, base: str, flags: str, recipes: str, work_folder: str):
         self.recipes, self.work_folder = recipes, work_folder
         os.makedirs(work_folder, exist_ok=True)
-        path = os.path.join(work_folder, "flags.txt")  # a recipe, in which each script skips the flags of the others
+        # a recipe, in which each script skips the flags of the others; parts with other flags may run beside this one
+        path = os.path.join(work_folder, f"flags_{hashlib.sha256(flags.encode()).hexdigest()[:12]}.txt")
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(flags + "\n")
         self.base = [f"@{base}", f"@{path}"]

@@ -163,11 +163,14 @@ def write(
             "form": _form(runs, entry),
             "seeds": " ".join(map(str, found.get(entry, {}))),
             **{f"published {name}": of[0] for name, of in zip(PUBLISHED_SETS, ROWS[entry.row].published, strict=True)},
-            **{title: columns[title].get(entry, f"not run {missing.get(entry)}") for title in test_sets},
+            **{title: columns[title].get(entry, "not run") for title in test_sets},
         }
         for entry in entries
     ]
-    text = f"R@1 in percent: {METHOD.format(reference='CosFace')}.\n\n{table(rows, list(rows[0]))}\n"
+    reasons = "".join(
+        f"\n{ROWS[entry.row].title} is not run {missing[entry]}.\n" for entry in entries if entry in missing
+    )
+    text = f"R@1 in percent: {METHOD.format(reference='CosFace')}.\n\n{table(rows, list(rows[0]))}\n{reasons}"
     write_between(args.output, MARKS, text)
     path = os.path.join(os.path.dirname(args.output), "results_table.csv")
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
