@@ -26,6 +26,13 @@ from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
+from report.curves import (
+    acceptance,
+    describe_acceptance,
+    precision_recall,
+    recall_at_full_precision,
+    similarities,
+)
 from report.dimensions import write_dimensions
 from report.evaluation import Evaluation, write_report
 from report.notes import run_notes, size_of_first
@@ -97,6 +104,8 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
             for (_, dataset), result in zip(test_sets, results, strict=True)
         ]
 
+    if not args.no_labels:
+        log_precision(evaluations, args.precision)
     if len(methods) > 1:
         log_comparison(evaluations[: len(test_sets)], evaluations[len(test_sets) :], seed)
     if args.report and distributed.is_main():
@@ -104,7 +113,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         if args.no_labels:
             write_search_report(args.report, evaluations, settings)
         else:
-            write_report(args.report, evaluations, settings, training_runs(args), seed)
+            write_report(args.report, evaluations, settings, training_runs(args), seed, args.precision)
         logger.info(f"The report is in {args.report}")
     bad_images = BadImages(output_folder, args.max_bad_images, writes=distributed.is_main())
     for evaluation in evaluations:  # at the very end, because too many of them are an error
@@ -315,6 +324,22 @@ def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed
                 f"{f'R@{n}':<7} {difference.values[row]:+5.1f}  {low:+5.1f} to {high:+5.1f}  "
                 f"{difference.won[row]:24d}  {difference.lost[row]:12d}  {difference.p[row]:22.3g}"
             )
+
+
+def log_precision(evaluations: list[Evaluation], precision: float | None) -> None:
+    """Logs what the similarity tells: R@100P and, for a wanted precision, the threshold to accept a prediction."""
+    for evaluation in evaluations:
+        similarity, found = similarities(evaluation.result), evaluation.result.found
+        if similarity is None:
+            continue
+        name = f"{evaluation.name}, {evaluation.model}"
+        full = recall_at_full_precision(*precision_recall(similarity, found[:, 0])[1:])
+        logger.info(
+            f"{name}: R@100P {full:.1f}, the queries found before the first wrong one, by similarity, in percent"
+        )
+        if precision is not None:
+            accepted = acceptance(evaluation.result, precision)
+            logger.info(f"{name}: {describe_acceptance(accepted, precision, len(found))}")
 
 
 def report_settings(

@@ -17,6 +17,7 @@ _NEEDS_LABELS = (
     "positive_heading_threshold",
     "recall_values",
     "dimensions",
+    "precision",
 )
 
 

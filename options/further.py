@@ -118,6 +118,14 @@ class ReportOptions:
         metavar="FILE",
         ranks="given",
     )
+    precision: float | None = option(
+        None,
+        number(0, 1),
+        "say from which similarity on first predictions can be accepted, so that this share of them is right",
+        "eval",
+        metavar="P",
+        default_text="nothing is said",
+    )
     dimensions: tuple[int, ...] = option(
         (),
         whole(1),

@@ -1,13 +1,14 @@
 """The numbers behind the page's charts, from a test set and the result of its test."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.neighbors import KDTree
 
 from datasets.positives import heading_differences
 from datasets.test_dataset import TestDataset
-from retrieval.recalls import found_at, percent, recall_intervals
+from retrieval.recalls import found_at, percent, recall_intervals, wilson_intervals
 from test import TestResult
 
 MAX_N = 100
@@ -105,8 +106,53 @@ def precision_recall(similarity: np.ndarray, right: np.ndarray) -> tuple[np.ndar
 
 
 def recall_at_full_precision(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The largest recall, in percent, at which all answers are right; 0 if some are always wrong."""
+    """The largest recall, in percent, at which all answers are right (R@100P); 0 if some are always wrong."""
     return float(recall[precision == 100].max(initial=0))
+
+
+class Acceptance(NamedTuple):
+    """What comes of it if only first predictions of a similarity or more are accepted."""
+
+    threshold: float  # the similarity
+    accepted: int  # queries
+    precision: float  # percent of these whose first prediction is right
+    low: float  # of its 95% interval, Wilson's
+    high: float
+    recall: float  # percent of all queries that are accepted and right
+
+
+def acceptance(result: TestResult, precision: float) -> Acceptance | None:
+    """The lowest threshold of similarity at which a share of the accepted first predictions is right.
+
+    result: of a test with positions
+    precision: the wanted share, 0 to 1
+
+    None if no threshold has it, or if similarities are not known.
+    """
+    similarity = similarities(result)
+    if similarity is None:
+        return None
+    thresholds, precisions, recalls = precision_recall(similarity, result.found[:, 0])
+    enough = np.flatnonzero(precisions >= 100 * precision - 1e-9)
+    if not len(enough):
+        return None
+    last = enough[-1]
+    accepted = int((similarity >= thresholds[last]).sum())
+    low, high = 100 * wilson_intervals(precisions[last] / 100, accepted)
+    return Acceptance(
+        float(thresholds[last]), accepted, float(precisions[last]), float(low), float(high), float(recalls[last])
+    )
+
+
+def describe_acceptance(found: Acceptance | None, precision: float, queries: int) -> str:
+    """A sentence on what acceptance() found for a wanted precision, of so many queries."""
+    if found is None:
+        return f"No threshold of similarity makes {100 * precision:g} % of the accepted first predictions right"
+    return (
+        f"Of first predictions with a similarity of at least {found.threshold:.4f}, {found.precision:.1f} % are right "
+        f"({found.low:.1f} to {found.high:.1f}): {found.accepted} of {queries} queries, {found.recall:.1f} % of all "
+        "queries right"
+    )
 
 
 def thinned(*arrays, limit: int = _MAX_POINTS) -> list[np.ndarray]:

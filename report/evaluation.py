@@ -32,6 +32,7 @@ def write_report(
     settings: Iterable[tuple[str, str]] = (),
     runs: dict[str, dict] | None = None,
     seed: int = 0,
+    precision: float | None = None,
 ) -> None:
     """Writes the page of evaluations, one self-contained HTML file.
 
@@ -40,6 +41,7 @@ def write_report(
     settings: pairs (label, value), shown as they are
     runs: {name: columns} of training runs, as report.training.read_metrics gives them
     seed: of the paired bootstrap
+    precision: the share of accepted first predictions that should be right, 0 to 1; None: nothing is said of it
 
     Raises UserError if Jinja2 is missing or the disk refuses.
     """
@@ -53,7 +55,7 @@ def write_report(
         if evaluation.name not in maps:
             maps[evaluation.name] = map_of(evaluation.name, evaluation.dataset)
         label = evaluation.name if len(models) == 1 else f"{evaluation.name}, {letters[evaluation.model]}"
-        parts.append(_part(evaluation, label, names.index(evaluation.name), models.index(evaluation.model)))
+        parts.append(_part(evaluation, label, names.index(evaluation.name), models.index(evaluation.model), precision))
     comparisons = list(_comparisons(evaluations, letters, seed))
     galleries = [
         {
@@ -94,7 +96,7 @@ def _near(evaluations: list[Evaluation]) -> str:
     return f"within {metres} m of the query{turned if degrees else ''}"
 
 
-def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) -> dict:
+def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int, wanted_precision: float | None) -> dict:
     """What the page shows of one evaluation: words and rows for the template, and "data" for the charts."""
     dataset, result = evaluation.dataset, evaluation.result
     metres = curves.errors(dataset, result)
@@ -134,6 +136,10 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
             "recall": _rounded(recall),
         }
     data["queries"] = first_predictions(dataset, result)
+    accepted = None
+    if wanted_precision is not None:
+        found = curves.acceptance(result, wanted_precision)
+        accepted = curves.describe_acceptance(found, wanted_precision, len(result.found))
     return {
         "label": label,
         "data": data,
@@ -143,6 +149,7 @@ def _part(evaluation: Evaluation, label: str, set_index: int, model_index: int) 
         "database": result.num_database,
         "without": result.num_without_positives,
         "confident": confident,
+        "accepted": accepted,
         "median": texts.metres(np.median(metres[:, 0])),
         "unreadable": unreadable_images(dataset, result),
     }

@@ -150,6 +150,7 @@ OF_EVAL = dict(
     database_descriptors=(),
     queries_descriptors=(),
     dimensions=(),
+    precision=None,
     positive_heading_threshold=None,
     whiten=None,
     whiten_dim=None,
