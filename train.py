@@ -77,11 +77,11 @@ def train(args: argparse.Namespace, output_folder: str, problems: Sequence[str] 
         options = test_options(args, run.network, device, seed)
         begin_with_fitted_layer(run.network, images, args.fc_init_power, options)
     record_facts(run, args, RESULT_OPTIONS, data.groups.digest, output_folder)
-    if ranks.writes:
-        data.draw_classes(args.visualize_classes, os.path.join(output_folder, "classes"))
     if state:
         resume(run, state, args, data, output_folder)
         del state
+    with commons.tolerating_full_disks("without the maps of classes that are missing"):
+        data.draw_classes(args.visualize_classes if ranks.writes else 0, os.path.join(output_folder, "classes"))
     ranks.cut_heads(run)
 
     checkpoints = Checkpoints(run, output_folder, args.checkpoint_every)

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
 
 from datasets.eigenplaces import ANGLES, CROP_DEGREES, EigenGroups, EigenPlaces
 from datasets.groups import Groups
@@ -19,7 +20,9 @@ from support.files import replacing
 _SIDE, _TOP, _BOTTOM, _EDGE = 760, 64, 44, 12  # pixels: of the map, above it, below it, around it
 _FINER = 3  # drawn so many times larger and then reduced: smooth lines
 _MARGIN = 2.5  # metres around what is shown
-_SECTOR = 66  # pixels that the sector of a crop reaches
+_SECTORS = {"lateral": (0, 42), "frontal": (45, 68)}  # pixels from the camera: one does not lie on the other
+_MOST = 200  # images that are drawn of a class, and of each head
+_DASHES = 30  # of the street, as many as fit along the map
 _INK, _GRAY, _PALE, _CELL = (30, 34, 40), (120, 126, 134), (228, 231, 235), (246, 241, 226)
 _OF_HEADS = {"lateral": (40, 95, 190), "frontal": (205, 85, 20)}
 
@@ -36,7 +39,8 @@ def save_class_maps(groups: Groups, method: Method, num_groups: int, count: int,
     Raises UserError if the disk refuses.
     """
     begins = np.cumsum([0, *map(groups.num_classes, range(num_groups))])
-    for number in np.unique(np.linspace(0, begins[-1] - 1, min(count, begins[-1])).round().astype(int)).tolist():
+    numbers = _evenly(np.arange(begins[-1]), count).tolist()
+    for number in tqdm(numbers, desc="Maps of classes", unit="map", leave=False, delay=2, disable=None):
         group = int(np.searchsorted(begins, number, side="right")) - 1
         class_row = number - int(begins[group])
         name = "_".join(map(str, [f"group{group}", *groups.class_ids(group)[class_row].tolist()]))
@@ -56,9 +60,9 @@ def draw_class(groups: Groups, method: Method, group: int, class_row: int) -> Im
     group, class_row: as in groups.image_indices
     """
     class_id, M = groups.class_ids(group)[class_row], method.M
-    cell = class_id[:2].astype(float)
-    cameras = positions(_names(groups, groups.image_indices(group, class_row))) - cell  # from here on from its corner
-    points = {}
+    cell, indices = class_id[:2].astype(float), groups.image_indices(group, class_row)
+    cameras = positions(_names(groups, indices)) - cell  # from here on from its corner
+    points, counts, shown = {}, {}, [_evenly(cameras, _MOST)]
     if isinstance(groups, EigenGroups):
         heads = zip(EigenPlaces.heads, ANGLES, strict=True)
         points = {head: np.subtract(groups.focal_point(group, class_row, angle), cell) for head, angle in heads}
@@ -67,28 +71,41 @@ def draw_class(groups: Groups, method: Method, group: int, class_row: int) -> Im
     if points:
         canvas.street(cameras.mean(axis=0), points["frontal"])
     for number, (head, point) in enumerate(points.items()):
-        names = _names(groups, method.images(groups, group, class_row, number))
-        canvas.crops(positions(names) - cell, _directions(method, names, point + cell), point, _OF_HEADS[head])
+        facing = method.images(groups, group, class_row, number)
+        names, counts[head] = _names(groups, _evenly(facing, _MOST)), len(facing)
+        shown.append(positions(names) - cell)
+        canvas.crops(shown[-1], *_directions(method, names, point + cell), point, head)
     for head, point in points.items():
         canvas.point(point, head, _OF_HEADS[head])
-    canvas.cameras(cameras)
+    canvas.cameras(np.concatenate(shown))
     heading = f", headings from {class_id[2]} degrees" if len(class_id) > 2 else ""
-    title = f"Group {group}, class {class_row}: {len(cameras)} images{heading}"
-    subtitle = f"cell of {M} m, its corner at UTM {class_id[0]} east, {class_id[1]} north"
-    canvas.captions(title, subtitle + (", broken line: the street" if points else ""), list(points))
+    heads = "".join(f", {number} {head}" for head, number in counts.items())
+    few = f", up to {_MOST}{' of each' if points else ''} drawn" if len(cameras) > _MOST else ""
+    street = ", broken line: the street" if points else ""
+    subtitle = f"cell of {M} m, its corner at UTM {class_id[0]} east, {class_id[1]} north{street}{few}"
+    title = f"Group {group}, class {class_row}: {len(cameras)} images{heads}{heading}"
+    canvas.captions(title, subtitle, list(points))
     return canvas.finished()
+
+
+def _evenly(values: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of some values, evenly spread over their order."""
+    return values[np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int))]
 
 
 def _names(groups: Groups, indices: np.ndarray) -> ImageNames:
     return ImageNames.from_strings(groups.image_name(index) for index in indices.tolist())
 
 
-def _directions(method: Method, names: ImageNames, point: np.ndarray) -> np.ndarray:
-    """Where the middle of what is trained on looks, degrees clockwise from north: at the point, if images are cut."""
+def _directions(method: Method, names: ImageNames, point: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where the middle of what is trained on looks, degrees clockwise from north: at the point, if images are cut; and
+    how many degrees it spans. Of images whose heading is of their centre, nothing says that: it is taken as a crop's.
+    """
     if isinstance(method, NearestCrops):
-        return parse_fields(names, (HEADING,))[:, 0] + method.crop_degrees / 2
+        headings = parse_fields(names, (HEADING,))[:, 0]
+        return headings + method.crop_degrees / 2, method.crop_degrees or CROP_DEGREES
     east, north = (point - positions(names)).T
-    return np.degrees(np.arctan2(east, north))
+    return np.degrees(np.arctan2(east, north)), CROP_DEGREES
 
 
 class _Canvas:
@@ -120,33 +137,35 @@ class _Canvas:
 
     def street(self, mean: np.ndarray, frontal: np.ndarray) -> None:
         """A broken line along the street, through the mean position."""
-        along = (frontal - mean) / np.hypot(*(frontal - mean))
-        for begin in np.arange(-self._extent, self._extent, 1.0):
-            ends = mean + begin * along, mean + (begin + 0.5) * along
+        dash = self._extent / _DASHES * (frontal - mean) / np.hypot(*(frontal - mean))
+        for number in range(-_DASHES, _DASHES):
+            ends = mean + number * dash, mean + (number + 0.5) * dash
             if all(self._inside(end) for end in ends):
                 self._draw.line([self._pixels(end) for end in ends], fill=_GRAY, width=_FINER)
 
-    def crops(
-        self, cameras: np.ndarray, directions: np.ndarray, point: np.ndarray, colour: tuple[int, int, int]
-    ) -> None:
+    def crops(self, cameras: np.ndarray, directions: np.ndarray, degrees: float, point: np.ndarray, head: str) -> None:
         """From each camera a thin line to a focal point, and the sector that its crop sees, near the camera.
 
         cameras: float64 (n, 2)
         directions: of the crops, degrees (n,)
+        degrees: that a crop spans
         point: (2,)
-        colour: RGB
+        head: of which the crops are
         """
+        colour = _OF_HEADS[head]
         pale = tuple((value + 2 * 255) // 3 for value in colour)
         for camera in cameras:
             self._draw.line([self._pixels(camera), self._pixels(point)], fill=pale, width=_FINER)
-        radius = _FINER * _SECTOR
+        inner, radius = (_FINER * reach for reach in _SECTORS[head])
         opacity = round(255 * max(0.7 / len(cameras) ** 0.5, 0.12))  # many sectors lie on each other
         for camera, direction in zip(cameras, directions.tolist(), strict=True):
             x, y = self._pixels(camera)
             clockwise = direction - 90  # from the right, as Pillow has it
             sector = Image.new("L", (2 * radius, 2 * radius))
-            ends = clockwise - CROP_DEGREES / 2, clockwise + CROP_DEGREES / 2
-            ImageDraw.Draw(sector).pieslice([0, 0, 2 * radius - 1, 2 * radius - 1], *ends, fill=opacity)
+            ends, draw = (clockwise - degrees / 2, clockwise + degrees / 2), ImageDraw.Draw(sector)
+            draw.pieslice([0, 0, 2 * radius - 1, 2 * radius - 1], *ends, fill=opacity)
+            if inner:
+                draw.ellipse([radius - inner, radius - inner, radius + inner, radius + inner], fill=0)
             self._image.paste(colour, (round(x) - radius, round(y) - radius), sector)
 
     def cameras(self, cameras: np.ndarray) -> None:

@@ -152,6 +152,11 @@ def check_parameters(M: int, N: int, focal_dist: float, min_images_per_class: in
         raise UserError(f"--focal_dist is {focal_dist}, and must be more than 0 metres")
 
 
+def describe_groups_num(groups_num: int, N: int) -> str:
+    """A number of groups, for messages: --groups_num 0, the default, is all N x N."""
+    return f"all N x N = {groups_num}" if groups_num == N * N else str(groups_num)
+
+
 def crop_offset(image_name: str, focal_point: tuple[float, float], panorama_width: int) -> int:
     """The leftmost column, in [0, panorama_width), of the crop of a panorama that faces a point.
 

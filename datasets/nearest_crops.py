@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from datasets.eigenplaces import ANGLES, EigenGroups, EigenPlaces, check_panorama, check_parameters, focal_points
 from datasets.groups import Groups
@@ -46,11 +47,12 @@ class NearestGroups(EigenGroups):
         return self._further["facing_index"][offsets[row] : offsets[row + 1]]
 
     def num_group_images(self, group: int) -> int:
-        """Number of images of a group that are trained on: those that face a point, and twice those that face both."""
+        """Number of images of a group that are trained on: those that face a point, or both."""
         first, last = self._group_offsets[group], self._group_offsets[group + 1]
-        offsets, classes = self._further["facing_offsets"], len(self._class_ids)
-        begins = range(0, len(ANGLES) * classes, classes)
-        return sum(int(offsets[begin + last] - offsets[begin + first]) for begin in begins)
+        index, offsets = self._further["facing_index"], self._further["facing_offsets"]
+        begins = range(0, len(ANGLES) * len(self._class_ids), len(self._class_ids))
+        facing = [index[offsets[begin + first] : offsets[begin + last]] for begin in begins]
+        return len(np.unique(np.concatenate(facing)))
 
     @staticmethod
     def check(arrays: dict[str, np.ndarray]) -> None:
@@ -93,7 +95,10 @@ class NearestCrops(Method):
             check_panorama(size)
         except ImageError:
             return size
-        raise ImageError("it is a whole panorama, which needs no --nearest_crops: leave that out")
+        raise ImageError(
+            "it is a whole panorama, which --nearest_crops does not train on: for a folder of panoramas leave "
+            "--nearest_crops out"
+        )
 
     def images(self, groups: NearestGroups, group: int, class_row: int, head: int) -> np.ndarray:
         return groups.facing(group, class_row, ANGLES[head])
@@ -111,7 +116,12 @@ class NearestCrops(Method):
         return indices[_faces(*views, point, np.array([0, len(indices)]), whole, self.nearest_degrees)[head]]
 
     def cut(self, groups: Groups, group: int, class_row: int, head: int) -> Cut | None:
-        return None
+        return self._whole
+
+    def _whole(self, image: Image.Image, name: str) -> Image.Image:
+        """The image itself, unless it is a panorama, which would be squeezed to the shape of a crop: ImageError."""
+        self.size(image.size)
+        return image
 
 
 def build_nearest_groups(

@@ -1,12 +1,21 @@
 """Some images of many, evenly spread."""
 
 import bisect
+import collections
+import contextlib
+import os
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from datasets.groups import Groups
+from datasets.images import ImageError, read_size
+from datasets.methods import Method
 from datasets.test_dataset import ImageFolder
+from support.errors import UserError
+
+_SIZE_SAMPLES = 32
 
 
 class ImageSample(ImageFolder):
@@ -50,6 +59,26 @@ def sample_training_images(folder: str, groups: Groups, groups_num: int, count: 
             places = (2 * np.arange(wanted[row]) + 1) * available[row] // (2 * wanted[row])
             names += [groups.image_name(index) for index in groups.image_indices(group, row)[places]]
     return ImageFolder(folder, resize, names)
+
+
+def refuse_other_images(folder: str, names: Sequence[str], method: Method) -> None:
+    """Raises UserError if a method cannot use images of the size that most of some images have, evenly spread.
+
+    folder: of the images
+    names: all of them
+    method: of the training
+    """
+    sizes, example = collections.Counter(), {}
+    for row in np.unique(np.linspace(0, len(names) - 1, _SIZE_SAMPLES).astype(np.int64)).tolist():
+        with contextlib.suppress(ImageError):  # others tell of those that cannot be read
+            size = read_size(os.path.join(folder, names[row]))
+            sizes[size] += 1
+            example.setdefault(size, names[row])
+    for size, _ in sizes.most_common(1):
+        try:
+            method.size(size)
+        except ImageError as error:
+            raise UserError(f"{example[size]!r} of {folder} cannot be trained on: {error}") from error
 
 
 def share_out(sizes: np.ndarray, count: int) -> np.ndarray:

@@ -55,10 +55,10 @@ class MethodOptions:
     focal_dist: float = option(
         10.0,
         number(0),
-        "from a class's mean position to its two points, of --method eigenplaces",
+        "with --method eigenplaces, the two points of a class lie so many metres from its mean position",
         "train check",
         results=True,
-        unit="metres",
+        metavar="METRES",
     )
     lambda_lat: float = option(
         1.0,
@@ -87,24 +87,25 @@ class MethodOptions:
     nearest_degrees: float = option(
         15.0,
         number(0, 180),
-        "how far from a point's direction an image may look, of --nearest_crops; 12 crops of a panorama are at most 15 "
-        "off",
+        "with --nearest_crops, an image faces a point if it looks at most so many degrees past it; of 12 crops of a "
+        "panorama, one always looks at most 15 degrees past it",
         "train check",
         results=True,
-        unit="degrees",
+        metavar="DEGREES",
     )
     crop_degrees: float = option(
         55.4,
         number(0, 180),
-        "that an image of --nearest_crops spans; it looks half of that right of its heading, as SF-XL's crops do",
+        "with --nearest_crops, an image spans so many degrees from left to right, and looks half of them to the right "
+        "of its heading, as SF-XL's crops do",
         "train check",
         results=True,
-        unit="degrees",
+        metavar="DEGREES",
     )
     heading_is_center: bool = option(
         False,
         SWITCH,
-        "the heading of --nearest_crops' images is of their centre, as of photos, and not of their left edge",
+        "with --nearest_crops, the heading of an image is that of its centre, as of photos, and not of its left edge",
         "train check",
         results=True,
     )

@@ -50,11 +50,10 @@ class GroupsOptions:
     visualize_classes: int = option(
         0,
         whole(0),
-        "draw maps of N classes, evenly spread over the trained groups, into classes/ in the output folder: cameras, "
-        "cell and, of --method eigenplaces, focal points and the crops' directions",
+        "draw maps of N classes, evenly spread over the trained groups, into classes/ in the output folder. A map "
+        "shows the cell and the cameras, and with --method eigenplaces the two points and where the crops look",
         "train",
         metavar="N",
-        unit="classes",
     )
 
 

@@ -126,7 +126,7 @@ def test_unreadable_images_are_a_warning_until_a_class_is_lost(copy, capsys):
     assert len(report["parts"]["train"]["unreadable"]) == 2 and "2 of 72 images cannot be used" in report["warnings"][0]
     os.truncate(paths[2], 100)
     report = check(capsys, copy, *FLAGS, code=1)
-    assert report["problems"] == ["train: none of the 3 images of class (551030, 4181000, 0) can be read"]
+    assert report["problems"] == ["train: none of the 3 images of class (551030, 4181000, 0) can be used"]
     for path in images("copy/val/queries"):
         os.truncate(path, 100)
     assert "val/queries: 12 of 12 images cannot be used" in "\n".join(check(capsys, copy, *FLAGS, code=1)["problems"])

@@ -14,7 +14,7 @@ from datasets.check import eigenplaces
 from datasets.check.__main__ import main
 from datasets.check.eigenplaces import sight, views_of_crops, views_of_panoramas
 from datasets.eigenplaces import CROP_DEGREES, build_eigen_groups
-from datasets.names import format_name
+from datasets.names import format_name, list_images
 from datasets.nearest_crops import build_nearest_groups
 from parser import parse_arguments
 from tests.tiny import EAST, NORTH
@@ -111,9 +111,11 @@ def test_crops_that_face_a_point_are_those_of_a_loop_and_of_the_training(span):
         expected["frontal"] += enough[1]
         kept += all(enough)
     found = views_of_crops(groups, places, headings + span / 2, 15, least)
+    assert [degrees for degrees, _ in found["kept"]] == [15, 30, 45, 60, 90]
+    for degrees, classes in [[15, kept], *found.pop("kept")]:
+        trained = build_nearest_groups(names, 15, 2, 10, least, degrees, span)
+        assert sum(trained.num_classes(group) for group in range(trained.num_groups)) == classes
     assert found == expected | {"both": kept} and 0 < kept < expected["lateral"] < expected["classes"]
-    trained = build_nearest_groups(names, 15, 2, 10, least, 15, span)
-    assert sum(trained.num_classes(group) for group in range(trained.num_groups)) == kept
 
 
 # --- the command
@@ -209,7 +211,8 @@ def test_other_images_are_told_which_folder_and_which_of_their_crops_would_do(wo
     save("c", [*street(headings=range(0, 360, 30)), (60, 5, None)], CROP)
     report = check(capsys, "c", *FLAGS, code=1)
     assert len(report["problems"]) == 1 and "views" not in report and "suggestions" not in report
-    for words in ("32 x 32 pixels", "raw/train/panoramas, not in processed or small", "--nearest_crops would train"):
+    advice = "--nearest_crops would train on crops with headings, which 1 of 289 names lack (field 9)"
+    for words in ("32 x 32 pixels", "raw/train/panoramas, not in processed or small", advice):
         assert words in report["problems"][0]
     crops = report["crops"]
     assert (crops["classes"], crops["minimum"], crops["without_heading"], crops["degrees"]) == (8, 2, 1, 15)
@@ -241,20 +244,62 @@ def test_the_groups_of_nearest_crops_are_looked_over(workdir, capsys):
     report = check(capsys, "c", *nearest)
     assert report["groups"]["classes"] == [4, 4] and sum(report["groups"]["images"]) < 288 / 3
     assert report["crops"]["both"] == 8 and "views" not in report
+    wide = check(capsys, "c", *nearest, "--nearest_degrees", 180)["groups"]
+    assert wide["images"] == [144, 144] and wide["trained_share"] == 1  # each faces both points
+    main(["c", *nearest, "--num_workers", "0"])
+    assert "keeps, by --nearest_degrees: 8 at 15, 8 at 30, 8 at 45, 8 at 60, 8 at 90\n" in capsys.readouterr().out
+    few = check(capsys, "c", *nearest, "--min_images_per_class", 10, code=1)["crops"]
+    assert few["both"] == 0 and few["kept"][0] == [15, 0] and few["kept"][-1][1] > 0
     assert "2 of 2 groups have fewer" in check(capsys, "c", *nearest, "--batch_size", 8, code=1)["problems"][0]
     save("p", street(), PANORAMA)
-    assert "whole panorama, which needs no --nearest" in check(capsys, "p", *nearest, code=1)["problems"][0]
+    assert "whole panorama, which --nearest_crops does not" in check(capsys, "p", *nearest, code=1)["problems"][0]
     save("c", [(200, 5, 0)], PANORAMA)
-    assert "1 of 289 images are panoramas" in "".join(check(capsys, "c", *nearest)["warnings"])
+    warnings = "\n".join(check(capsys, "c", *nearest)["warnings"])
+    assert "1 of 289 images are panoramas: training refuses the folder if one of them is among the first" in warnings
+    assert "resized" not in warnings
+
+
+@pytest.mark.parametrize("damage", ["cut off", "panorama"])
+def test_a_class_without_images_of_one_head_is_found(workdir, capsys, damage):
+    save("c", street(headings=range(0, 360, 30)), CROP)
+    names = list_images("c")
+    groups = build_nearest_groups(names, 15, 2, 10, 2, 15, 55.4)
+    for index in groups.facing(1, 2, 90):
+        path = f"c/{names[index]}"
+        Image.new("RGB", PANORAMA).save(path) if damage == "panorama" else os.truncate(path, 100)
+    (problem,) = check(capsys, "c", *FLAGS, "--nearest_crops", code=1)["problems"]
+    east, north = groups.class_ids(1)[2].tolist()
+    facing = f"{len(groups.facing(1, 2, 90))} images that face the frontal point"
+    assert problem == f"c: none of the {facing} of class ({east}, {north}) can be used"
+
+
+def test_a_class_without_panoramas_is_one_problem(workdir, capsys):
+    save("p", street(), PANORAMA)
+    for name in sorted(os.listdir("p"))[:3]:
+        Image.new("RGB", CROP).save(f"p/{name}")
+    report = check(capsys, "p", *FLAGS, code=1)
+    assert report["problems"] == ["p: none of the 3 images of class (551010, 4180995) can be used"]
+
+
+def test_all_groups_are_named_as_such(workdir, capsys):
+    save("p", street(), PANORAMA)
+    problems = check(capsys, "p", *FLAGS, "--groups_num", 0, code=1)["problems"]
+    assert problems == ["p: there are only 2 groups, and --groups_num is all N x N = 4"]
+    problems = check(capsys, "p", *FLAGS, "--groups_num", 3, code=1)["problems"]
+    assert problems == ["p: there are only 2 groups, and --groups_num is 3"]
 
 
 def test_images_without_headings_or_of_another_shape(workdir, capsys):
     save("p", street(), PANORAMA)
     save("p", [(3, 5, 0)], CROP)
     warnings = "\n".join(check(capsys, "p", *FLAGS)["warnings"])
-    assert "p: 1 of 25 images are not of 6.5:1: training refuses the folder for one of them" in warnings
+    assert "p: 1 of 25 images are not of 6.5:1: training refuses the folder if one of them" in warnings
+    assert "resized" not in warnings
     save("p", [(4, 5, None)], PANORAMA)
     report = check(capsys, "p", *FLAGS, code=1)
     assert report["problems"] == ["p: 1 of 26 names have no heading (field 9), and panoramas are cut by it"]
     save("none", [(4, 5, None)] * 3, CROP)
-    assert check(capsys, "none", *FLAGS, code=1)["crops"]["classes"] == 0
+    for flags in (FLAGS, [*FLAGS, "--nearest_crops"]):
+        report = check(capsys, "none", *flags, code=1)
+        assert "crops" not in report and len(report["problems"]) == 1
+        assert "none of 3 names has a heading (field 9), and EigenPlaces needs them" in report["problems"][0]

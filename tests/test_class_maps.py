@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from datasets import class_maps
 from datasets.class_maps import draw_class, save_class_maps
 from datasets.eigenplaces import EigenPlaces
 from datasets.groups import CosPlace
@@ -62,30 +63,73 @@ def test_each_crop_is_drawn_towards_its_point():
     image = draw(EigenPlaces(15, 3, 10, 1), names_of([(20, 20)]))
     x, y = pixels_of(image, INK).mean(axis=0).round().astype(int)
     ground = np.asarray(image.convert("RGB")).astype(int)
-    north, west, south, east = (ground[y + b, x + a] for a, b in ((6, -50), (-50, 6), (6, 50), (50, 6)))
+    north, west, south, east = (ground[y + b, x + a] for a, b in ((6, -30), (-50, 6), (6, 30), (50, 6)))
     assert north[2] - north[0] > 30 > south[2] - south[0]  # blue
     assert west[0] - west[2] > 60 > east[0] - east[2]  # orange
 
 
-def test_crops_that_are_not_cut_are_drawn_as_they_look():
-    """The lateral point is north of the camera, and the image that faces it looks 20 degrees right of it."""
-    names = [format_name(EAST + 20, NORTH + 20, 10, "S", pano_id=str(h), heading=h) for h in (20, 270)]
-    image = draw(NearestCrops(15, 3, 10, 1, 40, 0), names)
-    x, y = pixels_of(image, INK).mean(axis=0).round().astype(int)
-    ground = np.asarray(image).astype(int)
-    right, left, west = (ground[y + b, x + a] for a, b in ((38, -38), (-12, -58), (-50, 6)))
-    assert right[2] - right[0] > 30 > left[2] - left[0]  # blue, from -8 to 48 degrees
-    assert west[0] - west[2] > 60
+def looking(*headings):
+    """Images at one place: the lateral point is north of it, the frontal one west."""
+    return [format_name(EAST + 20, NORTH + 20, 10, "S", pano_id=str(h), heading=h) for h in headings]
+
+
+def hue(image, radius, degrees):
+    """How much more blue than red there is, so many pixels from the only camera, at so many degrees."""
+    x, y = pixels_of(image, INK).mean(axis=0)
+    radians = np.radians(degrees)
+    ground = np.asarray(image).astype(int)[round(y - radius * np.cos(radians)), round(x + radius * np.sin(radians))]
+    return ground[2] - ground[0]
+
+
+@pytest.mark.parametrize(("crop_degrees", "span"), [(0, 55.4), (30, 30), (90, 90)])
+def test_crops_that_are_not_cut_are_drawn_as_they_look(crop_degrees, span):
+    """The image that faces the lateral point looks 20 degrees right of it."""
+    image = draw(NearestCrops(15, 3, 10, 1, 40, crop_degrees), looking(20 - crop_degrees / 2, 275 - crop_degrees / 2))
+    for side in (-1, 1):
+        assert hue(image, 30, 20 + side * (span / 2 - 5)) > 30 > hue(image, 30, 20 + side * (span / 2 + 5))
+    assert hue(image, 56, 275) < -60
+
+
+def test_an_image_that_faces_both_points_is_drawn_in_both_colours():
+    image = draw(NearestCrops(15, 3, 10, 1, 50, 0), looking(315))
+    assert hue(image, 30, 320) > 30 and hue(image, 56, 320) < -60
+
+
+@pytest.mark.parametrize(
+    ("method", "names", "title"),
+    [
+        (EigenPlaces(15, 3, 10, 2), street(), "Group 0, class 0: 4 images, 4 lateral, 4 frontal"),
+        (
+            NearestCrops(15, 3, 10, 1, 40, 0),
+            looking(0, 5, 180, 270),
+            "Group 0, class 0: 4 images, 2 lateral, 1 frontal",
+        ),
+        (CosPlace(15, 30, 3, 2, 2), street(), "Group 0, class 0: 4 images, headings from 0 degrees"),
+    ],
+)
+def test_the_title_counts_images_and_says_how_many_of_them_are_drawn(monkeypatch, method, names, title):
+    titles = []
+    monkeypatch.setattr(class_maps._Canvas, "captions", lambda _, *texts: titles.append(texts[:2]))
+    whole = pixels_of(draw(method, names), INK)
+    monkeypatch.setattr(class_maps, "_MOST", 2)
+    fewer = pixels_of(draw(method, names), INK)
+    (first, below), (second, below_it) = titles
+    of_each = "" if isinstance(method, CosPlace) else " of each"
+    assert first == second == title and below_it == f"{below}, up to 2{of_each} drawn"
+    if names == street():  # at four places
+        assert len(fewer) == pytest.approx(len(whole) / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(0, 0), (1, 1), (3, 3), (99, 6)])
-def test_as_many_classes_as_were_asked_for_are_drawn(workdir, count, drawn):
+def test_as_many_classes_as_were_asked_for_are_drawn(workdir, monkeypatch, count, drawn):
+    bars = []
+    monkeypatch.setattr(class_maps, "tqdm", lambda numbers, **_: bars.append(len(numbers)) or numbers)
     method = EigenPlaces(15, 4, 10, 2)
     groups = method.build(street(8))
     assert [groups.num_classes(group) for group in range(groups.num_groups)] == [2] * 4
     save_class_maps(groups, method, 3, count, "run/classes")
     found = sorted(os.listdir("run/classes")) if drawn else []
-    assert len(found) == drawn and os.path.exists("run") == bool(drawn)
+    assert len(found) == drawn and bars == [drawn] and os.path.exists("run") == bool(drawn)
     known = [f"group{g}_{east}_{north}.png" for g in range(3) for east, north in groups.class_ids(g).tolist()]
     assert set(found) <= set(known)
     if drawn == 3:  # the first, the last, and one between them
@@ -104,9 +148,12 @@ def test_cosplaces_classes_have_cameras_and_headings(workdir):
 
 
 @pytest.mark.parametrize(("side", "places"), [(2000, [(5, 5), (900, 700)]), (1, [(5.1, 5.2), (5.3, 5.9)])])
-def test_cells_of_any_size_and_cameras_at_one_place(side, places):
+def test_cells_of_any_size_and_cameras_at_one_place(monkeypatch, side, places):
+    """However large a cell is, there are few lines to draw."""
+    lines, line = [], ImageDraw.ImageDraw.line
+    monkeypatch.setattr(ImageDraw.ImageDraw, "line", lambda *args, **how: lines.append(line(*args, **how)))
     image = draw(EigenPlaces(side, 1, 0.5, 1), names_of([*places, places[0]]))
-    assert len(pixels_of(image, INK)) > 50
+    assert len(pixels_of(image, INK)) > 50 and 30 < len(lines) < 100
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(workdir):

@@ -393,6 +393,20 @@ def test_a_run_is_not_resumed_by_another_method(flags, eigen, tiny, workdir, cap
     assert "eight.pth was trained on 4 groups, not on 2, of 2 heads each: fix --groups_num or --method" in line
 
 
+def test_a_refused_run_leaves_the_maps_and_a_disk_that_refuses_maps_ends_no_run(flags, eigen, workdir, capsys):
+    folder, goes_on = "logs/default/run", ["--resume_train", "logs/default/run/last_checkpoint.pth"]
+    shutil.copytree(eigen, folder)
+    maps = {path: path.read_bytes() for path in pathlib.Path(folder, "classes").iterdir()}
+    drawn = [*flags, "--visualize_classes", 3, *goes_on]
+    assert "had other arguments" in fails(train, capsys, *drawn, "--focal_dist", 5)
+    assert len(maps) == 3 and all(path.read_bytes() == content for path, content in maps.items())
+    shutil.rmtree(f"{folder}/classes")
+    open(f"{folder}/classes", "w").close()
+    run(train, *drawn)
+    log = open(f"{folder}/info.log").read()
+    assert "classes cannot be made: File exists" in log and "the run goes on, without the maps of classes" in log
+
+
 def test_a_run_begun_before_there_were_methods_goes_on(tiny, whole, workdir):
     """Its arguments lack the options of methods."""
     state = state_of(whole)
@@ -414,7 +428,10 @@ def test_a_folder_of_other_images_is_refused(flags, tiny, workdir, capsys):
 
 def test_groups_that_do_not_exist_or_are_too_small(flags, workdir, capsys):
     line = fails(train, capsys, *flags, "--groups_num", 0)
-    assert "--groups_num is 4" in line and "has only 2 groups with --M 15 --N 2 --min_images_per_class 2" in line
+    assert (
+        "--groups_num is all N x N = 4, but" in line
+        and "has only 2 groups with --M 15 --N 2 --min_images_per_class 2" in line
+    )
     line = fails(train, capsys, *flags, "--batch_size", 5)
     assert "group 0 has 4 classes, fewer than a batch of 5" in line and "alpha" not in line
     assert "change --M, --N or --min_images_per_class so that groups have more classes" in line

@@ -91,7 +91,7 @@ def test_against_a_plain_loop():
             assert found.image_indices(g, row).tolist() == cells[cell]
             for angle, wanted in zip(ANGLES, facing[cell], strict=True):
                 assert found.facing(g, row, angle).tolist() == wanted
-        assert found.num_group_images(g) == sum(len(part) for cell in group for part in facing[cell])
+        assert found.num_group_images(g) == len({image for cell in group for part in facing[cell] for image in part})
 
 
 def test_of_twelve_crops_each_panorama_gives_the_nearest():
@@ -232,5 +232,26 @@ def test_what_is_refused(tiny, workdir, capsys):
     assert "--nearest_degrees has no use without --nearest_crops" in fails(train, capsys, *without)
     method = NearestCrops(*PARAMETERS)
     assert method.size((64, 48)) == (64, 48)
-    with pytest.raises(ImageError, match="a whole panorama, which needs no --nearest_crops"):
-        method.size(Image.new("RGB", (416, 64)).size)
+    with pytest.raises(ImageError, match="a whole panorama, which --nearest_crops does not train on"):
+        method.size((416, 64))
+    for more in (["--batch_size", 50], ["--groups_num", 0]):  # no flag that says what the images are
+        line = fails(train, capsys, *flags, *more)
+        assert "--nearest_degrees" in line and "crop_degrees" not in line
+
+
+@pytest.mark.parametrize("more", [["--nearest_degrees", 0.5], ["--batch_size", 50], []])
+def test_panoramas_are_refused_before_their_classes_are(tiny, panoramas, workdir, capsys, more):
+    line = fails(train, capsys, "--dataset_folder", tiny, "--train_set_folder", panoramas, *FLAGS, *more)
+    assert "it is a whole panorama, which --nearest_crops does not train on" in line
+
+
+def test_a_panorama_among_crops_is_not_trained_on(copy):
+    method = NearestCrops(10, 2, 10, 1, 80.0, 0.0)
+    groups = open_split(f"{copy}/train", method)
+    for index in groups.image_indices(0, 0)[1:]:  # the first one is looked at before
+        Image.new("RGB", (416, 64)).save(f"{copy}/train/{groups.image_name(index)}")
+    dataset = TrainDataset(
+        f"{copy}/train", groups, Schedule([groups.num_classes(0)], 3, 4, 2, 0, heads=2), method=method
+    )
+    reasons = [reason for step in range(len(dataset)) for _, reason in dataset[step].unreadable]
+    assert reasons and all("a whole panorama" in reason for reason in reasons)

@@ -335,6 +335,19 @@ def test_help_tells_meaning_unit_and_default(option):
             assert "(default: " in text
 
 
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("focal_dist", "lie so many metres from its mean position (default: 10.0)"),
+        ("nearest_degrees", "looks at most 15 degrees past it (default: 15.0)"),
+        ("crop_degrees", "right of its heading, as SF-XL's crops do (default: 55.4)"),
+        ("visualize_classes", "the two points and where the crops look (default: 0)"),
+    ],
+)
+def test_help_that_is_a_sentence_ends_without_a_unit(name, end):
+    assert next(option for option in OPTIONS if option.name == name).describe("train").endswith(end)
+
+
 def test_choices_are_those_of_the_code():
     assert tuple(LOSSES) == tuple(HEADS)
     assert dataset_choices.AUGMENTATION_TYPES == AUGMENTATION_TYPES

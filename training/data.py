@@ -9,19 +9,19 @@ import torch
 
 from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.class_maps import save_class_maps
-from datasets.eigenplaces import EigenPlaces
+from datasets.eigenplaces import EigenPlaces, describe_groups_num
 from datasets.groups import CosPlace, Groups, open_split
 from datasets.image_names import ImageNames
 from datasets.methods import Method
 from datasets.name_fields import EAST, HEADING, NORTH
-from datasets.names import parse_fields
+from datasets.names import list_images, parse_fields
 from datasets.nearest_crops import NearestCrops
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
 from datasets.positives import chance_recalls, format_chance
 from datasets.prepare.eigen_crops import with_crops
 from datasets.same_lists import check_same_lists
-from datasets.samples import sample_training_images
+from datasets.samples import refuse_other_images, sample_training_images
 from datasets.schedule import Schedule, Share
 from datasets.target_dataset import DomainImages
 from datasets.test_dataset import ImageFolder, TestDataset, find_database_folder, find_queries_folder
@@ -31,6 +31,10 @@ from support.errors import UserError
 from training.ranks import Alone
 
 logger = logging.getLogger(__name__)
+
+# parameters of classes that no advice names: the number of panoramas' classes does not depend on the first, and the
+# second says what the images are
+_NO_ADVICE = ("focal_dist", "crop_degrees")
 
 
 @dataclass
@@ -79,14 +83,16 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     ranks: how processes share the work
     """
     method = make_method(args)
-    groups = open_split(args.train_set_folder, method)
+    groups = _open_groups(args, method)
     if args.crops_folder:
         method = with_crops(method, groups, args.crops_folder)
-    # the number of classes depends on all parameters but this
-    parameters = {name: value for name, value in method.parameters().items() if name != "focal_dist"}
+    parameters = {name: value for name, value in method.parameters().items() if name not in _NO_ADVICE}
     if args.groups_num > groups.num_groups:
+        wanted = args.groups_num
+        if args.method == "eigenplaces":
+            wanted = describe_groups_num(wanted, args.N)
         raise UserError(
-            f"--groups_num is {args.groups_num}, but {args.train_set_folder} has only {groups.num_groups} groups "
+            f"--groups_num is {wanted}, but {args.train_set_folder} has only {groups.num_groups} groups "
             f"with {' '.join(f'--{name} {value}' for name, value in parameters.items())}"
         )
     schedule = Schedule(
@@ -128,6 +134,21 @@ def make_method(args: argparse.Namespace) -> Method:
             return NearestCrops(*parameters, args.nearest_degrees, 0 if args.heading_is_center else args.crop_degrees)
         return EigenPlaces(*parameters)
     return CosPlace(args.M, args.alpha, args.N, args.L, args.min_images_per_class)
+
+
+def _open_groups(args: argparse.Namespace, method: Method) -> Groups:
+    """The method's groups of the training images. Raises UserError, as open_split does."""
+    folder = args.train_set_folder
+    if args.method == "cosplace" or args.crops_folder:
+        return open_split(folder, method)
+    # images of a kind that the method cannot use have few classes or none, and no parameters would help
+    try:
+        groups = open_split(folder, method)
+    except UserError:
+        refuse_other_images(folder, list_images(folder), method)
+        raise
+    refuse_other_images(folder, groups.names, method)
+    return groups
 
 
 def _share_of(batch_size: int, heads: int, ranks: Alone) -> Share:
@@ -194,12 +215,13 @@ def _lists_of_targets(dataset: TrainDataset):
 def log_groups(groups: Groups, schedule: Schedule) -> None:
     """Logs how many classes and images each group has, and how often an epoch sees a class."""
     seen = schedule.iterations_per_epoch * schedule.batch_size * schedule.heads
+    num_images = 0
     for group, classes in enumerate(schedule.classes_per_group):
+        images = groups.num_group_images(group)
+        num_images += images
         logger.info(
-            f"Group {group}: {classes} classes, {groups.num_group_images(group)} images; each class is seen "
-            f"{seen / classes:.1f} times an epoch"
+            f"Group {group}: {classes} classes, {images} images; each class is seen {seen / classes:.1f} times an epoch"
         )
-    num_images = sum(groups.num_group_images(group) for group in range(schedule.groups_num))
     logger.info(
         f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
         f"{num_images} of {groups.num_images} images"

@@ -1,5 +1,6 @@
 """How images see the focal points of their EigenPlaces classes, by their names alone."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,6 @@ from datasets.check.names import ScannedNames
 from datasets.check.pictures import Pictures
 from datasets.check.suggestions import Parameters, count_classes
 from datasets.eigenplaces import ANGLES, EigenGroups, EigenPlaces, street_axes
-from datasets.images import ImageError
-from datasets.methods import Method
 from datasets.nearest_crops import ROUNDING
 from datasets.positives import heading_differences
 from support.errors import UserError
@@ -19,6 +18,7 @@ from support.errors import UserError
 NEAR = 3.0  # metres from a point within which the direction of a view means little
 CLEAR = 0.5  # the largest width of a street, as a share of its length, whose axis is clear
 _PERCENTILES = (5, 50, 95)
+_DEGREES = (15, 30, 45, 60, 90)  # of --nearest_degrees, of which the report tells how many classes are left
 FEW_PANORAMAS = 100_000  # the authors advise hundreds of thousands
 
 
@@ -28,9 +28,9 @@ def can_be_trained_on(
     """Whether a folder's images are such that there can be classes of them; else it adds problems.
 
     They are panoramas, or with --nearest_crops no panoramas, with headings. Of other images than panoramas it adds
-    "crops": views_of_crops of those with headings; "without_heading", how many have none; "minimum", "degrees" and
-    "left_edge", whether headings are taken as those of the left edges. There are warnings if panoramas are few, or if
-    images of another kind are among those.
+    "crops", unless none has a heading: views_of_crops of those that have one; "without_heading", how many have none;
+    "minimum", "degrees" and "left_edge", whether headings are taken as those of the left edges. There are warnings if
+    panoramas are few, or if images of another kind are among those.
 
     part: of training images
     scanned: its names
@@ -38,21 +38,27 @@ def can_be_trained_on(
     parameters: of the classes
     report: is added to
     """
-    good, method, nearest = scanned.good(), parameters.make_method(), parameters.nearest_crops
+    good, refused, nearest = scanned.good(), pictures.refused, parameters.nearest_crops
     known = good[np.isfinite(scanned.headings[good])]
-    refused = {size: reason for size in pictures.sizes if (reason := _refused(method, size))}
+    if not len(known):
+        report["problems"].append(
+            f"{part.name}: none of {len(good)} names has a heading (field 9), and EigenPlaces needs them; --method "
+            "cosplace --alpha 360 --L 1 does not"
+        )
+        return False
     usual = pictures.sizes.most_common(1)[0][0] if pictures.sizes else None
     if nearest != (usual in refused):
         report["crops"] = _crops(scanned, known, parameters)
     if usual in refused:
-        advice = "" if nearest else ". --nearest_crops would train on crops with headings"
+        lack = f", which {len(good) - len(known)} of {len(good)} names lack (field 9)" if len(known) < len(good) else ""
+        advice = "" if nearest else f". --nearest_crops would train on crops with headings{lack}"
         report["problems"].append(f"{part.name}: the usual image cannot be trained on: {refused[usual]}{advice}")
         return False
     if refused:
         report["warnings"].append(
             f"{part.name}: {sum(pictures.sizes[size] for size in refused)} of {pictures.decoded} images are "
-            f"{'panoramas' if nearest else 'not of 6.5:1'}: training refuses the folder for one of them, or counts it "
-            "as unreadable"
+            f"{'panoramas' if nearest else 'not of 6.5:1'}: training refuses the folder if one of them is among the "
+            "first that it looks at, and else takes other images of their classes"
         )
     if len(good) < FEW_PANORAMAS and not nearest:
         report["warnings"].append(
@@ -80,15 +86,6 @@ def add_views(
     report["views"] = {"cells": cells, "minimum": parameters.min_images_per_class, **views}
 
 
-def _refused(method: Method, size: tuple[int, int]) -> str:
-    """Why images of a size cannot be trained on; "" if they can."""
-    try:
-        method.size(size)
-    except ImageError as error:
-        return str(error)
-    return ""
-
-
 def _crops(scanned: ScannedNames, known: np.ndarray, parameters: Parameters) -> dict[str, Any]:
     """What can_be_trained_on says of crops: of the names at some indices, which have headings."""
     minimum, degrees, span = parameters.min_images_per_class, parameters.nearest_degrees, parameters.span
@@ -97,7 +94,7 @@ def _crops(scanned: ScannedNames, known: np.ndarray, parameters: Parameters) -> 
     try:
         groups = replace(parameters, nearest_crops=False).make_method().build(scanned.select(known))
     except UserError:  # no class has so many
-        return crops | dict.fromkeys(("classes", *EigenPlaces.heads, "both"), 0)
+        return crops | dict.fromkeys(("classes", *EigenPlaces.heads, "both"), 0) | {"kept": [[d, 0] for d in _DEGREES]}
     return crops | views_of_crops(groups, scanned.points[known], scanned.headings[known] + span / 2, degrees, minimum)
 
 
@@ -153,11 +150,12 @@ def views_of_panoramas(
 
 def views_of_crops(
     groups: EigenGroups, positions: np.ndarray, directions: np.ndarray, degrees: float, min_images_per_class: int
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """How many classes have enough crops that look towards each point, as plain values.
 
-    "classes", all there are; one number for each of EigenPlaces.heads; and "both", how many --nearest_crops would keep.
-    A point is put on the side that more crops look towards, as datasets.nearest_crops does.
+    "classes", all there are; one number for each of EigenPlaces.heads; "both", how many --nearest_crops would keep; and
+    "kept", [[degrees, how many it would keep then]] for some other --nearest_degrees. A point is put on the side that
+    more crops look towards, as datasets.nearest_crops does.
 
     groups, positions: as in sight; the groups of all images
     directions: that the middles of the crops look in, float64 (n,), degrees
@@ -165,16 +163,21 @@ def views_of_crops(
     min_images_per_class: enough
     """
     class_ids, _, image_index, _ = _classes(groups)
-    directions, report = directions[image_index], {"classes": len(class_ids)}
-    both = np.ones(len(class_ids), bool)
-    for head, angle in zip(EigenPlaces.heads, ANGLES, strict=True):
-        enough = np.zeros(len(class_ids), bool)
-        for mirrored in (False, True):
-            _, bearings, begins = sight(groups, positions, angle, mirrored=mirrored)
-            facing = heading_differences(directions, bearings) <= degrees + ROUNDING
-            enough |= np.add.reduceat(facing, begins, dtype=np.int64) >= min_images_per_class
-        report[head], both = int(enough.sum()), both & enough
-    return report | {"both": int(both.sum())}
+    directions, limits = directions[image_index], (degrees, *_DEGREES)
+    enough = np.zeros((len(ANGLES), len(limits), len(class_ids)), bool)
+    for head, mirrored in itertools.product(range(len(ANGLES)), (False, True)):
+        _, bearings, begins = sight(groups, positions, ANGLES[head], mirrored=mirrored)
+        off = heading_differences(directions, bearings)
+        for row, limit in enumerate(limits):
+            facing = np.add.reduceat(off <= limit + ROUNDING, begins, dtype=np.int64)
+            enough[head, row] |= facing >= min_images_per_class
+    both, *kept = enough.all(axis=0).sum(axis=1).tolist()
+    return {
+        "classes": len(class_ids),
+        **dict(zip(EigenPlaces.heads, enough[:, 0].sum(axis=1).tolist(), strict=True)),
+        "both": both,
+        "kept": [list(pair) for pair in zip(_DEGREES, kept, strict=True)],
+    }
 
 
 def _classes(

@@ -64,6 +64,8 @@ def check(
         else ([], np.empty(0))
     )
     for part, looked in zip(parts, pictures, strict=True):
+        if part.role == TRAIN and trains:
+            looked.refuse_sizes(parameters.make_method())
         report["parts"][part.name] = _part(part, scanned[part], looked, report, cache_folder)
         if part.role == TRAIN and trains:
             check_training(part, scanned[part], looked, parameters, report)
@@ -91,10 +93,9 @@ def _part(
             f"{part.name}: {len(unreadable)} of {pictures.decoded} images cannot be used: {some}"
         )
     sizes = pictures.sizes.most_common()
-    if part.role == TRAIN and len(sizes) > 1:
-        others = pictures.sizes.total() - sizes[0][1]
+    if part.role == TRAIN and pictures.others:
         warnings.append(
-            f"{part.name}: {others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: "
+            f"{part.name}: {pictures.others} images are not of {sizes[0][0][0]} x {sizes[0][0][1]} pixels as most are: "
             "they would be resized to it, whatever their shape"
         )
     unlisted = 0

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb
+from datasets.methods import Method
 from support.workers import Loader
 
 
@@ -21,11 +22,39 @@ class Pictures:
     decoded: number of images that were decoded
     unreadable: {index: reason}
     sizes: {(width, height): count}
+    size_of: int32 (n, 2), width and height of each image of the folder; 0 of those that were not decoded
+    refused: {(width, height): why training cannot use images of that size}, as refuse_sizes finds them
     """
 
+    size_of: np.ndarray
     decoded: int = 0
     unreadable: dict = field(default_factory=dict)
     sizes: collections.Counter = field(default_factory=collections.Counter)
+    refused: dict = field(default_factory=dict)
+
+    def refuse_sizes(self, method: Method) -> None:
+        """Finds the sizes that a method of training cannot use."""
+        for size in self.sizes:
+            try:
+                method.size(size)
+            except ImageError as error:
+                self.refused[size] = str(error)
+
+    @property
+    def others(self) -> int:
+        """Number of images of other sizes than most have, which training would resize; 0 if it refuses the folder."""
+        usual = max(self.sizes, key=self.sizes.get, default=None)
+        if usual in self.refused:
+            return 0
+        return sum(count for size, count in self.sizes.items() if size != usual and size not in self.refused)
+
+    def usable(self) -> np.ndarray:
+        """Which images of the folder training can use, as far as they were decoded: bool (n,)."""
+        usable = np.ones(len(self.size_of), bool)
+        usable[list(self.unreadable)] = False
+        for size in self.refused:
+            usable &= (self.size_of != size).any(axis=1)
+        return usable
 
 
 class _Decoded(torch.utils.data.Dataset):
@@ -73,7 +102,7 @@ def look_at(
     places = np.concatenate(
         [np.stack([np.full(len(indices), part), indices], axis=1) for part, indices in enumerate(chosen)]
     )
-    pictures = [Pictures() for _ in folders]
+    pictures = [Pictures(np.zeros((len(part), 2), np.int32)) for part in names]
     keys = np.zeros((len(places), 2), np.uint64)
     with Loader(_Decoded(folders, names, places), num_workers) as loader:
         for item, (size, key, problem) in enumerate(tqdm(loader, desc="Decoding", unit="img", disable=None)):
@@ -83,6 +112,7 @@ def look_at(
                 pictures[part].unreadable[index] = problem
             if size:
                 pictures[part].sizes[size] += 1
+                pictures[part].size_of[index] = size
                 keys[item] = key
     return pictures, _pairs(places, keys)
 

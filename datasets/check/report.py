@@ -35,7 +35,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     if "views" in report:
         yield from _views(report["views"])
     if "crops" in report:
-        yield _crops(report["crops"])
+        yield from _crops(report["crops"])
     if "recipe" in report:
         yield "\n" + _recipe(report["recipe"], report["folder"])
     for kind in ("warnings", "problems"):
@@ -140,12 +140,14 @@ def _views(views: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _crops(crops: dict[str, Any]) -> str:
+def _crops(crops: dict[str, Any]) -> Iterator[str]:
     enough = ", ".join(f"{crops[head]} towards the {head} point" for head in EigenPlaces.heads)
     left_edge = "left edges (--nearest_crops --heading_is_center: of the centres)"
     none = f"; {crops['without_heading']} images have no heading" if crops["without_heading"] else ""
-    return (
+    yield (
         f"cells with {crops['minimum']} images: {crops['classes']}; with so many that look within "
         f"{crops['degrees']:g} degrees: {enough}, {crops['both']} towards both. Headings are taken as those of the "
         f"{left_edge if crops['left_edge'] else 'centres'}{none}"
     )
+    kept = ", ".join(f"{classes} at {degrees}" for degrees, classes in crops["kept"])
+    yield f"  classes that --nearest_crops keeps, by --nearest_degrees: {kept}"

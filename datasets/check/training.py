@@ -11,7 +11,9 @@ from datasets.check.layout import Part
 from datasets.check.names import ScannedNames
 from datasets.check.pictures import Pictures
 from datasets.check.suggestions import Parameters, suggest
+from datasets.eigenplaces import describe_groups_num
 from datasets.groups import Groups
+from datasets.methods import Method
 from support.errors import UserError
 
 SMALL_RECIPE = "recipes/small_city.txt"
@@ -47,7 +49,8 @@ def check_training(
         report["recipe"] = _small_recipe(scanned, good)
     fails = False
     try:
-        groups = parameters.make_method().build(scanned.select(good))
+        method = parameters.make_method()
+        groups = method.build(scanned.select(good))
         trained = range(min(groups.num_groups, parameters.groups_num))
         classes, images = (
             [count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images)
@@ -60,7 +63,7 @@ def check_training(
             "trained_share": sum(images) / len(good),
         }
         fails = _refuse_groups(groups.num_groups, classes, parameters, part, report)
-        _refuse_lost_classes(groups, good, set(pictures.unreadable), trained, part, report)
+        _refuse_lost_classes(groups, method, pictures.usable()[good], trained, part, report)
         if eigenplaces and not parameters.nearest_crops:
             add_views(groups, scanned.points[good], len(trained), parameters, report)
     except UserError as error:
@@ -108,9 +111,10 @@ def _refuse_groups(
 ) -> bool:
     """Whether training would fail because of the number of groups or of classes, as train.py does."""
     if parameters.groups_num > num_groups:
-        report["problems"].append(
-            f"{part.name}: there are only {num_groups} groups, and --groups_num is {parameters.groups_num}"
-        )
+        wanted = parameters.groups_num
+        if parameters.method == "eigenplaces":
+            wanted = describe_groups_num(wanted, parameters.N)
+        report["problems"].append(f"{part.name}: there are only {num_groups} groups, and --groups_num is {wanted}")
     small = [(group, count) for group, count in enumerate(classes) if count < parameters.classes_per_batch]
     if small:
         report["problems"].append(
@@ -121,20 +125,33 @@ def _refuse_groups(
 
 
 def _refuse_lost_classes(
-    groups: Groups, good: np.ndarray, unreadable: set[int], trained: range, part: Part, report: dict[str, Any]
+    groups: Groups, method: Method, usable: np.ndarray, trained: range, part: Part, report: dict[str, Any]
 ) -> None:
-    """Adds a problem for each class without a readable image: training would stop there."""
-    if not unreadable:
+    """Adds a problem for each class that has no usable image for one of its heads: training would stop there.
+
+    groups: as the method builds them
+    method: says which images of a class a head has
+    usable: whether an image can be read and trained on: bool, of the list that the groups index
+    trained: groups
+    part: of training images
+    report: is added to
+    """
+    if usable.all():
         return
-    readable = np.array([index not in unreadable for index in good.tolist()])
     for group in trained:
         for row in range(groups.num_classes(group)):
-            indices = groups.image_indices(group, row)
-            if not readable[indices].any():
+            every = len(groups.image_indices(group, row))
+            for head, name in enumerate(method.heads):
+                indices = method.images(groups, group, row, head)
+                if usable[indices].any():
+                    continue
+                facing = f" that face the {name} point" if len(indices) < every else ""
+                class_id = tuple(groups.class_ids(group)[row].tolist())
                 report["problems"].append(
-                    f"{part.name}: none of the {len(indices)} images of class "
-                    f"{tuple(groups.class_ids(group)[row].tolist())} can be read"
+                    f"{part.name}: none of the {len(indices)} images{facing} of class {class_id} can be used"
                 )
+                if not facing:  # they are all lost, for each head
+                    break
 
 
 def _without_headings(scanned: ScannedNames, parameters: Parameters) -> str:
