@@ -83,7 +83,7 @@ def test_a_network_that_is_given_gets_a_new_layer(tiny, workdir, capsys):
     assert not torch.allclose(weights(fitted)["aggregation.3.weight"], weights(first)["aggregation.3.weight"])
     assert torch.equal(weights(fitted)["backbone.0.0.0.weight"], weights(first)["backbone.0.0.0.weight"])
     smaller = [*flags, "--resume_model", model, "--fc_output_dim", 8]
-    assert "with 32-D descriptors, not a MobileNet_V2 with 8-D" in fails(train, capsys, *smaller)
+    assert "with 32-D descriptors, not a Small with 8-D" in fails(train, capsys, *smaller)
     folder = run(train, *smaller, *PCA)
     assert weights(folder)["aggregation.3.weight"].shape[0] == 8
     assert torch.equal(weights(folder)["backbone.0.0.0.weight"], weights(first)["backbone.0.0.0.weight"])

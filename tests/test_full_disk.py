@@ -25,7 +25,7 @@ def reached(checkpoints):
 
 def test_a_run_goes_on_and_writes_the_next_time(tiny, whole, workdir, monkeypatch, capsys):
     limited_within(  # logs fit, networks do not
-        monkeypatch, train.Checkpoints, "save", 1_000_000, lambda checkpoints: reached(checkpoints) <= (1, 0)
+        monkeypatch, train.Checkpoints, "save", 60_000, lambda checkpoints: reached(checkpoints) <= (1, 0)
     )
     folder = run(train, "--dataset_folder", tiny, *SHORT, "--checkpoint_every", "3")
     errors = capsys.readouterr().err
@@ -39,7 +39,7 @@ def test_the_previous_checkpoint_stays(tiny, workdir, monkeypatch, capsys):
     folder = run(train, *flags, "--epochs_num", "1")
     before = {name: os.path.getmtime(f"{folder}/{name}") for name in ("last_checkpoint.pth", "best_model.pth")}
     for name in ("save", "finish"):
-        limited_within(monkeypatch, train.Checkpoints, name, 1_000_000)
+        limited_within(monkeypatch, train.Checkpoints, name, 60_000)
     with pytest.raises(SystemExit) as exit_:
         train.main([*flags, "--resume_train", "auto", "--epochs_num", "2"])
     errors = capsys.readouterr().err
@@ -109,6 +109,9 @@ FULL_DISK = """
 import os, sys
 sys.path.insert(0, {root!r})
 import train
+from tests import small
+
+small.register()
 
 def save(checkpoints, original=train.Checkpoints.save):
     written = original(checkpoints)

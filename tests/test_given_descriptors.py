@@ -35,7 +35,7 @@ def log_of(folder):
 
 
 def recalls(folder):
-    return [line.split("   ", 1)[1] for line in log_of(folder).splitlines() if "R@" in line]
+    return [line.split("   ", 1)[1] for line in log_of(folder).splitlines() if "R@" in line and "R@100P" not in line]
 
 
 def rewrite(change, source="given", target="other"):

@@ -163,7 +163,7 @@ def test_frozen_parameters_are_never_communicated(tiny):
     (traffic, _) = all_ranks(
         2, record_traffic, "--dataset_folder", tiny, *flags, "--epochs_num", 1, "--save_dir", "frozen"
     )
-    network = GeoLocalizationNet("MobileNet_V2", 32)
+    network = GeoLocalizationNet("Small", 32)
     trained_parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert (
         traffic["gradients"]
@@ -530,7 +530,9 @@ import os, sys
 sys.path.insert(0, {root!r})
 import pytest
 import train
+from tests import small
 from tests.failures import at_step, send
+small.register()
 if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
     at_step(pytest.MonkeyPatch(), 5, send(9))
 train.main()

@@ -223,7 +223,7 @@ def test_the_rate_of_the_last_layer_changes_that_layer_alone(tiny, whole, workdi
     # the state has one group, and no average
     folder = run(train, *flags, "--epochs_num", 3, "--fc_lr", 0, "--ema", 0.9, "--accept_changes")
     before, after = weights(whole), weights(folder)
-    trained = [key for key, _ in GeoLocalizationNet("MobileNet_V2", 32).named_parameters()]
+    trained = [key for key, _ in GeoLocalizationNet("Small", 32).named_parameters()]
     assert {key for key in trained if torch.equal(before[key], after[key])} == {
         "aggregation.3.weight",
         "aggregation.3.bias",
