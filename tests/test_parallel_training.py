@@ -80,7 +80,7 @@ FIFTY = [
     *FLAGS,
     "--freeze_bn",
     "--backbone",
-    "MobileNet_V2",
+    "Small",
     "--batch_size",
     "7",
     "--epochs_num",
@@ -112,23 +112,11 @@ def test_many_processes_follow_the_trajectory_of_one(tiny):
     assert all(name in open(f"{folder}/info.log").read() for name in ("Epoch 01", "R@1"))
 
 
-def small_backbone(name, weights):
-    """In the place of a backbone of BACKBONES that has 1280 channels: what is tried is how steps are shared out."""
-    backbone = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 16, 5, stride=4),
-        torch.nn.BatchNorm2d(16),
-        torch.nn.ReLU(),
-        torch.nn.Conv2d(16, 1280, 3, stride=4),
-    )
-    return backbone, list(backbone.named_children())
-
-
 def run_in_float64(*flags):
     """train.py, without its test, in which all that is float32 is float64; for a process of its own."""
     torch.set_default_dtype(torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr("model.network._make_backbone", small_backbone)
         patch.setattr(train, "test_best", lambda *_: None)
         run(*flags)
 
