@@ -282,11 +282,10 @@ def test_all(
                 folder = os.path.join(folder, f"{number} {dataset.name}".replace("/", "-").replace(" ", "_"))
             elif len(test_sets) > 1:
                 folder = os.path.join(folder, os.path.basename(os.path.normpath(dataset.queries.folder)))
-            files, tested = test_files(args, folder), method
-            use = functools.partial(
-                write_dimensions, args.dimensions, dataset, options, os.path.join(folder, "dimensions.csv")
-            )
-            use = use if args.dimensions else None
+            files, tested, use = test_files(args, folder), method, None
+            if args.dimensions:
+                path = os.path.join(folder, "dimensions.csv")
+                use = functools.partial(write_dimensions, args.dimensions, dataset, options, path)
             if isinstance(method, Given):
                 with method.stores(dataset) as stores:
                     for part, store in zip(("database", "queries"), stores, strict=True):

@@ -109,11 +109,11 @@ class NearestCrops(Method):
     def copies_of(
         self, names: ImageNames, indices: np.ndarray, groups: NearestGroups, group: int, class_row: int, head: int
     ) -> np.ndarray:
-        # towards the training set's point: of fewer images, the copy's own may lie on the other side
-        point = np.array([[groups.focal_point(group, class_row, ANGLES[head])] * len(ANGLES)])
+        # towards the training set's points: of fewer images, the copy's own may lie on the other side
+        points = np.array([[groups.focal_point(group, class_row, angle) for angle in ANGLES]])
         some = ImageNames.from_strings([names[index] for index in indices])
         views, whole = _views(some, self.crop_degrees), np.arange(len(indices))
-        return indices[_faces(*views, point, np.array([0, len(indices)]), whole, self.nearest_degrees)[head]]
+        return indices[_faces(*views, points, np.array([0, len(indices)]), whole, self.nearest_degrees)[head]]
 
     def cut(self, groups: Groups, group: int, class_row: int, head: int) -> Cut | None:
         return self._whole
