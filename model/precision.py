@@ -8,6 +8,7 @@ import logging
 import torch
 from torch import nn
 
+from model.hub.method import HubMethod
 from support.processor import arithmetic_of
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tup
     """
     if requested != "auto":
         return getattr(torch, requested), ""
+    if isinstance(network, HubMethod):
+        return torch.float32, "what 16 bits do to a method of torch.hub is not known"
     if device.type == "cpu":
         return _on_cpu(network, "--infer_dtype auto")
     if device.type == "cuda":
