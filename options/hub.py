@@ -21,7 +21,6 @@ class HubOptions:
         "eval",
         nargs="+",
         metavar="WORD",
-        ranks="given",
     )
     hub_image_size: tuple[int, ...] | None = option(
         None,
@@ -58,7 +57,6 @@ class HubOptions:
         "eval",
         nargs="+",
         metavar="WORD",
-        ranks="given",
     )
     compare_hub_image_size: tuple[int, ...] | None = option(
         None,

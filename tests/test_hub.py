@@ -1,6 +1,7 @@
 """eval.py on methods of torch.hub (--hub): a local repository made here, whose modules have names of this project."""
 
 import csv
+import glob
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from model.hub.method import HubMethod
 from model.last_layer import principal_components
 from model.network import GeoLocalizationNet
 from support.errors import UserError
+from tests.ranks import all_ranks, run_ranks
 from tests.scripts import fails, run
 from tests.tiny import place_image, save_place
 
@@ -191,6 +193,20 @@ def test_a_commit_is_recorded(city):
     assert load().origin["commit"] == commit
     open("repo/model.py", "a").write("# changed\n")
     assert load().origin["commit"] == f"{commit}+"
+
+
+def run_eval(*flags):
+    return eval_script.main([str(flag) for flag in flags])
+
+
+def test_processes_share_a_method(city):
+    flags = [*FOLDERS, "--trust_code", "--hub", "repo", "tiny", "--no_descriptors_cache"]
+    alone = run(eval_script, *flags, "--whiten", "database", "--whiten_dim", 4, "--save_dir", "one")
+    assert all_ranks(2, run_eval, *flags, "--whiten", "database", "--whiten_dim", 4, "--save_dir", "two") == [0, 0]
+    (shared,) = glob.glob("logs/two/*")
+    assert recall(shared) == recall(alone)
+    _, codes, errors = run_ranks(2, run_eval, *flags[:-2], "big")
+    assert codes == [2, 2] and "has no entry point big" in errors[0] + errors[1]
 
 
 def test_images_without_labels(city):

@@ -4,14 +4,12 @@ import contextlib
 import functools
 import io
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _OWN_NAMES = frozenset(name.removesuffix(".py") for name in os.listdir(_ROOT))
-_PATIENCE = 60  # seconds that a server may send nothing
 
 
 class TheirModules:
@@ -28,10 +26,9 @@ class TheirModules:
     def found(self) -> Iterator[None]:
         """A context in which the method's modules can be imported, and this project's cannot.
 
-        Two methods, or a method and this project, may have modules of one name. Nothing can be asked on the terminal
-        within, and a server that is silent is an error.
+        Two methods, or a method and this project, may have modules of one name. Nothing can be asked on the terminal.
         """
-        path, stdin, patience = list(sys.path), sys.stdin, socket.getdefaulttimeout()
+        path, stdin = list(sys.path), sys.stdin
         ours = {
             name: module
             for name, module in sys.modules.items()
@@ -43,11 +40,9 @@ class TheirModules:
         sys.modules.update(self.modules)
         sys.path[:] = [self.folders[0], *(entry for entry in path if _real(os.path.abspath(entry)) != _ROOT)]
         sys.stdin = io.StringIO()
-        socket.setdefaulttimeout(_PATIENCE)
         try:
             yield
         finally:
-            socket.setdefaulttimeout(patience)
             sys.stdin, sys.path[:] = stdin, path
             for name in sys.modules.keys() - before:
                 if _lies_in(sys.modules[name], self.folders):

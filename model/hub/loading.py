@@ -4,6 +4,7 @@ import ast
 import hashlib
 import logging
 import os
+import socket
 import urllib.error
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE = 60  # seconds that a server may send nothing
 _HUBCONF = "hubconf.py"
 # of the files that say what a method does; its weights are compared themselves
 _SOURCES = (".py", ".json", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".txt")
@@ -35,7 +37,8 @@ def load_module(spec: HubSpec) -> tuple[nn.Module, TheirModules, dict[str, Any]]
     if not distributed.is_main():
         distributed.barrier()
     folder = _folder_of(spec)
-    modules = TheirModules(folder, torch.hub.get_dir())
+    modules, patience = TheirModules(folder, torch.hub.get_dir()), socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
     try:
         with modules.found():
             module = _load(spec)
@@ -43,6 +46,8 @@ def load_module(spec: HubSpec) -> tuple[nn.Module, TheirModules, dict[str, Any]]
         if is_out_of_memory(error):
             raise UserError(f"there is not enough memory to load {spec.name}") from error
         raise _explained(spec, folder, error) from error
+    finally:
+        socket.setdefaulttimeout(patience)
     if not isinstance(module, nn.Module):
         raise UserError(
             f"{spec.name} gives {_kind(module)}, no torch.nn.Module: name an entry point that returns a network"

@@ -31,7 +31,8 @@ class HubMethod(nn.Module):
     modules: of Python, that it imports
     origin: what it was loaded from, plain, for JSON
 
-    backbone_name, fc_output_dim and identity are attributes. Raises UserError if the module gives no descriptors.
+    backbone_name, fc_output_dim and identity (what descriptors depend on) are attributes. Raises UserError if the
+    module gives no descriptors.
     """
 
     def __init__(self, spec: HubSpec, module: nn.Module, modules: TheirModules, origin: dict[str, Any]):
@@ -43,7 +44,15 @@ class HubMethod(nn.Module):
         self.fc_output_dim = probe.shape[1]
         # not all that a module computes with is in its state_dict
         of_probe = hashlib.sha256(probe.numpy().tobytes()).hexdigest()
-        self.identity = json.dumps([origin, self._mean, self._std, of_probe], sort_keys=True, default=str)
+        computing = [
+            origin["entry"],
+            origin["arguments"],
+            sorted(origin["code"].values()),
+            self._mean,
+            self._std,
+            of_probe,
+        ]
+        self.identity = json.dumps(computing, sort_keys=True, default=str)
 
     @classmethod
     def load(cls, spec: HubSpec) -> Self:
