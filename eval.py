@@ -92,7 +92,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
 
     evaluations = []
     for number, (name, method) in enumerate(methods.items()):
-        logger.info(describe_method(name, method, args, len(networks) > 1))
+        logger.info(describe_method(name, method, args, len(methods) > 1))
         options = test_options(args, networks.get(name), device, seed)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
         table = RecallTable(os.path.join(folder, "test_sets.csv"), name)

@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import eval as eval_script
 import model as our_model
@@ -134,15 +135,13 @@ def test_a_method_is_tested_and_named(city):
     assert sys.modules["model"] is our_model and "Net" not in vars(our_model)
     # what is computed: the module's own output, of images that are normalised once
     names = open(f"{output}/database_names.txt").read().splitlines()
-    images = torch.stack([HubMethodImages(name) for name in names])
+    images = torch.stack([normalized(name) for name in names])
     with torch.inference_mode():
         expected = load("dim=16").module(images)
     np.testing.assert_allclose(np.load(f"{output}/database_descriptors.npy"), expected, atol=1e-5)
 
 
-def HubMethodImages(name):
-    from PIL import Image
-
+def normalized(name):
     image = np.asarray(Image.open(f"db/{name}").convert("RGB"), np.float32) / 255
     return torch.from_numpy((image - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).float().movedim(-1, 0)
 
@@ -209,6 +208,15 @@ def test_processes_share_a_method(city):
     assert codes == [2, 2] and "has no entry point big" in errors[0] + errors[1]
 
 
+def test_images_with_other_colours_have_the_size_of_the_method(city):
+    flags = ["--trust_code", "--hub", "repo", "tiny", "--fda_queries", "--fda_targets", "test", "--fda_beta", 0.1]
+    output = run(eval_script, *FOLDERS, *flags, "--hub_image_size", 48, "--save_descriptors", "--save_dir", "fda")
+    assert "FDA: the queries take colours" in log_of(output) and "images: shorter side 48 pixels" in log_of(output)
+    plain = run(eval_script, *FOLDERS, *flags, "--save_descriptors", "--save_dir", "plain")
+    ours, theirs = (np.load(f"{folder}/queries_descriptors.npy") for folder in (output, plain))
+    assert not np.allclose(ours, theirs, atol=1e-6)
+
+
 def test_images_without_labels(city):
     flags = ["--no_labels", "--trust_code", "--hub", "repo", "tiny", "--report", "page.html"]
     output = run(eval_script, *FOLDERS, *flags)
@@ -222,11 +230,11 @@ def test_images_without_labels(city):
     ("words", "problem"),
     [
         (["repo", "big"], "repo has no entry point big; it has Net, asks, leaves, mapping, tiny"),
-        (["empty", "tiny"], "empty tiny has no hubconf.py"),
+        (["empty", "tiny"], "/empty has no hubconf.py, in which torch.hub looks for tiny"),
         (["lacking", "tiny"], "lacking tiny needs packages that are not installed: install a_package, another"),
         (["importing", "tiny"], "importing tiny needs the package a_package, which is not installed"),
         (["repo", "mapping"], "repo mapping gives a dict, no torch.nn.Module"),
-        (["repo", "asks"], "repo asks cannot be loaded with these arguments (EOFError"),
+        (["repo", "asks"], "repo asks asks a question, which nobody can answer here"),
         (["repo", "leaves"], "repo leaves cannot be loaded with these arguments (SystemExit: 3)"),
         (["repo", "tiny", "size=3"], "(TypeError: Net.__init__() got an unexpected keyword argument 'size')"),
         (["repo", "tiny", "output=map"], "gives a tensor float32 (2, 8, 56, 56), and should give descriptors"),
@@ -361,7 +369,7 @@ def test_a_commit_of_github(city, monkeypatch):
     method = HubMethod.load(HubSpec.parse("--hub", [f"owner/name:{'a' * 40}", "tiny"]))
     assert method.origin["commit"] == "a" * 40 and list(method.origin["code"]) == [f"owner_name_{'a' * 40}"]
     assert method.backbone_name == "owner/name tiny"
-    monkeypatch.setattr(torch.hub, "download_url_to_file", None)  # from now on it is there
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)  # from now on it is there, and nothing is fetched
     again = HubMethod.load(HubSpec.parse("--hub", [f"owner/name:{'a' * 40}", "tiny"]))
     assert again.identity == method.identity
 

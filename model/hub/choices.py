@@ -15,7 +15,7 @@ _WORDS = {"true": True, "false": False, "none": None}  # as shells and other lan
 
 
 class KnownMethod(NamedTuple):
-    """A published method and the settings of its authors. docs/evaluation.md says where they are from."""
+    """A published method and the settings of its authors. docs/methods.md says where they are from."""
 
     repository: str
     commit: str

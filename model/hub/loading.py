@@ -87,8 +87,11 @@ def _explained(spec: HubSpec, folder: str, error: BaseException) -> UserError:
             f"{spec.name} cannot be fetched ({_short(error)}): check the network, or clone it and name its folder"
         )
     text = str(error)
-    if isinstance(error, FileNotFoundError) and os.path.basename(str(error.filename)) == _HUBCONF:
-        return UserError(f"{spec.name} has no {_HUBCONF}, in which torch.hub looks for {spec.entry}")
+    if isinstance(error, OSError) and os.path.basename(str(error.filename)) == _HUBCONF:
+        advice = ": if its download was interrupted, remove that folder" if spec.commit else ""
+        return UserError(f"{folder} has no {_HUBCONF}, in which torch.hub looks for {spec.entry}{advice}")
+    if isinstance(error, EOFError):  # as torch.hub, before it loads a repository for the code of another one
+        return UserError(f"{spec.name} asks a question, which nobody can answer here: load it once in Python by hand")
     if isinstance(error, ModuleNotFoundError) and error.name:
         return UserError(f"{spec.name} needs the package {error.name}, which is not installed: install it")
     if text.startswith("Missing dependencies: "):
