@@ -21,8 +21,9 @@ from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
-from model.checkpoints import initial_network, load_network
+from model.checkpoints import initial_network
 from model.network import GeoLocalizationNet
+from model.onnx_network import load_describer
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
@@ -194,13 +195,13 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
     """
     if args.compare and args.resume_model and os.path.realpath(args.compare) == os.path.realpath(args.resume_model):
         raise UserError(f"--compare {args.compare} is --resume_model itself: name another network")
-    compared = {args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {}
+    compared = {args.compare: load_describer(args.compare, zoo_location=args.zoo)} if args.compare else {}
     if args.database_descriptors:
         return compared
     if args.resume_model:
         name, network = (
             args.resume_model,
-            load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo),
+            load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo),
         )
     else:
         logger.warning(
