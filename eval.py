@@ -5,6 +5,7 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
 
     parser.answer_early("eval")
 
+import dataclasses
 import functools
 import logging
 import os
@@ -23,7 +24,7 @@ from datasets.test_dataset import TestDataset, find_database_folder, find_querie
 from datasets.test_sets import TestSet, find_test_sets
 from model.checkpoints import initial_network
 from model.network import GeoLocalizationNet
-from model.onnx_network import load_describer
+from model.onnx_network import OnnxNetwork, load_describer
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from parser import parse_arguments
@@ -82,6 +83,8 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
     networks = {
         name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()
     }
+    if args.compile and any(isinstance(network, OnnxNetwork) for network in networks.values()):
+        raise UserError("--compile is for PyTorch's networks, and not for ONNX files: leave it out")
     precision = describe_run(args, networks, device, output_folder)
     methods = given_descriptors(args) | networks
     check_dimensions(args, methods)
@@ -97,7 +100,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
             )
         else:
             logger.info(f"Descriptors: {method.dim}-D, of {method.database} and {method.queries}")
-        options = test_options(args, network, device, seed)
+        options = dataclasses.replace(test_options(args, network, device, seed), compile=args.compile)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
         results = test_all(test_sets, method, options, args, RecallTable(os.path.join(folder, "test_sets.csv"), name))
         evaluations += [

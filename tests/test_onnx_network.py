@@ -176,6 +176,7 @@ def test_localize_runs_onnx_files(city):
     "flags, message",
     [
         (["--whiten", "database"], "OnnxNetwork has no last linear layer, so none can be fitted in its place"),
+        (["--compile"], "--compile is for PyTorch's networks, and not for ONNX files: leave it out"),
         (["--infer_dtype", "bfloat16"], "--infer_dtype bfloat16: an ONNX file has its own numbers; leave it out"),
         (["--backbone", "ResNet18"], "m.onnx is a Small: leave out --backbone"),
         (["--fc_output_dim", 32], "m.onnx gives 16-D descriptors: fix --fc_output_dim"),
