@@ -6,6 +6,7 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
     parser.answer_early("eval")
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ from datasets.test_dataset import Resize, TestDataset, find_database_folder, fin
 from datasets.test_sets import TestSet, find_test_sets
 from model.hub.choices import describe_size
 from model.hub.method import HubMethod
+from model.onnx_network import OnnxNetwork
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
 from options.hub import hub_spec
@@ -87,13 +89,15 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         for name, method in methods.items()
         if not isinstance(method, Given)
     }
+    if args.compile and any(isinstance(network, OnnxNetwork | HubMethod) for network in networks.values()):
+        raise UserError("--compile is for this project's networks, and not for ONNX files or --hub: leave it out")
     precision = describe_run(args, networks, device, output_folder)
     check_dimensions(args, methods)
 
     evaluations = []
     for number, (name, method) in enumerate(methods.items()):
         logger.info(describe_method(name, method, args, len(methods) > 1))
-        options = test_options(args, networks.get(name), device, seed)
+        options = dataclasses.replace(test_options(args, networks.get(name), device, seed), compile=args.compile)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
         table = RecallTable(os.path.join(folder, "test_sets.csv"), name)
         results = test_all(resized(test_sets, image_size(method, args)), method, options, args, table)

@@ -5,16 +5,17 @@ import os
 from argparse import Namespace
 
 from datasets.test_dataset import Resize
-from model.checkpoints import initial_network, load_network
+from model.checkpoints import initial_network
 from model.hub.choices import HubSpec, describe_size
 from model.hub.method import HubMethod
 from model.network import GeoLocalizationNet
+from model.onnx_network import OnnxNetwork, load_describer
 from retrieval.given import Given
 from support.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-Network = GeoLocalizationNet | HubMethod
+Network = GeoLocalizationNet | HubMethod | OnnxNetwork
 Method = Network | Given
 
 
@@ -28,7 +29,7 @@ def open_methods(args: Namespace, hub: HubSpec | None, compare_hub: HubSpec | No
     """
     if args.compare and args.resume_model and os.path.realpath(args.compare) == os.path.realpath(args.resume_model):
         raise UserError(f"--compare {args.compare} is --resume_model itself: name another network")
-    compared = {args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {}
+    compared = {args.compare: load_describer(args.compare, zoo_location=args.zoo)} if args.compare else {}
     if args.database_descriptors:
         methods = _given(args)
     elif hub:
@@ -40,10 +41,10 @@ def open_methods(args: Namespace, hub: HubSpec | None, compare_hub: HubSpec | No
     return methods | compared
 
 
-def _network(args: Namespace) -> dict[str, GeoLocalizationNet]:
+def _network(args: Namespace) -> dict[str, Network]:
     """{name: network}: the one of --resume_model, or an untrained one."""
     if args.resume_model:
-        network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+        network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
         return {args.resume_model: network}
     logger.warning(
         "Without --resume_model the network is not trained: its last layer is "
