@@ -5,6 +5,7 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
 
     parser.answer_early("eval")
 
+import dataclasses
 import functools
 import logging
 import os
@@ -21,6 +22,8 @@ from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
+from matching.choices import NEIGHBOURS
+from matching.reranking import Reranking
 from model.checkpoints import initial_network, load_network
 from model.network import GeoLocalizationNet
 from model.precision import chosen_infer_dtype, name_of
@@ -37,13 +40,13 @@ from report.dimensions import write_dimensions
 from report.evaluation import Evaluation, write_report
 from report.notes import run_notes, size_of_first
 from report.page import check_report
+from report.reranking import difference_lines, log_second_look
 from report.search import write_search_report
 from report.tables import RecallTable
 from report.training import beside_checkpoint, read_metrics
 from retrieval.given import Given
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
-from retrieval.recalls import paired_difference
 from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened
 from support.errors import UserError
 from test import (
@@ -84,6 +87,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
     precision = describe_run(args, networks, device, output_folder)
     methods = given_descriptors(args) | networks
     check_dimensions(args, methods)
+    reranking = Reranking.of(args, device)
 
     evaluations = []
     for number, (name, method) in enumerate(methods.items()):
@@ -97,6 +101,9 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         else:
             logger.info(f"Descriptors: {method.dim}-D, of {method.database} and {method.queries}")
         options = test_options(args, network, device, seed)
+        if reranking:
+            wanted = max(options.num_predictions, args.rerank, NEIGHBOURS)
+            options = dataclasses.replace(options, reranking=reranking, num_predictions=wanted)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
         results = test_all(test_sets, method, options, args, RecallTable(os.path.join(folder, "test_sets.csv"), name))
         evaluations += [
@@ -104,6 +111,9 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
             for (_, dataset), result in zip(test_sets, results, strict=True)
         ]
 
+    if reranking:
+        for evaluation in evaluations:
+            log_second_look(f"{evaluation.name}, {evaluation.model}", evaluation.result, seed)
     if not args.no_labels:
         log_precision(evaluations, args.precision)
     if len(methods) > 1:
@@ -313,16 +323,10 @@ def test_all(
 def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed: int) -> None:
     """Logs a table for each test set: how the first network's recalls differ from the other's."""
     for evaluation, other in zip(evaluations, others, strict=True):
-        difference = paired_difference(evaluation.result.found, other.result.found, seed)
         few = " (few queries)" if evaluation.result.few else ""
         logger.info(f"{evaluation.name}{few}: {evaluation.model} minus {other.model}")
-        logger.info("R@N     minus    95% interval  found by the first alone  by the other  p (exact McNemar test)")
-        for row, n in enumerate(evaluation.result.recall_values):
-            low, high = difference.intervals[row]
-            logger.info(
-                f"{f'R@{n}':<7} {difference.values[row]:+5.1f}  {low:+5.1f} to {high:+5.1f}  "
-                f"{difference.won[row]:24d}  {difference.lost[row]:12d}  {difference.p[row]:22.3g}"
-            )
+        for line in difference_lines(evaluation.result, other.result, ("the first", "the other"), seed):
+            logger.info(line)
 
 
 def log_precision(evaluations: list[Evaluation], precision: float | None) -> None:
@@ -367,6 +371,9 @@ def report_settings(
         yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     if args.whiten:
         yield "Last layer", describe_whitening(args)
+    if args.rerank:
+        shown = f"the first {args.rerank} predictions, {args.matcher}, {args.rerank_geometry}"
+        yield "Second look", f"{shown}, shorter side {args.rerank_image_size} pixels"
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
     yield from run_notes()
 

@@ -15,6 +15,7 @@ from options.further import (
 )
 from options.losses import LossOptions
 from options.method import MethodOptions
+from options.reranking import RerankingOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
@@ -32,6 +33,7 @@ GROUPS = (  # in the order of --help
     NightOptions,
     EvaluationOptions,
     ReportOptions,
+    RerankingOptions,
     RunningOptions,
     LocalizationOptions,
     SoupOptions,

@@ -4,6 +4,7 @@ import argparse
 
 from datasets.choices import check_beta
 from options import default_of
+from options.reranking import check_reranking
 from options.shared import NO_LABELS_PREDICTIONS
 from support.errors import UserError
 from support.options import refuse_unused
@@ -18,6 +19,7 @@ _NEEDS_LABELS = (
     "recall_values",
     "dimensions",
     "precision",
+    "rerank_below",
 )
 
 
@@ -56,6 +58,7 @@ def _check_descriptors(args: argparse.Namespace) -> None:
 def check_evaluation(args: argparse.Namespace) -> None:
     """Checks the arguments of eval.py. Raises UserError on what does not go together."""
     _check_descriptors(args)
+    check_reranking(args)
     if args.fda_queries and args.fda_database:
         raise UserError("give --fda_queries or --fda_database, not both")
     check_beta(args.fda_beta, args.fda_window)

@@ -156,6 +156,14 @@ OF_EVAL = dict(
     whiten_dim=None,
     whiten_power=0.5,
     whiten_images=5000,
+    rerank=0,
+    matcher="sift",
+    matcher_weights=(),
+    rerank_geometry="homography",
+    rerank_image_size=512,
+    rerank_below=None,
+    rerank_store_gb=10,
+    trust_code=False,
 )
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
