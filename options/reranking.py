@@ -37,7 +37,7 @@ class RerankingOptions:
         nargs="+",
         metavar="FILE",
         default_text="those of an installed package, or downloaded once",
-        ranks="own",
+        ranks="given",
     )
     rerank_geometry: str = option(
         GEOMETRIES[0],
@@ -69,7 +69,6 @@ class RerankingOptions:
         "eval",
         metavar="GB",
         unit="10^9 bytes",
-        ranks="own",
     )
     trust_code: bool = option(
         False,

@@ -317,7 +317,7 @@ def test_ranks_must_have_these_options_in_common():
     )
     assert ranks["given"] == sorted(
         "test_set_folders resume_model resume_train report compare database_descriptors queries_descriptors "
-        "further_queries target_dataset_folder pseudo_target_folder whiten".split()
+        "further_queries target_dataset_folder pseudo_target_folder whiten matcher_weights".split()
     )
     options = taken_by("train") | taken_by("eval")
     assert options["lr"].shared(0.1) == 0.1 and options["device"].shared("cpu") is None
