@@ -93,6 +93,20 @@ def vote_weights(similarities: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+def first_support(positions: np.ndarray, similarities: np.ndarray, radius: float) -> np.ndarray:
+    """How sure it is that the first neighbour is right: the share of the votes near it, float64 (q,), 0 to 1.
+
+    positions: float64 (q, k, 2), metres
+    similarities: (q, k), descending; -inf: no neighbour. Without any the share is 0
+    radius: metres around the first neighbour
+    """
+    shares = np.zeros(len(positions))
+    there = np.isfinite(similarities[:, 0])
+    near = np.linalg.norm(positions - positions[:, :1], axis=2) <= radius
+    shares[there] = (vote_weights(similarities[there]) * near[there]).sum(axis=1)
+    return shares
+
+
 def _densest(positions: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Modes of weighted points (q, k, 2): (float64 (q, 2), the neighbours that they began from, int (q,))."""
     between = ((positions[:, :, None] - positions[:, None]) ** 2).sum(axis=-1)  # (q, k, k)
