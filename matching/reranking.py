@@ -1,6 +1,5 @@
 """The first predictions of queries in a new order: by how many local matches with the query are verified."""
 
-import copy
 import logging
 import time
 from argparse import Namespace
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 import distributed
+from datasets.images import read_size
 from datasets.test_dataset import ImageFolder, TestDataset
 from matching.choices import GEOMETRIES, IMAGE_SIZE
 from matching.feature_store import FOLDER, KINDS, FeatureStore
@@ -51,6 +51,14 @@ class Reranking:
     num_workers: int = 0
     store: FeatureStore | None = None
     below: float | None = None
+
+    def describe(self) -> str:
+        """What results depend on, for pages and for what is kept of them."""
+        below = "" if self.below is None else f", of confidences below {self.below:g}"
+        return (
+            f"the first {self.first}{below}, {self.matcher.identity}, {self.geometry}, shorter side "
+            f"{self.image_size} pixels"
+        )
 
     @classmethod
     def of(cls, args: Namespace, device: torch.device) -> Self | None:
@@ -148,6 +156,21 @@ def verified_counts(
     return counts
 
 
+def verified_points(
+    database: ImageFolder, queries: ImageFolder, pairs: list[tuple[int, int]], reranking: Reranking
+) -> Iterator[np.ndarray]:
+    """Yields the verified matches of pairs of images, to be drawn: float (n, 2, 2), shares of width and height.
+
+    The parameters are as in each_match.
+    """
+    for (query, index), matches in zip(pairs, each_match(database, queries, pairs, reranking), strict=True):
+        matches = matches[inliers(matches, reranking.geometry)]
+        if len(matches):
+            sizes = np.array([read_size(queries.path(query)), read_size(database.path(index))], float)
+            matches = matches / (sizes * reranking.image_size / sizes.min(axis=1, keepdims=True))
+        yield matches
+
+
 def new_order(predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The columns of predictions in their new order, int (q, k): by counts, and equal ones as they were.
 
@@ -220,8 +243,7 @@ class _Images(torch.utils.data.Dataset):
 
     def __init__(self, database: ImageFolder, queries: ImageFolder, reranking: Reranking):
         self.store = reranking.store
-        self.database, self.queries = copy.copy(database), copy.copy(queries)
-        self.database.resize = self.queries.resize = reranking.image_size
+        self.database, self.queries = (images.resized(reranking.image_size) for images in (database, queries))
 
     def __getitem__(self, item: tuple[bool, int]) -> tuple[Features | None, torch.Tensor | None]:
         is_query, index = item

@@ -17,7 +17,7 @@ class RerankingOptions:
         whole(0, 100),
         "order the first K predictions of each query again, by how many local matches with it are verified (needs "
         "requirements-rerank.txt)",
-        "eval",
+        "eval localize",
         metavar="K",
         default_text="0, not at all",
     )
@@ -26,14 +26,14 @@ class RerankingOptions:
         str,
         f"what finds and matches local features: {', '.join(MATCHERS)}, or MODULE:FUNCTION of your own, with "
         "--trust_code",
-        "eval",
+        "eval localize",
         metavar="NAME",
     )
     matcher_weights: tuple[str, ...] = option(
         (),
         str,
         "files of the matcher's weights: one for xfeat; for others that of the features, then that of LightGlue",
-        "eval",
+        "eval localize",
         nargs="+",
         metavar="FILE",
         default_text="those of an installed package, or downloaded once",
@@ -43,13 +43,13 @@ class RerankingOptions:
         GEOMETRIES[0],
         GEOMETRIES,
         "what verified matches agree with",
-        "eval",
+        "eval localize",
     )
     rerank_image_size: int = option(
         IMAGE_SIZE,
         whole(64, 4096),
         "shorter side that images are brought to for local features, larger or smaller",
-        "eval",
+        "eval localize",
         metavar="N",
         unit="pixels",
     )
@@ -58,7 +58,7 @@ class RerankingOptions:
         number(),
         "look again only at queries whose confidence is below C; without it the log of a labelled test says which C "
         "would do",
-        "eval",
+        "eval localize",
         metavar="C",
         default_text="at all queries",
     )
@@ -66,10 +66,15 @@ class RerankingOptions:
         10,
         number(0),
         "what cache/local_features may hold; the least recently used are removed, and 0 keeps none",
-        "eval",
+        "eval localize",
         metavar="GB",
         unit="10^9 bytes",
     )
+
+
+def runs_own_matcher(args: argparse.Namespace) -> bool:
+    """Whether --matcher names code of the user's."""
+    return bool(args.rerank) and ":" in args.matcher
 
 
 def check_reranking(args: argparse.Namespace) -> None:
@@ -95,5 +100,5 @@ def check_reranking(args: argparse.Namespace) -> None:
             + (": leave it out" if not needed else "")
         )
     for name in ("fda_queries", "fda_database"):
-        if getattr(args, name):
+        if getattr(args, name, False):
             raise UserError(f"--rerank looks at images in their own colours, without --{name}: leave one of them out")

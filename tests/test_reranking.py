@@ -29,6 +29,7 @@ from report.reranking import most_skipped, skipping
 from retrieval.recalls import found_at
 from support.errors import UserError
 from tests.pages import Page
+from tests.photos import block_scene
 from tests.ranks import all_ranks
 from tests.scripts import fails, run
 from tests.tiny import save_place
@@ -39,24 +40,13 @@ RERANK = ["--rerank", 6, "--rerank_image_size", 96]
 PLACES = 8
 
 
-def scene(place):
-    """A picture of many edges and corners, another for each place."""
-    rng = np.random.default_rng(place)
-    picture = np.full((120, 120, 3), 128, np.uint8)
-    for _ in range(60):
-        x, y = rng.integers(0, 110, 2)
-        width, height = rng.integers(4, 25, 2)
-        picture[y : y + height, x : x + width] = rng.integers(0, 256, 3)
-    return picture
-
-
 @pytest.fixture
 def city(workdir):
     """Places 100 m apart, each once in the database and once as a query, a few pixels aside; and a network."""
     for folder, (x, y) in (("db", (0, 0)), ("q", (9, 5))):
         for place in range(PLACES):
             name = save_place(folder, 10 * place, 0, 1, size=96)
-            Image.fromarray(scene(place)[y : y + 100, x : x + 100]).save(f"{folder}/{name}", quality=95)
+            Image.fromarray(block_scene(place)[y : y + 100, x : x + 100]).save(f"{folder}/{name}", quality=95)
             os.utime(f"{folder}/{name}", (1e9, 1e9))  # as what does not change any more
     torch.manual_seed(0)
     save_network(GeoLocalizationNet("Small", 16), "m.pth")
@@ -258,7 +248,7 @@ def weights(workdir):
 
 
 def test_xfeat_matches_an_image_with_itself(weights):
-    image = torch.from_numpy(scene(0)[:96, :96]).movedim(-1, 0)
+    image = torch.from_numpy(block_scene(0)[:96, :96]).movedim(-1, 0)
     for matcher in (XFeat(weights="x.pt"), LightGlue("xfeat", weights=("x.pt", "g.pt"))):
         features = matcher.features(image)
         assert features["descriptors"].dtype == np.float16 and features["size"].tolist() == [96, 96]
