@@ -1,5 +1,6 @@
 """Matchers: local features of an image, and which of two images' features belong together."""
 
+from importlib import metadata
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,7 +42,7 @@ class Sift:
     def __init__(self) -> None:
         self._cv2 = import_cv2()
         self._sift = self._cv2.SIFT_create(nfeatures=KEYPOINTS, enable_precise_upscale=True)
-        self.identity = f"sift {KEYPOINTS} {self._cv2.__version__}"
+        self.identity = f"sift, {KEYPOINTS} points, OpenCV {self._cv2.__version__}"
 
     def features(self, image: torch.Tensor) -> Features:
         """As of Matcher: keypoints float32 (n, 2), descriptors uint8 (n, 128)."""
@@ -79,7 +80,7 @@ class XFeat:
     def __init__(self, device: torch.device | str = "cpu", weights: str | None = None) -> None:
         self.device = torch.device(device)
         self._network = import_kornia().XFeat(top_k=KEYPOINTS)
-        self.identity = f"xfeat {KEYPOINTS} {load_weights(self._network.net, SOURCES['xfeat'], weights)}"
+        self.identity = _identity("xfeat", load_weights(self._network.net, SOURCES["xfeat"], weights), self.device)
         self._network.to(self.device)
 
     def features(self, image: torch.Tensor) -> Features:
@@ -122,7 +123,7 @@ class LightGlue:
         settings = kornia.LightGlue.features[kind] | {"weights": None}  # which would be downloaded
         self._glue = kornia.LightGlue(None, **settings)
         load_weights(self._glue, SOURCES[f"{kind}-lightglue"], second)
-        self.identity = f"{kind} {KEYPOINTS} {digest}"  # of the features, which do not depend on LightGlue
+        self.identity = _identity(kind, digest, self.device)  # of features, which do not depend on LightGlue
         self._network.to(self.device)
         self._glue.to(self.device)
 
@@ -153,6 +154,12 @@ class LightGlue:
             "descriptors": tensors["descriptors"],
             "image_size": tensors["size"],
         }
+
+
+def _identity(kind: str, digest: str, device: torch.device) -> str:
+    """What the features of a network depend on. kind: of network; digest: of its weights; device: its own."""
+    versions = f"torch {torch.__version__}, kornia {metadata.version('kornia')}"
+    return f"{kind}, {KEYPOINTS} points, weights {digest}, {versions}, {device.type}"
 
 
 def _arrays(keypoints: torch.Tensor, descriptors: torch.Tensor, image: torch.Tensor) -> Features:

@@ -68,7 +68,7 @@ def load_weights(module: torch.nn.Module, source: Source, given: str | None = No
     Raises UserError if they cannot be had, or belong to another network.
     """
     path = given or _find(source)
-    state_dict = _state_dict(path, module)
+    state_dict = _state_dict(path)
     # buffers that are computed when a network is made need not be in its file
     expected = {name: value for name, value in module.state_dict().items() if name not in _computed(module)}
     found = {name: value for name, value in state_dict.items() if name in expected}
@@ -87,7 +87,7 @@ def _computed(module: torch.nn.Module) -> set[str]:
     }
 
 
-def _state_dict(path: str, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _state_dict(path: str) -> dict[str, torch.Tensor]:
     """The state_dict in a file, under the names that kornia's networks have today."""
     content = read_tensors(path, largest=_LARGEST)
     if isinstance(content, dict):
