@@ -79,7 +79,7 @@ def to_csv(results: list[Localization]) -> str:
     for result in results:
         values = _values(result)
         for rank, near in enumerate(values.pop("neighbours"), 1):
-            values |= {f"neighbour{rank}_{name}": near[name] for name in of_each}
+            values |= {f"neighbour{rank}_{name}": near.get(name) for name in of_each}
         writer.writerow({name: _csv_cell(name, value) for name, value in values.items()})
     return file.getvalue()
 
@@ -105,7 +105,11 @@ def to_geojson(results: list[Localization]) -> str:
 
 
 def _values(result: Localization) -> dict:
-    return _rounded(dataclasses.asdict(result))
+    values = _rounded(dataclasses.asdict(result))
+    for near in values["neighbours"]:
+        if near["matches"] is None:
+            del near["matches"]
+    return values
 
 
 def _rounded(values: dict) -> dict:
