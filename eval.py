@@ -23,6 +23,8 @@ from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
 from datasets.test_dataset import Resize, TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
+from matching.choices import NEIGHBOURS
+from matching.reranking import Reranking
 from model.hub.choices import describe_size
 from model.hub.method import HubMethod
 from model.onnx_network import OnnxNetwork
@@ -41,6 +43,7 @@ from report.dimensions import write_dimensions
 from report.evaluation import Evaluation, write_report
 from report.notes import run_notes, size_of_first
 from report.page import check_report
+from report.reranking import difference_lines, log_second_look
 from report.search import write_search_report
 from report.tables import RecallTable
 from report.training import beside_checkpoint, read_metrics
@@ -48,7 +51,6 @@ from retrieval.given import Given
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
 from retrieval.methods import Method, Network, check_dimensions, describe_method, image_size, open_methods
-from retrieval.recalls import paired_difference
 from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened, whitened_stores
 from support.errors import UserError
 from test import (
@@ -93,11 +95,15 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
         raise UserError("--compile is for this project's networks, and not for ONNX files or --hub: leave it out")
     precision = describe_run(args, networks, device, output_folder)
     check_dimensions(args, methods)
+    reranking = Reranking.of(args, device)
 
     evaluations = []
     for number, (name, method) in enumerate(methods.items()):
         logger.info(describe_method(name, method, args, len(methods) > 1))
         options = dataclasses.replace(test_options(args, networks.get(name), device, seed), compile=args.compile)
+        if reranking:
+            wanted = max(options.num_predictions, args.rerank, NEIGHBOURS)
+            options = dataclasses.replace(options, reranking=reranking, num_predictions=wanted)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
         table = RecallTable(os.path.join(folder, "test_sets.csv"), name)
         results = test_all(resized(test_sets, image_size(method, args)), method, options, args, table)
@@ -106,6 +112,9 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
             for (_, dataset), result in zip(test_sets, results, strict=True)
         ]
 
+    if reranking:
+        for evaluation in evaluations:
+            log_second_look(f"{evaluation.name}, {evaluation.model}", evaluation.result, seed)
     if not args.no_labels:
         log_precision(evaluations, args.precision)
     if len(methods) > 1:
@@ -285,16 +294,10 @@ def test_all(
 def log_comparison(evaluations: list[Evaluation], others: list[Evaluation], seed: int) -> None:
     """Logs a table for each test set: how the first network's recalls differ from the other's."""
     for evaluation, other in zip(evaluations, others, strict=True):
-        difference = paired_difference(evaluation.result.found, other.result.found, seed)
         few = " (few queries)" if evaluation.result.few else ""
         logger.info(f"{evaluation.name}{few}: {evaluation.model} minus {other.model}")
-        logger.info("R@N     minus    95% interval  found by the first alone  by the other  p (exact McNemar test)")
-        for row, n in enumerate(evaluation.result.recall_values):
-            low, high = difference.intervals[row]
-            logger.info(
-                f"{f'R@{n}':<7} {difference.values[row]:+5.1f}  {low:+5.1f} to {high:+5.1f}  "
-                f"{difference.won[row]:24d}  {difference.lost[row]:12d}  {difference.p[row]:22.3g}"
-            )
+        for line in difference_lines(evaluation.result, other.result, ("the first", "the other"), seed):
+            logger.info(line)
 
 
 def log_precision(evaluations: list[Evaluation], precision: float | None) -> None:
@@ -345,6 +348,9 @@ def report_settings(
         yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     if args.whiten:
         yield "Last layer", describe_whitening(args)
+    if args.rerank:
+        shown = f"the first {args.rerank} predictions, {args.matcher}, {args.rerank_geometry}"
+        yield "Second look", f"{shown}, shorter side {args.rerank_image_size} pixels"
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
     yield from run_notes()
 

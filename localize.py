@@ -28,12 +28,15 @@ from localization.database_index import DatabaseIndex, WantedIndex, holds_index,
 from localization.formats import FORMATS
 from localization.photos import Photos, describe_lack
 from localization.places import Places, places_of_names, read_places, within
+from localization.position import first_support
 from localization.reliability import check_drawing, draw_reliability
+from matching.choices import NEIGHBOURS as CONFIDENCE_NEIGHBOURS
+from matching.reranking import Reranking, verified_counts, verified_points
 from model.network import GeoLocalizationNet
 from model.onnx_network import load_describer
 from model.precision import chosen_infer_dtype
 from parser import parse_arguments
-from report.localization import LocalizedPhoto, write_localization_report
+from report.localization import MAX_PICTURED, LocalizedPhoto, write_localization_report
 from report.notes import run_notes
 from report.page import check_report
 from retrieval import cache
@@ -68,7 +71,7 @@ def run(args: Namespace, output_folder: str) -> None:
         check_report(args.report)
     network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     network = network.to(device, memory_format=torch.channels_last)
-    session = Session(args, network, device, seed)
+    session = Session(args, network, device, seed, Reranking.of(args, device))
     if args.calibrate:
         session.calibrate()
         return
@@ -88,9 +91,11 @@ def run(args: Namespace, output_folder: str) -> None:
             settings["Last layer"] = describe_whitening(args)
         if args.positions:
             settings["Positions of the database"] = args.positions
+        if session.reranking:
+            settings["Second look"] = session.reranking.describe()
         if args.near:
             settings["Searched"] = "within {2:g} m of {0:g}, {1:g}".format(*args.near)
-        pictured = [_pictured(result, args.database_folder) for result in results]
+        pictured = [_pictured(result, args.database_folder, session.points.get(result.photo)) for result in results]
         write_localization_report(args.report, pictured, settings.items())
         logger.info(f"The page is {args.report}")
     failed = [result for result in results if result.error]
@@ -108,8 +113,11 @@ def run(args: Namespace, output_folder: str) -> None:
         )
 
 
-def _pictured(result: Localization, database_folder: str | None) -> LocalizedPhoto:
-    """A Localization as the page shows it, with the photo's own GPS position in the database's zone."""
+def _pictured(result: Localization, database_folder: str | None, points: np.ndarray | None) -> LocalizedPhoto:
+    """A Localization as the page shows it, with the photo's own GPS position in the database's zone.
+
+    points: matches with its first neighbour, as of LocalizedPhoto.
+    """
     own = None
     if result.gps_latitude is not None and result.utm_zone:
         zone = re.fullmatch(r"(\d+)([A-Z]?)", result.utm_zone)
@@ -136,6 +144,7 @@ def _pictured(result: Localization, database_folder: str | None) -> LocalizedPho
         neighbours,
         own,
         result.error,
+        points,
     )
 
 
@@ -159,9 +168,24 @@ def _folder_of_index(folder: str) -> str | None:
 class Session:
     """A network with a database's index, which localizes photos or is calibrated."""
 
-    def __init__(self, args: Namespace, network: GeoLocalizationNet, device: torch.device, seed: int):
-        """args: of localize.py; network: on device, as it was loaded; seed: as chosen for the run."""
-        self.args, self.loaded, self.seed = args, network, seed
+    def __init__(
+        self,
+        args: Namespace,
+        network: GeoLocalizationNet,
+        device: torch.device,
+        seed: int,
+        reranking: Reranking | None = None,
+    ):
+        """Opens nothing yet.
+
+        args: of localize.py
+        network: on device, as it was loaded
+        device: where is computed
+        seed: as chosen for the run
+        reranking: a second look at neighbours, or None
+        """
+        self.args, self.loaded, self.seed, self.reranking = args, network, seed, reranking
+        self.points = {}  # {photo: its matches with the first neighbour}, of photos that a page shows
         dtype = chosen_infer_dtype(args.infer_dtype, network, device)
         self.options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
         self.resize = args.image_size if args.resize_test_imgs else None
@@ -189,11 +213,13 @@ class Session:
     @functools.cached_property
     def identity(self) -> dict:
         """What a calibration depends on."""
+        second_look = {"second_look": self.reranking.describe()} if self.reranking else {}
         return {
             "weights": weights_digest(self.network),
             "resize": self.resize,
             "estimate": self.args.estimate,
             "threshold": self.args.positive_dist_threshold,
+            **second_look,
         }
 
     @functools.cached_property
@@ -220,7 +246,7 @@ class Session:
                 index.narrow(*args.near)
             descriptors, unreadable = extract_descriptors(self.network, photos, self.options, description="Photos")
             readable = np.setdiff1d(np.arange(len(photos)), list(unreadable))
-            located = self._locate(index, descriptors[readable]) if len(readable) else None
+            located = self._locate(index, descriptors[readable], args.database_folder, photos.only(readable))
             results = describe(photos, unreadable, index, located, calibrated, args.neighbours)
         if any(result.latitude is None for result in results if not result.error):
             logger.warning(
@@ -278,7 +304,10 @@ class Session:
             self._described(dataset.queries) as queries,
         ):
             readable = np.setdiff1d(np.arange(len(dataset.queries)), list(queries.unreadable))
-            return self._locate(index, queries.descriptors[readable]), dataset.queries_utms[readable]
+            located = self._locate(
+                index, queries.descriptors[readable], dataset.database.folder, dataset.queries.only(readable)
+            )
+            return located, dataset.queries_utms[readable]
 
     def _calibration(self) -> calibration.Calibration | None:
         """The calibration to use; None if there is none and none was named."""
@@ -316,7 +345,12 @@ class Session:
             extract_descriptors(self.network, images, self.options, store, name)
             yield store
 
-    def _locate(self, index: DatabaseIndex, descriptors: np.ndarray) -> Located:
+    def _locate(
+        self, index: DatabaseIndex, descriptors: np.ndarray, database_folder: str | None, photos: ImageFolder
+    ) -> Located | None:
+        """Photos' neighbours and estimates; None if there are no photos. database_folder: holds the index's images."""
+        if not len(photos):
+            return None
         args = self.args
         options = LocateOptions(
             method=args.estimate,
@@ -326,7 +360,25 @@ class Session:
             faiss_nprobe=args.faiss_nprobe,
             seed=self.seed,
         )
-        return Located(index, descriptors, options)
+        if not self.reranking:
+            return Located(index, descriptors, options)
+        database = ImageFolder(database_folder, names=index.names)
+
+        def look(neighbours: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+            chosen = np.ones(len(photos), bool)
+            if args.rerank_below is not None:
+                first = index.positions[neighbours[:, :CONFIDENCE_NEIGHBOURS]]
+                similar = similarities[:, :CONFIDENCE_NEIGHBOURS]
+                chosen = first_support(first, similar, args.positive_dist_threshold) < args.rerank_below
+            return verified_counts(database, photos, neighbours, chosen, self.reranking)
+
+        located = Located(index, descriptors, options, look)
+        if args.report:
+            shown = [row for row in range(min(len(photos), MAX_PICTURED)) if located.matches[row, 0] > 0]
+            pairs = [(row, int(located.neighbours[row, 0])) for row in shown]
+            points = verified_points(database, photos, pairs, self.reranking)
+            self.points = {photos.path(row): matches for row, matches in zip(shown, points, strict=True)}
+        return located
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ import torch
 import distributed
 from datasets.positives import chance_recalls, format_chance
 from datasets.test_dataset import TestDataset
+from localization.position import first_support
+from matching.choices import NEIGHBOURS
+from matching.reranking import Reranking, SecondLook, look_again
 from model.inference import Describer
 from model.network import GeoLocalizationNet
 from model.precision import infer_dtype
@@ -51,6 +54,8 @@ class TestResult:
     unreadable_database: dict[int, str]
     recall_values: tuple[int, ...] = RECALL_VALUES
     distances: np.ndarray | None = None  # float32 (q, k), squared L2; infinite: no prediction; None: not known
+    second_look: SecondLook | None = None  # which put the predictions into this order
+    before: "TestResult | None" = None  # in the order of the descriptors, if there was a second look
 
     @property
     def labelled(self) -> bool:
@@ -154,10 +159,11 @@ class TestOptions(ExtractionOptions):
     num_predictions: int = 0  # wanted for each query; there are max(recall_values) in any case
     faiss_index: str = FLAT  # as in retrieval.index; FLAT is exact search
     faiss_nprobe: int | None = None  # cells searched for each query, for IVF indexes
+    reranking: Reranking | None = None  # a second look at the first predictions
 
     def for_validation(self) -> "TestOptions":
-        """The same with exact search, and without predictions beyond those that recalls need."""
-        return dataclasses.replace(self, num_predictions=0, faiss_index=FLAT, faiss_nprobe=None)
+        """The same with exact search, without further predictions than recalls need, and without a second look."""
+        return dataclasses.replace(self, num_predictions=0, faiss_index=FLAT, faiss_nprobe=None, reranking=None)
 
 
 _DEFAULTS = TestOptions()
@@ -212,21 +218,31 @@ def test_stores(
     options: how to search
     use: called with the stores and the result
 
-    Raises UserError if faiss refuses.
+    Raises UserError if faiss refuses, or the second look does.
     """
     distances, predictions = _search(database, queries, options)
-    result = summarize(
-        predictions,
-        dataset.positives_per_query,
-        len(dataset.database),
-        queries.unreadable,
-        database.unreadable,
-        distances,
-        options.recall_values,
-    )
+
+    def summary(predictions: np.ndarray, distances: np.ndarray) -> TestResult:
+        unreadable = queries.unreadable, database.unreadable
+        positives, size = dataset.positives_per_query, len(dataset.database)
+        return summarize(predictions, positives, size, *unreadable, distances, options.recall_values)
+
+    result = summary(predictions, distances)
+    if options.reranking:
+        look = look_again(dataset, predictions, confidences(dataset, result), options.reranking)
+        before, result = result, summary(look.ordered(predictions), look.ordered(distances))
+        result.before, result.second_look = before, look
     if use:
         use(database, queries, result)
     return result
+
+
+def confidences(dataset: TestDataset, result: TestResult) -> np.ndarray | None:
+    """How sure each query's first prediction is, float64 (q,), 0 to 1; None if it is not known where images are."""
+    if not dataset.labelled:
+        return None
+    first, similarities = (values[:, :NEIGHBOURS] for values in (result.predictions, result.similarities))
+    return first_support(dataset.database_utms[first], similarities, dataset.positive_dist_threshold)
 
 
 def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:

@@ -189,12 +189,20 @@ def networks(args: argparse.Namespace, device: torch.device) -> Iterator[tuple[s
 
 
 def search(network: GeoLocalizationNet, streets: Streets, size: int, device: torch.device) -> np.ndarray:
-    """Whether each query that counts is found at each N of RECALL_VALUES: bool (q, n).
+    """Whether each query that counts is found at each N of RECALL_VALUES: bool (q, n). Parameters as of nearest."""
+    return found_at(nearest(network, streets, size, device)[0], streets.positives, RECALL_VALUES)
+
+
+def nearest(
+    network: GeoLocalizationNet, streets: Streets, size: int, device: torch.device, k: int = max(RECALL_VALUES)
+) -> tuple[np.ndarray, np.ndarray]:
+    """(predictions int (q, k), similarities float32 (q, k)) of each query that counts, nearest first.
 
     network: on the device
     streets: the images
     size: shorter side, pixels
     device: where is computed
+    k: predictions of each query
     """
     options = ExtractionOptions(32, device)
     database = np.array(extract_descriptors(network, ImageFolder(streets.folders[0], size), options)[0])
@@ -202,13 +210,14 @@ def search(network: GeoLocalizationNet, streets: Streets, size: int, device: tor
     if streets.folders[1] != streets.folders[0]:
         queries = np.array(extract_descriptors(network, ImageFolder(streets.folders[1], size), options)[0])
     queries = queries[streets.queries]
-    predictions = []
+    predictions, similarities = [], []
     for begin in range(0, len(queries), _BLOCK):
         similarity = queries[begin : begin + _BLOCK] @ database.T
         for row, left_out in enumerate(streets.left_out[begin : begin + _BLOCK]):
             similarity[row, left_out] = -np.inf
-        predictions.append(np.argsort(-similarity, axis=1, kind="stable")[:, : max(RECALL_VALUES)])
-    return found_at(np.concatenate(predictions), streets.positives, RECALL_VALUES)
+        predictions.append(np.argsort(-similarity, axis=1, kind="stable")[:, :k])
+        similarities.append(np.take_along_axis(similarity, predictions[-1], axis=1))
+    return np.concatenate(predictions), np.concatenate(similarities)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,12 @@ class ImageFolder(torch.utils.data.Dataset):
         other.resize = size
         return other
 
+    def only(self, rows: Sequence[int]) -> Self:
+        """Some of the images. rows: their indices."""
+        other = copy.copy(self)
+        other.names = [self.names[row] for row in rows]
+        return other
+
     def path(self, index: int) -> str:
         """The path of image `index`."""
         return os.path.join(self.folder, self.names[index])

@@ -1,6 +1,6 @@
 """From photos' descriptors to what localize.py answers: where each photo was taken."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,13 @@ from localization.calibration import Calibration
 from localization.database_index import DatabaseIndex
 from localization.photos import Photos, distance, read_position
 from localization.position import METHODS, NEIGHBOURS, estimate_positions
+from matching.reranking import new_order
 from retrieval.index import FLAT, search_index
 from retrieval.knn import search
 from support.errors import UserError
+
+# from neighbours and similarities, (q, k), to the verified local matches of the first ones, int (q, first)
+Look = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Neighbour:
     utm_north: float
     latitude: float | None
     longitude: float | None
+    matches: int | None = None  # verified local matches with the photo; None: it was not looked at again
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Localization:
     gps_latitude: float | None = None  # the photo's own, which the estimate does not use
     gps_longitude: float | None = None
     gps_distance_m: float | None = None  # between the two
-    neighbours: list[Neighbour] = field(default_factory=list)  # the most similar first
+    neighbours: list[Neighbour] = field(default_factory=list)  # the best first
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,24 @@ class LocateOptions:
 class Located:
     """Photos' neighbours in a database, and the positions estimated from them.
 
-    neighbours: int (q, k), database indices, the most similar first; -1: no neighbour
+    neighbours: int (q, k), database indices, the most similar first, or after a second look the one with the most
+        matches; -1: no neighbour
     similarities: float (q, k), cosines; -inf: no neighbour
+    matches: int (q, first), verified local matches of the first neighbours; None: there was no second look
     estimates: Estimates
     database: float64 (n, 2), metres, the positions of the database, or of what is searched of it
     """
 
-    def __init__(self, index: DatabaseIndex, descriptors: np.ndarray, options: LocateOptions):
-        """descriptors: float32 (q, dim), of unit length. Raises UserError if faiss refuses or finds no neighbour."""
+    def __init__(self, index: DatabaseIndex, descriptors: np.ndarray, options: LocateOptions, look: Look | None = None):
+        """Searches the neighbours.
+
+        index: of the database
+        descriptors: float32 (q, dim), of unit length
+        options: how to search, and to estimate
+        look: a second look at the neighbours, which are then in the order of its matches
+
+        Raises UserError if faiss refuses or finds no neighbour, or as the second look does.
+        """
         store, k = index.store, min(NEIGHBOURS, len(index.searched_positions))
         if options.faiss_index == FLAT:
             squared, self.neighbours = search(
@@ -86,8 +101,18 @@ class Located:
                     "probe more cells with --faiss_nprobe"
                 )
         self.similarities = np.where(self.neighbours < 0, -np.inf, 1 - squared / 2)  # of unit vectors
+        self.matches = every = None
+        if look:
+            counts = look(self.neighbours, self.similarities)
+            order = new_order(self.neighbours, counts)
+            self.neighbours, self.similarities = (
+                np.take_along_axis(values, order, axis=1) for values in (self.neighbours, self.similarities)
+            )
+            self.matches = np.take_along_axis(counts, order[:, : counts.shape[1]], axis=1)
+            every = np.zeros(self.neighbours.shape)
+            every[:, : counts.shape[1]] = self.matches
         self.estimates = estimate_positions(
-            index.positions[self.neighbours], self.similarities, options.method, options.threshold
+            index.positions[self.neighbours], self.similarities, options.method, options.threshold, every
         )
         self.database = index.searched_positions
 
@@ -130,11 +155,13 @@ def describe(
 
 def _neighbours(index: DatabaseIndex, located: Located, query: int, shown: int) -> Iterator[Neighbour]:
     rows = (located.neighbours[query], located.similarities[query], located.estimates.distances[query])
-    for neighbour, similarity, metres in zip(*(values[:shown] for values in rows), strict=True):
+    for rank, (neighbour, similarity, metres) in enumerate(zip(*(values[:shown] for values in rows), strict=True)):
         if neighbour >= 0:
             east, north = index.positions[neighbour].tolist()
             degrees = index.to_latlon(east, north, neighbour)[:2]
-            yield Neighbour(index.names[neighbour], float(similarity), float(metres), east, north, *degrees)
+            looked = located.matches is not None and rank < located.matches.shape[1]
+            matches = int(located.matches[query, rank]) if looked else None
+            yield Neighbour(index.names[neighbour], float(similarity), float(metres), east, north, *degrees, matches)
 
 
 def _compare(result: Localization, gps: tuple[float, float] | None) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from localization.position import FEATURES, Estimates, far_distances
+from localization.position import FEATURES, FEATURES_OF_MATCHES, Estimates, far_distances
 from support.errors import UserError
 from support.files import read_object, replacing
 
@@ -39,19 +39,14 @@ _PRIOR = 150  # queries that speak against a correction: from few queries it is 
 _SAMPLE = 1024  # of a database's positions
 _AT_ONCE = 512  # photos: their distances to the sample take 5 MB, several times
 _BLOCKS = 8
-_LIST_LENGTHS = {
-    "mean": len(FEATURES),
-    "scale": len(FEATURES),
-    "coefficients": len(FEATURES),
-    "near": _NEAR,
-    "levels": len(LEVELS),
-}
+_BY_FEATURE = ("mean", "scale", "coefficients")
+_LIST_LENGTHS = {"near": _NEAR, "levels": len(LEVELS)}
 
 
 class Calibration:
     """Turns estimates into confidences and radii.
 
-    identity: the network and settings of the estimates, as plain values
+    identity: the network and settings of the estimates, as plain values; second_look is there if there was one
     threshold: metres within which an estimate is right
     parameters: plain values, see fit
     """
@@ -162,7 +157,10 @@ def fit(
         )
     scaler = StandardScaler().fit(estimates.features)
     if right.all():
-        coefficients, intercept = [0.0] * len(FEATURES), math.log(len(errors) + 1)  # the rule of succession
+        coefficients, intercept = (
+            [0.0] * estimates.features.shape[1],
+            math.log(len(errors) + 1),
+        )  # the rule of succession
     else:
         regression = LogisticRegression().fit(scaler.transform(estimates.features), right)
         coefficients, intercept = regression.coef_[0].tolist(), float(regression.intercept_[0])
@@ -285,7 +283,9 @@ def _sound(content: dict) -> bool:
         or not _is_number(parameters.get("intercept"))
     ):
         return False
-    for name, length in _LIST_LENGTHS.items():
+    second_look = isinstance(content.get("identity"), dict) and "second_look" in content["identity"]
+    features = len(FEATURES) + (len(FEATURES_OF_MATCHES) if second_look else 0)
+    for name, length in (_LIST_LENGTHS | dict.fromkeys(_BY_FEATURE, features)).items():
         values = parameters.get(name)
         if not isinstance(values, list) or len(values) != length or not all(map(_is_number, values)):
             return False

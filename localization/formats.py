@@ -24,7 +24,7 @@ _HEAD = ("latitude", "longitude", "UTM", "radius 68%", "95%", "confidence", "GPS
 
 
 def to_table(results: list[Localization]) -> str:
-    """A row for each photo, and below it its neighbours: similarity, distance from the estimate, name."""
+    """A row for each photo, and below it its neighbours: similarity, distance from the estimate, matches, name."""
     rows = [_HEAD, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
     text = []
@@ -32,7 +32,9 @@ def to_table(results: list[Localization]) -> str:
         text.append("  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
         if result:
             text += [
-                f"    {near.similarity:6.3f} {near.distance_m:8.1f} m  {printable(near.name)}"
+                f"    {near.similarity:6.3f} {near.distance_m:8.1f} m  "
+                + ("" if near.matches is None else f"{near.matches:4d} matches  ")
+                + printable(near.name)
                 for near in result.neighbours
             ]
     return "\n".join(text) + "\n"
@@ -63,19 +65,21 @@ def to_jsonl(results: list[Localization]) -> str:
 
 
 def to_csv(results: list[Localization]) -> str:
-    """A row for each photo, with three columns for each neighbour. Empty: not known.
+    """A row for each photo, with three columns for each neighbour, or four after a second look. Empty: not known.
 
     Unprintable text is escaped, and what a spreadsheet would take for a formula is not left as one (support.escaping).
     """
     shown = max((len(result.neighbours) for result in results), default=0)
-    columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in _IN_CSV)]
+    looked = any(near.matches is not None for result in results for near in result.neighbours)
+    of_each = (*_IN_CSV, "matches") if looked else _IN_CSV
+    columns = [*_PLAIN, *(f"neighbour{rank}_{name}" for rank in range(1, shown + 1) for name in of_each)]
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     for result in results:
         values = _values(result)
         for rank, near in enumerate(values.pop("neighbours"), 1):
-            values |= {f"neighbour{rank}_{name}": near[name] for name in _IN_CSV}
+            values |= {f"neighbour{rank}_{name}": near.get(name) for name in of_each}
         writer.writerow({name: _csv_cell(name, value) for name, value in values.items()})
     return file.getvalue()
 
@@ -101,7 +105,11 @@ def to_geojson(results: list[Localization]) -> str:
 
 
 def _values(result: Localization) -> dict:
-    return _rounded(dataclasses.asdict(result))
+    values = _rounded(dataclasses.asdict(result))
+    for near in values["neighbours"]:
+        if near["matches"] is None:
+            del near["matches"]
+    return values
 
 
 def _rounded(values: dict) -> dict:

@@ -28,7 +28,7 @@ class Estimates:
     anchors: np.ndarray  # int (q,): the neighbour, of k, from which mean shift began
     weights: np.ndarray  # float64 (q, k), each row sums to 1; 0: no neighbour
     distances: np.ndarray  # float64 (q, k), metres from the estimate; infinite: no neighbour
-    features: np.ndarray  # float64 (q, 3): they tell right estimates from wrong ones, see FEATURES
+    features: np.ndarray  # float64 (q, 3), or 5 after a second look: FEATURES tell right estimates from wrong ones
 
     def errors(self, truth: np.ndarray) -> np.ndarray:
         """Metres between the estimates and the truth: float64 (q,). truth: float64 (q, 2), metres."""
@@ -40,26 +40,37 @@ class Estimates:
 
 
 FEATURES = ("support", "similarity", "lead")
+FEATURES_OF_MATCHES = ("matches", "lead in matches")  # further ones, after a second look by local features
 
 
 def estimate_positions(
-    positions: np.ndarray, similarities: np.ndarray, method: str = "cluster", radius: float = 25.0
+    positions: np.ndarray,
+    similarities: np.ndarray,
+    method: str = "cluster",
+    radius: float = 25.0,
+    matches: np.ndarray | None = None,
 ) -> Estimates:
     """Estimates the positions of photos from their neighbours.
 
-    positions: float64 (q, k, 2), metres, the most similar neighbour first
+    positions: float64 (q, k, 2), metres, the best neighbour first
     similarities: (q, k), cosines; -inf: no neighbour (there is always a first one)
     method: "cluster", or "nearest": the first neighbour's position, as published
     radius: metres around the estimate within which a neighbour supports it
+    matches: (q, k), verified local matches with each neighbour, which multiply its vote by 1 + matches; None: there was
+        no second look
 
     The features are the weight of the supporting neighbours, the best similarity among them, and how much that is above
-    the best similarity of the others (of the last neighbour, if there are no others).
+    the best similarity of the others (of the last neighbour, if there are no others). With matches two more follow: the
+    logarithm of 1 + the most matches of a supporting neighbour, and how much that is above the others'.
     """
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}")
     similarities = np.asarray(similarities, np.float64)
     there = np.isfinite(similarities)
     weights = vote_weights(similarities)
+    if matches is not None:
+        weights = weights * (1 + matches)
+        weights /= weights.sum(axis=1, keepdims=True)
     if method == "nearest":
         estimates, anchors = positions[:, 0].copy(), np.zeros(len(positions), int)
     else:
@@ -74,23 +85,40 @@ def estimate_positions(
         np.max(similarities, axis=1, where=chosen, initial=-np.inf) for chosen in (supporting, there & ~supporting)
     )
     best = np.where(np.isfinite(best), best, last)  # a mean of neighbours may be near none of them
-    features = np.stack(
-        [(weights * supporting).sum(axis=1), best, best - np.where(np.isfinite(best_other), best_other, last)], axis=1
-    )
-    return Estimates(estimates, anchors, weights, distances, features)
+    features = [(weights * supporting).sum(axis=1), best, best - np.where(np.isfinite(best_other), best_other, last)]
+    if matches is not None:
+        most, most_other = (
+            np.log1p(np.max(matches, axis=1, where=chosen, initial=0)) for chosen in (supporting, there & ~supporting)
+        )
+        features += [most, most - most_other]
+    return Estimates(estimates, anchors, weights, distances, np.stack(features, axis=1))
 
 
 def vote_weights(similarities: np.ndarray) -> np.ndarray:
     """The weights of neighbours' votes: float64 (q, k); each row sums to 1.
 
-    similarities: (q, k), descending; -inf: no neighbour.
+    similarities: (q, k); -inf: no neighbour.
     """
     there = np.isfinite(similarities)
-    first = similarities[:, :1]
+    first = np.max(similarities, axis=1, keepdims=True)
     scale = first - np.min(similarities, axis=1, where=there, initial=np.inf, keepdims=True)
     below = np.where(there, similarities - first, 0) / np.where(scale > 0, scale, 1)  # from 0 down to -1
     weights = np.where(there, np.exp(SHARPNESS * below), 0)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def first_support(positions: np.ndarray, similarities: np.ndarray, radius: float) -> np.ndarray:
+    """How sure it is that the first neighbour is right: the share of the votes near it, float64 (q,), 0 to 1.
+
+    positions: float64 (q, k, 2), metres
+    similarities: (q, k), descending; -inf: no neighbour. Without any the share is 0
+    radius: metres around the first neighbour
+    """
+    shares = np.zeros(len(positions))
+    there = np.isfinite(similarities[:, 0])
+    near = np.linalg.norm(positions - positions[:, :1], axis=2) <= radius
+    shares[there] = (vote_weights(similarities[there]) * near[there]).sum(axis=1)
+    return shares
 
 
 def _densest(positions: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from options.further import (
 from options.hub import HubOptions
 from options.losses import LossOptions
 from options.method import MethodOptions
+from options.reranking import RerankingOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
 from options.training import AugmentationOptions, GroupsOptions, NightOptions, TrainingOptions
 from support.options import Option, options_of
@@ -34,6 +35,7 @@ GROUPS = (  # in the order of --help
     EvaluationOptions,
     ReportOptions,
     HubOptions,
+    RerankingOptions,
     RunningOptions,
     LocalizationOptions,
     SoupOptions,

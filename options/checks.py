@@ -11,6 +11,7 @@ from options.domain import DOMAIN_DEFAULTS
 from options.evaluating import check_evaluation, check_no_labels
 from options.method import NOT_OF_EIGENPLACES, OF_EIGENPLACES, OF_NEAREST_CROPS
 from options.programs import PROGRAMS
+from options.reranking import check_reranking, runs_own_matcher
 from options.shared import DATASET_VARIABLE
 from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
@@ -242,6 +243,10 @@ def _check_localization(args: argparse.Namespace) -> None:
             "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
         )
     _check_places(args)
+    check_reranking(args)
+    refuse_unused(args.given, {"trust_code": (runs_own_matcher(args), "--matcher MODULE:FUNCTION")})
+    if args.rerank and not (args.calibrate or args.database_folder):
+        raise UserError("--rerank looks at the database's images: give their folder as --database_folder")
     if args.calibrate:
         if args.photos:
             raise UserError("--calibrate takes no photos: localize them in a run of their own, afterwards")

@@ -5,6 +5,7 @@ import argparse
 from datasets.choices import check_beta
 from options import default_of
 from options.hub import check_hub
+from options.reranking import check_reranking
 from options.shared import NO_LABELS_PREDICTIONS
 from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
@@ -21,6 +22,7 @@ _NEEDS_LABELS = (
     "recall_values",
     "dimensions",
     "precision",
+    "rerank_below",
 )
 
 
@@ -66,6 +68,7 @@ def check_evaluation(args: argparse.Namespace) -> None:
     """Checks the arguments of eval.py. Raises UserError on what does not go together."""
     check_hub(args)
     _check_descriptors(args)
+    check_reranking(args)
     if args.fda_queries and args.fda_database:
         raise UserError("give --fda_queries or --fda_database, not both")
     check_beta(args.fda_beta, args.fda_window)

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from model.hub.choices import METHODS, HubSpec
+from options.reranking import runs_own_matcher
 from support.errors import UserError
 from support.options import SWITCH, number, option, refuse_unused, whole
 
@@ -89,8 +90,9 @@ class HubOptions:
     trust_code: bool = option(
         False,
         SWITCH,
-        "run the code of --hub and --compare_hub, which other people wrote, with all that you may do on this machine",
-        "eval",
+        "run other people's code, of --hub and --compare_hub, or a --matcher of your own, with all that you may do on "
+        "this machine",
+        "eval localize",
     )
 
 
@@ -105,7 +107,8 @@ def check_hub(args: argparse.Namespace) -> None:
     for flag in ("hub", "compare_hub"):
         needs = getattr(args, flag), f"--{flag}"
         refuse_unused(args.given, {f"{flag}_{name}": needs for name in ("image_size", "mean", "std")})
-    refuse_unused(args.given, {"trust_code": (args.hub or args.compare_hub, "--hub or --compare_hub")})
+    runs_code = args.hub or args.compare_hub or runs_own_matcher(args)
+    refuse_unused(args.given, {"trust_code": (runs_code, "--hub, --compare_hub or --matcher MODULE:FUNCTION")})
     if args.compare and args.compare_hub:
         raise UserError("--compare and --compare_hub both name a second method: give one of them")
     if args.hub:

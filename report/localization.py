@@ -12,6 +12,8 @@ from report.thumbnails import thumbnail
 
 MAX_PICTURED = 40  # photos shown with pictures; the table has all
 _NEIGHBOURS = 5  # pictures beside a photo
+_MATCHES_HEIGHT, _GAP = 220, 6  # pixels of a picture with matches
+_MOST_LINES = 60
 
 
 @dataclass
@@ -28,6 +30,7 @@ class LocalizedPhoto:
     neighbours: tuple = ()  # (path, cosine similarity, east m, north m), the most similar first
     own: tuple | None = None  # (latitude, longitude, east m, north m) of the photo's own GPS
     reason: str = ""  # why there is no estimate
+    points: np.ndarray | None = None  # (n, 2, 2): matches with the first neighbour, shares of width and height
 
 
 def write_localization_report(
@@ -53,6 +56,8 @@ def write_localization_report(
             {"name": name, "similarity": similarity, "picture": thumbnail(name)}
             for name, similarity, _, _ in row["photo"].neighbours[:_NEIGHBOURS]
         ]
+        if row["photo"].points is not None:
+            row["matches"] = _matches(row["photo"])
     within = [
         row["error"] <= row["photo"].radius_m
         for row in rows
@@ -82,6 +87,24 @@ def _error(photo: LocalizedPhoto) -> float | None:
         if photo.own is None or photo.east is None
         else float(np.hypot(photo.own[2] - photo.east, photo.own[3] - photo.north))
     )
+
+
+def _matches(photo: LocalizedPhoto) -> dict | None:
+    """A photo beside its first neighbour, with lines between points that match; None if one cannot be read."""
+    pictures = [thumbnail(path, _MATCHES_HEIGHT, None) for path in (photo.path, photo.neighbours[0][0])]
+    if any("reason" in picture for picture in pictures):
+        return None
+    lefts = 0, pictures[0]["width"] + _GAP
+    sizes = np.array([[picture["width"], picture["height"]] for picture in pictures])
+    shown = np.unique(np.linspace(0, len(photo.points) - 1, min(len(photo.points), _MOST_LINES)).astype(int))
+    lines = np.round(photo.points[shown] * sizes + [[lefts[0], 0], [lefts[1], 0]], 1)
+    return {
+        "pictures": [dict(picture, left=left) for picture, left in zip(pictures, lefts, strict=True)],
+        "lines": lines.reshape(-1, 4).tolist(),
+        "number": len(photo.points),
+        "width": lefts[1] + pictures[1]["width"],
+        "height": _MATCHES_HEIGHT,
+    }
 
 
 def _data(photo: LocalizedPhoto) -> dict:

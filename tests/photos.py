@@ -84,3 +84,14 @@ def save(data):
             file.write(data)
 
     return make
+
+
+def block_scene(place):
+    """A picture of many edges and corners, another for each place."""
+    rng = np.random.default_rng(place)
+    picture = np.full((120, 120, 3), 128, np.uint8)
+    for _ in range(60):
+        x, y = rng.integers(0, 110, 2)
+        width, height = rng.integers(4, 25, 2)
+        picture[y : y + height, x : x + width] = rng.integers(0, 256, 3)
+    return picture

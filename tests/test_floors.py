@@ -17,6 +17,7 @@ FLOORS = {
     "visualizations": 6.5,
     "localization": 6.0,
     "training": 5.0,
+    "matching": 5.0,
     "retrieval": 5.0,
     "demo_city": 4.5,
     "augmentations": 4.5,  # it knows datasets.schedule.Share

@@ -210,7 +210,7 @@ def test_usage_errors(workdir, capsys, flags, problem):
 
 def test_an_unprepared_database_that_grows_and_whose_table_changes(database, capsys, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(localize, "load_network", lambda *_, **__: Network())
+    monkeypatch.setattr(localize, "load_describer", lambda *_, **__: Network())
     place_image(1, 0, 1, 32).save("photo.jpg")
     flags = ["--database_folder", "db", "--positions", "t.csv", "--format", "jsonl", "photo.jpg"]
     first = run(capsys, *flags)
@@ -232,7 +232,7 @@ def test_an_unprepared_database_that_grows_and_whose_table_changes(database, cap
 
 
 def test_what_would_fail_does_so_before_the_index_is_built(workdir, capsys, monkeypatch, caplog):
-    monkeypatch.setattr(localize, "load_network", lambda *_, **__: Network())
+    monkeypatch.setattr(localize, "load_describer", lambda *_, **__: Network())
     place_image(1, 0, 1, 32).save("photo.jpg")
     os.makedirs("any")
     shutil.copy("photo.jpg", "any/photo.jpg")
@@ -257,7 +257,7 @@ def test_what_would_fail_does_so_before_the_index_is_built(workdir, capsys, monk
 
 
 def test_no_index_is_built_for_photos_that_are_all_missing(workdir, capsys, monkeypatch):
-    monkeypatch.setattr(localize, "load_network", lambda *_, **__: Network())
+    monkeypatch.setattr(localize, "load_describer", lambda *_, **__: Network())
     save_place("db", 0, 0, 1, 32)
     with pytest.raises(PartlyDone, match="no photo is localized"):
         run(capsys, "--database_folder", "db", "--format", "jsonl", "a.jpg", "b.jpg")

@@ -165,6 +165,13 @@ OF_EVAL = dict(
     whiten_dim=None,
     whiten_power=0.5,
     whiten_images=5000,
+    rerank=0,
+    matcher="sift",
+    matcher_weights=(),
+    rerank_geometry="homography",
+    rerank_image_size=512,
+    rerank_below=None,
+    rerank_store_gb=10,
 )
 # the flags of CosPlace's parser.py, and the folder that its first release took
 PUBLISHED = (
@@ -318,7 +325,7 @@ def test_ranks_must_have_these_options_in_common():
     )
     assert ranks["given"] == sorted(
         "test_set_folders resume_model resume_train report compare database_descriptors queries_descriptors "
-        "further_queries target_dataset_folder pseudo_target_folder whiten".split()
+        "further_queries target_dataset_folder pseudo_target_folder whiten matcher_weights".split()
     )
     options = taken_by("train") | taken_by("eval")
     assert options["lr"].shared(0.1) == 0.1 and options["device"].shared("cpu") is None

@@ -9,7 +9,15 @@ from sklearn.preprocessing import StandardScaler
 
 from datasets.names import format_name
 from localization import calibration
-from localization.position import KERNEL, SHARPNESS, Estimates, estimate_positions, far_distances, vote_weights
+from localization.position import (
+    KERNEL,
+    SHARPNESS,
+    Estimates,
+    estimate_positions,
+    far_distances,
+    first_support,
+    vote_weights,
+)
 from localization.zones import to_latlon
 from support.errors import UserError
 
@@ -76,6 +84,14 @@ def test_features_and_missing_neighbours():
     assert only.positions[0].tolist() == [0, 0]
     with pytest.raises(ValueError, match="no method"):
         estimate_positions(positions, similarities, "median")
+
+
+def test_support_of_the_first_neighbour():
+    positions = np.array([[[0.0, 0.0], [100, 0], [10, 0]]]).repeat(2, axis=0)
+    similarities = np.array([[0.8, 0.7, 0.5], [-np.inf] * 3])
+    first, second, third = vote_weights(similarities[:1])[0]
+    np.testing.assert_allclose(first_support(positions, similarities, 25), [first + third, 0])
+    np.testing.assert_allclose(first_support(positions, similarities, 100), [1, 0])
 
 
 def test_results_do_not_depend_on_the_other_photos():
