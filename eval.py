@@ -200,7 +200,12 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
     if args.resume_model:
         name, network = (
             args.resume_model,
-            load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo),
+            load_network(
+                args.resume_model,
+                *args.expected_architecture,
+                zoo_location=args.zoo,
+                gem_activation=args.gem_activation,
+            ),
         )
     else:
         logger.warning(
@@ -210,7 +215,13 @@ def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
         )
         name, network = (
             "untrained",
-            initial_network(args.backbone, args.fc_output_dim, weights=args.backbone_weights, zoo_location=args.zoo),
+            initial_network(
+                args.backbone,
+                args.fc_output_dim,
+                weights=args.backbone_weights,
+                zoo_location=args.zoo,
+                gem_activation=args.gem_activation,
+            ),
         )
     return {name: network} | compared
 
