@@ -122,7 +122,7 @@ class TimmBackbone(nn.Module):
         used, dropped = {id(parameter) for parameter in _parameters_of(features)}, []
         for name, child in list(self.network.named_children()):
             parameters = list(child.parameters())
-            if parameters and not any(id(parameter) in used for parameter in parameters):
+            if parameters and all(parameter.requires_grad and id(parameter) not in used for parameter in parameters):
                 setattr(self.network, name, nn.Identity())
                 dropped.append(name)
         self.unused = {name for name, parameter in self.network.named_parameters() if id(parameter) not in used}
@@ -141,6 +141,7 @@ def _is_within(name: str, module: str) -> bool:
     return name == module or name.startswith(f"{module}.")
 
 
+@torch.inference_mode(False)  # a trial asks for gradients
 def _make_model(name: str) -> tuple[nn.Module, torch.Tensor, dict[str, bool]]:
     """A model of random weights, its features of a trial, and how it was asked to take images of any size.
 
