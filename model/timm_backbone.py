@@ -1,5 +1,6 @@
 """Backbones of timm (pytorch-image-models), convolutional ones and transformers: images to a feature map."""
 
+import contextlib
 import functools
 import logging
 import math
@@ -215,8 +216,9 @@ def _load_weights(model: nn.Module, name: str, weights: str, dropped: tuple[str,
         return
     if not model.pretrained_cfg.get("url") and not model.pretrained_cfg.get("hf_hub_id"):
         raise UserError(f"timm has no weights of {name}: give --backbone_weights none or a file")
+    logger.info(f"Fetching timm's weights of {name}, unless they are in huggingface_hub's cache")
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _without_lines_of_retries():
             fetched = import_timm().create_model(name.removeprefix(TIMM), pretrained=True, num_classes=0, **way)
     except Exception as error:  # huggingface_hub and its clients raise many kinds
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -226,3 +228,15 @@ def _load_weights(model: nn.Module, name: str, weights: str, dropped: tuple[str,
     own = model.state_dict()
     model.load_state_dict({key: value for key, value in fetched.state_dict().items() if key in own})
     logger.info(f"Initial weights of the {name}: timm's, {model.pretrained_cfg.get('hf_hub_id') or 'downloaded'}")
+
+
+@contextlib.contextmanager
+def _without_lines_of_retries() -> Iterator[None]:
+    """A block in which huggingface_hub says nothing of its retries, which take a minute without a network."""
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        hub.setLevel(level)
