@@ -201,8 +201,12 @@ def search(network: GeoLocalizationNet, streets: Streets, size: int, device: tor
     queries = database
     if streets.folders[1] != streets.folders[0]:
         queries = np.array(extract_descriptors(network, ImageFolder(streets.folders[1], size), options)[0])
-    queries = queries[streets.queries]
-    predictions = []
+    return search_descriptors(database, queries, streets)
+
+
+def search_descriptors(database: np.ndarray, queries: np.ndarray, streets: Streets) -> np.ndarray:
+    """As search, of descriptors of all images (n, dim) and (q, dim)."""
+    queries, predictions = queries[streets.queries], []
     for begin in range(0, len(queries), _BLOCK):
         similarity = queries[begin : begin + _BLOCK] @ database.T
         for row, left_out in enumerate(streets.left_out[begin : begin + _BLOCK]):
