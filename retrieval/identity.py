@@ -57,8 +57,8 @@ def weights_digest(network: GeoLocalizationNet) -> str:
     """SHA-256 over a network's architecture and its state_dict, wherever its tensors lie."""
     # the line breaks are part of the digests in stores of earlier versions
     state_dict = {f"\n{name}": tensor for name, tensor in network.state_dict().items()}
-    details = network.details()
-    further = f" {details.gem_activation} {details.normalization}" if details.are_needed else ""
+    details = network.details() if hasattr(network, "details") else None  # a network of a program's own has none
+    further = f" {details.gem_activation} {details.normalization}" if details and details.are_needed else ""
     return digest_tensors(state_dict, f"{network.backbone_name} {network.fc_output_dim}{further}")
 
 
