@@ -15,7 +15,7 @@ help:
 install: $(VENV)/installed
 
 # made again only when a list of requirements changes
-$(VENV)/installed: requirements.txt requirements-dev.txt requirements-report.txt requirements-export.txt requirements-heif.txt requirements-demo.txt requirements-losses.txt requirements-rerank.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-report.txt requirements-export.txt requirements-heif.txt requirements-demo.txt requirements-losses.txt requirements-rerank.txt requirements-timm.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed, and $(PYTHON) is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt

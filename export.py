@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from datasets.calibration_dataset import CalibrationImages
 from model.checkpoints import load_network
+from model.choices import GEM_ACTIVATIONS
 from model.exporting import INPUTS, SUFFIXES, check_packages, export
 from model.normalization import normalize
 from model.quantization import export_int8
@@ -49,7 +50,9 @@ def main(argv: list[str] | None = None) -> None:
         check_int8(args)
         if args.format == "onnx":
             check_packages()  # before a model is downloaded
-        network = load_network(args.resume_model, zoo_location=args.zoo)
+        network = load_network(
+            args.resume_model, args.backbone, zoo_location=args.zoo, gem_activation=args.gem_activation
+        )
         if args.int8:
             ranges, compared = calibration_images(args)
             cosines = export_int8(network, output, ranges, compared, args.normalize)
@@ -126,6 +129,12 @@ def make_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="FILE",
         help="best_model.pth, last_checkpoint.pth, or a model's name in the zoo (ResNet50_512)",
+    )
+    parser.add_argument(
+        "--backbone", metavar="NAME", help="its backbone (default: the checkpoint's, or that of the .json beside it)"
+    )
+    parser.add_argument(
+        "--gem_activation", choices=GEM_ACTIVATIONS, help="its GeM's (default: as the .json beside it says, else clamp)"
     )
     parser.add_argument(
         "--zoo",

@@ -69,7 +69,9 @@ def run(args: Namespace, output_folder: str) -> None:
         check_drawing()
     if args.report:
         check_report(args.report)
-    network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+    network = load_describer(
+        args.resume_model, *args.expected_architecture, zoo_location=args.zoo, gem_activation=args.gem_activation
+    )
     network = network.to(device, memory_format=torch.channels_last)
     session = Session(args, network, device, seed, Reranking.of(args, device))
     if args.calibrate:

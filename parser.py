@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
+from model.choices import is_of_timm
 from options import GROUPS, OPTIONS, RESULT_OPTIONS, taken_by
 from options.checks import check
 from options.domain import DomainOptions
@@ -151,6 +152,8 @@ def _complete(args: Arguments, script: str) -> None:
         # what a checkpoint is expected to be: only what was asked for
         args.expected_architecture = args.backbone, args.fc_output_dim
         args.backbone, args.fc_output_dim = args.backbone or "ResNet18", args.fc_output_dim or 512
+        if "backbone_weights" in own and is_of_timm(args.backbone) and args.backbone_weights == "IMAGENET1K_V1":
+            args.backbone_weights = "timm"
     if "save_dir" in own:
         args.save_dir_given = args.save_dir is not None
         args.save_dir = args.save_dir or "default"

@@ -86,7 +86,9 @@ class Ingredients:
             if args.recalibrate_bn
             else None
         )
-        network, self.state_dicts = load_ingredients(args.ingredients, args.expected_architecture, args.zoo)
+        network, self.state_dicts = load_ingredients(
+            args.ingredients, args.expected_architecture, args.zoo, args.gem_activation
+        )
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.infer_dtype = chosen_infer_dtype(args.infer_dtype, self.network, self.device)
         self.table = Metrics(args.output + ".csv")

@@ -21,8 +21,7 @@ from tqdm import tqdm
 import commons
 import distributed
 from datasets.train_dataset import Batch, make_loader
-from model.checkpoints import save_network
-from model.network import GeoLocalizationNet
+from model.checkpoints import network_of, save_network
 from parser import RESULT_OPTIONS, parse_arguments
 from retrieval.last_layer import begin_with_fitted_layer
 from support.signals import deferred_signals
@@ -242,7 +241,7 @@ def test_best(
     args: of the command line
     output_folder: for drawn predictions
     """
-    best = GeoLocalizationNet(run.network.backbone_name, run.network.fc_output_dim)
+    best = network_of(run.network.details(), run.network.fc_output_dim)
     if run.ranks.writes:  # it alone reads the file: other machines' disks may still show an older one
         best = checkpoints.load_best()
     best = distributed.broadcast_state(best, "best model").to(run.amp.device, memory_format=torch.channels_last)

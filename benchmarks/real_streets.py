@@ -209,6 +209,18 @@ def nearest(
     queries = database
     if streets.folders[1] != streets.folders[0]:
         queries = np.array(extract_descriptors(network, ImageFolder(streets.folders[1], size), options)[0])
+    return nearest_of(database, queries, streets, k)
+
+
+def nearest_of(
+    database: np.ndarray, queries: np.ndarray, streets: Streets, k: int = max(RECALL_VALUES)
+) -> tuple[np.ndarray, np.ndarray]:
+    """As nearest, of descriptors.
+
+    database, queries: (n, dim) and (q, dim), of all images
+    streets: the images
+    k: predictions of each query
+    """
     queries = queries[streets.queries]
     predictions, similarities = [], []
     for begin in range(0, len(queries), _BLOCK):

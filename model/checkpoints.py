@@ -8,14 +8,18 @@ from typing import Any
 import torch
 
 from model import zoo
-from model.choices import BACKBONES, canonical_backbone
+from model.choices import BACKBONES, TIMM, canonical_backbone, is_of_timm, same_backbone
+from model.details import KEY, Details, beside, parse_details, read_details, write_details
 from model.network import GeoLocalizationNet
-from model.pretrained import TORCHVISION_WEIGHTS
+from model.pretrained import TIMM_WEIGHTS, TORCHVISION_WEIGHTS
 from model.state_dicts import describe_differences, first_not_finite, plain_names
+from model.timm_names import own_normalization
 from support.errors import UserError
 from support.files import LARGEST_NETWORK, read_tensors, write_tensors
 
 logger = logging.getLogger(__name__)
+
+_OF_TIMM = "backbone.network."  # the beginning of the entries of model.timm_backbone.TimmBackbone
 
 
 def load_network(
@@ -24,6 +28,7 @@ def load_network(
     fc_output_dim: int | None = None,
     train_all_layers: bool = False,
     zoo_location: str | None = None,
+    gem_activation: str | None = None,
 ) -> GeoLocalizationNet:
     """Loads a network from a checkpoint or from the model zoo, on the CPU.
 
@@ -33,19 +38,26 @@ def load_network(
     fc_output_dim: the descriptors' dimension that is expected; None to read it from the checkpoint
     train_all_layers: whether the first layers are trained too
     zoo_location: the user's own zoo, as in zoo.find
+    gem_activation: one of GEM_ACTIVATIONS that is expected; None: what the details beside the file say
 
     Raises UserError if the checkpoint cannot be read or has another architecture (it names the first entries that
     differ), or if check_network refuses a model of the zoo.
     """
     if os.path.exists(source):
-        return build_network(_read_network(source), source, backbone, fc_output_dim, train_all_layers)
+        state_dict, details = _read_network(source)
+        return build_network(
+            state_dict, source, backbone, fc_output_dim, train_all_layers, details, gem_activation=gem_activation
+        )
     published_name = zoo.published.published_name(source)
     # the name of a published model tells its architecture
     expected = zoo.published.architecture(published_name) if published_name else (None, None)
+    if backbone and is_of_timm(backbone):
+        expected = backbone, None  # it may be needed to tell what the file is
     loaded = {}
 
     def load(path: str):
-        network = build_network(_read_network(path), path, *expected, train_all_layers)
+        state_dict, details = _read_network(path)
+        network = build_network(state_dict, path, *expected, train_all_layers, details, gem_activation=gem_activation)
         check_network(network, path)
         loaded["network"] = network
 
@@ -53,7 +65,7 @@ def load_network(
     if not loaded:  # else it was just fetched, and is not read twice
         load(path)
     network = loaded["network"]
-    if (backbone and canonical_backbone(backbone) != network.backbone_name) or fc_output_dim not in (
+    if (backbone and not same_backbone(canonical_backbone(backbone), network.backbone_name)) or fc_output_dim not in (
         None,
         network.fc_output_dim,
     ):
@@ -70,19 +82,22 @@ def initial_network(
     train_all_layers: bool = False,
     weights: str | None = None,
     zoo_location: str | None = None,
+    gem_activation: str | None = None,
 ) -> GeoLocalizationNet:
     """A network to be trained: a backbone of weights below a random last layer.
 
     backbone, fc_output_dim, train_all_layers: as of GeoLocalizationNet
     weights: as of GeoLocalizationNet, or the name of a model of the zoo, whose backbone is taken
     zoo_location: the user's own zoo, as in zoo.find
+    gem_activation: as of GeoLocalizationNet; None: clamp
 
     Raises UserError as GeoLocalizationNet and load_network do.
     """
-    is_plain = weights is None or weights in TORCHVISION_WEIGHTS or os.path.exists(weights)
+    gem_activation = gem_activation or "clamp"
+    is_plain = weights is None or weights in (*TORCHVISION_WEIGHTS, TIMM_WEIGHTS) or os.path.exists(weights)
     if is_plain or os.path.basename(weights) != weights or "." in weights:
-        return GeoLocalizationNet(backbone, fc_output_dim, train_all_layers, weights)
-    network = GeoLocalizationNet(backbone, fc_output_dim, train_all_layers)
+        return GeoLocalizationNet(backbone, fc_output_dim, train_all_layers, weights, gem_activation)
+    network = GeoLocalizationNet(backbone, fc_output_dim, train_all_layers, gem_activation=gem_activation)
     try:
         model = load_network(weights, backbone, zoo_location=zoo_location)
     except UserError as error:
@@ -92,12 +107,37 @@ def initial_network(
     return network
 
 
-def _read_network(path: str) -> dict[str, torch.Tensor]:
+def network_of(details: Details, fc_output_dim: int, train_all_layers: bool = False) -> GeoLocalizationNet:
+    """A network of random weights.
+
+    details: as a network has them
+    fc_output_dim, train_all_layers: as of GeoLocalizationNet
+    """
+    network = GeoLocalizationNet(
+        details.backbone,
+        fc_output_dim,
+        train_all_layers,
+        gem_activation=details.gem_activation,
+        normalization=details.normalization,
+    )
+    network.image_size = details.image_size
+    return network
+
+
+def _read_network(path: str) -> tuple[dict[str, torch.Tensor], Details | None]:
+    """(state_dict, details) of a file; the details are in a run's state, or beside the file."""
     if path.endswith(".onnx"):
         raise UserError(
             f"{path} is an ONNX file, which eval.py, localize.py and python -m retrieval run: here give a checkpoint"
         )
-    return network_state(read_tensors(path, packed=LARGEST_NETWORK), path)
+    content = read_tensors(path, packed=LARGEST_NETWORK)
+    return network_state(content, path), details_in(content, path) or read_details(path)
+
+
+def details_in(content: Any, source: str) -> Details | None:
+    """The details of the network in a run's state; None if there are none. source: for messages."""
+    is_state = isinstance(content, dict) and "model_state_dict" in content and KEY in content
+    return parse_details(content[KEY], source) if is_state else None
 
 
 @torch.no_grad()
@@ -125,6 +165,8 @@ def build_network(
     backbone: str | None = None,
     fc_output_dim: int | None = None,
     train_all_layers: bool = False,
+    details: Details | None = None,
+    gem_activation: str | None = None,
 ) -> GeoLocalizationNet:
     """Builds the network of a state_dict, as load_network does.
 
@@ -133,22 +175,51 @@ def build_network(
     backbone: the backbone that is expected, or None
     fc_output_dim: the descriptors' dimension that is expected, or None
     train_all_layers: whether the first layers are trained too
+    details: of the network; None if nothing tells them
+    gem_activation: that is expected, or None
 
-    Raises UserError if the architecture is another one.
+    Raises UserError if the architecture is another one, or if it is of timm and neither details nor backbone tell it.
     """
-    found = infer_architecture(state_dict)
+    if details is None and any(key.startswith(_OF_TIMM) for key in state_dict):
+        details = _assumed_details(source, backbone, gem_activation)
+    found = infer_architecture(state_dict, details)
     wanted = (canonical_backbone(backbone) if backbone else None, fc_output_dim)
-    if found is None or wanted[0] not in (None, found[0]) or wanted[1] not in (None, found[1]):
-        closest = (wanted[0] or (found or _closest(state_dict))[0], wanted[1] or _descriptor_dim(state_dict) or 512)
+    is_other = found and wanted[0] and not same_backbone(wanted[0], found[0])
+    if found is None or is_other or wanted[1] not in (None, found[1]):
+        known = (found or (details.backbone,) if details else _closest(state_dict))[0]
+        closest = (wanted[0] or known, wanted[1] or _descriptor_dim(state_dict) or 512)
         differences = describe_differences(state_dict, _expected(*closest))
         what = f"a {found[0]} with {found[1]}-D descriptors, not" if found else "not"
+        by_file = f", or the {beside(source)} that tells the backbone" if details and not found else ""
         raise UserError(
             f"{source} is {what} a {closest[0]} with {closest[1]}-D descriptors: {differences}; "
-            "fix --backbone and --fc_output_dim, or replace the file"
+            f"fix --backbone and --fc_output_dim, or replace the file{by_file}"
         )
-    network = GeoLocalizationNet(*found, train_all_layers=train_all_layers)
+    if gem_activation and details and gem_activation != details.gem_activation:
+        raise UserError(
+            f"{source} was trained with --gem_activation {details.gem_activation}, not {gem_activation}: leave it out"
+        )
+    details = details or Details(found[0])
+    details = details._replace(gem_activation=gem_activation or details.gem_activation)
+    network = network_of(details, found[1], train_all_layers)
     network.load_state_dict(state_dict, strict=True)
+    if details.are_needed:
+        crops = f", trained on crops of {details.image_size} pixels" if details.image_size else ""
+        logger.info(f"{source}: a {found[0]} with --gem_activation {details.gem_activation}{crops}")
     return network
+
+
+def _assumed_details(source: str, backbone: str | None, gem_activation: str | None) -> Details:
+    """The details of a network of timm that no file tells, but arguments do."""
+    if not backbone or not is_of_timm(backbone):
+        raise UserError(
+            f"{source} is a network of timm, and there is no {beside(source)} that tells which one: restore it, or "
+            f"give --backbone {TIMM}NAME, and --gem_activation if it is not clamp"
+        )
+    name = canonical_backbone(backbone)
+    details = Details(name, gem_activation or "clamp", *own_normalization(name))
+    logger.info(f"There is no {beside(source)}: {source} is taken for a {name} with --gem_activation {details[1]}")
+    return details
 
 
 def network_state(content: Any, source: str) -> dict[str, torch.Tensor]:
@@ -166,20 +237,25 @@ def network_state(content: Any, source: str) -> dict[str, torch.Tensor]:
     return plain_names(state_dict)
 
 
-def infer_architecture(state_dict: dict[str, torch.Tensor]) -> tuple[str, int] | None:
-    """Finds (backbone, fc_output_dim) from the names and shapes of entries; None if the architecture is unknown."""
+def infer_architecture(state_dict: dict[str, torch.Tensor], details: Details | None = None) -> tuple[str, int] | None:
+    """Finds (backbone, fc_output_dim) from the names and shapes of entries; None if the architecture is unknown.
+
+    details: of the network; None: its backbone is one of BACKBONES
+    """
     dim = _descriptor_dim(state_dict)
     if dim:
         shape = getattr(state_dict.get("aggregation.3.weight"), "shape", ())
-        for backbone, (channels, _) in BACKBONES.items():
+        for backbone in [details.backbone] if details else BACKBONES:
             # the shape is asked first: to build all backbones takes seconds
-            if shape == (dim, channels) and not describe_differences(state_dict, _expected(backbone, dim)):
+            could_be = is_of_timm(backbone) or shape == (dim, BACKBONES[backbone][0])
+            if could_be and not describe_differences(state_dict, _expected(backbone, dim)):
                 return backbone, dim
     return None
 
 
 def save_network(network: GeoLocalizationNet, path: str) -> None:
-    """Writes the network's state_dict, on the CPU and in the standard memory layout."""
+    """Writes the network's state_dict, on the CPU and in the standard memory layout, and its details beside it."""
+    write_details(network.details(), path)
     write_tensors(portable(network.state_dict()), path)
 
 

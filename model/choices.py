@@ -30,6 +30,9 @@ BACKBONES = {
     "ConvNeXt_Small": (768, "4"),
     "ConvNeXt_Base": (1024, "4"),
 }
+TIMM = "timm/"  # the beginning of the names of timm's models
+# What GeM does with features before their powers are averaged. clamp is as published.
+GEM_ACTIVATIONS = ("clamp", "softplus", "signed", "abs")
 ZOO_VARIABLE = "COSPLACE_ZOO"  # the environment variable that names the user's own zoo
 
 
@@ -85,11 +88,30 @@ def split_loss(loss: str) -> tuple[str | None, str | None]:
 
 
 def canonical_backbone(name: str) -> str:
-    """The name of a backbone as in BACKBONES, whatever its case. Raises UserError that lists those that exist."""
+    """The name of a backbone as in BACKBONES, or timm/NAME, whatever its case.
+
+    Raises UserError that lists those that exist, or those of timm that are near.
+    """
+    if is_of_timm(name):
+        from model.timm_names import known_name  # timm imports torch, which takes seconds
+
+        return TIMM + known_name(name[len(TIMM) :])
     for known in BACKBONES:
         if known.lower() == name.lower():
             return known
-    raise UserError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    raise UserError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)} or {TIMM}NAME")
+
+
+def is_of_timm(backbone: str) -> bool:
+    """Whether a backbone's name is one of timm's."""
+    return backbone.lower().startswith(TIMM)
+
+
+def same_backbone(name: str, other: str) -> bool:
+    """Whether two canonical names mean one network: timm's may name weights after a dot."""
+    return name == other or (
+        is_of_timm(name) and is_of_timm(other) and name.partition(".")[0] == other.partition(".")[0]
+    )
 
 
 def head_options(

@@ -115,10 +115,13 @@ def _write(module: ExportedNetwork, file_format: str, path: str) -> Run:
     except (OSError, UserError):
         raise
     except Exception as error:  # exporters raise many kinds
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(
-            f"a {module.about['backbone']} cannot be written as {file_format} with this PyTorch: {reason}"
+            f"a {module.about['backbone']} cannot be written as {file_format} with this PyTorch: {_first_line(error)}"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _write_onnx(module: ExportedNetwork, about: dict[str, str], path: str) -> Run:
@@ -165,5 +168,11 @@ def _difference(run: Run, module: ExportedNetwork, network: GeoLocalizationNet, 
     training = network.training
     expected = network.eval()(normalised).numpy()
     network.train(training)
-    found = run(images.numpy())
+    try:
+        found = run(images.numpy())
+    except Exception as error:  # runtimes raise many kinds
+        raise UserError(
+            f"the exported {network.backbone_name} takes no images of {size[1]} x {size[2]} pixels "
+            f"({_first_line(error)}), so it was not written: try another --format"
+        ) from error
     return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")

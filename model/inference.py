@@ -94,7 +94,7 @@ def _fold(module: nn.Module) -> None:
     for name, child in list(module.named_children()):
         if isinstance(child, _BATCH_NORMS) and isinstance(previous[1], nn.Conv2d):
             setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
-            setattr(module, name, nn.Identity())
+            setattr(module, name, getattr(child, "act", nn.Identity()))  # timm's have the activation in them
         else:
             _fold(child)
         previous = name, child

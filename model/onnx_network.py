@@ -21,7 +21,11 @@ _KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 def load_describer(
-    source: str, backbone: str | None = None, fc_output_dim: int | None = None, zoo_location: str | None = None
+    source: str,
+    backbone: str | None = None,
+    fc_output_dim: int | None = None,
+    zoo_location: str | None = None,
+    gem_activation: str | None = None,
 ) -> "GeoLocalizationNet | OnnxNetwork":
     """Loads what computes descriptors: an ONNX file, or a network as load_network does.
 
@@ -29,11 +33,12 @@ def load_describer(
     backbone: the backbone that is expected; None for any
     fc_output_dim: the descriptors' dimension that is expected; None for any
     zoo_location: the user's own zoo, as in zoo.find
+    gem_activation: as in load_network; an ONNX file has its own
 
     Raises UserError as load_network and OnnxNetwork do.
     """
     if not source.endswith(ENDING):
-        return load_network(source, backbone, fc_output_dim, zoo_location=zoo_location)
+        return load_network(source, backbone, fc_output_dim, zoo_location=zoo_location, gem_activation=gem_activation)
     network = OnnxNetwork(source)
     if fc_output_dim not in (None, network.fc_output_dim):
         raise UserError(f"{source} gives {network.fc_output_dim}-D descriptors: fix --fc_output_dim")

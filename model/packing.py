@@ -6,6 +6,7 @@ files too.
 """
 
 import argparse
+import functools
 import io
 import os
 import zipfile
@@ -13,6 +14,7 @@ import zipfile
 import torch
 
 from model.checkpoints import load_network
+from model.details import write_details
 from support.errors import UserError
 from support.files import check_written, replacing
 
@@ -26,9 +28,10 @@ def pack(source: str, path: str, mantissa_bits: int = _MANTISSA) -> None:
 
     Raises UserError as load_network does, or when what was written cannot be read back.
     """
+    network = load_network(source)
     state_dict = {
         name: rounded(value, mantissa_bits if value.ndim > 1 else _MANTISSA) if value.is_floating_point() else value
-        for name, value in load_network(source).state_dict().items()
+        for name, value in network.state_dict().items()
     }
     plain_bytes = io.BytesIO()
     torch.save(state_dict, plain_bytes)
@@ -40,7 +43,8 @@ def pack(source: str, path: str, mantissa_bits: int = _MANTISSA) -> None:
         ):
             for entry in plain.infolist():
                 packed.writestr(entry.filename, plain.read(entry))
-        check_written(temporary, path, load_network)
+        check_written(temporary, path, functools.partial(load_network, backbone=network.backbone_name))
+        write_details(network.details(), path)
 
 
 def rounded(values: torch.Tensor, mantissa_bits: int) -> torch.Tensor:

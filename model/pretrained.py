@@ -11,12 +11,14 @@ from model.state_dicts import describe_differences, plain_names
 from support import downloads
 from support.errors import UserError
 from support.files import LARGEST_WEIGHTS, read_tensors
+from support.regular_files import open_regular
 
 logger = logging.getLogger(__name__)
 
 TORCHVISION_WEIGHTS = ("IMAGENET1K_V1", "IMAGENET1K_V2")
+TIMM_WEIGHTS = "timm"  # those that timm fetches for a model of its own
 # beginnings of the classifier's entries, in torchvision and timm: they are dropped
-_CLASSIFIERS = ("fc.", "classifier.", "head.", "pre_logits.")
+CLASSIFIERS = ("fc.", "classifier.", "head.", "pre_logits.")
 # the keys under which training scripts save the entries: Places365 and timm, torchvision, and this project
 _KEYS = ("state_dict", "model", "model_state_dict")
 # number of a classifier's outputs -> what it was trained on. Google Landmarks v2: the files of the Deep Visual
@@ -24,20 +26,28 @@ _KEYS = ("state_dict", "model", "model_state_dict")
 _DATASETS = {365: "Places365", 512: "Google Landmarks v2", 1000: "ImageNet"}
 
 
-def load_initial_weights(network: nn.Module, name: str, weights: str) -> None:
-    """Loads the weights of a torchvision network, except its classifier.
+def load_initial_weights(
+    network: nn.Module, name: str, weights: str, classifiers: tuple[str, ...] = CLASSIFIERS
+) -> None:
+    """Loads the weights of a network of torchvision or timm, except its classifier.
 
-    network: the torchvision network; name: its name in BACKBONES; weights: one of TORCHVISION_WEIGHTS, or the path of a
-    file. The file has torchvision's names (timm's are the same for ResNets), with or without a classifier of any size.
+    network: as torchvision or timm makes it
+    name: of the backbone
+    weights: one of TORCHVISION_WEIGHTS, or the path of a file
+    classifiers: beginnings of the names of entries that are dropped
+
+    The file has the network's names (timm's are torchvision's for ResNets), with or without a classifier of any size.
     It may be a bare state_dict or wrapped as training scripts do: the files of Places365 and Google Landmarks v2 are
-    read.
+    read. It may also be of safetensors.
 
     Raises UserError if the weights do not exist, do not fit (it names the first entries that differ), or cannot be
     fetched.
     """
-    state_dict = _fetch_torchvision(name, weights) if weights in TORCHVISION_WEIGHTS else _read_file(weights, name)
-    state_dict = {key: value for key, value in state_dict.items() if not key.startswith(_CLASSIFIERS)}
-    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(_CLASSIFIERS)}
+    state_dict = (
+        _fetch_torchvision(name, weights) if weights in TORCHVISION_WEIGHTS else _read_file(weights, name, classifiers)
+    )
+    state_dict = {key: value for key, value in state_dict.items() if not key.startswith(classifiers)}
+    expected = {key: value for key, value in network.state_dict().items() if not key.startswith(classifiers)}
     # files written before PyTorch 0.4.1 have no such counters; nothing here reads them
     state_dict |= {
         key: value for key, value in expected.items() if key.endswith("num_batches_tracked") and key not in state_dict
@@ -54,9 +64,9 @@ def load_initial_weights(network: nn.Module, name: str, weights: str) -> None:
     network.load_state_dict(state_dict, strict=False)
 
 
-def _read_file(path: str, name: str) -> dict[str, torch.Tensor]:
+def _read_file(path: str, name: str, classifiers: tuple[str, ...]) -> dict[str, torch.Tensor]:
     """The entries of a file of weights, without wrappers; logs what the file was."""
-    content = read_tensors(path, LARGEST_WEIGHTS)
+    content = _read_safetensors(path) if path.endswith(".safetensors") else read_tensors(path, LARGEST_WEIGHTS)
     wrapped = next((key for key in _KEYS if isinstance(content, dict) and isinstance(content.get(key), dict)), None)
     entries = content[wrapped] if wrapped else content
     if (
@@ -69,7 +79,7 @@ def _read_file(path: str, name: str) -> dict[str, torch.Tensor]:
     layout = [f"under {wrapped!r}"] if wrapped else []
     if any(str(key) not in state_dict for key in entries):
         layout.append(f"names as {next(iter(entries))!r}")
-    outputs = [len(value) for key, value in state_dict.items() if key.startswith(_CLASSIFIERS) and value.dim() == 2]
+    outputs = [len(value) for key, value in state_dict.items() if key.startswith(classifiers) and value.dim() == 2]
     classifier = f"its classifier of {outputs[-1]} outputs is dropped" if outputs else "without a classifier"
     dataset = f"of {_DATASETS[outputs[-1]]}, " if outputs and outputs[-1] in _DATASETS else ""
     logger.info(
@@ -77,6 +87,25 @@ def _read_file(path: str, name: str) -> dict[str, torch.Tensor]:
         f"{''.join(f', {part}' for part in layout)}; {classifier}"
     )
     return state_dict
+
+
+def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
+    """The entries of a file of safetensors, which has no code. Raises UserError if it cannot be read."""
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise UserError(f"{path} needs safetensors, which timm brings: pip install -r requirements-timm.txt") from error
+    try:
+        with open_regular(path) as file:
+            data = file.read(LARGEST_WEIGHTS + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > LARGEST_WEIGHTS:
+        raise UserError(f"{path} has more than {LARGEST_WEIGHTS / 1e9:.1f} GB, the most here: check that it is right")
+    try:
+        return safetensors.torch.load(data)
+    except Exception as error:  # its errors have no common class with those of torch
+        raise UserError(f"{path} is no file of safetensors, or is damaged; fetch it again") from error
 
 
 def _fetch_torchvision(name: str, weights: str) -> dict[str, torch.Tensor]:

@@ -26,11 +26,13 @@ class StochasticDepth(torchvision.ops.StochasticDepth):
 
 
 def replace_stochastic_depth(network: nn.Module) -> None:
-    """Replaces torchvision's StochasticDepth by this one, everywhere in a network."""
+    """Replaces torchvision's StochasticDepth, and timm's DropPath, by this one, everywhere in a network."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if type(child) is torchvision.ops.StochasticDepth:
                 setattr(module, name, StochasticDepth(child.p, child.mode))
+            elif type(child).__name__ == "DropPath" and child.drop_prob:
+                setattr(module, name, StochasticDepth(child.drop_prob, "row"))
 
 
 def stochastic_depths(network: nn.Module) -> list[StochasticDepth]:

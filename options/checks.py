@@ -133,6 +133,8 @@ def _check_training(args: argparse.Namespace) -> None:
             "folder as --target_dataset_folder"
         )
     _resolve_local_steps(args)
+    if args.train_all_layers and args.train_last_blocks is not None:
+        raise UserError("give --train_all_layers or --train_last_blocks, not both")
     weights = args.backbone_weights
     if args.resume_model and weights and os.path.basename(weights) != weights:
         raise UserError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from model.choices import is_of_timm
 from support.options import SWITCH, number, option
 
 METHODS = ("cosplace", "eigenplaces")
@@ -31,8 +32,11 @@ NOT_OF_EIGENPLACES = {
 def eigenplaces_defaults(backbone: str | None) -> dict[str, Any]:
     """{name: default} of --method eigenplaces, where they are not CosPlace's.
 
-    backbone: of the network; its initial weights are those of the published CosPlace network of 512 dimensions
+    backbone: of the network; its initial weights are those of the published CosPlace network of 512 dimensions, if
+    there can be one
     """
+    if is_of_timm(backbone or ""):  # no CosPlace network is published for it
+        return EIGENPLACES_DEFAULTS
     return {**EIGENPLACES_DEFAULTS, "backbone_weights": f"{backbone or 'ResNet18'}_512"}
 
 

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from model.choices import BACKBONES, ZOO_VARIABLE, canonical_backbone
+from model.choices import BACKBONES, GEM_ACTIVATIONS, TIMM, ZOO_VARIABLE, canonical_backbone
 from retrieval.choices import MAX_RECALL_VALUE, RECALL_VALUES
 from support.errors import UserError
 from support.options import SWITCH, number, option, whole
@@ -119,7 +119,8 @@ class ModelOptions:
     backbone: str | None = option(
         None,
         _backbone,
-        f"backbone, in any case: {', '.join(BACKBONES)}",
+        f"backbone, in any case: {', '.join(BACKBONES)}; or {TIMM}NAME, any of timm's with a feature map (needs "
+        "requirements-timm.txt)",
         "train eval localize soup describe",
         published=True,
         metavar="NAME",
@@ -142,12 +143,31 @@ class ModelOptions:
         published=True,
         results=True,
     )
+    train_last_blocks: int | None = option(
+        None,
+        whole(0),
+        "train the last N blocks of the backbone, and freeze those before: blocks of a transformer, or stages of "
+        "convolutions; of torchvision's networks the children with weights (ResNets: conv1, bn1, layer1 to layer4)",
+        "train",
+        results=True,
+        metavar="N",
+        default_text="as published for torchvision's; of timm's 4 blocks of a transformer or 2 stages",
+    )
+    gem_activation: str | None = option(
+        None,
+        GEM_ACTIVATIONS,
+        "what GeM does with negative features: clamp, they count as 1e-6, as published; softplus, a smooth clamp; "
+        "signed, powers and their mean keep the sign; abs, the sign is lost",
+        "train eval localize soup describe",
+        default_text="the checkpoint's, else clamp",
+    )
     backbone_weights: str | None = option(
         "IMAGENET1K_V1",
         _weights,
         "initial weights of the backbone when no checkpoint is given: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded by "
         "torchvision), none (random), the path of a file: of torchvision, timm (ResNets), Places365 or Google "
-        "Landmarks v2, or the name of a model of the zoo (ResNet18_512); its classifier or last layer is dropped",
+        "Landmarks v2, or the name of a model of the zoo (ResNet18_512); its classifier or last layer is dropped. For "
+        f"{TIMM} backbones the default means timm, timm's own weights, and a file may be of safetensors",
         "train eval",
         metavar="W",
         ranks="own",

@@ -113,6 +113,7 @@ def get_trained_model(
     fc_output_dim: int | None = None,
     method: str = "CosPlace",
     weights: str | os.PathLike[str] | None = None,
+    gem_activation: str | None = None,
 ) -> torch.nn.Module:
     """A network with its weights, in eval mode, on the CPU: a published one, or one of your own.
 
@@ -123,7 +124,9 @@ def get_trained_model(
     fc_output_dim: one that is published for this backbone (default: 2048)
     method: "CosPlace" or "EigenPlaces"
     weights: instead of all that, a best_model.pth, a last_checkpoint.pth, or a name as of --resume_model. Backbone and
-        dimension are the file's; what is given must be the same
+        dimension are the file's; what is given must be the same. A backbone of timm is told by the .json beside the
+        file, or by backbone, as "timm/vit_small_patch14_dinov2"
+    gem_activation: of the network of weights, where no .json beside it tells it (default: clamp)
 
     Raises ValueError if there is no such published model, UserError if weights cannot be loaded.
     """
@@ -134,7 +137,8 @@ def get_trained_model(
             raise ValueError(f"method is {method!r}: with weights, leave it out")
         if fc_output_dim is not None:
             fc_output_dim = _whole("fc_output_dim", fc_output_dim, 1)
-        return load_network(_path("weights", weights), backbone, fc_output_dim).eval()
+        path = _path("weights", weights)
+        return load_network(path, backbone, fc_output_dim, gem_activation=gem_activation).eval()
     from cosplace.model.zoo.published import name_of_published
 
     dim = 2048 if fc_output_dim is None else fc_output_dim

@@ -43,7 +43,9 @@ def describe(args: Namespace) -> None:
     if images.others:
         logger.info(f"{images.others} files whose names are of no image format are skipped")
     check_names(images.names)
-    network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+    network = load_describer(
+        args.resume_model, *args.expected_architecture, zoo_location=args.zoo, gem_activation=args.gem_activation
+    )
     network = network.to(device, memory_format=torch.channels_last)
     dtype = chosen_infer_dtype(args.infer_dtype, network, device)
     options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)

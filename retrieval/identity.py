@@ -59,7 +59,10 @@ def weights_digest(network: GeoLocalizationNet) -> str:
     """SHA-256 over a network's architecture and its state_dict, wherever its tensors lie."""
     # the line breaks are part of the digests in stores of earlier versions
     state_dict = {f"\n{name}": tensor for name, tensor in network.state_dict().items()}
-    return digest_tensors(state_dict, f"{getattr(network, 'identity', network.backbone_name)} {network.fc_output_dim}")
+    details = network.details() if hasattr(network, "details") else None  # only networks of this project have them
+    further = f" {details.gem_activation} {details.normalization}" if details and details.are_needed else ""
+    name = getattr(network, "identity", network.backbone_name)
+    return digest_tensors(state_dict, f"{name} {network.fc_output_dim}{further}")
 
 
 def images_digest(images: ImageFolder) -> str:

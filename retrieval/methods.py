@@ -44,15 +44,16 @@ def open_methods(args: Namespace, hub: HubSpec | None, compare_hub: HubSpec | No
 def _network(args: Namespace) -> dict[str, Network]:
     """{name: network}: the one of --resume_model, or an untrained one."""
     if args.resume_model:
-        network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+        further = {"zoo_location": args.zoo, "gem_activation": args.gem_activation}
+        network = load_describer(args.resume_model, *args.expected_architecture, **further)
         return {args.resume_model: network}
     logger.warning(
         "Without --resume_model the network is not trained: its last layer is "
         f"{'fitted to images' if args.whiten else 'random'}, "
         f"and the weights of its backbone are {args.backbone_weights or 'too'}"
     )
-    weights = {"weights": args.backbone_weights, "zoo_location": args.zoo}
-    return {"untrained": initial_network(args.backbone, args.fc_output_dim, **weights)}
+    further = {"weights": args.backbone_weights, "zoo_location": args.zoo, "gem_activation": args.gem_activation}
+    return {"untrained": initial_network(args.backbone, args.fc_output_dim, **further)}
 
 
 def _given(args: Namespace) -> dict[str, Given]:

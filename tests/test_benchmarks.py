@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import augmentation, curve, data_path, extraction, precision, train_step
+from benchmarks import augmentation, backbones, curve, data_path, extraction, precision, train_step
 from support import processor
 
 
@@ -19,6 +19,11 @@ def ratios(output):
     [
         (augmentation.main, "--batch_size 2 --size 48 --repeats 1", {"published", "ours"}),
         (data_path.main, "--pictures 16 --size 48 --batch_size 4 --batches 2 --repeats 1", {"published", "ours"}),
+        (
+            backbones.main,
+            "--backbones MobileNet_V2 --batch_size 2 --size 32 --repeats 1",
+            {"ResNet18", "MobileNet_V2"},
+        ),
         (extraction.main, "--images 5 --size 64 --batch_size 2", {"published", "float32", "bfloat16"}),
         (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
         (

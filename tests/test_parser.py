@@ -47,6 +47,8 @@ DEFAULTS = dict(
     backbone="ResNet18",
     fc_output_dim=512,
     train_all_layers=False,
+    train_last_blocks=None,
+    gem_activation=None,
     fc_init="random",
     fc_init_images=5000,
     fc_init_power=0.5,
@@ -189,13 +191,14 @@ RESULT_RELEVANT = (
     "domain_target_images domain_pseudo_images domain_source aada_autoencoder "
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
-    "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center"
+    "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center "
+    "train_last_blocks"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
     # the images, the network and the head are compared themselves, and so are the number types
     "dataset_folder train_set_folder crops_folder val_set_folder backbone fc_output_dim backbone_weights resume_model "
-    "zoo loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
+    "zoo gem_activation loss_s loss_m emms_l head_variant use_amp16 amp_dtype infer_dtype "
     # a run may be made longer
     "epochs_num patience "
     # the test, after the training

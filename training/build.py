@@ -12,12 +12,12 @@ from torch import nn
 import distributed
 from datasets.bad_images import BadImages
 from datasets.methods import Method
-from model.checkpoints import build_network, initial_network, load_network
-from model.choices import BACKBONES, head_options, split_loss
+from model.checkpoints import build_network, details_in, initial_network, load_network
+from model.choices import head_options, split_loss
 from model.compilation import compiled
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
-from model.last_layer import with_dim
+from model.last_layer import find_last_layer, with_dim
 from model.network import GeoLocalizationNet
 from model.pair_losses import NoHead, PairLoss
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
@@ -45,6 +45,8 @@ def build_run(
     """
     schedule = data.schedule
     network = make_network(args, state).to(device, memory_format=torch.channels_last)
+    network.image_size = args.image_size
+    network.train_last_blocks(args.train_last_blocks)
     network.batch_norm_frozen = args.freeze_bn
     network = ranks.synchronised(network, device) if args.sync_bn else network
     loss, _ = split_loss(args.loss)
@@ -71,7 +73,7 @@ def build_run(
         average=MovingAverage(network, args.ema) if args.ema is not None else None,
         head_weights=head_weights(args, data.dataset.method),
         ranks=ranks,
-        facts={"seed": schedule.seed},
+        facts={"seed": schedule.seed, **network.details().as_facts()},
     )
 
 
@@ -85,18 +87,39 @@ def make_network(args: argparse.Namespace, state: dict[str, Any] | None) -> GeoL
     """The network to train, on the CPU: that of the run's state, of --resume_model, or with --backbone_weights."""
     if state:
         weights = state["model_state_dict"]
-        return build_network(weights, args.resume_train, *args.expected_architecture, args.train_all_layers)
+        return build_network(
+            weights,
+            args.resume_train,
+            *args.expected_architecture,
+            args.train_all_layers,
+            details_in(state, args.resume_train),
+            args.gem_activation,
+        )
     if args.resume_model:
         backbone, dim = args.expected_architecture
         fitted = args.fc_init == "pca"  # the last layer is replaced, and so its dimension is free
-        network = load_network(args.resume_model, backbone, None if fitted else dim, args.train_all_layers, args.zoo)
+        network = load_network(
+            args.resume_model,
+            backbone,
+            None if fitted else dim,
+            args.train_all_layers,
+            args.zoo,
+            args.gem_activation,
+        )
         return with_dim(network, dim) if fitted and dim else network
     if args.backbone_weights is None and not args.train_all_layers:
         logger.warning(
             "The backbone's weights are random and its first layers are frozen: they will stay random. "
             "Give --backbone_weights, or --train_all_layers"
         )
-    return initial_network(args.backbone, args.fc_output_dim, args.train_all_layers, args.backbone_weights, args.zoo)
+    return initial_network(
+        args.backbone,
+        args.fc_output_dim,
+        args.train_all_layers,
+        args.backbone_weights,
+        args.zoo,
+        args.gem_activation,
+    )
 
 
 def make_pair_loss(args: argparse.Namespace) -> PairLoss | None:
@@ -137,7 +160,7 @@ def make_domain(
         "grl": {"loss_weight": args.grl_loss_weight},
         "aada": {"m": args.aada_m, "gamma": args.aada_gamma, "autoencoder": args.aada_autoencoder},
     }
-    channels, _ = BACKBONES[network.backbone_name]
+    channels = find_last_layer(network).in_features
     return make_domain_module(args.domain_adaptation, channels, seed, **options[args.domain_adaptation]).to(device)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.checkpoints import load_network, portable, save_network
+from model.details import write_details
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from support.files import LARGEST_NETWORK, read_tensors, write_tensors
@@ -87,6 +88,7 @@ class Checkpoints:
 
     def _write_best(self):
         if self._unsaved_best is not None and self.writes:
+            write_details(self.run.network.details(), self.best_path)
             write_tensors(self._unsaved_best, self.best_path)
             self._unsaved_best = None
 
@@ -137,5 +139,6 @@ def keep_best_model(checkpoint: str, output_folder: str, network: GeoLocalizatio
         save_network(network, target)
         return -1.0
     if not (os.path.exists(target) and os.path.samefile(source, target)):
+        write_details(network.details(), target)
         shutil.copyfile(source, target)
     return best_recall1

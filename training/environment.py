@@ -18,7 +18,7 @@ from support.regular_files import open_regular
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "pillow")
+PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "scikit-learn", "utm", "pillow", "timm")
 # a resumed run with others may differ from the uninterrupted one, if only by rounding
 NUMERIC = ("torch", "numpy", "pillow", "device", "instructions", "threads", "memory_format", "deterministic")
 

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # options that earlier runs did not have, at the values that mean what those did
 _LATER_OPTIONS = {
+    "train_last_blocks": None,
     "ema": None,
     "fc_lr": None,
     "label_smoothing": 0.0,

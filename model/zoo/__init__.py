@@ -3,6 +3,7 @@
 An own zoo is a folder, or a URL prefix, with files NAME.pth. `python -m model.zoo` lists and fetches models.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -13,6 +14,7 @@ import torch
 
 from model.choices import BACKBONES
 from model.choices import ZOO_VARIABLE as VARIABLE
+from model.details import beside, read_details
 from model.network import GeoLocalizationNet
 from model.zoo import published
 from support import downloads
@@ -113,12 +115,19 @@ def _find_own(name: str, known: str | None, location: str, check: Callable[[str]
         path = local_path(stem, location)
         if not os.path.exists(path) and downloads.is_address(location):
             try:
+                _fetch_details(_join(location, f"{stem}.json"), beside(path))
                 downloads.fetch(_join(location, f"{stem}.pth"), path, stem, check)
             except downloads.NotThereError:
                 continue
         if os.path.exists(path):
             return path
     return None
+
+
+def _fetch_details(address: str, path: str) -> None:
+    """Fetches what a model's entries do not tell, where its zoo has that."""
+    with contextlib.suppress(downloads.NotThereError):
+        downloads.fetch(address, path, os.path.basename(path), check=read_details, largest=_OVERHEAD)
 
 
 def _unknown(name: str, location: str | None) -> str:
