@@ -18,6 +18,7 @@ from datasets.name_fields import EAST, NORTH, parse_chunks
 from datasets.name_fields import FIELDS as FIELDS
 from datasets.name_fields import HEADING as HEADING
 from datasets.pack.reading import find_image
+from datasets.pack.reading import find_pack as find_pack
 from datasets.walk import walk
 from support.array_cache import digest
 from support.errors import UserError

@@ -12,7 +12,7 @@ RECORD = "packing.json"  # beside what was packed, says of what
 # folders of images, whatever is in them; _PAIRS: if both are there (Nordland and AmsterTime, as they are published)
 _IMAGES = ("train", "database", "gallery", "panoramas", "lateral", "frontal")
 _PAIRS = (("summer", "winter"), ("new", "old"))
-_BETWEEN = ("val", "test", "images", "processed", "raw", "raw_data")  # that may hold such folders
+_DEPTH = 3  # how many folders deep a data set may lie in the one that is named
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _is_images(path: str) -> bool:
     return os.path.exists(os.path.join(path, INDEX)) or _has_image(path)
 
 
-def _is_taken_apart(path: str) -> bool:
+def _is_taken_apart(path: str, depth: int = _DEPTH) -> bool:
     folders, files = _entries(path)
     if any(name.lower().endswith(IMAGE_EXTENSIONS) for name in files):
         return False
@@ -105,7 +105,7 @@ def _is_taken_apart(path: str) -> bool:
         any(name in _IMAGES or name.startswith("queries") for name in folders)
         or any(set(pair) <= set(folders) for pair in _PAIRS)
         or any(os.path.exists(images_list_path(os.path.join(path, name))) for name in folders)
-        or any(name in _BETWEEN and _is_taken_apart(os.path.join(path, name)) for name in folders)
+        or (depth > 0 and any(_is_taken_apart(os.path.join(path, name), depth - 1) for name in folders))
     )
 
 
