@@ -34,12 +34,6 @@ IN_A_SHARD, SHARDS = 14, 6  # images of the tiny training set, and shards of the
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries_v1")
 
 
-@pytest.fixture(scope="module")
-def packed(once, tiny):
-    """The pack of the tiny data set, in several shards."""
-    return str(once("packed", lambda: pack(tiny, "p", SMALL)) / "p")
-
-
 @pytest.fixture
 def folder(workdir):
     """A folder of images, in folders and beside them."""

@@ -173,6 +173,9 @@ class PhotoImages(torch.utils.data.Dataset):
 
 
 def _copy_bytes(path: str, target: str) -> None:
+    if not find_image(path):
+        shutil.copyfile(path, target)
+        return
     with open_image(path) as source, open(target, "wb") as file:
         shutil.copyfileobj(source, file)
 
