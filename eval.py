@@ -5,6 +5,8 @@ if __name__ == "__main__":  # answer --help and usage errors before torch is imp
 
     parser.answer_early("eval")
 
+import contextlib
+import dataclasses
 import functools
 import logging
 import os
@@ -19,12 +21,14 @@ import distributed
 from datasets.bad_images import BadImages
 from datasets.night.fda_images import open_training_images, swap_amplitudes
 from datasets.same_lists import check_same_lists
-from datasets.test_dataset import TestDataset, find_database_folder, find_queries_folder
+from datasets.test_dataset import Resize, TestDataset, find_database_folder, find_queries_folder
 from datasets.test_sets import TestSet, find_test_sets
-from model.checkpoints import initial_network, load_network
-from model.network import GeoLocalizationNet
+from model.hub.choices import describe_size
+from model.hub.method import HubMethod
+from model.onnx_network import OnnxNetwork
 from model.precision import chosen_infer_dtype, name_of
 from model.state_dicts import digest_tensors
+from options.hub import hub_spec
 from parser import parse_arguments
 from report.curves import (
     acceptance,
@@ -43,8 +47,9 @@ from report.training import beside_checkpoint, read_metrics
 from retrieval.given import Given
 from retrieval.index import FLAT
 from retrieval.interchange import check_h5py, check_pair_names
+from retrieval.methods import Method, Network, check_dimensions, describe_method, image_size, open_methods
 from retrieval.recalls import paired_difference
-from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened
+from retrieval.whitening import Whitening, describe_whitening, images_to_fit, warn_of_queries, whitened, whitened_stores
 from support.errors import UserError
 from test import (
     TestOptions,
@@ -78,27 +83,24 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
     device = commons.select_device(args.device)
     seed = commons.set_seed(args.seed)
     test_sets = open_test_sets(args, seed)
+    methods = open_methods(args, *(hub_spec(args, flag) for flag in ("hub", "compare_hub")))
     networks = {
-        name: network.to(device, memory_format=torch.channels_last) for name, network in load_networks(args).items()
+        name: method.to(device, memory_format=torch.channels_last)
+        for name, method in methods.items()
+        if not isinstance(method, Given)
     }
+    if args.compile and any(isinstance(network, OnnxNetwork | HubMethod) for network in networks.values()):
+        raise UserError("--compile is for this project's networks, and not for ONNX files or --hub: leave it out")
     precision = describe_run(args, networks, device, output_folder)
-    methods = given_descriptors(args) | networks
     check_dimensions(args, methods)
 
     evaluations = []
     for number, (name, method) in enumerate(methods.items()):
-        network = None if isinstance(method, Given) else method
-        if network:
-            logger.info(
-                f"Network: {network.backbone_name} with {args.whiten_dim or network.fc_output_dim}-D descriptors"
-                + (", whose last layer --whiten fits" if args.whiten else "")
-                + (f", {name}" if args.compare else "")
-            )
-        else:
-            logger.info(f"Descriptors: {method.dim}-D, of {method.database} and {method.queries}")
-        options = test_options(args, network, device, seed)
+        logger.info(describe_method(name, method, args, len(methods) > 1))
+        options = dataclasses.replace(test_options(args, networks.get(name), device, seed), compile=args.compile)
         folder = output_folder if number == 0 else os.path.join(output_folder, "compare")
-        results = test_all(test_sets, method, options, args, RecallTable(os.path.join(folder, "test_sets.csv"), name))
+        table = RecallTable(os.path.join(folder, "test_sets.csv"), name)
+        results = test_all(resized(test_sets, image_size(method, args)), method, options, args, table)
         evaluations += [
             Evaluation(dataset.name, name, dataset, result)
             for (_, dataset), result in zip(test_sets, results, strict=True)
@@ -187,53 +189,18 @@ def open_test_sets(args: Namespace, seed: int) -> list[tuple[TestSet | None, Tes
     return pairs
 
 
-def load_networks(args: Namespace) -> dict[str, GeoLocalizationNet]:
-    """{name: network}: the one of --resume_model, or an untrained one, and then the one of --compare.
-
-    Where descriptors are given, the one of --compare alone.
-    """
-    if args.compare and args.resume_model and os.path.realpath(args.compare) == os.path.realpath(args.resume_model):
-        raise UserError(f"--compare {args.compare} is --resume_model itself: name another network")
-    compared = {args.compare: load_network(args.compare, zoo_location=args.zoo)} if args.compare else {}
-    if args.database_descriptors:
-        return compared
-    if args.resume_model:
-        name, network = (
-            args.resume_model,
-            load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo),
-        )
-    else:
-        logger.warning(
-            "Without --resume_model the network is not trained: its last layer is "
-            f"{'fitted to images' if args.whiten else 'random'}, "
-            f"and the weights of its backbone are {args.backbone_weights or 'too'}"
-        )
-        name, network = (
-            "untrained",
-            initial_network(args.backbone, args.fc_output_dim, weights=args.backbone_weights, zoo_location=args.zoo),
-        )
-    return {name: network} | compared
-
-
-def given_descriptors(args: Namespace) -> dict[str, Given]:
-    """{path of the database's file: what is in it and in that of the queries}. Raises UserError if they do not fit."""
-    pairs = zip(args.database_descriptors, args.queries_descriptors, strict=True)
-    given = {database: Given.of(database, queries) for database, queries in pairs}
-    if len(given) < len(args.database_descriptors):
-        raise UserError(f"--database_descriptors names {args.database_descriptors[0]} twice: name another file")
-    return given
-
-
-def check_dimensions(args: Namespace, methods: dict[str, Given | GeoLocalizationNet]) -> None:
-    """Raises UserError if --dimensions asks for more than a method has."""
-    for name, method in methods.items():
-        dim = method.dim if isinstance(method, Given) else args.whiten_dim or method.fc_output_dim
-        if args.dimensions and max(args.dimensions) > dim:
-            raise UserError(f"--dimensions {max(args.dimensions)} are more than the {dim} of {name}")
+def resized(
+    test_sets: list[tuple[TestSet | None, TestDataset]], size: Resize
+) -> list[tuple[TestSet | None, TestDataset]]:
+    """The test sets of open_test_sets, their images in the size of a method."""
+    return [
+        (test_set, dataset if dataset.database.resize == size else dataset.resized(size))
+        for test_set, dataset in test_sets
+    ]
 
 
 def describe_run(
-    args: Namespace, networks: dict[str, GeoLocalizationNet], device: torch.device, output_folder: str
+    args: Namespace, networks: dict[str, Network], device: torch.device, output_folder: str
 ) -> dict[str, str]:
     """Writes the environment of the run, and checks that all ranks have the same weights and precision.
 
@@ -254,13 +221,15 @@ def describe_run(
     }
     distributed.check_same(precision, "kinds of numbers", "name --infer_dtype, for processors choose differently")
     if distributed.is_main():
-        write_environment(output_folder, args, {**describe_environment(device), "precision": precision}, **digests)
+        hub = {name: network.record() for name, network in networks.items() if isinstance(network, HubMethod)}
+        environment = {**describe_environment(device), "precision": precision, **({"hub": hub} if hub else {})}
+        write_environment(output_folder, args, environment, **digests)
     return precision
 
 
 def test_all(
     test_sets: list[tuple[TestSet | None, TestDataset]],
-    method: GeoLocalizationNet | Given,
+    method: Method,
     options: TestOptions,
     args: Namespace,
     table: RecallTable,
@@ -287,9 +256,12 @@ def test_all(
                 path = os.path.join(folder, "dimensions.csv")
                 use = functools.partial(write_dimensions, args.dimensions, dataset, options, path)
             if isinstance(method, Given):
-                with method.stores(dataset) as stores:
+                with contextlib.ExitStack() as stack:
+                    stores = stack.enter_context(method.stores(dataset))
                     for part, store in zip(("database", "queries"), stores, strict=True):
                         report_unreadable(dataset, part, store)
+                    if args.whiten:
+                        stores = stack.enter_context(whitened_stores(*stores, Whitening.of(args)))
                     run = functools.partial(test_stores, dataset, *stores, options)
                     results.append(report_test(dataset, run, options, files, use))
                 continue
@@ -343,7 +315,7 @@ def log_precision(evaluations: list[Evaluation], precision: float | None) -> Non
 
 def report_settings(
     args: Namespace,
-    methods: dict[str, GeoLocalizationNet | Given],
+    methods: dict[str, Method],
     datasets: list[TestDataset],
     precision: dict[str, str],
 ) -> Iterator[tuple[str, str]]:
@@ -357,12 +329,18 @@ def report_settings(
     for name, method in methods.items():
         if isinstance(method, Given):
             yield "Descriptors", f"{name} and {method.queries}, {method.dim}-D"
+        elif isinstance(method, HubMethod):
+            commit = f", commit {method.origin['commit']}" if method.origin["commit"] else ""
+            yield "Method of torch.hub", f"{name}{commit}, {method.fc_output_dim}-D"
         else:
             yield "Network", f"{name}: {method.backbone_name}, {method.fc_output_dim}-D"
     yield "Database", datasets[0].database.folder
     yield from (("Queries", dataset.queries.folder) for dataset in datasets)
     size = f"shorter side resized to {args.image_size} pixels" if args.resize_test_imgs else "in their own size"
     yield "Images", f"{size}; the first query: {size_of_first(datasets[0].queries)}"
+    for name, method in methods.items():
+        if isinstance(method, HubMethod) and method.spec.image_size:
+            yield "Images", f"for {name}: {describe_size(method.spec.image_size)}"
     if precision:
         yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     if args.whiten:

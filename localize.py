@@ -29,8 +29,8 @@ from localization.formats import FORMATS
 from localization.photos import Photos, describe_lack
 from localization.places import Places, places_of_names, read_places, within
 from localization.reliability import check_drawing, draw_reliability
-from model.checkpoints import load_network
 from model.network import GeoLocalizationNet
+from model.onnx_network import load_describer
 from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from report.localization import LocalizedPhoto, write_localization_report
@@ -66,7 +66,7 @@ def run(args: Namespace, output_folder: str) -> None:
         check_drawing()
     if args.report:
         check_report(args.report)
-    network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+    network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     network = network.to(device, memory_format=torch.channels_last)
     session = Session(args, network, device, seed)
     if args.calibrate:

@@ -188,7 +188,7 @@ def test(
         check_index(options.faiss_index, options.faiss_nprobe, network.fc_output_dim, len(dataset.database))
     cache = cache or DescriptorCache()
     with contextlib.ExitStack() as stack:
-        stores, describe = [], Describer(network, options.device, options.dtype)
+        stores, describe = [], Describer(network, options.device, options.dtype, options.compile)
         for part in ("database", "queries"):
             images = getattr(dataset, part)
             store = stack.enter_context(cache.store(network, images, options))

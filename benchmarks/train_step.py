@@ -23,8 +23,9 @@ from datasets.bad_images import BadImages
 from datasets.groups import Groups, open_groups
 from datasets.schedule import Schedule
 from datasets.train_dataset import Batch, TrainDataset, make_loader
+from model.compilation import compiled
 from model.network import GeoLocalizationNet
-from training.acceleration import compiled, set_tf32
+from training.acceleration import set_tf32
 from training.data import TrainingData
 from training.objective import Objective
 from training.optimizers import MixedPrecision, make_adam

@@ -137,6 +137,17 @@ class ImageRows:
         return False
 
 
+def resize(image: Image.Image, size: int | tuple[int, int]) -> Image.Image:
+    """Resizes a PIL image (bilinear, antialiased): its shorter side to one number of pixels, or to (height, width).
+
+    Raises ImageError as resize_shorter_side does.
+    """
+    if isinstance(size, int):
+        return resize_shorter_side(image, size)
+    height, width = size
+    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BILINEAR)
+
+
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
     """Resizes a PIL image so that its shorter side has `size` pixels (bilinear, antialiased); keeps the aspect ratio.
 

@@ -18,6 +18,11 @@ from support.errors import UserError
 _SIZE_SAMPLES = 32
 
 
+def evenly(of: int, count: int) -> np.ndarray:
+    """The indices of at most `count` of so many, evenly spread: int64 (n,), ascending."""
+    return np.linspace(0, of - 1, min(count, of)).astype(np.int64)
+
+
 class ImageSample(ImageFolder):
     """At most `count` images of an ImageFolder, evenly spread over its order. They are read as the folder reads them.
 
@@ -26,7 +31,7 @@ class ImageSample(ImageFolder):
 
     def __init__(self, images: ImageFolder, count: int):
         self.images = images
-        self.rows = np.linspace(0, len(images) - 1, min(count, len(images))).astype(np.int64)
+        self.rows = evenly(len(images), count)
         super().__init__(images.folder, images.resize, [images.names[row] for row in self.rows])
         if hasattr(images, "settings"):  # changed as they are read, each by its own draw
             self.settings, self.targets = {**images.settings, "rows": self.rows.tolist()}, images.targets

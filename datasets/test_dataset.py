@@ -1,21 +1,24 @@
 """Database and queries of one evaluation: names, positions, right database images, and the images themselves."""
 
+import copy
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 import torch
 from PIL import Image
 
 from datasets.image_names import ImageNames
-from datasets.images import MIN_SIDE, ImageError, open_rgb, resize_shorter_side, to_array, within_memory
+from datasets.images import MIN_SIDE, ImageError, open_rgb, resize, to_array, within_memory
 from datasets.names import HEADING, check_folder, list_images, parse_fields, positions
 from datasets.positives import find_positives, looking_the_same_way
 from model.normalization import to_tensor
 from support.decimals import parse_decimal
 from support.errors import UserError
 
+Resize = int | tuple[int, int] | None  # pixels of the shorter side, or (height, width); None: images' own size
 DEFAULT_QUERIES = ("queries_v1", "queries")  # the first that exists is taken
 
 
@@ -25,7 +28,7 @@ class TestDataset:
     database_folder: of `@`-named images
     queries_folder: of `@`-named images
     positive_dist_threshold: metres within which a database image is right for a query
-    resize: pixels of the shorter side, or None for the images' own size
+    resize: pixels of the shorter side, or (height, width), or None for the images' own size
     locate: (names of the database, names of the queries) -> their positions, if the names have none
     labelled: False: images of any names, without positions; positions and right images are None then
     positive_heading_threshold: degrees within which a right image must look the query's way; None: any way
@@ -40,7 +43,7 @@ class TestDataset:
         database_folder: str,
         queries_folder: str,
         positive_dist_threshold: float = 25,
-        resize: int | None = None,
+        resize: Resize = None,
         locate: Callable | None = None,
         labelled: bool = True,
         positive_heading_threshold: float | None = None,
@@ -66,6 +69,12 @@ class TestDataset:
                 self.positives_per_query, *self.headings, positive_heading_threshold
             )
 
+    def resized(self, size: Resize) -> Self:
+        """The same test set with images of another size. size: as the parameter resize."""
+        other = copy.copy(self)
+        other.database, other.queries = self.database.resized(size), self.queries.resized(size)
+        return other
+
     def __str__(self):
         return f"< {self.name} - #q: {len(self.queries)}; #db: {len(self.database)} >"
 
@@ -74,13 +83,13 @@ class ImageFolder(torch.utils.data.Dataset):
     """The images of a folder. Item i is (i, uint8 (3, H, W), ""), or (i, None, why it cannot be read).
 
     folder: of the images
-    resize: pixels of the shorter side, or None for the images' own size
+    resize: pixels of the shorter side, or (height, width), or None for the images' own size
     names: of the images, relative to the folder; None: all of the folder
 
     Raises UserError if the folder is to be listed, and is missing or empty.
     """
 
-    def __init__(self, folder: str, resize: int | None = None, names: Sequence[str] | None = None):
+    def __init__(self, folder: str, resize: Resize = None, names: Sequence[str] | None = None):
         self.folder, self.resize = folder, resize
         self.names = list_images(folder) if names is None else names
 
@@ -92,10 +101,16 @@ class ImageFolder(torch.utils.data.Dataset):
             with within_memory():
                 image = self.read(self.path(index))
                 if self.resize:
-                    image = resize_shorter_side(image, self.resize)
+                    image = resize(image, self.resize)
                 return index, to_tensor(to_array(image)), ""
         except ImageError as error:
             return index, None, str(error)
+
+    def resized(self, size: Resize) -> Self:
+        """The same images in another size. size: as the parameter resize."""
+        other = copy.copy(self)
+        other.resize = size
+        return other
 
     def path(self, index: int) -> str:
         """The path of image `index`."""

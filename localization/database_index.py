@@ -184,7 +184,13 @@ def _unfit(kept: dict[str, dict], folder: str, wanted: WantedIndex) -> str:
             "(and its --whiten), or another --index_folder to build a new one"
         )
     if not _of(kept, wanted):
-        sizes = sorted({header["identity"]["settings"]["resize"] or 0 for header in kept.values()})
+        sizes = sorted(
+            {
+                header["identity"]["settings"]["resize"] or 0
+                for header in kept.values()
+                if header["identity"]["weights"] == wanted.weights
+            }
+        )
         made = " or ".join(
             f"--resize_test_imgs --image_size {size}" if size else "images of their own size" for size in sizes
         )

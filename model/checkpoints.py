@@ -93,6 +93,10 @@ def initial_network(
 
 
 def _read_network(path: str) -> dict[str, torch.Tensor]:
+    if path.endswith(".onnx"):
+        raise UserError(
+            f"{path} is an ONNX file, which eval.py, localize.py and python -m retrieval run: here give a checkpoint"
+        )
     return network_state(read_tensors(path, packed=LARGEST_NETWORK), path)
 
 

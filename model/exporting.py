@@ -85,6 +85,13 @@ class ExportedNetwork(nn.Module):
             return (noise * 255).round().to(torch.uint8)
         return noise if self.normalize == "float" else (noise - self.mean) / self.std
 
+    def denormalized(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns ImageNet-normalised images (B, 3, H, W) as forward takes them."""
+        if self.normalize == "none":
+            return images
+        images = (images * self.std + self.mean).clamp(0, 1)
+        return (images * 255).round().to(torch.uint8) if self.normalize == "uint8" else images
+
 
 def check_packages() -> tuple[ModuleType, ModuleType]:
     """Returns the modules onnx and onnxruntime. Raises UserError if they or onnxscript are not installed."""

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from model.hub.method import HubMethod
 from model.layers import L2Norm
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 
 _LAST = 3  # of network.aggregation
 _BLOCK = 8192  # features in memory at a time
+_WIDE = 4096  # dimensions of features, of which no network of this project has more
+_LARGEST = 16384  # rows of a square matrix, whose eigenvectors take 8 GB of memory
 _SMALLEST = 1e-12  # share of the largest variance; a smaller one is no dimension of its own
 _ROUNDING = 1e-14  # share of the mean's square; a smaller variance is rounding of float32 features
 
@@ -38,8 +41,20 @@ def find_last_layer(network: nn.Module) -> nn.Linear:
     return aggregation[_LAST]
 
 
-def without_last_layer(network: GeoLocalizationNet, unit_length: bool = True) -> GeoLocalizationNet:
-    """A copy whose descriptors are the pooled features; unit_length: False: as the last layer gets them."""
+def num_features(network: nn.Module) -> int:
+    """How many features a network's last layer gets. A method of torch.hub has none: they are its descriptors."""
+    return network.fc_output_dim if isinstance(network, HubMethod) else find_last_layer(network).in_features
+
+
+def without_last_layer(
+    network: GeoLocalizationNet | HubMethod, unit_length: bool = True
+) -> GeoLocalizationNet | HubMethod:
+    """A copy whose descriptors are the pooled features; unit_length: False: as the last layer gets them.
+
+    A method of torch.hub is returned itself.
+    """
+    if isinstance(network, HubMethod):
+        return network
     channels, copied = find_last_layer(network).in_features, copy.deepcopy(network)
     copied.fc_output_dim = channels
     copied.aggregation[_LAST] = nn.Identity()
@@ -48,11 +63,13 @@ def without_last_layer(network: GeoLocalizationNet, unit_length: bool = True) ->
     return copied
 
 
-def with_last_layer(network: GeoLocalizationNet, fitted: FittedLayer) -> GeoLocalizationNet:
-    """A copy with a fitted layer in the place of its last one; its dimension is the layer's."""
-    old, copied = find_last_layer(network), copy.deepcopy(network)
-    layer = nn.utils.skip_init(nn.Linear, old.in_features, len(fitted.bias))
+def with_last_layer(network: GeoLocalizationNet | HubMethod, fitted: FittedLayer) -> GeoLocalizationNet | HubMethod:
+    """A copy with a fitted layer in the place of its last one, or behind a method; its dimension is the layer's."""
+    layer = nn.utils.skip_init(nn.Linear, num_features(network), len(fitted.bias))
     _fill(layer, fitted)
+    if isinstance(network, HubMethod):
+        return network.with_last_layer(layer)
+    old, copied = find_last_layer(network), copy.deepcopy(network)
     copied.fc_output_dim = len(fitted.bias)
     copied.aggregation[_LAST], copied.aggregation[_LAST + 1] = layer.to(old.weight.device), L2Norm()
     return copied
@@ -117,14 +134,15 @@ def principal_components(
     """
     count, channels = len(features) - empty, features.shape[1]
     check_count(count, channels, dim, flag)
-    mean, products = np.zeros(channels), np.zeros((channels, channels))
-    for begin in range(0, len(features), _BLOCK):
-        block = np.asarray(features[begin : begin + _BLOCK], np.float64)
-        mean += block.sum(axis=0)
-        products += block.T @ block
-    mean /= count
-    variances, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
-    variances, vectors = variances[::-1].clip(0), vectors[:, ::-1][:, :dim].T
+    if (size := min(count, channels)) > _LARGEST:
+        raise UserError(
+            f"the principal components of {count} images with {channels} dimensions take too much memory (a square "
+            f"matrix of {size} rows): give at most {_LARGEST} images"
+        )
+    if channels > max(_WIDE, count):
+        mean, variances, vectors = _components_of_wide(features, count, dim)
+    else:
+        mean, variances, vectors = _components(features, count, dim)
     least = max(_SMALLEST * variances[0], _ROUNDING * mean @ mean)
     if variances[dim - 1] <= least:
         most = int((variances > least).sum())
@@ -136,3 +154,42 @@ def principal_components(
     vectors *= np.sign(vectors[np.arange(dim), np.abs(vectors).argmax(axis=1)])[:, None]
     weight = vectors / (variances[:dim, None] / variances[0]) ** (power / 2)
     return FittedLayer(weight, -weight @ mean, float(variances[:dim].sum() / variances.sum()))
+
+
+def _components(features: np.ndarray, count: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean (channels,), all variances, descending, and the first eigenvectors (dim, channels) of the covariance.
+
+    features: (n, channels), count of which are not zero rows
+    """
+    channels = features.shape[1]
+    mean, products = np.zeros(channels), np.zeros((channels, channels))
+    for begin in range(0, len(features), _BLOCK):
+        block = np.asarray(features[begin : begin + _BLOCK], np.float64)
+        mean += block.sum(axis=0)
+        products += block.T @ block
+    mean /= count
+    variances, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
+    return mean, variances[::-1].clip(0), vectors[:, ::-1][:, :dim].T
+
+
+def _components_of_wide(features: np.ndarray, count: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As _components, of the products of images with each other: a smaller matrix where there are fewer of them."""
+    channels = features.shape[1]
+    columns = [slice(begin, begin + _WIDE) for begin in range(0, channels, _WIDE)]
+    mean, rows = np.zeros(channels), np.zeros(len(features), bool)
+    for part in columns:
+        block = np.asarray(features[:, part], np.float64)
+        mean[part] = block.sum(axis=0) / count
+        rows |= block.any(axis=1)
+    products = np.zeros((len(features), len(features)))
+
+    def centred(part: slice) -> np.ndarray:
+        return (np.asarray(features[:, part], np.float64) - mean[part]) * rows[:, None]
+
+    for part in columns:
+        block = centred(part)
+        products += block @ block.T
+    variances, vectors = np.linalg.eigh(products / count)
+    variances, vectors = variances[::-1].clip(0), vectors[:, ::-1][:, :dim]
+    components = np.concatenate([centred(part).T @ vectors for part in columns]).T  # (dim, channels)
+    return mean, variances, components / np.linalg.norm(components, axis=1, keepdims=True).clip(1e-300)

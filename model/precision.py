@@ -8,6 +8,8 @@ import logging
 import torch
 from torch import nn
 
+from model.hub.method import HubMethod
+from support.errors import UserError
 from support.processor import arithmetic_of
 
 logger = logging.getLogger(__name__)
@@ -37,9 +39,17 @@ def infer_dtype(requested: str, network: nn.Module, device: torch.device) -> tup
     """Chooses the numbers that the backbone computes descriptors in: (dtype, the reason for the log).
 
     requested: "auto", "float32", "bfloat16" or "float16"; network: the network; device: where it computes.
+
+    Raises UserError if the network is an ONNX file, and other numbers than its own are asked for.
     """
+    if getattr(network, "has_own_numbers", False):
+        if requested not in ("auto", "float32"):
+            raise UserError(f"--infer_dtype {requested}: an ONNX file has its own numbers; leave it out")
+        return torch.float32, "what the ONNX file gives, whatever it computes in"
     if requested != "auto":
         return getattr(torch, requested), ""
+    if isinstance(network, HubMethod):
+        return torch.float32, "what 16 bits do to a method of torch.hub is not known"
     if device.type == "cpu":
         return _on_cpu(network, "--infer_dtype auto")
     if device.type == "cuda":

@@ -13,6 +13,7 @@ from options.further import (
     ReportOptions,
     SoupOptions,
 )
+from options.hub import HubOptions
 from options.losses import LossOptions
 from options.method import MethodOptions
 from options.shared import EvaluationOptions, ModelOptions, PathsOptions, RunningOptions
@@ -32,6 +33,7 @@ GROUPS = (  # in the order of --help
     NightOptions,
     EvaluationOptions,
     ReportOptions,
+    HubOptions,
     RunningOptions,
     LocalizationOptions,
     SoupOptions,

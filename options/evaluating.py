@@ -4,7 +4,9 @@ import argparse
 
 from datasets.choices import check_beta
 from options import default_of
+from options.hub import check_hub
 from options.shared import NO_LABELS_PREDICTIONS
+from retrieval.choices import WHITEN_DATABASE
 from support.errors import UserError
 from support.options import refuse_unused
 
@@ -12,6 +14,7 @@ from support.options import refuse_unused
 _NEEDS_LABELS = (
     "test_set_folders",
     "compare",
+    "compare_hub",
     "save_only_wrong_preds",
     "positive_dist_threshold",
     "positive_heading_threshold",
@@ -46,15 +49,22 @@ def _check_descriptors(args: argparse.Namespace) -> None:
         raise UserError(
             "--no_labels cannot tell which of two methods is better: give one file to --database_descriptors"
         )
-    if len(files[0]) + bool(args.compare) > 2:
-        raise UserError("--database_descriptors and --compare name more than two methods: compare two at a time")
-    for name in ("resume_model", "whiten", "further_queries", "test_set_folders", "fda_queries", "fda_database"):
+    for name in ("compare", "compare_hub"):
+        if len(files[0]) + bool(getattr(args, name)) > 2:
+            raise UserError(f"--database_descriptors and --{name} name more than two methods: compare two at a time")
+    if args.whiten not in (None, WHITEN_DATABASE):
+        raise UserError(
+            f"--whiten {args.whiten} has no descriptors there to be fitted to, where --database_descriptors are given: "
+            f"give --whiten {WHITEN_DATABASE}"
+        )
+    for name in ("resume_model", "further_queries", "test_set_folders", "fda_queries", "fda_database"):
         if getattr(args, name):
             raise UserError(f"--database_descriptors are tested as they are, without --{name}: leave one of them out")
 
 
 def check_evaluation(args: argparse.Namespace) -> None:
     """Checks the arguments of eval.py. Raises UserError on what does not go together."""
+    check_hub(args)
     _check_descriptors(args)
     if args.fda_queries and args.fda_database:
         raise UserError("give --fda_queries or --fda_database, not both")

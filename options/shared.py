@@ -156,7 +156,8 @@ class ModelOptions:
         None,
         str,
         "start from the network of a best_model.pth or last_checkpoint.pth, or from a published model by its name "
-        "(ResNet50_512, EigenPlaces_ResNet50_512), or from a model of --zoo by its name",
+        "(ResNet50_512, EigenPlaces_ResNet50_512), or from a model of --zoo by its name; to test and to localize also "
+        "an ONNX file",
         "train eval localize describe",
         published=True,
         metavar="FILE",

@@ -74,7 +74,7 @@ class TrainingOptions:
         False,
         SWITCH,
         "compile the network with torch.compile: faster after minutes, results differ a little",
-        "train",
+        "train eval",
         results=True,
     )
     tf32: bool = option(

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 
 import distributed
 from datasets.test_dataset import TestDataset
@@ -61,6 +62,7 @@ def write_dimensions(
         records[-1] |= {"R@1_minus_all": f"{value:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}"}
     table = "\n".join(lines)
     logger.info(f"{dataset}: recalls in percent by the first dimensions of descriptors (also in {path}):\n\n{table}\n")
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # a second method's, or of further queries
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, records[0], lineterminator="\n")
         writer.writeheader()

@@ -14,7 +14,7 @@ import torch
 
 import commons
 from datasets.given_images import PhotoFolder
-from model.checkpoints import load_network
+from model.onnx_network import load_describer
 from model.precision import chosen_infer_dtype
 from parser import parse_arguments
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
@@ -43,7 +43,7 @@ def describe(args: Namespace) -> None:
     if images.others:
         logger.info(f"{images.others} files whose names are of no image format are skipped")
     check_names(images.names)
-    network = load_network(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
+    network = load_describer(args.resume_model, *args.expected_architecture, zoo_location=args.zoo)
     network = network.to(device, memory_format=torch.channels_last)
     dtype = chosen_infer_dtype(args.infer_dtype, network, device)
     options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)

@@ -33,6 +33,7 @@ class ExtractionOptions:
     device: torch.device | str = "cpu"  # that the network is on
     num_workers: int = 0  # processes that read images; results do not depend on it
     dtype: torch.dtype = torch.float32  # that the backbone computes in
+    compile: bool = False  # whether the network is compiled: faster after minutes, the last bits differ
 
 
 _DEFAULTS = ExtractionOptions()
@@ -64,7 +65,7 @@ def extract_descriptors(
             return extract_descriptors(network, images, options, store, description, describe)
     pending = store.pending()
     if pending:
-        describe = describe or Describer(network, options.device, options.dtype)
+        describe = describe or Describer(network, options.device, options.dtype, options.compile)
         unknown = {block: store.rows(block) for block in pending}
         if store.earlier:
             unknown = {block: store.earlier.unknown(rows) for block, rows in unknown.items()}

@@ -28,7 +28,7 @@ def identify(network: GeoLocalizationNet, images: ImageFolder, options: Extracti
     device = torch.device(options.device)
     settings = {
         "extraction": _EXTRACTION,
-        "resize": images.resize,
+        "resize": list(images.resize) if isinstance(images.resize, tuple) else images.resize,
         "infer_dtype": str(options.dtype).removeprefix("torch."),
         "batch_size": options.batch_size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -39,6 +39,8 @@ def identify(network: GeoLocalizationNet, images: ImageFolder, options: Extracti
     }
     if device.type == "cpu":
         settings["threads"] = torch.get_num_threads()  # they decide how many images go through the network at once
+    if options.compile:
+        settings["compiled"] = True
     if hasattr(images, "settings"):  # changed before extraction, as by --fda_queries
         settings |= {"changed": images.settings, "targets": images_digest(images.targets)}
     return {
@@ -58,7 +60,7 @@ def weights_digest(network: GeoLocalizationNet) -> str:
     """SHA-256 over a network's architecture and its state_dict, wherever its tensors lie."""
     # the line breaks are part of the digests in stores of earlier versions
     state_dict = {f"\n{name}": tensor for name, tensor in network.state_dict().items()}
-    return digest_tensors(state_dict, f"{network.backbone_name} {network.fc_output_dim}")
+    return digest_tensors(state_dict, f"{getattr(network, 'identity', network.backbone_name)} {network.fc_output_dim}")
 
 
 def images_digest(images: ImageFolder) -> str:

@@ -21,7 +21,7 @@ from model.last_layer import (
     FittedLayer,
     begin_with,
     check_count,
-    find_last_layer,
+    num_features,
     principal_components,
     with_last_layer,
     without_last_layer,
@@ -57,7 +57,7 @@ def fit_last_layer(
 
     Raises UserError as principal_components and extract_descriptors do.
     """
-    check_count(len(images), find_last_layer(network).in_features, dim, flag)  # before any image is read
+    check_count(len(images), num_features(network), dim, flag)  # before any image is read
     if distributed.size() > 1:
         check_same_lists((), [(images.folder, ImageNames.from_strings(images.names))])
     features = without_last_layer(network, unit_length=False)

@@ -17,15 +17,17 @@ import torch
 
 import distributed
 from datasets.pack.reading import original_folder
-from datasets.samples import ImageSample
+from datasets.samples import ImageSample, evenly
 from datasets.test_dataset import ImageFolder
-from model.last_layer import FittedLayer, find_last_layer, with_last_layer, without_last_layer
+from model.last_layer import FittedLayer, num_features, principal_components, with_last_layer, without_last_layer
 from model.network import GeoLocalizationNet
 from retrieval.cache import DescriptorCache
 from retrieval.choices import WHITEN_DATABASE
 from retrieval.descriptors import ExtractionOptions
+from retrieval.dimensions import projected
 from retrieval.identity import identify, identity_key, weights_digest
 from retrieval.last_layer import broadcast_layer, fit_last_layer
+from retrieval.store import DescriptorStore
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
 
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _VERSION = 1  # of what happens between features and layer, and of the file: raise it when one of them changes
 _FILES = "last_layer_*.pth"
-_LARGEST = 1 << 26  # bytes of a file: four times as many as of 2048 dimensions
+_LARGEST = 1 << 28  # bytes of a file: sixteen times as many as of 2048 dimensions
 _MOST = 32  # layers in a folder of limited size
 
 
@@ -109,7 +111,7 @@ def whitened(
     Raises UserError if there are too few images, or as extract_descriptors.
     """
     sample = ImageSample(images, wanted.count)
-    dim, channels = wanted.dim or network.fc_output_dim, find_last_layer(network).in_features
+    dim, channels = wanted.dim or network.fc_output_dim, num_features(network)
     path = fitted = None
     if cache is not None and cache.folder is not None and distributed.is_main():
         identity = identify(without_last_layer(network, unit_length=False), sample, options)
@@ -129,6 +131,29 @@ def whitened(
     return with_last_layer(network, fitted)
 
 
+@contextlib.contextmanager
+def whitened_stores(
+    database: DescriptorStore, queries: DescriptorStore, wanted: Whitening
+) -> Iterator[tuple[DescriptorStore, DescriptorStore]]:
+    """Temporary stores of given descriptors behind a layer that is fitted to those of the database.
+
+    database, queries: their stores, complete and whole
+    wanted: how the layer is fitted
+
+    Raises UserError if there are too few descriptors, or if the disk refuses.
+    """
+    rows = evenly(database.num_images, wanted.count)
+    empty = sum(row in database.unreadable for row in rows.tolist())
+    dim = wanted.dim or database.dim
+    fitted = principal_components(database.descriptors[rows], dim, wanted.power, empty, wanted.flag)
+    logger.info(
+        f"A layer is fitted to {len(rows) - empty} descriptors of the database: {dim} dimensions, power "
+        f"{wanted.power:g}, {100 * fitted.kept:.1f}% of their variance"
+    )
+    with projected(database, fitted) as changed, projected(queries, fitted) as asked:
+        yield changed, asked
+
+
 def whitened_as_before(
     network: GeoLocalizationNet, wanted: Whitening, folder: str | None, resize: int | None, kept_in: str
 ) -> GeoLocalizationNet:
@@ -146,7 +171,7 @@ def whitened_as_before(
     identity = {"version": _VERSION, "weights": weights, **wanted.settings(network), "settings": {"resize": resize}}
     if folder is not None:
         identity["folder"] = original_folder(folder)
-    shape = identity["dim"], find_last_layer(network).in_features
+    shape = identity["dim"], num_features(network)
     found = {path: theirs for path, theirs in _identities(kept_in) if identity.items() <= theirs.items()}
     if len(folders := sorted({theirs["folder"] for theirs in found.values()})) > 1:
         raise UserError(
@@ -216,7 +241,7 @@ def _keep(path: str, fitted: FittedLayer, identity: dict, limit: int | None) -> 
     identity: what it depends on
     limit: bytes that the folder may hold; then the least recently used layers go, too; None: any number
     """
-    if limit is not None and limit < fitted.weight.nbytes:
+    if fitted.weight.nbytes > min(_LARGEST // 2 if limit is None else limit, _LARGEST // 2):
         return
     content = {
         "weight": torch.from_numpy(fitted.weight),

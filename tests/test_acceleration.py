@@ -9,10 +9,11 @@ import train
 from datasets.batches import Tensors
 from model import packing
 from model.checkpoints import load_network, save_network
+from model.compilation import compiled
 from model.network import GeoLocalizationNet
 from support.errors import UserError
 from tests.tiny import FLAGS, make_tiny
-from training.acceleration import compiled, set_tf32, traced
+from training.acceleration import set_tf32, traced
 from training.optimizers import MixedPrecision
 from training.run import Run
 from training.transfer import to_device

@@ -152,7 +152,7 @@ def test_damaged_and_missing_files_are_one_line(given, capsys):
         (["--database_descriptors", "a.npy"], "belong together: give each as many files"),
         ([*files("a", "b"), "--compare", "m.pth"], "name more than two methods"),
         ([*files("a"), "--resume_model", "m.pth"], "without --resume_model: leave one of them out"),
-        ([*files("a"), "--whiten", "database"], "without --whiten: leave one of them out"),
+        ([*files("a"), "--whiten", "db"], "--whiten db has no descriptors there to be fitted to"),
         ([*files("a", "b"), "--no_labels"], "--no_labels cannot tell which of two methods is better"),
         (["--no_labels", "--dimensions", 4], "--dimensions needs to know which images are right"),
         (["--resume_model", "m.pth", "--dimensions", 4, 17], "--dimensions 17 are more than the 16 of m.pth"),

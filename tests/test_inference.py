@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from datasets.test_dataset import ImageFolder
 from model.inference import FOLDING_TOLERANCE, Describer, fold_batch_norm
 from model.network import GeoLocalizationNet
 from model.normalization import normalize
+from retrieval.descriptors import ExtractionOptions
+from retrieval.identity import identify
+from tests.photos import save_photo
 
 
 def network(backbone="ResNet18", seed=0):
@@ -77,3 +81,17 @@ def test_16_bits_stay_near_float32():
     images = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     full, half = (Describer(network(), "cpu", dtype)(images) for dtype in (torch.float32, torch.bfloat16))
     assert half.dtype == torch.float32 and 0 < (full - half).abs().max() < 0.05
+
+
+def test_a_compiled_copy_describes_as_the_network_does(monkeypatch, tmp_path):
+    """With the eager backend, which needs no C++ compiler. Its descriptors and others are kept apart."""
+    monkeypatch.setattr(torch, "compile", torch._dynamo.optimize("eager"))
+    images = torch.randint(0, 256, (3, 3, 64, 80), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    plain = network()
+    describe = Describer(plain, "cpu", compile=True)
+    assert isinstance(describe.network, torch._dynamo.OptimizedModule) and describe.network.fc_output_dim == 16
+    torch.testing.assert_close(describe(images), Describer(plain, "cpu")(images), rtol=0, atol=1e-6)
+
+    save_photo(str(tmp_path / "a.jpg"))
+    identities = [identify(plain, ImageFolder(str(tmp_path)), ExtractionOptions(compile=c)) for c in (True, False)]
+    assert identities[0] != identities[1] and "compiled" not in identities[1]["settings"]

@@ -1,4 +1,4 @@
-"""What makes training faster and changes results by more than rounding, or looks into it: compilation, TF32, traces."""
+"""What makes training faster and changes results by more than rounding, or looks into it: TF32 and traces."""
 
 import contextlib
 import logging
@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 
-from support.errors import UserError
 from support.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -35,21 +34,6 @@ def without_tf32() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
-
-
-def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """The network with the same parameters, which torch.compile compiles at its first call.
-
-    Raises UserError where nothing can be compiled.
-    """
-    try:
-        torch.compile(torch.sin)(torch.ones(2, device=device))
-    except Exception as error:  # torch raises many kinds
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(
-            f"--compile: PyTorch cannot compile here ({reason}); install a C++ compiler, or leave it out"
-        ) from error
-    return torch.compile(network)
 
 
 def traced(batches: Iterable[_Batch], steps: int, path: str) -> Iterator[_Batch]:

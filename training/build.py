@@ -14,6 +14,7 @@ from datasets.bad_images import BadImages
 from datasets.methods import Method
 from model.checkpoints import build_network, initial_network, load_network
 from model.choices import BACKBONES, head_options, split_loss
+from model.compilation import compiled
 from model.domain_adaptation import make_domain_module
 from model.heads import HEADS
 from model.last_layer import with_dim
@@ -21,7 +22,6 @@ from model.network import GeoLocalizationNet
 from model.pair_losses import NoHead, PairLoss
 from model.precision import chosen_infer_dtype, log_dtype, name_of, training_dtype
 from model.state_dicts import digest_tensors
-from training.acceleration import compiled
 from training.data import TrainingData
 from training.environment import describe_environment, write_environment
 from training.moving_average import MovingAverage

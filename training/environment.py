@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import platform
-import subprocess
 import sys
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from support.errors import UserError
 from support.files import replacing
+from support.git import commit_of
 from support.regular_files import open_regular
 
 logger = logging.getLogger(__name__)
@@ -57,17 +57,7 @@ def _version(package: str):
 
 def commit() -> str | None:
     """The commit of this project's files, with a + if they have changed since; None without git."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    try:
-        commit, changes = (
-            subprocess.run(
-                ["git", "-C", folder, *command], capture_output=True, text=True, timeout=10, check=True
-            ).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit.strip() + ("+" if changes else "")
+    return commit_of(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def write_environment(folder: str, args: argparse.Namespace, environment: dict[str, Any], /, **digests) -> None:

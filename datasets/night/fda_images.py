@@ -9,7 +9,7 @@ import torch
 from datasets.night.fourier import fda, reach
 from datasets.night.target_images import names_digest
 from datasets.pack.reading import original_folder
-from datasets.test_dataset import ImageFolder, TestDataset
+from datasets.test_dataset import ImageFolder, Resize, TestDataset
 from model.normalization import to_float
 from support.errors import UserError
 
@@ -43,6 +43,11 @@ class FDAImages(torch.utils.data.Dataset):
 
     def __len__(self):
         return len(self.images)
+
+    def resized(self, size: Resize) -> "FDAImages":
+        """The same images, and their targets, in another size. size: as of ImageFolder."""
+        pair = self.images.resized(size), self.targets.resized(size)
+        return FDAImages(*pair, self.beta, self.seed, self.window)
 
     def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None, str]:
         _, image, reason = self.images[index]

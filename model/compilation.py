@@ -1,0 +1,20 @@
+"""torch.compile: faster after minutes, and results differ a little."""
+
+import torch
+
+from support.errors import UserError
+
+
+def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """The network with the same parameters, which torch.compile compiles at its first call.
+
+    Raises UserError where nothing can be compiled.
+    """
+    try:
+        torch.compile(torch.sin)(torch.ones(2, device=device))
+    except Exception as error:  # torch raises many kinds
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(
+            f"--compile: PyTorch cannot compile here ({reason}); install a C++ compiler, or leave it out"
+        ) from error
+    return torch.compile(network)
