@@ -16,6 +16,7 @@ import torch
 import commons
 import localize
 import train
+from datasets.names import list_images
 from datasets.test_dataset import TestDataset
 from datasets.train_dataset import Batch
 from demo_city import __main__ as demo_city
@@ -96,7 +97,7 @@ def show_photos(demo: "Demo", args: argparse.Namespace) -> int:
     """
     city, model = os.path.join(demo.folder, "city1", "test"), os.path.join(demo.output_folder, "best_model.pth")
     photos = [
-        os.path.join(city, queries, sorted(os.listdir(os.path.join(city, queries)))[number])
+        os.path.join(city, queries, sorted(list_images(os.path.join(city, queries)))[number])
         for queries, number in _LOCALIZED
     ]
     sizes = ["--resize_test_imgs", "--image_size", str(args.image_size)] if args.resize_test_imgs else []

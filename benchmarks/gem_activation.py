@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.measure import machine, table
-from benchmarks.real_streets import Streets, find_streets, nearest_of
+from benchmarks.real_streets import RECALL_VALUES, Streets, find_streets, nearest_of
 from datasets.test_dataset import ImageFolder
 from model.choices import GEM_ACTIVATIONS
 from model.layers import GeM
@@ -23,7 +23,6 @@ from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.recalls import found_at, paired_difference, percent, recall_intervals
 from support.errors import ending_in_one_line
-from test import RECALL_VALUES
 
 POWERS = (1.0, 3.0, 5.0)
 RELU6 = "ReLU6, then clamp"  # as published

@@ -8,7 +8,6 @@ place.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from datasets.image_names import ImageNames
 from datasets.methods import Method
 from datasets.name_fields import EAST, HEADING, NORTH, parse_chunks
 from datasets.names import ListFile, Walk, find_listing
+from datasets.pack.reading import original_folder
 from datasets.splitting import check_whole, split
 from support import array_cache
 from support.errors import UserError
@@ -237,8 +237,9 @@ def open_split(train_set_folder: str, method: Method, cache_folder: str = "cache
     meanwhile.
     """
     listing = find_listing(train_set_folder, cache_folder)
-    identity = {"kind": method.kind, "folder": os.path.realpath(train_set_folder), **method.parameters()}
-    path = array_cache.cache_path(cache_folder, train_set_folder, identity)
+    folder = original_folder(train_set_folder)
+    identity = {"kind": method.kind, "folder": folder, **method.parameters()}
+    path = array_cache.cache_path(cache_folder, folder, identity)
     expected = {"version": _VERSION, **identity}
 
     def build():

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, features
 
 from datasets import heif
+from datasets.pack.reading import open_image
 from support.errors import TOO_MANY_FILES
 from support.memory import is_out_of_memory
-from support.regular_files import open_regular
 
 # the fewest pixels along a side of a test image: every backbone then gives at least one feature
 MIN_SIDE = 32
@@ -197,7 +197,7 @@ def open_header(source: str | os.PathLike | BinaryIO | Image.Image) -> Iterator[
                 yield source
                 return
             is_path = isinstance(source, str | bytes | os.PathLike)
-            image = _identify(stack.enter_context(open_regular(source)) if is_path else source)
+            image = _identify(stack.enter_context(open_image(source)) if is_path else source)
             _check_size(*image.size)
             yield stack.enter_context(image)
     except ImageError:

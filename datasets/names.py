@@ -17,6 +17,8 @@ from datasets.image_names import ImageNames, split_lines
 from datasets.name_fields import EAST, NORTH, parse_chunks
 from datasets.name_fields import FIELDS as FIELDS
 from datasets.name_fields import HEADING as HEADING
+from datasets.pack.reading import find_image
+from datasets.pack.reading import find_pack as find_pack
 from datasets.walk import walk
 from support.array_cache import digest
 from support.errors import UserError
@@ -197,7 +199,8 @@ class ListFile:
 
     def check_first(self, names: ImageNames) -> None:
         """Raises UserError if the first name of the list is not in the folder."""
-        if not os.path.lexists(os.path.join(self.folder, names[0])):
+        path = os.path.join(self.folder, names[0])
+        if not os.path.lexists(path) and not find_image(path):
             raise UserError(
                 f"{self.source} names {names[0]!r}, which is not in {self.folder}; delete the list or make it again"
             )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from PIL import Image
 
 from datasets import heif
+from datasets.pack.reading import INDEX, find_pack
 from support.errors import UserError
 
 
@@ -35,7 +36,8 @@ def photos_below(path: str, extensions: Collection[str]) -> tuple[list[str], int
     """(the photos at a path, how many other files are there): a file itself, whatever its name, or those of a folder.
 
     Folders are searched with all their subfolders, in the order of names; links are followed, hidden files and folders
-    skipped. extensions: of photos' names, in lower case. Raises UserError when the path is missing.
+    skipped. A pack counts as the folder that it was made of. extensions: of photos' names, in lower case. Raises
+    UserError when the path is missing.
     """
     if not os.path.isdir(path):
         if not os.path.exists(path):
@@ -48,9 +50,20 @@ def photos_below(path: str, extensions: Collection[str]) -> tuple[list[str], int
             folders.clear()
             continue
         seen.add(real)
+        if INDEX in folders and (pack := find_pack(folder)):
+            folders.clear()
+            names = [name for name in pack.names if os.path.splitext(name)[1].lower() in extensions]
+            photos += [os.path.join(folder, name) for name in sorted(names, key=_as_walked)]
+            continue
         for name in sorted(name for name in files if not name.startswith(".")):
             if os.path.splitext(name)[1].lower() in extensions:
                 photos.append(os.path.join(folder, name))
             else:
                 others += 1
     return photos, others
+
+
+def _as_walked(name: str) -> list[tuple[bool, str]]:
+    """What the images of a pack are sorted by to come in the order of their folder: its own files, then its folders."""
+    *folders, file = name.split("/")
+    return [(True, folder) for folder in folders] + [(False, file)]

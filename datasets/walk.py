@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from datasets import heif, image_names
 from datasets.image_names import ImageNames, offset_dtype
+from datasets.pack.reading import find_pack
 from support import array_cache
 from support.errors import UserError
 from support.verified import settled
@@ -29,10 +30,12 @@ def walk(folder: str, cache_folder: str) -> tuple[ImageNames, str]:
 
     Hidden files and folders are skipped. Symbolic links to folders are followed, but not in circles. A folder that is
     reached in several ways is listed once. The cache keeps the modification time of every directory, and the folder is
-    walked again if one has changed. The digest is that of the names as lines.
+    walked again if one has changed. The digest is that of the names as lines. A pack has both in its index.
 
-    Raises UserError if the folder cannot be read, or has no images.
+    Raises UserError if the folder cannot be read, or has no images, or is a pack that is damaged.
     """
+    if pack := find_pack(folder):
+        return pack.check().names, pack.digest
     identity = {"version": _VERSION, "kind": "listing", "folder": os.path.realpath(folder)}
     path = array_cache.cache_path(cache_folder, folder, identity)
     expected = identity | {"extensions": list(IMAGE_EXTENSIONS)}  # an earlier cache of fewer is replaced in its place

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.names import images_list_path, write_images_list
+from datasets.names import find_pack, images_list_path, list_images, write_images_list
 from demo_city import photos
 from demo_city.engine.develop import Optics, develop, expose
 from demo_city.engine.scene import Scene, Surroundings
@@ -183,6 +183,12 @@ def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, 
                     present[task.folder] = _open_folder(os.path.join(folder, task.folder))
             if any(photo.name not in present[task.folder] for task in tasks for photo in task.photos):
                 jobs.append((number, first, first + _JOB))
+    packed = [sub for sub in names if find_pack(os.path.join(folder, sub))]
+    if jobs and packed:
+        raise UserError(
+            f"images are missing, and {os.path.join(folder, packed[0])} is a pack, to which none are added: give "
+            "--folder another one"
+        )
     total = sum(len(n) for n in names.values())
     before = sum(len(present[sub].intersection(n)) for sub, n in names.items())
     written = 0
@@ -193,13 +199,15 @@ def build(folder: str, settings: photos.Settings, processes: int) -> tuple[int, 
             written += count
             bar.update(count)
     for sub, listed in names.items():
-        if jobs or not os.path.exists(images_list_path(os.path.join(folder, sub))):
+        if jobs or not (sub in packed or os.path.exists(images_list_path(os.path.join(folder, sub)))):
             write_images_list(os.path.join(folder, sub), sorted(listed))
     return before, written, {sub: len(n) for sub, n in names.items()}
 
 
 def _open_folder(path: str) -> set[str]:
     """The names in a folder, which is made if it is missing. What an interrupted run left half-written is removed."""
+    if find_pack(path):
+        return set(list_images(path))
     try:
         os.makedirs(path, exist_ok=True)
         there = set(os.listdir(path))

@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets.image_names import ImageNames
 from datasets.images import have_decoders_come
+from datasets.pack.reading import original_folder
 from datasets.test_dataset import ImageFolder
 from localization.places import Places, keep_places, load_places, places_of_names, within
 from localization.zones import Zone, in_zone, to_latlon
@@ -133,7 +134,7 @@ def _find(folder: str, wanted: WantedIndex) -> str | None:
     if images is not None:
         database_folder, digest = images.folder, images_digest(images)
     if database_folder is not None:
-        real = os.path.realpath(database_folder)
+        real = original_folder(database_folder)
         kept = {
             path: header
             for path, header in kept.items()

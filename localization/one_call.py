@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from datasets.pack.reading import find_pack
 from datasets.photos import find_photos
 from datasets.test_dataset import ImageFolder
 from localization import calibration
@@ -71,7 +72,9 @@ def localize(
 
 
 def _holds_indices(folder: str) -> bool:
-    """Whether a folder is an index, or a folder of indices."""
+    """Whether a folder is an index, or a folder of indices, and no pack, which has an index of its own kind."""
+    if find_pack(folder):
+        return False
     if holds_index(folder):
         return True
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

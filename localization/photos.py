@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import haversine_distances
 
 from datasets import heif
 from datasets.images import MIN_SIDE, NO_HEIC, ImageError, open_rgb
+from datasets.pack.reading import is_image
 from datasets.prepare.exif import read_exif
 from datasets.prepare.records import Unusable
 from datasets.test_dataset import ImageFolder
@@ -32,13 +33,13 @@ class Photos(ImageFolder):
     @staticmethod
     def read(path: str) -> Image.Image:
         """The image of a file: RGB, upright. Raises ImageError."""
-        if not os.path.exists(path):
+        if not os.path.exists(path) and not is_image(path):
             raise ImageError(_missing(path))
         return open_photo(path)
 
     def all_missing(self) -> dict[int, str]:
         """{index: reason} of all photos if none of them exists; {} if one does."""
-        if any(map(os.path.exists, self.names)):
+        if any(os.path.exists(path) or is_image(path) for path in self.names):
             return {}
         return {index: _missing(path) for index, path in enumerate(self.names)}
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.pack.reading import stat_image
 from support.errors import UserError
 from support.files import parse_object, remove_temporaries, replacing
 from support.regular_files import open_regular
@@ -85,7 +86,7 @@ class FeatureStore:
     def _path(self, image: str) -> str | None:
         """Where the features of an image are; None for one that is missing or may still change."""
         try:
-            status = os.stat(image)
+            status = stat_image(image)
         except OSError:
             return None
         if not settled(status.st_mtime_ns):

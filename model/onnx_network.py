@@ -39,6 +39,8 @@ def load_describer(
     """
     if not source.endswith(ENDING):
         return load_network(source, backbone, fc_output_dim, zoo_location=zoo_location, gem_activation=gem_activation)
+    if gem_activation:
+        raise UserError(f"--gem_activation {gem_activation}: {source} has its own; leave it out")
     network = OnnxNetwork(source)
     if fc_output_dim not in (None, network.fc_output_dim):
         raise UserError(f"{source} gives {network.fc_output_dim}-D descriptors: fix --fc_output_dim")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import PIL
 import torch
 
+from datasets.pack.reading import original_folder, stat_image
 from datasets.test_dataset import ImageFolder
 from model.network import GeoLocalizationNet
 from model.state_dicts import digest_tensors
@@ -44,7 +45,7 @@ def identify(network: GeoLocalizationNet, images: ImageFolder, options: Extracti
         settings |= {"changed": images.settings, "targets": images_digest(images.targets)}
     return {
         "weights": weights_digest(network),
-        "folder": os.path.realpath(images.folder),
+        "folder": original_folder(images.folder),
         "images": images_digest(images),
         "settings": settings,
     }
@@ -89,11 +90,10 @@ def image_stamps(images: ImageFolder) -> Iterator[bytes]:
 
 def _stamped(images: ImageFolder) -> Iterator[tuple[bytes, int | None]]:
     """(a line with name, size and modification time; that time in ns, or None) of each image, in order."""
-    prefix = os.fsencode(os.path.join(images.folder, ""))
     for name in images.names:
-        name = os.fsencode(name)
+        path, name = os.path.join(images.folder, name), os.fsencode(name)
         try:
-            status = os.stat(prefix + name)
+            status = stat_image(path)
             stamp, mtime_ns = b"%d %d" % (status.st_size, status.st_mtime_ns), status.st_mtime_ns
         except OSError:
             stamp, mtime_ns = b"missing", None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 
 import distributed
+from datasets.pack.reading import original_folder
 from datasets.samples import ImageSample, evenly
 from datasets.test_dataset import ImageFolder
 from model.last_layer import FittedLayer, num_features, principal_components, with_last_layer, without_last_layer
@@ -169,7 +170,7 @@ def whitened_as_before(
     weights = weights_digest(without_last_layer(network, unit_length=False))
     identity = {"version": _VERSION, "weights": weights, **wanted.settings(network), "settings": {"resize": resize}}
     if folder is not None:
-        identity["folder"] = os.path.realpath(folder)
+        identity["folder"] = original_folder(folder)
     shape = identity["dim"], num_features(network)
     found = {path: theirs for path, theirs in _identities(kept_in) if identity.items() <= theirs.items()}
     if len(folders := sorted({theirs["folder"] for theirs in found.values()})) > 1:

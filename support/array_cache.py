@@ -50,7 +50,7 @@ def open_or_build(path: str, open_cache: Callable[[], Any], build: Callable[[], 
     One of several processes builds; the others log that they wait, and then open what it has built. What killed
     processes left in the folder of caches is removed first.
     """
-    previous = _stamp(path)
+    previous = stamp(path)
     opened = open_cache()
     if opened is not None:
         return opened
@@ -59,13 +59,13 @@ def open_or_build(path: str, open_cache: Callable[[], Any], build: Callable[[], 
     with held_if_possible(path + LOCK, f"that builds the cache {path}") as held:
         if held:
             remove_leftovers(os.path.dirname(path), _name_of_leftover, os.path.basename(path))
-        if _stamp(path) != previous:  # another process was faster
+        if stamp(path) != previous:  # another process was faster
             opened = open_cache()
         return build() if opened is None else opened
 
 
-def _stamp(path: str) -> tuple | None:
-    """What changes whenever the cache is saved again."""
+def stamp(path: str) -> tuple | None:
+    """What changes whenever the cache is saved again; None if there is no cache."""
     try:
         status = os.stat(os.path.join(path, _HEADER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
@@ -123,27 +123,13 @@ def load(
 
     Raises UserError when the cache is there and may not be read.
     """
-    previous = _stamp(path)
     try:
-        header = read_object(os.path.join(path, _HEADER))
-        if header.get("version") != expected["version"]:
-            logger.info(
-                f"The cache {path} is of version {str(header.get('version'))[:20]} of its format, and "
-                f"{expected['version']} is needed; rebuilding it"
-            )
-            return None
-        if _SEAL not in header:
-            logger.info(f"The cache {path} has no checksums, as an earlier version wrote it; rebuilding it")
-            return None
-        if header[_SEAL] != _seal(header):
-            raise ValueError("its header has another checksum")
-        if {name: header.get(name) for name in expected} != expected:
-            raise ValueError("its header is of something else")
-        arrays = {name: open_npy(os.path.join(path, name + _NPY), *types) for name, types in layout.items()}
-        if _stamp(path) != previous:  # replaced meanwhile: header and arrays may be of two caches
-            return load(path, expected, layout, check)
-        _verify(path, header, arrays)
+        header, arrays = read(path, expected, layout)
+        verify(path, header, arrays)
         check(arrays)
+    except OtherVersion as error:
+        logger.info(f"The cache {path} {error}; rebuilding it")
+        return None
     except PermissionError as error:
         raise UserError(
             f"the cache {path} cannot be read: {error.strerror}; fix its permissions or remove it"
@@ -158,7 +144,36 @@ def load(
     return header, arrays
 
 
-def _verify(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
+class OtherVersion(ValueError):
+    """A cache is of another version of its format."""
+
+
+def read(path: str, expected: dict, layout: dict[str, tuple]) -> tuple[dict, dict[str, np.ndarray]]:
+    """(header, {name: memory-mapped array}) of a folder that save() wrote; the arrays are not read.
+
+    path, expected, layout: as of load
+
+    Raises OtherVersion, ValueError if the folder is damaged or of something else, OSError if it cannot be read.
+    """
+    previous = stamp(path)
+    header = read_object(os.path.join(path, _HEADER))
+    if header.get("version") != expected["version"]:
+        raise OtherVersion(
+            f"is of version {str(header.get('version'))[:20]} of its format, and {expected['version']} is needed"
+        )
+    if _SEAL not in header:
+        raise OtherVersion("has no checksums, as an earlier version wrote it")
+    if header[_SEAL] != _seal(header):
+        raise ValueError("its header has another checksum")
+    if {name: header.get(name) for name in expected} != expected:
+        raise ValueError("its header is of something else")
+    arrays = {name: open_npy(os.path.join(path, name + _NPY), *types) for name, types in layout.items()}
+    if stamp(path) != previous:  # replaced meanwhile: header and arrays may be of two caches
+        return read(path, expected, layout)
+    return header, arrays
+
+
+def verify(path: str, header: dict, arrays: dict[str, np.ndarray]) -> None:
     """Raises ValueError if an array is not the one that was written. It is read only if its file has changed."""
     sums = header.get(_SUMS)
     if not isinstance(sums, dict) or sums.keys() != arrays.keys():

@@ -11,6 +11,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from datasets.groups import open_groups  # noqa: E402
+from datasets.pack.building import Packing, pack  # noqa: E402
 from datasets.test_dataset import ImageFolder  # noqa: E402
 from retrieval import store  # noqa: E402
 from retrieval.cache import DescriptorCache  # noqa: E402
@@ -80,6 +81,12 @@ def once(tmp_path_factory):
 def tiny(once):
     """The folder of the tiny data set."""
     return str(once("tiny", lambda: make_tiny(".")))
+
+
+@pytest.fixture(scope="session")
+def packed(once, tiny):
+    """The folder of the tiny data set's packs, of 6 shards and fewer."""
+    return str(once("packed", lambda: pack(tiny, "p", Packing(shard_size=60_000))) / "p")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from datasets.image_names import ImageNames
 from datasets.images import MIN_SIDE, ImageError, open_rgb
 from datasets.methods import Method
+from datasets.pack.reading import open_image
 from support.workers import Loader
 
 
@@ -71,9 +72,9 @@ class _Decoded(torch.utils.data.Dataset):
         path = os.path.join(self.folders[part], self.names[part][index])
         try:
             size = open_rgb(path).size
-            with open(path, "rb") as file:
+            with open_image(path) as file:
                 digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
-            bytes_ = os.path.getsize(path)
+                bytes_ = file.seek(0, os.SEEK_END)
         except (ImageError, OSError) as error:
             return None, None, str(error)
         problem = (

@@ -22,6 +22,7 @@ from datasets.names import images_list_path, list_images, positions, write_image
 from datasets.night.fourier import reach
 from datasets.night.maker import NightMaker
 from datasets.night.target_images import TargetImages, names_digest
+from datasets.pack.reading import original_folder
 from support.errors import UserError
 from support.files import replacing
 from support.regular_files import open_regular
@@ -67,14 +68,14 @@ class Settings:
         values = {
             "made_by": MADE_BY,
             "format": FORMAT,
-            "source": os.path.realpath(self.source),
+            "source": original_folder(self.source),
             "method": self.method,
             "seed": self.seed,
             "jpeg_quality": self.jpeg_quality,
         }
         if targets:
             values |= {
-                "target": os.path.realpath(self.target),
+                "target": original_folder(self.target),
                 "target_images": names_digest(targets.names),
                 "fda_beta": self.fda_beta,
             }

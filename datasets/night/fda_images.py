@@ -8,6 +8,7 @@ import torch
 
 from datasets.night.fourier import fda, reach
 from datasets.night.target_images import names_digest
+from datasets.pack.reading import original_folder
 from datasets.test_dataset import ImageFolder, Resize, TestDataset
 from model.normalization import to_float
 from support.errors import UserError
@@ -34,7 +35,7 @@ class FDAImages(torch.utils.data.Dataset):
         self.settings = {
             "fda_beta": beta,
             "seed": seed,
-            "targets": os.path.realpath(targets.folder),
+            "targets": original_folder(targets.folder),
             "target_images": names_digest(targets.names),
         }
         if window != "paper":  # as descriptors stored before do not say

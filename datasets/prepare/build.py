@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.names import write_images_list
+from datasets.pack.reading import stat_image
 from datasets.prepare.images import PhotoImages, Writing
 from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
@@ -243,7 +244,7 @@ def _digest(photos: list[Photo]) -> str:
     """The digest of all that is known of the photos, and of their files' sizes and times."""
     value = hashlib.sha256()
     for photo in photos:
-        status = os.stat(photo.path)
+        status = stat_image(photo.path)
         value.update(
             repr((dataclasses.astuple(photo), os.path.realpath(photo.path), status.st_size, status.st_mtime_ns)).encode(
                 "utf-8", "surrogateescape"

@@ -21,6 +21,7 @@ from datasets.images import (
     within_memory,
 )
 from datasets.names import format_name
+from datasets.pack.reading import find_image, open_image
 from datasets.prepare.panoramas import Crops, looks_panoramic
 from datasets.prepare.records import Photo, Rejected
 
@@ -133,7 +134,9 @@ class PhotoImages(torch.utils.data.Dataset):
                     image = resize_shorter_side(image, resize)
                 put(path, lambda temporary: image.save(temporary, "JPEG", quality=_QUALITY))
             elif method == "copy":
-                put(path, lambda temporary: shutil.copyfile(photo.path, temporary))
+                put(path, lambda temporary: _copy_bytes(photo.path, temporary))
+            elif find_image(photo.path):
+                raise ImageError("an image of a pack cannot be linked; --images copy copies it")
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 (os.symlink if method == "link" else os.link)(os.path.realpath(photo.path), path)
@@ -167,6 +170,14 @@ class PhotoImages(torch.utils.data.Dataset):
 
     def _relative(self, index: int, path: str) -> str:
         return os.path.relpath(path, os.path.join(self.building, self.folders[index]))
+
+
+def _copy_bytes(path: str, target: str) -> None:
+    if not find_image(path):
+        shutil.copyfile(path, target)
+        return
+    with open_image(path) as source, open(target, "wb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def refusal(error: OSError, building: str) -> str:

@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from datasets.pack.reading import is_image
 from datasets.prepare import gsv_cities
 from datasets.prepare.positions import check_degrees
 from datasets.prepare.records import Photo, Rejected, Unusable, parse_heading, parse_number, parse_time, plain_name
@@ -280,14 +281,14 @@ class Table:
         local = _local_path(key)
         for spelling in dict.fromkeys((local, local.replace("\\", "/"))):
             path = os.path.join(self.images_folder, spelling)
-            if os.path.isfile(path):
+            if is_image(path):
                 return path
-            found = [path + extension for extension in IMAGE_EXTENSIONS if os.path.isfile(path + extension)]
+            found = [path + extension for extension in IMAGE_EXTENSIONS if is_image(path + extension)]
             if len(found) > 1:
                 raise Unusable("several files of that name", ", ".join(found))
             if found:
                 return found[0]
-        if self.is_data_frame and os.path.isfile(path[:-4] + ".JPG"):
+        if self.is_data_frame and is_image(path[:-4] + ".JPG"):
             return path[:-4] + ".JPG"
         raise Unusable("no such file", os.path.join(self.images_folder, local))
 
