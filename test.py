@@ -15,7 +15,7 @@ import torch
 import distributed
 from datasets.positives import chance_recalls, format_chance
 from datasets.test_dataset import TestDataset
-from localization.position import first_support
+from localization.position import first_lead
 from matching.choices import NEIGHBOURS
 from matching.reranking import Reranking, SecondLook, look_again
 from model.inference import Describer
@@ -241,8 +241,8 @@ def confidences(dataset: TestDataset, result: TestResult) -> np.ndarray | None:
     """How sure each query's first prediction is, float64 (q,), 0 to 1; None if it is not known where images are."""
     if not dataset.labelled:
         return None
-    first, similarities = (values[:, :NEIGHBOURS] for values in (result.predictions, result.similarities))
-    return first_support(dataset.database_utms[first], similarities, dataset.positive_dist_threshold)
+    first, distances = (values[:, :NEIGHBOURS] for values in (result.predictions, result.distances))
+    return first_lead(dataset.database_utms[first], distances, dataset.positive_dist_threshold)
 
 
 def _search(database: DescriptorStore, queries: DescriptorStore, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:

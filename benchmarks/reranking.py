@@ -24,7 +24,7 @@ from benchmarks.real_streets import RECALL_VALUES, Streets, find_streets, neares
 from datasets.names import positions
 from datasets.test_dataset import ImageFolder
 from demo import SHIPPED
-from localization.position import first_support
+from localization.position import first_lead
 from matching.choices import GEOMETRIES, IMAGE_SIZE, MATCHERS, NEIGHBOURS
 from matching.matchers import Matcher, make_matcher
 from matching.reranking import Reranking, each_match, new_order
@@ -121,10 +121,9 @@ def search(
     wanted = max(*args.first, *RECALL_VALUES, NEIGHBOURS)
     predictions, similarities = nearest(network, streets, size, device, wanted)
     places = positions(ImageFolder(streets.folders[0]).names)
-    near = first_support(
-        places[predictions[:, :NEIGHBOURS]], similarities[:, :NEIGHBOURS], args.positive_dist_threshold
-    )
-    return Searched(streets, predictions, near, found_at(predictions, streets.positives, RECALL_VALUES))
+    apart = 2 - 2 * similarities[:, :NEIGHBOURS]  # squared distances of unit vectors
+    lead = first_lead(places[predictions[:, :NEIGHBOURS]], apart, args.positive_dist_threshold)
+    return Searched(streets, predictions, lead, found_at(predictions, streets.positives, RECALL_VALUES))
 
 
 def rows_of(searched: list[Searched], args: argparse.Namespace, device: torch.device) -> tuple[list[dict], list[dict]]:

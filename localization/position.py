@@ -107,18 +107,21 @@ def vote_weights(similarities: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def first_support(positions: np.ndarray, similarities: np.ndarray, radius: float) -> np.ndarray:
-    """How sure it is that the first neighbour is right: the share of the votes near it, float64 (q,), 0 to 1.
+def first_lead(positions: np.ndarray, distances: np.ndarray, radius: float) -> np.ndarray:
+    """How far the first neighbour is ahead of the first one elsewhere: 1 - d_first / d_elsewhere, float64 (q,), 0 to 1.
 
     positions: float64 (q, k, 2), metres
-    similarities: (q, k), descending; -inf: no neighbour. Without any the share is 0
-    radius: metres around the first neighbour
+    distances: (q, k), squared L2 of descriptors, ascending; infinite: no neighbour. Without any the lead is 0
+    radius: metres from the first neighbour; elsewhere is farther away. If all are near, the last one is taken
     """
-    shares = np.zeros(len(positions))
-    there = np.isfinite(similarities[:, 0])
-    near = np.linalg.norm(positions - positions[:, :1], axis=2) <= radius
-    shares[there] = (vote_weights(similarities[there]) * near[there]).sum(axis=1)
-    return shares
+    distances = np.asarray(distances, np.float64)
+    there = np.isfinite(distances)
+    elsewhere = there & (np.linalg.norm(positions - positions[:, :1], axis=2) > radius)
+    last = np.max(distances, axis=1, where=there, initial=0)
+    other = np.where(elsewhere.any(axis=1), np.min(distances, axis=1, where=elsewhere, initial=np.inf), last)
+    ratios = np.ones(len(distances))
+    np.divide(distances[:, 0], other, out=ratios, where=there[:, 0] & (other > 0))
+    return 1 - np.sqrt(ratios.clip(0, 1))
 
 
 def _densest(positions: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ MATCHERS = ("sift", "xfeat", "xfeat-lightglue", "aliked-lightglue", "disk-lightg
 GEOMETRIES = ("homography", "fundamental")
 IMAGE_SIZE = 512  # pixels of the shorter side
 KEYPOINTS = 2048  # of an image, at most
-NEIGHBOURS = 20  # predictions that tell how sure a query's first one is
+NEIGHBOURS = 20  # predictions that tell how far a query's first one is ahead
 
 
 def needed_weights(matcher: str) -> int:

@@ -27,6 +27,7 @@ FOLDER = os.path.join("cache", "local_features")
 KINDS = "fiub"  # of numpy's types: numbers and truth values
 _LONGEST_LINE = 1 << 16  # bytes
 _LEFT = 0.9  # share of the limit that is left when the least recently used go, so that they do not go one by one
+_LOOK = 0.05  # share of the limit that a process writes before it looks at what others have written
 
 
 class FeatureStore:
@@ -46,7 +47,7 @@ class FeatureStore:
             remove_temporaries(self._own)
         except OSError as error:
             self._refuse(error.strerror)
-        self._size = sum(size for _, size, _ in self._entries())
+        self._make_room()
 
     def get(self, image: str) -> dict[str, np.ndarray] | None:
         """The features of an image, by its path; None if they are not there, or damaged, or the image has changed."""
@@ -73,10 +74,10 @@ class FeatureStore:
         try:
             with replacing(path, synced=False) as temporary, open(temporary, "wb") as file:
                 _write(file, features)
-                self._size += file.tell()
+                self._new += file.tell()
         except UserError as error:
             self._refuse(str(error))
-        if self._size > self.limit:
+        if self._new > _LOOK * self.limit or self._size + self._new > self.limit:
             self._make_room()
 
     def _refuse(self, reason: str) -> None:
@@ -107,9 +108,11 @@ class FeatureStore:
         return found
 
     def _make_room(self) -> None:
-        """Removes the least recently used features, of any matcher."""
+        """Removes the least recently used features, of any matcher, if the folder holds too much."""
         entries = sorted(self._entries())
-        self._size = sum(size for _, size, _ in entries)
+        self._size, self._new = sum(size for _, size, _ in entries), 0  # bytes; those written since
+        if self._size <= self.limit:
+            return
         for _, size, path in entries:
             if self._size <= _LEFT * self.limit:
                 return

@@ -70,6 +70,7 @@ class Reranking:
         matcher = OwnMatcher(args.matcher) if own else make_matcher(args.matcher, device, args.matcher_weights)
         distributed.check_same(matcher.identity, "matchers")
         identity = f"{matcher.identity}, {args.rerank_image_size} pixels"
+        logger.debug(f"Local features depend on: {identity}")
         size = round(args.rerank_store_gb * 1e9)
         store = FeatureStore(FOLDER, size, identity) if size else None
         logger.info(

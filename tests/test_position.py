@@ -15,7 +15,7 @@ from localization.position import (
     Estimates,
     estimate_positions,
     far_distances,
-    first_support,
+    first_lead,
     vote_weights,
 )
 from localization.zones import to_latlon
@@ -86,12 +86,13 @@ def test_features_and_missing_neighbours():
         estimate_positions(positions, similarities, "median")
 
 
-def test_support_of_the_first_neighbour():
-    positions = np.array([[[0.0, 0.0], [100, 0], [10, 0]]]).repeat(2, axis=0)
-    similarities = np.array([[0.8, 0.7, 0.5], [-np.inf] * 3])
-    first, second, third = vote_weights(similarities[:1])[0]
-    np.testing.assert_allclose(first_support(positions, similarities, 25), [first + third, 0])
-    np.testing.assert_allclose(first_support(positions, similarities, 100), [1, 0])
+def test_lead_of_the_first_neighbour():
+    positions = np.array([[[0.0, 0.0], [10, 0], [100, 0]]]).repeat(4, axis=0)
+    none = [np.inf] * 3
+    distances = np.array([[0.25, 0.5, 1], none, [0, 0, 0], [0.25, np.inf, np.inf]])
+    np.testing.assert_allclose(first_lead(positions, distances, 25), [0.5, 0, 0, 0])
+    np.testing.assert_allclose(first_lead(positions, distances, 5)[0], 1 - 0.5**0.5)
+    np.testing.assert_allclose(first_lead(positions, distances, 100)[0], 0.5)  # all are near: the last
 
 
 def test_results_do_not_depend_on_the_other_photos():
