@@ -28,7 +28,7 @@ from localization.database_index import DatabaseIndex, WantedIndex, holds_index,
 from localization.formats import FORMATS
 from localization.photos import Photos, describe_lack
 from localization.places import Places, places_of_names, read_places, within
-from localization.position import first_support
+from localization.position import first_lead
 from localization.reliability import check_drawing, draw_reliability
 from matching.choices import NEIGHBOURS as CONFIDENCE_NEIGHBOURS
 from matching.reranking import Reranking, verified_counts, verified_points
@@ -370,8 +370,8 @@ class Session:
             chosen = np.ones(len(photos), bool)
             if args.rerank_below is not None:
                 first = index.positions[neighbours[:, :CONFIDENCE_NEIGHBOURS]]
-                similar = similarities[:, :CONFIDENCE_NEIGHBOURS]
-                chosen = first_support(first, similar, args.positive_dist_threshold) < args.rerank_below
+                squared = 2 - 2 * similarities[:, :CONFIDENCE_NEIGHBOURS]  # of unit vectors
+                chosen = first_lead(first, squared, args.positive_dist_threshold) < args.rerank_below
             return verified_counts(database, photos, neighbours, chosen, self.reranking)
 
         located = Located(index, descriptors, options, look)

@@ -82,7 +82,7 @@ def test_the_right_neighbour_comes_first_and_decides(city, capsys):
 
 
 def test_photos_that_are_sure_are_not_looked_at(city, capsys):
-    none, half = (localized(capsys, *RERANK, "--rerank_below", below) for below in ("0", "0.5"))
+    none, half = (localized(capsys, *RERANK, "--rerank_below", below) for below in ("0", "0.1"))
     looked = [any(near["matches"] for near in result["neighbours"]) for result in half]
     assert not any(near["matches"] for result in none for near in result["neighbours"]) and 0 < sum(looked) < 8
 
