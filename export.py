@@ -91,7 +91,10 @@ def calibration_images(args: argparse.Namespace) -> tuple[Iterator[torch.Tensor]
     """
     images = CalibrationImages(args.int8, 2 * args.calibration_images, args.image_size, args.seed, batch_size=BATCH)
     most = math.ceil(args.calibration_images / BATCH)
-    first, others = images.batches[:most], images.batches[most:] or images.batches
+    first, others = images.batches[:most], images.batches[most:]
+    if not others:
+        print(f"{args.int8} has no other images: compared is on those that the ranges are from", file=sys.stderr)
+        others = images.batches
     return batches(images, range(len(first))), batches(images, range(len(images) - len(others), len(images)))
 
 

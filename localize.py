@@ -28,9 +28,7 @@ from localization.database_index import DatabaseIndex, WantedIndex, holds_index,
 from localization.formats import FORMATS
 from localization.photos import Photos, describe_lack
 from localization.places import Places, places_of_names, read_places, within
-from localization.position import first_lead
 from localization.reliability import check_drawing, draw_reliability
-from matching.choices import NEIGHBOURS as CONFIDENCE_NEIGHBOURS
 from matching.reranking import Reranking, verified_counts, verified_points
 from model.network import GeoLocalizationNet
 from model.onnx_network import load_describer
@@ -132,6 +130,7 @@ def _pictured(result: Localization, database_folder: str | None, points: np.ndar
             neighbour.similarity,
             neighbour.utm_east,
             neighbour.utm_north,
+            neighbour.matches,
         )
         for neighbour in result.neighbours
     ]
@@ -366,13 +365,8 @@ class Session:
             return Located(index, descriptors, options)
         database = ImageFolder(database_folder, names=index.names)
 
-        def look(neighbours: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-            chosen = np.ones(len(photos), bool)
-            if args.rerank_below is not None:
-                first = index.positions[neighbours[:, :CONFIDENCE_NEIGHBOURS]]
-                squared = 2 - 2 * similarities[:, :CONFIDENCE_NEIGHBOURS]  # of unit vectors
-                chosen = first_lead(first, squared, args.positive_dist_threshold) < args.rerank_below
-            return verified_counts(database, photos, neighbours, chosen, self.reranking)
+        def look(neighbours: np.ndarray) -> np.ndarray:
+            return verified_counts(database, photos, neighbours, np.ones(len(photos), bool), self.reranking)
 
         located = Located(index, descriptors, options, look)
         if args.report:

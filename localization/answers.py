@@ -15,8 +15,8 @@ from retrieval.index import FLAT, search_index
 from retrieval.knn import search
 from support.errors import UserError
 
-# from neighbours and similarities, (q, k), to the verified local matches of the first ones, int (q, first)
-Look = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# from neighbours, (q, k), to the verified local matches of the first ones, int (q, first)
+Look = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Located:
         self.similarities = np.where(self.neighbours < 0, -np.inf, 1 - squared / 2)  # of unit vectors
         self.matches = every = None
         if look:
-            counts = look(self.neighbours, self.similarities)
+            counts = look(self.neighbours)
             order = new_order(self.neighbours, counts)
             self.neighbours, self.similarities = (
                 np.take_along_axis(values, order, axis=1) for values in (self.neighbours, self.similarities)

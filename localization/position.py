@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from localization.choices import METHODS
+from localization.choices import NEIGHBOURS as NEIGHBOURS
 
-NEIGHBOURS = 50  # that vote
 KERNEL = 15.0  # metres, the standard deviation
 SHARPNESS = 3.0
 _CONVERGED = 0.01  # metres

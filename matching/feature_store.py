@@ -79,6 +79,8 @@ class FeatureStore:
             self._refuse(str(error))
         if self._new > _LOOK * self.limit or self._size + self._new > self.limit:
             self._make_room()
+            if self._size > self.limit:  # what lies there cannot be removed
+                self._refuse("it holds more than --rerank_store_gb, and nothing of it may be removed")
 
     def _refuse(self, reason: str) -> None:
         self._refused = True
@@ -125,7 +127,15 @@ def _write(file: BinaryIO, features: dict[str, np.ndarray]) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in features.items()}
     data = b"".join(array.tobytes() for array in arrays.values())
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-    file.write(json.dumps({"arrays": shapes, "crc32": zlib.crc32(data)}).encode() + b"\n" + data)
+    line = json.dumps({"arrays": shapes, "crc32": _checksum(shapes, data)}).encode() + b"\n"
+    if len(line) > _LONGEST_LINE:
+        raise UserError(f"{len(arrays)} arrays of one image are too many")
+    file.write(line + data)
+
+
+def _checksum(shapes: dict, data: bytes) -> int:
+    """Of what the first line says of the arrays, and of their data."""
+    return zlib.crc32(data, zlib.crc32(json.dumps(shapes).encode()))
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
@@ -133,7 +143,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
     with open_regular(path) as file:
         header = parse_object(file.readline(_LONGEST_LINE))
         data = file.read()
-    if header.get("crc32") != zlib.crc32(data):
+    if header.get("crc32") != _checksum(header.get("arrays"), data):
         raise ValueError("they have another checksum")
     features, begin = {}, 0
     try:
@@ -144,6 +154,6 @@ def _read(path: str) -> dict[str, np.ndarray]:
             end = begin + dtype.itemsize * math.prod(shape)
             features[name] = np.frombuffer(data[begin:end], dtype).reshape(shape).copy()
             begin = end
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, SyntaxError) as error:
         raise ValueError("their first line is not one of ours") from error
     return features

@@ -22,10 +22,12 @@ class Matcher(Protocol):
 
     name: as --matcher names it
     identity: what its features depend on, apart from the image, as text
+    digest: of its weights; "" without any
     """
 
     name: str
     identity: str
+    digest: str
 
     def features(self, image: torch.Tensor) -> Features:
         """The local features of an image, uint8 (3, H, W), as arrays by name."""
@@ -38,6 +40,7 @@ class Sift:
     """OpenCV's SIFT, matched by the ratio test and mutually. It has no weights."""
 
     name = "sift"
+    digest = ""
 
     def __init__(self) -> None:
         self._cv2 = import_cv2()
@@ -47,7 +50,12 @@ class Sift:
     def features(self, image: torch.Tensor) -> Features:
         """As of Matcher: keypoints float32 (n, 2), descriptors uint8 (n, 128)."""
         gray = self._cv2.cvtColor(np.ascontiguousarray(image.movedim(0, -1).numpy()), self._cv2.COLOR_RGB2GRAY)
-        points, descriptors = self._sift.detectAndCompute(gray, None)
+        try:
+            points, descriptors = self._sift.detectAndCompute(gray, None)
+        except self._cv2.error as error:
+            if error.code == self._cv2.Error.StsNoMem:
+                raise MemoryError from error
+            raise
         keypoints = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
         descriptors = np.zeros((0, 128)) if descriptors is None else descriptors
         # whole numbers up to 255, and up to KEYPOINTS + 1 of them where several are equally strong
@@ -80,7 +88,8 @@ class XFeat:
     def __init__(self, device: torch.device | str = "cpu", weights: str | None = None) -> None:
         self.device = torch.device(device)
         self._network = import_kornia().XFeat(top_k=KEYPOINTS)
-        self.identity = _identity("xfeat", load_weights(self._network.net, SOURCES["xfeat"], weights), self.device)
+        self.digest = load_weights(self._network.net, SOURCES["xfeat"], weights)
+        self.identity = _identity("xfeat", self.digest, self.device)
         self._network.to(self.device)
 
     def features(self, image: torch.Tensor) -> Features:
@@ -122,7 +131,7 @@ class LightGlue:
         digest = load_weights(inner, SOURCES[kind], first)
         settings = kornia.LightGlue.features[kind] | {"weights": None}  # which would be downloaded
         self._glue = kornia.LightGlue(None, **settings)
-        load_weights(self._glue, SOURCES[f"{kind}-lightglue"], second)
+        self.digest = digest[:8] + load_weights(self._glue, SOURCES[f"{kind}-lightglue"], second)[:8]
         self.identity = _identity(kind, digest, self.device)  # of features, which do not depend on LightGlue
         self._network.to(self.device)
         self._glue.to(self.device)

@@ -28,6 +28,7 @@ from support.workers import Loader
 logger = logging.getLogger(__name__)
 
 _RECENT = 256  # database images whose features stay in memory: 140 MB of XFeat's
+_LONGEST = 16  # times as long as high: images that are longer have no matches
 _AT_ONCE = 8  # images that a worker reads before it hands them over
 
 
@@ -55,10 +56,8 @@ class Reranking:
     def describe(self) -> str:
         """What results depend on, for pages and for what is kept of them."""
         below = "" if self.below is None else f", of confidences below {self.below:g}"
-        return (
-            f"the first {self.first}{below}, {self.matcher.identity}, {self.geometry}, shorter side "
-            f"{self.image_size} pixels"
-        )
+        matcher = " ".join(filter(None, (self.matcher.name, self.matcher.digest[:16])))
+        return f"the first {self.first}{below}, {matcher}, {self.geometry}, shorter side {self.image_size} pixels"
 
     @classmethod
     def of(cls, args: Namespace, device: torch.device) -> Self | None:
@@ -249,7 +248,12 @@ class _Images(torch.utils.data.Dataset):
     def __getitem__(self, item: tuple[bool, int]) -> tuple[Features | None, torch.Tensor | None]:
         is_query, index = item
         features = None if is_query or not self.store else self.store.get(self.database.path(index))
-        return features, None if features else (self.queries if is_query else self.database)[index][1]
+        if features:
+            return features, None
+        image = (self.queries if is_query else self.database)[index][1]
+        if image is not None and max(image.shape[1:]) > _LONGEST * min(image.shape[1:]):
+            image = None  # a strip: brought to this height it would not fit into memory, and nothing matches it
+        return None, image
 
 
 def _features(

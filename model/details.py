@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import math
 import os
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from model.normalization import IMAGENET_MEAN, IMAGENET_STD
 from support.downloads import PART
 from support.errors import UserError
 from support.files import read_object, replacing
+
+logger = logging.getLogger(__name__)
 
 KEY = "network"  # of a run's state, and of the object in the file
 
@@ -45,15 +48,16 @@ def beside(path: str) -> str:
 
 
 def read_details(path: str) -> Details | None:
-    """The details beside a file of weights; None if there are none. Raises UserError if they cannot be used."""
+    """The details beside a file of weights; None if there are none. Raises UserError if they are no network's."""
     file = beside(path)
     try:
         content = read_object(file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}, which belongs to {path}, cannot be read: {error}; restore or remove it") from error
-    return parse_details(content[KEY], file) if KEY in content else None  # else a file of something else
+        logger.warning(f"{file} does not say what network {path} is: it cannot be read ({error})")
+        return None
+    return parse_details(content[KEY], file) if isinstance(content.get(KEY), dict) else None  # of something else
 
 
 def write_details(details: Details, path: str) -> None:
@@ -63,13 +67,23 @@ def write_details(details: Details, path: str) -> None:
     """
     file = beside(path)
     if details.are_needed:
+        if os.path.exists(file) and not _is_ours(file):
+            raise UserError(
+                f"{file} is of something else, and would have to say what network {path} is: move one of them"
+            )
         with replacing(file) as temporary, open(temporary, "w") as text:
             json.dump(details.as_facts(), text, indent=1)
             text.write("\n")
         return
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        if KEY in read_object(file):
-            os.unlink(file)
+    if _is_ours(file):
+        os.unlink(file)
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file holds details of a network."""
+    with contextlib.suppress(OSError, ValueError):
+        return isinstance(read_object(file).get(KEY), dict)
+    return False
 
 
 def parse_details(value: Any, source: str) -> Details:

@@ -15,6 +15,7 @@ from torch import nn
 from model.hub.method import HubMethod
 from model.layers import L2Norm
 from model.network import GeoLocalizationNet
+from model.onnx_network import OnnxNetwork
 from support.errors import UserError
 
 _LAST = 3  # of network.aggregation
@@ -35,6 +36,8 @@ class FittedLayer(NamedTuple):
 
 def find_last_layer(network: nn.Module) -> nn.Linear:
     """The last linear layer of a network. Raises UserError if it has none."""
+    if isinstance(network, OnnxNetwork):
+        raise UserError(f"{network.path} is an ONNX file, in which no last layer can be fitted: give a checkpoint")
     aggregation = getattr(network, "aggregation", ())
     if len(aggregation) <= _LAST or not isinstance(aggregation[_LAST], nn.Linear):
         raise UserError(f"{type(network).__name__} has no last linear layer, so none can be fitted in its place")

@@ -1,6 +1,7 @@
 """A network of an ONNX file, run by onnxruntime: it describes images, and is never trained."""
 
 import hashlib
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from support.regular_files import open_regular
 
 ENDING = ".onnx"
 _LENGTH_TOLERANCE = 1e-2  # of a descriptor: 8 bits lose some
+_OUTPUTS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+_MOST_PIXELS = 1 << 26  # of a test image
 _KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -55,7 +58,7 @@ class OnnxNetwork(nn.Module):
     path: of a file that holds all its weights, as export.py writes it. One that was made elsewhere is taken to have
         ImageNet-normalised images, or else uint8 ones
 
-    Attributes: backbone ("" where unknown), backbone_name (for messages), fc_output_dim.
+    Attributes: backbone ("" where unknown), backbone_name (for messages), fc_output_dim, runtime.
 
     Raises UserError if onnxruntime is not installed, or if the file cannot be read or computes something else.
     """
@@ -71,7 +74,9 @@ class OnnxNetwork(nn.Module):
         self.path, content = path, _read(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        try:  # from memory: a file in another place, which weights may be in, is then never read
+        # a file may name others that hold its weights: none is read, and its digest is of all that it computes with
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        try:
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds
             raise UserError(f"{path} is no ONNX file that onnxruntime can run: {_first_line(error)}") from error
@@ -80,6 +85,8 @@ class OnnxNetwork(nn.Module):
         # descriptors that are kept on the disk belong to this file alone
         digest = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
         self.register_buffer("digest", torch.from_numpy(digest.copy()))
+        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        self.fc_output_dim = 0  # until it has described an image
         self.fc_output_dim = self._describe_test_image().shape[1]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -98,10 +105,12 @@ class OnnxNetwork(nn.Module):
             raise UserError(
                 f"{self.path} cannot describe {len(images)} images of {size} pixels: {_first_line(error)}"
             ) from error
-        if output.ndim != 2 or len(output) != len(images) or not np.isfinite(output).all():
+        expected = len(images), self.fc_output_dim or output.shape[-1]
+        if output.shape != expected or not np.isfinite(output).all():
             raise UserError(
-                f"{self.path} gives an array {output.shape} for {len(images)} images, or NaN: it should give one "
-                "descriptor for each, and finite numbers"
+                f"{self.path} gives an array {output.shape} for {len(images)} images of {images.shape[3]} x "
+                f"{images.shape[2]} pixels, or NaN: it should give one descriptor for each, of finite numbers, as many "
+                "for all sizes"
             )
         return torch.from_numpy(np.asarray(output, np.float32))
 
@@ -113,7 +122,8 @@ class OnnxNetwork(nn.Module):
         """(backbone, what it takes: a key of INPUTS)."""
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         kind = _KINDS.get(inputs[0].type) if len(inputs) == 1 else None
-        if not kind or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+        is_right = kind and len(outputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[1] == 3
+        if not is_right or outputs[0].type not in _OUTPUTS or len(outputs[0].shape or (0, 0)) != 2:
             shapes = ", ".join(f"{node.name} {node.type} {node.shape}" for node in (*inputs, *outputs))
             raise UserError(
                 f"{self.path} has inputs and outputs {shapes}: it should take images, float or uint8 (batch, 3, "
@@ -125,6 +135,8 @@ class OnnxNetwork(nn.Module):
 
     def _describe_test_image(self) -> torch.Tensor:
         height, width = (side if isinstance(side, int) else 224 for side in self.session.get_inputs()[0].shape[2:])
+        if height * width > _MOST_PIXELS:
+            raise UserError(f"{self.path} takes images of {width} x {height} pixels, more than can be tried")
         descriptor = self(torch.linspace(-2, 2, 3 * height * width).sin().view(1, 3, height, width))
         if not abs((length := descriptor.norm().item()) - 1) < _LENGTH_TOLERANCE:
             raise UserError(

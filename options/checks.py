@@ -5,6 +5,7 @@ import os
 import re
 
 from datasets.choices import check_beta, needs_strength, needs_target
+from localization.choices import NEIGHBOURS
 from model.choices import head_options, split_loss
 from options import default_of
 from options.domain import DOMAIN_DEFAULTS
@@ -238,8 +239,8 @@ def _resolve_local_steps(args: argparse.Namespace) -> None:
 def _check_localization(args: argparse.Namespace) -> None:
     if not args.resume_model:
         raise UserError("give the network as --resume_model: a best_model.pth, or the name of a published model")
-    if not 0 <= args.neighbours <= 50:
-        raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to 50")
+    if not 0 <= args.neighbours <= NEIGHBOURS:
+        raise UserError(f"--neighbours is {args.neighbours}, and must be from 0 to {NEIGHBOURS}")
     if not args.positive_dist_threshold:
         raise UserError(
             "--positive_dist_threshold is 0, and must be more: confidence is the probability of being so near"
@@ -247,6 +248,8 @@ def _check_localization(args: argparse.Namespace) -> None:
     _check_places(args)
     check_reranking(args)
     refuse_unused(args.given, {"trust_code": (runs_own_matcher(args), "--matcher MODULE:FUNCTION")})
+    if args.rerank > NEIGHBOURS:
+        raise UserError(f"--rerank is {args.rerank}: of a photo's {NEIGHBOURS} neighbours no more can be looked at")
     if args.rerank and not (args.calibrate or args.database_folder):
         raise UserError("--rerank looks at the database's images: give their folder as --database_folder")
     if args.calibrate:

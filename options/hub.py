@@ -90,8 +90,8 @@ class HubOptions:
     trust_code: bool = option(
         False,
         SWITCH,
-        "run other people's code, of --hub and --compare_hub, or a --matcher of your own, with all that you may do on "
-        "this machine",
+        "run code with all that you may do on this machine: a --matcher of your own, or in eval.py --hub and "
+        "--compare_hub",
         "eval localize",
     )
 

@@ -15,8 +15,8 @@ class RerankingOptions:
     rerank: int = option(
         0,
         whole(0, 100),
-        "order the first K predictions of each query again, by how many local matches with it are verified (needs "
-        "requirements-rerank.txt)",
+        "order the first K predictions of each query or neighbours of each photo again, by how many local matches with "
+        "it are verified; at most 100, of photos 50 (needs requirements-rerank.txt)",
         "eval localize",
         metavar="K",
         default_text="0, not at all",
@@ -56,9 +56,9 @@ class RerankingOptions:
     rerank_below: float | None = option(
         None,
         number(),
-        "look again only at queries whose confidence is below C; without it the log of a labelled test says which C "
-        "would do",
-        "eval localize",
+        "look again only at queries whose first prediction leads by less than C: 1 - d1 / d2, where d1 is its distance "
+        "and d2 that of the first prediction elsewhere; without it the log of a labelled test says which C would do",
+        "eval",
         metavar="C",
         default_text="at all queries",
     )

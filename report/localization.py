@@ -27,7 +27,7 @@ class LocalizedPhoto:
     north: float | None
     radius_m: float | None = None  # the true position is likely within it; None: not calibrated
     confidence: float | None = None  # 0 to 1; None: not calibrated
-    neighbours: tuple = ()  # (path, cosine similarity, east m, north m), the most similar first
+    neighbours: tuple = ()  # (path, cosine similarity, east m, north m, matches or None), the best first
     own: tuple | None = None  # (latitude, longitude, east m, north m) of the photo's own GPS
     reason: str = ""  # why there is no estimate
     points: np.ndarray | None = None  # (n, 2, 2): matches with the first neighbour, shares of width and height
@@ -53,8 +53,8 @@ def write_localization_report(
     for row in rows[:MAX_PICTURED]:
         row["picture"] = thumbnail(row["photo"].path)
         row["neighbours"] = [
-            {"name": name, "similarity": similarity, "picture": thumbnail(name)}
-            for name, similarity, _, _ in row["photo"].neighbours[:_NEIGHBOURS]
+            {"name": name, "similarity": similarity, "matches": matches, "picture": thumbnail(name)}
+            for name, similarity, _, _, matches in row["photo"].neighbours[:_NEIGHBOURS]
         ]
         if row["photo"].points is not None:
             row["matches"] = _matches(row["photo"])
@@ -70,6 +70,7 @@ def write_localization_report(
         letters={},
         rows=rows,
         pictured=rows[:MAX_PICTURED],
+        looked_again=any(near[-1] is not None for photo in photos for near in photo.neighbours),
         settings=list(settings),
         failed=sum(photo.east is None for photo in photos),
         known=len(known),
@@ -126,7 +127,7 @@ def _data(photo: LocalizedPhoto) -> dict:
                 "at": relative(east, north),
                 "place": _place(*to_latlon(east, north, os.path.basename(name))[:2]),
             }
-            for name, similarity, east, north in photo.neighbours
+            for name, similarity, east, north, _ in photo.neighbours
         ],
     }
 

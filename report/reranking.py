@@ -46,8 +46,8 @@ class Skipping(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The threshold in four digits, rounded up: then no fewer queries are looked at."""
-        return f"{math.ceil(10_000 * self.threshold) / 10_000:.4f}"
+        """The threshold in six digits, rounded up: then no fewer queries are looked at."""
+        return f"{math.ceil(1_000_000 * self.threshold) / 1_000_000:.6f}"
 
 
 def skipping(confidences: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[Skipping]:
@@ -92,10 +92,11 @@ def log_second_look(name: str, result: TestResult, seed: int) -> None:
     """
     look = result.second_look
     looked, total = int(look.chosen.sum()), len(look.chosen)
-    logger.info(
-        f"{name}: a second look at {looked} of {total} queries took {look.seconds:.1f} s, "
-        f"{look.seconds / max(1, looked):.3g} s each"
-    )
+    each = f", {look.seconds / looked:.3g} s each" if looked else ""
+    logger.info(f"{name}: a second look at {looked} of {total} queries took {look.seconds:.1f} s{each}")
+    seen = int((look.counts[look.chosen] > 0).any(axis=1).sum())
+    advice = "" if seen or not looked else ": give larger images (--rerank_image_size) or another --matcher"
+    logger.info(f"{name}: {seen} of these queries have verified matches with a prediction{advice}")
     if not result.labelled:
         return
     logger.info(f"{name}: after the second look minus before ({result.before})")
@@ -111,6 +112,10 @@ def log_second_look(name: str, result: TestResult, seed: int) -> None:
     for share in (0, *_SHARES, 1):
         option = min(options, key=lambda option: abs(option.skipped - 100 * share))
         logger.info(f"{option.skipped:13.1f} %  {option.shown:>17}  {option.recall:4.1f}  {0 - option.loss:+18.1f}")
+    if options[0].recall <= options[-1].recall or result.few:
+        few = "too few queries to say" if result.few else "no: the second look gains nothing here"
+        logger.info(f"{name}: which queries may be skipped: {few}")
+        return
     best = most_skipped(options)
     logger.info(
         f"{name}: a loss of at most {LOSS:g} point: --rerank_below {best.shown} ({best.skipped:.0f} % of the "

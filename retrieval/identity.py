@@ -41,6 +41,8 @@ def identify(network: GeoLocalizationNet, images: ImageFolder, options: Extracti
         settings["threads"] = torch.get_num_threads()  # they decide how many images go through the network at once
     if options.compile:
         settings["compiled"] = True
+    if hasattr(network, "runtime"):  # an ONNX file's
+        settings["runtime"] = network.runtime
     if hasattr(images, "settings"):  # changed before extraction, as by --fda_queries
         settings |= {"changed": images.settings, "targets": images_digest(images.targets)}
     return {

@@ -53,6 +53,19 @@ def leaves():
     raise SystemExit(3)
 
 
+def changes():
+    """Changes whatever a program has only once."""
+    import logging, os, random
+    net = tiny()
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    torch.manual_seed(5), random.seed(5)
+    os.chdir("/")
+    logging.disable()
+    logging.getLogger().handlers.clear()
+    return net
+
+
 def _hidden():
     pass
 '''
@@ -229,7 +242,7 @@ def test_images_without_labels(city):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["repo", "big"], "repo has no entry point big; it has Net, asks, leaves, mapping, tiny"),
+        (["repo", "big"], "repo has no entry point big; it has Net, asks, changes, leaves, mapping, tiny"),
         (["empty", "tiny"], "/empty has no hubconf.py, in which torch.hub looks for tiny"),
         (["lacking", "tiny"], "lacking tiny needs packages that are not installed: install a_package, another"),
         (["importing", "tiny"], "importing tiny needs the package a_package, which is not installed"),
@@ -439,3 +452,15 @@ def test_wide_features_have_the_same_components(monkeypatch):
     monkeypatch.setattr("model.last_layer._LARGEST", 30)
     with pytest.raises(UserError, match="give at most 30 images"):
         principal_components(features, 10, 0.5, 1)
+
+
+def test_what_a_method_changes_in_the_process_changes_no_other(city):
+    save_network(GeoLocalizationNet("Small", 16), "m.pth")
+    threads, lines = torch.get_num_threads(), []
+    for hub in ("tiny", "changes"):
+        flags = ["--trust_code", "--hub", "repo", hub, "--compare", "m.pth", "--save_dir", hub]
+        log = open(f"{run(eval_script, *FOLDERS, *flags)}/info.log").read()
+        lines.append([line.split("   ", 1)[1] for line in log.splitlines() if "R@1: " in line])
+    assert lines[0] == lines[1] and len(lines[0]) == 2
+    assert (torch.get_default_dtype(), torch.get_num_threads()) == (torch.float32, threads)
+    assert os.getcwd() == str(city)

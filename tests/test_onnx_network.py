@@ -175,7 +175,7 @@ def test_localize_runs_onnx_files(city):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--whiten", "database"], "OnnxNetwork has no last linear layer, so none can be fitted in its place"),
+        (["--whiten", "database"], "m.onnx is an ONNX file, in which no last layer can be fitted: give a checkpoint"),
         (["--compile"], "--compile is for this project's networks, and not for ONNX files or --hub"),
         (["--infer_dtype", "bfloat16"], "--infer_dtype bfloat16: an ONNX file has its own numbers; leave it out"),
         (["--backbone", "ResNet18"], "m.onnx is a Small: leave out --backbone"),
@@ -207,6 +207,21 @@ def write_odd(path, name, outputs):
     onnx.save(model, path)
 
 
+def test_descriptors_have_one_length_for_all_sizes(city):
+    """Sums along the width have as many entries as an image has rows."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    sums = [helper.make_node("ReduceSum", ["images", "axes"], ["sums"], keepdims=0)]
+    sums += [helper.make_node("LpNormalization", ["sums"], ["o"], p=2, axis=1)]
+    given = [helper.make_tensor_value_info("images", kind, ["b", 3, "h", "w"])]
+    made = [helper.make_tensor_value_info("o", kind, ["b", "h"])]
+    graph = helper.make_graph(sums, "g", given, made, [helper.make_tensor("axes", onnx.TensorProto.INT64, [2], [1, 3])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), "sums.onnx")
+    network = OnnxNetwork("sums.onnx")
+    assert network.fc_output_dim == 224 and network(torch.ones(1, 3, 224, 64)).shape == (1, 224)
+    with pytest.raises(UserError, match=r"sums.onnx gives an array .1, 96. for 1 images of 64 x 96 pixels"):
+        network(torch.ones(1, 3, 96, 64))
+
+
 def test_a_file_of_one_size_says_so(city):
     model = onnx.load("m.onnx")
     for number, side in ((2, 64), (3, 64)):
@@ -221,6 +236,7 @@ def test_a_file_of_one_size_says_so(city):
 def test_weights_outside_of_the_file_are_not_read(city):
     """A file may name any other, of the whole disk."""
     onnx.save(onnx.load("m.onnx"), "split.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert os.path.exists("weights.bin")  # also in the working folder
     with pytest.raises(UserError, match="split.onnx is no ONNX file that onnxruntime can run"):
         OnnxNetwork("split.onnx")
 

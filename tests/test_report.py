@@ -283,7 +283,8 @@ def test_unusual_results(dataset, case):
 def test_localized_photos(dataset):
     paths = [dataset.queries.path(index) for index in range(3)]
     neighbours = [
-        (dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist()) for index in range(6)
+        (dataset.database.path(index), 0.9 - index / 100, *dataset.database_utms[index].tolist(), None)
+        for index in range(6)
     ]
     own = (37.8, -122.4, EAST + 30.0, NORTH + 40.0)
     photos = [
@@ -365,7 +366,9 @@ def test_names_are_shown_and_never_run(hostile):
         {HOSTILE[0]: {"epoch": [1], "loss": [1.0], "R@1": [2.0]}},
     )
     photos = [
-        LocalizedPhoto("q/" + name, 1.0, 2.0, 3.0, 4.0, 5.0, 0.5, [("db/" + name, 0.5, 3.0, 9.0)], (1.0, 2.0, 3.0, 4.0))
+        LocalizedPhoto(
+            "q/" + name, 1.0, 2.0, 3.0, 4.0, 5.0, 0.5, [("db/" + name, 0.5, 3.0, 9.0, None)], (1.0, 2.0, 3.0, 4.0)
+        )
         for name in names
     ]
     write_localization_report("photos.html", [*photos, LocalizedPhoto(HOSTILE[0], *[None] * 4, reason=HOSTILE[1])])

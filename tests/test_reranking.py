@@ -3,10 +3,12 @@
 import csv
 import glob
 import itertools
+import json
 import os
 import shutil
 import sys
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -80,7 +82,8 @@ def test_the_right_image_comes_first_in_all_outputs(city):
     assert recalls(after).startswith("R@1: 100.0, R@5: 100.0")
     assert f"after the second look minus before ({recalls(before)})" in log and "R@1     +" in log
     assert "a second look at 8 of 8 queries took" in log and "R@100P by verified matches 100.0" in log
-    assert "a loss of at most 1 point: --rerank_below" in log
+    assert "which queries may be skipped: too few queries to say" in log
+    assert "8 of these queries have verified matches with a prediction\n" in log
     for line in open(f"{after}/pairs_queries.txt"):
         query, found = (name.rpartition("/")[2].split("@")[1] for name in line.split())
         assert query == found
@@ -165,23 +168,52 @@ def test_a_store_is_bounded_and_drops_what_was_used_least_recently(city):
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("arrays", "problem"),
     [
-        (b"", "damaged|JSON|Expecting"),
-        (b'{"arrays": {"x": ["<f4", [9]]}, "crc32": 0}\n', "cannot reshape|buffer"),
-        (b'{"arrays": {"x": ["O", [1]]}, "crc32": 0}\n', "is of type object"),
-        (b'{"arrays": 3, "crc32": 0}\n', "not one of ours"),
-        (b'{"crc32": 0}\n', "not one of ours"),
+        (None, "damaged|JSON|Expecting"),
+        ({"x": ["<f4", [9]]}, "cannot reshape|buffer"),
+        ({"x": ["O", [1]]}, "is of type object"),
+        ({"x": [",", [1]]}, "not one of ours"),
+        (3, "not one of ours"),
     ],
 )
-def test_a_hostile_file_of_features_is_not_used(city, caplog, content, problem):
+def test_a_hostile_file_of_features_is_not_used(city, caplog, arrays, problem):
     store, (path, *_) = FeatureStore("kept", 10**6, "a"), sorted(glob.glob("db/sub/*"))
     store.put(path, {"x": np.ones(2)})
     with open(store._path(path), "wb") as file:
-        file.write(content)
+        if arrays is not None:
+            crc32 = zlib.crc32(json.dumps(arrays).encode())
+            file.write(json.dumps({"arrays": arrays, "crc32": crc32}).encode() + b"\n")
     assert store.get(path) is None
     (line,) = [record.getMessage() for record in caplog.records if "cannot be used" in record.getMessage()]
     assert any(part in line for part in problem.split("|")), line
+
+
+def test_not_one_bit_of_kept_features_may_change(city):
+    store, (path, *_) = FeatureStore("kept", 10**6, "a"), sorted(glob.glob("db/sub/*"))
+    store.put(path, {"points": np.ones((3, 2)), "descriptors": np.zeros((3, 4), np.uint8)})
+    kept_at = store._path(path)
+    whole = open(kept_at, "rb").read()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        with open(kept_at, "wb") as file:
+            file.write(data)
+        assert store.get(path) is None, data
+
+
+def test_a_store_whose_files_may_not_be_removed_is_given_up(city, monkeypatch, caplog):
+    features, paths = {"x": np.arange(1000)}, sorted(glob.glob("db/sub/*"))
+    store = FeatureStore("kept", 10_000, "a")
+
+    def refuse(path):
+        raise PermissionError(13, "not permitted", path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    for path in paths:
+        store.put(path, features)
+    assert len(glob.glob("kept/*/*")) == 2
+    assert [record.getMessage() for record in caplog.records if "nothing of it may be removed" in record.getMessage()]
 
 
 def test_two_processes_may_use_one_store(city):
@@ -319,6 +351,9 @@ def make():
 
 def nothing():
     return 3
+
+def leaves():
+    raise SystemExit(0)
 """
 SAME = "np.full((9 if (first['mean'] == second['mean']).all() else 0, 2, 2), np.arange(9)[:, None, None] ** 2.0)"
 
@@ -350,6 +385,9 @@ def test_a_matcher_of_ones_own(city):
         ({}, "{}:missing", "has no function 'missing'; check the name"),
         ({}, "{}:nothing", "gave a value of type int without a method features: it needs features(image) and"),
         ({}, "absent_module:make", "there is no module absent_module here or on Python's path"),
+        ({}, ":make", "cannot be made (ValueError: Empty module name): fix it, or check the name"),
+        ({}, "math:sqrt", "cannot be made (TypeError"),
+        ({}, "{}:leaves", "cannot be made (SystemExit: 0)"),
         ({"features": "[1]"}, "{}:make", "are a value of type list, and must be a dict of names and numpy arrays"),
         ({"features": "{'x': np.array(['a'])}"}, "{}:make", "must be a dict of names and numpy arrays of numbers"),
         ({"matches": "None"}, "{}:make", "are a value of type NoneType, and must be finite floating-point numbers"),
@@ -381,8 +419,10 @@ def test_thresholds_and_what_they_lose():
     assert most_skipped(options, 100).skipped == 100
 
 
-def test_sure_queries_are_skipped(city):
+def test_sure_queries_are_skipped(city, monkeypatch):
+    monkeypatch.setattr("test.FEW", 1)
     log = log_of(evaluate(*RERANK, "--rerank", 8))
+    assert "a loss of at most 1 point: --rerank_below 0." in log
     rows = [line.split() for line in log.splitlines() if " %  " in line]
     assert float(rows[0][-5]) == 0 and float(rows[-1][-5]) == 100
     half = float(min(rows, key=lambda row: abs(float(row[-5]) - 50))[-3])

@@ -445,3 +445,17 @@ def test_bfloat16_differs_a_little():
             found = network(images(64, 64))
     assert found.dtype == torch.float32
     np.testing.assert_allclose((found * expected).sum(1), 1, atol=0.02)
+
+
+def test_a_file_of_something_else_beside_weights_is_left_alone(workdir, caplog):
+    """my.json of my.pth may be anybody's."""
+    network = GeoLocalizationNet("Small", 8)
+    for content in ('{"network": "mine"}', '{"other": 1}', "[1]", ""):
+        with open("my.json", "w") as file:
+            file.write(content)
+        save_network(network, "my.pth")
+        assert load_network("my.pth").backbone_name == "Small" and open("my.json").read() == content
+    assert "my.json does not say what network my.pth is" in caplog.text
+    with pytest.raises(UserError, match="my.json is of something else, and .* my.pth"):
+        save_network(GeoLocalizationNet("Small", 8, gem_activation="abs"), "my.pth")
+    assert open("my.json").read() == "" and load_network("my.pth").details().gem_activation == "clamp"
