@@ -368,7 +368,7 @@ def test_photos_are_localized_as_by_the_script(folder, capsys):
     flags = "--resume_model Small --database_folder data/mine/database --resize_test_imgs --image_size 64".split()
     flags += "--num_workers 0 --device cpu --neighbours 2 --format jsonl photo.jpg photos".split()
     session = localize.parse_arguments("localize", flags)
-    network = localize.load_network("zoo/Small.pth")
+    network = localize.load_describer("zoo/Small.pth")
     session = localize.Session(session, network, torch.device("cpu"), 0)
     os.makedirs("cache/descriptors")
     parameters = {"mean": [0.0] * 3, "scale": [1.0] * 3, "coefficients": [0.1] * 3, "intercept": 0.0}
@@ -435,7 +435,7 @@ def test_usage_errors_of_the_command_come_before_torch():
 
 
 def test_bad_folders_of_the_command(workdir, capsys, monkeypatch):
-    monkeypatch.setattr(command, "load_network", lambda *_, **__: SmallNetwork())
+    monkeypatch.setattr(command, "load_describer", lambda *_, **__: SmallNetwork())
     flags = ["--output", "out.npy", "--resume_model", "m.pth", "--num_workers", "0"]
     assert "folder photos does not exist" in fails(command, capsys, "photos", *flags)
     os.mkdir("photos")
