@@ -206,7 +206,11 @@ def kept_counts(one: Searched, matcher: Matcher, how: Reranking, folder: str) ->
     digest = hashlib.sha256(repr(key).encode() + first.tobytes() + one.streets.queries.tobytes()).hexdigest()[:16]
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{matcher.name}_{how.image_size}_{digest}.npy")
-    counts = np.load(path) if os.path.exists(path) else np.zeros((0, len(GEOMETRIES), how.first), np.int64)
+    counts = (
+        np.load(path, allow_pickle=False)
+        if os.path.exists(path)
+        else np.zeros((0, len(GEOMETRIES), how.first), np.int64)
+    )
     database, queries = map(ImageFolder, one.streets.folders)
     pairs = [
         (int(query), int(index))

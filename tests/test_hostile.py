@@ -102,11 +102,13 @@ def test_no_source_can_run_what_it_reads():
     for path in SOURCES:
         source = path.read_text()
         loads += len(re.findall(r"\btorch\.load\(|\bnp\.load\(", source))
+        place = path.relative_to(ROOT).as_posix()
         # pickle is there for the name of its error alone
-        assert (
-            dangers(source, allowed=("pickle",) if path.relative_to(ROOT) == pathlib.Path("support/files.py") else ())
-            == []
-        ), path
+        found = dangers(source, allowed=("pickle",) if place == "support/files.py" else ())
+        if place == "model/hub/loading.py":  # which runs after --trust_code alone
+            assert all(call.startswith("torch.hub.load(") for call in found) and len(found) == 2
+            continue
+        assert found == [], path
     assert loads >= 2 and len(SOURCES) > 80
 
 

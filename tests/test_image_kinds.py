@@ -193,12 +193,12 @@ def test_the_limit_of_pixels_is_our_own(tmp_path, action, pillows_limit):
 
 
 def refuse_huge_images(folder, action, pillows_limit):
-    """In a process that may take 100 MB more; the pixels would take 0.8 to 6.4 GB."""
+    """In a process that may take 100 MB more than it has, some of it free; the pixels would take 0.8 to 6.4 GB."""
     data = int(Path("/proc/self/statm").read_text().split()[5])
     more = data * resource.getpagesize() + 100_000_000
     resource.setrlimit(resource.RLIMIT_DATA, (more, more))
     with pytest.raises(MemoryError):
-        bytearray(110_000_000)
+        bytearray(700_000_000)
     Image.MAX_IMAGE_PIXELS = pillows_limit
     with warnings.catch_warnings():
         warnings.simplefilter(action)

@@ -292,12 +292,12 @@ def test_without_the_file_the_flags_are_needed(workdir, capsys):
     [
         ('{"network": {"backbone": "timm/test_vit", "gem_activation": "max"}}', "has values that no network has"),
         ('{"network": {"backbone": "timm/test_vit", "std": [0, 1, 1]}}', "has values that no network has"),
-        ('{"network": {"backbone": "timm/test_vit", "mean": [1e999, 0, 0]}}', "cannot be read"),
+        ('{"network": {"backbone": "timm/test_vit", "mean": [1e999, 0, 0]}}', "no x.json that tells which one"),
         ('{"network": {"backbone": "timm/nope"}}', "has no model 'nope'"),
         ('{"network": {"backbone": 3}}', "does not tell what network"),
-        ('{"network": [1]}', "does not tell what network"),
+        ('{"network": [1]}', "no x.json that tells which one"),
         ('{"network": {"layers": 3}}', "does not tell what network"),
-        ("{", "cannot be read"),
+        ("{", "no x.json that tells which one"),
         ('{"network": {"backbone": "timm/test_vit2"}}', "or the x.json that tells the backbone"),
     ],
 )
