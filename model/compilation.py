@@ -2,7 +2,7 @@
 
 import torch
 
-from support.errors import UserError
+from support.errors import UserError, first_line
 
 
 def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -13,8 +13,7 @@ def compiled(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     try:
         torch.compile(torch.sin)(torch.ones(2, device=device))
     except Exception as error:  # torch raises many kinds
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(
-            f"--compile: PyTorch cannot compile here ({reason}); install a C++ compiler, or leave it out"
+            f"--compile: PyTorch cannot compile here ({first_line(error)}); install a C++ compiler, or leave it out"
         ) from error
     return torch.compile(network)

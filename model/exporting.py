@@ -12,7 +12,7 @@ from torch import nn
 from model.inference import fold_batch_norm
 from model.network import GeoLocalizationNet
 from model.normalization import IMAGENET_MEAN, IMAGENET_STD
-from support.errors import UserError
+from support.errors import UserError, first_line
 from support.files import replacing
 
 TOLERANCE = 1e-4  # the largest difference of a descriptor's entries
@@ -116,12 +116,8 @@ def _write(module: ExportedNetwork, file_format: str, path: str) -> Run:
         raise
     except Exception as error:  # exporters raise many kinds
         raise UserError(
-            f"a {module.about['backbone']} cannot be written as {file_format} with this PyTorch: {_first_line(error)}"
+            f"a {module.about['backbone']} cannot be written as {file_format} with this PyTorch: {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _write_onnx(module: ExportedNetwork, about: dict[str, str], path: str) -> Run:
@@ -173,6 +169,6 @@ def _difference(run: Run, module: ExportedNetwork, network: GeoLocalizationNet, 
     except Exception as error:  # runtimes raise many kinds
         raise UserError(
             f"the exported {network.backbone_name} takes no images of {size[1]} x {size[2]} pixels "
-            f"({_first_line(error)}), so it was not written: try another --format"
+            f"({first_line(error)}), so it was not written: try another --format"
         ) from error
     return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")

@@ -12,7 +12,7 @@ from model.checkpoints import load_network
 from model.exporting import INPUTS
 from model.network import GeoLocalizationNet
 from model.normalization import IMAGENET_MEAN, IMAGENET_STD
-from support.errors import UserError
+from support.errors import UserError, first_line
 from support.files import LARGEST_NETWORK
 from support.regular_files import open_regular
 
@@ -79,7 +79,7 @@ class OnnxNetwork(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds
-            raise UserError(f"{path} is no ONNX file that onnxruntime can run: {_first_line(error)}") from error
+            raise UserError(f"{path} is no ONNX file that onnxruntime can run: {first_line(error)}") from error
         self.backbone, self.kind = self._check()
         self.backbone_name = f"{self.backbone or 'network'} of an ONNX file"
         # descriptors that are kept on the disk belong to this file alone
@@ -103,7 +103,7 @@ class OnnxNetwork(nn.Module):
         except Exception as error:  # onnxruntime raises many kinds
             size = f"{images.shape[3]} x {images.shape[2]}"
             raise UserError(
-                f"{self.path} cannot describe {len(images)} images of {size} pixels: {_first_line(error)}"
+                f"{self.path} cannot describe {len(images)} images of {size} pixels: {first_line(error)}"
             ) from error
         expected = len(images), self.fc_output_dim or output.shape[-1]
         if output.shape != expected or not np.isfinite(output).all():
@@ -157,7 +157,3 @@ def _read(path: str) -> bytes:
     if len(content) > LARGEST_NETWORK:
         raise UserError(f"{path} has more than {LARGEST_NETWORK / 1e9:.1f} GB, more than a network has")
     return content
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

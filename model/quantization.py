@@ -9,7 +9,7 @@ import torch
 
 from model.exporting import ExportedNetwork, check_packages, export
 from model.network import GeoLocalizationNet
-from support.errors import UserError
+from support.errors import UserError, first_line
 from support.files import replacing
 
 # between descriptors in 8 bits and the network's, mean of the images; a file with less is not written
@@ -47,8 +47,7 @@ def export_int8(
         except (OSError, UserError):
             raise
         except Exception as error:  # onnxruntime raises many kinds
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise UserError(f"a {network.backbone_name} cannot be written in 8 bits: {reason}") from error
+            raise UserError(f"a {network.backbone_name} cannot be written in 8 bits: {first_line(error)}") from error
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
         cosines = []
         for batch in compared:
@@ -56,13 +55,14 @@ def export_int8(
                 expected = module.network(batch).numpy()
             found = session.run(None, {"images": module.denormalized(batch).numpy()})[0]
             cosines.append((found * expected).sum(axis=1))
-        if not np.concatenate(cosines).mean() >= LEAST_COSINE:
+        cosines = np.concatenate(cosines)
+        if not cosines.mean() >= LEAST_COSINE:
             raise UserError(
                 f"in 8 bits the descriptors of the {network.backbone_name} have a cosine of "
-                f"{np.concatenate(cosines).mean():.3f} with its own, less than {LEAST_COSINE}: {path} was not written; "
+                f"{cosines.mean():.3f} with its own, less than {LEAST_COSINE}: {path} was not written; "
                 "give images like those that it will see, or export it without --int8"
             )
-    return np.concatenate(cosines)
+    return cosines
 
 
 def _quantize(path: str, output: str, batches: Iterator[np.ndarray]) -> None:

@@ -43,3 +43,8 @@ def ending_in_one_line(when_interrupted: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"\ninterrupted{when_interrupted}", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

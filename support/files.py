@@ -347,3 +347,13 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def rename_finished(building: str, output: str) -> None:
+    """Gives a folder that is complete its name, in the place of an empty one. Raises UserError if the disk refuses."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(output)
+        os.rename(building, output)
+    except OSError as error:
+        raise UserError(f"{building} is complete and cannot be renamed to {output}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from datasets.pack.shards import find_damage, shard_path
 from datasets.pack.writing import find_change, pack_images
 from datasets.prepare.build import alone, unfinished
 from support.errors import UserError
-from support.files import read_object, replacing
+from support.files import read_object, rename_finished, replacing
 from support.regular_files import open_regular
 
 logger = logging.getLogger(__name__)
@@ -179,12 +179,7 @@ def _building(output: str, stored: dict[str, Any]) -> Iterator[str]:
         else:
             _compare(f"the unfinished {building}", found, stored, "remove it")
         yield building
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(output)
-            os.rename(building, output)
-        except OSError as error:
-            raise UserError(f"{building} is complete and cannot be renamed to {output}: {error.strerror}") from error
+        rename_finished(building, output)
 
 
 def _write(path: str, content: bytes | np.ndarray, mtime_ns: int | None = None) -> None:

@@ -20,7 +20,7 @@ from datasets.prepare.images import PhotoImages, Writing
 from datasets.prepare.records import Photo, Rejected
 from support.errors import UserError
 from support.escaping import csv_path, csv_text, from_csv_text
-from support.files import read_object, replacing
+from support.files import read_object, rename_finished, replacing
 from support.locks import FileLock
 from support.workers import Loader
 
@@ -193,12 +193,7 @@ def complete(building: str, output: str, built: Built, stored: dict[str, Any]) -
         ),
     )
     _write_settings(building, stored | {"counts": built.counts})
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(output)
-        os.rename(building, output)
-    except OSError as error:
-        raise UserError(f"{building} is complete and cannot be renamed to {output}: {error.strerror}") from error
+    rename_finished(building, output)
 
 
 def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
