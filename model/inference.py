@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import logging
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -47,25 +48,61 @@ class Describer:
         network = fold_batch_norm(self._original, self.device).to(memory_format=torch.channels_last)
         return compiled(network, self.device) if self._compile else network
 
+    @functools.cached_property
+    def _uploads(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self.device)
+
+    def stack(self, images: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Stacks images (3, H, W) of one size to a batch (b, 3, H, W), where it is copied to the device from."""
+        if self.device.type != "cuda":
+            return torch.stack(list(images))
+        pinned = torch.empty((len(images), *images[0].shape), dtype=images[0].dtype, pin_memory=True)
+        return torch.stack(list(images), out=pinned)
+
+    def start(self, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """Begins to describe a batch of stack(). Returns a function that waits for it, and returns what __call__ does.
+
+        Meanwhile the next batch can be read, stacked, and copied to a GPU. Elsewhere nothing is left to wait for.
+        """
+        if self.device.type != "cuda":
+            descriptors = self(images)
+            return lambda: descriptors
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._uploads):
+            images = images.to(self.device, non_blocking=True)
+        computing.wait_stream(self._uploads)
+        images.record_stream(computing)  # its memory is not given to the next batch before this one is computed
+        with self._computing():
+            computed = self._describe(images)
+        descriptors = torch.empty(computed.shape, dtype=computed.dtype, pin_memory=True)
+        descriptors.copy_(computed, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record(computing)
+        return lambda: arrived.synchronize() or descriptors
+
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Computes descriptors: uint8 images (b, 3, H, W) -> float32 (b, fc_output_dim), on the CPU."""
+        at_once = len(images)
+        if self.device.type == "cpu":
+            at_once = max(1, _CACHED_PIXELS * torch.get_num_threads() // (images.shape[-2] * images.shape[-1]))
+        with self._computing():
+            return torch.cat([self._describe(part.to(self.device)).cpu() for part in images.split(at_once)])
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
         autocast = (
             contextlib.nullcontext()
             if self.dtype == torch.float32
             else torch.autocast(self.device.type, dtype=self.dtype)
         )
-        at_once = len(images)
-        if self.device.type == "cpu":
-            at_once = max(1, _CACHED_PIXELS * torch.get_num_threads() // (images.shape[-2] * images.shape[-1]))
         with torch.inference_mode(), autocast:
-            return torch.cat([self._describe(part) for part in images.split(at_once)])
+            yield
 
     def _describe(self, images: torch.Tensor) -> torch.Tensor:
-        images = images.to(self.device, non_blocking=True)
         if isinstance(self.network, HubMethod):
-            return self.network(self.network.normalize(images).contiguous()).cpu()  # (b, fc_output_dim)
+            return self.network(self.network.normalize(images).contiguous())  # (b, fc_output_dim)
         images = normalize(images)  # float32 (b, 3, H, W)
-        return self.network(images.contiguous(memory_format=torch.channels_last)).float().cpu()  # (b, fc_output_dim)
+        return self.network(images.contiguous(memory_format=torch.channels_last)).float()  # (b, fc_output_dim)
 
 
 def fold_batch_norm(network: nn.Module, device: torch.device | str = "cpu") -> nn.Module:

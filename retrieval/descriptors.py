@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,9 +109,19 @@ def _extract_block(
     items: (index, image, reason) of these rows, or of some of them; the other rows are zero.
     """
     descriptors, unreadable = np.zeros((len(rows), describe.network.fc_output_dim), np.float32), {}
-    for indices, batch in _same_size_batches(items, batch_size, unreadable):
+    for indices, computed in _described(describe, images, items, batch_size, unreadable):
+        descriptors[np.array(indices) - rows.start] = computed
+    return descriptors, unreadable
+
+
+def _described(
+    describe: Describer, images: ImageFolder, items: Iterator, batch_size: int, unreadable: dict[int, str]
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yields ([indices], their descriptors), batch by batch: a GPU computes one while the next is read."""
+    begun = None
+    for indices, batch in _same_size_batches(items, batch_size, unreadable, describe.stack):
         try:
-            computed = describe(batch).numpy()
+            computing = indices, describe.start(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -120,19 +130,37 @@ def _extract_block(
                 f"{batch.shape[2]} pixels, as {images.path(indices[0])!r}: lower --infer_batch_size, or make test "
                 "images smaller with --resize_test_imgs"
             ) from error
-        if not np.isfinite(computed).all():
-            raise UserError(
-                f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "
-                "the network's weights are damaged, or its training diverged"
-            )
-        descriptors[np.array(indices) - rows.start] = computed
-    return descriptors, unreadable
+        if begun:
+            yield _finished(*begun, images)
+        begun = computing
+    if begun:
+        yield _finished(*begun, images)
+
+
+def _finished(
+    indices: list[int], wait: Callable[[], torch.Tensor], images: ImageFolder
+) -> tuple[list[int], np.ndarray]:
+    computed = wait().numpy()
+    if not np.isfinite(computed).all():
+        raise UserError(
+            f"the descriptor of {images.path(indices[0])!r} or of an image beside it is not finite: "
+            "the network's weights are damaged, or its training diverged"
+        )
+    return indices, computed
 
 
 def _same_size_batches(
-    items: Iterator, batch_size: int, unreadable: dict[int, str]
+    items: Iterator,
+    batch_size: int,
+    unreadable: dict[int, str],
+    stack: Callable[[Sequence[torch.Tensor]], torch.Tensor],
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Regroups images: yields ([indices], uint8 (b, 3, H, W)), each of one size, with b at most batch_size.
+
+    items: (index, image, reason)
+    batch_size: images
+    unreadable: receives {index: reason} of items without an image
+    stack: makes a batch of images
 
     At most _WAITING batches of images wait for others of their size; then the largest group goes as it is.
     """
@@ -144,12 +172,12 @@ def _same_size_batches(
         size = tuple(image.shape[1:])
         waiting.setdefault(size, []).append((index, image))
         if len(waiting[size]) == batch_size:
-            yield _stack(waiting.pop(size))
+            yield _stacked(waiting.pop(size), stack)
         elif sum(map(len, waiting.values())) > _WAITING * batch_size:
-            yield _stack(waiting.pop(max(waiting, key=lambda size: len(waiting[size]))))
+            yield _stacked(waiting.pop(max(waiting, key=lambda size: len(waiting[size]))), stack)
     for group in waiting.values():
-        yield _stack(group)
+        yield _stacked(group, stack)
 
 
-def _stack(group: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Tensor]:
-    return [index for index, _ in group], torch.stack([image for _, image in group])
+def _stacked(group: list[tuple[int, torch.Tensor]], stack: Callable) -> tuple[list[int], torch.Tensor]:
+    return [index for index, _ in group], stack([image for _, image in group])

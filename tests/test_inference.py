@@ -6,9 +6,12 @@ from datasets.test_dataset import ImageFolder
 from model.inference import FOLDING_TOLERANCE, Describer, fold_batch_norm
 from model.network import GeoLocalizationNet
 from model.normalization import normalize
-from retrieval.descriptors import ExtractionOptions
+from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.identity import identify
 from tests.photos import save_photo
+from tests.tiny import place_image
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def network(backbone="ResNet18", seed=0):
@@ -75,6 +78,33 @@ def test_a_large_batch_goes_in_parts_on_a_cpu(monkeypatch):
     monkeypatch.setattr("model.inference._CACHED_PIXELS", 3 * 64 * 64 // torch.get_num_threads())
     assert describe(torch.zeros(7, 3, 64, 64, dtype=torch.uint8)).shape == (7, 16)
     assert sum(seen) == 7 and max(seen) <= 3
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+def test_a_batch_that_is_waited_for_later_gives_the_same(device):
+    batches = torch.randint(0, 256, (6, 4, 3, 64, 80), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    describe = Describer(network().to(device), device)
+    begun = [describe.start(describe.stack(list(batch))) for batch in batches]
+    for wait, batch in zip(begun, batches, strict=True):
+        torch.testing.assert_close(wait(), describe(batch), rtol=0, atol=0 if device == "cpu" else 1e-6)
+
+
+def test_the_next_batch_is_begun_before_one_is_waited_for(tmp_path, monkeypatch):
+    """So a GPU computes while images are read. The rows are those of their images, also of the last batch."""
+    for number in range(5):
+        save_photo(str(tmp_path / f"{number}.jpg"), image=place_image(number, 0, 0))
+    images, plain, events, start = ImageFolder(str(tmp_path)), network(), [], Describer.start
+    expected = torch.cat([Describer(plain, "cpu")(image[None]) for _, image, _ in images])
+
+    def watched(describe, batch):
+        number, wait = sum("begun" in event for event in events), start(describe, batch)
+        events.append(f"begun {number}")
+        return lambda: events.append(f"waited for {number}") or wait()
+
+    monkeypatch.setattr(Describer, "start", watched)
+    found, _ = extract_descriptors(plain, images, ExtractionOptions(batch_size=2))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert events == ["begun 0", "begun 1", "waited for 0", "begun 2", "waited for 1", "waited for 2"]
 
 
 def test_16_bits_stay_near_float32():
