@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import augmentation, backbones, curve, data_path, extraction, precision, train_step
+from benchmarks import augmentation, backbones, curve, data_path, extraction, precision, train_step, whole_evaluation
 from support import processor
 
 
@@ -50,6 +50,17 @@ def test_benchmarks_leave_out_what_would_take_minutes(workdir, capsys, monkeypat
     main(flags.split())
     output = capsys.readouterr().out
     assert "bfloat16 is left out" in output and "float32" in ratios(output) and "bfloat16" not in ratios(output)
+
+
+def test_the_parts_of_an_evaluation_and_the_whole(workdir, capsys):
+    whole_evaluation.main("--images 30 --queries 4 --size 64 --paper_size 96 --paper_images 3000".split())
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    rows = {row[0]: row[1:] for row in lines[2:]}
+    paper = {name: float(row[2]) for name, row in rows.items() if name != "all, measured"}
+    beside = [paper[name] for name, row in rows.items() if row[-1] == "yes"]
+    alone = [paper[name] for name, row in rows.items() if name in paper and row[-1] != "yes" and "all" not in name]
+    assert len(beside) == 4 and len(alone) == 4 and float(rows["all, measured"][0]) > float(rows["network"][0]) > 0
+    assert paper["all, from the parts"] == pytest.approx(max(beside) + sum(alone), rel=0.02)
 
 
 def test_training_losses_equal_the_published_ones(workdir, capsys):
