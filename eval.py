@@ -120,7 +120,7 @@ def evaluate(args: Namespace, output_folder: str) -> TestResult | list[TestResul
     if len(methods) > 1:
         log_comparison(evaluations[: len(test_sets)], evaluations[len(test_sets) :], seed)
     if args.report and distributed.is_main():
-        settings = report_settings(args, methods, [dataset for _, dataset in test_sets], precision)
+        settings = report_settings(args, methods, [dataset for _, dataset in test_sets], precision, reranking)
         if args.no_labels:
             write_search_report(args.report, evaluations, settings)
         else:
@@ -321,6 +321,7 @@ def report_settings(
     methods: dict[str, Method],
     datasets: list[TestDataset],
     precision: dict[str, str],
+    reranking: Reranking | None = None,
 ) -> Iterator[tuple[str, str]]:
     """How the page's numbers were made, as pairs (label, value).
 
@@ -328,6 +329,7 @@ def report_settings(
     methods: by name
     datasets: all of one database
     precision: as of describe_run
+    reranking: the second look, if there was one
     """
     for name, method in methods.items():
         if isinstance(method, Given):
@@ -348,9 +350,8 @@ def report_settings(
         yield "Descriptors", f"computed in {' and '.join(dict.fromkeys(precision.values()))}"
     if args.whiten:
         yield "Last layer", describe_whitening(args)
-    if args.rerank:
-        shown = f"the first {args.rerank} predictions, {args.matcher}, {args.rerank_geometry}"
-        yield "Second look", f"{shown}, shorter side {args.rerank_image_size} pixels"
+    if reranking:
+        yield "Second look", reranking.describe()
     yield "Search", "exact" if args.faiss_index == FLAT else f"faiss {args.faiss_index}, approximate"
     yield from run_notes()
 

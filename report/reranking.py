@@ -17,17 +17,20 @@ LOSS = 1.0  # points of R@1 that may be lost where queries are skipped
 _SHARES = (0.25, 0.5, 0.75, 0.9)  # of skipped queries, rows of the table
 
 
-def difference_lines(result: TestResult, other: TestResult, names: tuple[str, str], seed: int) -> Iterator[str]:
+def difference_lines(
+    result: TestResult, other: TestResult, names: tuple[str, str], seed: int, below: float = math.inf
+) -> Iterator[str]:
     """Lines of a table: how recalls of one result differ from another's, of the same queries.
 
     result, other: of tests with positions
     names: what they are called where a query is found by one alone
     seed: of the paired bootstrap
+    below: recall values from this one on are left out
     """
     difference = paired_difference(result.found, other.found, seed)
     heads = f"found by {names[0]} alone", f"by {names[1]}"
     yield f"R@N     minus    95% interval  {heads[0]}  {heads[1]}  p (exact McNemar test)"
-    for row, n in enumerate(result.recall_values):
+    for row, n in enumerate(value for value in result.recall_values if value < below):
         low, high = difference.intervals[row]
         won, lost = (
             f"{counts[row]:{len(head)}d}" for counts, head in zip((difference.won, difference.lost), heads, strict=True)
@@ -100,7 +103,8 @@ def log_second_look(name: str, result: TestResult, seed: int) -> None:
     if not result.labelled:
         return
     logger.info(f"{name}: after the second look minus before ({result.before})")
-    for line in difference_lines(result, result.before, ("it", "descriptors"), seed):
+    first = look.counts.shape[1]  # recalls of as many predictions and more cannot change
+    for line in difference_lines(result, result.before, ("it", "descriptors"), seed, below=first):
         logger.info(line)
     if looked < total:
         return
