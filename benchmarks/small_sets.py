@@ -44,15 +44,16 @@ class Row(NamedTuple):
 
 
 _PCA = f"{SMALL} --fc_init pca"
+_COSFACE_PCA = f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"
+_COSFACE_ROW = "CosFace in 4 groups, --fc_init pca --freeze_bn"
 ROWS = {
     "no training": Row(None),
     "no training, --whiten TRAIN": Row(None, "--whiten {train}"),
     "no training, --whiten database": Row(None, "--whiten database"),
     "CosFace in 4 groups": Row(f"{_COSFACE} {_COLOURS}"),
-    "CosFace in 4 groups, --fc_init pca --freeze_bn": Row(f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"),
-    "CosFace in 4 groups, --fc_init pca --freeze_bn, --whiten database": Row(
-        f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn", "--whiten database"
-    ),
+    _COSFACE_ROW: Row(_COSFACE_PCA),
+    f"{_COSFACE_ROW}, --whiten database": Row(_COSFACE_PCA, "--whiten database"),
+    f"{_COSFACE_ROW} --label_smoothing 0.1": Row(f"{_COSFACE_PCA} --label_smoothing 0.1"),
     "small_city.txt": Row(SMALL),
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),

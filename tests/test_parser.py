@@ -548,7 +548,7 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--patience", "0"], "'0' is not a whole number of at least 1"),
         (["--ema", "1"], "from 0 to 0.99999"),
         (["--fc_lr", "-1"], "'-1' is not a finite number of at least 0"),
-        (["--label_smoothing", "1.5"], "from 0 to 1"),
+        (["--label_smoothing", "1"], "from 0 to 0.999"),
         (["--random_resized_crop", "1"], "from 0 to 0.999"),
         (["--backbone", "ResNet51"], "choose one of"),
         (["--device", "tpu"], "invalid choice"),
