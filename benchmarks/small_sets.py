@@ -58,6 +58,10 @@ ROWS = {
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),
     "small_city.txt, --fc_init pca, --whiten database": Row(_PCA, "--whiten database"),
+    "small_city.txt, --fc_init pca --random_perspective 0.3": Row(f"{_PCA} --random_perspective 0.3"),
+    "small_city.txt, --fc_init pca --random_perspective 0.3, --whiten database": Row(
+        f"{_PCA} --random_perspective 0.3", "--whiten database"
+    ),
     "batch norms trained": Row(_PCA, trains_bn=True),
     "batch norms trained, --whiten database": Row(_PCA, "--whiten database", trains_bn=True),
     "batch norms trained, random last layer": Row(SMALL, trains_bn=True),
