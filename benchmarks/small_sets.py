@@ -1,7 +1,8 @@
 """What each part of training on a small set brings: recipes/small_city.txt, and variations of it.
 
 The set is a city of `python -m demo_city`, or any data set in that layout. Of its training images, those that lie
-furthest south are taken. Every finished row of a seed is kept, so that a stopped comparison goes on where it was.
+furthest south are taken. A row may mix them with as many images of another city, --mix. Every finished row of a seed is
+kept, so that a stopped comparison goes on where it was.
 """
 
 import argparse
@@ -25,14 +26,16 @@ from benchmarks.comparison import (
     write_between,
 )
 from benchmarks.measure import table
-from datasets.name_fields import HEADING
+from datasets.name_fields import EAST, FIELDS, HEADING
 from datasets.names import list_images, parse_fields, positions
+from support.errors import UserError
 from support.recipes import expand_recipes
 
 MARKS = "<!-- small sets -->", "<!-- end of small sets -->"
 SMALL = "@recipes/small_city.txt"
 _COSFACE = "--M 15 --alpha 30 --N 2 --L 1 --groups_num 4 --min_images_per_class 2 --batch_size 32 --lr_schedule cosine"
 _COLOURS = "--brightness 0.4 --contrast 0.4 --saturation 0.4 --hue 0.02 --random_resized_crop 0.4"
+_FAR = 100_000  # metres
 
 
 class Row(NamedTuple):
@@ -41,22 +44,31 @@ class Row(NamedTuple):
     training: str | None  # flags of train.py; None: no training
     evaluation: str = ""  # flags of eval.py; {train} is the folder of the training images
     trains_bn: bool = False  # whether the recipe's --freeze_bn is left out
+    is_mixed: bool = False  # whether as many images of --mix are trained on too
 
 
 _PCA = f"{SMALL} --fc_init pca"
+_COSFACE_PCA = f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"
+_COSFACE_ROW = "CosFace in 4 groups, --fc_init pca --freeze_bn"
 ROWS = {
     "no training": Row(None),
     "no training, --whiten TRAIN": Row(None, "--whiten {train}"),
     "no training, --whiten database": Row(None, "--whiten database"),
     "CosFace in 4 groups": Row(f"{_COSFACE} {_COLOURS}"),
-    "CosFace in 4 groups, --fc_init pca --freeze_bn": Row(f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"),
-    "CosFace in 4 groups, --fc_init pca --freeze_bn, --whiten database": Row(
-        f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn", "--whiten database"
-    ),
+    _COSFACE_ROW: Row(_COSFACE_PCA),
+    f"{_COSFACE_ROW}, --whiten database": Row(_COSFACE_PCA, "--whiten database"),
+    f"{_COSFACE_ROW} --label_smoothing 0.1": Row(f"{_COSFACE_PCA} --label_smoothing 0.1"),
+    f"{_COSFACE_ROW} --cell_overlap 7": Row(f"{_COSFACE_PCA} --cell_overlap 7"),
     "small_city.txt": Row(SMALL),
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),
     "small_city.txt, --fc_init pca, --whiten database": Row(_PCA, "--whiten database"),
+    "small_city.txt, --fc_init pca --random_perspective 0.3": Row(f"{_PCA} --random_perspective 0.3"),
+    "small_city.txt, --fc_init pca --random_perspective 0.3, --whiten database": Row(
+        f"{_PCA} --random_perspective 0.3", "--whiten database"
+    ),
+    "small_city.txt, --fc_init pca, and another city": Row(_PCA, is_mixed=True),
+    "small_city.txt, --fc_init pca, and another city, --whiten database": Row(_PCA, "--whiten database", is_mixed=True),
     "batch norms trained": Row(_PCA, trains_bn=True),
     "batch norms trained, --whiten database": Row(_PCA, "--whiten database", trains_bn=True),
     "batch norms trained, random last layer": Row(SMALL, trains_bn=True),
@@ -91,7 +103,10 @@ def main(argv: list[str] | None = None) -> None:
     add("--epochs", type=int, default=10, help="of every training (default: %(default)s)")
     add("--views", type=int, choices=(4, 12), default=4, help="crops of each panorama (default: %(default)s)")
     add("--images", type=int, default=2000, help="training images (default: %(default)s)")
-    add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=f"of {'; '.join(ROWS)}")
+    add(
+        "--mix", metavar="FOLDER", help="another city, which some rows are trained on too (default: without these rows)"
+    )
+    add("--rows", nargs="+", choices=ROWS, metavar="ROW", help=f"of {'; '.join(ROWS)} (default: all)")
     add("--reference", choices=ROWS, default="no training", help="row that others are compared with")
     parse_and_run(parser, run, argv)
 
@@ -99,9 +114,16 @@ def main(argv: list[str] | None = None) -> None:
 def run(args: argparse.Namespace) -> None:
     """Collects the results of all rows and seeds, and writes the table."""
     test_sets = dict(test_set(text, args.dataset_folder) for text in args.test_sets)
-    subset = cut(args)
-    names = list(dict.fromkeys([args.reference, *args.rows]))
-    found = {(name, seed): results(args, subset, name, seed, test_sets) for name in names for seed in args.seeds}
+    asked_for = args.rows or [name for name, row in ROWS.items() if args.mix or not row.is_mixed]
+    names = list(dict.fromkeys([args.reference, *asked_for]))
+    if mixed := [name for name in names if ROWS[name].is_mixed and not args.mix]:
+        raise UserError(f"the row {mixed[0]!r} is trained on another city too: give its folder as --mix")
+    subsets = {is_mixed: cut(args, is_mixed) for is_mixed in {ROWS[name].is_mixed for name in names}}
+    found = {
+        (name, seed): results(args, subsets[ROWS[name].is_mixed], name, seed, test_sets)
+        for name in names
+        for seed in args.seeds
+    }
     columns = {
         title: cells({name: {seed: found[name, seed][title] for seed in args.seeds} for name in names}, args.reference)
         for title in test_sets
@@ -111,25 +133,59 @@ def run(args: argparse.Namespace) -> None:
     write_between(args.output, MARKS, f"{text}\n\n{table(rows, list(rows[0]))}\n")
 
 
-def cut(args: argparse.Namespace) -> str:
-    """Makes a data set of the training images that lie furthest south, of links. Returns its folder."""
-    source, folder = (
-        os.path.join(args.dataset_folder, "city1"),
-        os.path.join(args.work_folder, f"{args.images}_images_{args.views}"),
-    )
-    names = list_images(os.path.join(source, "train"))
-    order = np.argsort(positions(names)[:, 1], kind="stable")
-    ways = order[parse_fields(names, (HEADING,))[order, 0] % 90 < 30]
-    south = [names[i] for i in (ways if args.views == 4 else order)[: args.images]]
-    os.makedirs(os.path.join(folder, "train"), exist_ok=True)
-    for name in south:
-        link = os.path.join(folder, "train", os.path.basename(name))
-        if not os.path.lexists(link):
-            os.symlink(os.path.abspath(os.path.join(source, "train", name)), link)
+def cut(args: argparse.Namespace, is_mixed: bool) -> str:
+    """Makes a data set of the training images that lie furthest south, of links. Returns its folder.
+
+    args: the arguments
+    is_mixed: whether as many images of --mix, cut in the same way, lie beside them
+
+    Raises UserError if --mix has fewer, or is the same city.
+    """
+    source = os.path.join(args.dataset_folder, "city1")
+    folder = os.path.join(args.work_folder, f"{args.images}_images_{args.views}")
+    if is_mixed:
+        if os.path.realpath(args.mix) == os.path.realpath(args.dataset_folder):
+            raise UserError(f"--mix {args.mix} is --dataset_folder itself: name the folder of another city")
+        folder += f"_and_{hashlib.sha256(os.path.abspath(args.mix).encode()).hexdigest()[:8]}"
+    images = link_south(args, os.path.join(source, "train"), os.path.join(folder, "train"))
+    if is_mixed:
+        others = link_south(args, os.path.join(args.mix, "city1", "train"), os.path.join(folder, "train"), _FAR)
+        if others < images:
+            raise UserError(f"--mix {args.mix} has only {others} such images, and {args.dataset_folder} {images}")
     for other in ("val", "test"):
         if not os.path.lexists(os.path.join(folder, other)):
             os.symlink(os.path.abspath(os.path.join(source, other)), os.path.join(folder, other))
     return folder
+
+
+def link_south(args: argparse.Namespace, source: str, folder: str, metres: int = 0) -> int:
+    """Links the images that lie furthest south into a folder. Returns how many they are.
+
+    args: the arguments
+    source: of the images
+    folder: of the links
+    metres: that the images are moved to the east, in the links' names: `python -m demo_city` puts the first city of
+        every seed at one place
+    """
+    names = list_images(source)
+    order = np.argsort(positions(names)[:, 1], kind="stable")
+    ways = order[parse_fields(names, (HEADING,))[order, 0] % 90 < 30]
+    south = [names[i] for i in (ways if args.views == 4 else order)[: args.images]]
+    os.makedirs(folder, exist_ok=True)
+    for name in south:
+        link = os.path.join(folder, moved(os.path.basename(name), metres) if metres else os.path.basename(name))
+        if not os.path.lexists(link):
+            os.symlink(os.path.abspath(os.path.join(source, name)), link)
+    return len(south)
+
+
+def moved(name: str, metres: int) -> str:
+    """The name of an image that lies further to the east. It has no latitude and longitude, which would be others."""
+    fields = name.split("@")
+    fields[EAST] = f"{float(fields[EAST]) + metres:010.2f}"
+    for field in ("latitude", "longitude"):
+        fields[FIELDS.index(field)] = ""
+    return "@".join(fields)
 
 
 def results(

@@ -72,7 +72,7 @@ class LossOptions:
     )
     label_smoothing: float = option(
         0.0,
-        number(0, 1),
+        number(0, 0.999),
         "share of a label that the head's cross-entropy spreads evenly over all classes of the group",
         "train",
         results=True,

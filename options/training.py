@@ -47,6 +47,15 @@ class GroupsOptions:
         results=True,
         unit="images",
     )
+    cell_overlap: int = option(
+        0,
+        whole(0),
+        "a class also has the images that lie at most so far outside its cell, by east and by north; at most (N - 1) * "
+        "M / 2. The classes, and --min_images_per_class, are those without it",
+        "train check",
+        results=True,
+        metavar="METRES",
+    )
     visualize_classes: int = option(
         0,
         whole(0),
@@ -268,6 +277,15 @@ class AugmentationOptions:
         "train",
         published=True,
         results=True,
+    )
+    random_perspective: float = option(
+        0.0,
+        number(0, 0.999),
+        "before the crop, each corner of a training image moves inwards by at most this share of half a side, and what "
+        "lies outside is black; 0 leaves images as they are",
+        "train",
+        results=True,
+        metavar="X",
     )
 
 

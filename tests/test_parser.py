@@ -44,6 +44,7 @@ DEFAULTS = dict(
     L=2,
     groups_num=8,
     min_images_per_class=10,
+    cell_overlap=0,
     backbone="ResNet18",
     fc_output_dim=512,
     train_all_layers=False,
@@ -88,6 +89,7 @@ DEFAULTS = dict(
     hue=0.5,
     saturation=0.7,
     random_resized_crop=0.5,
+    random_perspective=0.0,
     infer_batch_size=16,
     positive_dist_threshold=25,
     resume_train=None,
@@ -192,7 +194,7 @@ RESULT_RELEVANT = (
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
     "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center "
-    "train_last_blocks"
+    "train_last_blocks random_perspective cell_overlap"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -471,6 +473,7 @@ def test_eigenplaces_has_defaults_of_its_own(workdir):
         ("--L 2", "has no use for --L "),  # the default too
         ("--images_per_class 2", "has no use for --images_per_class "),
         ("--fc_init pca", "has no use for --fc_init "),
+        ("--cell_overlap 5", "has no use for --cell_overlap "),
         (
             "--domain_adaptation grl --target_dataset_folder t --pseudo_target_folder p",
             "panoramas, cut by class: give --domain_pseudo_images (0: none)",
@@ -548,8 +551,9 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--patience", "0"], "'0' is not a whole number of at least 1"),
         (["--ema", "1"], "from 0 to 0.99999"),
         (["--fc_lr", "-1"], "'-1' is not a finite number of at least 0"),
-        (["--label_smoothing", "1.5"], "from 0 to 1"),
+        (["--label_smoothing", "1"], "from 0 to 0.999"),
         (["--random_resized_crop", "1"], "from 0 to 0.999"),
+        (["--random_perspective", "1"], "from 0 to 0.999"),
         (["--backbone", "ResNet51"], "choose one of"),
         (["--device", "tpu"], "invalid choice"),
         (["--seed", "-2"], "at least -1"),
@@ -557,6 +561,9 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--M", "9" * 30], "at most 1000000000"),
         (["--resume_model", ""], "--resume_model is empty"),
         (["--groups", "8"], "unrecognized arguments"),
+        (["--cell_overlap", "2.5"], "whole number"),
+        ("--dataset_folder x --M 15 --N 2 --cell_overlap 8".split(), "must be at most (N - 1) * M / 2 = 7.5 m"),
+        ("--dataset_folder x --N 1 --cell_overlap 1".split(), "with --M 10 and --N 1 must be at most"),
         (["--dataset_folder", "x", "--resume_train", "a", "--resume_model", "b"], "not both"),
     ],
 )
