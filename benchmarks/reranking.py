@@ -3,8 +3,8 @@
 The folder is as of benchmarks.real_streets: with subfolders database and queries, or each image is a query in all
 others. Counts of verified matches are kept in the work folder, so that a stopped run goes on where it was.
 
-Which queries may be skipped (--rerank_below) is chosen on the queries of --calibration, or on the western half of the
-queries, and told of the others.
+Which queries may be skipped (--rerank_below) is chosen on the queries of --calibration. Without it, it is chosen on the
+western half of the queries for the eastern one, and the other way round.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("folder", help="images with @ names, or with subfolders database and queries")
-    add("--calibration", metavar="FOLDER", help="another such folder (default: one half of the queries)")
+    add("--calibration", metavar="FOLDER", help="another such folder (default: each half of the queries for the other)")
     add("--resume_model", nargs="*", default=[SHIPPED], metavar="FILE", help="networks (default: the shipped weights)")
     add("--trunk", metavar="FILE", help="weights of a backbone, below a last layer that is fitted to the database")
     add("--trunk_backbone", default="MobileNet_V2", help="its name (default: %(default)s)")
@@ -175,20 +175,23 @@ def skip_cells(searched: list[Searched], after: list[np.ndarray], seed: int) -> 
     after: bool (q, n) of each, after a second look at all
     seed: of the bootstrap
     """
-    one, found = searched[0], after[0]
+    one, found, half = searched[0], after[0], len(after[0]) // 2
     if len(searched) > 1:
-        rows, known, before, looked = slice(None), searched[1].confidences, searched[1].found[:, 0], after[1][:, 0]
-    else:  # names begin with metres eastwards
-        half = len(found) // 2
-        rows, known, before, looked = slice(half, None), one.confidences[:half], one.found[:half, 0], found[:half, 0]
-    best = most_skipped(skipping(known, before, looked))
-    again = one.confidences[rows] < best.threshold
-    partly = np.where(again[:, None], found[rows], one.found[rows])
+        chosen_on, told_of = [(searched[1], after[1], slice(None))], [slice(None)]
+    else:  # names begin with metres eastwards: each half by the other
+        halves = slice(half), slice(half, None)
+        chosen_on, told_of = [(one, found, rows) for rows in halves], halves[::-1]
+    partly, again, shown = one.found.copy(), np.zeros(len(found), bool), []
+    for (known, looked, rows), others in zip(chosen_on, told_of, strict=True):
+        best = most_skipped(skipping(known.confidences[rows], known.found[rows, 0], looked[rows, 0]))
+        again[others] = one.confidences[others] < best.threshold
+        shown.append(best.shown)
+    partly[again] = found[again]
     return {
-        "--rerank_below": best.shown,
+        "--rerank_below": " and ".join(shown),
         "skipped": f"{100 * (1 - again.mean()):.0f} %",
         "R@1": f"{percent(partly)[0]:.1f}",
-        "R@1 minus all looked at": _difference(paired_difference(partly, found[rows], seed)),
+        "R@1 minus all looked at": _difference(paired_difference(partly, found, seed)),
         "queries": str(len(again)),
     }
 

@@ -533,3 +533,15 @@ def test_the_benchmark_goes_on_where_it_was(city, capsys, monkeypatch):
     assert whole.partition("Queries skipped")[0] in capsys.readouterr().out.replace(
         "streets: 8 of 8 queries have a right image; 8 database images, 0.0 on average left out of a search\n", "", 1
     )
+
+
+def test_each_half_of_the_queries_is_skipped_by_what_the_other_half_chose():
+    confidences = np.array([0.1, 0.2, 0.3, 0.4, 0.15, 0.25, 0.35, 0.45])
+    before = np.array([0, 1, 1, 1, 0, 0, 1, 1], bool)[:, None].repeat(len(benchmark.RECALL_VALUES), 1)
+    after = before.copy()
+    after[[0, 4, 5]] = True  # the western half gains at 0.1 alone, the eastern one at 0.15 and 0.25
+    one = benchmark.Searched(None, None, confidences, before)
+    cells = benchmark.skip_cells([one], [after], 0)
+    # west by east's 0.35: three of four looked at; east by west's 0.2: one, which costs a query of eight
+    assert cells["--rerank_below"] == "0.200000 and 0.350000" and cells["skipped"] == "50 %"
+    assert cells["R@1"] == "87.5" and cells["R@1 minus all looked at"].startswith("-12.5")
