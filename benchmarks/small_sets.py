@@ -58,7 +58,6 @@ ROWS = {
     _COSFACE_ROW: Row(_COSFACE_PCA),
     f"{_COSFACE_ROW}, --whiten database": Row(_COSFACE_PCA, "--whiten database"),
     f"{_COSFACE_ROW} --label_smoothing 0.1": Row(f"{_COSFACE_PCA} --label_smoothing 0.1"),
-    f"{_COSFACE_ROW} --cell_overlap 7": Row(f"{_COSFACE_PCA} --cell_overlap 7"),
     "small_city.txt": Row(SMALL),
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),
