@@ -1,4 +1,4 @@
-"""How training images can be changed, by name, and what goes together. It imports no torch: --help answers at once."""
+"""How training images can be changed, by name. It imports no torch, so that --help answers at once."""
 
 from support.errors import UserError
 
@@ -22,15 +22,6 @@ def needs_strength(method: str | None) -> bool:
 def default_strength(method: str) -> str:
     """The strength of a night method's post-processing, where none is given: one of PP_STRENGTHS."""
     return "mild" if method == "fda_pp" else "strong"
-
-
-def check_overlap(M: int, N: int, overlap: int) -> None:
-    """Raises UserError if cells of M metres that are N apart share images once they are larger by the overlap."""
-    if 2 * overlap > (N - 1) * M:
-        raise UserError(
-            f"--cell_overlap is {overlap} m, and with --M {M} and --N {N} must be at most (N - 1) * M / 2 = "
-            f"{(N - 1) * M / 2:g} m: else classes of one group would share images"
-        )
 
 
 def check_beta(beta: float, window: str = "paper") -> None:

@@ -2,10 +2,9 @@
 
 An image at (east, north, heading) has the class (east // M * M, north // M * M, heading // alpha * alpha). A group
 holds classes that are N cells apart in both directions, or L heading bins apart: so no two of its classes see the same
-place. With an overlap, a class also has the images that lie so near to its cell.
+place.
 """
 
-import functools
 import hashlib
 import json
 import logging
@@ -16,13 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from datasets import image_names
-from datasets.choices import check_overlap
 from datasets.image_names import ImageNames
 from datasets.methods import Method
 from datasets.name_fields import EAST, HEADING, NORTH, parse_chunks
 from datasets.names import ListFile, Walk, find_listing
 from datasets.pack.reading import original_folder
-from datasets.splitting import check_whole, split, with_borders
+from datasets.splitting import check_whole, split
 from support import array_cache
 from support.errors import UserError
 
@@ -188,33 +186,16 @@ class CosPlace(Method):
     N: int
     L: int
     min_images_per_class: int
-    cell_overlap: int = 0
 
     def parameters(self) -> dict[str, int]:
-        values = {name: int(value) for name, value in asdict(self).items()}
-        if not self.cell_overlap:  # caches and digests of splits without one have no such key
-            del values["cell_overlap"]
-        return values
+        return {name: int(value) for name, value in asdict(self).items()}
 
     def build(self, names: Sequence[str] | ImageNames) -> Groups:
         return build_groups(names, **self.parameters())
 
-    def count_images(self, groups: Groups, groups_num: int) -> int:
-        if not self.cell_overlap:
-            return super().count_images(groups, groups_num)
-        seen = np.zeros(groups.num_images, bool)
-        seen[groups._image_index[: groups._class_offsets[groups._group_offsets[groups_num]]]] = True
-        return int(seen.sum())
-
 
 def build_groups(
-    image_names: Sequence[str] | ImageNames,
-    M: int,
-    alpha: int,
-    N: int,
-    L: int,
-    min_images_per_class: int,
-    cell_overlap: int = 0,
+    image_names: Sequence[str] | ImageNames, M: int, alpha: int, N: int, L: int, min_images_per_class: int
 ) -> Groups:
     """Splits images into classes and groups, in memory.
 
@@ -224,22 +205,16 @@ def build_groups(
     N: spacing of a group's classes, cells
     L: spacing of a group's classes, heading bins
     min_images_per_class: classes with fewer images are dropped
-    cell_overlap: metres by which each cell is larger on each side, once there are the classes and groups that there are
-        without it: the images that it adds do not count for min_images_per_class
 
     A heading may be empty only if alpha >= 360 (training without headings). Raises UserError if a parameter is no
-    positive whole number, a name does not parse, no class is left, or classes of one group would share images.
+    positive whole number, a name does not parse, or no class is left.
     """
     check_whole(M=M, alpha=alpha, N=N, L=L, min_images_per_class=min_images_per_class)
-    check_overlap(M, N, cell_overlap)
     names = image_names if isinstance(image_names, ImageNames) else ImageNames.from_strings(image_names)
-    fields, sides = (EAST, NORTH, HEADING), (M, M, alpha)
-    chunks = functools.partial(parse_chunks, names, fields, empty_as_zero=(HEADING,) if alpha >= 360 else ())
+    chunks = parse_chunks(names, (EAST, NORTH, HEADING), empty_as_zero=(HEADING,) if alpha >= 360 else ())
     advice = f"raise --M (now {M} m) or --alpha (now {alpha} degrees)"
-    class_ids, group_offsets, *of_classes = split(names, chunks(), sides, (N, N, L), min_images_per_class, advice)
-    if cell_overlap:
-        of_classes = with_borders(class_ids, chunks(), sides, cell_overlap, len(names))
-    return Groups(class_ids, group_offsets, *of_classes, names.blob, names.starts, names.ends)
+    arrays = split(names, chunks, (M, M, alpha), (N, N, L), min_images_per_class, advice)
+    return Groups(*arrays, names.blob, names.starts, names.ends)
 
 
 def open_groups(

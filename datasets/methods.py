@@ -58,14 +58,6 @@ class Method:
         """
         return groups.image_indices(group, class_row)
 
-    def count_images(self, groups: "Groups", groups_num: int) -> int:
-        """Counts the images of the first groups, each once.
-
-        groups: as the method builds them
-        groups_num: how many groups
-        """
-        return sum(map(groups.num_group_images, range(groups_num)))
-
     def copies(self) -> "Method":
         """How a copy of the training set is split: into the same classes, however few images they have."""
         return replace(self, min_images_per_class=1)

@@ -63,7 +63,7 @@ def sample_training_images(folder: str, groups: Groups, groups_num: int, count: 
         for row in np.flatnonzero(wanted):
             places = (2 * np.arange(wanted[row]) + 1) * available[row] // (2 * wanted[row])
             names += [groups.image_name(index) for index in groups.image_indices(group, row)[places]]
-    return ImageFolder(folder, resize, list(dict.fromkeys(names)))  # an image may have classes in several groups
+    return ImageFolder(folder, resize, names)
 
 
 def refuse_other_images(folder: str, names: Sequence[str], method: Method) -> None:

@@ -1,6 +1,5 @@
 """Splits images into classes, which are cells of a grid, and classes into groups: of millions of names, with numpy."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -75,64 +74,6 @@ def keep_classes(
     rows = np.flatnonzero(kept)[by_group]
     offsets = _offsets(np.diff(class_offsets)[rows])
     return rows, group_offsets, offsets, gather(image_index, class_offsets[rows], offsets)
-
-
-def with_borders(
-    class_ids: np.ndarray,
-    chunks: Iterable[tuple[slice, np.ndarray]],
-    sides: Sequence[int],
-    overlap: int,
-    num_images: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The images of each class if its cell is larger by some metres on each of its four sides.
-
-    Returns class_offsets and image_index, as Groups has them, of the same classes.
-
-    class_ids: int64 (K, D), distinct, as split returns them
-    chunks, sides: as of split; the first two sides are equal
-    overlap: whole metres, at least 1
-    num_images: of all chunks
-
-    Two cells that are N apart share no image if N * side >= side + 2 * overlap. Beside arrays of the result's size this
-    needs the memory of one chunk.
-    """
-    side, rows_of = sides[0], _finder(class_ids // tuple(sides))
-    reach, bits = -(-overlap // side), max(num_images - 1, 1).bit_length()
-    found = []
-    for part, values in chunks:
-        cells = values // tuple(sides)  # (n, D)
-        within = values[:, :2] - cells[:, :2] * side  # from the cell's corner, where no decimals are lost
-        first, last = (within - overlap) // side, (within + overlap) // side  # cells that have it, from its own on
-        for shift in itertools.product(range(-reach, reach + 1), repeat=2):
-            near = np.flatnonzero(((first <= shift) & (last >= shift)).all(axis=1))
-            wanted = cells[near].astype(np.int64)
-            wanted[:, :2] += shift
-            rows = rows_of(wanted)
-            known = rows >= 0
-            found.append(rows[known] << bits | near[known] + part.start)
-    keys = np.concatenate(found)
-    del found
-    keys.sort()  # by class, and by the list within a class
-    offsets = np.searchsorted(keys, np.arange(len(class_ids) + 1) << bits)
-    keys &= 2**bits - 1
-    return offsets, keys.astype(np.int32 if bits < 32 else np.int64)
-
-
-def _finder(cells: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from cells (n, D) to their rows in these distinct ones, int64 (K, D): int64 (n,), -1 if absent."""
-    low, high = cells.min(axis=0), cells.max(axis=0)
-    steps = np.append(np.cumprod((high - low + 1)[:0:-1])[::-1], 1)
-    keys = (cells - low) @ steps
-    order = np.argsort(keys)
-    keys = keys[order]
-
-    def rows_of(wanted: np.ndarray) -> np.ndarray:
-        key = (wanted - low) @ steps
-        places = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-        known = ((wanted >= low) & (wanted <= high)).all(axis=1) & (keys[places] == key)
-        return np.where(known, order[places], -1)
-
-    return rows_of
 
 
 def _number_groups(group_keys: np.ndarray, first_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

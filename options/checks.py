@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 
-from datasets.choices import check_beta, check_overlap, needs_strength, needs_target
+from datasets.choices import check_beta, needs_strength, needs_target
 from localization.choices import NEIGHBOURS
 from model.choices import head_options, split_loss
 from options import default_of
@@ -107,7 +107,6 @@ def _resolve_method(args: argparse.Namespace) -> None:
     if args.method == "cosplace":
         refuse_unused(args.given, dict.fromkeys(OF_EIGENPLACES, (False, "--method eigenplaces")))
         _check_groups_num(args)
-        check_overlap(args.M, args.N, args.cell_overlap)
         return
     for name, why in NOT_OF_EIGENPLACES.items():
         if name in args.given or getattr(args, name) != default_of(name):

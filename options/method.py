@@ -25,7 +25,6 @@ NOT_OF_EIGENPLACES = {
     "alpha": "its classes have no headings",
     "L": "its classes have no headings",
     "images_per_class": "a batch has one image of each class",
-    "cell_overlap": "its points are those of the cell's own images",
     "fc_init": "its last layer begins with random weights",
 }
 

@@ -47,15 +47,6 @@ class GroupsOptions:
         results=True,
         unit="images",
     )
-    cell_overlap: int = option(
-        0,
-        whole(0),
-        "a class also has the images that lie at most so far outside its cell, by east and by north; at most (N - 1) * "
-        "M / 2. The classes, and --min_images_per_class, are those without it",
-        "train check",
-        results=True,
-        metavar="METRES",
-    )
     visualize_classes: int = option(
         0,
         whole(0),

@@ -65,7 +65,6 @@ def test_a_sound_data_set(tiny, workdir, capsys):
         "groups": 2,
         "classes": [12, 12],
         "images": [36, 36],
-        "trained_images": 72,
         "of_images": 72,
         "trained_share": 1.0,
     }
@@ -82,27 +81,26 @@ def test_a_sound_data_set(tiny, workdir, capsys):
 
 
 def test_the_readable_form(tiny, workdir, capsys):
-    main([tiny, *FLAGS, "--sample", "1", "--cell_overlap", "4"])  # two of three images are in two classes
+    main([tiny, *FLAGS, "--sample", "1"])
     out = capsys.readouterr().out
     for line in (
         "train: 72 images over 112 m x 0 m, UTM zone 10S",
         "  sizes: 64 x 64: 1 (1 images decoded)",
         "      0 to  30:      36 ####",
-        "group 1: 12 classes, 60 images",
+        "group 1: 12 classes",
         "val/queries: 12 queries, 0 without positives within 25 m; in the median 10 of 24 database images are right",
         "groups: 2, of which 2 would be trained, with 24 classes and 72 of 72 images (100.0 %)",
         "can be used",
     ):
         assert line in out
     with pytest.raises(SystemExit) as exit_:
-        main([tiny, "--num_workers", "0", "--cell_overlap", "20"])  # with 8 groups, of batches of 32
+        main([tiny, "--num_workers", "0"])  # with 8 groups, of batches of 32
     out = capsys.readouterr().out
     assert (
         exit_.value.code == 1
         and "no class of" in out
         and "cannot be used as it is" in out
         and "that would give usable groups" in out
-        and "--cell_overlap" not in out  # which other M and N may not allow
     )
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from datasets.groups import CosPlace, build_groups, open_groups, open_split
+from datasets.groups import build_groups, open_groups
 from datasets.image_names import ImageNames
 from datasets.names import (
     format_name,
@@ -158,45 +158,6 @@ def test_groups_equal_the_published_way(M, alpha, N, L, minimum):
     for g, group in enumerate(expected):
         assert [groups.image_indices(g, row).tolist() for row in range(len(group))] == [classes[c] for c in group]
         assert groups.num_group_images(g) == sum(len(classes[c]) for c in group)
-
-
-@pytest.mark.parametrize(
-    ("M", "alpha", "N", "L", "minimum", "overlap"),
-    [(10, 30, 5, 2, 2, 20), (15, 30, 2, 1, 2, 7), (3, 90, 4, 1, 1, 4), (10, 360, 2, 1, 6, 5), (10, 360, 3, 1, 2, 10)],
-)
-def test_cells_overlap_as_tried_image_by_image(M, alpha, N, L, minimum, overlap):
-    """Positions are multiples of half a metre, many of them on the cells' edges."""
-    rng = np.random.default_rng(M)
-    easts, norths = rng.integers(-80, 120, 500) / 2, 4e6 + rng.integers(0, 160, 500) / 2
-    headings = rng.choice([0, 29.99, 30, 180, 330, 360], 500)
-    names = [format_name(*image[:2], heading=image[2]) for image in zip(easts, norths, headings, strict=True)]
-    plain, method = build_groups(names, M, alpha, N, L, minimum), CosPlace(M, alpha, N, L, minimum, overlap)
-    groups, seen = method.build(names), set()
-    assert groups.num_groups == plain.num_groups and groups.arrays()["image_index"].dtype == np.int32
-    for g in range(groups.num_groups):
-        assert np.array_equal(groups.class_ids(g), plain.class_ids(g))
-        of_group = []
-        for row, (east, north, heading) in enumerate(groups.class_ids(g)):
-            inside = (east - overlap <= easts) & (easts < east + M + overlap) & (headings // alpha * alpha == heading)
-            inside &= (north - overlap <= norths) & (norths < north + M + overlap)
-            assert groups.image_indices(g, row).tolist() == np.flatnonzero(inside).tolist()
-            of_group += np.flatnonzero(inside).tolist()
-        assert len(set(of_group)) == len(of_group) == groups.num_group_images(g)
-        seen |= set(of_group)
-    assert method.count_images(groups, groups.num_groups) == len(seen)
-    assert sum(map(groups.num_group_images, range(groups.num_groups))) > len(seen)
-    with pytest.raises(UserError, match=f"must be at most .* = {(N - 1) * M / 2:g} m: else classes of one group"):
-        build_groups(names, M, alpha, N, L, minimum, (N - 1) * M // 2 + 1)
-
-
-def test_a_split_without_overlap_has_the_cache_and_the_digest_that_it_had(folder):
-    digest, caches = open_split("train", CosPlace(10, 30, 2, 1, 2)).digest, os.listdir("cache")
-    assert list(CosPlace(10, 30, 2, 1, 2, 0).parameters()) == ["M", "alpha", "N", "L", "min_images_per_class"]
-    assert open_split("train", CosPlace(10, 30, 2, 1, 2, 0)).digest == digest and os.listdir("cache") == caches
-    overlapped = open_split("train", CosPlace(10, 30, 2, 1, 2, 5))
-    assert overlapped.digest != digest and len(os.listdir("cache")) == 2 * len(caches)
-    assert class_table(open_split("train", CosPlace(10, 30, 2, 1, 2, 5))) == class_table(overlapped)
-    assert class_table(pickle.loads(pickle.dumps(overlapped))) == class_table(overlapped)
 
 
 def test_no_class_left_is_an_error():

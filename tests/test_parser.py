@@ -44,7 +44,6 @@ DEFAULTS = dict(
     L=2,
     groups_num=8,
     min_images_per_class=10,
-    cell_overlap=0,
     backbone="ResNet18",
     fc_output_dim=512,
     train_all_layers=False,
@@ -194,7 +193,7 @@ RESULT_RELEVANT = (
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
     "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center "
-    "train_last_blocks random_perspective cell_overlap"
+    "train_last_blocks random_perspective"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -473,7 +472,6 @@ def test_eigenplaces_has_defaults_of_its_own(workdir):
         ("--L 2", "has no use for --L "),  # the default too
         ("--images_per_class 2", "has no use for --images_per_class "),
         ("--fc_init pca", "has no use for --fc_init "),
-        ("--cell_overlap 5", "has no use for --cell_overlap "),
         (
             "--domain_adaptation grl --target_dataset_folder t --pseudo_target_folder p",
             "panoramas, cut by class: give --domain_pseudo_images (0: none)",
@@ -561,9 +559,6 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--M", "9" * 30], "at most 1000000000"),
         (["--resume_model", ""], "--resume_model is empty"),
         (["--groups", "8"], "unrecognized arguments"),
-        (["--cell_overlap", "2.5"], "whole number"),
-        ("--dataset_folder x --M 15 --N 2 --cell_overlap 8".split(), "must be at most (N - 1) * M / 2 = 7.5 m"),
-        ("--dataset_folder x --N 1 --cell_overlap 1".split(), "with --M 10 and --N 1 must be at most"),
         (["--dataset_folder", "x", "--resume_train", "a", "--resume_model", "b"], "not both"),
     ],
 )

@@ -243,17 +243,9 @@ def test_perspective_changes_what_is_seen_and_not_which_images(tiny, whole, work
     assert names[0] == names[1] and all(names[0])
 
 
-def test_classes_are_trained_with_the_images_beside_their_cells(tiny, workdir):
-    """Places are 10 m apart, and two of three images lie within 4 m of the next cell."""
-    folder = run(train, "--dataset_folder", tiny, *SHORT, "--cell_overlap", 4)
-    log = open(f"{folder}/info.log").read()
-    assert "Group 0: 12 classes, 56 images" in log and "Group 1: 12 classes, 60 images" in log
-    assert "Using 2 of 2 groups, 24 classes and 72 of 72 images" in log
-
-
 def test_runs_of_earlier_versions_had_none_of_it(tiny, whole, workdir, capsys):
     state = read_tensors(f"{whole}/last_checkpoint.previous.pth")
-    for name in ("ema", "fc_lr", "label_smoothing", "random_perspective", "cell_overlap"):
+    for name in ("ema", "fc_lr", "label_smoothing", "random_perspective"):
         del state["arguments"][name]
     del state["best_epoch"], state["epochs_since_best"]
     os.makedirs("logs/default/1")
@@ -261,9 +253,8 @@ def test_runs_of_earlier_versions_had_none_of_it(tiny, whole, workdir, capsys):
     shutil.copy(f"{whole}/best_model.pth", "logs/default/1")
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "logs/default/1/last_checkpoint.pth"]
     values = {"--ema": 0.9, "--fc_lr": 0.1, "--label_smoothing": 0.2, "--random_perspective": 0.3}
-    values["--cell_overlap"] = 4
     changed = fails(train, capsys, *flags, *(word for pair in values.items() for word in pair))
     assert all(text in changed for text in ("--ema None, now 0.9", "--fc_lr None", "--label_smoothing 0.0, now 0.2"))
-    assert "--random_perspective 0.0, now 0.3" in changed and "--cell_overlap 0, now 4" in changed
+    assert "--random_perspective 0.0, now 0.3" in changed
     folder = run(train, *flags, "--patience", 2)
     assert_equal(weights(folder), weights(whole))

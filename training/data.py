@@ -32,9 +32,9 @@ from training.ranks import Alone
 
 logger = logging.getLogger(__name__)
 
-# parameters of classes that no advice names: the number of classes does not depend on the first two, and the third says
-# what the images are
-_NO_ADVICE = ("cell_overlap", "focal_dist", "crop_degrees")
+# parameters of classes that no advice names: the number of panoramas' classes does not depend on the first, and the
+# second says what the images are
+_NO_ADVICE = ("focal_dist", "crop_degrees")
 
 
 @dataclass
@@ -108,7 +108,7 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
         list(parameters),
     )
     ranks.check(args, schedule.classes_per_group)
-    log_groups(groups, schedule, method)
+    log_groups(groups, schedule)
     dataset = _open_train_dataset(args, method, groups, schedule, ranks)
     ranges = args.brightness, args.contrast, args.saturation, args.hue
     colors = color_augmentation(args.augmentation_type, *ranges, args.fixed_colors)
@@ -135,7 +135,7 @@ def make_method(args: argparse.Namespace) -> Method:
         if args.nearest_crops:
             return NearestCrops(*parameters, args.nearest_degrees, 0 if args.heading_is_center else args.crop_degrees)
         return EigenPlaces(*parameters)
-    return CosPlace(args.M, args.alpha, args.N, args.L, args.min_images_per_class, args.cell_overlap)
+    return CosPlace(args.M, args.alpha, args.N, args.L, args.min_images_per_class)
 
 
 def _open_groups(args: argparse.Namespace, method: Method) -> Groups:
@@ -214,15 +214,17 @@ def _lists_of_targets(dataset: TrainDataset):
     ]
 
 
-def log_groups(groups: Groups, schedule: Schedule, method: Method) -> None:
+def log_groups(groups: Groups, schedule: Schedule) -> None:
     """Logs how many classes and images each group has, and how often an epoch sees a class."""
     seen = schedule.iterations_per_epoch * schedule.batch_size * schedule.heads
+    num_images = 0
     for group, classes in enumerate(schedule.classes_per_group):
         images = groups.num_group_images(group)
+        num_images += images
         logger.info(
             f"Group {group}: {classes} classes, {images} images; each class is seen {seen / classes:.1f} times an epoch"
         )
     logger.info(
         f"Using {schedule.groups_num} of {groups.num_groups} groups, {sum(schedule.classes_per_group)} classes and "
-        f"{method.count_images(groups, schedule.groups_num)} of {groups.num_images} images"
+        f"{num_images} of {groups.num_images} images"
     )

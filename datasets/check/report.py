@@ -113,7 +113,7 @@ def _groups(groups: dict[str, Any]) -> Iterator[str]:
     yield (
         f"groups: {groups['groups']}, of which {len(groups['classes'])} would be trained, "
         f"with {sum(groups['classes'])} classes and "
-        f"{groups['trained_images']} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)"
+        f"{sum(groups['images'])} of {groups['of_images']} images ({100 * groups['trained_share']:.1f} %)"
     )
     yield from (
         f"  group {number}: {classes} classes, {images} images"

@@ -34,7 +34,6 @@ class Parameters:
     groups_num: int
     batch_size: int
     images_per_class: int = 1
-    cell_overlap: int = 0
     method: str = "cosplace"
     focal_dist: float = 10.0
     nearest_crops: bool = False
@@ -65,7 +64,7 @@ class Parameters:
             parameters = self.M, self.N, self.focal_dist, self.min_images_per_class
             nearest = self.nearest_crops
             return NearestCrops(*parameters, self.nearest_degrees, self.span) if nearest else EigenPlaces(*parameters)
-        return CosPlace(self.M, self.alpha, self.N, self.L, self.min_images_per_class, self.cell_overlap)
+        return CosPlace(self.M, self.alpha, self.N, self.L, self.min_images_per_class)
 
 
 @dataclass(frozen=True)

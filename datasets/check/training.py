@@ -1,7 +1,7 @@
 """Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
 
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,12 @@ def check_training(
         classes, images = (
             [count(group) for group in trained] for count in (groups.num_classes, groups.num_group_images)
         )
-        trained_images = method.count_images(groups, len(trained))
         report["groups"] = {
             "groups": groups.num_groups,
             "classes": classes,
             "images": images,
-            "trained_images": trained_images,
             "of_images": len(good),
-            "trained_share": trained_images / len(good),
+            "trained_share": sum(images) / len(good),
         }
         fails = _refuse_groups(groups.num_groups, classes, parameters, part, report)
         _refuse_lost_classes(groups, method, pictures.usable()[good], trained, part, report)
@@ -72,8 +70,7 @@ def check_training(
         report["problems"].append(f"{part.name}: {_without_headings(scanned, parameters) or error}")
         fails = True
     if fails and not parameters.nearest_crops:  # whose classes depend on directions too
-        wanted = replace(parameters, cell_overlap=0)  # whose limit depends on M and N
-        suggestions = suggest(scanned.points[good], scanned.headings[good], wanted)
+        suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
         report["suggestions"] = [
             {"flags": suggestion.parameters.flags(), "classes": suggestion.classes, "images": suggestion.images}
             for suggestion in suggestions
