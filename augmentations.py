@@ -137,52 +137,6 @@ class RandomResizedCrop:
         return self.apply(images, self.sample_parameters(len(images), generator))
 
 
-class PerspectiveParameters(NamedTuple):
-    inwards: torch.Tensor  # float64 (B, 4, 2), in [0, 1): how far each corner moves, as shares of the farthest
-
-
-class RandomPerspective:
-    """torchvision's RandomPerspective with p=1, with corners of its own for each image.
-
-    Each corner moves inwards by a random whole number of pixels, and what lies outside is black.
-
-    distortion: the farthest that a corner moves, as a share of half the width and half the height
-    """
-
-    def __init__(self, distortion: float):
-        self.distortion = distortion
-
-    def sample_parameters(self, batch_size: int, generator: torch.Generator | None = None) -> PerspectiveParameters:
-        """Draws the PerspectiveParameters of a batch, for images of any size; generator: on the CPU."""
-        return PerspectiveParameters(torch.rand(batch_size, 4, 2, generator=generator, dtype=torch.float64))
-
-    def corners(self, parameters: PerspectiveParameters, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Computes the corners of images of one size, and where they move to: float64 (4, 2) and (B, 4, 2).
-
-        They are (x, y) in pixels: top left, top right, bottom right, bottom left.
-        """
-        start = torch.tensor([(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)], dtype=torch.float64)
-        farthest = torch.tensor([int(self.distortion * (side // 2)) for side in (width, height)])
-        signs = torch.where(start > 0, -1, 1)  # inwards
-        return start, start + signs * (parameters.inwards * (farthest + 1)).floor()
-
-    def apply(self, images: torch.Tensor, parameters: PerspectiveParameters) -> torch.Tensor:
-        """Distorts float images (B, 3, H, W)."""
-        height, width = images.shape[-2:]
-        coefficients = _perspective(*self.corners(parameters, height, width)).to(images)  # (B, 8)
-        a, b, c, d, e, f, g, h = coefficients.view(-1, 8, 1, 1).unbind(1)
-        x = torch.arange(width, device=images.device) + 0.5
-        y = torch.arange(height, device=images.device).unsqueeze(1) + 0.5
-        # element by element: --tf32 would round a product of matrices by half a pixel
-        depth = g * x + h * y + 1  # (B, H, W)
-        depth = torch.where(depth.abs() < _HORIZON, _HORIZON, depth)
-        grid = torch.stack([(a * x + b * y + c) / depth * (2 / width), (d * x + e * y + f) / depth * (2 / height)], -1)
-        return F.grid_sample(images, grid - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-    def __call__(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        return self.apply(images, self.sample_parameters(len(images), generator))
-
-
 class FixedColors:
     """The same brightness, contrast and saturation factors for every image, applied in this order. 1 changes nothing.
 
@@ -288,19 +242,10 @@ def color_augmentation(
 
 
 class TrainAugmentation:
-    """The augmentation of training batches, in the published order: jitter, crop, ImageNet normalisation.
+    """The augmentation of training batches, in the published order: jitter, crop, ImageNet normalisation."""
 
-    perspective: comes before the crop, if it is given. Its parameters are drawn last: those of the others stay as they
-        are without it.
-    """
-
-    def __init__(
-        self,
-        jitter: ColorJitter | FixedColors | RandomFactors,
-        crop: RandomResizedCrop,
-        perspective: RandomPerspective | None = None,
-    ):
-        self.jitter, self.crop, self.perspective = jitter, crop, perspective
+    def __init__(self, jitter: ColorJitter | FixedColors | RandomFactors, crop: RandomResizedCrop):
+        self.jitter, self.crop = jitter, crop
 
     def __call__(self, images: torch.Tensor, seed: int, share: Share | None = None) -> torch.Tensor:
         """Augments a batch; the same seed gives the same result on every device.
@@ -314,37 +259,16 @@ class TrainAugmentation:
         """
         generator = torch.Generator().manual_seed(seed)
         share = share or Share.whole(len(images))
-        jitter, crop, perspective = (
-            part and share.of(part.sample_parameters(share.count, generator))
-            for part in (self.jitter, self.crop, self.perspective)
-        )
+        jitter, crop = (share.of(part.sample_parameters(share.count, generator)) for part in (self.jitter, self.crop))
         output = torch.empty((len(images), 3, *self.crop.size), device=images.device, memory_format=torch.channels_last)
         for rows in torch.arange(len(images)).split(1 if images.device.type == "cpu" else len(images)):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
             # contiguous: operations over channels are slow on channels_last
             planar = to_float(images[part].clone(memory_format=torch.contiguous_format))  # (b, 3, H, W)
             planar = self.jitter.apply(planar, share._replace(rows=part).of(jitter))  # (b, 3, H, W)
-            if self.perspective:
-                planar = self.perspective.apply(planar, share._replace(rows=part).of(perspective))  # (b, 3, H, W)
             planar = self.crop.apply(planar, share._replace(rows=part).of(crop))  # (b, 3, h, w)
             output[part] = normalize_(planar)
         return output
-
-
-def _perspective(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """The coefficients a to h of the homographies from moved corners to those of the image: float64 (B, 8).
-
-    (x, y) comes from ((ax + by + c) / (gx + hy + 1), (dx + ey + f) / (gx + hy + 1)).
-
-    start: (4, 2); end: (B, 4, 2)
-    """
-    points = F.pad(end, (0, 1), value=1.0)  # (B, 4, 3): x, y, 1
-    zeros = torch.zeros_like(points)
-    products = -start.unsqueeze(-1) * end.unsqueeze(-2)  # (B, 4, 2, 2)
-    lines = [torch.cat([points, zeros], -1), torch.cat([zeros, points], -1)]
-    system = torch.cat([torch.stack(lines, -2), products], -1).flatten(1, 2)  # (B, 8, 8)
-    # least squares: three corners of a large distortion may lie on one line, and then no solution is exact
-    return torch.linalg.lstsq(system, start.flatten().expand(len(end), 8).unsqueeze(-1)).solution.squeeze(-1)
 
 
 def _blend_(images: torch.Tensor, other: torch.Tensor, factors: torch.Tensor, brightens: bool) -> torch.Tensor:
@@ -403,7 +327,6 @@ def _adjust_hue_(images: torch.Tensor, shifts: torch.Tensor, _: bool) -> torch.T
 
 
 _TINY = torch.finfo(torch.float32).tiny
-_HORIZON = 1e-6  # no point has a smaller depth: the sky would divide by 0
 _CACHED_PIXELS = 32_768  # pixels per thread and pass
 # each works in place: (images (b, 3, H, W), factors (b, 1, 1, 1), whether a factor is above 1) -> images
 _OPERATIONS = {

@@ -62,10 +62,6 @@ ROWS = {
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
     "small_city.txt, --fc_init pca": Row(_PCA),
     "small_city.txt, --fc_init pca, --whiten database": Row(_PCA, "--whiten database"),
-    "small_city.txt, --fc_init pca --random_perspective 0.3": Row(f"{_PCA} --random_perspective 0.3"),
-    "small_city.txt, --fc_init pca --random_perspective 0.3, --whiten database": Row(
-        f"{_PCA} --random_perspective 0.3", "--whiten database"
-    ),
     "small_city.txt, --fc_init pca, and another city": Row(_PCA, is_mixed=True),
     "small_city.txt, --fc_init pca, and another city, --whiten database": Row(_PCA, "--whiten database", is_mixed=True),
     "batch norms trained": Row(_PCA, trains_bn=True),

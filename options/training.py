@@ -269,15 +269,6 @@ class AugmentationOptions:
         published=True,
         results=True,
     )
-    random_perspective: float = option(
-        0.0,
-        number(0, 0.999),
-        "before the crop, each corner of a training image moves inwards by at most this share of half a side, and what "
-        "lies outside is black; 0 leaves images as they are",
-        "train",
-        results=True,
-        metavar="X",
-    )
 
 
 @dataclass(frozen=True)

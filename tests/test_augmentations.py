@@ -2,14 +2,7 @@ import pytest
 import torch
 import torchvision.transforms.functional as reference
 
-from augmentations import (
-    ColorJitter,
-    PerspectiveParameters,
-    RandomPerspective,
-    RandomResizedCrop,
-    TrainAugmentation,
-)
-from datasets.schedule import Share
+from augmentations import ColorJitter, RandomResizedCrop, TrainAugmentation
 
 REFERENCE = [reference.adjust_brightness, reference.adjust_contrast, reference.adjust_saturation, reference.adjust_hue]
 
@@ -77,49 +70,6 @@ def test_crop_of_an_image_that_no_try_fits_is_central():
     assert crop.boxes(crop.sample_parameters(1, generator()), 10, 400) == [(0, 193, 10, 13)]
 
 
-@pytest.mark.parametrize("distortion", [0.1, 0.3, 0.6])
-def test_perspective_equals_torchvision_image_by_image(distortion):
-    perspective, images = RandomPerspective(distortion), photos()
-    parameters = perspective.sample_parameters(len(images), generator())
-    start, ends = perspective.corners(parameters, 48, 40)
-    assert len({str(end) for end in ends.tolist()}) > 6  # each image has its own
-    for image, result, end in zip(images, perspective.apply(images, parameters), ends, strict=True):
-        # without fill: torchvision's fill=0 is black too, but darkens the edge twice
-        expected = reference.perspective(image, start.int().tolist(), end.int().tolist())
-        torch.testing.assert_close(result, expected, rtol=0, atol=1 / 255)
-        assert not torch.allclose(result, image, atol=0.1)
-
-
-def test_perspective_corners_are_uniform_in_torchvisions_ranges():
-    perspective = RandomPerspective(0.3)
-    _, ends = perspective.corners(perspective.sample_parameters(20_000, generator()), 48, 41)  # 20 // 2 * 0.3: 6
-    x, y = ends.unbind(-1)
-    for column, values in [(0, range(7)), (1, range(34, 41)), (2, range(34, 41)), (3, range(7))]:
-        found, counts = x[:, column].unique(return_counts=True)
-        assert found.tolist() == list(values) and counts.min() > 0.9 * 20_000 / 7
-    assert y.amin(dim=0).tolist() == [0, 0, 40, 40] and y.amax(dim=0).tolist() == [7, 7, 47, 47]
-
-
-@pytest.mark.parametrize("inwards", [[(0, 0), (18, 14), (9, 19), (0, 0)], [(0, 0), (0, 19), (19, 19), (0, 0)]])
-def test_perspective_of_corners_on_a_line_or_folded_over_stays_finite(inwards):
-    perspective = RandomPerspective(0.999)
-    parameters = PerspectiveParameters((torch.tensor([inwards], dtype=torch.float64) + 0.5) / 20)
-    result = perspective.apply(photos(3, 40, 40)[2:], parameters)
-    assert result.isfinite().all() and result.min() >= 0 and result.max() <= 1
-
-
-def test_perspective_comes_before_the_crop_and_leaves_the_other_draws_as_they_are():
-    jitter, crop, images = ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(32), (photos() * 255).to(torch.uint8)
-    without = TrainAugmentation(jitter, crop)(images, 5)
-    unmoved = TrainAugmentation(jitter, crop, RandomPerspective(0))(images, 5)
-    torch.testing.assert_close(unmoved, without, rtol=0, atol=1e-2)
-    augment = TrainAugmentation(jitter, crop, RandomPerspective(0.5))
-    whole = augment(images, 5)
-    assert not torch.allclose(whole, without, atol=0.5)
-    halves = [augment(images[rows], 5, Share(12, rows)) for rows in (slice(0, 6), slice(6, 12))]
-    assert torch.equal(torch.cat(halves), whole)
-
-
 def test_whole_augmentation_is_a_function_of_the_seed():
     augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(32))
     images = (photos() * 255).to(torch.uint8)
@@ -134,6 +84,6 @@ def test_whole_augmentation_is_a_function_of_the_seed():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_augmentation_is_the_same_on_a_gpu():
-    augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(32), RandomPerspective(0.3))
+    augment = TrainAugmentation(ColorJitter(0.7, 0.7, 0.7, 0.5), RandomResizedCrop(32))
     images = (photos() * 255).to(torch.uint8)
     torch.testing.assert_close(augment(images.cuda(), 5).cpu(), augment(images, 5), rtol=0, atol=1e-3)

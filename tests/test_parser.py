@@ -88,7 +88,6 @@ DEFAULTS = dict(
     hue=0.5,
     saturation=0.7,
     random_resized_crop=0.5,
-    random_perspective=0.0,
     infer_batch_size=16,
     positive_dist_threshold=25,
     resume_train=None,
@@ -193,7 +192,7 @@ RESULT_RELEVANT = (
     "parallel group_schedule local_steps local_moments freeze_bn sync_bn loss images_per_class positives pair_options "
     "pair_weight ema fc_lr label_smoothing fc_init fc_init_images fc_init_power fixed_colors fda_window pp_strength "
     "method focal_dist lambda_lat lambda_front nearest_crops nearest_degrees crop_degrees heading_is_center "
-    "train_last_blocks random_perspective"
+    "train_last_blocks"
 ).split()
 # a new option of train.py must be named above or here
 NOT_RESULT_RELEVANT = (
@@ -551,7 +550,6 @@ def test_published_flags_are_accepted_by_all(workdir, script):
         (["--fc_lr", "-1"], "'-1' is not a finite number of at least 0"),
         (["--label_smoothing", "1"], "from 0 to 0.999"),
         (["--random_resized_crop", "1"], "from 0 to 0.999"),
-        (["--random_perspective", "1"], "from 0 to 0.999"),
         (["--backbone", "ResNet51"], "choose one of"),
         (["--device", "tpu"], "invalid choice"),
         (["--seed", "-2"], "at least -1"),

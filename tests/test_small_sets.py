@@ -1,6 +1,5 @@
 """What training on small sets needs: an early end, an average of the weights, a learning rate of the last layer."""
 
-import csv
 import glob
 import logging
 import os
@@ -77,7 +76,6 @@ def recalls(monkeypatch):
 def test_an_early_end_is_the_same_after_a_kill(tiny, workdir, monkeypatch, recalls):
     """With the average of --ema, which goes on as well."""
     flags = ["--dataset_folder", tiny, *FEW, *ENDS, "--ema", 0.5, "--fc_lr", 0.001, "--label_smoothing", 0.1]
-    flags += ["--random_perspective", 0.3]
     uninterrupted = run(train, *flags, "--save_dir", "uninterrupted")
     log = open(f"{uninterrupted}/info.log").read()
     assert "R@1 has not risen for 2 epochs: the best was 60.0, in Epoch 01. With --patience 2 the training ends" in log
@@ -235,26 +233,16 @@ def test_the_rate_of_the_last_layer_changes_that_layer_alone(tiny, whole, workdi
     assert "The resumed run's learning rate was 0.001; going on with 0\n" in log
 
 
-def test_perspective_changes_what_is_seen_and_not_which_images(tiny, whole, workdir):
-    folder = run(train, "--dataset_folder", tiny, *SHORT, "--random_perspective", 0.3)
-    key = "aggregation.3.weight"
-    assert not torch.equal(weights(folder)[key], weights(whole)[key])
-    names = [[row["images_crc32"] for row in csv.DictReader(open(f"{path}/metrics.csv"))] for path in (folder, whole)]
-    assert names[0] == names[1] and all(names[0])
-
-
 def test_runs_of_earlier_versions_had_none_of_it(tiny, whole, workdir, capsys):
     state = read_tensors(f"{whole}/last_checkpoint.previous.pth")
-    for name in ("ema", "fc_lr", "label_smoothing", "random_perspective"):
+    for name in ("ema", "fc_lr", "label_smoothing"):
         del state["arguments"][name]
     del state["best_epoch"], state["epochs_since_best"]
     os.makedirs("logs/default/1")
     torch.save(state, "logs/default/1/last_checkpoint.pth")
     shutil.copy(f"{whole}/best_model.pth", "logs/default/1")
     flags = ["--dataset_folder", tiny, *SHORT, "--resume_train", "logs/default/1/last_checkpoint.pth"]
-    values = {"--ema": 0.9, "--fc_lr": 0.1, "--label_smoothing": 0.2, "--random_perspective": 0.3}
-    changed = fails(train, capsys, *flags, *(word for pair in values.items() for word in pair))
+    changed = fails(train, capsys, *flags, "--ema", 0.9, "--fc_lr", 0.1, "--label_smoothing", 0.2)
     assert all(text in changed for text in ("--ema None, now 0.9", "--fc_lr None", "--label_smoothing 0.0, now 0.2"))
-    assert "--random_perspective 0.0, now 0.3" in changed
     folder = run(train, *flags, "--patience", 2)
     assert_equal(weights(folder), weights(whole))

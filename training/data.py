@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from augmentations import RandomPerspective, RandomResizedCrop, TrainAugmentation, color_augmentation
+from augmentations import RandomResizedCrop, TrainAugmentation, color_augmentation
 from datasets.class_maps import save_class_maps
 from datasets.eigenplaces import EigenPlaces, describe_groups_num
 from datasets.groups import CosPlace, Groups, open_split
@@ -112,9 +112,7 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     dataset = _open_train_dataset(args, method, groups, schedule, ranks)
     ranges = args.brightness, args.contrast, args.saturation, args.hue
     colors = color_augmentation(args.augmentation_type, *ranges, args.fixed_colors)
-    crop = RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1))
-    perspective = RandomPerspective(args.random_perspective) if args.random_perspective else None
-    augment = TrainAugmentation(colors, crop, perspective)
+    augment = TrainAugmentation(colors, RandomResizedCrop(args.image_size, scale=(1 - args.random_resized_crop, 1)))
     val_set = _open_test_dataset(args, args.val_set_folder)
     test_set = _open_test_dataset(args, args.test_set_folder, args.database_folder, args.queries_folder)
     logger.info(f"Validation set: {val_set}; test set: {test_set}")

@@ -23,7 +23,6 @@ _LATER_OPTIONS = {
     "ema": None,
     "fc_lr": None,
     "label_smoothing": 0.0,
-    "random_perspective": 0.0,
     "images_per_class": 1,
     "positives": None,
     "pair_options": (),
