@@ -252,7 +252,9 @@ def test_unreadable_training_images_are_left_out_of_the_calibration(copy, networ
 def test_run_states_and_published_models_are_ingredients(networks, workdir):
     os.makedirs("torch_home/hub/checkpoints")
     save_network(network_of(5, "ResNet18", 32), "torch_home/hub/checkpoints/ResNet18_32_cosplace.pth")
-    write_tensors({"model_state_dict": network_of(6, "ResNet18", 32).state_dict(), "epoch_num": 3}, "last_checkpoint.pth")
+    write_tensors(
+        {"model_state_dict": network_of(6, "ResNet18", 32).state_dict(), "epoch_num": 3}, "last_checkpoint.pth"
+    )
     run(soup, "--ingredients", "resnet18_32", "last_checkpoint.pth", "--output", "soup.pth")
     assert_equal(read_tensors("soup.pth"), average([network_of(seed, "ResNet18", 32).state_dict() for seed in (5, 6)]))
 

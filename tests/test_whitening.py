@@ -210,10 +210,7 @@ def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, m
     fitted.clear()
     folder = run(evaluation, *flags, "--whiten", "city/queries", "--whiten_dim", "5")
     assert fitted == ["city/queries"] * 2
-    assert (
-        "Network: Small with 5-D descriptors, whose last layer --whiten fits"
-        in open(f"{folder}/info.log").read()
-    )
+    assert "Network: Small with 5-D descriptors, whose last layer --whiten fits" in open(f"{folder}/info.log").read()
 
 
 def test_a_database_in_the_colours_of_its_queries_has_a_layer_for_each_folder_of_them(city, monkeypatch):
