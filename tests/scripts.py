@@ -2,14 +2,16 @@
 
 import csv
 import glob
+import multiprocessing
 import os
 import pathlib
-import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from support.files import read_tensors
 
@@ -84,12 +86,30 @@ def assert_same_end(folder, whole):
 # --- other processes
 
 
-def start(*flags, **options):
-    """train.py in a process of its own, which knows the tests' backbone."""
-    program = "import sys, train; from tests import small; small.register(); sys.exit(train.main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, *map(str, flags)]
-    options["env"] = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+def start(*flags, begin=None):
+    """train.py in a process of its own, which is forked: torch is there, and the tests' backbone. Its `stderr` is what
+    it writes there.
+
+    begin: called in the process before anything else
+    """
+    receiver, sender = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=_train, args=(sender, begin, flags))
+    process.start()
+    os.close(sender)
+    process.stderr = open(receiver)  # noqa: SIM115
+    return process
+
+
+def _train(sender, begin, flags):
+    import train
+
+    os.dup2(sender, 2)
+    os.close(sender)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    tqdm.set_lock(threading.RLock())  # the tests' own would stay locked where this process is killed
+    if begin:
+        begin()
+    sys.exit(train.main([str(flag) for flag in flags]))
 
 
 def wait_for_line(process, text):
@@ -97,7 +117,7 @@ def wait_for_line(process, text):
     for line in process.stderr:
         if text in line:
             return line
-    raise AssertionError(f"ended with {process.wait()} before {text!r}")
+    raise AssertionError(f"ended before {text!r}")
 
 
 def wait_for(condition, seconds=60):

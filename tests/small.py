@@ -25,7 +25,10 @@ def _block(channels, out_channels):
     )
 
 
-def register():
-    """Makes it a backbone of the networks of this process, and of those that are forked from it."""
+def register(backbones=BACKBONES):
+    """Makes it a backbone of the networks of this process, and of those that are forked from it.
+
+    backbones: the other BACKBONES of a process that has imported them as `cosplace`
+    """
     torchvision.models.small = Small
-    BACKBONES[NAME] = 64, "2"
+    backbones[NAME] = 64, "2"

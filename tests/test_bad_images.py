@@ -293,6 +293,6 @@ def test_images_that_disappear_during_an_evaluation(bad_copy):
     dataset = TestDataset("copy/test/database", "copy/test/queries_v1")
     os.unlink(dataset.database.path(5))
     os.unlink(dataset.queries.path(7))
-    result = test(dataset, GeoLocalizationNet("ResNet18", 8, weights=None))
+    result = test(dataset, GeoLocalizationNet("Small", 8, weights=None))
     assert result.unreadable_database[5] == result.unreadable_queries[7] == "No such file or directory"
     assert (result.predictions[7] == -1).all() and not (result.predictions == 5).any()

@@ -5,7 +5,6 @@ import os
 import pickle
 import shutil
 import signal
-import time
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ import eval as eval_script
 import train
 from model.checkpoints import save_network
 from model.network import GeoLocalizationNet
-from tests.scripts import fails, start
+from tests.scripts import fails, start, wait_for
 from tests.tiny import FLAGS
 
 
@@ -168,14 +167,13 @@ def test_unknown_model(copy, capsys):
 def test_signals_end_with_a_last_line_and_their_exit_code(tiny, workdir, number, word):
     flags = ["--dataset_folder", tiny, *FLAGS, "--iterations_per_epoch", 100_000, "--num_workers", 1]
     # a shell that starts these tests in the background has them, and what they start, ignore SIGINT
-    process = start(*flags, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    how = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    process = start(*flags, "--checkpoint_every", 1, begin=lambda: signal.signal(number, how))
     try:
-        for line in process.stderr:
-            if "Validation set" in line:
-                break
-        time.sleep(1)
-        process.send_signal(number)
-        assert process.wait(60) == 128 + number
+        wait_for(lambda: glob.glob("logs/*/*/last_checkpoint.pth"))
+        os.kill(process.pid, number)
+        process.join(60)
+        assert process.exitcode == 128 + number
     finally:
         process.kill()
     lines = open(glob.glob("logs/*/*/info.log")[0]).read().splitlines()

@@ -18,7 +18,7 @@ from tests.tiny import FLAGS
 @pytest.fixture(scope="session")
 def runs(tiny, once):
     """Log folders of a run, the same run again, and one with another seed."""
-    flags = ["--dataset_folder", tiny, *FLAGS, "--backbone", "MobileNet_V2", "--iterations_per_epoch", "2"]
+    flags = ["--dataset_folder", tiny, *FLAGS, "--backbone", "Small", "--iterations_per_epoch", "2"]
 
     def make():
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -136,7 +136,7 @@ def test_eval_writes_and_says_once_what_one_process_does(tiny, workdir, monkeypa
         "--test_set_folder",
         f"{tiny}/test",
         "--backbone",
-        "MobileNet_V2",
+        "Small",
         "--backbone_weights",
         "none",
         "--fc_output_dim",

@@ -214,7 +214,7 @@ def test_images_of_mixed_sizes_in_order_and_equal_to_one_by_one(workdir, network
 def test_descriptors_that_are_not_finite_are_an_error(workdir):
     os.makedirs("f")
     Image.new("RGB", (40, 40)).save("f/0.png")
-    broken = GeoLocalizationNet("ResNet18", 16)
+    broken = GeoLocalizationNet("Small", 16)
     broken.aggregation[3].bias.data.fill_(np.nan)
     with pytest.raises(UserError, match="f/0.png.*not finite"):
         extract_descriptors(broken, ImageFolder("f"))

@@ -626,7 +626,7 @@ def test_pages_of_predictions_show_control_characters(tiny, workdir):
     name = os.path.basename(glob.glob("test/queries_v1/sub/*")[0])
     os.rename(f"test/queries_v1/sub/{name}", "test/queries_v1/sub/" + name.replace(".jpg", "\x1b[2J\n.jpg"))
     dataset = TestDataset("test/database", "test/queries_v1")
-    network = GeoLocalizationNet("ResNet18", 16).eval()
+    network = GeoLocalizationNet("Small", 16).eval()
     assert save_predictions(dataset, test(dataset, network).predictions, "preds", 1) == 12
     written = [pathlib.Path(path).read_text() for path in glob.glob("preds/*.txt")]
     assert all("\x1b" not in text and text.splitlines()[3] == "Predictions paths:" for text in written) and any(

@@ -221,7 +221,7 @@ def test_training_that_needs_more_vectors_than_there_are(kept):
 
 
 def test_eval_reuses_descriptors_and_index(tiny, workdir, caplog, capsys):
-    save_network(GeoLocalizationNet("ResNet18", 16), "model.pth")
+    save_network(GeoLocalizationNet("Small", 16), "model.pth")
     flags = ["--dataset_folder", tiny, "--resume_model", "model.pth", "--device", "cpu", "--num_workers", "0"]
     caplog.set_level(logging.INFO)
     runs = {

@@ -90,7 +90,7 @@ def test_empty_rows_do_not_count_and_the_share_of_variance_is_scikit_learns():
 
 def test_training_begins_at_the_scale_of_random_weights():
     torch.manual_seed(0)
-    network = GeoLocalizationNet("ResNet18", 8)
+    network = GeoLocalizationNet("Small", 8)
     layer, usual = network.aggregation[3], network.aggregation[3].weight.square().mean().item()
     fitted = principal_components(features(channels=512, count=20), 8, 1.0)
     layers.begin_with(network, fitted)
@@ -101,7 +101,7 @@ def test_training_begins_at_the_scale_of_random_weights():
 
 
 def test_networks_without_a_last_layer_are_refused():
-    network = without_last_layer(GeoLocalizationNet("MobileNet_V2", 8))
+    network = without_last_layer(GeoLocalizationNet("Small", 8))
     for other in (network, torch.nn.Conv2d(3, 4, 3)):
         with pytest.raises(UserError, match="has no last linear layer"):
             without_last_layer(other)
@@ -114,7 +114,7 @@ def test_the_command_replaces_the_last_layer(workdir):
     with open("photos/13.jpg", "w") as file:
         file.write("no image")
     torch.manual_seed(0)
-    network = GeoLocalizationNet("ResNet18", 8)
+    network = GeoLocalizationNet("Small", 8)
     torch.save(network.state_dict(), "model.pth")
     last_layer.main(["model.pth", "photos", "fitted.pth", "--fc_output_dim", "4", "--image_size", "64"])
     fitted = load_network("fitted.pth").eval()

@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     (root / "photos" / ".hidden.jpg").write_text("no photo")
     for name, seed in (("m.pth", 0), ("other.pth", 1)):
         torch.manual_seed(seed)
-        save_network(GeoLocalizationNet("ResNet18", 16), root / name)
+        save_network(GeoLocalizationNet("Small", 16), root / name)
     return root
 
 

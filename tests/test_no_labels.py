@@ -19,7 +19,7 @@ from tests.scripts import fails, run
 from tests.tiny import EVAL, place_image
 
 FOLDERS = ["--no_labels", "--database_folder", "photos", "--queries_folder", "new"]
-NETWORK = ["--backbone", "MobileNet_V2", *EVAL]
+NETWORK = ["--backbone", "Small", *EVAL]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from model.network import GeoLocalizationNet
 from retrieval.descriptors import ExtractionOptions
 from retrieval.identity import identify
 from support.errors import UserError
+from tests import small
 from tests.children import in_child
 from tests.descriptors import SmallNetwork
 from tests.photos import save_photo
@@ -103,7 +104,7 @@ def test_photos_of_a_pack_are_prepared_and_not_linked(workdir, capsys):
 
 @pytest.fixture
 def model(workdir):
-    save_network(GeoLocalizationNet("ResNet18", 16), "m.pth")
+    save_network(GeoLocalizationNet("Small", 16), "m.pth")
     return ["--resume_model", "m.pth", "--device", "cpu", "--num_workers", "0"]
 
 
@@ -138,8 +139,9 @@ def test_a_moved_pack_still_stands_for_its_folder(packed, workdir):
 
 
 def _describe(tiny, packed):
-    import cosplace
+    import cosplace.model.choices
 
+    small.register(cosplace.model.choices.BACKBONES)
     model = cosplace.get_trained_model(weights="m.pth")
     ours, theirs = (f"{root}/val/queries" for root in (packed, tiny))
     assert (cosplace.describe(ours, model) == cosplace.describe(theirs, model)).all()

@@ -43,7 +43,7 @@ def test_database_and_queries_are_searched_as_they_are(workdir):
     streets = real_streets.find_streets("streets", 25.0)
     assert [list(rows) for rows in streets.positives] == [[0, 1], [2]] and not any(map(len, streets.left_out))
     torch.manual_seed(0)
-    network = GeoLocalizationNet("ResNet18", 8).eval()
+    network = GeoLocalizationNet("Small", 8).eval()
     found = real_streets.search(network, streets, 64, torch.device("cpu"))
     assert found.all()  # the queries are copies of database images
 
@@ -54,7 +54,7 @@ def test_an_image_never_finds_itself(workdir):
     save("streets", 100, place=1)  # a copy of the first, far away
     save("streets", 110, place=4)
     torch.manual_seed(0)
-    network = GeoLocalizationNet("ResNet18", 8).eval()
+    network = GeoLocalizationNet("Small", 8).eval()
     streets = real_streets.find_streets("streets", 25.0)
     found = real_streets.search(network, streets, 64, torch.device("cpu"))
     assert not found[0, 0] and not found[2, 0] and found[:, 1].all()
@@ -62,12 +62,12 @@ def test_an_image_never_finds_itself(workdir):
 
 def test_pooled_features_are_those_below_the_last_layer():
     torch.manual_seed(0)
-    network = GeoLocalizationNet("ResNet18", 8).eval()
+    network = GeoLocalizationNet("Small", 8).eval()
     pooled, image = real_streets.without_last_layer(network), torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         features = network.aggregation[:3](network.backbone(image))
         expected = features / features.norm()
-        assert pooled.fc_output_dim == 512 and torch.allclose(pooled(image), expected, atol=1e-6)
+        assert pooled.fc_output_dim == 64 and torch.allclose(pooled(image), expected, atol=1e-6)
         assert network(image).shape == (1, 8)
 
 
@@ -76,7 +76,7 @@ def test_the_table(workdir, capsys):
         save("streets", 100 * place, place=place)
         save("streets", 100 * place + 5, place=place)
     torch.manual_seed(0)
-    torch.save(GeoLocalizationNet("ResNet18", 8).state_dict(), "mine.pth")
+    torch.save(GeoLocalizationNet("Small", 8).state_dict(), "mine.pth")
     trunk = {
         f"features.{key[11:]}": value
         for key, value in GeoLocalizationNet("MobileNet_V2", 8).state_dict().items()

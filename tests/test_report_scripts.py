@@ -103,7 +103,7 @@ def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     for seed in range(2):
         torch.manual_seed(seed)
-        save_network(GeoLocalizationNet("ResNet18", 32), str(folder / f"{seed}.pth"))
+        save_network(GeoLocalizationNet("Small", 32), str(folder / f"{seed}.pth"))
     (folder / "metrics.csv").write_text("epoch,loss,R@1\n0,2.5,50\n")
     return folder
 

@@ -20,7 +20,18 @@ from support.errors import UserError
 from support.files import read_tensors
 from tests.caches import flip
 from tests.failures import Killed, at_end_of_epoch, at_step, at_validation, kill, send
-from tests.scripts import ROOT, assert_all_end, assert_same_end, children, rows, run, start, wait_for_line, weights
+from tests.scripts import (
+    ROOT,
+    assert_all_end,
+    assert_same_end,
+    children,
+    rows,
+    run,
+    start,
+    wait_for,
+    wait_for_line,
+    weights,
+)
 from tests.tiny import SHORT
 from training import build
 from training.checkpoints import Checkpoints
@@ -68,24 +79,23 @@ def test_sigkill_leaves_no_worker_and_the_run_goes_on(tiny, whole, workdir):
         assert workers
     finally:
         process.kill()
-    process.wait()
+    process.join()
     assert_all_end(workers)
     assert_same_end(run(train, *flags), whole)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signals to a process group with workers")
 def test_a_signal_to_all_processes_ends_with_a_checkpoint(tiny, workdir):
-    process = start(
-        "--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2, start_new_session=True
-    )
+    flags = ["--dataset_folder", tiny, *SHORT, "--iterations_per_epoch", 100_000, "--num_workers", 2]
+    process = start(*flags, "--checkpoint_every", 1, begin=os.setsid)
     try:
-        wait_for_line(process, "test set")
-        signal.sigtimedwait([], 3)
+        wait_for(lambda: glob.glob("logs/*/*/last_checkpoint.pth"))
         os.killpg(process.pid, signal.SIGUSR1)
-        _, errors = process.communicate(timeout=60)
+        errors = process.stderr.read()
+        process.join(60)
     finally:
         process.kill()
-    assert process.returncode == 128 + signal.SIGUSR1 and "SIGUSR1: ending" in errors
+    assert process.exitcode == 128 + signal.SIGUSR1 and "SIGUSR1: ending" in errors
     assert "is written: go on with --resume_train logs/default/" in errors and "Traceback" not in errors
     (folder,) = glob.glob("logs/*/*")
     state = read_tensors(f"{folder}/last_checkpoint.pth")

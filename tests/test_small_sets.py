@@ -154,7 +154,7 @@ def test_the_average_is_kept_and_the_network_trained(tiny, whole, workdir):
 
 
 def test_frozen_layers_and_a_decay_of_zero():
-    network = GeoLocalizationNet("ResNet18", 8)
+    network = GeoLocalizationNet("Small", 8)
     average = MovingAverage(network, 0.0)
     for _ in range(3):
         with torch.no_grad():
@@ -182,7 +182,7 @@ def test_an_average_that_does_not_fit_is_refused():
 
 
 def test_the_last_layer_is_a_group_of_its_own():
-    network = GeoLocalizationNet("ResNet18", 8)
+    network = GeoLocalizationNet("Small", 8)
     one, two = (make_adam(network, 0.1, torch.device("cpu"), fc_lr) for fc_lr in (None, 0.5))
     assert len(one.param_groups) == 1 and [group["lr"] for group in two.param_groups] == [0.1, 0.5]
     assert {id(parameter) for parameter in two.param_groups[1]["params"]} == {
@@ -194,7 +194,7 @@ def test_the_last_layer_is_a_group_of_its_own():
 
 @pytest.mark.parametrize("rates", [(None, 0.5), (0.5, None), (0.5, 0.5), (0.2, 0.5)])
 def test_moments_find_their_parameters_in_other_groups(rates):
-    network = GeoLocalizationNet("ResNet18", 8)
+    network = GeoLocalizationNet("Small", 8)
     saved, target = (make_adam(network, 0.1, torch.device("cpu"), rate) for rate in rates)
     for parameter in network.parameters():
         parameter.grad = torch.rand_like(parameter)
@@ -207,7 +207,7 @@ def test_moments_find_their_parameters_in_other_groups(rates):
 
 
 def test_moments_of_another_number_of_parameters_are_refused():
-    networks = GeoLocalizationNet("ResNet18", 8), GeoLocalizationNet("VGG16", 8)
+    networks = GeoLocalizationNet("Small", 8), GeoLocalizationNet("VGG16", 8)
     target, saved = (
         make_adam(network, 0.1, torch.device("cpu"), rate) for network, rate in zip(networks, (0.5, None), strict=True)
     )

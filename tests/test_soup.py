@@ -25,7 +25,7 @@ from support.files import read_tensors, write_tensors
 from tests.scripts import assert_equal, fails, run
 
 
-def network_of(seed, backbone="ResNet18", dim=16):
+def network_of(seed, backbone="Small", dim=16):
     torch.manual_seed(seed)
     network = GeoLocalizationNet(backbone, dim)
     for norm in network.modules():
@@ -114,18 +114,15 @@ def test_batch_norm_statistics_are_the_mean_of_the_batches():
         if "running" not in key and "num_batches" not in key
     }
     recalibrate_batch_norm(network, iter(batches))
-    first = [network.backbone[0](batch).detach() for batch in batches]  # what the first batch norm sees
+    convolution, norm = network.backbone[0][0][:2]
+    first = [convolution(batch).detach() for batch in batches]  # what the first batch norm sees
     expected = [
         torch.stack([statistic(x) for x in first]).mean(0)
         for statistic in (lambda x: x.mean((0, 2, 3)), lambda x: x.transpose(0, 1).flatten(1).var(1))
     ]
-    torch.testing.assert_close(network.backbone[1].running_mean, expected[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(network.backbone[1].running_var, expected[1], rtol=1e-4, atol=1e-5)
-    assert (
-        not network.training
-        and not any(module.training for module in network.modules())
-        and network.backbone[1].momentum == 0.1
-    )
+    torch.testing.assert_close(norm.running_mean, expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, expected[1], rtol=1e-4, atol=1e-5)
+    assert not network.training and not any(module.training for module in network.modules()) and norm.momentum == 0.1
     assert_equal(others, {key: network.state_dict()[key] for key in others})
     with pytest.raises(UserError, match="a VGG16 has no batch norm to estimate again: leave out --recalibrate_bn"):
         with torch.device("meta"):
@@ -219,29 +216,15 @@ def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir):
     recipe.write_text(
         f"--dataset_folder {tiny} --batch_size 4 --lr 0.1 --image_size 64 --M 20  # a training's flags are skipped\n"
     )
-    for workers in (0, 2):
-        run(
-            soup,
-            f"@{recipe}",
-            "--ingredients",
-            *networks,
-            "--output",
-            f"{workers}.pth",
-            "--recalibrate_bn",
-            20,
-            "--val_set_folder",
-            f"{tiny}/val",
-            "--num_workers",
-            workers,
-            "--seed",
-            3,
-        )
+    flags = [f"@{recipe}", "--ingredients", *networks, "--recalibrate_bn", 20, "--seed", 3, "--num_workers"]
+    run(soup, *flags, 0, "--output", "0.pth", "--val_set_folder", f"{tiny}/val")
+    run(soup, *flags, 2, "--output", "2.pth")
     made = read_tensors("0.pth")
     assert_equal(made, read_tensors("2.pth"))
-    assert [row["R@1"] for row in table("0.pth.csv")] == [row["R@1"] for row in table("2.pth.csv")]
+    assert all(0 < float(row["R@1"]) <= 100 for row in table("0.pth.csv"))
     expected = network_of(0)
     expected.load_state_dict(average([read_tensors(path) for path in networks]))
-    assert not torch.equal(expected.backbone[1].running_mean, made["backbone.1.running_mean"])
+    assert not torch.equal(expected.backbone[0][0][1].running_mean, made["backbone.0.0.1.running_mean"])
     recalibrate_batch_norm(expected, [normalize(CalibrationImages(f"{tiny}/train", 20, 64, 3)[0][0])])
     for key, value in expected.state_dict().items():
         torch.testing.assert_close(made[key], value, rtol=1e-3, atol=1e-5)
@@ -268,10 +251,12 @@ def test_unreadable_training_images_are_left_out_of_the_calibration(copy, networ
 
 def test_run_states_and_published_models_are_ingredients(networks, workdir):
     os.makedirs("torch_home/hub/checkpoints")
-    save_network(network_of(5, dim=32), "torch_home/hub/checkpoints/ResNet18_32_cosplace.pth")
-    write_tensors({"model_state_dict": network_of(6, dim=32).state_dict(), "epoch_num": 3}, "last_checkpoint.pth")
+    save_network(network_of(5, "ResNet18", 32), "torch_home/hub/checkpoints/ResNet18_32_cosplace.pth")
+    write_tensors(
+        {"model_state_dict": network_of(6, "ResNet18", 32).state_dict(), "epoch_num": 3}, "last_checkpoint.pth"
+    )
     run(soup, "--ingredients", "resnet18_32", "last_checkpoint.pth", "--output", "soup.pth")
-    assert_equal(read_tensors("soup.pth"), average([network_of(seed, dim=32).state_dict() for seed in (5, 6)]))
+    assert_equal(read_tensors("soup.pth"), average([network_of(seed, "ResNet18", 32).state_dict() for seed in (5, 6)]))
 
 
 # --- bad input
@@ -307,16 +292,16 @@ def test_usage(networks, tiny, workdir, capsys):
 
 def test_networks_that_do_not_mix(networks, workdir, capsys):
     save_network(GeoLocalizationNet("MobileNet_V2", 16), "other.pth")
-    save_network(GeoLocalizationNet("ResNet18", 32), "wide.pth")
+    save_network(GeoLocalizationNet("Small", 32), "wide.pth")
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), "imagenet.pth")
     spoilt = read_tensors(networks[1])
-    spoilt["backbone.1.running_var"][0] = float("nan")
+    spoilt["backbone.0.0.1.running_var"][0] = float("nan")
     write_tensors(spoilt, "spoilt.pth")
     for other, problem in (
-        ("other.pth", f"other.pth is a MobileNet_V2 with 16-D descriptors, and {networks[0]} a ResNet18 with 16-D"),
-        ("wide.pth", "wide.pth is a ResNet18 with 32-D descriptors, and"),
+        ("other.pth", f"other.pth is a MobileNet_V2 with 16-D descriptors, and {networks[0]} a Small with 16-D"),
+        ("wide.pth", "wide.pth is a Small with 32-D descriptors, and"),
         ("imagenet.pth", "imagenet.pth is not a ResNet18 with 512-D descriptors: it lacks backbone.0.weight"),
-        ("spoilt.pth", "spoilt.pth holds numbers that are not finite (backbone.1.running_var)"),
+        ("spoilt.pth", "spoilt.pth holds numbers that are not finite (backbone.0.0.1.running_var)"),
         ("absent.pth", "there is no file absent.pth"),
     ):
         assert problem in fails(soup, capsys, "--ingredients", networks[0], other, "--output", "soup.pth")

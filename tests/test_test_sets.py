@@ -191,7 +191,7 @@ def three_sets(workdir, monkeypatch):
         ),
     )
     torch.manual_seed(0)
-    save_network(GeoLocalizationNet("ResNet18", 16), "ResNet50_512_cosplace.pth")
+    save_network(GeoLocalizationNet("Small", 16), "ResNet50_512_cosplace.pth")
     return [
         "--resume_model",
         "ResNet50_512_cosplace.pth",

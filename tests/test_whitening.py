@@ -25,6 +25,7 @@ from retrieval.descriptors import ExtractionOptions, extract_descriptors
 from retrieval.whitening import Whitening, whitened
 from support.errors import UserError
 from support.files import read_tensors, write_tensors
+from tests import small
 from tests.children import in_child
 from tests.ranks import all_ranks, run_ranks
 from tests.scripts import fails, run
@@ -37,7 +38,7 @@ WHITEN = ["--whiten", "database", "--whiten_dim", "6"]
 
 def make_network(seed=0, dim=8):
     torch.manual_seed(seed)
-    return GeoLocalizationNet("MobileNet_V2", dim).eval().to(memory_format=torch.channels_last)
+    return GeoLocalizationNet("Small", dim).eval().to(memory_format=torch.channels_last)
 
 
 @pytest.fixture
@@ -209,10 +210,7 @@ def test_eval_compares_two_fitted_networks_on_several_folders_of_queries(city, m
     fitted.clear()
     folder = run(evaluation, *flags, "--whiten", "city/queries", "--whiten_dim", "5")
     assert fitted == ["city/queries"] * 2
-    assert (
-        "Network: MobileNet_V2 with 5-D descriptors, whose last layer --whiten fits"
-        in open(f"{folder}/info.log").read()
-    )
+    assert "Network: Small with 5-D descriptors, whose last layer --whiten fits" in open(f"{folder}/info.log").read()
 
 
 def test_a_database_in_the_colours_of_its_queries_has_a_layer_for_each_folder_of_them(city, monkeypatch):
@@ -336,8 +334,9 @@ def test_a_folder_of_layers_of_two_databases_asks_which(city, capsys):
 
 
 def fit_from_python():
-    import cosplace
+    import cosplace.model.choices
 
+    small.register(cosplace.model.choices.BACKBONES)
     model = cosplace.get_trained_model(weights="m.pth")
     fitted = cosplace.fit_last_layer("city/database", model, 6, batch_size=8, power=np.float32(0.5))
     expected = whitened(make_network(), ImageFolder("city/database"), Whitening(6), OPTIONS).aggregation[3].weight

@@ -279,7 +279,7 @@ def no_collector():
 def test_an_evaluation_ends_its_workers(tiny, workdir, monkeypatch, no_collector, end):
     action, code = ENDS[end]
     before(monkeypatch, store.DescriptorStore, "write", lambda *_: True, action)
-    flags = ["--backbone", "MobileNet_V2", "--backbone_weights", "none", "--device", "cpu", "--num_workers", "2"]
+    flags = ["--backbone", "Small", "--backbone_weights", "none", "--device", "cpu", "--num_workers", "2"]
     with pytest.raises(SystemExit) as ended:
         eval_script.main(["--dataset_folder", tiny, *flags, "--no_descriptors_cache"])
     assert ended.value.code == code and not multiprocessing.active_children()
