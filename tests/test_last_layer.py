@@ -92,7 +92,7 @@ def test_training_begins_at_the_scale_of_random_weights():
     torch.manual_seed(0)
     network = GeoLocalizationNet("Small", 8)
     layer, usual = network.aggregation[3], network.aggregation[3].weight.square().mean().item()
-    fitted = principal_components(features(channels=512, count=20), 8, 1.0)
+    fitted = principal_components(features(channels=64, count=20), 8, 1.0)
     layers.begin_with(network, fitted)
     assert network.aggregation[3] is layer and layer.weight.square().mean().item() == pytest.approx(usual, rel=0.1)
     direction = torch.from_numpy(np.append(fitted.weight, fitted.bias[:, None], axis=1)).flatten()

@@ -197,7 +197,7 @@ def test_other_tables_compare_in_the_same_way(workdir, monkeypatch):
     group_schedules.main([*sets, "--ways", "joint"])
     text = open("out.md").read()
     assert "difference to sequential training" in text and "; +22.5 (" in text and "p 0.004 |" in text
-    monkeypatch.setattr(small_sets, "cut", lambda args: "subset")
+    monkeypatch.setattr(small_sets, "cut", lambda args, is_mixed: "subset")
     monkeypatch.setattr(small_sets, "results", lambda *_: found)
     small_sets.main([*sets, "--rows", "no training", "CosFace in 4 groups", "--seeds", "0"])
     text = open("out.md").read().partition(small_sets.MARKS[0])[2]
