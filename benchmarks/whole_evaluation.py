@@ -69,12 +69,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.manual_seed(0)
     network = GeoLocalizationNet(args.backbone, _DIM).to(memory_format=torch.channels_last).eval()
+    dtype, _ = infer_dtype("auto", network, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         database, queries = (os.path.join(folder, name) for name in ("database", "queries"))
         make_links(database, args.images, args.size)
         make_links(queries, args.queries, args.size)
-        parts = measure(network, database, queries, args)
-        whole = evaluate(network, database, queries, args)
+        parts = measure(network, database, dtype, args)
+        whole = evaluate(network, database, queries, dtype, args)
     print(machine())
     print(f"{args.backbone}, {_DIM}-D. Here: {args.images} + {args.queries} images of {args.size} px")
     print(
@@ -120,23 +121,23 @@ def make_links(folder: str, number: int, size: int) -> None:
             os.link(paths[index % len(paths)], os.path.join(folder, name))
 
 
-def measure(network: GeoLocalizationNet, database: str, queries: str, args: argparse.Namespace) -> list[Part]:
+def measure(network: GeoLocalizationNet, database: str, dtype: torch.dtype, args: argparse.Namespace) -> list[Part]:
     """Measures each part of the evaluation alone.
 
     network: on the CPU
-    database, queries: folders
+    database: a folder
+    dtype: what the backbone computes in
     args: of the command line
     """
     cores, total, wanted = os.cpu_count(), args.images + args.queries, args.paper_images + args.queries
     grown = args.paper_images / args.images
     names, images = timed(lambda: ImageFolder(database))
-    decoding = decoding_seconds(images)
+    some = images.only(range(min(_SAMPLE, len(images))))
+    decoding = decoding_seconds(some)
     with tempfile.TemporaryDirectory() as folder:
         larger = make_pictures(folder, min(_SAMPLE, args.images), args.paper_size)
         size = sum(map(os.path.getsize, larger)) / len(larger)  # bytes of a file
         larger_decoding = decoding_seconds(ImageFolder(folder))
-    some = images.only(range(min(_SAMPLE, len(images))))
-    dtype, _ = infer_dtype("auto", network, torch.device("cpu"))
     computing = network_alone(network, some, torch.device("cpu"), dtype, args.batch_size) / len(some)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, args.paper_size, args.paper_size))
@@ -170,9 +171,8 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def decoding_seconds(images: ImageFolder) -> float:
-    """Seconds that one core decodes an image, of the first _SAMPLE."""
-    number = min(_SAMPLE, len(images))
-    return timed(lambda: [images[index] for index in range(number)])[0] / number
+    """Seconds that one core decodes an image."""
+    return timed(lambda: list(images))[0] / len(images)
 
 
 def fill(store: DescriptorStore, values: np.ndarray) -> None:
@@ -182,14 +182,16 @@ def fill(store: DescriptorStore, values: np.ndarray) -> None:
     store.finish()
 
 
-def evaluate(network: GeoLocalizationNet, database: str, queries: str, args: argparse.Namespace) -> float:
+def evaluate(
+    network: GeoLocalizationNet, database: str, queries: str, dtype: torch.dtype, args: argparse.Namespace
+) -> float:
     """Returns the seconds of the whole evaluation, as eval.py does it, without its start and its files.
 
     network: on the CPU
     database, queries: folders
+    dtype: what the backbone computes in
     args: of the command line
     """
-    dtype, _ = infer_dtype("auto", network, torch.device("cpu"))
     options = TestOptions(args.batch_size, "cpu", args.num_workers, dtype)
     return timed(lambda: test(TestDataset(database, queries, _RADIUS), network, options))[0]
 

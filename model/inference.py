@@ -4,7 +4,7 @@ import contextlib
 import copy
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -52,12 +52,12 @@ class Describer:
     def _uploads(self) -> torch.cuda.Stream:
         return torch.cuda.Stream(self.device)
 
-    def stack(self, images: Sequence[torch.Tensor]) -> torch.Tensor:
+    def stack(self, images: list[torch.Tensor]) -> torch.Tensor:
         """Stacks images (3, H, W) of one size to a batch (b, 3, H, W), where it is copied to the device from."""
         if self.device.type != "cuda":
-            return torch.stack(list(images))
+            return torch.stack(images)
         pinned = torch.empty((len(images), *images[0].shape), dtype=images[0].dtype, pin_memory=True)
-        return torch.stack(list(images), out=pinned)
+        return torch.stack(images, out=pinned)
 
     def start(self, images: torch.Tensor) -> Callable[[], torch.Tensor]:
         """Begins to describe a batch of stack(). Returns a function that waits for it, and returns what __call__ does.

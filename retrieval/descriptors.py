@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +119,8 @@ def _described(
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """Yields ([indices], their descriptors), batch by batch: a GPU computes one while the next is read."""
     begun = None
-    for indices, batch in _same_size_batches(items, batch_size, unreadable, describe.stack):
+    for group in _same_size_groups(items, batch_size, unreadable):
+        indices, batch = [index for index, _ in group], describe.stack([image for _, image in group])
         try:
             computing = indices, describe.start(batch)
         except (MemoryError, RuntimeError) as error:
@@ -149,18 +150,10 @@ def _finished(
     return indices, computed
 
 
-def _same_size_batches(
-    items: Iterator,
-    batch_size: int,
-    unreadable: dict[int, str],
-    stack: Callable[[Sequence[torch.Tensor]], torch.Tensor],
-) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Regroups images: yields ([indices], uint8 (b, 3, H, W)), each of one size, with b at most batch_size.
-
-    items: (index, image, reason)
-    batch_size: images
-    unreadable: receives {index: reason} of items without an image
-    stack: makes a batch of images
+def _same_size_groups(
+    items: Iterator, batch_size: int, unreadable: dict[int, str]
+) -> Iterator[list[tuple[int, torch.Tensor]]]:
+    """Regroups images: yields [(index, uint8 (3, H, W))], each list of one size, and of at most batch_size images.
 
     At most _WAITING batches of images wait for others of their size; then the largest group goes as it is.
     """
@@ -172,12 +165,7 @@ def _same_size_batches(
         size = tuple(image.shape[1:])
         waiting.setdefault(size, []).append((index, image))
         if len(waiting[size]) == batch_size:
-            yield _stacked(waiting.pop(size), stack)
+            yield waiting.pop(size)
         elif sum(map(len, waiting.values())) > _WAITING * batch_size:
-            yield _stacked(waiting.pop(max(waiting, key=lambda size: len(waiting[size]))), stack)
-    for group in waiting.values():
-        yield _stacked(group, stack)
-
-
-def _stacked(group: list[tuple[int, torch.Tensor]], stack: Callable) -> tuple[list[int], torch.Tensor]:
-    return [index for index, _ in group], stack([image for _, image in group])
+            yield waiting.pop(max(waiting, key=lambda size: len(waiting[size])))
+    yield from waiting.values()

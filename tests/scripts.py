@@ -117,7 +117,8 @@ def wait_for_line(process, text):
     for line in process.stderr:
         if text in line:
             return line
-    raise AssertionError(f"ended before {text!r}")
+    process.join(10)
+    raise AssertionError(f"ended with {process.exitcode} before {text!r}")
 
 
 def wait_for(condition, seconds=60):
