@@ -48,6 +48,7 @@ class Row(NamedTuple):
 
 
 _PCA = f"{SMALL} --fc_init pca"
+_RECIPE = "small_city.txt, --fc_init pca"
 _COSFACE_PCA = f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"
 _COSFACE_ROW = "CosFace in 4 groups, --fc_init pca --freeze_bn"
 ROWS = {
@@ -60,22 +61,19 @@ ROWS = {
     f"{_COSFACE_ROW} --label_smoothing 0.1": Row(f"{_COSFACE_PCA} --label_smoothing 0.1"),
     "small_city.txt": Row(SMALL),
     "small_city.txt, --whiten database": Row(SMALL, "--whiten database"),
-    "small_city.txt, --fc_init pca": Row(_PCA),
-    "small_city.txt, --fc_init pca, --whiten database": Row(_PCA, "--whiten database"),
-    "small_city.txt, --fc_init pca, and another city": Row(_PCA, is_mixed=True),
-    "small_city.txt, --fc_init pca, and another city, --whiten database": Row(_PCA, "--whiten database", is_mixed=True),
+    _RECIPE: Row(_PCA),
+    f"{_RECIPE}, --whiten database": Row(_PCA, "--whiten database"),
+    f"{_RECIPE}, and another city": Row(_PCA, is_mixed=True),
+    f"{_RECIPE}, and another city, --whiten database": Row(_PCA, "--whiten database", is_mixed=True),
     "batch norms trained": Row(_PCA, trains_bn=True),
     "batch norms trained, --whiten database": Row(_PCA, "--whiten database", trains_bn=True),
-    "batch norms trained, random last layer": Row(SMALL, trains_bn=True),
-    "batch norms trained, --ema 0.99": Row(f"{_PCA} --ema 0.99", trains_bn=True),
-    "batch norms trained, --fc_lr 1e-3": Row(f"{_PCA} --fc_lr 1e-3", trains_bn=True),
-    "batch norms trained, --train_all_layers": Row(f"{_PCA} --train_all_layers", trains_bn=True),
-    "batch norms trained, --loss cosface+multi_similarity": Row(
-        f"{_PCA} --loss cosface+multi_similarity", trains_bn=True
-    ),
-    "batch norms trained, --min_images_per_class 1": Row(f"{_PCA} --min_images_per_class 1", trains_bn=True),
-    "batch norms trained, crops of 0.7": Row(f"{_PCA} --random_resized_crop 0.7", trains_bn=True),
-    "batch norms trained, headings ignored": Row(f"{_PCA} --alpha 360 --positives 12,180", trains_bn=True),
+    f"{_RECIPE}, --ema 0.99": Row(f"{_PCA} --ema 0.99"),
+    f"{_RECIPE}, --fc_lr 1e-3": Row(f"{_PCA} --fc_lr 1e-3"),
+    f"{_RECIPE}, --train_all_layers": Row(f"{_PCA} --train_all_layers"),
+    f"{_RECIPE}, --loss cosface+multi_similarity": Row(f"{_PCA} --loss cosface+multi_similarity"),
+    f"{_RECIPE}, --min_images_per_class 1": Row(f"{_PCA} --min_images_per_class 1"),
+    f"{_RECIPE}, crops of 0.7": Row(f"{_PCA} --random_resized_crop 0.7"),
+    f"{_RECIPE}, headings ignored": Row(f"{_PCA} --alpha 360 --positives 12,180"),
 }
 
 
