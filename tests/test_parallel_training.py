@@ -3,17 +3,17 @@
 import csv
 import functools
 import glob
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import commons
 import distributed
@@ -172,7 +172,7 @@ def test_domain_adaptation_and_pseudo_targets_follow_the_trajectory_of_one(tiny,
         *FLAGS,
         "--freeze_bn",
         "--backbone",
-        "EfficientNet_B0",
+        "SmallDropping",
         "--image_size",
         "32",
         "--batch_size",
@@ -513,42 +513,36 @@ def test_too_many_bad_images_end_all_ranks_with_a_checkpoint(damaged, flags):
     ].shape == (12, 32)
 
 
-_SCRIPT = """
-import os, sys
-sys.path.insert(0, {root!r})
-import pytest
-import train
-from tests import small
-from tests.failures import at_step, send
-small.register()
-if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-    at_step(pytest.MonkeyPatch(), 5, send(9))
-train.main()
-"""
+def killed_at_first(*flags):
+    """train.py, whose rank 1 is killed at an iteration, but not once it has been started again."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            at_step(patch, 5, send(signal.SIGKILL))
+        run(*flags)
+
+
+def torchrun(function, *arguments):
+    """What `torchrun --nproc_per_node 2 --max_restarts 1` does, with forks, so that no process imports torch again."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        max_restarts=1,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="fork",
+    )
+    elastic_launch(config, function)(*arguments)
 
 
 def test_torchrun_restarts_from_the_newest_checkpoint(tiny):
-    flags = [str(flag) for flag in ["--dataset_folder", tiny, *FEW, "--checkpoint_every", 1]]
+    flags = ["--dataset_folder", tiny, *FEW, "--checkpoint_every", 1]
     all_ranks(2, run, *flags, "--save_dir", "whole")
-    with open("script.py", "w") as file:
-        file.write(_SCRIPT.format(root=os.path.dirname(train.__file__)))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "--max_restarts",
-        "1",
-        "script.py",
-        *flags,
-        "--save_dir",
-        "killed",
-        "--resume_train",
-        "auto",
-    ]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300)
+    flags += ["--save_dir", "killed", "--resume_train", "auto"]
+    agent = multiprocessing.get_context("fork").Process(target=torchrun, args=(killed_at_first, *flags))
+    agent.start()
+    agent.join(300)
+    assert agent.exitcode == 0
     (_, whole, _), (folder, state, _) = trained("whole"), trained("killed")
     log = open(f"{folder}/info.log").read()
     # torchrun ends rank 0 at once, and names the killed one itself
