@@ -188,7 +188,7 @@ class Session:
         self.args, self.loaded, self.seed, self.reranking = args, network, seed, reranking
         self.points = {}  # {photo: its matches with the first neighbour}, of photos that a page shows
         dtype = chosen_infer_dtype(args.infer_dtype, network, device)
-        self.options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
+        self.options = ExtractionOptions(args.infer_batch_size, device, num_workers=args.num_workers, dtype=dtype)
         self.resize = args.image_size if args.resize_test_imgs else None
         self.folder = args.index_folder or cache.FOLDER
         limit = None if args.index_folder else round(args.descriptors_cache_size * 1e9)

@@ -130,7 +130,13 @@ class Ingredients:
         result = test(
             self.val_set,
             self.average(indices),
-            TestOptions(args.infer_batch_size, self.device, args.num_workers, self.infer_dtype, self.seed),
+            TestOptions(
+                batch_size=args.infer_batch_size,
+                device=self.device,
+                num_workers=args.num_workers,
+                dtype=self.infer_dtype,
+                seed=self.seed,
+            ),
         )
         logger.debug(f"{self.name(indices)}: {result}")
         return result.recall(1)

@@ -148,7 +148,7 @@ def summarize(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TestOptions(ExtractionOptions):
     """How a network is tested: how descriptors are extracted, and how they are searched."""
 

@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> None:
         network_cl.load_state_dict(network.state_dict())
         for dtype in (torch.float32, *(getattr(torch, name) for name in sixteen_bits(device))):
             alternatives[str(dtype).removeprefix("torch.")] = lambda dtype=dtype: extract_descriptors(
-                network_cl, images, ExtractionOptions(args.batch_size, device, args.num_workers, dtype)
+                network_cl,
+                images,
+                ExtractionOptions(args.batch_size, device, num_workers=args.num_workers, dtype=dtype),
             )[0]
         for name, extract in alternatives.items():
             start = time.perf_counter()

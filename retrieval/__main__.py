@@ -48,7 +48,7 @@ def describe(args: Namespace) -> None:
     )
     network = network.to(device, memory_format=torch.channels_last)
     dtype = chosen_infer_dtype(args.infer_dtype, network, device)
-    options = ExtractionOptions(args.infer_batch_size, device, args.num_workers, dtype)
+    options = ExtractionOptions(args.infer_batch_size, device, num_workers=args.num_workers, dtype=dtype)
     cache = descriptor_cache(args)
     if args.whiten:
         network = whitened(network, images_to_fit(args, images, PhotoFolder), Whitening.of(args), options, cache)

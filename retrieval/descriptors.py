@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class ExtractionOptions:
 
     batch_size: int = 16
     device: torch.device | str = "cpu"  # that the network is on
+    _: KW_ONLY
     num_workers: int = 0  # processes that read images; results do not depend on it
     dtype: torch.dtype = torch.float32  # that the backbone computes in
     compile: bool = False  # whether the network is compiled: faster after minutes, the last bits differ

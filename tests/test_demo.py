@@ -11,6 +11,7 @@ import pytest
 import demo
 import demo_city.__main__ as demo_city
 from parser import parse_arguments
+from tests import small
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "recipes" / "demo_from_scratch.txt"
@@ -82,9 +83,8 @@ def test_demo_trains_evaluates_localizes_and_writes_its_table(rendered, capsys):
 
 
 def test_a_training_of_a_few_steps_lowers_the_loss(rendered):
-    demo.main(
-        [*SMALL, "--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"]
-    )
+    flags = ["--epochs_num", "3", "--iterations_per_epoch", "12", "--lr_schedule", "constant", "--preds", "0"]
+    demo.main([*SMALL, "--backbone", small.NAME, *flags])
     with open(glob.glob("logs/demo/*/metrics.csv")[0]) as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0] - 1
@@ -103,7 +103,7 @@ def test_a_slower_processor_trains_fewer_epochs(monkeypatch, seconds, epochs):
 
 
 def test_a_choice_is_kept_when_the_demo_goes_on(rendered, monkeypatch):
-    flags = [*SMALL, "--iterations_per_epoch", "1", "--preds", "0"]
+    flags = [*SMALL, "--backbone", small.NAME, "--iterations_per_epoch", "1", "--preds", "0"]
     monkeypatch.setattr(demo, "SHORTER", (1,))
     with monkeypatch.context() as slow:
         slow.setattr(demo, "seconds_a_step", lambda args: 1e3)
