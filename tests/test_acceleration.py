@@ -120,7 +120,7 @@ def test_a_run_that_keeps_networks_and_writes_a_trace(workdir):
 
 
 def test_a_packed_network_loads_as_any_other(workdir, capsys):
-    network = GeoLocalizationNet("ResNet18", 32)
+    network = GeoLocalizationNet("Small", 256)
     save_network(network, "plain.pth")
     packing.main(["plain.pth", "packed.pth"])
     assert "packed.pth: " in capsys.readouterr().out
