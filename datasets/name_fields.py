@@ -31,6 +31,10 @@ FIELDS = (
 )
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
+WITHOUT_HEADINGS = (
+    "Without headings: train.py --alpha 360 --L 1, and with a pair loss --positives METRES,180; eval.py without "
+    "--positive_heading_threshold"
+)
 _CHUNK = 1 << 16  # names parsed at a time: their data stay in the processor's cache
 _MAX_ABS = 1e9  # metres or degrees; a larger number is a mistake, and class keys could overflow
 _MAX_DIGITS = 15  # float64 holds every whole number of so many digits
@@ -77,11 +81,10 @@ def _parse_chunk(names: ImageNames, part: slice, fields: Sequence[int], empty_as
         bad = np.flatnonzero(~(np.abs(values[:, column]) < _MAX_ABS))  # NaN, infinite or absurd
         if len(bad):
             text = os.fsdecode(data[begin[bad[0]] : end[bad[0]]].tobytes())
-            _refuse_name(
-                names,
-                part.start + bad[0],
-                f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number",
-            )
+            problem = f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number"
+            if field == HEADING and not text.strip():
+                problem = f"has no heading (field {field}). {WITHOUT_HEADINGS}"
+            _refuse_name(names, part.start + bad[0], problem)
     return values
 
 

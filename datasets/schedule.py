@@ -80,8 +80,9 @@ class Schedule:
         self.heads = heads
         for group, classes in enumerate(self.classes_per_group):
             if classes < self.classes_per_batch:
+                each = f" (--batch_size / {images_per_class} images of a class)" if images_per_class > 1 else ""
                 raise UserError(
-                    f"group {group} has {classes} classes, fewer than a batch of {self.classes_per_batch}: "
+                    f"group {group} has {classes} classes, fewer than a batch of {self.classes_per_batch}{each}: "
                     f"lower --batch_size, or change --{', --'.join(parameters[:-1])} or --{parameters[-1]} so that "
                     "groups have more classes"
                 )

@@ -97,14 +97,17 @@ class OnnxNetwork(nn.Module):
             images = (images * std + mean).clamp(0, 1)
         if self.kind == "uint8":
             images = (images * 255).round().to(torch.uint8)
-        name = self.session.get_inputs()[0].name
+        taken = self.session.get_inputs()[0]
+        batches = images.split(1) if taken.shape[0] == 1 else [images]
         try:
-            output = self.session.run(None, {name: images.contiguous().numpy()})[0]
+            outputs = [self.session.run(None, {taken.name: batch.contiguous().numpy()})[0] for batch in batches]
         except Exception as error:  # onnxruntime raises many kinds
             size = f"{images.shape[3]} x {images.shape[2]}"
             raise UserError(
-                f"{self.path} cannot describe {len(images)} images of {size} pixels: {first_line(error)}"
+                f"{self.path}, which takes images {taken.shape}, cannot describe {len(images)} images of {size} "
+                f"pixels: {first_line(error)}"
             ) from error
+        output = np.concatenate(outputs)
         expected = len(images), self.fc_output_dim or output.shape[-1]
         if output.shape != expected or not np.isfinite(output).all():
             raise UserError(
@@ -123,6 +126,10 @@ class OnnxNetwork(nn.Module):
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         kind = _KINDS.get(inputs[0].type) if len(inputs) == 1 else None
         is_right = kind and len(outputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].shape[1] == 3
+        if is_right and isinstance(inputs[0].shape[0], int) and inputs[0].shape[0] != 1:
+            raise UserError(
+                f"{self.path} takes {inputs[0].shape[0]} images at once: export it for any number, or for 1"
+            )
         if not is_right or outputs[0].type not in _OUTPUTS or len(outputs[0].shape or (0, 0)) != 2:
             shapes = ", ".join(f"{node.name} {node.type} {node.shape}" for node in (*inputs, *outputs))
             raise UserError(

@@ -92,7 +92,7 @@ class LossOptions:
         _near,
         "which images a pair loss draws together: those within so many metres that look the same way within so many "
         "degrees, of any class; two images within --positive_dist_threshold are never pushed apart",
-        "train",
+        "train check",
         results=True,
         metavar="METRES,DEGREES",
         default_text="those of one class",

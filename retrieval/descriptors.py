@@ -121,16 +121,17 @@ def _described(
     """Yields ([indices], their descriptors), batch by batch: a GPU computes one while the next is read."""
     begun = None
     for group in _same_size_groups(items, batch_size, unreadable):
-        indices, batch = [index for index, _ in group], describe.stack([image for _, image in group])
+        indices = [index for index, _ in group]
         try:
-            computing = indices, describe.start(batch)
+            computing = indices, describe.start(describe.stack([image for _, image in group]))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            height, width = group[0][1].shape[1:]
             raise UserError(
-                f"there is not enough memory for the descriptors of {len(batch)} images of {batch.shape[3]} x "
-                f"{batch.shape[2]} pixels, as {images.path(indices[0])!r}: lower --infer_batch_size, or make test "
-                "images smaller with --resize_test_imgs"
+                f"there is not enough memory for the descriptors of {len(group)} images of {width} x {height} pixels, "
+                f"as {images.path(indices[0])!r}: lower --infer_batch_size, or make test images smaller with "
+                "--resize_test_imgs"
             ) from error
         if begun:
             yield _finished(*begun, images)

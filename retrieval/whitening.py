@@ -81,7 +81,7 @@ def warn_of_queries(args: Namespace, queries: ImageFolder) -> None:
     """Warns if the folder that --whiten names has queries in it, whose recalls then say less."""
     if args.whiten == WHITEN_DATABASE:
         return
-    fitted, asked = os.path.realpath(args.whiten), os.path.realpath(queries.folder)
+    fitted, asked = original_folder(args.whiten), original_folder(queries.folder)
     if os.path.commonpath([fitted, asked]) in (fitted, asked):
         logger.warning(
             f"--whiten {args.whiten} holds images of {queries.folder}: a network that is fitted to its queries may "
@@ -254,7 +254,8 @@ def _keep(path: str, fitted: FittedLayer, identity: dict, limit: int | None) -> 
         write_tensors(content, path)
         others = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(path)), _FILES)), key=_last_used)
         for other in others[:-_MOST] if limit is not None else ():
-            os.unlink(other)
+            with contextlib.suppress(FileNotFoundError):  # another process needed the room, too
+                os.unlink(other)
     except (UserError, OSError) as error:
         logger.warning(f"The last layer is not kept, and serves this run: {error}")
 

@@ -87,3 +87,8 @@ def _without_comment(line: str) -> str:
             return line[:index]
         previous = character
     return line
+
+
+def path_in_command(path: str) -> str:
+    """A path as a shell's command has it: quoted, and no recipe (@...) or option (-...) for the script."""
+    return shlex.quote(os.path.join(os.curdir, path) if path.startswith(("@", "-")) else path)

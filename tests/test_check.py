@@ -161,6 +161,13 @@ def test_headings_that_are_missing_need_alpha_360(copy, capsys):
     assert report["parts"]["train"]["without_heading"] == 1
     assert all("--alpha 360 --N" in suggestion["flags"] for suggestion in report["suggestions"])
     check(capsys, copy, *FLAGS, "--alpha", 360)
+    pairs = ["--images_per_class", 2, "--positives", "12,40", "--alpha", 360]
+    report = check(capsys, copy, *FLAGS, *pairs, code=1)
+    assert report["problems"] == [
+        "train: 1 of 72 names have no heading (field 9), and need --alpha 360 --L 1 --positives 12,180"
+    ]
+    flags = report["suggestions"][0]["flags"]
+    assert flags.endswith("--positives 12,180") and not check(capsys, copy, *FLAGS, *flags.split())["problems"]
 
 
 def test_suggestions_are_what_can_be_trained(tiny, workdir, capsys):

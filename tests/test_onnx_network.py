@@ -229,8 +229,18 @@ def test_a_file_of_one_size_says_so(city):
     onnx.save(model, "fixed.onnx")
     network = load_describer("fixed.onnx")
     assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 16)
-    with pytest.raises(UserError, match="fixed.onnx cannot describe 2 images of 48 x 64 pixels: .+"):
+    with pytest.raises(UserError, match="3, 64, 64., cannot describe 2 images of 48 x 64 pixels: .+"):
         network(torch.zeros(2, 3, 64, 48))
+
+
+@pytest.mark.parametrize(("number", "problem"), [(1, ""), (4, "takes 4 images at once")])
+def test_a_file_for_a_number_of_images(city, number, problem):
+    model = onnx.load("m.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = number
+    onnx.save(model, "several.onnx")
+    images = torch.randn(3, 3, 64, 64)
+    with pytest.raises(UserError, match=problem) if problem else contextlib.nullcontext():
+        torch.testing.assert_close(OnnxNetwork("several.onnx")(images), OnnxNetwork("m.onnx")(images))
 
 
 def test_weights_outside_of_the_file_are_not_read(city):

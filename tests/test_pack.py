@@ -118,7 +118,7 @@ def test_what_cannot_be_read_in_the_folder_cannot_in_the_pack(folder, capsys, ca
     assert isinstance(reasons[0], str) and reasons[0].startswith("No such file")
     assert images_digest(ImageFolder("p")) != images_digest(ImageFolder("f"))  # a FIFO has a time, and no size to pack
     assert not pack("f", "p", SMALL)  # which is no change
-    assert command(capsys, "p", "--verify").endswith("0 images are damaged\n")
+    assert command(capsys, "p", "--verify").endswith("0 images or tar files are damaged\n")
 
 
 def test_a_list_keeps_its_order_and_may_stand_beside_a_pack(folder):
@@ -397,14 +397,14 @@ def damaged(packed, workdir):
 
 def test_damage_is_reported_by_name(damaged, capsys):
     name, shard, offset, size = damaged
-    assert command(capsys, "d", "--verify") == "d is verified; 0 images are damaged\n"
+    assert command(capsys, "d", "--verify") == "d is verified; 0 images or tar files are damaged\n"
     flip(shard, offset + size // 2)
     with pytest.raises(ImageError, match=f"{os.path.basename(shard)} is damaged: the image has another checksum"):
         open_rgb(f"d/train/{name}")
     out = command(capsys, "d", "--verify", code=1)
     assert out.splitlines() == [
         f"damaged: d/train/{name}: it has another checksum",
-        "d is verified; 1 images are damaged",
+        "d is verified; 1 images or tar files are damaged",
     ]
     out = command(capsys, "d", "--unpack", "back", code=1)
     assert f"damaged: d/train/{name}: {os.path.basename(shard)} is damaged" in out
@@ -413,6 +413,15 @@ def test_damage_is_reported_by_name(damaged, capsys):
     flip(shard, offset - 500)  # of what tar knows
     assert open_rgb(f"d/train/{name}").size == (64, 64)
     assert f"damaged: d/train/{name}: its bytes are sound, but" in command(capsys, "d", "--verify", code=1)
+
+
+def test_a_shard_that_has_grown(damaged, capsys):
+    _, shard, _, _ = damaged
+    with open(shard, "ab") as file:
+        file.write(b"x")
+    size = os.path.getsize(shard)
+    out = command(capsys, "d", "--verify", code=1)
+    assert f"damaged: {shard}: has {size} bytes, and {size - 1} when it was packed" in out
 
 
 def test_a_shard_that_is_missing_or_cut_off(damaged, capsys):
@@ -481,7 +490,7 @@ def test_unpacking_writes_the_files_back(tiny, workdir, capsys, monkeypatch):
         before(patch, building, "_write", lambda path, *_: path.endswith("201302@@.jpg"), lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             building.unpack("p", "back")
-    assert "0 images are damaged" in command(capsys, "p", "--unpack", "back")
+    assert "0 images or tar files are damaged" in command(capsys, "p", "--unpack", "back")
     ours, theirs = contents("back"), contents("set")
     assert {path.removeprefix("back"): data for path, data in ours.items()} == {
         path.removeprefix("set"): data for path, data in theirs.items()

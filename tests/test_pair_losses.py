@@ -1,7 +1,9 @@
 """Pair losses: which pairs count, batches of several images a class, training with them, and what is refused."""
 
 import builtins
+import glob
 import math
+import os
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from parser import parse_arguments
 from support.errors import UserError
 from tests.failures import Killed, at_step, kill
 from tests.ranks import all_ranks
-from tests.scripts import assert_same_end, run
+from tests.scripts import assert_same_end, fails, run
 from tests.tiny import SHORT
 from training.data import open_data
 from training.optimizers import MixedPrecision
@@ -256,7 +258,17 @@ def test_positives_that_look_the_same_way_need_headings(tiny, workdir):
     data = open_data(args, 0, ALONE)
     batch = data.dataset[0]
     batch.names[0] = "@1@2@@@@@@@@@@@@@@.jpg"
-    with pytest.raises(UserError, match="in field 9 .heading., which is not"):
+    with pytest.raises(UserError, match="has no heading .field 9.. Without headings: train.py --alpha 360 --L 1"):
         data.augmented(batch)
     data.headings = False
     assert data.augmented(data.dataset[0]).places.shape == (4, 3)
+
+
+def test_images_without_headings_are_refused_before_a_training(copy, capsys):
+    path = glob.glob("copy/train/sub/*@030.00@*.jpg")[0]
+    os.rename(path, path.replace("@030.00@", "@@"))
+    flags = ["--dataset_folder", copy, *SHORT, *PAIRS, "--alpha", 360]
+    assert "has no heading (field 9)" in fails(train, capsys, *flags)
+    assert not glob.glob("logs/*/*/last_checkpoint.pth")
+    args = parse_arguments("train", [*map(str, flags), "--positives", "12,180"])
+    assert not open_data(args, 0, ALONE).headings

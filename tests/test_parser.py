@@ -1,6 +1,7 @@
 import argparse
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ from parser import (
 )
 from retrieval.recalls import RECALL_VALUES
 from support.options import SWITCH, options_of
-from support.recipes import expand_recipes
+from support.recipes import expand_recipes, path_in_command
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DEFAULTS = dict(
@@ -385,6 +386,13 @@ def test_typed_groups(workdir):
 
 
 # --- recipes
+
+
+@pytest.mark.parametrize("folder", ["@own", "-own", "my own", "it's", "data/@own"])
+def test_a_folder_of_any_name_can_stand_in_a_command(folder):
+    words = shlex.split(f"--dataset_folder {path_in_command(folder)}")
+    found = parse_arguments("train", words).dataset_folder
+    assert os.path.normpath(found) == folder
 
 
 def test_recipes(workdir):

@@ -13,6 +13,7 @@ import torch
 import eval as evaluation
 import localize
 from datasets.night.fda_images import FDAImages
+from datasets.pack.building import Packing, pack
 from datasets.samples import ImageSample
 from datasets.test_dataset import ImageFolder
 from model.checkpoints import save_network
@@ -192,8 +193,11 @@ def test_eval_tests_the_fitted_network_and_fits_once(city, monkeypatch):
     assert "fitted to images of the database, 6-D, power 0.5" in open("page.html").read()
 
 
-@pytest.mark.parametrize(("images", "warns"), [("city/queries", True), ("city", True), ("city/database", False)])
-def test_a_layer_that_is_fitted_to_queries_is_warned_of(images, warns, caplog):
+@pytest.mark.parametrize(
+    ("images", "warns"), [("city/queries", True), ("city", True), ("city/database", False), ("packed", True)]
+)
+def test_a_layer_that_is_fitted_to_queries_is_warned_of(city, images, warns, caplog):
+    pack("city/queries", "packed", Packing())
     queries = ImageFolder("city/queries", names=["a.jpg"])
     whitening.warn_of_queries(Namespace(whiten=images), queries)
     assert ("is fitted to its queries" in caplog.text) == warns

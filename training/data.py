@@ -123,6 +123,8 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     logger.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
     check_same_lists([val_set, test_set], _lists_of_targets(dataset))
     placed, headings = split_loss(args.loss)[1] is not None, args.positives is not None and args.positives[1] < 180
+    if headings and args.alpha >= 360:  # else the split has read them all
+        parse_fields(groups.names, (HEADING,))
     return TrainingData(groups, schedule, dataset, augment, placed, headings, val_set, test_set)
 
 

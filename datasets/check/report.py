@@ -1,7 +1,6 @@
 """The findings as text for people: a few lines per folder, then what is wrong."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ from datasets.check.eigenplaces import CLEAR, NEAR
 from datasets.check.layout import TRAIN
 from datasets.check.names import HEADING_BINS
 from datasets.eigenplaces import EigenPlaces
+from support.recipes import path_in_command
 
 _BAR = 40  # characters of the longest bar
 
@@ -65,13 +65,13 @@ def _recipe(recipe: dict[str, Any], folder: str) -> str:
     if recipe["classes"]:
         return (
             f"{begin}A recipe for them makes {recipe['classes']} classes of {recipe['images']} images:\n"
-            f"python train.py @{recipe['file']} --dataset_folder {shlex.quote(folder)} {recipe['flags']}".rstrip()
+            f"python train.py @{recipe['file']} --dataset_folder {path_in_command(folder)} {recipe['flags']}".rstrip()
         )
     why = "Too few of them show one place" if recipe["headings"] else "Names without headings do not say which do"
     return (
         f"{begin}The recipe for few images learns from photos that show the same. {why}: leave the network as it is, "
         "and fit its last layer to the database, without training:\n"
-        f"python eval.py --test_set_folder {shlex.quote(os.path.join(folder, 'test'))} --resume_model MODEL "
+        f"python eval.py --test_set_folder {path_in_command(os.path.join(folder, 'test'))} --resume_model MODEL "
         "--whiten database"
     )
 

@@ -40,6 +40,13 @@ class Parameters:
     nearest_degrees: float = 15.0
     crop_degrees: float = 55.4
     heading_is_center: bool = False
+    positives: tuple[float, float] | None = None
+
+    @property
+    def needs_headings(self) -> bool:
+        """Whether each image must have a heading: for its class, or for a pair loss."""
+        compared = self.positives is not None and self.positives[1] < 180
+        return self.method == "cosplace" and (self.alpha < 360 or compared)
 
     @property
     def classes_per_batch(self) -> int:
@@ -50,6 +57,8 @@ class Parameters:
         """The parameters as flags of train.py."""
         unused = ("alpha", "L") if self.method == "eigenplaces" else ()
         values = {name: value for name, value in asdict(self).items() if name not in unused}
+        if self.positives:
+            values["positives"] = f"{self.positives[0]:g},{self.positives[1]:g}"
         defaults = {field.name: field.default for field in fields(self)}
         return " ".join(f"--{name} {value}" for name, value in values.items() if defaults[name] != value)
 
@@ -88,7 +97,8 @@ def suggest(
     """Finds the usable parameters nearest to `wanted`, at most `count` Suggestions.
 
     points: float64 (n, 2), metres
-    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360); EigenPlaces' classes have none
+    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360, and a pair loss compares none); EigenPlaces'
+        classes have none
     wanted: the parameters that were asked for
     count: the most suggestions
     alone: whether only the wanted ones are tried
@@ -107,6 +117,8 @@ def suggest(
     unknown = not np.isfinite(headings).all()
     if unknown:
         tried["alpha"] = [360]
+        if wanted.positives:
+            wanted = replace(wanted, positives=(wanted.positives[0], 180.0))
     found = []
     for M, alpha in tqdm(
         list(itertools.product(tried["M"], tried["alpha"])),

@@ -1,6 +1,5 @@
 """Whether a training set can be split into groups and trained on with given parameters, and with which it could."""
 
-import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +14,7 @@ from datasets.eigenplaces import describe_groups_num
 from datasets.groups import Groups
 from datasets.methods import Method
 from support.errors import UserError
+from support.recipes import path_in_command
 
 SMALL_RECIPE = "recipes/small_city.txt"
 _SMALL = Parameters(
@@ -69,6 +69,10 @@ def check_training(
     except UserError as error:
         report["problems"].append(f"{part.name}: {_without_headings(scanned, parameters) or error}")
         fails = True
+    else:
+        if problem := _without_headings(scanned, parameters):
+            report["problems"].append(f"{part.name}: {problem}")
+            fails = True
     if fails and not parameters.nearest_crops:  # whose classes depend on directions too
         suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
         report["suggestions"] = [
@@ -81,9 +85,9 @@ def check_training(
 
 def _command(part: Part, folder: str, flags: str) -> str:
     """How EigenPlaces is trained with some flags: of a lone folder of panoramas the data set of val and test lacks."""
-    folders = f"--dataset_folder {shlex.quote(folder)}"
+    folders = f"--dataset_folder {path_in_command(folder)}"
     if part.path == folder:
-        folders = f"--train_set_folder {shlex.quote(folder)} --dataset_folder DATA_SET"
+        folders = f"--train_set_folder {path_in_command(folder)} --dataset_folder DATA_SET"
     return f"python train.py {folders} {flags}"
 
 
@@ -155,8 +159,9 @@ def _refuse_lost_classes(
 
 
 def _without_headings(scanned: ScannedNames, parameters: Parameters) -> str:
-    """Why a set with names without headings cannot be split by headings; "" if it can."""
+    """Why a set with names without headings cannot be trained on; "" if it can."""
     without = int((~np.isfinite(scanned.headings[scanned.good()])).sum())
-    if not without or parameters.alpha >= 360:
+    if not without or not parameters.needs_headings:
         return ""
-    return f"{without} of {len(scanned.good())} names have no heading (field 9), and need --alpha 360 --L 1"
+    flags = "--alpha 360 --L 1" + (f" --positives {parameters.positives[0]:g},180" if parameters.positives else "")
+    return f"{without} of {len(scanned.good())} names have no heading (field 9), and need {flags}"

@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     for path, reason in damaged.items():
         print(f"damaged: {printable(path)}: {printable(reason)}")
     done = "is verified" if args.verify else f"is unpacked to {args.unpack}"
-    print(f"{args.folder} {done}; {len(damaged)} images are damaged")
+    print(f"{args.folder} {done}; {len(damaged)} images or tar files are damaged")
     if damaged:
         sys.exit(1)
 

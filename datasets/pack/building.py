@@ -72,7 +72,7 @@ def pack(folder: str, output: str, packing: Packing) -> bool:
 
 
 def verify(folder: str) -> dict[str, str]:
-    """Reads all of a pack, or of the packs of a data set: {path of an image that is damaged: how}.
+    """Reads all of a pack, or of the packs of a data set: {path of an image, or of a shard, that is damaged: how}.
 
     Raises UserError if there is no pack, or if an index is damaged.
     """
@@ -83,8 +83,16 @@ def verify(folder: str) -> dict[str, str]:
         packed.check_index()
         with tqdm(desc=f"Verifying {path}", total=len(packed.names), unit="img", disable=None) as bar:
             for number in range(len(packed.shard_sizes)):
-                damaged |= {os.path.join(path, name): reason for name, reason in _damage(packed, number, bar)}
+                found = {os.path.join(path, name): reason for name, reason in _damage(packed, number, bar)}
+                damaged |= found or _other_size(packed, number)
     return damaged
+
+
+def _other_size(packed: Pack, number: int) -> dict[str, str]:
+    """{path: what is wrong} of a shard that has another size, though its images are whole: it would not be used."""
+    path, size = shard_path(packed.folder, number), packed.shard_sizes[number]
+    found = os.path.getsize(path) if os.path.exists(path) else 0
+    return {} if found == size else {path: f"has {found} bytes, and {size} when it was packed"}
 
 
 def unpack(folder: str, output: str) -> dict[str, str]:
