@@ -93,7 +93,10 @@ def calibration_images(args: argparse.Namespace) -> tuple[Iterator[torch.Tensor]
     most = math.ceil(args.calibration_images / BATCH)
     first, others = images.batches[:most], images.batches[most:]
     if not others:
-        print(f"{args.int8} has no other images: compared is on those that the ranges are from", file=sys.stderr)
+        print(
+            f"{args.int8} has few images: the ranges are from the same ones that the descriptors are compared on",
+            file=sys.stderr,
+        )
         others = images.batches
     return batches(images, range(len(first))), batches(images, range(len(images) - len(others), len(images)))
 

@@ -49,8 +49,8 @@ class Row(NamedTuple):
 
 _PCA = f"{SMALL} --fc_init pca"
 _RECIPE = "small_city.txt, --fc_init pca"
-_COSFACE_PCA = f"{_COSFACE} {_COLOURS} --fc_init pca --freeze_bn"
-_COSFACE_ROW = "CosFace in 4 groups, --fc_init pca --freeze_bn"
+_COSFACE_PCA = "@recipes/small_city_cosface.txt --fc_init pca"
+_COSFACE_ROW = "small_city_cosface.txt, --fc_init pca"
 ROWS = {
     "no training": Row(None),
     "no training, --whiten TRAIN": Row(None, "--whiten {train}"),

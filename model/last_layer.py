@@ -116,9 +116,10 @@ def check_count(count: int, channels: int, dim: int, flag: str) -> None:
     most = min(channels, count - 1)
     if dim > most:
         advice = f"{flag} {most} is the most" if most > 0 else "give more images"
+        if dim > channels:
+            raise UserError(f"features of {channels} dimensions give no last layer of {dim}: {advice}")
         raise UserError(
-            f"a last layer of {dim} dimensions needs {dim + 1} images that can be read (there are {count}), and "
-            f"features of {dim} dimensions (they have {channels}): {advice}"
+            f"a last layer of {dim} dimensions needs {dim + 1} images that can be read, and there are {count}: {advice}"
         )
 
 

@@ -245,6 +245,11 @@ def test_the_recipe_has_the_classes_of_its_own_parameters(workdir, capsys):
     assert (recipe["flags"], recipe["classes"], recipe["images"]) == ("", 20, 40)
 
 
+def test_a_place_that_is_too_small_for_recalls_is_warned_of(workdir, capsys):
+    warnings = check(capsys, street(1, 10), code=1)["warnings"]
+    assert any(line.startswith("val/queries: by chance alone R@1 is 100.0, since most") for line in warnings)
+
+
 def test_sets_that_the_recipe_cannot_learn_from_are_told_what_to_do_instead(workdir, capsys):
     recipe = check(capsys, street(30, ""), code=1)["recipe"]
     assert not recipe["headings"] and not recipe["classes"]

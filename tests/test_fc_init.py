@@ -116,7 +116,7 @@ def test_ranks_begin_with_the_same_layer(tiny, workdir):
 def test_what_cannot_be_fitted_is_one_line(tiny, workdir, capsys):
     flags = ["--dataset_folder", tiny, *STILL]
     line = fails(train, capsys, *flags, *PCA, "--fc_init_images", 20)
-    assert "32 dimensions needs 33 images that can be read (there are 20)" in line
+    assert "32 dimensions needs 33 images that can be read, and there are 20" in line
     assert line.endswith("--fc_output_dim 19 is the most")
     assert not glob.glob("logs/*/*")  # it left nothing
     assert "--fc_init_power says how a last layer is fitted: give --fc_init pca too" in fails(

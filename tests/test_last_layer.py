@@ -59,8 +59,8 @@ def test_blocks_make_no_difference(monkeypatch):
 @pytest.mark.parametrize(
     ("count", "dim", "words"),
     [
-        (5, 5, "needs 6 images that can be read .there are 5.* --fc_output_dim 4 is the most"),
-        (200, 13, "of 13 dimensions .they have 12.: .* 12 is the most"),
+        (5, 5, "needs 6 images that can be read, and there are 5: --fc_output_dim 4 is the most"),
+        (200, 13, "features of 12 dimensions give no last layer of 13: .* 12 is the most"),
         (0, 6, "of 200 images vary in fewer than 6 dimensions: --fc_output_dim 3 is the most"),
     ],
 )

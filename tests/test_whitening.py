@@ -305,7 +305,7 @@ def test_a_calibration_serves_the_layer_of_the_same_images(city, monkeypatch, ca
 def test_what_cannot_be_fitted_is_one_line(city, capsys):
     flags = ["--test_set_folder", city, "--resume_model", "m.pth", *FLAGS]
     line = fails(evaluation, capsys, *flags, "--whiten", "database", "--whiten_dim", 50)
-    assert "50 dimensions needs 51 images that can be read (there are 20)" in line
+    assert "50 dimensions needs 51 images that can be read, and there are 20" in line
     assert line.endswith("--whiten_dim 19 is the most")
     # one of them cannot be read
     assert "--whiten_dim 18 is the most" in fails(

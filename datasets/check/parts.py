@@ -22,6 +22,7 @@ from support.errors import UserError
 
 _EXAMPLES = 3  # names that a line gives
 _LARGEST_SIZES = 5
+_HIGH_CHANCE = 50  # percent
 
 
 def check(
@@ -140,14 +141,20 @@ def _test_sets(parts: list[Part], scanned: dict[Part, ScannedNames], radius: flo
             continue
         counts = np.array([len(found) for found in find_positives(database, queries, radius)])
         without = int((counts == 0).sum())
+        chance = float(chance_recalls(counts, len(database))[0])
         report["test_sets"][part.name] = {
             "queries": len(queries),
             "database": len(database),
             "radius": radius,
             "without_positives": without,
             "median_positives": float(np.median(counts)),
-            "chance_recall_at_1": float(chance_recalls(counts, len(database))[0]),
+            "chance_recall_at_1": chance,
         }
+        if chance > _HIGH_CHANCE:
+            report["warnings"].append(
+                f"{part.name}: by chance alone R@1 is {chance:.1f}, since most database images are right. Recalls say "
+                "little here: take a larger place"
+            )
         if without == len(queries):
             report["problems"].append(
                 f"{part.name}: no query has a database image within {radius:g} m, so that every recall would be 0; "

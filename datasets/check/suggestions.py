@@ -48,6 +48,10 @@ class Parameters:
         compared = self.positives is not None and self.positives[1] < 180
         return self.method == "cosplace" and (self.alpha < 360 or compared)
 
+    def without_headings(self) -> "Parameters":
+        """The same, with a pair loss that compares no headings."""
+        return replace(self, positives=self.positives and (self.positives[0], 180.0))
+
     @property
     def classes_per_batch(self) -> int:
         """How many classes a group needs."""
@@ -97,8 +101,7 @@ def suggest(
     """Finds the usable parameters nearest to `wanted`, at most `count` Suggestions.
 
     points: float64 (n, 2), metres
-    headings: float64 (n,), degrees, NaN if unknown (then alpha is 360, and a pair loss compares none); EigenPlaces'
-        classes have none
+    headings: float64 (n,), degrees, NaN if unknown (then nothing may need them); EigenPlaces' classes have none
     wanted: the parameters that were asked for
     count: the most suggestions
     alone: whether only the wanted ones are tried
@@ -116,9 +119,7 @@ def suggest(
         headings = np.full(len(points), np.nan)
     unknown = not np.isfinite(headings).all()
     if unknown:
-        tried["alpha"] = [360]
-        if wanted.positives:
-            wanted = replace(wanted, positives=(wanted.positives[0], 180.0))
+        tried["alpha"], wanted = [360], wanted.without_headings()
     found = []
     for M, alpha in tqdm(
         list(itertools.product(tried["M"], tried["alpha"])),

@@ -306,7 +306,8 @@ def _report(args: argparse.Namespace, photos: list[Photo], zone: tuple[int, str]
     without, magnetic = sum(photo.heading is None for photo in photos), sum(photo.magnetic for photo in photos)
     if without:
         yield (
-            f"{without} of {len(photos)} photos have no heading: train with --alpha 360 --L 1"
+            f"{without} of {len(photos)} photos have no heading. On a small set do not train: test with --whiten "
+            "database. To train all the same: --alpha 360 --L 1"
             + ("" if without == len(photos) else ", or leave them out with --require_heading")
         )
     if magnetic and not args.heading_offset:
