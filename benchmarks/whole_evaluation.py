@@ -192,7 +192,7 @@ def evaluate(
     dtype: what the backbone computes in
     args: of the command line
     """
-    options = TestOptions(args.batch_size, "cpu", args.num_workers, dtype)
+    options = TestOptions(batch_size=args.batch_size, num_workers=args.num_workers, dtype=dtype)
     return timed(lambda: test(TestDataset(database, queries, _RADIUS), network, options))[0]
 
 

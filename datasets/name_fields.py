@@ -32,8 +32,8 @@ FIELDS = (
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
 WITHOUT_HEADINGS = (
-    "Without headings: train.py --alpha 360 --L 1, and with a pair loss --positives METRES,180; eval.py without "
-    "--positive_heading_threshold"
+    "Without headings: train.py --method cosplace --alpha 360 --L 1, and with a pair loss --positives METRES,180; "
+    "eval.py without --positive_heading_threshold"
 )
 _CHUNK = 1 << 16  # names parsed at a time: their data stay in the processor's cache
 _MAX_ABS = 1e9  # metres or degrees; a larger number is a mistake, and class keys could overflow

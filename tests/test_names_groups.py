@@ -106,7 +106,7 @@ def test_what_float_guesses_is_no_decimal():
         ("a@b.jpg", "has 1 '@', and needs at least 10"),
         (EXAMPLE.replace("0543256.96", "abc"), "has 'abc' in field 1 (UTM_east)"),
         (EXAMPLE.replace("0543256.96", "nan"), "has 'nan' in field 1"),
-        (EXAMPLE.replace("030.00", ""), "has '' in field 9 (heading)"),
+        (EXAMPLE.replace("030.00", ""), "has no heading (field 9)"),
         (EXAMPLE.replace("4178906.70", "1" * 90), "has no number in field 2"),
         (EXAMPLE.replace("4178906.70", "1e30"), "not a usable number"),
         *((EXAMPLE.replace("4178906.70", text), "not a usable number") for text in NO_DECIMALS),

@@ -258,7 +258,9 @@ def test_positives_that_look_the_same_way_need_headings(tiny, workdir):
     data = open_data(args, 0, ALONE)
     batch = data.dataset[0]
     batch.names[0] = "@1@2@@@@@@@@@@@@@@.jpg"
-    with pytest.raises(UserError, match="has no heading .field 9.. Without headings: train.py --alpha 360 --L 1"):
+    with pytest.raises(
+        UserError, match="has no heading .field 9.. Without headings: train.py --method cosplace --alpha 360 --L 1"
+    ):
         data.augmented(batch)
     data.headings = False
     assert data.augmented(data.dataset[0]).places.shape == (4, 3)
