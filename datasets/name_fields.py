@@ -31,7 +31,7 @@ FIELDS = (
 )
 EAST, NORTH, HEADING = FIELDS.index("UTM_east"), FIELDS.index("UTM_north"), FIELDS.index("heading")
 NAME_FORMAT = "@".join(FIELDS)
-WITHOUT_HEADINGS = (
+_WITHOUT_HEADINGS = (
     "Without headings: train.py --method cosplace --alpha 360 --L 1, and with a pair loss --positives METRES,180; "
     "eval.py without --positive_heading_threshold"
 )
@@ -83,7 +83,7 @@ def _parse_chunk(names: ImageNames, part: slice, fields: Sequence[int], empty_as
             text = os.fsdecode(data[begin[bad[0]] : end[bad[0]]].tobytes())
             problem = f"has {text!r} in field {field} ({FIELDS[field]}), which is not a usable number"
             if field == HEADING and not text.strip():
-                problem = f"has no heading (field {field}). {WITHOUT_HEADINGS}"
+                problem = f"has no heading (field {field}). {_WITHOUT_HEADINGS}"
             _refuse_name(names, part.start + bad[0], problem)
     return values
 

@@ -9,6 +9,11 @@ _CELLS = 4096  # most cells along a side of the grid
 _BLOCK = 1 << 18  # database images looked up at a time
 
 
+def compares_headings(positives: tuple[float, float] | None) -> bool:
+    """Whether --positives (metres, degrees) needs the headings of images: within 180 degrees is any."""
+    return positives is not None and positives[1] < 180
+
+
 class Positives(collections.abc.Sequence):
     """Item q: the database images within the radius of query q, ascending: int32 (n,). One array holds all of them."""
 

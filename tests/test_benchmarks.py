@@ -19,7 +19,11 @@ def ratios(output):
     [
         (augmentation.main, "--batch_size 2 --size 48 --repeats 1", {"published", "ours"}),
         (data_path.main, "--pictures 16 --size 48 --batch_size 4 --batches 2 --repeats 1", {"published", "ours"}),
-        (backbones.main, "--backbones ResNet18 --batch_size 2 --size 32 --repeats 1", {"ResNet18"}),
+        (
+            backbones.main,
+            "--backbones MobileNet_V2 --batch_size 2 --size 32 --repeats 1",
+            {"ResNet18", "MobileNet_V2"},
+        ),
         (extraction.main, "--images 5 --size 64 --batch_size 2", {"published", "float32", "bfloat16"}),
         (train_step.main, "--batch_size 2 --size 64 --steps 2", {"published, float32", "float32", "bfloat16"}),
         (

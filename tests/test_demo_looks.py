@@ -183,6 +183,7 @@ def test_styles_name_what_there_is(name):
     assert all(colours(material) for material in (*weights(look["materials"]), *weights(look["roofs"])))
     assert all(colours(text) for text in look.get("colours", {}).values())
     assert set(weights(look["fronts"])) <= {"glazed", "wood", "cafe", "lobby", "open", "closed"}
+    assert len(STYLES) == 10
 
 
 def test_walls_of_any_size_can_be_drawn():

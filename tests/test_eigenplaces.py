@@ -131,7 +131,7 @@ def test_bad_parameters_are_one_clear_line(values, problem):
 
 
 def test_every_panorama_needs_a_heading():
-    with pytest.raises(UserError, match="has no heading"):
+    with pytest.raises(UserError, match=r"has no heading \(field 9\)"):
         build_eigen_groups([name(11, 11), name(12, 11, None)], *PARAMETERS)
 
 

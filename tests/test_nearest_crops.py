@@ -138,7 +138,7 @@ def test_bad_parameters_are_one_clear_line(values, problem):
 
 
 def test_every_image_needs_a_heading():
-    with pytest.raises(UserError, match="has no heading"):
+    with pytest.raises(UserError, match=r"has no heading \(field 9\)"):
         build_nearest_groups([*random_names(300), name(1, 1, None)], *PARAMETERS)
 
 

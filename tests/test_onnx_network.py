@@ -229,7 +229,7 @@ def test_a_file_of_one_size_says_so(city):
     onnx.save(model, "fixed.onnx")
     network = load_describer("fixed.onnx")
     assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 16)
-    with pytest.raises(UserError, match="3, 64, 64., cannot describe 2 images of 48 x 64 pixels: .+"):
+    with pytest.raises(UserError, match=r"fixed.onnx, .* 3, 64, 64\], cannot describe 2 images of 48 x 64 pixels: .+"):
         network(torch.zeros(2, 3, 64, 48))
 
 

@@ -47,13 +47,12 @@ if __name__ == "__main__":
     assert image.shape == (1, 3, 64, 64) and abs(torch.tensor(expected).norm().item() - 1) < 1e-4
     assert type(network).__module__ == "cosplace.model.network"
 
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(describe, (network, image)) == expected
     assert describe(copy.deepcopy(network), image) == expected
-    if before:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            assert pool.apply(describe, (network, image)) == expected
-        others = torch.jit.script(network), torch.jit.trace(network, image), torch.compile(network, backend="eager")
-        for other in others:
-            torch.testing.assert_close(torch.tensor(describe(other, image)), torch.tensor(expected))
+    others = torch.jit.script(network), torch.jit.trace(network, image), torch.compile(network, backend="eager")
+    for other in others if before else ():
+        torch.testing.assert_close(torch.tensor(describe(other, image)), torch.tensor(expected))
 
     for name in before + after:
         assert importlib.import_module(name).OWNER == "the program"

@@ -232,6 +232,7 @@ def test_recalibrated_soup_does_not_depend_on_workers(tiny, networks, workdir, m
         run(soup, *flags, "--num_workers", workers, "--output", f"{workers}.pth")
     made = read_tensors("0.pth")
     assert_equal(made, read_tensors("2.pth"))
+    assert all(0 < float(row["R@1"]) <= 100 for row in table("0.pth.csv"))
     assert [row["R@1"] for row in table("0.pth.csv")] == [row["R@1"] for row in table("2.pth.csv")]
     expected = network_of(0)
     expected.load_state_dict(average([read_tensors(path) for path in networks]))

@@ -18,7 +18,7 @@ from datasets.names import list_images, parse_fields
 from datasets.nearest_crops import NearestCrops
 from datasets.night.augmentation import NightAugmentation, open_night
 from datasets.night.pseudo_targets import open_pseudo_targets
-from datasets.positives import chance_recalls, format_chance
+from datasets.positives import chance_recalls, compares_headings, format_chance
 from datasets.prepare.eigen_crops import with_crops
 from datasets.same_lists import check_same_lists
 from datasets.samples import refuse_other_images, sample_training_images
@@ -122,7 +122,7 @@ def open_data(args: argparse.Namespace, seed: int, ranks: Alone) -> TrainingData
     )
     logger.info("Chance R@1: {} on the validation set, {} on the test set".format(*chances))
     check_same_lists([val_set, test_set], _lists_of_targets(dataset))
-    placed, headings = split_loss(args.loss)[1] is not None, args.positives is not None and args.positives[1] < 180
+    placed, headings = split_loss(args.loss)[1] is not None, compares_headings(args.positives)
     if headings and args.alpha >= 360:  # else the split has read them all
         parse_fields(groups.names, (HEADING,))
     return TrainingData(groups, schedule, dataset, augment, placed, headings, val_set, test_set)

@@ -10,6 +10,7 @@ from datasets.eigenplaces import EigenPlaces
 from datasets.groups import CosPlace
 from datasets.methods import Method
 from datasets.nearest_crops import NearestCrops
+from datasets.positives import compares_headings
 
 _TRIED = {
     "M": (5, 10, 15, 20, 25, 30, 50),
@@ -45,8 +46,7 @@ class Parameters:
     @property
     def needs_headings(self) -> bool:
         """Whether each image must have a heading: for its class, or for a pair loss."""
-        compared = self.positives is not None and self.positives[1] < 180
-        return self.method == "cosplace" and (self.alpha < 360 or compared)
+        return self.method == "cosplace" and (self.alpha < 360 or compares_headings(self.positives))
 
     def without_headings(self) -> "Parameters":
         """The same, with a pair loss that compares no headings."""

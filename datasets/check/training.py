@@ -47,7 +47,7 @@ def check_training(
     few = len(good) < FEW_IMAGES and parameters.images_per_class == 1
     if few and part.path != report["folder"] and not eigenplaces:
         report["recipe"] = _small_recipe(scanned, good)
-    fails = False
+    fails, problem = False, _without_headings(scanned, parameters)
     try:
         method = parameters.make_method()
         groups = method.build(scanned.select(good))
@@ -67,12 +67,10 @@ def check_training(
         if eigenplaces and not parameters.nearest_crops:
             add_views(groups, scanned.points[good], len(trained), parameters, report)
     except UserError as error:
-        report["problems"].append(f"{part.name}: {_without_headings(scanned, parameters) or error}")
+        problem = problem or str(error)
+    if problem:
+        report["problems"].append(f"{part.name}: {problem}")
         fails = True
-    else:
-        if problem := _without_headings(scanned, parameters):
-            report["problems"].append(f"{part.name}: {problem}")
-            fails = True
     if fails and not parameters.nearest_crops:  # whose classes depend on directions too
         suggestions = suggest(scanned.points[good], scanned.headings[good], parameters)
         report["suggestions"] = [

@@ -84,15 +84,10 @@ def verify(folder: str) -> dict[str, str]:
         with tqdm(desc=f"Verifying {path}", total=len(packed.names), unit="img", disable=None) as bar:
             for number in range(len(packed.shard_sizes)):
                 found = {os.path.join(path, name): reason for name, reason in _damage(packed, number, bar)}
-                damaged |= found or _other_size(packed, number)
+                if not found and (problem := packed.other_size(number)):  # with which it would not be used
+                    found[shard_path(path, number)] = problem
+                damaged |= found
     return damaged
-
-
-def _other_size(packed: Pack, number: int) -> dict[str, str]:
-    """{path: what is wrong} of a shard that has another size, though its images are whole: it would not be used."""
-    path, size = shard_path(packed.folder, number), packed.shard_sizes[number]
-    found = os.path.getsize(path) if os.path.exists(path) else 0
-    return {} if found == size else {path: f"has {found} bytes, and {size} when it was packed"}
 
 
 def unpack(folder: str, output: str) -> dict[str, str]:

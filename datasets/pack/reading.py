@@ -97,15 +97,20 @@ class Pack:
     def check(self) -> Self:
         """Checks the index, and the sizes of the shards, which are not read. Raises UserError if one is wrong."""
         self.check_index()
-        for number, size in enumerate(self.shard_sizes):
+        for number in range(len(self.shard_sizes)):
             path = shard_path(self.folder, number)
             try:
-                found = os.stat(path).st_size
+                problem = self.other_size(number)
             except OSError as error:
                 raise UserError(f"{path} of the pack cannot be read ({error.strerror}); {_REMEDY}") from error
-            if found != size:
-                raise UserError(f"{path} has {found} bytes, and {size} when it was packed; {_REMEDY}")
+            if problem:
+                raise UserError(f"{path} {problem}; {_REMEDY}")
         return self
+
+    def other_size(self, number: int) -> str:
+        """What is wrong with a shard's size, "" if nothing. Raises OSError if there is no such file."""
+        found, size = os.stat(shard_path(self.folder, number)).st_size, self.shard_sizes[number]
+        return "" if found == size else f"has {found} bytes, and {size} when it was packed"
 
     def means(self, path: str, prefix: str) -> bool:
         """Whether a path that begins with the prefix of this pack's images is of one of them."""
