@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make install   a virtual environment in $(VENV) with all requirements"
 	@echo "make demo      renders a city, trains and tests on it (under 10 minutes on 2 cores)"
-	@echo "make test      the tests (about 8 minutes on 2 cores)"
+	@echo "make test      the tests (about 7 minutes on 2 cores)"
 	@echo "make lint      the linter"
 	@echo "make bench     the benchmarks on a CPU (under 10 minutes on 2 cores that do nothing else)"
 
